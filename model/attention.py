@@ -1,0 +1,87 @@
+"""Multi-head attention on PyTorch's fused kernel, with cached keys and values for decoding."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from model.config import ModelConfig
+
+
+def split_heads(x: Tensor, num_heads: int) -> Tensor:
+    """(B, T, d_model) -> (B, num_heads, T, head_size)."""
+    return x.view(*x.shape[:-1], num_heads, -1).transpose(1, 2)
+
+
+def merge_heads(x: Tensor) -> Tensor:
+    """(B, num_heads, T, head_size) -> (B, T, d_model)."""
+    return x.transpose(1, 2).flatten(2)
+
+
+class KeyValueCache:
+    """Keys and values of one attention block, (B, num_heads, T, head_size) each; grows along T."""
+
+    def __init__(self) -> None:
+        self.keys: Tensor | None = None
+        self.values: Tensor | None = None
+
+    def append(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        if self.keys is not None and self.values is not None:
+            keys, values = torch.cat((self.keys, keys), dim=2), torch.cat((self.values, values), dim=2)
+        self.keys, self.values = keys, values
+        return keys, values
+
+    def select(self, rows: Tensor) -> None:
+        """Keep the given batch rows, in that order."""
+        if self.keys is not None and self.values is not None:
+            self.keys, self.values = self.keys.index_select(0, rows), self.values.index_select(0, rows)
+
+
+class SelfAttention(nn.Module):
+    """Each position attends to the positions of its own sequence (Vaswani et al. 2017, section 3.2)."""
+
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        self.num_heads = config.num_heads
+        self.query_key_value = nn.Linear(config.d_model, 3 * config.d_model)
+        self.output = nn.Linear(config.d_model, config.d_model)
+
+    def forward(
+        self, x: Tensor, mask: Tensor | None = None, causal: bool = False, cache: KeyValueCache | None = None
+    ) -> Tensor:
+        """x: (B, T, d_model); mask: (B, 1, 1, T), True where attention is allowed. -> (B, T, d_model).
+
+        With a cache, x is the one newest position and attends to all that came before it.
+        """
+        query, key, value = (split_heads(part, self.num_heads) for part in self.query_key_value(x).chunk(3, dim=-1))
+        if cache is not None:
+            key, value = cache.append(key, value)
+            causal = False
+        return self.output(
+            merge_heads(F.scaled_dot_product_attention(query, key, value, attn_mask=mask, is_causal=causal))
+        )
+
+
+class CrossAttention(nn.Module):
+    """Each target position attends to the encoded source."""
+
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        self.num_heads = config.num_heads
+        self.query = nn.Linear(config.d_model, config.d_model)
+        self.key_value = nn.Linear(config.d_model, 2 * config.d_model)
+        self.output = nn.Linear(config.d_model, config.d_model)
+
+    def project_memory(self, memory: Tensor) -> tuple[Tensor, Tensor]:
+        """memory: (B, S, d_model) -> keys and values, (B, num_heads, S, head_size) each."""
+        key, value = (split_heads(part, self.num_heads) for part in self.key_value(memory).chunk(2, dim=-1))
+        return key, value
+
+    def forward(self, x: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None = None) -> Tensor:
+        """x: (B·K, T, d_model), K rows for each of the B sources; mask: (B, 1, 1, S). -> (B·K, T, d_model).
+
+        The K hypotheses of a beam are further query positions of one source, so its keys are stored once.
+        """
+        rows, length, width = x.shape
+        query = split_heads(self.query(x).view(keys.shape[0], -1, width), self.num_heads)
+        attended = merge_heads(F.scaled_dot_product_attention(query, keys, values, attn_mask=mask))
+        return self.output(attended).view(rows, length, width)

@@ -1,0 +1,108 @@
+"""Greedy and beam search over a batch of sources, with cached keys and values."""
+
+import torch
+from torch import Tensor
+
+from model.transformer import BOS, EOS, PAD, Transformer
+
+
+def length_limits(source: Tensor) -> Tensor:
+    """The most tokens a translation may have, EOS included: (B,), from each source's own length.
+
+    Twice the source and ten: more than honest translations need, so that only a model that never
+    stops meets it, whatever else is in its batch.
+    """
+    return 2 * (source != PAD).sum(dim=1) + 10
+
+
+def _allow(logits: Tensor, must_end: Tensor) -> Tensor:
+    """Logits in which PAD and BOS can't be chosen, and nothing but EOS in the rows that must end."""
+    logits[:, [PAD, BOS]] = float("-inf")
+    if must_end.any():
+        ending = torch.full_like(logits[0], float("-inf"))
+        ending[EOS] = 0.0
+        logits[must_end] = ending
+    return logits
+
+
+@torch.inference_mode()
+def greedy_search(model: Transformer, source: Tensor) -> list[list[int]]:
+    """The likeliest token at each step. source: (B, S) ids -> B lists of ids without BOS and EOS.
+
+    Rows that have ended leave the batch.
+    """
+    limits = length_limits(source)
+    state = model.start_decoding(source)
+    active = torch.arange(len(source), device=source.device)  # which source each row translates
+    tokens = torch.full_like(active, BOS)
+    chosen: list[tuple[Tensor, Tensor]] = []  # per step: sources, their tokens
+    while len(active):
+        logits = model.decode_step(tokens, state)
+        tokens = _allow(logits, limits[active] <= state.length).argmax(dim=-1)
+        going = (tokens != EOS).nonzero().squeeze(1)
+        if len(going) < len(tokens):
+            active, tokens = active[going], tokens[going]
+            state.select_sources(going)
+            state.select_rows(going)
+        chosen.append((active, tokens))
+    translations: list[list[int]] = [[] for _ in range(len(source))]
+    for sources, step_tokens in chosen:
+        for index, token in zip(sources.tolist(), step_tokens.tolist(), strict=True):
+            translations[index].append(token)
+    return translations
+
+
+@torch.inference_mode()
+def beam_search(model: Transformer, source: Tensor, beam_size: int, length_penalty: float = 1.0) -> list[list[int]]:
+    """The best finished hypothesis of each source. source: (B, S) ids -> B lists of ids without BOS and EOS.
+
+    A hypothesis of n tokens (EOS included) scores log p / n^length_penalty (Wu et al. 2016 discuss the
+    choice). A source is done when beam_size hypotheses have ended; with beam_size 1 that is greedy search.
+    """
+    device, width = source.device, beam_size
+    limits = length_limits(source)
+    steps = int(limits.max())
+    best: list[list[int]] = [[] for _ in range(len(source))]
+    active = torch.arange(len(source), device=device)  # (B,) sources not yet done
+    state = model.start_decoding(source)
+    tokens = torch.full((len(source) * width,), BOS, device=device)
+    history = torch.full((len(source), width, steps), PAD, device=device)  # live hypotheses
+    scores = torch.full((len(source), width), float("-inf"), device=device)
+    scores[:, 0] = 0.0  # all hypotheses of a source start equal: let just one of them grow
+    ended = torch.full_like(history, PAD)
+    ended_scores = torch.full_like(scores, float("-inf"))
+
+    while len(active):
+        logits = _allow(model.decode_step(tokens, state), (limits[active] <= state.length).repeat_interleave(width))
+        log_p = torch.log_softmax(logits.float(), dim=-1).view(len(active), width, -1)
+        vocab = log_p.shape[-1]
+        # Each hypothesis ends in at most one way, so 2·width candidates always hold width that go on.
+        candidate, index = (scores.unsqueeze(-1) + log_p).flatten(1).topk(2 * width, dim=-1)
+        origin, token = index // vocab, index % vocab  # (B, 2·width)
+        grown = history.gather(1, origin.unsqueeze(-1).expand(-1, -1, steps))
+        grown[:, :, state.length - 1] = token
+
+        # An EOS counts as an end only where it ranks among the first `width` candidates.
+        ends = (token == EOS) & (torch.arange(2 * width, device=device) < width)
+        normalised = (candidate / state.length**length_penalty).masked_fill(~ends, float("-inf"))
+        ended_scores, keep = torch.cat((ended_scores, normalised), dim=1).topk(width, dim=-1)
+        ended = torch.cat((ended, grown), dim=1).gather(1, keep.unsqueeze(-1).expand(-1, -1, steps))
+
+        scores, keep = candidate.masked_fill(token == EOS, float("-inf")).topk(width, dim=-1)
+        history = grown.gather(1, keep.unsqueeze(-1).expand(-1, -1, steps))
+        tokens = token.gather(1, keep)  # (B, width)
+        first_row = torch.arange(len(active), device=device).unsqueeze(1) * width
+        rows = first_row + origin.gather(1, keep)  # (B, width) rows of the caches
+
+        done = ended_scores.isfinite().all(dim=1) | ~scores.isfinite().any(dim=1)
+        if done.any():
+            for source_index, ids in zip(active[done].tolist(), ended[done, 0].tolist(), strict=True):
+                best[source_index] = ids[: ids.index(EOS)]
+            going = (~done).nonzero().squeeze(1)
+            active, tokens, rows = active[going], tokens[going], rows[going]
+            history, scores = history[going], scores[going]
+            ended, ended_scores = ended[going], ended_scores[going]
+            state.select_sources(going)
+        tokens = tokens.flatten()
+        state.select_rows(rows.flatten())
+    return best

@@ -1,0 +1,129 @@
+"""The encoder-decoder transformer (Vaswani et al. 2017)."""
+
+import math
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from model.attention import KeyValueCache
+from model.config import ModelConfig
+from model.layers import DecoderLayer, EncoderLayer
+from model.positions import sinusoidal
+
+PAD, UNK, BOS, EOS = 0, 1, 2, 3  # every tokenizer numbers its special tokens so
+
+
+@dataclass
+class DecoderState:
+    """What decoding carries from one step to the next, for B sources of K hypotheses each."""
+
+    memory: list[tuple[Tensor, Tensor]]  # per layer: keys and values of the source, (B, heads, S, head_size)
+    memory_mask: Tensor | None  # (B, 1, 1, S)
+    caches: list[KeyValueCache]  # per layer, B·K rows
+    length: int = 0  # target positions decoded so far
+
+    def select_sources(self, sources: Tensor) -> None:
+        """Keep these sources, in that order; their hypotheses are kept by `select_rows`."""
+        self.memory = [(keys.index_select(0, sources), values.index_select(0, sources)) for keys, values in self.memory]
+        if self.memory_mask is not None:
+            self.memory_mask = self.memory_mask.index_select(0, sources)
+
+    def select_rows(self, rows: Tensor) -> None:
+        """Keep these hypotheses (rows of the caches), in that order."""
+        for cache in self.caches:
+            cache.select(rows)
+
+
+class Transformer(nn.Module):
+    """Token ids in, logits over the target vocabulary out.
+
+    Sequences are padded with PAD on the right. A target starts with BOS and ends with EOS.
+    """
+
+    def __init__(self, config: ModelConfig, source_vocab: int, target_vocab: int):
+        super().__init__()
+        if config.tied_embeddings == "all" and source_vocab != target_vocab:
+            raise ValueError(
+                f"tied_embeddings: 'all' needs one vocabulary, but there are {source_vocab} source and "
+                f"{target_vocab} target pieces; share the tokenizer or use 'decoder'"
+            )
+        self.config = config
+        self.target_embedding = nn.Embedding(target_vocab, config.d_model)
+        self.source_embedding = (
+            self.target_embedding if config.tied_embeddings == "all" else nn.Embedding(source_vocab, config.d_model)
+        )
+        self.encoder = nn.ModuleList(EncoderLayer(config) for _ in range(config.encoder_layers))
+        self.decoder = nn.ModuleList(DecoderLayer(config) for _ in range(config.decoder_layers))
+        # Post-norm layers end in a norm of their own.
+        final_norm = nn.LayerNorm if config.norm == "pre" else nn.Identity
+        self.encoder_norm = final_norm(config.d_model)
+        self.decoder_norm = final_norm(config.d_model)
+        self.output = nn.Linear(config.d_model, target_vocab, bias=False)
+        if config.tied_embeddings != "none":
+            self.output.weight = self.target_embedding.weight
+        self.dropout = nn.Dropout(config.dropout)
+        self._initialise()
+
+    def _initialise(self) -> None:
+        """Xavier for matrices, N(0, 1/d_model) for embeddings: scaled by sqrt(d_model), they enter at variance 1."""
+        for parameter in self.parameters():
+            if parameter.dim() > 1:
+                nn.init.xavier_uniform_(parameter)
+        for module in self.modules():
+            if isinstance(module, nn.Linear) and module.bias is not None:
+                nn.init.zeros_(module.bias)
+            if isinstance(module, nn.Embedding):
+                nn.init.normal_(module.weight, std=self.config.d_model**-0.5)
+
+    @property
+    def _decoder_layers(self) -> list[DecoderLayer]:
+        return cast(list[DecoderLayer], list(self.decoder))
+
+    def num_parameters(self) -> int:
+        return sum(parameter.numel() for parameter in self.parameters())
+
+    def _embed(self, embedding: nn.Embedding, ids: Tensor, start: int = 0) -> Tensor:
+        x = embedding(ids) * math.sqrt(self.config.d_model)
+        return self.dropout(x + sinusoidal(ids.shape[1], self.config.d_model, start, ids.device))
+
+    def encode(self, source: Tensor) -> tuple[Tensor, Tensor | None]:
+        """source: (B, S) ids -> memory (B, S, d_model) and its mask (B, 1, 1, S), None where nothing is padded."""
+        padding = source == PAD
+        mask = ~padding[:, None, None, :] if padding.any() else None
+        x = self._embed(self.source_embedding, source)
+        for layer in self.encoder:
+            x = layer(x, mask)
+        return self.encoder_norm(x), mask
+
+    def forward(self, source: Tensor, target: Tensor) -> Tensor:
+        """Teacher forcing. source: (B, S), target: (B, T), both ids. -> hidden states (B, T, d_model).
+
+        `output` turns the hidden states of the positions of interest into logits.
+        """
+        memory, mask = self.encode(source)
+        x = self._embed(self.target_embedding, target)
+        for layer in self._decoder_layers:
+            x = layer(x, layer.cross_attention.project_memory(memory), mask)
+        return self.decoder_norm(x)
+
+    def start_decoding(self, source: Tensor) -> DecoderState:
+        """source: (B, S) ids -> the state before the first target token."""
+        memory, mask = self.encode(source)
+        projected = [layer.cross_attention.project_memory(memory) for layer in self._decoder_layers]
+        return DecoderState(projected, mask, [KeyValueCache() for _ in self.decoder])
+
+    def decode_step(self, tokens: Tensor, state: DecoderState) -> Tensor:
+        """tokens: (B·K,) ids, the newest of each hypothesis -> logits (B·K, target vocabulary). Advances the state."""
+        x = self._embed(self.target_embedding, tokens.unsqueeze(1), state.length)
+        for layer, memory, cache in zip(self.decoder, state.memory, state.caches, strict=True):
+            x = layer(x, memory, state.memory_mask, cache)
+        state.length += 1
+        return self.output(self.decoder_norm(x)).squeeze(1)
+
+
+def count_parameters(config: ModelConfig, source_vocab: int, target_vocab: int) -> int:
+    """The parameters of a model, counted without allocating it."""
+    with torch.device("meta"):
+        return Transformer(config, source_vocab, target_vocab).num_parameters()
