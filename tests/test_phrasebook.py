@@ -1,0 +1,197 @@
+"""The embedded corpus: deterministic, disjoint, grammatical, with combinations that training never shows."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from trainables.phrasebook import phrasebook
+from trainables.phrasebook.grammar import Sentence, compose, held_out
+from trainables.phrasebook.lexicon import ADJECTIVES, NOUNS
+from trainables.phrasebook.morphology import (
+    a_or_an,
+    conjugate,
+    contract,
+    english_number,
+    french_adjective,
+    french_number,
+    french_plural,
+)
+
+Splits = dict[str, list[Sentence]]
+
+
+@pytest.fixture(scope="module")
+def corpus() -> Splits:
+    return compose(0, 8000, 500, 500)
+
+
+def sentences(corpus: Splits) -> list[Sentence]:
+    return [sentence for split in corpus.values() for sentence in split]
+
+
+def forms(texts: list[str]) -> list[str]:
+    return [word for text in texts for word in re.findall(r"\w+", text.lower())]
+
+
+def test_sizes_and_plain_pairs() -> None:
+    splits = phrasebook(train=500, valid=20, test=21)
+    assert {name: len(pairs) for name, pairs in splits.items()} == {"train": 500, "valid": 20, "test": 21}
+    assert all(isinstance(text, str) for pair in splits["train"] for text in pair)
+
+
+def test_same_arguments_same_corpus_in_another_process() -> None:
+    code = "from trainables.phrasebook import phrasebook; print(ascii(phrasebook(3, 200, 20, 20)))"
+    root = Path(__file__).parents[1]
+    other = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
+    assert other.stdout.strip() == ascii(phrasebook(3, 200, 20, 20))
+    assert phrasebook(4, 200, 20, 20) != phrasebook(3, 200, 20, 20)
+
+
+@pytest.mark.parametrize("side", ["en", "fr"])
+def test_no_sentence_twice_on_either_side(corpus: Splits, side: str) -> None:
+    texts = [getattr(sentence, side).lower() for sentence in sentences(corpus)]
+    assert len(set(texts)) == len(texts) == 9000
+
+
+@pytest.mark.parametrize("side", ["en", "fr"])
+def test_vocabulary_and_lengths(corpus: Splits, side: str) -> None:
+    train = [getattr(sentence, side) for sentence in corpus["train"]]
+    vocabulary = set(forms(train))
+    assert len(vocabulary) >= 1000
+    unseen = forms([getattr(s, side) for s in corpus["valid"] + corpus["test"]])
+    assert sum(word in vocabulary for word in unseen) > 0.97 * len(unseen)
+    lengths = [len(text.split()) for text in train]
+    assert 9 <= sum(lengths) / len(lengths) <= 11
+    assert min(lengths) <= 4
+    assert max(lengths) >= 18
+
+
+def test_held_out_combinations(corpus: Splits) -> None:
+    assert not any(held_out(pair) for sentence in corpus["train"] for pair in sentence.pairs)
+    for name in ("valid", "test"):
+        assert sum(any(map(held_out, s.pairs)) for s in corpus[name]) >= 0.4 * len(corpus[name])
+
+
+def test_held_out_adjectives_never_stand_before_their_noun_in_training(corpus: Splits) -> None:
+    text = "\n".join(sentence.en.lower() for sentence in corpus["train"])
+    bigrams = set(zip(text.split(), text.split()[1:], strict=False))
+    pairs = [(a.en.lower(), n.en) for a in ADJECTIVES for n in NOUNS if held_out((a.en, n.en))]
+    assert len(pairs) > 1000
+    assert not bigrams.intersection(pairs)
+
+
+def test_written_as_people_write(corpus: Splits) -> None:
+    for sentence in sentences(corpus):
+        for text in (sentence.en, sentence.fr):
+            assert text[0].isupper()
+            assert text[-1] in ".?!"
+            assert "  " not in text and " ," not in text and "\N{NO-BREAK SPACE}" not in text
+        assert not re.search(r" [?!.]", sentence.en)
+        assert not re.search(r"[^ ][?!]", sentence.fr)
+        assert not re.search(r"\b(LE|LA|LES)\b", sentence.fr)
+
+
+FRENCH_FAULTS = [
+    r"\b(je|ne|que|me|te|se|de|jusque) [aeiouyéèêâî]\w*(?<!onze)\b(?<!yeux)",
+    r"(?<!-)\b(le|la) [aeiéèêâî]\w+",
+    r"\b(de|à) les (?!\w+(er|ir|re)\b)",
+    r"\bà le [a-z]",
+    r"\b[dl]'(h(éros|ache|ibou|aricot|omard|amster|arpe))",
+    r"\b(ma|ta|sa|nouveau|beau|(?<!des )(?<!ces )vieux) [aeiouéèêâîœ]\w+[^sx\W]\b",
+    r"\bce [aeiouéèêâîœ]",
+    r"\bsi ils?\b",
+    r"\bdes? des\b",
+]
+ENGLISH_FAULTS = [
+    r"\ba [aeio]\w",
+    r"\ban [bcdfgjklmnpqrstvwxyz]",
+    r"^(He|She|It) (are|have|do|like)\b",
+    r"\b(do|does|did)n't \w+(ed|s)\b(?<!dress)(?<!cross)(?<!feed)(?<!need)",
+    r"\b(I|they|we|you) (is|has|does)\b",
+    r"\b(am|will|can)n't\b|willn't",
+    r"\b(many|several|these) (\w+ )?(man|child|mouse|knife)\b",
+    r"'s's",
+]
+
+
+@pytest.mark.parametrize("fault", FRENCH_FAULTS)
+def test_no_fault_in_the_french(corpus: Splits, fault: str) -> None:
+    assert [s.fr for s in sentences(corpus) if re.search(fault, s.fr)][:5] == []
+
+
+@pytest.mark.parametrize("fault", ENGLISH_FAULTS)
+def test_no_fault_in_the_english(corpus: Splits, fault: str) -> None:
+    assert [s.en for s in sentences(corpus) if re.search(fault, s.en)][:5] == []
+
+
+def test_tu_only_where_a_first_name_is_called(corpus: Splits) -> None:
+    for sentence in sentences(corpus):
+        if re.search(r"\b(tu|te)\b|\bt'", sentence.fr):
+            assert re.match(r"\w+, ", sentence.en), sentence
+
+
+def test_sizes_out_of_reach_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trainables.phrasebook.grammar.DRAWS_PER_SENTENCE", 0)
+    with pytest.raises(ValueError, match=r"ran out of new sentences with .* of 5000 train sentences"):
+        phrasebook(train=5000)
+    with pytest.raises(ValueError, match="negative"):
+        phrasebook(train=-1)
+
+
+@pytest.mark.parametrize(
+    ("infinitive", "tense", "person", "form"),
+    [
+        ("acheter", "future", 2, "achètera"),
+        ("préférer", "present", 0, "préfère"),
+        ("préférer", "future", 0, "préférerai"),
+        ("appeler", "present", 5, "appellent"),
+        ("manger", "imperfect", 0, "mangeais"),
+        ("manger", "imperfect", 3, "mangions"),
+        ("se dépêcher", "present", 2, "dépêche"),
+        ("nettoyer", "present", 2, "nettoie"),
+        ("finir", "present", 5, "finissent"),
+        ("répondre", "present", 2, "répond"),
+        ("comprendre", "present", 5, "comprennent"),
+        ("être", "imperfect", 4, "étiez"),
+        ("envoyer", "future", 2, "enverra"),
+        ("traduire", "present", 4, "traduisez"),
+        ("vouloir", "conditional", 0, "voudrais"),
+    ],
+)
+def test_conjugation(infinitive: str, tense: str, person: int, form: str) -> None:
+    assert conjugate(infinitive, tense, person) == form
+
+
+def test_french_agreement_rules() -> None:
+    assert french_adjective("vieux", False, False, "homme") == "vieil"
+    assert french_adjective("vieux", False, False, "héros") == "vieux"
+    assert french_adjective("inquiet", True, True) == "inquiètes"
+    assert [french_plural(word) for word in ("cheval", "bureau", "bleu", "fils")] == [
+        "chevaux",
+        "bureaux",
+        "bleus",
+        "fils",
+    ]
+
+
+def test_numbers() -> None:
+    assert french_number(342) == "trois cent quarante-deux"
+    assert [french_number(n) for n in (71, 80, 81, 91, 200)] == [
+        "soixante et onze",
+        "quatre-vingts",
+        "quatre-vingt-un",
+        "quatre-vingt-onze",
+        "deux cents",
+    ]
+    assert french_number(21, feminine=True) == "vingt et une"
+    assert english_number(342) == "three hundred and forty-two"
+
+
+def test_contraction_and_elision() -> None:
+    assert contract("je ne ai pas vu le chapeau de LE homme") == "je n'ai pas vu le chapeau de l'homme"
+    assert contract("avant de le voir à LE bord de LES eaux") == "avant de le voir au bord des eaux"
+    assert contract("si il aime LE héros") == "s'il aime le héros"
+    assert [a_or_an(word) for word in ("useful", "honest", "old", "house")] == ["a", "an", "an", "a"]

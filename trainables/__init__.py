@@ -1,0 +1,1 @@
+"""One trial: corpus, tokenizer, batches, training, evaluation, and the trainable that Ray Tune runs."""

@@ -1,0 +1,130 @@
+"""Sentence pairs as flat arrays of ids, and batches of them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from model.transformer import PAD
+from trainables.config import DataConfig, TrainingConfig
+from trainables.corpus import Split
+from trainables.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """Many id sequences in one array: sequence i is ids[offsets[i] : offsets[i + 1]]."""
+
+    ids: np.ndarray  # (total,) int32
+    offsets: np.ndarray  # (n + 1,) int64
+
+    @classmethod
+    def pack(cls, sequences: list[np.ndarray]) -> "Sequences":
+        offsets = np.zeros(len(sequences) + 1, dtype=np.int64)
+        np.cumsum([len(ids) for ids in sequences], out=offsets[1:])
+        return cls(np.concatenate(sequences) if sequences else np.zeros(0, dtype=np.int32), offsets)
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> np.ndarray:
+        return np.diff(self.offsets)
+
+    def padded(self, rows: np.ndarray) -> Tensor:
+        """The given sequences, padded on the right: (len(rows), longest) int64."""
+        lengths = self.lengths[rows]
+        columns = np.arange(int(lengths.max()))
+        inside = columns < lengths[:, None]
+        out = np.full(inside.shape, PAD, dtype=np.int64)
+        out[inside] = self.ids[(self.offsets[rows][:, None] + columns)[inside]]
+        return torch.from_numpy(out)
+
+
+@dataclass(frozen=True)
+class EncodedSplit:
+    """A split in ids; `overlong` pairs had a side above the limit and were dropped or truncated."""
+
+    source: Sequences
+    target: Sequences
+    overlong: int = 0
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    @property
+    def target_tokens(self) -> int:
+        """Tokens that are predicted in one pass: all but BOS."""
+        return len(self.target.ids) - len(self.target)
+
+
+def encode_split(split: Split, tokenizer: Tokenizer, limit: DataConfig | None = None) -> EncodedSplit:
+    """Ids of a split. Pairs above limit.max_tokens on a side (EOS counted, BOS not) are dropped or cut there
+    as limit.overlong says; cut sides keep their EOS. Without a limit nothing is touched."""
+    source, target = tokenizer.encode_source(split.source), tokenizer.encode_target(split.target)
+    if limit is None:
+        return EncodedSplit(Sequences.pack(source), Sequences.pack(target))
+    longest = limit.max_tokens
+    fits = [len(s) <= longest and len(t) - 1 <= longest for s, t in zip(source, target, strict=True)]
+    if limit.overlong == "drop":
+        source = [ids for ids, ok in zip(source, fits, strict=True) if ok]
+        target = [ids for ids, ok in zip(target, fits, strict=True) if ok]
+    else:
+        source = [_cut(ids, longest) for ids in source]
+        target = [_cut(ids, longest + 1) for ids in target]
+    return EncodedSplit(Sequences.pack(source), Sequences.pack(target), overlong=fits.count(False))
+
+
+def _cut(ids: np.ndarray, length: int) -> np.ndarray:
+    return ids if len(ids) <= length else np.append(ids[: length - 1], ids[-1])
+
+
+def group_by_length(
+    lengths: np.ndarray, tokens: int | None, sentences: int | None, rng: np.random.Generator | None = None
+) -> list[np.ndarray]:
+    """Rows in batches of like length: rows × longest ≤ tokens, or so many rows; every row once.
+
+    A row longer than `tokens` is a batch of its own. With a generator, rows of equal length and the
+    batches themselves come in random order; how many batches there are does not depend on it.
+    """
+    order = np.arange(len(lengths)) if rng is None else rng.permutation(len(lengths))
+    order = order[np.argsort(lengths[order], kind="stable")]
+    batches, start = [], 0
+    for end in range(1, len(order) + 1):
+        full = end == len(order)
+        if not full and tokens is not None:
+            full = (end + 1 - start) * lengths[order[end]] > tokens
+        if not full and sentences is not None:
+            full = end - start == sentences
+        if full:
+            batches.append(order[start:end])
+            start = end
+    if rng is not None:
+        rng.shuffle(batches)
+    return batches
+
+
+def training_batches(
+    split: EncodedSplit, config: TrainingConfig, seed: int, epoch: int
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """The batches of one epoch as (source, target) ids; their order is a function of seed and epoch."""
+    rng = np.random.default_rng([seed, epoch])
+    for rows in group_by_length(_pair_lengths(split), config.batch_tokens, config.batch_sentences, rng):
+        yield split.source.padded(rows), split.target.padded(rows)
+
+
+def count_batches(split: EncodedSplit, config: TrainingConfig) -> int:
+    """Optimizer steps an epoch; the same for every epoch."""
+    return len(group_by_length(_pair_lengths(split), config.batch_tokens, config.batch_sentences))
+
+
+def evaluation_batches(split: EncodedSplit, tokens: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """All pairs once, like lengths together."""
+    for rows in group_by_length(_pair_lengths(split), tokens, None):
+        yield split.source.padded(rows), split.target.padded(rows)
+
+
+def _pair_lengths(split: EncodedSplit) -> np.ndarray:
+    return split.source.lengths + split.target.lengths - 1

@@ -1,0 +1,60 @@
+"""Checkpoints that are whole or absent: written beside, synced, renamed; checked when read."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+
+KEEP = 2  # the newest, and the one before it in case the newest is torn
+
+
+def save_checkpoint(folder: Path, epoch: int, state: dict[str, Any], report: dict[str, Any]) -> None:
+    """Write folder/epoch-N with the training state and that epoch's report, and drop old ones."""
+    final, draft = folder / f"epoch-{epoch}", folder / f".draft-{os.getpid()}"
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
+    with (draft / "state.pt").open("wb") as file:
+        torch.save(state, file)
+        _sync(file.fileno())
+        size = file.tell()
+    with (draft / "report.json").open("w") as file:
+        json.dump({"epoch": epoch, "size": size, "report": report}, file)
+        file.flush()
+        _sync(file.fileno())
+    shutil.rmtree(final, ignore_errors=True)  # only ever a torn one: training goes on after the newest valid
+    draft.rename(final)
+    descriptor = os.open(folder, os.O_RDONLY)
+    _sync(descriptor)
+    os.close(descriptor)
+    for old in folder.glob("epoch-*"):
+        if _epoch(old) <= epoch - KEEP:
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def newest_checkpoint(folder: Path) -> tuple[Path, dict[str, Any]] | None:
+    """The newest whole checkpoint and its report; None if there is none."""
+    for path in sorted(folder.glob("epoch-*"), key=_epoch, reverse=True):
+        try:
+            meta = json.loads((path / "report.json").read_text())
+            if (path / "state.pt").stat().st_size == meta["size"]:
+                return path, meta["report"]
+        except (OSError, ValueError, KeyError):
+            continue
+    return None
+
+
+def load_state(path: Path, device: torch.device) -> dict[str, Any]:
+    """The training state of a checkpoint; tensors and plain values alone, never arbitrary objects."""
+    state: dict[str, Any] = torch.load(path / "state.pt", map_location=device, weights_only=True)
+    return state
+
+
+def _epoch(path: Path) -> int:
+    return int(path.name.removeprefix("epoch-"))
+
+
+def _sync(descriptor: int) -> None:
+    os.fsync(descriptor)

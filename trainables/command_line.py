@@ -1,0 +1,162 @@
+"""Configuration from a YAML file and dotted options, for every program of the project."""
+
+import difflib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import yaml
+from pydantic import BaseModel, Field, ValidationError, create_model
+from pydantic_settings import BaseSettings, CliSettingsSource, SettingsError
+
+from trainables.config import flatten
+from trainables.errors import UserError
+
+T = TypeVar("T", bound=BaseModel)
+
+
+def parse_config(
+    config_class: type[T], arguments: list[str], program: str, about: str, default_file: Path | None = None
+) -> tuple[T, Path]:
+    """The value that `--config FILE` and dotted options (`--training.epochs 2`) describe, and the file; options win.
+
+    `--help` and `--print_config` print and exit with status 0. Raises UserError for every mistake, naming
+    the file or option, the key and what would be right.
+    """
+    options = _parse_options(config_class, arguments, program, about)
+    file = Path(options.pop("config", None) or default_file or "")
+    print_config = options.pop("print_config", False)
+    tree = read_yaml(file) if file.name else {}
+    value = validate(config_class, merge(tree, options), str(file), options)
+    if print_config:
+        print(dump_yaml(value), end="")
+        raise SystemExit(0)
+    return value, file
+
+
+def override(value: T, arguments: list[str], program: str, about: str, file: Path) -> T:
+    """A value read from `file`, changed by dotted options."""
+    options = _parse_options(type(value), arguments, program, about)
+    options.pop("print_config", None)
+    if options.pop("config", None):
+        raise UserError(f"--config: the configuration is {file}; change single keys by dotted options")
+    return validate(type(value), merge(value.model_dump(mode="json"), options), str(file), options)
+
+
+def read_yaml(file: Path) -> dict[str, Any]:
+    """The mapping in a YAML file. Raises UserError."""
+    try:
+        tree = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{file}: {error.strerror or error}; name an existing YAML file with --config") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{file}: not a text file; --config takes YAML") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{file}: not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(tree, dict | None):
+        raise UserError(f"{file}: must hold keys and values, not {type(tree).__name__}")
+    return tree or {}
+
+
+def dump_yaml(value: BaseModel) -> str:
+    return yaml.safe_dump(value.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def merge(tree: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """`tree` with the leaves of `changes`; the space is one leaf, as its keys are paths."""
+    merged = dict(tree)
+    for key, value in changes.items():
+        below = merged.get(key)
+        both = isinstance(value, dict) and isinstance(below, dict) and key != "space"
+        merged[key] = merge(below, value) if both and isinstance(below, dict) else value
+    return merged
+
+
+def validate(config_class: type[T], tree: dict[str, Any], file: str, options: dict[str, Any] | None = None) -> T:
+    """Build the value, or raise UserError with a line for each mistake."""
+    try:
+        return config_class.model_validate(tree)
+    except ValidationError as error:
+        raise UserError("\n".join(_explain(error, config_class, file, options or {}))) from None
+
+
+def _explain(
+    error: ValidationError, config_class: type[BaseModel], file: str, options: dict[str, Any]
+) -> Iterator[str]:
+    given = flatten(options)
+    seen = set()
+    for mistake in error.errors():
+        # pydantic adds the tried member of a union to the location, which is no key of ours.
+        keys = [str(key) for key in mistake["loc"] if not re.fullmatch(r"int|float|bool|str|literal\[.*\]", str(key))]
+        path = ".".join(keys)
+        message = mistake["msg"].removeprefix("Value error, ")
+        if mistake["type"] == "extra_forbidden":
+            message = f"unknown key{did_you_mean(keys[-1], _siblings(config_class, keys[:-1]))}"
+        elif mistake["type"] == "value_error":
+            # The validator of several fields starts its message with the one it blames.
+            if blamed := re.match(r"([a-z][\w.]*): ", message):
+                path, message = f"{path}." * bool(path) + blamed[1], message[blamed.end() :]
+        else:
+            message = f"{message[0].lower()}{message[1:]}, got {mistake['input']!r}"
+        if path in seen:
+            continue
+        seen.add(path)
+        optional = any(f"{path}.".startswith(f"{key}.") or key.startswith(f"{path}.") for key in given)
+        where = f"--{path}" if optional else f"{file}: {path}" if file not in ("", ".") else path
+        yield f"{where}: {message}"
+
+
+def _siblings(config_class: type[BaseModel], keys: list[str]) -> list[str]:
+    for key in keys:
+        annotation = config_class.model_fields[key].annotation
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            return []
+        config_class = annotation
+    return list(config_class.model_fields)
+
+
+def did_you_mean(name: str, known: list[str], prefix: str = "") -> str:
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    return f"; did you mean {prefix}{close[0]}?" if close else f"; known are {', '.join(known)}" if known else ""
+
+
+def _parse_options(config_class: type[BaseModel], arguments: list[str], program: str, about: str) -> dict[str, Any]:
+    """Only what the command line itself says, as a nested dictionary."""
+    settings = create_model(
+        config_class.__name__,
+        __base__=cast(tuple[type[BaseSettings], ...], (config_class, BaseSettings)),
+        __doc__=about,
+        config=(str | None, Field(None, description="YAML file to start from")),
+        print_config=(bool, Field(False, description="print the resolved configuration and exit")),
+    )
+    try:
+        source: CliSettingsSource[Any] = CliSettingsSource(
+            cast(type[BaseSettings], settings),
+            cli_prog_name=program,
+            cli_parse_args=arguments,
+            cli_parse_none_str="null",
+            cli_avoid_json=True,
+            cli_hide_none_type=True,
+            cli_implicit_flags=True,
+            cli_exit_on_error=False,
+        )
+        options: dict[str, Any] = source()
+    except SettingsError as error:
+        message = str(error).removeprefix("error parsing CLI: ")
+        if unknown := re.search(r"unrecognized arguments: --(\S+)", message):
+            name = unknown[1].partition("=")[0]
+            raise UserError(f"--{name}: unknown option{did_you_mean(name, _paths(config_class), '--')}") from None
+        raise UserError(f"{message}; see --help") from None
+    return options
+
+
+def _paths(config_class: type[BaseModel], prefix: str = "") -> list[str]:
+    paths = ["config", "print_config"] if not prefix else []
+    for name, field in config_class.model_fields.items():
+        annotation = field.annotation
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            paths += _paths(annotation, f"{prefix}{name}.")
+        else:
+            paths.append(f"{prefix}{name}")
+    return paths

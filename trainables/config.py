@@ -1,0 +1,138 @@
+"""What decides one training run."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from model.config import Config, ModelConfig
+
+PHRASEBOOK = "phrasebook"
+
+
+class DataConfig(Config):
+    """Which parallel text, read how."""
+
+    path: str = Field(
+        PHRASEBOOK,
+        min_length=1,
+        description="'phrasebook' (the embedded corpus), a folder, or a pattern with {split} and {language}",
+    )
+    source: str = Field("en", pattern=r"^[A-Za-z0-9_-]+$", description="source language, as in the file names")
+    target: str = Field("fr", pattern=r"^[A-Za-z0-9_-]+$", description="target language, as in the file names")
+    train: str = Field("train", min_length=1, description="name of the training split in the file names")
+    valid: str = Field("valid", min_length=1, description="name of the validation split in the file names")
+    test: str = Field("test", min_length=1, description="name of the test split in the file names")
+    limit: int | None = Field(None, ge=1, description="use only the first so many training pairs")
+    max_tokens: int = Field(
+        128, ge=4, description="a longer training sentence (in tokens) is treated as 'overlong' says"
+    )
+    overlong: Literal["drop", "truncate"] = Field("drop", description="drop the pair, or cut the long side")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.source == self.target:
+            raise ValueError(f"target: {self.target!r} is the source language, too; name two languages")
+        if len({self.train, self.valid, self.test}) < 3:
+            raise ValueError("test: train, valid and test must name three different splits")
+        if "{" in self.path and not ("{split}" in self.path and self.path.count("{") <= 2):
+            raise ValueError(
+                f"path: the pattern {self.path!r} needs {{split}}, and may have {{language}}, as in "
+                "corpus/{split}.{language}.gz"
+            )
+        return self
+
+    @field_validator("path")
+    @classmethod
+    def _absolute(cls, path: str) -> str:
+        # Ray's workers run in folders of their own.
+        return path if path == PHRASEBOOK else str(Path(path).expanduser().absolute())
+
+
+class TokenizerConfig(Config):
+    """sentencepiece models, trained on the training text alone."""
+
+    kind: Literal["bpe", "unigram"] = Field("bpe", description="sentencepiece algorithm")
+    vocab_size: int = Field(8000, ge=8, description="pieces, special ones included; of each side if not shared")
+    shared: bool = Field(True, description="one vocabulary for both languages")
+
+
+class TrainingConfig(Config):
+    """The optimisation recipe."""
+
+    epochs: int = Field(5, ge=1, description="passes over the training text")
+    batch_tokens: int | None = Field(
+        1024,
+        ge=1,
+        description="most tokens a batch, source and target together: pairs times the longest pair",
+    )
+    batch_sentences: int | None = Field(None, ge=1, description="or: sentence pairs a batch (batch_tokens: null)")
+    learning_rate: float = Field(0.002, gt=0, description="Adam's peak learning rate")
+    warmup_steps: int = Field(300, ge=0, description="steps of linear warm-up")
+    schedule: Literal["cosine", "inverse_sqrt", "constant"] = Field("cosine", description="after the warm-up")
+    label_smoothing: float = Field(0.1, ge=0, lt=1, description="mass spread over the whole vocabulary")
+    clip_norm: float = Field(1.0, gt=0, description="largest norm of the gradient")
+
+    @model_validator(mode="after")
+    def _one_batch_rule(self) -> Self:
+        if (self.batch_tokens is None) == (self.batch_sentences is None):
+            raise ValueError(
+                "batch_sentences: set exactly one of batch_tokens and batch_sentences, and the other to null"
+            )
+        return self
+
+
+class TrialConfig(Config):
+    """All that decides one run: the same value on the same machine gives the same numbers."""
+
+    data: DataConfig = DataConfig()
+    tokenizer: TokenizerConfig = TokenizerConfig()
+    model: ModelConfig = ModelConfig()
+    training: TrainingConfig = TrainingConfig()
+    seed: int = Field(1, ge=0, lt=2**31, description="of initialisation, batch order and dropout")
+
+    @model_validator(mode="after")
+    def _one_vocabulary_to_tie(self) -> Self:
+        if self.model.tied_embeddings == "all" and not self.tokenizer.shared:
+            raise ValueError(
+                "model.tied_embeddings: 'all' needs one vocabulary, but tokenizer.shared is false; "
+                "use 'decoder' or 'none', or share the tokenizer"
+            )
+        return self
+
+    def with_values(self, values: dict[str, Any]) -> Self:
+        """A copy in which each dotted path has the given value, validated anew.
+
+        >>> TrialConfig().with_values({"model.d_model": 512}).model.d_model
+        512
+        """
+        return type(self).model_validate(set_paths(self.model_dump(), values))
+
+
+def set_paths(tree: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
+    """Set nested keys named by dotted paths, in place."""
+    for path, value in values.items():
+        *parents, leaf = path.split(".")
+        node = tree
+        for parent in parents:
+            node = node.setdefault(parent, {})
+        node[leaf] = value
+    return tree
+
+
+def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """{"a": {"b": 1}} -> {"a.b": 1}."""
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def digest(value: Any) -> str:
+    """A short name for a plain value: equal values, equal names."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,0 +1,223 @@
+"""Parallel text: read from files or composed by the embedded phrasebook, and checked before anything starts."""
+
+import gzip
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from trainables.config import PHRASEBOOK, DataConfig
+from trainables.errors import UserError
+from trainables.phrasebook import LANGUAGES, phrasebook
+
+SUFFIXES = ("", ".gz")
+
+
+@dataclass(frozen=True)
+class Split:
+    """Sentence pairs in file order: source[i] and target[i] translate each other."""
+
+    source: list[str]
+    target: list[str]
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """The splits that training may see, and what is noteworthy about them. The test split is not here."""
+
+    train: Split
+    valid: Split
+    warnings: list[str]
+
+    def fingerprint(self) -> str:
+        """A hash of the training text, to name what is learned from it."""
+        text = hashlib.sha256()
+        for side in (self.train.source, self.train.target):
+            text.update("\n".join(side).encode() + b"\0")
+        return text.hexdigest()
+
+
+def read_corpus(config: DataConfig) -> Corpus:
+    """Read and check the training and validation splits, and see that the test split exists.
+
+    Raises UserError: a missing file, sides of unequal length, bad UTF-8, a split without sentences, a
+    blank line in the validation text. Blank training lines are left out with a warning.
+    """
+    if config.path == PHRASEBOOK:
+        train, valid = _phrasebook_split(config, "train"), _phrasebook_split(config, "valid")
+        return Corpus(_first(train, config.limit), valid, [])
+    find_files(config, config.test)
+    train = _first(_read_split(config, config.train), config.limit)
+    valid = _read_split(config, config.valid)
+    train, warnings = _without_blanks(train, config)
+    _refuse_blanks(valid, config, config.valid)
+    seen = set(train.source)
+    if leaked := sum(sentence in seen for sentence in valid.source):
+        warnings.append(
+            f"{leaked} of {len(valid)} source sentences of {config.valid} also stand in {config.train}; "
+            "valid BLEU will look better than it is"
+        )
+    return Corpus(train, valid, warnings)
+
+
+def read_test(config: DataConfig, finalists: Path) -> Split:
+    """The test split: opened here alone, and not before the finalists are frozen in that file.
+
+    Raises UserError for what is wrong with the files, RuntimeError if the finalists are not yet frozen.
+    """
+    if not finalists.is_file():
+        raise RuntimeError(f"the test split stays closed until {finalists} is written")
+    if config.path == PHRASEBOOK:
+        return _phrasebook_split(config, "test")
+    test = _read_split(config, config.test)
+    _refuse_blanks(test, config, config.test)
+    return test
+
+
+def find_files(config: DataConfig, split: str) -> tuple[Path, ...]:
+    """The files of a split: two for plain text (source, target), one for TSV or JSONL. Raises UserError."""
+    if "{" in config.path:
+        return _match_pattern(config, split)
+    folder = Path(config.path)
+    if not folder.is_dir():
+        hint = "a folder of train.en, train.fr, …, a pattern, or 'phrasebook'"
+        raise UserError(f"data.path: there is no folder {folder}; give {hint}")
+    languages = (config.source, config.target)
+    for suffix in SUFFIXES:
+        for stem in (
+            split,
+            f"{split}.{config.source}-{config.target}",
+            f"{split}.{config.target}-{config.source}",
+        ):
+            sides = tuple(folder / f"{stem}.{language}{suffix}" for language in languages)
+            if all(side.is_file() for side in sides):
+                return sides
+        for table in (folder / f"{split}.tsv{suffix}", folder / f"{split}.jsonl{suffix}"):
+            if table.is_file():
+                return (table,)
+    for wanted, other in (languages, languages[::-1]):
+        if any((folder / f"{split}.{other}{suffix}").is_file() for suffix in SUFFIXES):
+            raise UserError(f"{folder}: {split}.{wanted} is missing beside {split}.{other}")
+    present = ", ".join(sorted(path.name for path in folder.iterdir() if path.is_file())[:12]) or "nothing"
+    raise UserError(
+        f"{folder}: no {split}.{config.source} with {split}.{config.target} (or .gz, .tsv, .jsonl); the folder "
+        f"holds {present}; name the splits with data.train, data.valid, data.test, the languages with "
+        "data.source, data.target"
+    )
+
+
+def _match_pattern(config: DataConfig, split: str) -> tuple[Path, ...]:
+    """'corpus/{split}.{language}.gz' -> both sides; without {language} it names one table."""
+    languages = (config.source, config.target) if "{language}" in config.path else (config.source,)
+    paths = tuple(Path(config.path.format(split=split, language=language)) for language in languages)
+    for path in paths:
+        if not path.is_file():
+            raise UserError(f"{path}: no such file; data.path is the pattern {config.path}")
+    return paths
+
+
+def _read_split(config: DataConfig, split: str) -> Split:
+    paths = find_files(config, split)
+    if len(paths) == 1:
+        pairs = list(_read_table(paths[0], config))
+        sides = Split([source for source, _ in pairs], [target for _, target in pairs])
+    else:
+        sides = Split(*(read_lines(path) for path in paths))
+        if len(sides.source) != len(sides.target):
+            raise UserError(
+                f"{paths[1]} has {len(sides.target)} lines but {paths[0].name} has {len(sides.source)}; "
+                "line i must translate line i"
+            )
+    if not len(sides):
+        raise UserError(f"{paths[0]} is empty; it must hold one sentence a line")
+    return sides
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a text file, gzipped or not. Raises UserError for bad UTF-8 or a broken gzip file."""
+    try:
+        data = path.read_bytes()
+        if path.suffix == ".gz":
+            data = gzip.decompress(data)
+    except (OSError, EOFError) as error:
+        raise UserError(f"{path}: can't be read: {error}") from error
+    lines = data.removeprefix(b"\xef\xbb\xbf").split(b"\n")
+    if lines[-1] == b"":
+        lines.pop()
+    text = []
+    for number, line in enumerate(lines, 1):
+        try:
+            text.append(line.decode().strip())
+        except UnicodeDecodeError as error:
+            raise UserError(f"{path}: line {number} is not UTF-8 (byte {error.start + 1}); convert the file") from None
+    return text
+
+
+def _read_table(path: Path, config: DataConfig) -> Iterator[tuple[str, str]]:
+    """TSV: source, target in the first two columns, or in those that a header line names. JSONL: by language."""
+    lines = read_lines(path)
+    if path.name.removesuffix(".gz").endswith(".jsonl"):
+        for number, line in enumerate(lines, 1):
+            try:
+                record = json.loads(line)
+                record = record.get("translation", record)
+                yield str(record[config.source]), str(record[config.target])
+            except (ValueError, KeyError, AttributeError, TypeError):
+                raise UserError(
+                    f'{path}: line {number} must be {{"{config.source}": "…", "{config.target}": "…"}}'
+                ) from None
+        return
+    header = lines[0].split("\t") if lines else []
+    named = config.source in header and config.target in header
+    columns = (header.index(config.source), header.index(config.target)) if named else (0, 1)
+    for number, line in enumerate(lines[named:], 1 + named):
+        cells = line.split("\t")
+        if len(cells) <= max(columns):
+            raise UserError(f"{path}: line {number} has no tab; a line is source, tab, target")
+        yield cells[columns[0]].strip(), cells[columns[1]].strip()
+
+
+def _first(split: Split, limit: int | None) -> Split:
+    return Split(split.source[:limit], split.target[:limit])
+
+
+def _blank_lines(split: Split) -> list[int]:
+    """1-based numbers of the pairs with a blank side."""
+    pairs = zip(split.source, split.target, strict=True)
+    return [number for number, pair in enumerate(pairs, 1) if not all(pair)]
+
+
+def _without_blanks(split: Split, config: DataConfig) -> tuple[Split, list[str]]:
+    blank = _blank_lines(split)
+    if not blank:
+        return split, []
+    if len(blank) == len(split):
+        raise UserError(f"{config.path}: every pair of {config.train} has a blank side")
+    gone = set(blank)
+    kept = [i for i in range(len(split)) if i + 1 not in gone]
+    warning = f"{len(blank)} training pairs with a blank side are left out, the first at line {blank[0]}"
+    return Split([split.source[i] for i in kept], [split.target[i] for i in kept]), [warning]
+
+
+def _refuse_blanks(split: Split, config: DataConfig, name: str) -> None:
+    if blank := _blank_lines(split):
+        raise UserError(
+            f"{config.path}: {name} has a blank line on one side at line {blank[0]} ({len(blank)} in all); "
+            "scores would not be comparable, so remove these pairs from both files"
+        )
+
+
+def _phrasebook_split(config: DataConfig, split: str) -> Split:
+    languages = (config.source, config.target)
+    if sorted(languages) != sorted(LANGUAGES):
+        raise UserError(
+            f"data.path: the phrasebook holds {' and '.join(LANGUAGES)}, not {config.source} and {config.target}; "
+            "set data.path to your corpus"
+        )
+    pairs = phrasebook()[split]
+    sides = tuple([pair[LANGUAGES.index(language)] for pair in pairs] for language in languages)
+    return Split(*sides)

@@ -1,0 +1,82 @@
+"""How good a model is: loss on references, and scores of its own translations."""
+
+from dataclasses import dataclass
+
+import torch
+from sacrebleu.metrics.bleu import BLEU
+from sacrebleu.metrics.chrf import CHRF
+
+from model.decoding import beam_search, greedy_search
+from model.transformer import BOS, EOS, PAD, Transformer
+from trainables.batching import EncodedSplit, Sequences, evaluation_batches, group_by_length
+from trainables.tokenizer import Tokenizer
+
+EVALUATION_TOKENS = 4096  # a batch, padding included
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Of one system's translations, 0..100 each. `sentence_bleu` is the mean over sentences, which is
+    another quantity than corpus `bleu`: the two must not be compared."""
+
+    bleu: float
+    chrf: float
+    sentence_bleu: float
+
+
+def score(translations: list[str], references: list[str]) -> Scores:
+    """Corpus BLEU and chrF by sacreBLEU, on detokenised text."""
+    sentence = BLEU(effective_order=True)
+    mean = sum(
+        sentence.sentence_score(translation, [reference]).score
+        for translation, reference in zip(translations, references, strict=True)
+    ) / len(references)
+    return Scores(corpus_bleu(translations, references), CHRF().corpus_score(translations, [references]).score, mean)
+
+
+def corpus_bleu(translations: list[str], references: list[str]) -> float:
+    return float(BLEU().corpus_score(translations, [references]).score)
+
+
+def signatures() -> dict[str, str]:
+    """What sacreBLEU computed, in its own notation."""
+    bleu, chrf = BLEU(), CHRF()
+    bleu.corpus_score(["x"], [["x"]])
+    chrf.corpus_score(["x"], [["x"]])
+    return {"bleu": str(bleu.get_signature()), "chrf": str(chrf.get_signature())}
+
+
+@torch.inference_mode()
+def reference_loss(model: Transformer, split: EncodedSplit) -> float:
+    """Negative log-likelihood of the references, in nats, summed over all their tokens. No smoothing."""
+    device = model.target_embedding.weight.device
+    total = 0.0
+    for source, target in evaluation_batches(split, EVALUATION_TOKENS):
+        source, target = source.to(device), target.to(device)
+        hidden, gold = model(source, target[:, :-1]), target[:, 1:]
+        predicted = gold != PAD
+        logits = model.output(hidden[predicted]).float()
+        total += float(torch.nn.functional.cross_entropy(logits, gold[predicted], reduction="sum"))
+    return total
+
+
+def translate(
+    model: Transformer,
+    tokenizer: Tokenizer,
+    sentences: list[str],
+    beam_size: int = 1,
+    length_penalty: float = 1.0,
+) -> list[str]:
+    """Detokenised translations in the order of the sentences; greedy search for beam_size 1."""
+    device = model.target_embedding.weight.device
+    source = Sequences.pack(tokenizer.encode_source(sentences))
+    translations: list[list[int]] = [[] for _ in sentences]
+    for rows in group_by_length(source.lengths, max(1, EVALUATION_TOKENS // beam_size), None):
+        batch = source.padded(rows).to(device)
+        if beam_size == 1:
+            decoded = greedy_search(model, batch)
+        else:
+            decoded = beam_search(model, batch, beam_size, length_penalty)
+        for row, ids in zip(rows.tolist(), decoded, strict=True):
+            translations[row] = [i for i in ids if i not in (PAD, BOS, EOS)]
+    return tokenizer.decode_target(translations)

@@ -1,0 +1,14 @@
+"""Files that are whole or absent."""
+
+import os
+from pathlib import Path
+
+
+def write_atomically(file: Path, content: str | bytes) -> None:
+    """Replace the file by the content; a crash leaves the old one or the new one."""
+    draft = file.with_name(f".{file.name}.{os.getpid()}")
+    with draft.open("wb") as out:
+        out.write(content.encode() if isinstance(content, str) else content)
+        out.flush()
+        os.fsync(out.fileno())
+    draft.replace(file)

@@ -1,0 +1,105 @@
+"""sentencepiece tokenizers: trained once for all trials that share them."""
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import sentencepiece
+from filelock import FileLock
+
+from model.transformer import BOS, EOS, PAD, UNK
+from trainables.config import TokenizerConfig, digest
+from trainables.corpus import Corpus
+from trainables.errors import UserError
+from trainables.files import write_atomically
+
+
+@dataclass(frozen=True)
+class Tokenizer:
+    """Text to ids and back, one model a side; a shared vocabulary is the same model twice."""
+
+    source: sentencepiece.SentencePieceProcessor
+    target: sentencepiece.SentencePieceProcessor
+
+    @property
+    def source_vocab(self) -> int:
+        return int(self.source.get_piece_size())
+
+    @property
+    def target_vocab(self) -> int:
+        return int(self.target.get_piece_size())
+
+    def encode_source(self, sentences: list[str]) -> list[np.ndarray]:
+        """Ids of each sentence, EOS at the end."""
+        return [np.array([*ids, EOS], dtype=np.int32) for ids in self.source.encode(sentences, num_threads=1)]
+
+    def encode_target(self, sentences: list[str]) -> list[np.ndarray]:
+        """Ids of each sentence between BOS and EOS."""
+        return [np.array([BOS, *ids, EOS], dtype=np.int32) for ids in self.target.encode(sentences, num_threads=1)]
+
+    def decode_target(self, ids: list[list[int]]) -> list[str]:
+        """Detokenised text."""
+        return list(self.target.decode(ids, num_threads=1)) if ids else []
+
+
+def train_tokenizer(config: TokenizerConfig, corpus: Corpus, cache: Path) -> Tokenizer:
+    """The tokenizer of this training text, from the cache folder or trained into it.
+
+    Processes that ask at the same time wait for the first. Raises UserError when the text has too few
+    pieces for the vocabulary size.
+    """
+    folder = cache / "tokenizers" / digest([config.model_dump(), corpus.fingerprint(), sentencepiece.__version__])
+    folder.mkdir(parents=True, exist_ok=True)
+    sides = {"source": corpus.train.source, "target": corpus.train.target}
+    if config.shared:
+        sides = {"tokenizer": corpus.train.source + corpus.train.target}
+    with FileLock(folder / "lock"):
+        for side, sentences in sides.items():
+            if not (folder / f"{side}.model").exists():
+                write_atomically(folder / f"{side}.model", _train(config, sentences))
+    return load_tokenizer(folder)
+
+
+def load_tokenizer(folder: Path) -> Tokenizer:
+    """From tokenizer.model, or source.model and target.model."""
+    if (folder / "tokenizer.model").exists():
+        shared = sentencepiece.SentencePieceProcessor(model_file=str(folder / "tokenizer.model"))
+        return Tokenizer(shared, shared)
+    source, target = (
+        sentencepiece.SentencePieceProcessor(model_file=str(folder / f"{side}.model")) for side in ("source", "target")
+    )
+    return Tokenizer(source, target)
+
+
+def save_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
+    """Write what `load_tokenizer` reads."""
+    if tokenizer.source is tokenizer.target:
+        (folder / "tokenizer.model").write_bytes(tokenizer.source.serialized_model_proto())
+    else:
+        (folder / "source.model").write_bytes(tokenizer.source.serialized_model_proto())
+        (folder / "target.model").write_bytes(tokenizer.target.serialized_model_proto())
+
+
+def _train(config: TokenizerConfig, sentences: list[str]) -> bytes:
+    model = io.BytesIO()
+    try:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(sentences),
+            model_writer=model,
+            model_type=config.kind,
+            vocab_size=config.vocab_size,
+            character_coverage=1.0,
+            pad_id=PAD,
+            unk_id=UNK,
+            bos_id=BOS,
+            eos_id=EOS,
+            minloglevel=2,
+        )
+    except RuntimeError as error:
+        reason = str(error).strip().rsplit("] ", 1)[-1]
+        raise UserError(
+            f"tokenizer.vocab_size: {config.vocab_size} does not fit the training text of "
+            f"{len(sentences)} sentences: {reason}"
+        ) from error
+    return model.getvalue()

@@ -1,0 +1,231 @@
+"""One training run, from text to a model and its BLEU. Runs without Ray: `python -m trainables.training --help`."""
+
+import json
+import math
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from model.transformer import PAD, Transformer
+from trainables.batching import count_batches, training_batches
+from trainables.checkpoint import load_state, newest_checkpoint, save_checkpoint
+from trainables.command_line import parse_config
+from trainables.config import TrainingConfig, TrialConfig, digest
+from trainables.corpus import read_test
+from trainables.errors import Diverged, UserError
+from trainables.evaluation import corpus_bleu, reference_loss, score, signatures, translate
+from trainables.loss import linear_cross_entropy
+from trainables.preparing import Prepared, cached_corpus, prepare
+from trainables.tokenizer import Tokenizer
+
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class EpochReport:
+    """What one epoch gave. Losses are in nats without smoothing, so that train and valid are the same quantity."""
+
+    epoch: int
+    train_loss: float  # per target token, with dropout, mean over the epoch
+    valid_loss: float  # per target token
+    valid_nll_per_char: float  # per character of the reference: comparable between vocabularies
+    valid_bleu: float  # greedy decoding, 0..100
+    train_seconds: float
+    eval_seconds: float
+    tokens: int  # target tokens trained on in this epoch
+
+
+def default_device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def learning_rate(step: int, total_steps: int, config: TrainingConfig) -> float:
+    """The rate of 1-based `step`: linear warm-up to the peak, then the schedule (cosine ends near 0)."""
+    warmup = min(config.warmup_steps, total_steps)
+    if step <= warmup:
+        return config.learning_rate * step / warmup
+    if config.schedule == "cosine":
+        progress = (step - warmup) / max(1, total_steps - warmup + 1)
+        return config.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
+    if config.schedule == "inverse_sqrt":
+        return config.learning_rate * math.sqrt(max(1, warmup) / step)
+    return config.learning_rate
+
+
+def loss_sums(model: Transformer, source: Tensor, target: Tensor, smoothing: float) -> tuple[Tensor, Tensor, int]:
+    """The smoothed objective and the plain negative log-likelihood, both summed over the target's tokens, and
+    their count. Padding is never predicted."""
+    hidden, gold = model(source, target[:, :-1]), target[:, 1:]
+    predicted = gold != PAD
+    gold = gold[predicted]
+    return *linear_cross_entropy(hidden[predicted], model.output.weight, gold, smoothing), len(gold)
+
+
+def build_model(config: TrialConfig, prepared: Prepared, device: torch.device) -> Transformer:
+    """A freshly initialised model; the same seed gives the same weights."""
+    torch.manual_seed(config.seed)
+    return Transformer(config.model, prepared.tokenizer.source_vocab, prepared.tokenizer.target_vocab).to(device)
+
+
+def train(
+    config: TrialConfig, cache: Path, checkpoints: Path | None = None, device: torch.device | None = None
+) -> Iterator[tuple[EpochReport, Transformer]]:
+    """Train, yielding after each epoch its report and the model; the checkpoint is on disk by then.
+
+    With a checkpoint folder that already holds one, that epoch's report comes first again and training goes
+    on after it, to the numbers of a run that was never interrupted. Raises Diverged when the loss or the
+    gradient leaves the finite numbers.
+    """
+    device = device or default_device()
+    prepared = prepare(config.data, config.tokenizer, cache)
+    model = build_model(config, prepared, device)
+    optimizer = torch.optim.Adam(model.parameters(), lr=config.training.learning_rate, betas=(0.9, 0.98), fused=True)
+    first = 1
+    if checkpoints and (found := newest_checkpoint(checkpoints)):
+        path, values = found
+        state = load_state(path, device)
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        report = EpochReport(**values)
+        first = report.epoch + 1
+        yield report, model
+    for epoch in range(first, config.training.epochs + 1):
+        report = _run_epoch(config, prepared, model, optimizer, epoch, device)
+        if checkpoints:
+            state = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
+            save_checkpoint(checkpoints, epoch, state, asdict(report))
+        yield report, model
+
+
+def _run_epoch(
+    config: TrialConfig,
+    prepared: Prepared,
+    model: Transformer,
+    optimizer: torch.optim.Optimizer,
+    epoch: int,
+    device: torch.device,
+) -> EpochReport:
+    settings = config.training
+    steps = count_batches(prepared.train, settings)
+    # All randomness of an epoch follows from seed and epoch, so that a checkpoint need not hold any.
+    torch.manual_seed(config.seed * 1_000_003 + epoch)
+    started = time.perf_counter()
+    model.train()
+    total_nll = torch.zeros((), device=device)
+    tokens = 0
+    batches = training_batches(prepared.train, settings, config.seed, epoch)
+    for step, (source, target) in enumerate(batches, (epoch - 1) * steps + 1):
+        rate = learning_rate(step, steps * settings.epochs, settings)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+            objective, nll, count = loss_sums(model, source.to(device), target.to(device), settings.label_smoothing)
+        optimizer.zero_grad()
+        (objective / count).backward()  # type: ignore[no-untyped-call]
+        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip_norm)
+        if device.type == "cpu" and not math.isfinite(float(norm)):
+            raise Diverged(
+                f"the gradient became {float(norm)} in epoch {epoch}, step {step}, at learning rate {rate:.3g}"
+            )
+        optimizer.step()
+        total_nll += nll
+        tokens += count
+    train_loss = float(total_nll) / tokens
+    if not math.isfinite(train_loss):  # on a GPU this waits for the end of the epoch, to keep the queue full
+        raise Diverged(f"the training loss became {train_loss} in epoch {epoch}")
+    trained = time.perf_counter()
+
+    model.eval()
+    text = prepared.valid_text
+    nll_sum = reference_loss(model, prepared.valid)
+    bleu = corpus_bleu(translate(model, prepared.tokenizer, text.source), text.target)
+    return EpochReport(
+        epoch=epoch,
+        train_loss=train_loss,
+        valid_loss=nll_sum / prepared.valid.target_tokens,
+        valid_nll_per_char=nll_sum / sum(map(len, text.target)),
+        valid_bleu=bleu,
+        train_seconds=trained - started,
+        eval_seconds=time.perf_counter() - trained,
+        tokens=tokens,
+    )
+
+
+def load_model(
+    config: TrialConfig, cache: Path, checkpoints: Path, device: torch.device = CPU
+) -> tuple[Transformer, Tokenizer]:
+    """The model of the newest checkpoint, ready to translate. Raises FileNotFoundError."""
+    found = newest_checkpoint(checkpoints)
+    if found is None:
+        raise FileNotFoundError(f"{checkpoints} holds no whole checkpoint")
+    prepared = prepare(config.data, config.tokenizer, cache)
+    model = build_model(config, prepared, device)
+    model.load_state_dict(load_state(found[0], device)["model"])
+    return model.eval(), prepared.tokenizer
+
+
+class SingleRun(TrialConfig):
+    """One training run from the command line."""
+
+    output_dir: str = Field("runs", min_length=1, description="holds the run's folder and the tokenizer cache")
+    name: str | None = Field(None, description="of the folder; from the configuration unless given")
+    threads: int = Field(1, ge=1, description="CPU threads")
+    score_test: bool = Field(False, description="at the end, translate the test split and print its BLEU")
+    beam_size: int = Field(5, ge=1, description="hypotheses of beam search on the test split, beside greedy search")
+    length_penalty: float = Field(1.0, ge=0, description="exponent of the length that divides a hypothesis' score")
+
+
+def main(arguments: list[str]) -> None:
+    """Train one model, or go on with it, and print losses and BLEU."""
+    program, about = "python -m trainables.training", "Train one translation model."
+    run, _ = parse_config(SingleRun, arguments, program, about)
+    config = TrialConfig(**{name: getattr(run, name) for name in TrialConfig.model_fields})
+    cache = Path(run.output_dir).absolute() / ".cache"
+    folder = Path(run.output_dir).absolute() / (run.name or f"training-{digest(config.model_dump())}")
+    torch.set_num_threads(run.threads)
+    for warning in cached_corpus(config.data).warnings:
+        print(f"warning: {warning}")
+    prepared = prepare(config.data, config.tokenizer, cache)
+    print(f"{len(prepared.train)} training pairs ({prepared.train.overlong} overlong), {folder}")
+    print("epoch  train loss  valid loss  valid BLEU  seconds")
+    model: Transformer | None = None
+    for report, trained in train(config, cache, folder):
+        model = trained
+        print(
+            f"{report.epoch:5}  {report.train_loss:10.4f}  {report.valid_loss:10.4f}  {report.valid_bleu:10.2f}  "
+            f"{report.train_seconds:.0f} + {report.eval_seconds:.0f}",
+            flush=True,
+        )
+    assert model is not None
+    print(f"{model.num_parameters():,} parameters")
+    if not run.score_test:
+        return
+    frozen = folder / "finalists.json"  # the run's own model is its only finalist
+    frozen.write_text(json.dumps({"finalists": [config.model_dump()]}))
+    test = read_test(config.data, frozen)
+    for beam_size in sorted({1, run.beam_size}):
+        translations = translate(model, prepared.tokenizer, test.source, beam_size, run.length_penalty)
+        scores = score(translations, test.target)
+        print(
+            f"test, beam {beam_size}: BLEU {scores.bleu:.2f}, chrF {scores.chrf:.2f}, "
+            f"mean sentence BLEU {scores.sentence_bleu:.2f}"
+        )
+    print(signatures()["bleu"])
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except UserError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+    except Diverged as error:
+        sys.exit(f"diverged: {error}")
+    except KeyboardInterrupt:
+        sys.exit("stopped; the same command goes on from the last checkpoint")

@@ -1,0 +1,38 @@
+"""The trainable that Ray Tune runs: one assignment of the search, epoch by epoch."""
+
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from ray import tune
+
+from trainables.config import TrialConfig
+from trainables.errors import Diverged, UserError
+from trainables.locks import join_driver
+from trainables.training import train
+
+
+def train_translation(assignment: dict[str, Any]) -> None:
+    """Train, reporting each epoch to Tune once its checkpoint is on disk.
+
+    assignment: "config" (a TrialConfig as a dictionary), "checkpoints", "cache", "driver_lock" (paths). The
+    last report of a run that ends by itself carries "outcome" (diverged or failed) and "message". An
+    exception means that the process is broken, never that the configuration is bad.
+    """
+    join_driver(Path(assignment["driver_lock"]))
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    config = TrialConfig.model_validate(assignment["config"])
+    try:
+        for report, _ in train(config, Path(assignment["cache"]), Path(assignment["checkpoints"])):
+            tune.report(asdict(report))
+    except Diverged as error:
+        tune.report({"outcome": "diverged", "message": str(error)})
+    except UserError as error:
+        tune.report({"outcome": "failed", "message": str(error)})
+    except (ValueError, RuntimeError, torch.OutOfMemoryError) as error:
+        tune.report({"outcome": "failed", "message": f"{type(error).__name__}: {error}"})
+    finally:
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()  # the next trial runs in this process
