@@ -8,17 +8,11 @@ from pathlib import Path
 import pytest
 
 from trainables.phrasebook import phrasebook
-from trainables.phrasebook.grammar import Sentence, compose, held_out
+from trainables.phrasebook.corpus import compose, held_out
+from trainables.phrasebook.english import a_or_an, english_number
+from trainables.phrasebook.french import conjugate, contract, french_adjective, french_number, french_plural
 from trainables.phrasebook.lexicon import ADJECTIVES, NOUNS
-from trainables.phrasebook.morphology import (
-    a_or_an,
-    conjugate,
-    contract,
-    english_number,
-    french_adjective,
-    french_number,
-    french_plural,
-)
+from trainables.phrasebook.sentences import Sentence
 
 Splits = dict[str, list[Sentence]]
 
@@ -134,7 +128,7 @@ def test_tu_only_where_a_first_name_is_called(corpus: Splits) -> None:
 
 
 def test_sizes_out_of_reach_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trainables.phrasebook.grammar.DRAWS_PER_SENTENCE", 0)
+    monkeypatch.setattr("trainables.phrasebook.corpus.DRAWS_PER_SENTENCE", 0)
     with pytest.raises(ValueError, match=r"ran out of new sentences with .* of 5000 train sentences"):
         phrasebook(train=5000)
     with pytest.raises(ValueError, match="negative"):

@@ -1,286 +1,217 @@
-"""The words of the phrasebook as plain data: what inflects regularly is one line, what does not says so.
+"""The words of the phrasebook as plain data: what inflects regularly is one entry, what does not says so.
 
 Nouns and adjectives carry one-letter *kinds* that keep sentences sensible (people read, one eats food):
 p person, a animal, f food one counts, g food one does not, d drink, t text, c clothing, o object,
-r furniture, k what opens, v vehicle, l place one enters, w landmark.
+r furniture, k what opens, v vehicle, l place one enters, w landmark. The module `words` reads the entries.
 """
 
-from dataclasses import dataclass
+from trainables.phrasebook.words import adjectives, nouns, pairs, verbs
 
-MASS_KINDS = "gd"
+KINDS = "pafgdtcorkvlw"
 
 # english french gender
-_NOUNS = {
-    "p": "man homme m, woman femme f, boy garçon m, girl fille f, child enfant m, teacher professeur m, "
-    "student étudiant m, doctor médecin m, nurse infirmière f, lawyer avocat m, baker boulanger m, "
-    "farmer fermier m, neighbour voisin m, friend ami m, sister sœur f, brother frère m, mother mère f, "
-    "father père m, uncle oncle m, aunt tante f, queen reine f, king roi m, hero héros m, writer écrivain m, "
-    "singer chanteuse f, dancer danseuse f, painter peintre m, cook cuisinier m, waitress serveuse f, "
-    "actress actrice f, general général m, princess princesse f, soldier soldat m, worker ouvrier m, "
-    "judge juge m, driver chauffeur m, son fils m, wife épouse f, husband mari m, tourist touriste m",
-    "a": "dog chien m, cat chat m, horse cheval m, bird oiseau m, mouse souris f, cow vache f, "
-    "lamb agneau m, "
-    "wolf loup m, fox renard m, goose oie f, duck canard m, bee abeille f, owl hibou m, rabbit lapin m, "
-    "hen poule f, spider araignée f, snake serpent m, monkey singe m, elephant éléphant m, "
-    "tortoise tortue f, "
-    "donkey âne m, goat chèvre f, butterfly papillon m, hamster hamster m",
-    "f": "apple pomme f, pear poire f, orange orange f, cake gâteau m, egg œuf m, tomato tomate f, "
-    "carrot carotte f, cherry cerise f, strawberry fraise f, peach pêche f, biscuit biscuit m, "
-    "pancake crêpe f, "
-    "onion oignon m, mushroom champignon m, bean haricot m, lobster homard m, lemon citron m, pie tarte f, "
-    "sausage saucisse f, banana banane f, leek poireau m, walnut noix f",
-    "g": "bread pain m, cheese fromage m, butter beurre m, meat viande f, rice riz m, honey miel m, "
-    "soup soupe f, "
-    "jam confiture f, chocolate chocolat m, salad salade f, ham jambon m, oil huile f",
-    "d": "water eau f, milk lait m, tea thé m, coffee café m, wine vin m, beer bière f, juice jus m, "
-    "lemonade limonade f",
-    "t": "book livre m, letter lettre f, newspaper journal m, poem poème m, novel roman m, story histoire f, "
-    "article article m, message message m, notebook cahier m, report rapport m, song chanson f, "
-    "speech discours m",
-    "c": "coat manteau m, hat chapeau m, dress robe f, shirt chemise f, skirt jupe f, shoe chaussure f, "
-    "boot botte f, "
-    "sock chaussette f, jacket veste f, scarf écharpe f, glove gant m, jumper pull m, tie cravate f, "
-    "belt ceinture f, ring bague f, jewel bijou m",
-    "o": "key clé f, lamp lampe f, cup tasse f, glass verre m, plate assiette f, knife couteau m, "
-    "spoon cuillère f, "
-    "fork fourchette f, clock horloge f, mirror miroir m, painting tableau m, photo photo f, "
-    "computer ordinateur m, "
-    "phone téléphone m, umbrella parapluie m, axe hache f, hammer marteau m, toy jouet m, ball balle f, "
-    "gift cadeau m, basket panier m, blanket couverture f, ladder échelle f, guitar guitare f, harp harpe f, "
-    "flower fleur f, stone pierre f, pen stylo m, ticket billet m, flag drapeau m, tool outil m, "
-    "needle aiguille f",
-    "r": "table table f, chair chaise f, bed lit m, armchair fauteuil m, carpet tapis m, shelf étagère f, "
-    "desk bureau m, "
-    "bench banc m",
-    "k": "box boîte f, bag sac m, bottle bouteille f, suitcase valise f, window fenêtre f, door porte f, "
-    "drawer tiroir m, wardrobe armoire f, envelope enveloppe f, parcel colis m",
-    "v": "car voiture f, train train m, boat bateau m, plane avion m, bicycle vélo m, bus bus m, "
-    "lorry camion m",
-    "l": "garden jardin m, house maison f, school école f, church église f, station gare f, market marché m, "
-    "bakery boulangerie f, library bibliothèque f, museum musée m, hospital hôpital m, kitchen cuisine f, "
-    "castle château m, village village m, city ville f, park parc m, hotel hôtel m, restaurant restaurant m, "
-    "theatre théâtre m, farm ferme f, forest forêt f, factory usine f, shop magasin m, airport aéroport m, "
-    "pharmacy pharmacie f, bedroom chambre f, office cabinet m",
-    "w": "bridge pont m, street rue f, square place f, beach plage f, island île f, river rivière f, "
-    "mountain montagne f, tower tour f, fountain fontaine f, tree arbre m",
-}  # fmt: skip
+NOUNS = nouns(
+    p="""
+        man homme m, woman femme f, boy garçon m, girl fille f, child enfant m, teacher professeur m,
+        student étudiant m, doctor médecin m, nurse infirmière f, lawyer avocat m, baker boulanger m, farmer fermier m,
+        neighbour voisin m, friend ami m, sister sœur f, brother frère m, mother mère f, father père m, uncle oncle m,
+        aunt tante f, queen reine f, king roi m, hero héros m, writer écrivain m, singer chanteuse f,
+        dancer danseuse f, painter peintre m, cook cuisinier m, waitress serveuse f, actress actrice f,
+        general général m, princess princesse f, soldier soldat m, worker ouvrier m, judge juge m, driver chauffeur m,
+        son fils m, wife épouse f, husband mari m, tourist touriste m
+    """,
+    a="""
+        dog chien m, cat chat m, horse cheval m, bird oiseau m, mouse souris f, cow vache f, lamb agneau m,
+        wolf loup m, fox renard m, goose oie f, duck canard m, bee abeille f, owl hibou m, rabbit lapin m, hen poule f,
+        spider araignée f, snake serpent m, monkey singe m, elephant éléphant m, tortoise tortue f, donkey âne m,
+        goat chèvre f, butterfly papillon m, hamster hamster m
+    """,
+    f="""
+        apple pomme f, pear poire f, orange orange f, cake gâteau m, egg œuf m, tomato tomate f, carrot carotte f,
+        cherry cerise f, strawberry fraise f, peach pêche f, biscuit biscuit m, pancake crêpe f, onion oignon m,
+        mushroom champignon m, bean haricot m, lobster homard m, lemon citron m, pie tarte f, sausage saucisse f,
+        banana banane f, leek poireau m, walnut noix f
+    """,
+    g="""
+        bread pain m, cheese fromage m, butter beurre m, meat viande f, rice riz m, honey miel m, soup soupe f,
+        jam confiture f, chocolate chocolat m, salad salade f, ham jambon m, oil huile f
+    """,
+    d="""
+        water eau f, milk lait m, tea thé m, coffee café m, wine vin m, beer bière f, juice jus m, lemonade limonade f
+    """,
+    t="""
+        book livre m, letter lettre f, newspaper journal m, poem poème m, novel roman m, story histoire f,
+        article article m, message message m, notebook cahier m, report rapport m, song chanson f, speech discours m
+    """,
+    c="""
+        coat manteau m, hat chapeau m, dress robe f, shirt chemise f, skirt jupe f, shoe chaussure f, boot botte f,
+        sock chaussette f, jacket veste f, scarf écharpe f, glove gant m, jumper pull m, tie cravate f,
+        belt ceinture f, ring bague f, jewel bijou m
+    """,
+    o="""
+        key clé f, lamp lampe f, cup tasse f, glass verre m, plate assiette f, knife couteau m, spoon cuillère f,
+        fork fourchette f, clock horloge f, mirror miroir m, painting tableau m, photo photo f, computer ordinateur m,
+        phone téléphone m, umbrella parapluie m, axe hache f, hammer marteau m, toy jouet m, ball balle f,
+        gift cadeau m, basket panier m, blanket couverture f, ladder échelle f, guitar guitare f, harp harpe f,
+        flower fleur f, stone pierre f, pen stylo m, ticket billet m, flag drapeau m, tool outil m, needle aiguille f
+    """,
+    r="""
+        table table f, chair chaise f, bed lit m, armchair fauteuil m, carpet tapis m, shelf étagère f, desk bureau m,
+        bench banc m
+    """,
+    k="""
+        box boîte f, bag sac m, bottle bouteille f, suitcase valise f, window fenêtre f, door porte f, drawer tiroir m,
+        wardrobe armoire f, envelope enveloppe f, parcel colis m
+    """,
+    v="""
+        car voiture f, train train m, boat bateau m, plane avion m, bicycle vélo m, bus bus m, lorry camion m
+    """,
+    l="""
+        garden jardin m, house maison f, school école f, church église f, station gare f, market marché m,
+        bakery boulangerie f, library bibliothèque f, museum musée m, hospital hôpital m, kitchen cuisine f,
+        castle château m, village village m, city ville f, park parc m, hotel hôtel m, restaurant restaurant m,
+        theatre théâtre m, farm ferme f, forest forêt f, factory usine f, shop magasin m, airport aéroport m,
+        pharmacy pharmacie f, bedroom chambre f, office cabinet m
+    """,
+    w="""
+        bridge pont m, street rue f, square place f, beach plage f, island île f, river rivière f, mountain montagne f,
+        tower tour f, fountain fontaine f, tree arbre m
+    """,
+)
 
 # english french kinds; "+" forms its comparative with -er, "=" has none, otherwise "more"
-_BEFORE = (
-    "big+ grand aforkvlw, small+ petit paforctkvlw, beautiful beau pactorvlw, old+ vieux pactorkvlw, "
-    "new+ nouveau ctorkvl, good+ bon pfgdtv, young+ jeune pa, pretty+ joli pactorlw, bad+ mauvais fgdtv, "
-    "long+ long tw"
-)
-_AFTER = (
-    "red= rouge fcorkvd, blue= bleu corkv, green= vert fcorkv, white= blanc acorkvl, black= noir acorkv, "
-    "yellow= jaune fcorkv, grey= gris acorkvlw, brown= brun acork, purple= violet cork, "
-    "happy+ heureux pa, sad+ triste pat, tired fatigué pa, furious furieux p, rich+ riche p, poor+ pauvre p, "
-    "famous célèbre ptlw, intelligent intelligent pa, curious curieux pa, patient patient pa, proud+ fier p, "
-    "jealous jaloux p, generous généreux p, brave+ courageux pa, shy timide pa, polite poli p, "
-    "sick malade pa, calm+ calme paw, dangerous dangereux pavw, wild+ sauvage a, heavy+ lourd orktc, "
-    "light+ léger ctok, expensive cher fgdtcorv, clean+ propre corkvl, dirty+ sale pacorkvl, empty vide kl, "
-    "broken= cassé ork, modern moderne torvl, foreign= étranger pt, French= français ptfgdlv, "
-    "English= anglais ptfgdlv, Italian= italien ptfgdlv, German= allemand ptfgdlv, "
-    "Japanese= japonais ptfgdlv, "
-    "public= public l, cold+ froid fgdlw, hot+ chaud fgd, fresh+ frais fgd, ripe+ mûr f, "
-    "delicious délicieux fgd, bitter amer fd, wet+ mouillé acork, round+ rond rok, narrow étroit cw, "
-    "wide+ large w, "
-    "thick+ épais ct, strange+ étrange patow, funny+ drôle pat, boring ennuyeux pt, "
-    "interesting intéressant ptl, "
-    "useful utile tork, difficult difficile t, strong+ fort pa, weak+ faible pa, "
-    "magnificent magnifique tcolwrv, "
-    "elegant élégant pcolr, comfortable confortable rcvl, rare rare at, electric= électrique v, "
-    "medieval= médiéval lw, royal= royal lw, loyal loyal p, ashamed honteux p, fast+ rapide av, "
-    "slow+ lent pav, "
-    "lazy+ paresseux pa, nervous nerveux pa, fragile fragile ork, active actif p, careful prudent p, "
-    "worried inquiet p, quiet+ tranquille alw, honest honnête p"
+ADJECTIVES = adjectives(
+    before="""
+        big+ grand aforkvlw, small+ petit paforctkvlw, beautiful beau pactorvlw, old+ vieux pactorkvlw,
+        new+ nouveau ctorkvl, good+ bon pfgdtv, young+ jeune pa, pretty+ joli pactorlw, bad+ mauvais fgdtv,
+        long+ long tw
+    """,
+    after="""
+        red= rouge fcorkvd, blue= bleu corkv, green= vert fcorkv, white= blanc acorkvl, black= noir acorkv,
+        yellow= jaune fcorkv, grey= gris acorkvlw, brown= brun acork, purple= violet cork, happy+ heureux pa,
+        sad+ triste pat, tired fatigué pa, furious furieux p, rich+ riche p, poor+ pauvre p, famous célèbre ptlw,
+        intelligent intelligent pa, curious curieux pa, patient patient pa, proud+ fier p, jealous jaloux p,
+        generous généreux p, brave+ courageux pa, shy timide pa, polite poli p, sick malade pa, calm+ calme paw,
+        dangerous dangereux pavw, wild+ sauvage a, heavy+ lourd orktc, light+ léger ctok, expensive cher fgdtcorv,
+        clean+ propre corkvl, dirty+ sale pacorkvl, empty vide kl, broken= cassé ork, modern moderne torvl,
+        foreign= étranger pt, French= français ptfgdlv, English= anglais ptfgdlv, Italian= italien ptfgdlv,
+        German= allemand ptfgdlv, Japanese= japonais ptfgdlv, public= public l, cold+ froid fgdlw, hot+ chaud fgd,
+        fresh+ frais fgd, ripe+ mûr f, delicious délicieux fgd, bitter amer fd, wet+ mouillé acork, round+ rond rok,
+        narrow étroit cw, wide+ large w, thick+ épais ct, strange+ étrange patow, funny+ drôle pat, boring ennuyeux pt,
+        interesting intéressant ptl, useful utile tork, difficult difficile t, strong+ fort pa, weak+ faible pa,
+        magnificent magnifique tcolwrv, elegant élégant pcolr, comfortable confortable rcvl, rare rare at,
+        electric= électrique v, medieval= médiéval lw, royal= royal lw, loyal loyal p, ashamed honteux p,
+        fast+ rapide av, slow+ lent pav, lazy+ paresseux pa, nervous nerveux pa, fragile fragile ork, active actif p,
+        careful prudent p, worried inquiet p, quiet+ tranquille alw, honest honnête p
+    """,
 )
 
 # english (base, or base past participle) | french | kinds of the direct object
-_TRANSITIVE = (
-    "eat ate eaten|manger|fg, drink drank drunk|boire|d, prepare|préparer|fgd, slice|couper|fg, "
-    "taste|goûter|fgd, buy bought bought|acheter|fgdtcorkva, sell sold sold|vendre|fgdtcorkva, "
-    "study|étudier|t, "
-    "write wrote written|écrire|t, translate|traduire|t, wear wore worn|porter|c, wash|laver|fcva, "
-    "lose lost lost|perdre|tco, find found found|trouver|paftcorkvlw, look-for|chercher|patcokvl, "
-    "look-at|regarder|patcorkvlw, wait-for|attendre|pv, listen-to|écouter|p, see saw seen|voir|patcorkvlw, "
-    "hear heard heard|entendre|pav, help|aider|p, invite|inviter|p, thank|remercier|p, call|appeler|pa, "
-    "meet met met|rencontrer|p, visit|visiter|l, follow|suivre|pav, protect|protéger|palw, "
-    "draw drew drawn|dessiner|palw, "
-    "paint|peindre|rlvw, photograph|photographier|palw, open|ouvrir|kt, close|fermer|k, "
-    "break broke broken|casser|or, repair|réparer|orkv, hide hid hidden|cacher|fto, carry|transporter|ork, "
-    "bring brought brought|apporter|fgdto, drive drove driven|conduire|v, build built built|construire|lv, "
-    "clean|nettoyer|corkvl, choose chose chosen|choisir|ftcorv, finish|finir|t, receive|recevoir|to, "
-    "forget forgot forgotten|oublier|tcok, steal stole stolen|voler|fatcov, feed fed fed|nourrir|a, "
-    "catch caught caught|attraper|a, learn|apprendre|t, use|utiliser|ov, take took taken|prendre|fovt, "
-    "leave left left|quitter|pl, cross|traverser|lw, kill|tuer|a, order|commander|fgd, copy|copier|t, "
-    "answer|répondre à|p, obey|obéir à|p, phone|téléphoner à|p, talk-to|parler à|pa, "
-    "write-to wrote-to written-to|écrire à|p, "
-    "talk-about|parler de|patvlw, dream-of|rêver de|pavlw"
+ACTIONS = verbs("""
+    eat ate eaten|manger|fg, drink drank drunk|boire|d, prepare|préparer|fgd, slice|couper|fg, taste|goûter|fgd,
+    buy bought bought|acheter|fgdtcorkva, sell sold sold|vendre|fgdtcorkva, study|étudier|t,
+    write wrote written|écrire|t, translate|traduire|t, wear wore worn|porter|c, wash|laver|fcva,
+    lose lost lost|perdre|tco, find found found|trouver|paftcorkvlw, look-for|chercher|patcokvl,
+    look-at|regarder|patcorkvlw, wait-for|attendre|pv, listen-to|écouter|p, see saw seen|voir|patcorkvlw,
+    hear heard heard|entendre|pav, help|aider|p, invite|inviter|p, thank|remercier|p, call|appeler|pa,
+    meet met met|rencontrer|p, visit|visiter|l, follow|suivre|pav, protect|protéger|palw,
+    draw drew drawn|dessiner|palw, paint|peindre|rlvw, photograph|photographier|palw, open|ouvrir|kt, close|fermer|k,
+    break broke broken|casser|or, repair|réparer|orkv, hide hid hidden|cacher|fto, carry|transporter|ork,
+    bring brought brought|apporter|fgdto, drive drove driven|conduire|v, build built built|construire|lv,
+    clean|nettoyer|corkvl, choose chose chosen|choisir|ftcorv, finish|finir|t, receive|recevoir|to,
+    forget forgot forgotten|oublier|tcok, steal stole stolen|voler|fatcov, feed fed fed|nourrir|a,
+    catch caught caught|attraper|a, learn|apprendre|t, use|utiliser|ov, take took taken|prendre|fovt,
+    leave left left|quitter|pl, cross|traverser|lw, kill|tuer|a, order|commander|fgd, copy|copier|t,
+    answer|répondre à|p, obey|obéir à|p, phone|téléphoner à|p, talk-to|parler à|pa,
+    write-to wrote-to written-to|écrire à|p, talk-about|parler de|patvlw, dream-of|rêver de|pavlw
+""")
+ATTITUDES = verbs(
+    """
+        like|aimer|pafgdtcorvlw, love|adorer|pafgdtcvlw, hate|détester|pafgdtvl, prefer|préférer|fgdtcovl,
+        know knew known|connaître|ptlw, have had had|avoir|fgdtcorkva, own|posséder|vlcor, admire|admirer|platw,
+        respect|respecter|p, understand understood understood|comprendre|pt
+    """,
+    stative=True,
 )
-_STATIVE = (
-    "like|aimer|pafgdtcorvlw, love|adorer|pafgdtcvlw, hate|détester|pafgdtvl, prefer|préférer|fgdtcovl, "
-    "know knew known|connaître|ptlw, have had had|avoir|fgdtcorkva, own|posséder|vlcor, "
-    "admire|admirer|platw, "
-    "respect|respecter|p, understand understood understood|comprendre|pt"
-)
-_GIVING = (
-    "give gave given|donner|fgdtco, show showed shown|montrer|tcorkvl, send sent sent|envoyer|tcof, "
-    "lend lent lent|prêter|tcov, offer|offrir|fgdtco, sell sold sold|vendre|fgcov, explain|expliquer|t, "
-    "promise|promettre|o"
-)
-_INTRANSITIVE = (
-    "sleep slept slept|dormir, work|travailler, run ran run|courir, laugh|rire, cry|pleurer, "
-    "sing sang sung|chanter, "
-    "dance|danser, swim swam swum|nager, walk|marcher, smile|sourire, stay|rester, play|jouer, shout|crier, "
-    "arrive|arriver, fall fell fallen|tomber, rest|se reposer, eat ate eaten|manger, wait|attendre, "
-    "get-dressed got-dressed got-dressed|se habiller, fall-asleep fell-asleep fallen-asleep|se endormir"
-)
-_LEAVING = (
-    "leave left left|partir, come-back came-back come-back|revenir, hurry|se dépêcher, "
-    "go-out went-out gone-out|sortir, "
-    "get-up got-up got-up|se lever, wake-up woke-up woken-up|se réveiller, lie|mentir, arrive|arriver"
-)
-_MOTION = "go went gone|aller, return|retourner, come came come|venir"
-_THINKING = "think|penser, know|savoir, believe|croire, say|dire, hope|espérer"
-_CONTROL = "can|pouvoir, must|devoir, want|vouloir"
+TRANSITIVE = ACTIONS + ATTITUDES
+GIVING = verbs("""
+    give gave given|donner|fgdtco, show showed shown|montrer|tcorkvl, send sent sent|envoyer|tcof,
+    lend lent lent|prêter|tcov, offer|offrir|fgdtco, sell sold sold|vendre|fgcov, explain|expliquer|t,
+    promise|promettre|o
+""")
+INTRANSITIVE = verbs("""
+    sleep slept slept|dormir, work|travailler, run ran run|courir, laugh|rire, cry|pleurer, sing sang sung|chanter,
+    dance|danser, swim swam swum|nager, walk|marcher, smile|sourire, stay|rester, play|jouer, shout|crier,
+    arrive|arriver, fall fell fallen|tomber, rest|se reposer, eat ate eaten|manger, wait|attendre,
+    get-dressed got-dressed got-dressed|se habiller, fall-asleep fell-asleep fallen-asleep|se endormir
+""")
+LEAVING = verbs("""
+    leave left left|partir, come-back came-back come-back|revenir, hurry|se dépêcher, go-out went-out gone-out|sortir,
+    get-up got-up got-up|se lever, wake-up woke-up woken-up|se réveiller, lie|mentir, arrive|arriver
+""")
+MOTION = verbs("go went gone|aller, return|retourner, come came come|venir")
+THINKING = verbs("think|penser, know|savoir, believe|croire, say|dire, hope|espérer", stative=True)
+BE, LIVE = verbs("be|être, live|habiter", stative=True)
+(BE_HAVING,) = verbs("be|avoir", stative=True)  # hungry: avoir faim
 
-
-@dataclass(frozen=True)
-class Noun:
-    en: str
-    fr: str
-    feminine: bool
-    kind: str
-
-    @property
-    def mass(self) -> bool:
-        return self.kind in MASS_KINDS
-
-
-@dataclass(frozen=True)
-class Adjective:
-    en: str
-    fr: str
-    kinds: str
-    before: bool  # French places it before the noun
-    comparison: str  # "er", "more" or "" for none
-
-
-@dataclass(frozen=True)
-class Verb:
-    en: str
-    fr: str
-    kinds: str = ""
-    past: str = ""  # "" where the English forms are regular
-    participle: str = ""
-    preposition: str = ""  # what French puts before the object
-    stative: bool = False
-
-
-def _noun(entry: str, kind: str) -> Noun:
-    english, french, gender = entry.split()
-    return Noun(english, french, gender == "f", kind)
-
-
-def _adjective(entry: str, before: bool) -> Adjective:
-    english, french, kinds = entry.split()
-    comparison = {"+": "er", "=": ""}.get(english[-1], "more")
-    return Adjective(english.rstrip("+="), french, kinds, before, comparison)
-
-
-def _verbs(entries: str, stative: bool = False) -> tuple[Verb, ...]:
-    verbs = []
-    for entry in entries.split(", "):
-        english, french, kinds = (*entry.split("|"), "")[:3]
-        base, past, participle = (*english.replace("-", "\N{NO-BREAK SPACE}").split(" "), "", "")[:3]
-        infinitive, _, preposition = french.partition(" ")
-        if infinitive == "se":
-            infinitive, preposition = french, ""
-        verbs.append(Verb(base, infinitive, kinds, past, participle, preposition, stative))
-    return tuple(verbs)
-
-
-NOUNS = tuple(_noun(entry, kind) for kind, entries in _NOUNS.items() for entry in entries.split(", "))
-ADJECTIVES = tuple(_adjective(entry, True) for entry in _BEFORE.split(", ")) + tuple(
-    _adjective(entry, False) for entry in _AFTER.split(", ")
-)
-TRANSITIVE = _verbs(_TRANSITIVE) + _verbs(_STATIVE, stative=True)
-GIVING = _verbs(_GIVING)
-INTRANSITIVE = _verbs(_INTRANSITIVE)
-LEAVING = _verbs(_LEAVING)
-MOTION = _verbs(_MOTION)
-THINKING = {verb.en: verb for verb in _verbs(_THINKING, stative=True)}
-BE, BE_HAVING = Verb("be", "être", stative=True), Verb("be", "avoir", stative=True)
-LIVE = Verb("live", "habiter", stative=True)
-
-Pair = tuple[str, str]
-
-
-def word_list(text: str) -> list[str]:
-    """Words written with spaces between them."""
-    return text.split()
-
-
-def _pairs(entries: str) -> tuple[Pair, ...]:
-    return tuple((en, fr) for en, fr in (entry.split("|") for entry in entries.split(", ")))
-
+# what goes with a kind
+NOUNS_OF = {kind: tuple(noun for noun in NOUNS if noun.kind == kind) for kind in KINDS}
+ADJECTIVES_FOR = {kind: tuple(adjective for adjective in ADJECTIVES if kind in adjective.kinds) for kind in KINDS}
+VERBS_FOR = {kind: tuple(v for v in TRANSITIVE if kind in v.kinds and not v.preposition) for kind in KINDS}
 
 MEN = ("Paul", "Luc", "Thomas", "Antoine", "Julien", "Étienne", "Nicolas", "Marc", "Olivier", "David")
 WOMEN = ("Marie", "Anne", "Claire", "Sophie", "Julie", "Élise", "Camille", "Inès", "Louise", "Nadia")
-TOWNS = _pairs(
-    "in Paris|à Paris, in Lyon|à Lyon, in London|à Londres, in France|en France, in Italy|en Italie, "
-    "in Spain|en Espagne, "
-    "in Germany|en Allemagne, in Canada|au Canada, in Japan|au Japon, in the United States|aux États-Unis, "
-    "in Brussels|à Bruxelles, in Portugal|au Portugal, abroad|à l'étranger"
-)
-DESTINATIONS = _pairs(
-    "to Paris|à Paris, to London|à Londres, to Italy|en Italie, to Germany|en Allemagne, to Japan|au Japon, "
-    "to Spain|en Espagne, to Canada|au Canada, to Geneva|à Genève"
-)
-INSIDE = _pairs(
-    "in|dans, near|près de, behind|derrière, in front of|devant, opposite|en face de, outside|hors de"
-)
-OUTSIDE = _pairs(
-    "near|près de, behind|derrière, in front of|devant, opposite|en face de, not far from|non loin de"
-)
-SURFACES = _pairs("on|sur, under|sous, behind|derrière, beside|à côté de")
-DAYS = _pairs(
-    "Monday|lundi, Tuesday|mardi, Wednesday|mercredi, Thursday|jeudi, Friday|vendredi, Saturday|samedi"
-)
-MONTHS = _pairs(
-    "January|janvier, March|mars, April|avril, May|mai, July|juillet, August|août, October|octobre"
-)
-UNITS = _pairs("day|jour, week|semaine, month|mois, year|an, minute|minute, hour|heure")
+
+TOWNS = pairs("""
+    in Paris|à Paris, in Lyon|à Lyon, in London|à Londres, in France|en France, in Italy|en Italie,
+    in Spain|en Espagne, in Germany|en Allemagne, in Canada|au Canada, in Japan|au Japon,
+    in the United States|aux États-Unis, in Brussels|à Bruxelles, in Portugal|au Portugal, abroad|à l'étranger
+""")
+DESTINATIONS = pairs("""
+    to Paris|à Paris, to London|à Londres, to Italy|en Italie, to Germany|en Allemagne, to Japan|au Japon,
+    to Spain|en Espagne, to Canada|au Canada, to Geneva|à Genève
+""")
+INSIDE = pairs("in|dans, near|près de, behind|derrière, in front of|devant, opposite|en face de, outside|hors de")
+OUTSIDE = pairs("near|près de, behind|derrière, in front of|devant, opposite|en face de, not far from|non loin de")
+SURFACES = pairs("on|sur, under|sous, behind|derrière, beside|à côté de")
+
+DAYS = pairs("Monday|lundi, Tuesday|mardi, Wednesday|mercredi, Thursday|jeudi, Friday|vendredi, Saturday|samedi")
+MONTHS = pairs("January|janvier, March|mars, April|avril, May|mai, July|juillet, August|août, October|octobre")
+UNITS = pairs("day|jour, week|semaine, month|mois, year|an, minute|minute, hour|heure")
 TIMES = {
-    "present": _pairs("every day|tous les jours, every morning|tous les matins, "
-    "every evening|tous les soirs, "
-    "every year|tous les ans, in winter|en hiver, in summer|en été, in spring|au printemps, "
-    "in autumn|en automne"),
-    "past": _pairs("yesterday|hier, yesterday evening|hier soir, last week|la semaine dernière, "
-    "last year|l'année dernière, "
-    "last month|le mois dernier, this morning|ce matin, yesterday morning|hier matin"),
-    "future": _pairs("tomorrow|demain, next week|la semaine prochaine, next year|l'année prochaine, "
-    "soon|bientôt, "
-    "tonight|ce soir, tomorrow morning|demain matin, next month|le mois prochain, "
-    "the day after tomorrow|après-demain"),
-    "progressive": _pairs("now|maintenant, at the moment|en ce moment"),
-}  # fmt: skip
-FREQUENCIES = _pairs("often|souvent, always|toujours, sometimes|parfois, rarely|rarement")
-MANNERS = _pairs(
-    "slowly|lentement, well|bien, quietly|doucement, together|ensemble, a lot|beaucoup, too much|trop, "
-    "a little|un peu"
-)
-STATES = _pairs(
-    "hungry|faim, thirsty|soif, afraid|peur, cold|froid, hot|chaud, sleepy|sommeil, "
-    "right|raison, wrong|tort"
-)
+    "present": pairs("""
+        every day|tous les jours, every morning|tous les matins, every evening|tous les soirs, every year|tous les ans,
+        in winter|en hiver, in summer|en été, in spring|au printemps, in autumn|en automne
+    """),
+    "past": pairs("""
+        yesterday|hier, yesterday evening|hier soir, last week|la semaine dernière, last year|l'année dernière,
+        last month|le mois dernier, this morning|ce matin, yesterday morning|hier matin
+    """),
+    "future": pairs("""
+        tomorrow|demain, next week|la semaine prochaine, next year|l'année prochaine, soon|bientôt, tonight|ce soir,
+        tomorrow morning|demain matin, next month|le mois prochain, the day after tomorrow|après-demain
+    """),
+    "progressive": pairs("now|maintenant, at the moment|en ce moment"),
+}
+TIMES["going"] = TIMES["future"]
+FREQUENCIES = pairs("often|souvent, always|toujours, sometimes|parfois, rarely|rarement")
+MANNERS = pairs("""
+    slowly|lentement, well|bien, quietly|doucement, together|ensemble, a lot|beaucoup, too much|trop, a little|un peu
+""")
+STATES = pairs("""
+    hungry|faim, thirsty|soif, afraid|peur, cold|froid, hot|chaud, sleepy|sommeil, right|raison, wrong|tort
+""")
 WEATHER = {
-    "present": _pairs("it is raining|il pleut, it is snowing|il neige, it is cold|il fait froid, "
-    "it is late|il est tard, "
-    "it is hot|il fait chaud, the weather is nice|il fait beau"),
-    "past": _pairs("it was raining|il pleuvait, it was snowing|il neigeait, it was cold|il faisait froid, "
-    "it was late|il était tard, it was hot|il faisait chaud, the weather was nice|il faisait beau"),
-    "if": _pairs("it rains|il pleut, it snows|il neige, it is cold|il fait froid, it is hot|il fait chaud, "
-    "the weather is nice|il fait beau"),
-}  # fmt: skip
+    "present": pairs("""
+        it is raining|il pleut, it is snowing|il neige, it is cold|il fait froid, it is late|il est tard,
+        it is hot|il fait chaud, the weather is nice|il fait beau
+    """),
+    "past": pairs("""
+        it was raining|il pleuvait, it was snowing|il neigeait, it was cold|il faisait froid,
+        it was late|il était tard, it was hot|il faisait chaud, the weather was nice|il faisait beau
+    """),
+    "if": pairs("""
+        it rains|il pleut, it snows|il neige, it is cold|il fait froid, it is hot|il fait chaud,
+        the weather is nice|il fait beau
+    """),
+}

@@ -1,104 +1,48 @@
-"""Inflection in both languages: plurals, feminines, conjugation, numbers, elision and contraction."""
+"""French inflection: plurals, feminines, numbers in words, conjugation, elision and contraction."""
 
 import re
 from functools import cache
 
-from trainables.phrasebook.lexicon import Adjective, Noun, Verb, word_list
+from trainables.phrasebook.words import word_list
 
-NBSP = "\N{NO-BREAK SPACE}"  # joins the words of an English phrasal verb
+# --- elision and contraction
 
-# ---------------------------------------------------------------- English
-
-_PLURALS = {
-    "man": "men", "woman": "women", "child": "children", "wife": "wives", "mouse": "mice",
-    "wolf": "wolves", "goose": "geese", "knife": "knives", "scarf": "scarves", "shelf": "shelves",
-    "tomato": "tomatoes", "hero": "heroes", "this": "these",
-}  # fmt: skip
-_COMPARATIVES = {"good": "better", "bad": "worse"}
-
-
-def _add_s(word: str) -> str:
-    if re.search(r"[^aeiou]y$", word):
-        return word[:-1] + "ies"
-    return word + ("es" if re.search(r"(s|x|z|ch|sh|go|do)$", word) else "s")
-
-
-def _add_vowel(stem: str, ending: str) -> str:
-    """The stem before -ed, -er or -ing: it may lose an e, change a y or double its consonant."""
-    if stem.endswith("ie") and ending == "ing":
-        return stem[:-2] + "ying"
-    if stem.endswith("e") and not stem.endswith("ee"):
-        return stem[:-1] + ending
-    if re.search(r"[^aeiou]y$", stem) and ending != "ing":
-        return stem[:-1] + "i" + ending
-    if re.fullmatch(r"[^aeiou]*[aeiou][^aeiouwxy]|forget", stem):
-        stem += stem[-1]
-    return stem + ending
-
-
-def english_noun(noun: Noun, plural: bool) -> str:
-    return _PLURALS.get(noun.en, _add_s(noun.en)) if plural else noun.en
-
-
-def english_comparative(adjective: Adjective) -> str:
-    if adjective.comparison == "more":
-        return f"more {adjective.en}"
-    return _COMPARATIVES.get(adjective.en) or _add_vowel(adjective.en, "er")
-
-
-@cache
-def english_verb(verb: Verb, form: str) -> str:
-    """The "base", "s", "past", "participle" or "ing" form; a particle ("look at") keeps its place."""
-    head, _, particle = verb.en.partition(NBSP)
-    if verb.en == "be":
-        return {"base": "be", "participle": "been", "ing": "being"}[form]
-    if form in ("past", "participle") and (irregular := getattr(verb, form)):
-        return str(irregular)
-    match form:
-        case "s":
-            head = "has" if head == "have" else _add_s(head)
-        case "ing":
-            head = _add_vowel(head, "ing")
-        case "past" | "participle":
-            head = _add_vowel(head, "ed")
-    return f"{head} {particle}" if particle else head
-
-
-def a_or_an(word: str) -> str:
-    vowel = word[0].lower() in "aeiou" and not word.startswith("useful")
-    return "an" if vowel or word.startswith("honest") else "a"
-
-
-# ---------------------------------------------------------------- French: nouns, adjectives, numbers
-
-_FEMININES = {
-    "beau": "belle", "nouveau": "nouvelle", "vieux": "vieille", "blanc": "blanche", "jaloux": "jalouse",
-    "bon": "bonne",
-    "frais": "fraîche", "épais": "épaisse", "violet": "violette", "inquiet": "inquiète", "public": "publique",
-    "long": "longue", "tout": "toute", "quel": "quelle",
-}  # fmt: skip
-_BEFORE_VOWEL = {"beau": "bel", "nouveau": "nouvel", "vieux": "vieil"}
-_ASPIRATED = (
-    "héros",
-    "hache",
-    "hibou",
-    "haricot",
-    "homard",
-    "hamster",
-    "harpe",
-    "honteu",
-    "huit",
-    "onz",
-    "hors",
-)
 _VOWELS = "aeiouyàâéèêëîïôùûœ"
+_ASPIRATED = tuple(word_list("héros hache hibou haricot homard hamster harpe honteu huit onz hors"))
 _ELIDING = frozenset(word_list("le la de je ne que me te se LE LA jusque"))
+_CONTRACTIONS = {("de", "LE"): "du", ("de", "LES"): "des", ("à", "LE"): "au", ("à", "LES"): "aux"}
 
 
 def vowel_initial(word: str) -> bool:
     """Whether the words before it elide: a vowel or a mute h."""
     word = word.lower()
     return word[0] in _VOWELS + "h" and not word.startswith(_ASPIRATED)
+
+
+def contract(words: str) -> str:
+    """Elide and contract from the last word to the first; only articles, capital LE, LA, LES, contract."""
+    done: list[str] = []
+    for word in reversed(words.split()):
+        following = done[-1] if done else ""
+        if word in _ELIDING and following and vowel_initial(following):
+            done[-1] = word.lower()[:-1] + "'" + following
+        elif word == "si" and re.match(r"ils?\b", following):
+            done[-1] = "s'" + following
+        elif (word, following) in _CONTRACTIONS:
+            done[-1] = _CONTRACTIONS[word, following]
+        else:
+            done.append(word)
+    return re.sub(r"\b(LE|LA|LES)\b", lambda match: match[0].lower(), " ".join(reversed(done)))
+
+
+# --- nouns, adjectives, numbers
+
+_FEMININES = {
+    "beau": "belle", "nouveau": "nouvelle", "vieux": "vieille", "blanc": "blanche", "jaloux": "jalouse", "bon": "bonne",
+    "frais": "fraîche", "épais": "épaisse", "violet": "violette", "inquiet": "inquiète", "public": "publique",
+    "long": "longue", "quel": "quelle",
+}  # fmt: skip
+_BEFORE_VOWEL = {"beau": "bel", "nouveau": "nouvel", "vieux": "vieil"}
 
 
 def french_plural(word: str) -> str:
@@ -125,25 +69,11 @@ def _regular_feminine(word: str) -> str:
     return word + "e"
 
 
-_UNITS = word_list(
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen"
-)
-_UNITS += word_list("seventeen eighteen nineteen")
-_TENS = word_list("_ _ twenty thirty forty fifty sixty seventy eighty ninety")
 _UNITÉS = word_list(
-    "zéro un deux trois quatre cinq six sept huit neuf dix onze douze treize quatorze quinze seize"
+    "zéro un deux trois quatre cinq six sept huit neuf "
+    "dix onze douze treize quatorze quinze seize dix-sept dix-huit dix-neuf"
 )
-_UNITÉS += word_list("dix-sept dix-huit dix-neuf")
 _DIZAINES = word_list("_ _ vingt trente quarante cinquante soixante soixante quatre-vingt quatre-vingt")
-
-
-def english_number(n: int) -> str:
-    """A cardinal from 1 to 999 in words."""
-    hundreds, rest = divmod(n, 100)
-    small = _UNITS[rest] if rest < 20 else _TENS[rest // 10] + (f"-{_UNITS[rest % 10]}" if rest % 10 else "")
-    if not hundreds:
-        return small
-    return f"{_UNITS[hundreds]} hundred" + (f" and {small}" if rest else "")
 
 
 def french_number(n: int, feminine: bool = False) -> str:
@@ -162,7 +92,7 @@ def french_number(n: int, feminine: bool = False) -> str:
     return words + "e" if feminine and re.search(r"\bun$", words) else words
 
 
-# ---------------------------------------------------------------- French: verbs
+# --- verbs
 
 # infinitive, or the end of a family of infinitives: present; future stem; past participle
 _IRREGULAR = """
@@ -195,8 +125,7 @@ tir: s s t tons tez tent; tir; ti
 peindre: peins peins peint peignons peignez peignent; peindr; peint
 envoyer: envoie envoies envoie envoyons envoyez envoient; enverr; envoyé
 """
-_FAMILIES = {name: forms.split("; ") for name, forms in
-             (line.split(": ") for line in _IRREGULAR.strip().splitlines())}  # fmt: skip
+_FAMILIES = {name: forms.split("; ") for name, forms in (line.split(": ") for line in _IRREGULAR.strip().splitlines())}
 _LONGEST_FIRST = sorted(_FAMILIES, key=len, reverse=True)
 _ENDINGS = {"er": "e es e ons ez ent", "ir": "is is it issons issez issent", "re": "s s _ ons ez ent"}
 _FUTURE = word_list("ai as a ons ez ont")
@@ -272,22 +201,3 @@ def imperative(infinitive: str, person: int) -> str:
 
 def past_participle(infinitive: str) -> str:
     return principal_parts(infinitive.removeprefix("se "))[2]
-
-
-def contract(words: str) -> str:
-    """Elide and contract from the last word to the first; only articles, capital LE, LA, LES, contract."""
-    done: list[str] = []
-    for word in reversed(words.split()):
-        following = done[-1] if done else ""
-        if word in _ELIDING and following and vowel_initial(following):
-            done[-1] = word.lower()[:-1] + "'" + following
-        elif word == "si" and re.match(r"ils?\b", following):
-            done[-1] = "s'" + following
-        elif (word, following) in _CONTRACTIONS:
-            done[-1] = _CONTRACTIONS[word, following]
-        else:
-            done.append(word)
-    return re.sub(r"\b(LE|LA|LES)\b", lambda match: match[0].lower(), " ".join(reversed(done)))
-
-
-_CONTRACTIONS = {("de", "LE"): "du", ("de", "LES"): "des", ("à", "LE"): "au", ("à", "LES"): "aux"}

@@ -1,0 +1,171 @@
+"""Drawing predicates, each with a tense that its verb takes, and the relative clauses made of predicates."""
+
+from dataclasses import replace
+
+from trainables.phrasebook import lexicon
+from trainables.phrasebook.circumstances import draw_destination, draw_place
+from trainables.phrasebook.clauses import clause
+from trainables.phrasebook.draft import Draft
+from trainables.phrasebook.english import english_comparative, english_number
+from trainables.phrasebook.french import french_number
+from trainables.phrasebook.noun_phrases import draw_name, draw_noun_phrase, draw_subject
+from trainables.phrasebook.phrases import HE, ME, SHE, THEY, WE, NounPhrase, Predicate, with_object
+from trainables.phrasebook.words import NOTHING, Adjective, Pair, Verb, join
+
+# the nearest tense that a stative verb has, and that being something has
+STATIVE_TENSES = {"progressive": "present", "was": "past", "perfect": "past", "going": "future"}
+STATE_TENSES = {"was": "past", "perfect": "past"} | dict.fromkeys(
+    ("progressive", "going", "can", "must", "want"), "present"
+)
+SPEAKERS, ADDRESSEES = (0, 3), (1, 4)  # grammatical persons
+OPEN_TO_RELATIVES = ("the", "this", "these", "a")  # determiners
+
+
+def draw_predicate(draft: Draft, subject: NounPhrase, tense: str, nested: bool = False) -> tuple[Predicate, str]:
+    """Any predicate, and the tense it takes; a nested one may hold a relative clause."""
+    way = draft.rng.random()
+    if way < 0.46:
+        predicate = draw_transitive(draft, subject, tense, nested)
+        if not nested and draft.chance(0.35):
+            text = join(predicate, draw_place(draft))
+            predicate = replace(predicate, en=text.en, fr=text.fr)
+    elif way < 0.58:
+        predicate = _giving(draft, subject, tense)
+    elif way < 0.76:
+        tense = STATE_TENSES.get(tense, tense)
+        predicate = draw_state(draft, subject, tense)
+    else:
+        predicate = _moving(draft, tense)
+    return predicate, suited(predicate.verb, tense)
+
+
+def suited(verb: Verb, tense: str) -> str:
+    """The tense, or the nearest that the verb has."""
+    return STATIVE_TENSES.get(tense, tense) if verb.stative else tense
+
+
+def draw_transitive(draft: Draft, subject: NounPhrase, tense: str, nested: bool = False) -> Predicate:
+    """To do something to someone or something."""
+    verb = draft.pick(lexicon.TRANSITIVE)
+    while verb.stative and tense in STATIVE_TENSES:
+        verb = draft.pick(lexicon.TRANSITIVE)
+    negation = draw_negation(draft, tense)
+    takes_anything = negation == "not" and draft.polarity is None and tense != "progressive" and not verb.preposition
+    if "p" in verb.kinds and verb.preposition != "de" and draft.chance(0.3):
+        predicate = with_object(verb, _other_pronoun(draft, subject), negation)
+    elif takes_anything and draft.chance(0.2):
+        predicate = Predicate(verb, negation="anyone" if "p" in verb.kinds else "anything")
+    else:
+        any_such = bool(negation) and not verb.preposition
+        definite = verb.preposition == "de" or (verb.stative and verb.en not in ("have", "own"))
+        phrase = draw_noun_phrase(draft, verb.kinds, verb, any_such, definite)
+        predicate = with_object(verb, perhaps_relative(draft, phrase) if nested else phrase, negation)
+    return replace(predicate, adverb=_adverb(draft, tense, predicate.negation))
+
+
+def _giving(draft: Draft, subject: NounPhrase, tense: str) -> Predicate:
+    """To give something to someone, or someone something."""
+    verb, negation = draft.pick(lexicon.GIVING), draw_negation(draft, tense)
+    thing = draw_noun_phrase(draft, verb.kinds, verb, bool(negation))
+    if draft.chance(0.5):
+        receiver = _other_pronoun(draft, subject)
+        them = receiver.object.en
+        english = f"{thing.en} to {them}" if verb.en == "explain" else f"{them} {thing.en}"
+        return Predicate(verb, english, thing.fr, (receiver.dative,), negation=negation)
+    receiver = draw_name(draft) if draft.chance(0.3) else draw_noun_phrase(draft, "p", definite=True)
+    return Predicate(verb, *join(thing, Pair("to", "à"), receiver), negation=negation)
+
+
+def draw_state(draft: Draft, subject: NounPhrase, tense: str) -> Predicate:
+    """To be something: an adjective, compared or not; hungry; so many years old."""
+    negation, way = draw_negation(draft, tense), draft.rng.random()
+    if subject.human and way < 0.15:
+        n = draft.rng.randint(2, 99)
+        age = Pair(f"{english_number(n)} years old", f"{french_number(n)} ans")
+        return Predicate(lexicon.BE_HAVING, *age, negation=negation if negation == "not" else "")
+    if subject.human and way < 0.3:
+        return Predicate(lexicon.BE_HAVING, *draft.pick(lexicon.STATES), negation=negation)
+    kind = subject.noun.kind if subject.noun else "p"
+    adjective = draft.pick(lexicon.ADJECTIVES_FOR[kind])
+    if subject.noun:
+        draft.combine(adjective, subject.noun)
+    text = Pair(adjective.en, subject.agreeing(adjective.fr))
+    if adjective.comparison and way < 0.55:
+        text = _compared(draft, adjective, subject, kind)
+    elif adjective.comparison and way < 0.75:
+        text = join(draft.pick((Pair("very", "très"), Pair("too", "trop"))), text)
+    return Predicate(lexicon.BE, *text, negation=negation)
+
+
+def _compared(draft: Draft, adjective: Adjective, subject: NounPhrase, kind: str) -> Pair:
+    other = draw_name(draft) if kind == "p" and draft.chance(0.4) else draw_noun_phrase(draft, kind, definite=True)
+    french = subject.agreeing(adjective.fr)
+    if draft.chance(0.3):
+        return Pair(f"as {adjective.en} as {other.en}", f"aussi {french} que {other.fr}")
+    more = subject.agreeing("meilleur") if adjective.en == "good" else f"plus {french}"
+    return Pair(f"{english_comparative(adjective)} than {other.en}", f"{more} que {other.fr}")
+
+
+def _moving(draft: Draft, tense: str) -> Predicate:
+    """To do something somewhere, or to go there."""
+    negation, way = draw_negation(draft, tense), draft.rng.random()
+    if way < 0.4:
+        return Predicate(draft.pick(lexicon.MOTION), *draw_destination(draft), negation=negation)
+    if way < 0.5:
+        return Predicate(lexicon.LIVE, *draw_place(draft), negation=negation)
+    if way < 0.65:
+        return Predicate(draft.pick(lexicon.LEAVING), negation=negation)
+    verb = draft.pick(lexicon.INTRANSITIVE)
+    if draft.chance(0.25) and not negation:
+        return Predicate(verb, *draft.pick(lexicon.MANNERS))
+    return Predicate(verb, *draw_place(draft), negation=negation, adverb=_adverb(draft, tense, negation))
+
+
+def draw_negation(draft: Draft, tense: str) -> str:
+    if draft.polarity is not None:
+        return draft.polarity
+    if not draft.chance(0.16) or tense in ("used", "was", "would", "hypothetical"):
+        return ""
+    if tense in ("present", "future", "can", "want"):
+        return draft.pick(("not", "not", "not", "never", "no longer"))
+    return "never" if tense == "perfect" and draft.chance(0.5) else "not"
+
+
+def _adverb(draft: Draft, tense: str, negation: str) -> Pair:
+    if negation or not draft.chance(0.12):
+        return NOTHING
+    if tense == "perfect":
+        return Pair("already", "déjà")
+    return draft.pick(lexicon.FREQUENCIES) if tense in ("present", "past", "future") else NOTHING
+
+
+def _other_pronoun(draft: Draft, subject: NounPhrase) -> NounPhrase:
+    """A person that is not the subject: "I see me" is no sentence."""
+    same = next((persons for persons in (SPEAKERS, ADDRESSEES) if subject.person in persons), ())
+    pronouns = (ME, WE, draft.you, HE, SHE, THEY)
+    return draft.pick([pronoun for pronoun in pronouns if pronoun.person not in same])
+
+
+def perhaps_relative(draft: Draft, phrase: NounPhrase) -> NounPhrase:
+    """The noun phrase, sometimes with a relative clause."""
+    if phrase.determiner not in OPEN_TO_RELATIVES or not draft.chance(0.3):
+        return phrase
+    text = join(phrase, _relative_clause(draft, phrase))
+    return replace(phrase, en=text.en, fr=text.fr)
+
+
+def _relative_clause(draft: Draft, head: NounPhrase) -> Pair:
+    """The head is the subject of the clause, its object or the place where something happens."""
+    assert head.noun
+    way = draft.rng.random()
+    tense = draft.pick(("present", "past", "past", "future", "was"))
+    if head.noun.kind == "l" and way < 0.5:
+        subject = draw_subject(draft, definite=True)
+        return join(Pair("where", "où"), clause(subject, Predicate(draft.pick(lexicon.INTRANSITIVE)), tense))
+    if head.noun.kind in "pa" and way < 0.6:
+        who = Pair("who" if head.human else "that", "qui")
+        return join(who, clause(head.silent(), draw_transitive(draft, head, tense), tense))
+    verb = draft.pick(lexicon.VERBS_FOR[head.noun.kind])
+    subject = draw_subject(draft, definite=True)
+    draft.combine(verb, head.noun)
+    return join(Pair("that", "que"), clause(subject, Predicate(verb, moved=head), suited(verb, tense)))
