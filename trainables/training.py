@@ -144,6 +144,8 @@ def _run_epoch(
     model.eval()
     text = prepared.valid_text
     nll_sum = reference_loss(model, prepared.valid)
+    if not math.isfinite(nll_sum):
+        raise Diverged(f"the validation loss became {nll_sum} in epoch {epoch}")
     bleu = corpus_bleu(translate(model, prepared.tokenizer, text.source), text.target)
     return EpochReport(
         epoch=epoch,
@@ -160,10 +162,10 @@ def _run_epoch(
 def load_model(
     config: TrialConfig, cache: Path, checkpoints: Path, device: torch.device = CPU
 ) -> tuple[Transformer, Tokenizer]:
-    """The model of the newest checkpoint, ready to translate. Raises FileNotFoundError."""
+    """The model of the newest checkpoint, ready to translate. Raises UserError if there is none."""
     found = newest_checkpoint(checkpoints)
     if found is None:
-        raise FileNotFoundError(f"{checkpoints} holds no whole checkpoint")
+        raise UserError(f"{checkpoints}: holds no whole checkpoint; it was removed after training, so train again")
     prepared = prepare(config.data, config.tokenizer, cache)
     model = build_model(config, prepared, device)
     model.load_state_dict(load_state(found[0], device)["model"])

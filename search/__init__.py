@@ -1,0 +1,1 @@
+"""Many trials: space, searcher, scheduling, finals, evidence, tracking, report, command line."""

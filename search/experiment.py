@@ -1,0 +1,160 @@
+"""One search as one frozen value: what to train, the space around it, how to search, finals, tracking."""
+
+import itertools
+import random
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from model.config import Config
+from search.space import SearchSpace, configure
+from trainables.config import TrialConfig
+
+PROBES = 1000  # draws that must fail before an infinite space counts as empty
+
+
+class SearchConfig(Config):
+    """How configurations are proposed, stopped and scheduled."""
+
+    sampler: Literal["tpe", "random", "grid"] = Field("tpe", description="who proposes; grid tries every combination")
+    scheduler: Literal["asha", "none"] = Field("asha", description="asha stops the worse trials at the rungs")
+    trials: int | None = Field(20, ge=1, description="configurations to try; null for all of a grid")
+    metric: Literal["valid_bleu", "valid_nll_per_char", "valid_loss"] = Field(
+        "valid_bleu", description="what trials are compared by"
+    )
+    rungs: tuple[int, ...] | None = Field(
+        None,
+        description="epochs at which trials may be stopped; a quarter and half of training.epochs unless given",
+    )
+    reduction_factor: int = Field(2, ge=2, description="one of so many trials passes a rung")
+    startup_trials: int = Field(6, ge=1, description="random proposals before tpe begins to model")
+    max_retries: int = Field(2, ge=0, description="new starts of a trial whose process died, each from its checkpoint")
+    concurrency: int | Literal["auto"] = Field("auto", description="trials at a time; auto: one a GPU, or one a core")
+    gpus_per_trial: float | Literal["auto"] = Field("auto", description="share of a GPU; auto: one where there is one")
+    seed: int = Field(0, ge=0, lt=2**31, description="of the proposals")
+
+    @property
+    def direction(self) -> Literal["maximize", "minimize"]:
+        return "maximize" if self.metric == "valid_bleu" else "minimize"
+
+    @field_validator("concurrency")
+    @classmethod
+    def _positive(cls, concurrency: int | str) -> int | str:
+        if isinstance(concurrency, int) and concurrency < 1:
+            raise ValueError(f"{concurrency}: must be at least 1, or auto")
+        return concurrency
+
+    @field_validator("gpus_per_trial")
+    @classmethod
+    def _not_negative(cls, gpus: float | str) -> float | str:
+        if isinstance(gpus, float) and gpus < 0:
+            raise ValueError(f"{gpus:g}: must be 0 or more, or auto")
+        return gpus
+
+
+class FinalsConfig(Config):
+    """How the finalists are retrained and decoded."""
+
+    top: int = Field(3, ge=1, description="finalists")
+    seeds: int = Field(
+        2, ge=0, description="fresh seeds to retrain each with; 0 scores the models of the search itself"
+    )
+    beam_size: int = Field(5, ge=1, description="hypotheses of beam search on the test split; 1 is greedy")
+    length_penalty: float = Field(1.0, ge=0, description="exponent of the length that divides a hypothesis' score")
+
+
+class TrackingConfig(Config):
+    """Where progress is recorded besides the run directory."""
+
+    wandb: Literal["auto", "online", "offline", "disabled"] = Field(
+        "auto", description="auto is online where a W&B key is found, otherwise offline"
+    )
+    project: str = Field("babeltune", min_length=1, description="W&B project")
+    entity: str | None = Field(None, description="W&B user or team; your default one unless given")
+
+
+class Experiment(TrialConfig):
+    """A search: the fields of a trial are the base that the space varies."""
+
+    name: str | None = Field(None, description="of the run directory; config file and time unless given")
+    output_dir: str = Field("runs", min_length=1, description="holds the run directories and the caches they share")
+    space: SearchSpace = Field(SearchSpace({}), description="dotted path: domain, as in W&B sweep parameters")
+    search: SearchConfig = SearchConfig()
+    finals: FinalsConfig = FinalsConfig()
+    tracking: TrackingConfig = TrackingConfig()
+
+    @field_validator("name")
+    @classmethod
+    def _stays_in_its_folder(cls, name: str | None) -> str | None:
+        if name is not None and (not name or name.startswith(".") or not set(name) <= _NAME_LETTERS):
+            raise ValueError(f"{name!r}: use letters, digits, '.', '_' and '-', and no leading dot")
+        return name
+
+    @field_validator("output_dir")
+    @classmethod
+    def _absolute(cls, path: str) -> str:
+        return str(Path(path).expanduser().absolute())
+
+    @model_validator(mode="after")
+    def _can_be_searched(self) -> Self:
+        search, epochs = self.search, self.training.epochs
+        if search.sampler == "grid" and self.space.size() == float("inf"):
+            raise ValueError("search.sampler: grid needs values, or whole-number ranges, for every hyperparameter")
+        if search.trials is None and search.sampler != "grid":
+            raise ValueError(f"search.trials: null means all of a grid; give {search.sampler} a number")
+        if search.metric == "valid_loss" and any(path.startswith("tokenizer.") for path in self.space.domains):
+            raise ValueError(
+                "search.metric: valid_loss is a loss per token, which can't be compared between vocabularies, and the "
+                "space changes the vocabulary; use valid_bleu or valid_nll_per_char"
+            )
+        if search.rungs is not None and not (
+            list(search.rungs) == sorted(set(search.rungs)) and all(1 <= rung < epochs for rung in search.rungs)
+        ):
+            raise ValueError(f"search.rungs: {list(search.rungs)} must rise, from 1 to below training.epochs {epochs}")
+        if not self._has_a_valid_trial():
+            raise ValueError(
+                "space: no combination of its values makes a valid trial; see the constraints of its fields"
+            )
+        return self
+
+    def _has_a_valid_trial(self) -> bool:
+        if self.space.size() <= PROBES:
+            return any(configure(self.trial, params) for params in self.space.grid())
+        rng = random.Random(0)
+        draws = (
+            {
+                path: rng.choice(choices) if (choices := domain.choices()) else domain.min
+                for path, domain in self.space.domains.items()
+            }
+            for _ in itertools.repeat(None, PROBES)
+        )
+        return any(configure(self.trial, params) for params in draws)
+
+    @property
+    def trial(self) -> TrialConfig:
+        """The base that the space varies."""
+        return TrialConfig(**{name: getattr(self, name) for name in TrialConfig.model_fields})
+
+    @property
+    def rungs(self) -> tuple[int, ...]:
+        """Epochs at which a trial may be stopped; none without successive halving."""
+        if self.search.scheduler == "none":
+            return ()
+        if self.search.rungs is not None:
+            return self.search.rungs
+        epochs = self.training.epochs
+        return tuple(sorted({rung for rung in (-(-epochs // 4), -(-epochs // 2)) if rung < epochs}))
+
+    @property
+    def run_dir(self) -> Path:
+        assert self.name, "the command line names the run"
+        return Path(self.output_dir) / self.name
+
+    @property
+    def cache(self) -> Path:
+        """Shared by all runs of one output directory."""
+        return Path(self.output_dir) / ".cache"
+
+
+_NAME_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")

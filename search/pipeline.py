@@ -1,0 +1,245 @@
+"""A search from trials to report: search, finals, rank, report. Every step can be entered again."""
+
+import json
+import shutil
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from search.experiment import Experiment
+from search.finals import (
+    FinalModel,
+    FinalsPlan,
+    choose_finalists,
+    freeze_finalists,
+    read_finalists,
+    score_all,
+)
+from search.journal import Journal
+from search.leaderboard import Cost, Entry, rank, write_best, write_leaderboard
+from search.progress import TrialProgress, ranking_table
+from search.proposals import Plan, make_plan
+from search.report import Sample, write_report
+from search.scheduling import SuccessiveHalving
+from search.study import Study, StudyTrial
+from search.tracking import WandbTracker, resolve_mode
+from search.tuning import find_slots, local_ray, run_work
+from search.wording import describe
+from search.work import Listener, Work
+from trainables.command_line import dump_yaml
+from trainables.corpus import Split, read_test
+from trainables.errors import UserError
+from trainables.files import write_atomically
+from trainables.locks import DriverLock
+from trainables.preparing import cached_corpus
+
+SAMPLES = 12  # translations shown in the report
+
+
+class CheckpointCleaner:
+    """A listener that removes the checkpoints of trials that nobody will train or score again."""
+
+    def __init__(self, folder: Path, keep_completed: bool):
+        self.folder, self.keep_completed = folder, keep_completed
+
+    def trial_started(self, trial: StudyTrial) -> None:
+        """Nothing to remove yet."""
+
+    def epoch_reported(self, trial: StudyTrial, report: dict[str, Any]) -> None:
+        """Nothing to remove yet."""
+
+    def trial_ended(self, trial: StudyTrial) -> None:
+        if not (self.keep_completed and trial.outcome == "completed"):
+            shutil.rmtree(self.folder / str(trial.number), ignore_errors=True)
+
+
+class SearchRun:
+    """One driver's work on a run directory."""
+
+    def __init__(self, experiment: Experiment, console: Console):
+        self.experiment, self.console = experiment, console
+        self.run_dir = experiment.run_dir
+        self.slots = find_slots(experiment.search)
+
+    def run(self) -> None:
+        """Run the search, or what is left of it. Raises UserError for what the user can mend."""
+        lock = DriverLock(self.run_dir)
+        try:
+            write_atomically(self.run_dir / "experiment.yaml", dump_yaml(self.experiment))
+            direction = self.experiment.search.direction
+            search = Study(self.run_dir / "study.db", "search", direction)
+            finals = Study(self.run_dir / "study.db", "finals", direction)
+            where = f"{self.slots.gpus:g} GPU" if self.slots.gpus else "one CPU thread"
+            tracking = resolve_mode(self.experiment)
+            self._say(f"{self.slots.count} trials at a time, each on {where}; W&B {tracking}; {self.run_dir}")
+            with local_ray(self.slots):
+                self._search(search, lock)
+                entries = self._finals(search, finals, lock)
+            self._finish(search, entries)
+        finally:
+            lock.release()
+
+    def _search(self, study: Study, lock: DriverLock) -> None:
+        settings = self.experiment.search
+        halving = SuccessiveHalving(self.experiment.rungs, settings.reduction_factor)
+        size = self.experiment.space.size()
+        expected = int(min(settings.trials or size, size))
+        cleaner = CheckpointCleaner(self.run_dir / "trials", keep_completed=self.experiment.finals.seeds == 0)
+        self._train("trial", study, make_plan(self.experiment), halving, expected, [cleaner], lock)
+        if len(study.trials) < (settings.trials or 0):
+            self._say(
+                f"[yellow]the space holds only {len(study.trials)} valid configurations[/yellow]: all were tried, "
+                f"though search.trials is {settings.trials}"
+            )
+
+    def _train(
+        self,
+        kind: str,
+        study: Study,
+        plan: Plan,
+        halving: SuccessiveHalving,
+        expected: int,
+        listeners: list[Listener],
+        lock: DriverLock,
+    ) -> None:
+        """Run the trials of a study; `kind` names them, their journal and their folder."""
+        experiment = self.experiment
+        journal = Journal(self.run_dir / f"{kind}s.jsonl")
+        tracker = WandbTracker(experiment, kind, lambda trial: plan.config(trial.params), self._warn)
+        progress = TrialProgress(
+            self.console, study, kind, experiment.search.metric, expected, experiment.training.epochs
+        )
+        work = Work(
+            study,
+            journal,
+            self.run_dir / f"{kind}s",
+            plan,
+            halving,
+            experiment.search.metric,
+            experiment.training.epochs,
+            experiment.search.max_retries,
+            [progress, tracker, *listeners],
+        )
+        with ExitStack() as stack:
+            stack.callback(journal.close)
+            stack.callback(tracker.close)
+            stack.enter_context(progress)
+            if not work.done:
+                run_work(work, self.slots, lock, experiment.cache)
+
+    def _finals(self, search: Study, study: Study, lock: DriverLock) -> list[Entry]:
+        """Freeze the finalists, retrain them, score all on the test split."""
+        experiment, frozen = self.experiment, self.run_dir / "finalists.json"
+        if not frozen.exists():
+            finalists = choose_finalists(search, experiment)
+            if not finalists:
+                raise UserError(f"{self.run_dir}: no trial came far enough for the finals: {_first_failure(search)}")
+            freeze_finalists(frozen, finalists, experiment)
+        finalists = read_finalists(frozen)
+        read_test(experiment.data, frozen)  # what is wrong with it is told before the retraining
+        models = []
+        if experiment.finals.seeds:
+            plan = FinalsPlan(experiment, finalists)
+            self._train("final", study, plan, SuccessiveHalving(()), len(plan.points), [], lock)
+            for trial in study.trials.values():
+                if trial.outcome == "completed":
+                    models.append(self._model("final", plan, trial, int(str(trial.params["finalist"]))))
+        else:
+            models = [
+                self._model("trial", make_plan(experiment), search.trials[finalist.trial], finalist.trial)
+                for finalist in finalists
+            ]
+        results = []
+        if models:
+            with self.console.status("translating the test split"):
+                results = score_all(models, experiment, self.slots.gpus)
+        entries = []
+        for finalist in finalists:
+            mine = [
+                (model, result) for model, result in zip(models, results, strict=True) if model.trial == finalist.trial
+            ]
+            if mine:
+                entries.append(Entry(finalist, [model for model, _ in mine], [result for _, result in mine]))
+            else:
+                self._warn(f"trial {finalist.trial} drops out of the ranking: none of its retrainings ended")
+        if not entries:
+            raise UserError(f"{self.run_dir}: no finalist could be trained: {_first_failure(study)}")
+        return entries
+
+    def _model(self, kind: str, plan: Plan, trial: StudyTrial, finalist: int) -> FinalModel:
+        reports = [line for line in _lines(self.run_dir / f"{kind}s.jsonl") if line["trial"] == trial.number]
+        return FinalModel(
+            config=plan.config(trial.params),
+            trial=finalist,
+            number=trial.number if kind == "final" else None,
+            valid_bleu=reports[-1]["valid_bleu"],
+            train_seconds=sum(line["train_seconds"] for line in reports),
+            checkpoints=self.run_dir / f"{kind}s" / str(trial.number),
+        )
+
+    def _finish(self, study: Study, entries: list[Entry]) -> None:
+        """Rank, write leaderboard, best model and report, and say what came out."""
+        experiment = self.experiment
+        test = read_test(experiment.data, self.run_dir / "finalists.json")
+        trials, finals = _lines(self.run_dir / "trials.jsonl"), _lines(self.run_dir / "finals.jsonl")
+        cost = Cost(
+            trials=len(study.trials),
+            epochs_trained=sum(trial.epoch for trial in study.trials.values()),
+            epochs_full=len(study.trials) * experiment.training.epochs,
+            gpu_seconds=sum(line["train_seconds"] + line["eval_seconds"] for line in trials),
+            wall_seconds=study.wall_seconds,
+        )
+        corpus = {
+            "path": experiment.data.path,
+            "source": experiment.data.source,
+            "target": experiment.data.target,
+            "train_pairs": len(cached_corpus(experiment.data).train),
+            "valid_pairs": len(cached_corpus(experiment.data).valid),
+            "test_pairs": len(test),
+        }
+        ranked = rank(entries, test.target)
+        board = write_leaderboard(self.run_dir, str(experiment.name), corpus, cost, ranked)
+        write_best(self.run_dir, ranked[0][0], experiment.cache)
+        report = self.run_dir / "report.html"
+        frozen_at = json.loads((self.run_dir / "finalists.json").read_text())["frozen_at"]
+        samples = _samples(test, [entry for entry, _ in ranked[:2]])
+        write_report(report, experiment, list(study.trials.values()), trials, finals, board, samples, frozen_at)
+        self.console.print(ranking_table(board["ranking"]))
+        for line in board["ranking"]:
+            self._say(f"trial {line['trial']}: {describe(line['config'])}")
+        self._say(f"BLEU {board['signatures']['bleu']}\nbest model: {self.run_dir / 'best'}\nreport: {report}")
+
+    def _say(self, text: str) -> None:
+        self.console.print(text, highlight=False, soft_wrap=True)
+
+    def _warn(self, text: str) -> None:
+        self._say(f"[yellow]warning:[/yellow] {text}")
+
+
+def _samples(test: Split, entries: list[Entry]) -> list[Sample]:
+    """Sentences from all over the test split with the systems' translations, of the first seed each."""
+    return [
+        Sample(
+            test.source[row],
+            test.target[row],
+            {f"trial {entry.finalist.trial}": entry.results[0].translations[row] for entry in entries},
+        )
+        for row in range(0, len(test), max(1, len(test) // SAMPLES))[:SAMPLES]
+    ]
+
+
+def _lines(file: Path) -> list[dict[str, Any]]:
+    if not file.exists():
+        return []
+    journal = Journal(file)
+    journal.close()
+    return journal.lines
+
+
+def _first_failure(study: Study) -> str:
+    messages = [
+        f"trial {t.number} {t.outcome}: {t.attrs['message']}" for t in study.trials.values() if "message" in t.attrs
+    ]
+    return messages[0] if messages else "no trial was completed"

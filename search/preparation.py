@@ -1,0 +1,36 @@
+"""The corpus and its tokenizers, checked and made before Ray starts."""
+
+from rich.console import Console
+
+from search.experiment import Experiment
+from trainables.config import TokenizerConfig
+from trainables.preparing import cached_corpus, prepare
+
+
+def prepare_corpus(experiment: Experiment, console: Console) -> None:
+    """Read and check the corpus, train the tokenizers, and say what there is. Raises UserError."""
+    for warning in cached_corpus(experiment.data).warnings:
+        console.print(f"[yellow]warning:[/yellow] {warning}", highlight=False, soft_wrap=True)
+    for config in tokenizer_variants(experiment):
+        prepared = prepare(experiment.data, config, experiment.cache)
+        overlong = f" ({prepared.train.overlong} above data.max_tokens)" if prepared.train.overlong else ""
+        console.print(
+            f"{len(prepared.train):,} training pairs{overlong}, {len(prepared.valid):,} validation pairs, "
+            f"{prepared.train.target_tokens:,} target tokens in {config.vocab_size:,} {config.kind} pieces",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+
+def tokenizer_variants(experiment: Experiment) -> list[TokenizerConfig]:
+    """The extreme tokenizers that the space can draw: if their vocabularies fit the text, all do."""
+    variants = [experiment.tokenizer]
+    for path, domain in experiment.space.domains.items():
+        if path.startswith("tokenizer."):
+            field = path.removeprefix("tokenizer.")
+            values = domain.values or (domain.min, domain.max)
+            if field == "vocab_size":
+                sizes = sorted(int(str(value)) for value in values)
+                values = (sizes[0], sizes[-1])
+            variants = [v.model_validate({**v.model_dump(), field: value}) for v in variants for value in values]
+    return variants

@@ -1,0 +1,102 @@
+"""What a person sees in the terminal while a search runs."""
+
+import time
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from search.study import Study, StudyTrial
+from search.wording import METRIC_NAMES, describe, duration
+
+
+class TrialProgress:
+    """A line for each trial that ends and, on a terminal, a bar below: done, running, best so far, time left."""
+
+    def __init__(self, console: Console, study: Study, title: str, metric: str, trials: int, epochs: int):
+        """`trials` and `epochs` are what is expected: stopped trials train fewer epochs."""
+        self.console, self.study, self.title = console, study, title
+        self.metric, self.trials, self.epochs = METRIC_NAMES[metric], trials, epochs
+        self.live: set[int] = set()
+        self.epochs_here = 0  # trained since this driver started
+        self.started = time.monotonic()
+        self.bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[text]}"),
+            TimeElapsedColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self.task: TaskID = self.bar.add_task(title, total=trials, text="starting")
+
+    def __enter__(self) -> "TrialProgress":
+        self.bar.start()
+        self._refresh()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.stop()
+
+    def trial_started(self, trial: StudyTrial) -> None:
+        self.live.add(trial.number)
+        self._refresh()
+
+    def epoch_reported(self, trial: StudyTrial, report: dict[str, Any]) -> None:
+        self.epochs_here += 1
+        self._refresh()
+
+    def trial_ended(self, trial: StudyTrial) -> None:
+        self.live.discard(trial.number)
+        score = f"{self.metric} {trial.scores[trial.epoch]:6.2f}" if trial.scores else " " * (len(self.metric) + 7)
+        reason = f"  {trial.attrs['message']}" if "message" in trial.attrs else ""
+        self.console.print(
+            f"{self.title} {trial.number:3}  {trial.outcome:9}  epoch {trial.epoch:2}  {score}  "
+            f"[dim]{describe(trial.params)}[/dim]{reason}",
+            highlight=False,
+            soft_wrap=True,
+        )
+        self._refresh()
+
+    def _refresh(self) -> None:
+        ended = [trial for trial in self.study.trials.values() if not trial.running]
+        scores = [trial.scores[trial.epoch] for trial in self.study.trials.values() if trial.scores]
+        best = (max if self.study.maximize else min)(scores, default=None)
+        text = f"{len(ended)}/{self.trials} done, {len(self.live)} running"
+        if best is not None:
+            text += f", best {self.metric} {best:.2f}"
+        if (left := self._seconds_left(ended)) is not None:
+            text += f", about {duration(left)} left,"
+        self.bar.update(self.task, completed=len(ended), text=text)
+
+    def _seconds_left(self, ended: list[StudyTrial]) -> float | None:
+        if not self.epochs_here:
+            return None
+        each = sum(trial.epoch for trial in ended) / len(ended) if ended else self.epochs
+        running = sum(trial.epoch for trial in self.study.trials.values() if trial.running)
+        epochs_left = max(0.0, (self.trials - len(ended)) * each - running)
+        return epochs_left * (time.monotonic() - self.started) / self.epochs_here
+
+
+def ranking_table(ranking: list[dict[str, Any]]) -> Table:
+    """The leaderboard for a terminal of 80 columns."""
+    table = Table(title="Ranking by test BLEU", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for heading in ("rank", "group", "trial", "BLEU", "95% interval", "chrF", "sent.BLEU", "valid BLEU", "params"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for entry in ranking:
+        low, high = entry["test_bleu_ci"]
+        table.add_row(
+            str(entry["rank"]),
+            str(entry["group"]),
+            str(entry["trial"]),
+            f"{entry['test_bleu']:.2f}",
+            f"{low:.1f}–{high:.1f}",
+            f"{entry['test_chrf']:.1f}",
+            f"{entry['test_sentence_bleu']:.1f}",
+            f"{entry['valid_bleu']:.2f}",
+            f"{entry['num_parameters'] / 1e6:.2f}M",
+        )
+    return table

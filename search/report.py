@@ -1,0 +1,110 @@
+"""report.html: the answer, how sure it is, what it rests on and what it cost, in one file that needs no network."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from plotly.offline import get_plotlyjs
+
+from search import figures
+from search.experiment import Experiment
+from search.study import StudyTrial
+from search.wording import METRIC_NAMES, count, describe, duration, short_name, short_value
+from trainables.command_line import dump_yaml
+from trainables.files import write_atomically
+
+PAGE = Environment(
+    loader=FileSystemLoader(Path(__file__).parent),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A test sentence and what the systems made of it."""
+
+    source: str
+    reference: str
+    translations: dict[str, str]  # "trial 3": its translation, the best system first
+
+
+def write_report(
+    file: Path,
+    experiment: Experiment,
+    trials: list[StudyTrial],
+    reports: list[dict[str, Any]],
+    finals: list[dict[str, Any]],
+    leaderboard: dict[str, Any],
+    samples: list[Sample],
+    frozen_at: str,
+) -> None:
+    """Write the page.
+
+    reports, finals: the lines of trials.jsonl and finals.jsonl. leaderboard: the content of leaderboard.json.
+    frozen_at: when the finalists were frozen; from then on the test split could be read.
+    """
+    ranking = leaderboard["ranking"]
+    page = PAGE.get_template("report.html.jinja").render(
+        experiment=experiment,
+        metric=METRIC_NAMES[experiment.search.metric],
+        board=leaderboard,
+        answer=answer(leaderboard),
+        colours=figures.colours_of(ranking),
+        figures=[
+            figures.ranking_figure(ranking),
+            figures.learning_curves(experiment, trials, ranking),
+            figures.loss_figure(ranking[0], reports, finals),
+            figures.progress_figure(experiment, reports),
+        ],
+        settings=figures.setting_figures(experiment, trials),
+        paths=list(experiment.space.domains),
+        trials=trials,
+        samples=samples,
+        frozen_at=frozen_at,
+        yaml=dump_yaml(experiment),
+        plotly=get_plotlyjs(),
+        short_name=short_name,
+        short_value=short_value,
+        duration=duration,
+    )
+    write_atomically(file, page)
+
+
+def answer(leaderboard: dict[str, Any]) -> list[str]:
+    """Three sentences: what is best, by how much and how sure, at what cost."""
+    best, *others = leaderboard["ranking"]
+    cost = leaderboard["search"]
+    low, high = best["test_bleu_ci"]
+    seeds = count(len(best["seeds"]), "seed", "seeds")
+    setting = f" ({describe(best['config'])})" if best["config"] else ""
+    sentences = [
+        f"The best of {count(cost['trials'], 'configuration', 'configurations')} is trial {best['trial']}{setting}: "
+        f"{best['test_bleu']:.2f} BLEU on the test split, 95% interval {low:.1f} to {high:.1f}, {seeds}, "
+        f"{best['num_parameters'] / 1e6:.2f} million parameters."
+    ]
+    equals = [entry for entry in others if entry["group"] == best["group"]]
+    if not others:
+        sentences.append("It is the only finalist, so nothing can be said of how far it leads.")
+    elif equals:
+        names = ", ".join(f"{entry['trial']} ({entry['test_bleu']:.2f})" for entry in equals)
+        smallest = min((best, *equals), key=lambda entry: entry["num_parameters"])
+        sentences.append(
+            f"These tests can't tell it apart from {'trial' if len(equals) == 1 else 'trials'} {names}; "
+            f"the smallest among them is trial {smallest['trial']} with {smallest['num_parameters'] / 1e6:.2f} million."
+        )
+    else:
+        lead = best["test_bleu"] - others[0]["test_bleu"]
+        sentences.append(
+            f"It leads the next finalist, trial {others[0]['trial']}, by {lead:.2f} BLEU, more than chance "
+            "among test sentences and seeds explains (paired bootstrap, 95%)."
+        )
+    share = cost["epochs_trained"] / cost["epochs_full"]
+    sentences.append(
+        f"The search trained {cost['epochs_trained']} epochs, {share:.0%} of what all trials to their end would "
+        f"have taken: {duration(cost['gpu_seconds'])} on its devices, {duration(cost['wall_seconds'])} by the clock."
+    )
+    return sentences

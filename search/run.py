@@ -1,0 +1,83 @@
+"""The command line.
+
+python search/run.py                              search with configs/quickstart.yaml
+python search/run.py --config FILE [--key VALUE]  search with another configuration, keys in dotted form
+python search/run.py resume runs/NAME             go on with a search that was stopped
+python search/run.py --help                       all keys, their defaults and meaning
+"""
+
+import sys
+import time
+from pathlib import Path
+
+from rich.console import Console
+
+from search.experiment import Experiment
+from trainables.command_line import override, parse_config, read_yaml, validate
+from trainables.errors import UserError
+
+PROGRAM = "python search/run.py"
+QUICKSTART = Path(__file__).parents[1] / "configs" / "quickstart.yaml"
+
+
+def new_experiment(arguments: list[str]) -> Experiment:
+    """The experiment that the command line describes, with a name that is not taken. Raises UserError."""
+    experiment, file = parse_config(Experiment, arguments, PROGRAM, __doc__ or "", QUICKSTART)
+    if experiment.name is None:
+        name = f"{file.stem}-{time.strftime('%Y%m%d-%H%M%S')}"
+        experiment = experiment.model_copy(update={"name": name})
+    if (experiment.run_dir / "experiment.yaml").exists():
+        raise UserError(
+            f"--name: {experiment.run_dir} exists; go on with it by `{PROGRAM} resume {experiment.run_dir}`, "
+            "or choose another name"
+        )
+    return experiment
+
+
+def resumed_experiment(arguments: list[str]) -> Experiment:
+    """The experiment of a run directory, perhaps with changed keys. Raises UserError."""
+    if not arguments or arguments[0].startswith("-"):
+        raise UserError(f"resume: name the run, as in `{PROGRAM} resume runs/NAME`")
+    run_dir = Path(arguments[0]).absolute()
+    file = run_dir / "experiment.yaml"
+    if not file.is_file():
+        raise UserError(f"{run_dir}: not the directory of a run: it holds no experiment.yaml")
+    stored = validate(Experiment, read_yaml(file), str(file))
+    # The directory may have been moved since.
+    stored = stored.model_copy(update={"name": run_dir.name, "output_dir": str(run_dir.parent)})
+    experiment = override(stored, arguments[1:], f"{PROGRAM} resume {arguments[0]}", __doc__ or "", file)
+    if experiment.name != stored.name or experiment.output_dir != stored.output_dir:
+        raise UserError("resume: name and output_dir belong to the run; start a new search to change them")
+    frozen = {"tracking", "name", "output_dir"}
+    if (run_dir / "finalists.json").exists() and experiment.model_dump(exclude=frozen) != stored.model_dump(
+        exclude=frozen
+    ):
+        raise UserError(f"{run_dir}: its finalists are frozen, so the search can't change any more; start a new one")
+    return experiment
+
+
+def main(arguments: list[str]) -> int:
+    console = Console()
+    experiment = None
+    try:
+        resuming = arguments[:1] == ["resume"]
+        experiment = resumed_experiment(arguments[1:]) if resuming else new_experiment(arguments)
+        # Torch and Ray take seconds to import: mistakes that need neither are told before.
+        from search.preparation import prepare_corpus
+
+        prepare_corpus(experiment, console)
+        from search.pipeline import SearchRun
+
+        SearchRun(experiment, console).run()
+    except UserError as error:
+        Console(stderr=True).print(str(error), style="red", highlight=False, markup=False, soft_wrap=True)
+        return 2
+    except KeyboardInterrupt:
+        where = f"`{PROGRAM} resume {experiment.run_dir}`" if experiment else "the same command"
+        console.print(f"\nstopped; nothing is lost: go on with {where}", highlight=False, soft_wrap=True)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

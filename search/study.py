@@ -1,0 +1,131 @@
+"""The Optuna study: the truth about a search. One process writes it, each change in one transaction."""
+
+import sqlite3
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.storages import RDBStorage
+from optuna.trial import TrialState, create_trial
+
+from search.space import Params
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+LOCK_TIMEOUT_SECONDS = 60
+
+
+@dataclass
+class StudyTrial:
+    """The mirror of one trial in memory."""
+
+    number: int
+    storage_id: int
+    params: Params
+    state: TrialState = TrialState.RUNNING
+    scores: dict[int, float] = field(default_factory=dict)  # epoch -> metric
+    attrs: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def epoch(self) -> int:
+        """The last epoch reported."""
+        return max(self.scores, default=0)
+
+    @property
+    def running(self) -> bool:
+        return self.state == TrialState.RUNNING
+
+    @property
+    def outcome(self) -> str:
+        """running, completed, stopped (at a rung), diverged or failed."""
+        return str(self.attrs.get("outcome", "running"))
+
+
+class Study:
+    """All reads come from memory; every write is one transaction of the storage, done when the call returns."""
+
+    def __init__(self, file: Path, name: str, direction: Literal["maximize", "minimize"]):
+        """Open or create the study `name` in the sqlite file."""
+        with sqlite3.connect(file, timeout=LOCK_TIMEOUT_SECONDS) as connection:
+            # In WAL mode readers such as a dashboard don't lock the driver out.
+            connection.execute("PRAGMA journal_mode=WAL")
+        connection.close()
+        engine = {"connect_args": {"timeout": LOCK_TIMEOUT_SECONDS}}
+        self._storage = RDBStorage(f"sqlite:///{file}", engine_kwargs=engine)
+        self.maximize = direction == "maximize"
+        study = optuna.create_study(storage=self._storage, study_name=name, direction=direction, load_if_exists=True)
+        self._study_id = study._study_id
+        self.trials: dict[int, StudyTrial] = {
+            trial.number: StudyTrial(
+                number=trial.number,
+                storage_id=trial._trial_id,
+                params=dict(trial.params),
+                state=trial.state,
+                scores=dict(trial.intermediate_values),
+                attrs=dict(trial.user_attrs),
+            )
+            for trial in study.get_trials(deepcopy=False)
+        }
+        self.wall_seconds = float(study.user_attrs.get("wall_seconds", 0.0))
+
+    def better(self, a: float, b: float) -> bool:
+        return a > b if self.maximize else a < b
+
+    def add(self, params: Params, distributions: dict[str, BaseDistribution]) -> StudyTrial:
+        """A new RUNNING trial."""
+        template = create_trial(state=TrialState.RUNNING, params=params, distributions=distributions)
+        storage_id = self._storage.create_new_trial(self._study_id, template_trial=template)
+        number = self._storage.get_trial_number_from_id(storage_id)
+        assert number == len(self.trials), f"another process wrote trial {number} into the study"
+        self.trials[number] = StudyTrial(number, storage_id, dict(params))
+        return self.trials[number]
+
+    def report(self, trial: StudyTrial, epoch: int, score: float) -> None:
+        assert epoch == trial.epoch + 1, f"trial {trial.number} reported epoch {epoch} after {trial.epoch}"
+        self._storage.set_trial_intermediate_value(trial.storage_id, epoch, score)
+        trial.scores[epoch] = score
+
+    def set_attr(self, trial: StudyTrial, key: str, value: Any) -> None:
+        self._storage.set_trial_user_attr(trial.storage_id, key, value)
+        trial.attrs[key] = value
+
+    def finish(self, trial: StudyTrial, outcome: str, message: str = "") -> None:
+        """End a trial as completed, stopped, diverged or failed; once ended it stays so.
+
+        Optuna gets the last score of completed and stopped trials. A diverged trial is PRUNED: a sampler
+        should learn from it; a failed one says nothing about its configuration.
+        """
+        if not trial.running:
+            return
+        self.set_attr(trial, "outcome", outcome)
+        if message:
+            self.set_attr(trial, "message", message)
+        state = {"completed": TrialState.COMPLETE, "failed": TrialState.FAIL}.get(outcome, TrialState.PRUNED)
+        values = [trial.scores[trial.epoch]] if trial.scores and state != TrialState.FAIL else None
+        self._storage.set_trial_state_values(trial.storage_id, state, values)
+        trial.state = state
+
+    def set_wall_seconds(self, seconds: float) -> None:
+        self._storage.set_study_user_attr(self._study_id, "wall_seconds", seconds)
+        self.wall_seconds = seconds
+
+    def history(self, distributions: dict[str, BaseDistribution]) -> list[optuna.trial.FrozenTrial]:
+        """The trials as a sampler should see them, in memory."""
+        frozen = []
+        for trial in self.trials.values():
+            value = trial.scores[trial.epoch] if trial.scores and trial.state != TrialState.FAIL else None
+            frozen.append(
+                create_trial(
+                    state=trial.state,
+                    params=trial.params,
+                    distributions={path: distributions[path] for path in trial.params},
+                    intermediate_values={} if trial.running else trial.scores,
+                    value=None if trial.running else value,
+                )
+            )
+        return frozen
+
+    def close(self) -> None:
+        self._storage.engine.dispose()

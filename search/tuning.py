@@ -1,0 +1,157 @@
+"""Ray Tune runs the work: it owns processes and slots; what to train and when to stop is decided by `Work`."""
+
+import logging
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+os.environ |= {
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C is ours to handle
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
+
+import ray
+import torch
+from ray import tune
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.search import Searcher
+
+from search.experiment import SearchConfig
+from search.work import WAIT, Assignment, Work
+from trainables.locks import DriverLock
+from trainables.training import EpochReport
+from trainables.translation import train_translation
+
+
+@dataclass(frozen=True)
+class Slots:
+    """How many trials run at a time, and what each may use."""
+
+    count: int
+    gpus: float  # of one trial
+
+
+def find_slots(settings: SearchConfig) -> Slots:
+    """What the machine offers: a trial a GPU where there are GPUs, else a one-thread trial a core."""
+    gpus = torch.cuda.device_count()
+    each = (1.0 if gpus else 0.0) if settings.gpus_per_trial == "auto" else settings.gpus_per_trial
+    if settings.concurrency != "auto":
+        return Slots(settings.concurrency, each)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return Slots(max(1, int(gpus / each)) if each else cores, each)
+
+
+@contextmanager
+def local_ray(slots: Slots) -> Iterator[None]:
+    """Ray on this machine, for as long as the block runs."""
+    ray.init(
+        num_cpus=slots.count,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+        runtime_env={"env_vars": {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}},
+    )
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def run_work(work: Work, slots: Slots, lock: DriverLock, cache: Path) -> None:
+    """Train until the work is finished."""
+    scratch = work.folder / f".tune-{lock.incarnation}"  # Tune's own records are never read again
+    common = {"cache": str(cache), "driver_lock": str(lock.workers)}
+    tuner = tune.Tuner(
+        tune.with_resources(
+            train_translation,
+            tune.PlacementGroupFactory([{"CPU": 1.0, "GPU": slots.gpus} if slots.gpus else {"CPU": 1.0}]),
+        ),
+        tune_config=tune.TuneConfig(
+            search_alg=WorkSearcher(work, slots.count, common),
+            scheduler=WorkScheduler(work),
+            num_samples=-1,
+            reuse_actors=True,
+            metric=None,
+        ),
+        run_config=tune.RunConfig(
+            name="tune",
+            storage_path=str(scratch),
+            verbose=0,
+            failure_config=tune.FailureConfig(max_failures=0),
+        ),
+    )
+    try:
+        tuner.fit()
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+class WorkSearcher(Searcher):
+    """Hands assignments to Tune; a Tune trial is one segment of a trial of the study."""
+
+    def __init__(self, work: Work, slots: int, common: dict[str, str]):
+        super().__init__()
+        self.work, self.slots, self.common = work, slots, common
+        self.numbers: dict[str, int] = {}  # Tune's trial id -> trial number
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]  # FINISHED is a str
+        assignment = self.work.next(self.slots)
+        if not isinstance(assignment, Assignment):
+            return None if assignment == WAIT else Searcher.FINISHED
+        self.numbers[trial_id] = assignment.number
+        return {
+            "number": assignment.number,
+            "config": assignment.config.model_dump(mode="json"),
+            "checkpoints": str(assignment.checkpoints),
+            **self.common,
+        }
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        if (number := self.numbers.pop(trial_id, None)) is not None:
+            self.work.released(number, crashed=error)
+
+    # The study is the truth: Tune's snapshots hold nothing of ours, and nothing is restored from them.
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing."""
+
+    def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
+        """Nothing."""
+
+
+class WorkScheduler(FIFOScheduler):
+    """Passes reports to the work, and its decision back."""
+
+    def __init__(self, work: Work):
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.work = work
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
+        number = trial.config["number"]
+        if "outcome" in result:
+            self.work.ended(number, result["outcome"], result["message"])
+            return TrialScheduler.STOP
+        goes_on = self.work.reported(number, {key: result[key] for key in REPORTED})
+        return TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP
+
+
+REPORTED = tuple(field.name for field in fields(EpochReport))

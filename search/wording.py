@@ -1,0 +1,37 @@
+"""How settings, numbers and times are put into words, in the terminal and in the report alike."""
+
+from search.space import Params, Scalar
+
+METRIC_NAMES = {
+    "valid_bleu": "valid BLEU",
+    "valid_nll_per_char": "valid NLL per character",
+    "valid_loss": "valid loss per token",
+}
+
+
+def describe(params: Params) -> str:
+    """{"model.d_model": 256} -> "d_model=256"."""
+    return " ".join(f"{short_name(path)}={short_value(value)}" for path, value in params.items())
+
+
+def short_name(path: str) -> str:
+    """model.d_model -> d_model."""
+    return path.rpartition(".")[2]
+
+
+def short_value(value: Scalar) -> str:
+    """0.00123456 -> "0.00123"; whole numbers and words as they are."""
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def duration(seconds: float) -> str:
+    """'45 s', '12 min', '3 h 20 min'."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def count(number: int, one: str, many: str) -> str:
+    """(1, "seed", "seeds") -> "1 seed"."""
+    return f"{number:,} {one if number == 1 else many}"

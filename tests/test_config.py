@@ -1,0 +1,144 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from search.experiment import Experiment
+from trainables.command_line import dump_yaml, parse_config, read_yaml, validate
+from trainables.config import TrialConfig, digest
+from trainables.errors import UserError
+
+CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.yaml"))
+
+
+def parse(*arguments: str) -> Experiment:
+    return parse_config(Experiment, list(arguments), "program", "about")[0]
+
+
+@given(
+    st.sampled_from([128, 256, 384]),
+    st.sampled_from([1, 2, 4, 8]),
+    st.floats(1e-6, 1.0),
+    st.sampled_from(["pre", "post"]),
+)
+def test_a_written_config_reads_back_equal(d_model: int, heads: int, rate: float, norm: str) -> None:
+    config = TrialConfig().with_values(
+        {"model.d_model": d_model, "model.num_heads": heads, "training.learning_rate": rate, "model.norm": norm}
+    )
+    assert validate(TrialConfig, yaml.safe_load(dump_yaml(config)), "f") == config
+    assert digest(config.model_dump()) != digest(config.with_values({"seed": 9}).model_dump())
+
+
+def test_values_are_frozen() -> None:
+    with pytest.raises(ValidationError):
+        TrialConfig().model.d_model = 3  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("file", CONFIGS, ids=lambda file: file.stem)
+def test_every_shipped_config_is_valid(file: Path) -> None:
+    kind = Experiment if "space" in read_yaml(file) else TrialConfig
+    validate(kind, read_yaml(file), str(file))
+
+
+def test_the_quickstart_is_a_search() -> None:
+    assert {"quickstart", "multi30k", "grid32", "coursework"} <= {file.stem for file in CONFIGS}
+
+
+def test_options_win_over_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "x.yaml"
+    file.write_text("training: {epochs: 3, learning_rate: 0.5}\nspace: {model.d_model: {values: [128, 256]}}\n")
+    experiment = parse(
+        "--config", str(file), "--training.epochs", "7", "--data.limit=5", "--tracking.wandb", "disabled"
+    )
+    assert experiment.training.epochs == 7
+    assert experiment.training.learning_rate == 0.5
+    assert (experiment.data.limit, experiment.tracking.wandb) == (5, "disabled")
+    assert parse("--config", str(file), "--data.limit", "null").data.limit is None
+
+
+def test_print_config_and_help_say_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        parse("--print_config", "--training.epochs", "9")
+    assert stopped.value.code == 0
+    assert yaml.safe_load(capsys.readouterr().out)["training"]["epochs"] == 9
+    with pytest.raises(SystemExit) as stopped:
+        parse("--help")
+    assert stopped.value.code == 0
+    shown = capsys.readouterr().out
+    for option in ("--search.trials", "--data.path", "--model.d_model", "--tracking.wandb", "--config", "--name"):
+        assert option in shown
+
+
+HEADS = "use one of 1, 2, 4, 8, 16, 32, 64"
+MISTAKES = {
+    "training: {label_smooting: 0.1}": "x.yaml: training.label_smooting: unknown key; did you mean label_smoothing?",
+    "training: {epochs: many}": "x.yaml: training.epochs: input should be a valid integer",
+    "training: {epochs: 0}": "x.yaml: training.epochs: input should be greater than or equal to 1, got 0",
+    "model: {num_heads: 6}": f"x.yaml: model.num_heads: 6 does not divide d_model 256; {HEADS}",
+    "tokenizer: {shared: false}": "x.yaml: model.tied_embeddings: 'all' needs one vocabulary",
+    "training: {batch_sentences: 32}": "x.yaml: training.batch_sentences: set exactly one",
+    "data: {target: en}": "x.yaml: data.target: 'en' is the source language",
+    "data: {path: 'a/{spilt}.txt'}": "x.yaml: data.path: the pattern",
+    "search: {trials: null}": "x.yaml: search.trials: null means all of a grid",
+    "search: {rungs: [9]}": "x.yaml: search.rungs: [9] must rise, from 1 to below training.epochs 5",
+    "search: {concurrency: 0}": "x.yaml: search.concurrency: 0: must be at least 1, or auto",
+    "space: {model.dmodel: {values: [1]}}": "model.dmodel: names no field of a trial; did you mean model.d_model?",
+    "space: {model.d_model: {values: [a]}}": "space.model.d_model: 'a' can't be its value",
+    "space: {model.d_model: {min: 4}}": "space.model.d_model.values: missing",
+    "space: {model.d_model: {min: 8, max: 4}}": "space.model.d_model.min: 8 must be less than max 4",
+    "space: {model.d_model: {values: []}}": "space.model.d_model.values: ",
+    "space: {model.num_heads: {values: [5, 7]}}": "x.yaml: space: no combination",
+    "space: {training.epochs: {values: [5, 7]}}": "space.training.epochs: decides what is compared",
+    "space: {tokenizer.vocab_size: {values: [500, 700]}}\nsearch: {metric: valid_loss}": (
+        "x.yaml: search.metric: valid_loss is a loss per token, which can't be compared between vocabularies"
+    ),
+    "space: {training.learning_rate: {min: 0.1, max: 0.2}}\nsearch: {sampler: grid}": "x.yaml: search.sampler: grid",
+    "name: ../up": "x.yaml: name: '../up': use letters",
+    "- a list": "x.yaml: must hold keys and values, not list",
+    "a: [": "x.yaml: not valid YAML",
+}
+
+
+@pytest.mark.parametrize("text", MISTAKES)
+def test_a_mistake_is_told_with_its_place_and_remedy(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "x.yaml"
+    file.write_text(text)
+    with pytest.raises(UserError) as told:
+        parse("--config", str(file))
+    assert MISTAKES[text] in str(told.value)
+    assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--training.epocs", "3"], "--training.epocs: unknown option; did you mean --training.epochs?"),
+        (["--training.epochs", "x"], "--training.epochs: input should be a valid integer"),
+        (["--model.num_heads", "7"], "--model.num_heads: 7 does not divide d_model 256"),
+        (["--training.epochs"], "argument --training.epochs: expected one argument"),
+        (["stray"], "unrecognized arguments: stray"),
+        (["--config", "nowhere.yaml"], "nowhere.yaml: No such file or directory"),
+    ],
+)
+def test_a_mistaken_option_is_told(arguments: list[str], message: str) -> None:
+    with pytest.raises(UserError) as told:
+        parse(*arguments)
+    assert message in str(told.value)
+
+
+def test_all_mistakes_of_a_file_are_told_at_once(tmp_path: Path) -> None:
+    file = tmp_path / "x.yaml"
+    file.write_text("training: {epocs: 1, clip_norm: -1}\n")
+    with pytest.raises(UserError) as told:
+        parse("--config", str(file))
+    assert len(str(told.value).splitlines()) == 2
+
+
+def test_the_model_and_a_training_run_need_no_ray_optuna_or_wandb() -> None:
+    code = "import sys, trainables.training; sys.exit(any(m in sys.modules for m in ('ray', 'optuna', 'wandb')))"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

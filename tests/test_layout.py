@@ -1,0 +1,73 @@
+"""The shape of the code: imports run one way, and each outside framework has its own room."""
+
+import ast
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+FLOORS = {"model": 0, "trainables": 1, "search": 2}
+ROOMS = {
+    "ray": {"search.tuning", "search.finals", "trainables.translation"},
+    "wandb": {"search.tracking"},
+    "optuna": {"search.space", "search.study", "search.proposals", "search.finals"},
+    "plotly": {"search.figures", "search.report"},
+}
+
+
+def modules() -> dict[str, ast.Module]:
+    files = [file for package in FLOORS for file in (ROOT / package).rglob("*.py")]
+    return {
+        ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): ast.parse(file.read_text())
+        for file in files
+    }
+
+
+def imports(tree: ast.Module) -> set[str]:
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            folder = ROOT / node.module.replace(".", "/")
+            inside = {f"{node.module}.{alias.name}" for alias in node.names if (folder / f"{alias.name}.py").exists()}
+            names.update(inside or {node.module})
+        elif isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+    return names
+
+
+def test_no_package_imports_one_above_it() -> None:
+    for name, tree in modules().items():
+        for imported in imports(tree):
+            floor = FLOORS.get(imported.split(".")[0])
+            assert floor is None or floor <= FLOORS[name.split(".")[0]], f"{name} imports {imported}"
+
+
+def test_imports_make_no_circle() -> None:
+    graph = {name: imports(tree) for name, tree in modules().items()}
+    state: dict[str, str] = {}
+
+    def visit(name: str, path: tuple[str, ...]) -> None:
+        assert state.get(name) != "open", f"circle: {' -> '.join((*path, name))}"
+        if name in state:
+            return
+        state[name] = "open"
+        for imported in graph[name] & graph.keys() - {name}:
+            visit(imported, (*path, name))
+        state[name] = "done"
+
+    for name in graph:
+        visit(name, ())
+
+
+def test_each_framework_is_imported_in_its_rooms_alone() -> None:
+    for name, tree in modules().items():
+        used = {imported.split(".")[0] for imported in imports(tree)}
+        for framework, rooms in ROOMS.items():
+            assert framework not in used or name in rooms, f"{name} imports {framework}"
+
+
+def test_no_file_of_search_shadows_an_installed_module() -> None:
+    # `python search/run.py` puts search/ first on sys.path.
+    import sys
+    from importlib.metadata import packages_distributions
+
+    taken = set(sys.stdlib_module_names) | set(packages_distributions())
+    assert not {file.stem for file in (ROOT / "search").glob("*.py")} & taken - {"search", "__init__"}

@@ -1,0 +1,165 @@
+"""The report: one file without a network, with the answer first, whatever the search was like."""
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from optuna.trial import TrialState
+
+from search.experiment import Experiment
+from search.report import Sample, answer, write_report
+from search.study import StudyTrial
+
+SPACE = {
+    "model.d_model": {"values": [64, 128]},
+    "training.learning_rate": {"min": 0.001, "max": 0.01, "distribution": "log_uniform_values"},
+}
+SCORES = {0: [1.0, 12.0, 20.5, 24.0], 1: [0.5, 3.0], 2: [2.0, 14.0, 22.0, 25.0], 3: []}
+OUTCOMES = {0: "completed", 1: "stopped", 2: "completed", 3: "diverged"}
+
+
+def make_experiment(**changes: Any) -> Experiment:
+    return Experiment.model_validate({"name": "demo", "training": {"epochs": 4}, "space": SPACE, **changes})
+
+
+def make_trials(params: dict[str, Any]) -> list[StudyTrial]:
+    return [
+        StudyTrial(
+            number,
+            number,
+            params,
+            TrialState.COMPLETE,
+            dict(enumerate(scores, 1)),
+            {"outcome": OUTCOMES[number], **({} if scores else {"message": "the loss became <nan>"})},
+        )
+        for number, scores in SCORES.items()
+    ]
+
+
+def lines(scores: dict[int, list[float]]) -> list[dict[str, Any]]:
+    return [
+        {"trial": t, "epoch": e, "train_loss": 5.0 - e, "valid_loss": 4.5 - e, "valid_bleu": s}
+        for t, trial in scores.items()
+        for e, s in enumerate(trial, 1)
+    ]
+
+
+def entry(rank: int, trial: int, bleu: float, group: int, params: dict[str, Any], seeds: int = 2) -> dict[str, Any]:
+    return {
+        "rank": rank,
+        "group": group,
+        "trial": trial,
+        "config": params,
+        "seeds": list(range(2, 2 + max(1, seeds))),
+        "final_trials": list(range(2 * (rank - 1), 2 * (rank - 1) + seeds)),
+        "test_bleu": bleu,
+        "test_bleu_std": 0.3 if seeds > 1 else None,
+        "test_bleu_ci": [bleu - 1.5, bleu + 1.4],
+        "test_chrf": 50.0,
+        "test_sentence_bleu": bleu - 1,
+        "valid_bleu": bleu - 2,
+        "num_parameters": 1_000_000 // rank,
+        "train_seconds": 10.0,
+        "decode_sentences_per_second": 99.0,
+    }
+
+
+def board(*ranking: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "experiment": "demo",
+        "corpus": {
+            "path": "<corpus>",
+            "source": "en",
+            "target": "fr",
+            "train_pairs": 8000,
+            "valid_pairs": 500,
+            "test_pairs": 500,
+        },
+        "signatures": {"bleu": "nrefs:1|version:2", "chrf": "nrefs:1"},
+        "search": {
+            "trials": 4,
+            "epochs_trained": 10,
+            "epochs_full": 16,
+            "gpu_seconds": 200.0,
+            "wall_seconds": 4000.0,
+        },
+        "ranking": list(ranking),
+    }
+
+
+class Page(HTMLParser):
+    """What a browser would load, and the text it would show."""
+
+    def __init__(self, file: Path):
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.inside = ""
+        self.feed(file.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        self.inside = tag
+
+    def handle_endtag(self, tag: str) -> None:
+        self.inside = ""
+
+    def handle_data(self, data: str) -> None:
+        if self.inside not in ("script", "style"):
+            self.text += data
+
+
+PARAMS = {"model.d_model": 128, "training.learning_rate": 0.00432109}
+
+
+def render(folder: Path, experiment: Experiment, leaderboard: dict[str, Any], scores: dict[int, list[float]]) -> Page:
+    params = leaderboard["ranking"][0]["config"]
+    trials = [trial for trial in make_trials(params) if trial.number in scores]
+    samples = [Sample("a <b>bold</b> & source", "référence", {"trial 2": "</script><script>alert(1)</script>"})]
+    finals = lines({0: [20.0, 25.0], 1: [21.0, 26.0], 2: [19.0, 22.0], 3: [19.0, 23.0]})
+    report = folder / "report.html"
+    write_report(report, experiment, trials, lines(scores), finals, leaderboard, samples, "2026-01-02T03:04:05+0000")
+    return Page(report)
+
+
+def test_the_page_holds_all_sections_and_needs_no_network(tmp_path: Path) -> None:
+    ranked = board(entry(1, 2, 26.0, 1, PARAMS), entry(2, 0, 22.5, 2, PARAMS))
+    page = render(tmp_path, make_experiment(), ranked, SCORES)
+    loaded = [attrs.get(key) or "" for _, attrs in page.tags for key in ("src", "href")]
+    assert all(not url or url.startswith("data:") for url in loaded)
+    assert [tag for tag, _ in page.tags].count("figure") == 4 + len(SPACE)
+    images = [attrs for _, attrs in page.tags if attrs.get("role") == "img"]
+    assert len(images) == 4 + len(SPACE) and all(image["aria-label"] for image in images)
+    for text in answer(ranked):
+        assert text in page.text
+    for text in ("a <b>bold</b> & source", "</script><script>alert(1)</script>", "<corpus>", "the loss became <nan>"):
+        assert text in page.text, "shown as text, not taken as markup"
+    for text in ("26.00", "24.5–27.4", "nrefs:1|version:2", "0.00432", "2026-01-02T03:04:05", "learning rate"):
+        assert text in page.text
+    assert re.search(r"plotly\.js v\d", (tmp_path / "report.html").read_text()), "the library is inside"
+
+
+@pytest.mark.parametrize(
+    ("ranked", "says"),
+    [
+        (board(entry(1, 2, 26.0, 1, PARAMS)), "only finalist"),
+        (
+            board(entry(1, 2, 26.0, 1, PARAMS), entry(2, 0, 22.5, 2, PARAMS)),
+            "leads the next finalist, trial 0, by 3.50",
+        ),
+        (board(entry(1, 2, 26.0, 1, PARAMS), entry(2, 0, 25.9, 1, PARAMS)), "can't tell it apart from trial 0 (25.90)"),
+    ],
+)
+def test_the_answer_is_three_sentences_that_say_how_sure_it_is(ranked: dict[str, Any], says: str) -> None:
+    first, second, third = answer(ranked)
+    assert "trial 2 (d_model=128 learning_rate=0.00432): 26.00 BLEU" in first and "24.5 to 27.4" in first
+    assert says in second
+    assert "10 epochs, 62%" in third and "3 min" in third and "67 min" in third
+
+
+def test_a_search_of_one_trial_without_a_space_has_a_report(tmp_path: Path) -> None:
+    alone = board(entry(1, 0, 24.0, 1, {}, seeds=0))
+    page = render(tmp_path, make_experiment(space={}, finals={"seeds": 0}), alone, {0: [24.0]})
+    assert "only finalist" in page.text and "Every trial by its settings" not in page.text

@@ -1,0 +1,214 @@
+"""The documented commands, end to end, on a tiny corpus with a real Ray."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+import safetensors.torch
+import sentencepiece
+import yaml
+from corpora import write_digits
+
+from search.study import Study
+
+ROOT = Path(__file__).parents[1]
+COMMAND = [sys.executable, str(ROOT / "search" / "run.py")]
+SPACE = {
+    "model.d_model": {"values": [16, 32]},
+    "model.dropout": {"values": [0.0, 0.1]},
+    "training.learning_rate": {"min": 0.003, "max": 0.03, "distribution": "log_uniform_values"},
+}
+
+
+def write_config(folder: Path, **changes: Any) -> Path:
+    config = {
+        "output_dir": str(folder / "runs"),
+        "data": {"path": str(write_digits(folder / "corpus", train=600))},
+        "tokenizer": {"vocab_size": 60},
+        "model": {"encoder_layers": 1, "decoder_layers": 1, "d_model": 32, "num_heads": 2, "ffn_dim": 64},
+        "training": {"epochs": 4, "batch_tokens": 128, "warmup_steps": 20},
+        "space": SPACE,
+        "search": {"trials": 5, "startup_trials": 3, "concurrency": 2},
+        "finals": {"top": 2, "seeds": 2, "beam_size": 2},
+        "tracking": {"wandb": "disabled"},
+    }
+    file = folder / "tiny.yaml"
+    file.write_text(yaml.safe_dump(config | changes))
+    return file
+
+
+def run(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "RAY_worker_niceness": "0", "COLUMNS": "100"}
+    return subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, timeout=280, cwd=cwd, env=environment)
+
+
+def assert_sound(run_dir: Path, trials: int, epochs: int = 4) -> None:
+    """The asked number of trials, none twice, none RUNNING, no epoch missing or repeated."""
+    study = Study(run_dir / "study.db", "search", "maximize")
+    assert len(study.trials) == trials
+    assert all(trial.outcome in ("completed", "stopped", "diverged") for trial in study.trials.values())
+    assert not any(trial.running for trial in study.trials.values())
+    assert len({repr(sorted(trial.params.items())) for trial in study.trials.values()}) == trials
+    lines = [json.loads(line) for line in (run_dir / "trials.jsonl").read_text().splitlines()]
+    reported = Counter((line["trial"], line["epoch"]) for line in lines)
+    assert set(reported.values()) == {1}
+    assert set(reported) == {(t.number, epoch) for t in study.trials.values() for epoch in t.scores}
+    assert all(list(t.scores) == list(range(1, t.epoch + 1)) for t in study.trials.values())
+    assert any(t.epoch == epochs for t in study.trials.values())
+
+
+def test_a_whole_search_leaves_a_ranking_the_best_model_and_a_report(tmp_path: Path) -> None:
+    config = write_config(tmp_path)
+    done = run("--config", str(config), "--name", "whole", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    run_dir = tmp_path / "runs" / "whole"
+    assert_sound(run_dir, trials=5)
+    assert "Ranking by test BLEU" in done.stdout
+    assert str(run_dir / "report.html") in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+
+    board = json.loads((run_dir / "leaderboard.json").read_text())
+    assert board["experiment"] == "whole"
+    assert board["corpus"]["test_pairs"] == 40
+    assert "version:" in board["signatures"]["bleu"] and "version:" in board["signatures"]["chrf"]
+    cost = board["search"]
+    assert cost["trials"] == 5 and cost["epochs_full"] == 20
+    assert 0 < cost["epochs_trained"] <= 20
+    assert cost["gpu_seconds"] > 0 and cost["wall_seconds"] > 0
+    first, second = board["ranking"]
+    assert first["test_bleu"] >= second["test_bleu"]
+    assert first["test_bleu"] > 20, "a tiny model translates digits"
+    for rank, entry in enumerate(board["ranking"], 1):
+        assert entry["rank"] == rank
+        assert entry["seeds"] == [2, 3]
+        assert set(entry["config"]) == set(SPACE)
+        low, high = entry["test_bleu_ci"]
+        assert 0 <= low <= entry["test_bleu"] <= high <= 100
+        assert entry["num_parameters"] > 0 and entry["train_seconds"] > 0
+        assert entry["decode_sentences_per_second"] > 0
+        assert {"group", "trial", "test_bleu_std", "test_chrf", "test_sentence_bleu", "valid_bleu"} <= set(entry)
+    with (run_dir / "leaderboard.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["trial"]) for row in rows] == [first["trial"], second["trial"]]
+
+    frozen = json.loads((run_dir / "finalists.json").read_text())
+    assert {entry["trial"] for entry in frozen["finalists"]} == {first["trial"], second["trial"]}
+    best = run_dir / "best"
+    assert len((best / "translations.txt").read_text().splitlines()) == 40
+    assert yaml.safe_load((best / "config.yaml").read_text())["model"]["d_model"] == first["config"]["model.d_model"]
+    weights = safetensors.torch.load_file(best / "model.safetensors")
+    assert sum(tensor.numel() for tensor in weights.values()) == first["num_parameters"]
+    assert sentencepiece.SentencePieceProcessor(model_file=str(best / "tokenizer.model")).get_piece_size() == 60
+
+    again = run("--config", str(config), "--name", "whole", cwd=tmp_path)
+    assert again.returncode == 2 and "resume" in again.stderr
+
+
+def test_a_driver_killed_in_the_middle_is_resumed_to_the_end(tmp_path: Path) -> None:
+    config = write_config(tmp_path)
+    environment = {**os.environ, "RAY_worker_niceness": "0"}
+    driver = subprocess.Popen(
+        [*COMMAND, "--config", str(config), "--name", "killed"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=environment,
+    )
+    run_dir = tmp_path / "runs" / "killed"
+    journal = run_dir / "trials.jsonl"
+    deadline = time.monotonic() + 200
+    while not (journal.exists() and journal.read_bytes().count(b"\n") >= 3):
+        assert driver.poll() is None and time.monotonic() < deadline
+        time.sleep(0.05)
+    os.kill(driver.pid, signal.SIGKILL)
+    driver.wait()
+    before = journal.read_text().splitlines()
+    resumed = run("resume", str(run_dir))
+    assert resumed.returncode == 0, resumed.stderr
+    assert_sound(run_dir, trials=5)
+    assert journal.read_text().splitlines()[: len(before)] == before
+    assert (run_dir / "leaderboard.json").exists()
+
+
+def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
+    config = write_config(tmp_path)
+    driver = subprocess.Popen(
+        [*COMMAND, "--config", str(config), "--name", "stopped"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "RAY_worker_niceness": "0"},
+    )
+    journal = tmp_path / "runs" / "stopped" / "trials.jsonl"
+    deadline = time.monotonic() + 200
+    while not (journal.exists() and journal.stat().st_size):
+        assert driver.poll() is None and time.monotonic() < deadline
+        time.sleep(0.05)
+    driver.send_signal(signal.SIGINT)
+    shown, errors = driver.communicate(timeout=60)
+    assert driver.returncode == 130
+    assert f"resume {tmp_path / 'runs' / 'stopped'}" in shown
+    assert "Traceback" not in shown + errors
+
+
+def test_a_grid_scores_every_model_and_a_diverged_trial_does_not_end_it(tmp_path: Path) -> None:
+    space = {"model.encoder_layers": {"values": [1, 2]}, "training.learning_rate": {"values": [0.01, 1e30]}}
+    config = write_config(
+        tmp_path,
+        space=space,
+        search={"sampler": "grid", "scheduler": "none", "trials": None, "concurrency": 2},
+        finals={"top": 4, "seeds": 0},
+        tracking={"wandb": "offline"},
+    )
+    done = run("--config", str(config), "--name", "grid", "--training.epochs", "2")
+    assert done.returncode == 0, done.stderr
+    run_dir = tmp_path / "runs" / "grid"
+    assert_sound(run_dir, trials=4, epochs=2)
+    outcomes = [t.outcome for t in Study(run_dir / "study.db", "search", "maximize").trials.values()]
+    assert outcomes == ["completed", "diverged", "completed", "diverged"]
+    assert done.stdout.count("diverged") == 2
+    ranking = json.loads((run_dir / "leaderboard.json").read_text())["ranking"]
+    assert sorted(entry["trial"] for entry in ranking) == [0, 2]
+    assert all(entry["seeds"] == [1] for entry in ranking)
+    assert len(list((run_dir / "wandb").glob("offline-run-*"))) == 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--training.epocs", "3"], "did you mean --training.epochs?"),
+        (["--data.path", "/nowhere"], "data.path: there is no folder /nowhere"),
+        (["--tokenizer.vocab_size", "5000"], "tokenizer.vocab_size: 5000"),
+        (["resume", "/nowhere"], "not the directory of a run"),
+    ],
+)
+def test_a_mistake_ends_with_one_message_and_status_2(arguments: list[str], message: str, tmp_path: Path) -> None:
+    config = [] if arguments[0] == "resume" else ["--config", str(write_config(tmp_path))]
+    started = time.monotonic()
+    done = run(*arguments, *config, cwd=tmp_path)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr + done.stdout
+    assert time.monotonic() - started < 60
+
+
+def test_the_test_split_is_not_read_before_the_finalists_are_frozen(tmp_path: Path) -> None:
+    config = write_config(tmp_path, search={"trials": 1, "concurrency": 1}, finals={"top": 1, "seeds": 1})
+    test_file = tmp_path / "corpus" / "test.fr"
+    good = test_file.read_bytes()
+    test_file.write_bytes(b"\xff\xfe garbage\n")
+    spoilt = run("--config", str(config), "--name", "vault", "--training.epochs", "1")
+    run_dir = tmp_path / "runs" / "vault"
+    assert spoilt.returncode == 2
+    assert "test.fr" in spoilt.stderr and "Traceback" not in spoilt.stderr
+    assert (run_dir / "finalists.json").exists() and not (run_dir / "leaderboard.json").exists()
+    test_file.write_bytes(good)
+    assert run("resume", str(run_dir)).returncode == 0
+    assert (run_dir / "leaderboard.json").exists()

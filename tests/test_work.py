@@ -1,0 +1,184 @@
+"""The search without Ray: simulated workers, killed anywhere."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from optuna.trial import TrialState
+
+from search.experiment import Experiment
+from search.journal import Journal
+from search.proposals import make_plan
+from search.scheduling import SuccessiveHalving
+from search.study import Study, StudyTrial
+from search.work import FINISHED, WAIT, Assignment, Work
+
+EXPERIMENT = Experiment.model_validate(
+    {
+        "space": {"model.d_model": {"values": [64, 128, 256]}, "model.dropout": {"min": 0.0, "max": 0.5}},
+        "search": {"trials": 6, "startup_trials": 3},
+        "training": {"epochs": 4},
+    }
+)
+
+
+class Killed(BaseException):
+    """The driver dies here."""
+
+
+def score(trial: StudyTrial, epoch: int) -> float:
+    return float(str(trial.params["model.d_model"])) / 16 - 20 * float(str(trial.params["model.dropout"])) + epoch
+
+
+def open_work(folder: Path, listeners: list[Any] | None = None) -> Work:
+    study = Study(folder / "study.db", "search", "maximize")
+    halving = SuccessiveHalving(EXPERIMENT.rungs, 2)
+    journal = Journal(folder / "trials.jsonl")
+    return Work(study, journal, folder / "trials", make_plan(EXPERIMENT), halving, "valid_bleu", 4, 2, listeners or [])
+
+
+def simulate(work: Work, checkpoints: dict[int, int], slots: int = 1) -> None:
+    """Workers take turns, an epoch each; a checkpoint (the last epoch trained) comes before its report."""
+    running: list[int] = []
+    while True:
+        task = work.next(slots)
+        if isinstance(task, Assignment):
+            running.append(task.number)
+            if task.number in checkpoints:  # a resumed trial reports its newest epoch once more
+                advance(work, running, task.number, checkpoints[task.number])
+            continue
+        if task == FINISHED and not running:
+            return
+        assert task == WAIT or running
+        number = running.pop(0)
+        running.append(number)
+        checkpoints[number] = checkpoints.get(number, 0) + 1
+        advance(work, running, number, checkpoints[number])
+
+
+def advance(work: Work, running: list[int], number: int, epoch: int) -> None:
+    trial = work.study.trials[number]
+    if not work.reported(number, {"epoch": epoch, "valid_bleu": score(trial, epoch)}):
+        running.remove(number)
+        work.released(number, crashed=False)
+
+
+def content(folder: Path) -> list[Any]:
+    study = Study(folder / "study.db", "search", "maximize")
+    return [(t.number, t.params, t.state, t.scores, t.outcome) for t in study.trials.values()]
+
+
+def test_every_trial_is_completed_or_stopped_at_a_rung(tmp_path: Path) -> None:
+    simulate(open_work(tmp_path), {})
+    trials = list(Study(tmp_path / "study.db", "search", "maximize").trials.values())
+    assert len(trials) == 6
+    assert {trial.outcome for trial in trials} == {"completed", "stopped"}
+    for trial in trials:
+        assert trial.epoch == 4 if trial.outcome == "completed" else trial.epoch in EXPERIMENT.rungs
+        assert list(trial.scores) == list(range(1, trial.epoch + 1))
+        assert trial.state == (TrialState.COMPLETE if trial.outcome == "completed" else TrialState.PRUNED)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_killed_before_or_after_any_write_it_ends_as_if_undisturbed(
+    when: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writes = {Study: ("add", "report", "set_attr", "finish"), Journal: ("append",)}
+    count = [0, -1]  # writes so far, the one to die at
+
+    def deadly(write: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any) -> Any:
+            count[0] += 1
+            if count[0] == count[1] and when == "before":
+                raise Killed
+            result = write(*arguments)
+            if count[0] == count[1]:
+                raise Killed
+            return result
+
+        return call
+
+    for owner, names in writes.items():
+        for name in names:
+            monkeypatch.setattr(owner, name, deadly(getattr(owner, name)))
+    calm = tmp_path / "calm"
+    calm.mkdir()
+    simulate(open_work(calm), {})
+    expected, writes_in_all = content(calm), count[0]
+    for moment in range(1, writes_in_all, writes_in_all // 9):
+        folder = tmp_path / f"{when}-{moment}"
+        folder.mkdir()
+        checkpoints: dict[int, int] = {}
+        count[:] = [0, moment]
+        with pytest.raises(Killed):
+            simulate(open_work(folder), checkpoints)
+        count[:] = [0, -1]
+        simulate(open_work(folder), checkpoints)
+        assert content(folder) == expected, f"killed {when} write {moment}"
+        lines = [(line["trial"], line["epoch"]) for line in Journal(folder / "trials.jsonl").lines]
+        assert sorted(lines) == [(t[0], epoch) for t in expected for epoch in t[3]]
+
+
+def test_a_crashed_trial_is_retried_from_where_it_was_then_failed(tmp_path: Path) -> None:
+    work = open_work(tmp_path)
+    for _ in range(3):
+        task = work.next(1)
+        assert isinstance(task, Assignment) and task.number == 0
+        work.released(0, crashed=True)
+    assert work.study.trials[0].outcome == "failed"
+    assert "died 3 times" in work.study.trials[0].attrs["message"]
+    simulate(work, {})
+    assert len(work.study.trials) == 6  # the search went on
+
+
+def test_a_diverged_trial_ends_with_its_reason_and_the_search_goes_on(tmp_path: Path) -> None:
+    work = open_work(tmp_path)
+    task = work.next(2)
+    assert isinstance(task, Assignment)
+    work.ended(task.number, "diverged", "the loss became nan")
+    work.released(task.number, crashed=False)
+    simulate(work, {}, slots=2)
+    diverged = work.study.trials[0]
+    assert (diverged.outcome, diverged.attrs["message"], diverged.state) == (
+        "diverged",
+        "the loss became nan",
+        TrialState.PRUNED,
+    )
+    assert len(work.study.trials) == 6
+
+
+def test_no_more_trials_run_than_there_are_slots(tmp_path: Path) -> None:
+    work = open_work(tmp_path)
+    assert [isinstance(work.next(2), Assignment) for _ in range(3)] == [True, True, False]
+
+
+def test_halving_at_a_rung(tmp_path: Path) -> None:
+    study = Study(tmp_path / "study.db", "s", "maximize")
+    halving = SuccessiveHalving((1,), reduction_factor=2)
+
+    def arrives(score: float) -> bool:
+        trial = study.add({}, {})
+        study.report(trial, 1, score)
+        return halving.goes_on(study, trial)
+
+    assert arrives(10)  # the first always goes on
+    assert not arrives(5)  # 2nd of 2
+    assert arrives(7)  # 2nd of 3
+    assert arrives(10)  # equal to the best
+    assert not arrives(6)  # behind three of five
+    study = Study(tmp_path / "other.db", "s", "minimize")
+    assert arrives(1.0) and not arrives(2.0) and arrives(0.5)
+
+
+def test_a_torn_last_line_is_cut_off(tmp_path: Path) -> None:
+    file = tmp_path / "trials.jsonl"
+    journal = Journal(file)
+    journal.append({"trial": 0, "epoch": 1})
+    journal.close()
+    with file.open("a") as torn:
+        torn.write('{"trial": 0, "ep')
+    journal = Journal(file)
+    journal.append({"trial": 0, "epoch": 1})  # known: not written twice
+    journal.append({"trial": 0, "epoch": 2})
+    assert [line["epoch"] for line in Journal(file).lines] == [1, 2]
