@@ -3,7 +3,7 @@
 import itertools
 import random
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -30,27 +30,17 @@ class SearchConfig(Config):
     reduction_factor: int = Field(2, ge=2, description="one of so many trials passes a rung")
     startup_trials: int = Field(6, ge=1, description="random proposals before tpe begins to model")
     max_retries: int = Field(2, ge=0, description="new starts of a trial whose process died, each from its checkpoint")
-    concurrency: int | Literal["auto"] = Field("auto", description="trials at a time; auto: one a GPU, or one a core")
-    gpus_per_trial: float | Literal["auto"] = Field("auto", description="share of a GPU; auto: one where there is one")
+    concurrency: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
+        "auto", description="trials at a time; auto: one a GPU, or one a core"
+    )
+    gpus_per_trial: Annotated[float, Field(ge=0)] | Literal["auto"] = Field(
+        "auto", description="share of a GPU; auto: one where there is one"
+    )
     seed: int = Field(0, ge=0, lt=2**31, description="of the proposals")
 
     @property
     def direction(self) -> Literal["maximize", "minimize"]:
         return "maximize" if self.metric == "valid_bleu" else "minimize"
-
-    @field_validator("concurrency")
-    @classmethod
-    def _positive(cls, concurrency: int | str) -> int | str:
-        if isinstance(concurrency, int) and concurrency < 1:
-            raise ValueError(f"{concurrency}: must be at least 1, or auto")
-        return concurrency
-
-    @field_validator("gpus_per_trial")
-    @classmethod
-    def _not_negative(cls, gpus: float | str) -> float | str:
-        if isinstance(gpus, float) and gpus < 0:
-            raise ValueError(f"{gpus:g}: must be 0 or more, or auto")
-        return gpus
 
 
 class FinalsConfig(Config):

@@ -1,4 +1,4 @@
-"""The command line.
+"""Finds the best translation transformer: searches, retrains the finalists, ranks them by test BLEU.
 
 python search/run.py                              search with configs/quickstart.yaml
 python search/run.py --config FILE [--key VALUE]  search with another configuration, keys in dotted form

@@ -14,6 +14,7 @@ from trainables.config import flatten
 from trainables.errors import UserError
 
 T = TypeVar("T", bound=BaseModel)
+UNION_MEMBER = re.compile(r"(constrained-)?(int|float|bool|str)|literal\[.*\]")
 
 
 def parse_config(
@@ -85,10 +86,11 @@ def _explain(
     error: ValidationError, config_class: type[BaseModel], file: str, options: dict[str, Any]
 ) -> Iterator[str]:
     given = flatten(options)
-    seen = set()
+    messages: dict[str, list[str]] = {}  # of each path; several where a union has several members
+    got: dict[str, str] = {}
     for mistake in error.errors():
         # pydantic adds the tried member of a union to the location, which is no key of ours.
-        keys = [str(key) for key in mistake["loc"] if not re.fullmatch(r"int|float|bool|str|literal\[.*\]", str(key))]
+        keys = [str(key) for key in mistake["loc"] if not UNION_MEMBER.fullmatch(str(key))]
         path = ".".join(keys)
         message = mistake["msg"].removeprefix("Value error, ")
         if mistake["type"] == "extra_forbidden":
@@ -98,13 +100,13 @@ def _explain(
             if blamed := re.match(r"([a-z][\w.]*): ", message):
                 path, message = f"{path}." * bool(path) + blamed[1], message[blamed.end() :]
         else:
-            message = f"{message[0].lower()}{message[1:]}, got {mistake['input']!r}"
-        if path in seen:
-            continue
-        seen.add(path)
+            message = f"{message[0].lower()}{message[1:]}"
+            got[path] = f", got {mistake['input']!r}"
+        messages.setdefault(path, []).append(message)
+    for path, alternatives in messages.items():
         optional = any(f"{path}.".startswith(f"{key}.") or key.startswith(f"{path}.") for key in given)
         where = f"--{path}" if optional else f"{file}: {path}" if file not in ("", ".") else path
-        yield f"{where}: {message}"
+        yield f"{where}: {' or '.join(dict.fromkeys(alternatives))}{got.get(path, '')}"
 
 
 def _siblings(config_class: type[BaseModel], keys: list[str]) -> list[str]:
