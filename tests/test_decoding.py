@@ -1,0 +1,132 @@
+"""Greedy and beam search against their rules, written plainly and without caches."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
+from torch.testing import assert_close
+
+from model.config import ModelConfig
+from model.decoding import beam_search, greedy_search
+from model.transformer import BOS, EOS, PAD, Transformer
+
+VOCAB = 14
+SOURCES = [
+    [EOS],  # an empty sentence
+    [9, EOS],
+    [5, 12, EOS],
+    [7, 7, 4, EOS],
+    [13, 6, 10, 8, EOS],
+    [5, 12, EOS],  # as before
+    [4, 11, 9, 13, 5, 6, 12, EOS],
+    [10, 8, 8, 13, 7, 4, 11, 5, 9, 6, EOS],
+]
+SEARCHES: dict[str, Callable[[Transformer, Tensor], list[list[int]]]] = {
+    "greedy": greedy_search,
+    "beam": lambda model, source: beam_search(model, source, beam_size=4),
+}
+
+
+def babbler(seed: int = 0, norm: str = "pre", **logits: float) -> Transformer:
+    """A random model of strong opinions, in doubles so that no near tie can fall either way."""
+    torch.manual_seed(seed)
+    shape = {"d_model": 16, "num_heads": 4, "ffn_dim": 32, "norm": norm, "tied_embeddings": "none"}
+    model = Transformer(ModelConfig.model_validate(shape), VOCAB, VOCAB)
+    for parameter in model.parameters():
+        if parameter.dim() > 1:
+            nn.init.normal_(parameter, std=0.5 if parameter is model.output.weight else 0.25)
+    bias = torch.zeros(VOCAB)
+    for token, logit in logits.items():
+        bias[{"pad": PAD, "bos": BOS, "eos": EOS}[token]] = logit
+    model.output.bias = nn.Parameter(bias)
+    return model.double().eval()
+
+
+def padded(rows: list[list[int]]) -> Tensor:
+    return pad_sequence([torch.tensor(row) for row in rows], batch_first=True, padding_value=PAD)
+
+
+def plain_beam_search(model: Transformer, source: list[int], width: int, penalty: float) -> list[int]:
+    """One sentence, lists of (log p, ids), the whole model at every step."""
+    limit = 2 * len(source) + 10
+    live: list[tuple[float, list[int]]] = [(0.0, [BOS])]
+    ended: list[tuple[float, list[int]]] = []
+    for n in range(1, limit + 1):
+        candidates: list[tuple[float, list[int]]] = []
+        with torch.no_grad():
+            hidden = model(torch.tensor([source] * len(live)), torch.tensor([ids for _, ids in live]))
+            logits = model.output(hidden)[:, -1]
+        logits[:, [PAD, BOS]] = float("-inf")
+        for (score, ids), log_p in zip(live, logits.log_softmax(dim=-1).tolist(), strict=True):
+            if n == limit:  # it must end, at no cost
+                candidates.append((score, [*ids, EOS]))
+            else:
+                candidates += [(score + log_p[t], [*ids, t]) for t in range(VOCAB) if t not in (PAD, BOS)]
+        candidates.sort(key=lambda candidate: -candidate[0])
+        ended += [(score / n**penalty, ids) for score, ids in candidates[:width] if ids[-1] == EOS]
+        live = [(score, ids) for score, ids in candidates[: 2 * width] if ids[-1] != EOS][:width]
+        if len(ended) >= width or not live:
+            break
+    return max(ended)[1][1:-1]
+
+
+@pytest.mark.parametrize("norm", ["pre", "post"])
+def test_cached_steps_give_the_logits_of_the_whole_prefix(norm: str) -> None:
+    model, source, width = babbler(norm=norm), padded(SOURCES), 3
+    state = model.start_decoding(source)
+    target = torch.full((len(source) * width, 1), BOS)
+    for step in range(8):
+        logits = model.decode_step(target[:, -1], state)
+        hidden = model(source.repeat_interleave(width, dim=0), target)
+        assert_close(logits, model.output(hidden[:, -1]))
+        if step == 4:  # some sources leave, the hypotheses of the others change places
+            sources = torch.tensor([4, 1, 7])
+            rows = (sources.unsqueeze(1) * width + torch.tensor([2, 0, 0])).flatten()
+            source, target = source[sources], target[rows]
+            state.select_sources(sources)
+            state.select_rows(rows)
+        target = torch.cat((target, torch.randint(4, VOCAB, (len(target), 1))), dim=1)
+
+
+@pytest.mark.parametrize(
+    ("width", "penalty"), [(1, 1.0), (2, 1.0), (4, 1.0), (4, 0.0), (5, 0.6), (VOCAB, 1.0)], ids=str
+)
+def test_beam_search_is_its_plain_self(width: int, penalty: float) -> None:
+    lengths: set[int] = set()
+    for seed, norm, eos in ((0, "pre", 2.0), (2, "pre", 1.0), (3, "pre", 0.0), (2, "post", 1.0), (4, "post", 3.0)):
+        model = babbler(seed, norm, eos=eos)
+        expected = [plain_beam_search(model, source, width, penalty) for source in SOURCES]
+        assert beam_search(model, padded(SOURCES), width, penalty) == expected
+        lengths.update(map(len, expected))
+    assert len(lengths) > 5, "these models say too little to tell the searches apart"
+
+
+def test_a_beam_of_one_is_greedy_search() -> None:
+    for seed in range(10):
+        model = babbler(seed)
+        assert beam_search(model, padded(SOURCES), 1) == greedy_search(model, padded(SOURCES))
+
+
+@pytest.mark.parametrize("search", SEARCHES.values(), ids=SEARCHES)
+def test_a_translation_does_not_depend_on_its_batch(search: Callable[[Transformer, Tensor], list[list[int]]]) -> None:
+    for seed in range(4):
+        model = babbler(seed, eos=0.5)
+        alone = [search(model, torch.tensor([source]))[0] for source in SOURCES]
+        assert search(model, padded(SOURCES)) == alone
+        assert search(model, padded(SOURCES[::-1])) == alone[::-1]
+
+
+@pytest.mark.parametrize("search", SEARCHES.values(), ids=SEARCHES)
+def test_a_model_that_never_ends_is_ended_at_each_sources_own_limit(
+    search: Callable[[Transformer, Tensor], list[list[int]]],
+) -> None:
+    translations = search(babbler(eos=-1e3, pad=1e3, bos=1e3), padded(SOURCES))
+    assert [len(ids) for ids in translations] == [2 * len(source) + 9 for source in SOURCES]
+    assert not {PAD, BOS, EOS} & {token for ids in translations for token in ids}
+
+
+@pytest.mark.parametrize("search", SEARCHES.values(), ids=SEARCHES)
+def test_a_model_that_only_ends_says_nothing(search: Callable[[Transformer, Tensor], list[list[int]]]) -> None:
+    assert search(babbler(eos=1e3), padded(SOURCES)) == [[] for _ in SOURCES]

@@ -1,0 +1,235 @@
+"""The network: PyTorch's own layers with the same weights, plain formulas, and what a transformer promises."""
+
+import math
+from typing import Any, get_args
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
+from torch.testing import assert_close
+
+from model.config import ModelConfig
+from model.layers import FeedForward
+from model.positions import sinusoidal
+from model.transformer import BOS, EOS, PAD, Transformer, count_parameters
+
+TINY = ModelConfig(encoder_layers=2, decoder_layers=3, d_model=16, num_heads=4, ffn_dim=32)
+VOCAB = 11
+SOURCES = [[5, 9, 4, 7, 5, 6, EOS], [8, 4, 10, EOS], [EOS]]
+TARGETS = [[BOS, 6, 4], [BOS, 10, 7, 7, 5, 4], [BOS, 8, 9, 5]]
+
+NAMES = {  # PyTorch's parameters -> ours, joined where there are two
+    "self_attn.in_proj_": ["self_attention.query_key_value"],
+    "self_attn.out_proj.": ["self_attention.output"],
+    "linear1.": ["feed_forward.expand"],
+    "linear2.": ["feed_forward.contract"],
+    "norm1.": ["self_attention_norm"],
+}
+ENCODER_NAMES = NAMES | {"norm2.": ["feed_forward_norm"]}
+DECODER_NAMES = NAMES | {
+    "multihead_attn.in_proj_": ["cross_attention.query", "cross_attention.key_value"],
+    "multihead_attn.out_proj.": ["cross_attention.output"],
+    "norm2.": ["cross_attention_norm"],
+    "norm3.": ["feed_forward_norm"],
+}
+# Another value for each field that doesn't list its own.
+NUMBERS = {"encoder_layers": 1, "decoder_layers": 1, "d_model": 32, "num_heads": 2, "ffn_dim": 50, "dropout": 0.5}
+VALUES = {
+    name: get_args(field.annotation) or (getattr(TINY, name), NUMBERS[name])
+    for name, field in ModelConfig.model_fields.items()
+}
+
+
+def tiny(**changes: Any) -> Transformer:
+    """Random everywhere: biases and norms too, which start at 0 and 1."""
+    torch.manual_seed(0)
+    model = Transformer(changed(**changes), VOCAB, VOCAB)
+    for parameter in model.parameters():
+        nn.init.normal_(parameter, mean=1.0 if parameter.dim() == 1 else 0.0, std=0.3)
+    return model.eval()
+
+
+def changed(**changes: Any) -> ModelConfig:
+    return ModelConfig.model_validate(TINY.model_dump() | changes)
+
+
+def padded(rows: list[list[int]], more: int = 0) -> Tensor:
+    ids = pad_sequence([torch.tensor(row) for row in rows], batch_first=True, padding_value=PAD)
+    return nn.functional.pad(ids, (0, more), value=PAD)
+
+
+def positions(length: int, d_model: int, start: int = 0) -> Tensor:
+    """Vaswani et al. 2017, section 3.5."""
+    rows = [[pos / 10000 ** (2 * i / d_model) for i in range(d_model // 2)] for pos in range(start, start + length)]
+    return torch.tensor([[f(angle) for angle in row for f in (math.sin, math.cos)] for row in rows])
+
+
+def in_torch_names(layer: nn.Module, of: str = "data") -> dict[str, Tensor]:
+    """Our layer's parameters, their data or their grad, under the names of PyTorch's layer."""
+    return {
+        prefix + kind: torch.cat([getattr(layer.get_parameter(f"{name}.{kind}"), of) for name in ours])
+        for prefix, ours in (DECODER_NAMES if hasattr(layer, "cross_attention") else ENCODER_NAMES).items()
+        for kind in ("weight", "bias")
+    }
+
+
+@pytest.mark.parametrize("norm", ["pre", "post"])
+@pytest.mark.parametrize("activation", ["relu", "gelu"])
+def test_it_is_the_transformer_of_torch_nn(norm: str, activation: str) -> None:
+    ours = tiny(norm=norm, activation=activation, tied_embeddings="none")
+    pre, final_norms = norm == "pre", [ours.encoder_norm, ours.decoder_norm]
+    assert all(isinstance(final, nn.LayerNorm if pre else nn.Identity) for final in final_norms)
+    encoder_layer = nn.TransformerEncoderLayer(16, 4, 32, 0.0, activation, batch_first=True, norm_first=pre)
+    decoder_layer = nn.TransformerDecoderLayer(16, 4, 32, 0.0, activation, batch_first=True, norm_first=pre)
+    encoder = nn.TransformerEncoder(encoder_layer, 2, final_norms[0], enable_nested_tensor=False)
+    decoder = nn.TransformerDecoder(decoder_layer, 3, final_norms[1])
+    pairs = list(zip([*ours.encoder, *ours.decoder], [*encoder.layers, *decoder.layers], strict=True))
+    for layer, twin in pairs:
+        twin.load_state_dict(in_torch_names(layer))
+
+    source, target = padded(SOURCES), padded(TARGETS)
+    no_source, no_target = source == PAD, target == PAD
+    x = ours.source_embedding(source) * math.sqrt(16) + positions(source.shape[1], 16)
+    y = ours.target_embedding(target) * math.sqrt(16) + positions(target.shape[1], 16)
+    future = torch.ones(y.shape[1], y.shape[1], dtype=torch.bool).triu(1)
+    memory = encoder(x, src_key_padding_mask=no_source)
+    assert_close(ours.encode(source)[0][~no_source], memory[~no_source], atol=1e-5, rtol=1e-5)
+    twin_hidden = decoder(y, memory, future, None, no_target, no_source)[~no_target]
+    hidden = ours(source, target)[~no_target]
+    assert_close(hidden, twin_hidden, atol=1e-5, rtol=1e-5)
+
+    # The gradient of the difference: opposite in the twins' parameters, none in what they share.
+    ((hidden - twin_hidden) * torch.randn_like(hidden)).sum().backward()
+    for layer, twin in pairs:
+        gradients = in_torch_names(layer, of="grad")
+        for name, parameter in twin.named_parameters():
+            assert parameter.grad is not None and parameter.grad.abs().max() > 1e-3
+            assert_close(gradients[name], -parameter.grad, atol=1e-4, rtol=1e-4)
+    for shared in (ours.source_embedding, ours.target_embedding, *final_norms):
+        for parameter in shared.parameters():
+            assert_close(parameter.grad, torch.zeros_like(parameter), atol=1e-4, rtol=0.0)
+
+
+def test_positions_are_those_of_the_paper() -> None:
+    assert_close(sinusoidal(40, 16), positions(40, 16), atol=1e-5, rtol=0.0)
+    assert_close(sinusoidal(2, 6, start=30), positions(2, 6, start=30), atol=1e-5, rtol=0.0)
+
+
+def test_swiglu_is_its_formula_with_two_thirds_of_the_width() -> None:
+    torch.manual_seed(0)
+    block = FeedForward(changed(activation="swiglu", ffn_dim=30))
+    x = torch.linspace(-3, 3, 160).view(2, 5, 16)
+    (gate, value), (gate_bias, value_bias) = block.expand.weight.chunk(2), block.expand.bias.chunk(2)
+    assert gate.shape == (20, 16)
+    z = x @ gate.T + gate_bias
+    expected = (z * torch.sigmoid(z) * (x @ value.T + value_bias)) @ block.contract.weight.T + block.contract.bias
+    assert_close(block(x), expected, atol=1e-5, rtol=1e-5)
+
+
+SENTENCES = st.lists(st.integers(4, VOCAB - 1), max_size=6)
+
+
+@settings(max_examples=30, derandomize=True, deadline=None)
+@given(st.lists(st.tuples(SENTENCES, SENTENCES), min_size=1, max_size=4), st.integers(0, 3), st.booleans())
+def test_each_pair_of_a_padded_batch_comes_out_as_if_alone(
+    pairs: list[tuple[list[int], list[int]]], more: int, pre: bool
+) -> None:
+    model = tiny(norm="pre" if pre else "post", activation="swiglu")
+    sources, targets = [[*source, EOS] for source, _ in pairs], [[BOS, *target] for _, target in pairs]
+    hidden = model(padded(sources, more), padded(targets, more))
+    for source, target, row in zip(sources, targets, hidden, strict=True):
+        alone = model(torch.tensor([source]), torch.tensor([target]))[0]
+        assert_close(row[: len(target)], alone, atol=1e-5, rtol=1e-5)
+
+
+def test_a_position_sees_the_whole_source_and_its_past_but_no_future() -> None:
+    model = tiny()
+    source, target = torch.tensor(SOURCES[:1]), torch.tensor(TARGETS[1:2])
+    before = model(source, target)[0]
+
+    def differs(source: Tensor, target: Tensor) -> list[bool]:
+        change = (model(source, target)[0] - before).abs().amax(dim=-1)
+        assert ((change < 1e-5) | (change > 1e-3)).all()
+        return (change > 1e-3).tolist()
+
+    for t in range(target.shape[1]):
+        other = target.clone()
+        other[0, t] = 9
+        assert differs(source, other) == [False] * t + [True] * (target.shape[1] - t)
+    for s in range(source.shape[1]):
+        other = source.clone()
+        other[0, s] = 8
+        assert all(differs(other, target))
+
+
+@pytest.mark.parametrize(("tied", "matrices"), [("all", 1), ("decoder", 2), ("none", 3)])
+def test_tied_embeddings_are_one_matrix(tied: str, matrices: int) -> None:
+    model = Transformer(changed(tied_embeddings=tied), VOCAB, VOCAB)
+    source, target, output = model.source_embedding.weight, model.target_embedding.weight, model.output.weight
+    assert len({id(source), id(target), id(output)}) == matrices
+    assert (source is target, target is output) == (tied == "all", tied != "none")
+
+
+def test_dropout_falls_on_both_embeddings_and_on_every_sublayer() -> None:
+    model = tiny(dropout=0.25).train()
+    shares: list[float] = []
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.register_forward_hook(lambda _m, _x, out: shares.append((out == 0).float().mean().item()))
+    model(torch.randint(4, VOCAB, (20, 20)), torch.randint(4, VOCAB, (20, 20)))
+    assert len(shares) == 2 + 2 * TINY.encoder_layers + 3 * TINY.decoder_layers
+    assert shares == pytest.approx([0.25] * len(shares), abs=0.03)
+
+
+@pytest.mark.parametrize("field", ModelConfig.model_fields)
+def test_every_field_changes_the_model(field: str) -> None:
+    def behaviour(config: ModelConfig) -> tuple[dict[str, torch.Size], list[float]]:
+        torch.manual_seed(0)
+        model = Transformer(config, VOCAB, VOCAB)
+        logits = model.output(model(padded(SOURCES), padded(TARGETS)))  # with dropout
+        return {name: p.shape for name, p in model.named_parameters()}, logits.flatten().tolist()
+
+    if len(VALUES[field]) == 1:
+        pytest.skip(f"{field} has one value so far")
+    seen = [behaviour(changed(**{field: value})) for value in VALUES[field]]
+    assert all(one != other for index, one in enumerate(seen) for other in seen[:index])
+
+
+@settings(max_examples=30, derandomize=True, deadline=None)
+@given(st.fixed_dictionaries({field: st.sampled_from(values) for field, values in VALUES.items()}))
+def test_parameters_are_counted_as_they_lie_in_memory(changes: dict[str, Any]) -> None:
+    config = changed(**changes)
+    source_vocab = VOCAB if config.tied_embeddings == "all" else 17
+    tensors = Transformer(config, source_vocab, VOCAB).state_dict().values()
+    in_memory = {tensor.data_ptr(): tensor.numel() for tensor in tensors}
+    assert count_parameters(config, source_vocab, VOCAB) == sum(in_memory.values())
+
+
+def test_a_model_beyond_any_memory_can_be_counted() -> None:
+    d, f, vocab = 2**17, 2**19, 2**20
+    attention, feed_forward, norm = 4 * (d * d + d), 2 * d * f + f + d, 2 * d
+    encoder_layer, decoder_layer = attention + feed_forward + 2 * norm, 2 * attention + feed_forward + 3 * norm
+    expected = 2 * encoder_layer + 3 * decoder_layer + 2 * norm + vocab * d
+    assert count_parameters(changed(d_model=d, ffn_dim=f), vocab, vocab) == expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"d_model": 20, "num_heads": 6}, "num_heads: 6 does not divide d_model 20; use one of 1, 2, 4, 5, 10, 20"),
+        ({"d_model": 15, "num_heads": 5}, "d_model: 15 is odd, but sinusoidal positions pair its dimensions; use 16"),
+    ],
+)
+def test_an_impossible_shape_is_refused_with_a_way_out(changes: dict[str, int], message: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        changed(**changes)
+    assert refused.value.errors()[0]["msg"] == f"Value error, {message}"
+
+
+def test_one_matrix_for_two_vocabularies_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"tied_embeddings: 'all' needs one vocabulary.*10 source and 12 target"):
+        Transformer(TINY, 10, 12)
