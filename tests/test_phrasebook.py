@@ -8,10 +8,13 @@ from pathlib import Path
 import pytest
 
 from trainables.phrasebook import phrasebook
+from trainables.phrasebook.clauses import clause
 from trainables.phrasebook.corpus import compose, held_out
 from trainables.phrasebook.english import a_or_an, english_number
 from trainables.phrasebook.french import conjugate, contract, french_adjective, french_number, french_plural
-from trainables.phrasebook.lexicon import ADJECTIVES, NOUNS
+from trainables.phrasebook.lexicon import ADJECTIVES, INTRANSITIVE, NOUNS, TRANSITIVE
+from trainables.phrasebook.phrases import HE, SHE, WE, YOU, NounPhrase, bare
+from trainables.phrasebook.predicates import doable, with_manner
 from trainables.phrasebook.sentences import Sentence
 
 Splits = dict[str, list[Sentence]]
@@ -98,6 +101,11 @@ FRENCH_FAULTS = [
     r"\bce [aeiouéèêâîœ]",
     r"\bsi ils?\b",
     r"\bdes? des\b",
+    r"\bplus plus\b",
+    r"\bpas (à )?(quelques|plusieurs|chaque)\b",
+    r"\b(travaill|jou|mang|chant)(é|er)e?s? (bien|beaucoup|trop|un peu)\b(?! d)",
+    r"\bhors d|\bdans (la|une|cette|ma|sa) ferme\b",
+    r"\bpour (détester|préférer|connaître|aimer|avoir|posséder)\b",
 ]
 ENGLISH_FAULTS = [
     r"\ba [aeio]\w",
@@ -108,6 +116,15 @@ ENGLISH_FAULTS = [
     r"\b(am|will|can)n't\b|willn't",
     r"\b(many|several|these) (\w+ )?(man|child|mouse|knife)\b",
     r"'s's",
+    r"\b(in|at) (the|this|my|his|her|our|their) farm\b",
+    r"\b([Ii]|[Hh]e|[Ss]he|[Ii]t) (\w+ ){1,2}together\b",
+    r"\b(arrive|fall|fell|fallen)s?d? (well|a lot|too much|a little|together|quietly)\b",
+    r"(?<!used)(?<!use) to (hate|prefer|know|like|own|respect)\b|\b(can|must) (hate|prefer|know|like|own)\b",
+    r"\b([Ww]e|[Tt]hey|because|if|when|while)\b.* years old",
+    r"\b(boy|girl|child) (is|was|isn't|wasn't|will be|won't be) \w+(teen|ty)\S* years old",
+    r"\b([Ww]hile|and|but|because) (we|they|you) were (English|French|Italian|German|Japanese)\b.*\bwere [A-Z]",
+    r"\b(French|Italian|German) \w+ (is|are|was|were) (English|French|Italian|German|Japanese|foreign)\b",
+    r"^The (dog|cat|cow|fox) (sells|sold|gives|gave|wears|wore|writes|wrote|works|worked|thinks)\b",
 ]
 
 
@@ -157,6 +174,48 @@ def test_sizes_out_of_reach_are_refused(monkeypatch: pytest.MonkeyPatch) -> None
 )
 def test_conjugation(infinitive: str, tense: str, person: int, form: str) -> None:
     assert conjugate(infinitive, tense, person) == form
+
+
+@pytest.mark.parametrize(
+    ("subject", "verb", "manner", "tense", "negation", "english", "french"),
+    [
+        (YOU, "work", "w", "past", "", "you worked well", "vous avez bien travaillé"),
+        (HE, "sleep", "a", "perfect", "", "he has slept a lot", "il a beaucoup dormi"),
+        (HE, "work", "w", "can", "not", "he can't work well", "il ne peut pas bien travailler"),
+        (HE, "work", "w", "present", "", "he works well", "il travaille bien"),
+        (HE, "work", "w", "present", "not", "he doesn't work well", "il ne travaille pas bien"),
+        (SHE, "rest", "a", "progressive", "", "she is resting a lot", "elle est en train de beaucoup se reposer"),
+        (SHE, "rest", "m", "past", "never", "she never rested too much", "elle ne s'est jamais trop reposée"),
+        (WE, "sing", "t", "past", "", "we sang together", "nous avons chanté ensemble"),
+        (WE, "swim", "s", "want", "not", "we don't want to swim slowly", "nous ne voulons pas nager lentement"),
+    ],
+)
+def test_manner(
+    subject: NounPhrase, verb: str, manner: str, tense: str, negation: str, english: str, french: str
+) -> None:
+    entry = next(entry for entry in INTRANSITIVE if entry.en == verb)
+    text = clause(subject, with_manner(entry, manner, negation), tense)
+    assert (" ".join(text.en.split()), contract(text.fr)) == (english, french)
+
+
+def test_places_have_their_prepositions(corpus: Splits) -> None:
+    where = {noun.en: noun.where for noun in NOUNS}
+    assert (where["farm"], where["school"], where["garden"]) == (("on", "à"), ("at", "à"), ("in", "dans"))
+    text = "\n".join(f"{s.en} | {s.fr}" for s in sentences(corpus))
+    assert re.search(r" to the farm\b.* à la ferme\b", text)
+    assert re.search(r" on (the|this|my) farm\b.* à (la|cette|ma) ferme\b", text)
+
+
+def test_verbs_that_suit_the_subject_and_the_tense() -> None:
+    noun = next(noun for noun in NOUNS if noun.en == "dog")
+    dog = bare(noun, plural=False)
+    cases = {(subject, tense): doable(TRANSITIVE, subject, tense) for subject in (dog, HE) for tense in ("past", "can")}
+    found = {key: {verb.en for verb in verbs} & {"eat", "hate", "sell", "own"} for key, verbs in cases.items()}
+    assert found[dog, "past"] == {"eat", "hate"}
+    assert found[dog, "can"] == {"eat"}
+    assert found[HE, "past"] == {"eat", "hate", "sell", "own"}
+    assert found[HE, "can"] == {"eat", "sell"}
+    assert (dog.resumed().en, bare(noun, plural=True).resumed().human) == ("it", False)
 
 
 def test_french_agreement_rules() -> None:

@@ -5,6 +5,7 @@ from trainables.phrasebook.draft import Draft
 from trainables.phrasebook.english import english_number
 from trainables.phrasebook.french import french_number, french_plural
 from trainables.phrasebook.noun_phrases import draw_noun_phrase
+from trainables.phrasebook.phrases import NounPhrase
 from trainables.phrasebook.words import COMMA, Pair, join
 
 
@@ -13,8 +14,10 @@ def draw_place(draft: Draft) -> Pair:
     way = draft.rng.random()
     if way < 0.25:
         return draft.pick(lexicon.TOWNS)
-    kind, prepositions = ("l", lexicon.INSIDE) if way < 0.75 else ("w", lexicon.OUTSIDE)
-    return join(draft.pick(prepositions), draw_noun_phrase(draft, kind, definite=True))
+    if way < 0.45:
+        return join(draft.pick(lexicon.NEARBY), draw_noun_phrase(draft, "w", definite=True, single=True))
+    where, building = _building(draft)
+    return join(where if way < 0.72 else draft.pick(lexicon.AROUND), building)
 
 
 def draw_surface(draft: Draft) -> Pair:
@@ -25,7 +28,15 @@ def draw_surface(draft: Draft) -> Pair:
 def draw_destination(draft: Draft) -> Pair:
     if draft.chance(0.3):
         return draft.pick(lexicon.DESTINATIONS)
-    return join(Pair("to", "à"), draw_noun_phrase(draft, "l", definite=True))
+    where, building = _building(draft)
+    return join(Pair("to", where.fr), building)
+
+
+def _building(draft: Draft) -> tuple[Pair, NounPhrase]:
+    """A place one enters, with its prepositions."""
+    phrase = draw_noun_phrase(draft, "l", definite=True, single=True)
+    assert phrase.noun
+    return phrase.noun.where, phrase
 
 
 def timed(draft: Draft, tense: str, statement: Pair) -> Pair:

@@ -85,7 +85,7 @@ def _english_group(verb: Verb, tense: str, person: int, auxiliary: bool) -> tupl
 
 def french_clause(subject: NounPhrase, predicate: Predicate, tense: str, inverted: bool = False) -> str:
     verb, person = predicate.verb, subject.person
-    before_finite, inner = _clitics(predicate, person), ""
+    before_finite, link, inner = _clitics(predicate, person), "", ""
     if tense == "perfect" or (tense == "past" and not verb.stative):
         être = takes_être(verb.fr)
         finite = conjugate("être" if être else "avoir", "present", person)
@@ -95,7 +95,7 @@ def french_clause(subject: NounPhrase, predicate: Predicate, tense: str, inverte
     elif tense in PERIPHRASES:
         finite = conjugate(PERIPHRASES[tense], "present", person)
         link = "en train de" if tense == "progressive" else ""
-        before_finite, inner = "", f"{link} {before_finite} {verb.fr.removeprefix('se ')}"
+        before_finite, inner = "", f"{before_finite} {verb.fr.removeprefix('se ')}"
     else:
         finite = conjugate(verb.fr, SIMPLE_TENSES[tense], person)
     if inverted:
@@ -103,7 +103,7 @@ def french_clause(subject: NounPhrase, predicate: Predicate, tense: str, inverte
     ne, negation = "ne" if predicate.negation else "", NEGATIONS[predicate.negation]
     early, late = ("", negation) if negation == "personne" else (negation, "")
     start = "" if inverted else subject.fr
-    return " ".join((start, ne, before_finite, finite, early, predicate.adverb.fr, inner, late, predicate.fr))
+    return " ".join((start, ne, before_finite, finite, early, link, predicate.adverb.fr, inner, late, predicate.fr))
 
 
 def _clitics(predicate: Predicate, person: int) -> str:

@@ -5,11 +5,11 @@ p person, a animal, f food one counts, g food one does not, d drink, t text, c c
 r furniture, k what opens, v vehicle, l place one enters, w landmark. The module `words` reads the entries.
 """
 
-from trainables.phrasebook.words import adjectives, nouns, pairs, verbs
+from trainables.phrasebook.words import Pair, adjectives, nouns, pairs, verbs
 
 KINDS = "pafgdtcorkvlw"
 
-# english french gender
+# english french gender, and the prepositions of a place where they are not in and dans
 NOUNS = nouns(
     p="""
         man homme m, woman femme f, boy garçon m, girl fille f, child enfant m, teacher professeur m,
@@ -67,11 +67,12 @@ NOUNS = nouns(
         car voiture f, train train m, boat bateau m, plane avion m, bicycle vélo m, bus bus m, lorry camion m
     """,
     l="""
-        garden jardin m, house maison f, school école f, church église f, station gare f, market marché m,
-        bakery boulangerie f, library bibliothèque f, museum musée m, hospital hôpital m, kitchen cuisine f,
-        castle château m, village village m, city ville f, park parc m, hotel hôtel m, restaurant restaurant m,
-        theatre théâtre m, farm ferme f, forest forêt f, factory usine f, shop magasin m, airport aéroport m,
-        pharmacy pharmacie f, bedroom chambre f, office cabinet m
+        garden jardin m, house maison f, school école f at à, church église f at à, station gare f at à,
+        market marché m at à, bakery boulangerie f at à, library bibliothèque f at à, museum musée m at à,
+        hospital hôpital m at à, kitchen cuisine f, castle château m at à, village village m, city ville f, park parc m,
+        hotel hôtel m at à, restaurant restaurant m at à, theatre théâtre m at à, farm ferme f on à, forest forêt f,
+        factory usine f at à, shop magasin m at à, airport aéroport m at à, pharmacy pharmacie f at à,
+        bedroom chambre f, workshop atelier m
     """,
     w="""
         bridge pont m, street rue f, square place f, beach plage f, island île f, river rivière f, mountain montagne f,
@@ -80,56 +81,66 @@ NOUNS = nouns(
 )
 
 # english french kinds; "+" forms its comparative with -er, "=" has none, otherwise "more"
+# ";" ends a topic: of its adjectives no two are said of one thing
 ADJECTIVES = adjectives(
     before="""
-        big+ grand aforkvlw, small+ petit paforctkvlw, beautiful beau pactorvlw, old+ vieux pactorkvlw,
-        new+ nouveau ctorkvl, good+ bon pfgdtv, young+ jeune pa, pretty+ joli pactorlw, bad+ mauvais fgdtv,
-        long+ long tw
+        big+ grand aforkvlw, small+ petit paforctkvlw, long+ long tw; old+ vieux pactorkvlw, new+ nouveau ctorkvl,
+        young+ jeune pa; beautiful beau pactorvlw, pretty+ joli pactorlw; good+ bon pfgdtv, bad+ mauvais fgdtv
     """,
     after="""
         red= rouge fcorkvd, blue= bleu corkv, green= vert fcorkv, white= blanc acorkvl, black= noir acorkv,
-        yellow= jaune fcorkv, grey= gris acorkvlw, brown= brun acork, purple= violet cork, happy+ heureux pa,
-        sad+ triste pat, tired fatigué pa, furious furieux p, rich+ riche p, poor+ pauvre p, famous célèbre ptlw,
-        intelligent intelligent pa, curious curieux pa, patient patient pa, proud+ fier p, jealous jaloux p,
-        generous généreux p, brave+ courageux pa, shy timide pa, polite poli p, sick malade pa, calm+ calme paw,
-        dangerous dangereux pavw, wild+ sauvage a, heavy+ lourd orktc, light+ léger ctok, expensive cher fgdtcorv,
-        clean+ propre corkvl, dirty+ sale pacorkvl, empty vide kl, broken= cassé ork, modern moderne torvl,
-        foreign= étranger pt, French= français ptfgdlv, English= anglais ptfgdlv, Italian= italien ptfgdlv,
-        German= allemand ptfgdlv, Japanese= japonais ptfgdlv, public= public l, cold+ froid fgdlw, hot+ chaud fgd,
-        fresh+ frais fgd, ripe+ mûr f, delicious délicieux fgd, bitter amer fd, wet+ mouillé acork, round+ rond rok,
-        narrow étroit cw, wide+ large w, thick+ épais ct, strange+ étrange patow, funny+ drôle pat, boring ennuyeux pt,
-        interesting intéressant ptl, useful utile tork, difficult difficile t, strong+ fort pa, weak+ faible pa,
-        magnificent magnifique tcolwrv, elegant élégant pcolr, comfortable confortable rcvl, rare rare at,
-        electric= électrique v, medieval= médiéval lw, royal= royal lw, loyal loyal p, ashamed honteux p,
-        fast+ rapide av, slow+ lent pav, lazy+ paresseux pa, nervous nerveux pa, fragile fragile ork, active actif p,
-        careful prudent p, worried inquiet p, quiet+ tranquille alw, honest honnête p
+        yellow= jaune fcorkv, grey= gris acorkvlw, brown= brun acork, purple= violet cork; French= français ptfgdlv,
+        English= anglais ptfgdlv, Italian= italien ptfgdlv, German= allemand ptfgdlv, Japanese= japonais ptfgdlv,
+        foreign= étranger pt; happy+ heureux pa, sad+ triste pat, tired fatigué pa, furious furieux p,
+        worried inquiet p, calm+ calme paw, nervous nerveux pa; rich+ riche p, poor+ pauvre p; expensive cher fgdtcorv,
+        rare rare at; clean+ propre corkvl, dirty+ sale pacorkvl; heavy+ lourd orktc, light+ léger ctok;
+        cold+ froid fgdlw, hot+ chaud fgd; delicious= délicieux fgd, bitter amer fd, fresh+ frais fgd, ripe+ mûr f;
+        narrow étroit cw, wide+ large w, thick+ épais ct, round+ rond rok; boring ennuyeux pt,
+        interesting intéressant ptl, funny+ drôle pat, strange+ étrange patow; strong+ fort pa, weak+ faible pa,
+        sick malade pa; fast+ rapide av, slow+ lent pav, lazy+ paresseux pa, active actif p; modern moderne torvl,
+        medieval= médiéval lw, electric= électrique v; proud+ fier p, shy timide pa, ashamed honteux p,
+        jealous jaloux p; broken= cassé ork, fragile fragile ork; dangerous dangereux pavw, wild+ sauvage a,
+        careful prudent p, brave+ courageux pa; famous célèbre ptlw, intelligent intelligent pa, curious curieux pa,
+        patient patient pa, generous généreux p, polite poli p, empty vide kl, public= public l, wet+ mouillé acork,
+        useful utile tork, difficult difficile t, magnificent= magnifique tcolwrv, elegant élégant pcolr,
+        comfortable confortable rcvl, royal= royal lw, loyal loyal p, quiet+ tranquille alw, honest honnête p
     """,
 )
 
-# english (base, or base past participle) | french | kinds of the direct object
-ACTIONS = verbs("""
-    eat ate eaten|manger|fg, drink drank drunk|boire|d, prepare|préparer|fgd, slice|couper|fg, taste|goûter|fgd,
-    buy bought bought|acheter|fgdtcorkva, sell sold sold|vendre|fgdtcorkva, study|étudier|t,
-    write wrote written|écrire|t, translate|traduire|t, wear wore worn|porter|c, wash|laver|fcva,
-    lose lost lost|perdre|tco, find found found|trouver|paftcorkvlw, look-for|chercher|patcokvl,
-    look-at|regarder|patcorkvlw, wait-for|attendre|pv, listen-to|écouter|p, see saw seen|voir|patcorkvlw,
-    hear heard heard|entendre|pav, help|aider|p, invite|inviter|p, thank|remercier|p, call|appeler|pa,
-    meet met met|rencontrer|p, visit|visiter|l, follow|suivre|pav, protect|protéger|palw,
-    draw drew drawn|dessiner|palw, paint|peindre|rlvw, photograph|photographier|palw, open|ouvrir|kt, close|fermer|k,
-    break broke broken|casser|or, repair|réparer|orkv, hide hid hidden|cacher|fto, carry|transporter|ork,
-    bring brought brought|apporter|fgdto, drive drove driven|conduire|v, build built built|construire|lv,
-    clean|nettoyer|corkvl, choose chose chosen|choisir|ftcorv, finish|finir|t, receive|recevoir|to,
-    forget forgot forgotten|oublier|tcok, steal stole stolen|voler|fatcov, feed fed fed|nourrir|a,
-    catch caught caught|attraper|a, learn|apprendre|t, use|utiliser|ov, take took taken|prendre|fovt,
-    leave left left|quitter|pl, cross|traverser|lw, kill|tuer|a, order|commander|fgd, copy|copier|t,
-    answer|répondre à|p, obey|obéir à|p, phone|téléphoner à|p, talk-to|parler à|pa,
-    write-to wrote-to written-to|écrire à|p, talk-about|parler de|patvlw, dream-of|rêver de|pavlw
+# english (base, or base past participle) | french | kinds of the direct object; what animals do comes first
+ACTIONS = verbs(
+    """
+        eat ate eaten|manger|fg, drink drank drunk|boire|d, taste|goûter|fgd, lose lost lost|perdre|tco,
+        find found found|trouver|paftgdcorkvlw, look-for|chercher|patgdcokvl, look-at|regarder|patcorkvlw,
+        wait-for|attendre|pv, see saw seen|voir|patcorkvlw, hear heard heard|entendre|pav, follow|suivre|pav,
+        protect|protéger|palw, break broke broken|casser|or, hide hid hidden|cacher|fto,
+        forget forgot forgotten|oublier|tcok, steal stole stolen|voler|fatco,
+        catch caught caught|attraper|a, leave left left|quitter|pl, bring brought brought|apporter|fgdto,
+        cross|traverser|lw, kill|tuer|a, obey|obéir à|p
+    """,
+    animal=True,
+) + verbs("""
+    prepare|préparer|fgd, slice|couper|fg, buy bought bought|acheter|fgdtcorkva, sell sold sold|vendre|fgdtcorkva,
+    study|étudier|t, write wrote written|écrire|t, translate|traduire|t, wear wore worn|porter|c, wash|laver|fcva,
+    feed fed fed|nourrir|a, listen-to|écouter|p, help|aider|p, invite|inviter|p, thank|remercier|p, call|appeler|pa,
+    meet met met|rencontrer|p, visit|visiter|l, draw drew drawn|dessiner|palw, paint|peindre|rlvw,
+    photograph|photographier|palw, open|ouvrir|kt, close|fermer|k, repair|réparer|orkv, carry|transporter|ork,
+    drive drove driven|conduire|v, build built built|construire|lv, clean|nettoyer|corkvl,
+    choose chose chosen|choisir|ftcorv, finish|finir|t, receive|recevoir|to, learn|apprendre|t, use|utiliser|ov,
+    take took taken|prendre|fovt, order|commander|fgd, copy|copier|t, answer|répondre à|p, phone|téléphoner à|p,
+    talk-to|parler à|pa, write-to wrote-to written-to|écrire à|p, talk-about|parler de|patvlw, dream-of|rêver de|pavlw
 """)
 ATTITUDES = verbs(
     """
         like|aimer|pafgdtcorvlw, love|adorer|pafgdtcvlw, hate|détester|pafgdtvl, prefer|préférer|fgdtcovl,
-        know knew known|connaître|ptlw, have had had|avoir|fgdtcorkva, own|posséder|vlcor, admire|admirer|platw,
-        respect|respecter|p, understand understood understood|comprendre|pt
+        know knew known|connaître|ptlw
+    """,
+    stative=True,
+    animal=True,
+) + verbs(
+    """
+        have had had|avoir|fgdtcorkva, own|posséder|vlcor, admire|admirer|platw, respect|respecter|p,
+        understand understood understood|comprendre|pt
     """,
     stative=True,
 )
@@ -139,17 +150,26 @@ GIVING = verbs("""
     lend lent lent|prêter|tcov, offer|offrir|fgdtco, sell sold sold|vendre|fgcov, explain|expliquer|t,
     promise|promettre|o
 """)
-INTRANSITIVE = verbs("""
-    sleep slept slept|dormir, work|travailler, run ran run|courir, laugh|rire, cry|pleurer, sing sang sung|chanter,
-    dance|danser, swim swam swum|nager, walk|marcher, smile|sourire, stay|rester, play|jouer, shout|crier,
-    arrive|arriver, fall fell fallen|tomber, rest|se reposer, eat ate eaten|manger, wait|attendre,
-    get-dressed got-dressed got-dressed|se habiller, fall-asleep fell-asleep fallen-asleep|se endormir
+# the same, with kinds of manner
+INTRANSITIVE = verbs(
+    """
+        sleep slept slept|dormir|wamb, run ran run|courir|wamt, swim swam swum|nager|wambst, walk|marcher|wambst,
+        stay|rester|t, play|jouer|wambqt, arrive|arriver, fall fell fallen|tomber, rest|se reposer|wab,
+        eat ate eaten|manger|wambst, wait|attendre|t, fall-asleep fell-asleep fallen-asleep|se endormir|s
+    """,
+    animal=True,
+) + verbs("""
+    work|travailler|wambst, laugh|rire|ambqt, cry|pleurer|ambq, sing sang sung|chanter|wambqt, dance|danser|wambst,
+    smile|sourire, shout|crier|amb, get-dressed got-dressed got-dressed|se habiller|s
 """)
-LEAVING = verbs("""
-    leave left left|partir, come-back came-back come-back|revenir, hurry|se dépêcher, go-out went-out gone-out|sortir,
-    get-up got-up got-up|se lever, wake-up woke-up woken-up|se réveiller, lie|mentir, arrive|arriver
-""")
-MOTION = verbs("go went gone|aller, return|retourner, come came come|venir")
+LEAVING = verbs(
+    """
+        leave left left|partir, come-back came-back come-back|revenir, hurry|se dépêcher, arrive|arriver,
+        go-out went-out gone-out|sortir, get-up got-up got-up|se lever, wake-up woke-up woken-up|se réveiller
+    """,
+    animal=True,
+) + verbs("lie|mentir")
+MOTION = verbs("go went gone|aller, return|retourner, come came come|venir", animal=True)
 THINKING = verbs("think|penser, know|savoir, believe|croire, say|dire, hope|espérer", stative=True)
 BE, LIVE = verbs("be|être, live|habiter", stative=True)
 (BE_HAVING,) = verbs("be|avoir", stative=True)  # hungry: avoir faim
@@ -171,8 +191,8 @@ DESTINATIONS = pairs("""
     to Paris|à Paris, to London|à Londres, to Italy|en Italie, to Germany|en Allemagne, to Japan|au Japon,
     to Spain|en Espagne, to Canada|au Canada, to Geneva|à Genève
 """)
-INSIDE = pairs("in|dans, near|près de, behind|derrière, in front of|devant, opposite|en face de, outside|hors de")
-OUTSIDE = pairs("near|près de, behind|derrière, in front of|devant, opposite|en face de, not far from|non loin de")
+AROUND = pairs("near|près de, behind|derrière, in front of|devant, opposite|en face de, not far from|non loin de")
+NEARBY = pairs("near|près de, opposite|en face de, not far from|non loin de")
 SURFACES = pairs("on|sur, under|sous, behind|derrière, beside|à côté de")
 
 DAYS = pairs("Monday|lundi, Tuesday|mardi, Wednesday|mercredi, Thursday|jeudi, Friday|vendredi, Saturday|samedi")
@@ -195,9 +215,15 @@ TIMES = {
 }
 TIMES["going"] = TIMES["future"]
 FREQUENCIES = pairs("often|souvent, always|toujours, sometimes|parfois, rarely|rarement")
-MANNERS = pairs("""
-    slowly|lentement, well|bien, quietly|doucement, together|ensemble, a lot|beaucoup, too much|trop, a little|un peu
-""")
+SHORT_MANNERS = {  # before a French participle or infinitive
+    "w": Pair("well", "bien"),
+    "a": Pair("a lot", "beaucoup"),
+    "m": Pair("too much", "trop"),
+    "b": Pair("a little", "un peu"),
+}
+LONG_MANNERS = {"s": Pair("slowly", "lentement"), "q": Pair("quietly", "doucement"), "t": Pair("together", "ensemble")}
+AGES = {"boy": (2, 12), "girl": (2, 12), "child": (2, 12), "student": (18, 29)}
+ADULT_AGE = (20, 90)
 STATES = pairs("""
     hungry|faim, thirsty|soif, afraid|peur, cold|froid, hot|chaud, sleepy|sommeil, right|raison, wrong|tort
 """)

@@ -13,6 +13,7 @@ SINGULAR = word_list("the the the a a this own own every")
 PLURAL = word_list("the the some these own number several many few all")
 MASS = word_list("the the some some own")
 DEFINITE = ("the", "this", "these", "own")
+AFFIRMATIVE = ("several", "few", "every")  # not of an object that the verb denies
 QUANTITIES = {
     "several": Pair("several", "plusieurs"),
     "many": Pair("many", "beaucoup de"),
@@ -28,8 +29,8 @@ OWNERS = (
 )
 
 
-def draw_subject(draft: Draft, definite: bool = False) -> NounPhrase:
-    """Who does something: a pronoun, a name or two, a person, an animal."""
+def draw_subject(draft: Draft, definite: bool = False, kinds: str = "pppa") -> NounPhrase:
+    """Who does something: a pronoun, a name or two, or by their kinds a person or an animal."""
     way = draft.rng.random()
     if way < 0.27:
         return draft.pick((ME, draft.you, HE, SHE, WE, THEY))
@@ -40,7 +41,7 @@ def draw_subject(draft: Draft, definite: bool = False) -> NounPhrase:
         if one.en != other.en:
             both = join(one, AND, other)
             return NounPhrase(*both, 5, True, one.feminine and other.feminine)
-    return draw_noun_phrase(draft, "pppa", definite=definite)
+    return draw_noun_phrase(draft, kinds, definite=definite)
 
 
 def draw_name(draft: Draft) -> NounPhrase:
@@ -51,23 +52,31 @@ def draw_name(draft: Draft) -> NounPhrase:
 
 
 def draw_noun_phrase(
-    draft: Draft, kinds: str, verb: Verb | None = None, negated: bool = False, definite: bool = False
+    draft: Draft,
+    kinds: str,
+    verb: Verb | None = None,
+    negated: bool = False,
+    definite: bool = False,
+    single: bool = False,
 ) -> NounPhrase:
     """A noun of one of the kinds with its determiner and adjectives, the object of the verb if there is one."""
     noun = draft.pick(lexicon.NOUNS_OF[draft.pick(kinds)])
     if verb:
         draft.combine(verb, noun)
-    phrase = bare(noun, plural=not noun.mass and draft.chance(0.4))
+    phrase = bare(noun, plural=not (noun.mass or single) and draft.chance(0.4))
     adjectives = _adjectives(draft, noun)
     for adjective in reversed(adjectives):
         phrase = _qualified(phrase, adjective)
     options = MASS if noun.mass else PLURAL if phrase.plural else SINGULAR
-    kind = draft.pick([option for option in options if not definite or option in DEFINITE])
+    if definite or negated:
+        options = [option for option in options if (option in DEFINITE if definite else option not in AFFIRMATIVE)]
+    kind = draft.pick(options)
     if kind == "own" and draft.chance(0.5):
         text = _possessed(draft, phrase)
     else:
         adjective_first = any(adjective.before for adjective in adjectives)
-        text = join(draw_determiner(draft, kind, phrase, negated, adjective_first), phrase)
+        any_such = negated and not (verb and verb.preposition)
+        text = join(draw_determiner(draft, kind, phrase, any_such, adjective_first), phrase)
     return replace(phrase, en=text.en, fr=text.fr, determiner=kind)
 
 
@@ -86,10 +95,10 @@ def _adjectives(draft: Draft, noun: Noun) -> list[Adjective]:
 
 
 def _qualified(phrase: NounPhrase, adjective: Adjective) -> NounPhrase:
-    english = f"{adjective.en} {phrase.en}"
+    french = f"{phrase.fr} {phrase.agreeing(adjective.fr)}"
     if adjective.before:
-        return replace(phrase, en=english, fr=f"{phrase.agreeing(adjective.fr, phrase.fr)} {phrase.fr}")
-    return replace(phrase, en=english, fr=f"{phrase.fr} {phrase.agreeing(adjective.fr)}")
+        french = f"{phrase.agreeing(adjective.fr, phrase.fr)} {phrase.fr}"
+    return replace(phrase, en=f"{adjective.en} {phrase.en}", fr=french, topics=(*phrase.topics, adjective.topic))
 
 
 def draw_determiner(draft: Draft, kind: str, phrase: NounPhrase, negated: bool, adjective_first: bool = False) -> Pair:

@@ -22,6 +22,7 @@ class NounPhrase:
     object: Pair = NOTHING  # the object form of a pronoun: ("him", "le")
     noun: Noun | None = None
     determiner: str = ""
+    topics: tuple[str, ...] = ()  # of its adjectives
 
     @property
     def pronoun(self) -> bool:
@@ -44,10 +45,12 @@ class NounPhrase:
         """The pronoun that takes up this phrase again."""
         if self.pronoun:
             return self
-        if self.plural:
-            return replace(THEY, fr="elles" if self.feminine else "ils", feminine=self.feminine)
         pronoun = SHE if self.feminine else HE
-        return pronoun if self.human else replace(pronoun, en="it", object=Pair("it", pronoun.object.fr), human=False)
+        if self.plural:
+            pronoun = replace(THEY, fr=f"{pronoun.fr}s", feminine=self.feminine)
+        elif not self.human:
+            pronoun = replace(pronoun, en="it", object=Pair("it", pronoun.object.fr))
+        return replace(pronoun, human=self.human, noun=self.noun, topics=self.topics)
 
 
 ME = NounPhrase("I", "je", 0, object=Pair("me", "me"))

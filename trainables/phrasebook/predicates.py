@@ -1,13 +1,13 @@
 """Drawing predicates, each with a tense that its verb takes, and the relative clauses made of predicates."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from trainables.phrasebook import lexicon
 from trainables.phrasebook.circumstances import draw_destination, draw_place
 from trainables.phrasebook.clauses import clause
 from trainables.phrasebook.draft import Draft
-from trainables.phrasebook.english import english_comparative, english_number
-from trainables.phrasebook.french import french_number
+from trainables.phrasebook.english import english_comparative
 from trainables.phrasebook.noun_phrases import draw_name, draw_noun_phrase, draw_subject
 from trainables.phrasebook.phrases import HE, ME, SHE, THEY, WE, NounPhrase, Predicate, with_object
 from trainables.phrasebook.words import NOTHING, Adjective, Pair, Verb, join
@@ -17,38 +17,40 @@ STATIVE_TENSES = {"progressive": "present", "was": "past", "perfect": "past", "g
 STATE_TENSES = {"was": "past", "perfect": "past"} | dict.fromkeys(
     ("progressive", "going", "can", "must", "want"), "present"
 )
+ACTION_TENSES = (*STATIVE_TENSES, "can", "must", "want", "infinitive")
 SPEAKERS, ADDRESSEES = (0, 3), (1, 4)  # grammatical persons
 OPEN_TO_RELATIVES = ("the", "this", "these", "a")  # determiners
 
 
-def draw_predicate(draft: Draft, subject: NounPhrase, tense: str, nested: bool = False) -> tuple[Predicate, str]:
-    """Any predicate, and the tense it takes; a nested one may hold a relative clause."""
-    way = draft.rng.random()
+def draw_predicate(
+    draft: Draft, subject: NounPhrase, tense: str, nested: bool = False, states: bool = True
+) -> tuple[Predicate, str]:
+    """A predicate that may be a state, and the tense it takes; a nested one may hold a relative clause."""
+    way = draft.rng.random() * (1 if states else 0.82)
     if way < 0.46:
         predicate = draw_transitive(draft, subject, tense, nested)
         if not nested and draft.chance(0.35):
             text = join(predicate, draw_place(draft))
             predicate = replace(predicate, en=text.en, fr=text.fr)
-    elif way < 0.58:
+    elif way < 0.58 and subject.human:
         predicate = _giving(draft, subject, tense)
-    elif way < 0.76:
+    elif way < 0.82:
+        predicate = _moving(draft, subject, tense)
+    else:
         tense = STATE_TENSES.get(tense, tense)
         predicate = draw_state(draft, subject, tense)
-    else:
-        predicate = _moving(draft, tense)
-    return predicate, suited(predicate.verb, tense)
+    return predicate, STATIVE_TENSES.get(tense, tense) if predicate.verb.stative else tense
 
 
-def suited(verb: Verb, tense: str) -> str:
-    """The tense, or the nearest that the verb has."""
-    return STATIVE_TENSES.get(tense, tense) if verb.stative else tense
+def doable(verbs: Iterable[Verb], subject: NounPhrase, tense: str) -> list[Verb]:
+    """The verbs that have such a subject in that tense, which may be "infinitive"."""
+    active = tense in ACTION_TENSES
+    return [verb for verb in verbs if (subject.human or verb.animal) and not (active and verb.stative)]
 
 
 def draw_transitive(draft: Draft, subject: NounPhrase, tense: str, nested: bool = False) -> Predicate:
     """To do something to someone or something."""
-    verb = draft.pick(lexicon.TRANSITIVE)
-    while verb.stative and tense in STATIVE_TENSES:
-        verb = draft.pick(lexicon.TRANSITIVE)
+    verb = draft.pick(doable(lexicon.TRANSITIVE, subject, tense))
     negation = draw_negation(draft, tense)
     takes_anything = negation == "not" and draft.polarity is None and tense != "progressive" and not verb.preposition
     if "p" in verb.kinds and verb.preposition != "de" and draft.chance(0.3):
@@ -56,9 +58,8 @@ def draw_transitive(draft: Draft, subject: NounPhrase, tense: str, nested: bool 
     elif takes_anything and draft.chance(0.2):
         predicate = Predicate(verb, negation="anyone" if "p" in verb.kinds else "anything")
     else:
-        any_such = bool(negation) and not verb.preposition
         definite = verb.preposition == "de" or (verb.stative and verb.en not in ("have", "own"))
-        phrase = draw_noun_phrase(draft, verb.kinds, verb, any_such, definite)
+        phrase = draw_noun_phrase(draft, verb.kinds, verb, bool(negation), definite)
         predicate = with_object(verb, perhaps_relative(draft, phrase) if nested else phrase, negation)
     return replace(predicate, adverb=_adverb(draft, tense, predicate.negation))
 
@@ -77,20 +78,16 @@ def _giving(draft: Draft, subject: NounPhrase, tense: str) -> Predicate:
 
 
 def draw_state(draft: Draft, subject: NounPhrase, tense: str) -> Predicate:
-    """To be something: an adjective, compared or not; hungry; so many years old."""
+    """To be something: an adjective, compared or not; hungry."""
     negation, way = draw_negation(draft, tense), draft.rng.random()
-    if subject.human and way < 0.15:
-        n = draft.rng.randint(2, 99)
-        age = Pair(f"{english_number(n)} years old", f"{french_number(n)} ans")
-        return Predicate(lexicon.BE_HAVING, *age, negation=negation if negation == "not" else "")
-    if subject.human and way < 0.3:
+    if subject.human and way < 0.2:
         return Predicate(lexicon.BE_HAVING, *draft.pick(lexicon.STATES), negation=negation)
     kind = subject.noun.kind if subject.noun else "p"
-    adjective = draft.pick(lexicon.ADJECTIVES_FOR[kind])
+    adjective = draft.pick([a for a in lexicon.ADJECTIVES_FOR[kind] if a.topic not in subject.topics])
     if subject.noun:
         draft.combine(adjective, subject.noun)
     text = Pair(adjective.en, subject.agreeing(adjective.fr))
-    if adjective.comparison and way < 0.55:
+    if adjective.comparison and way < 0.55 and negation != "no longer":
         text = _compared(draft, adjective, subject, kind)
     elif adjective.comparison and way < 0.75:
         text = join(draft.pick((Pair("very", "très"), Pair("too", "trop"))), text)
@@ -106,7 +103,7 @@ def _compared(draft: Draft, adjective: Adjective, subject: NounPhrase, kind: str
     return Pair(f"{english_comparative(adjective)} than {other.en}", f"{more} que {other.fr}")
 
 
-def _moving(draft: Draft, tense: str) -> Predicate:
+def _moving(draft: Draft, subject: NounPhrase, tense: str) -> Predicate:
     """To do something somewhere, or to go there."""
     negation, way = draw_negation(draft, tense), draft.rng.random()
     if way < 0.4:
@@ -114,11 +111,19 @@ def _moving(draft: Draft, tense: str) -> Predicate:
     if way < 0.5:
         return Predicate(lexicon.LIVE, *draw_place(draft), negation=negation)
     if way < 0.65:
-        return Predicate(draft.pick(lexicon.LEAVING), negation=negation)
-    verb = draft.pick(lexicon.INTRANSITIVE)
-    if draft.chance(0.25) and not negation:
-        return Predicate(verb, *draft.pick(lexicon.MANNERS))
+        return Predicate(draft.pick(doable(lexicon.LEAVING, subject, tense)), negation=negation)
+    verb = draft.pick(doable(lexicon.INTRANSITIVE, subject, tense))
+    unfit = ("" if subject.plural else "t") + ("b" if negation else "")
+    manners = [kind for kind in verb.kinds if kind not in unfit]
+    if manners and draft.chance(0.35):
+        return with_manner(verb, draft.pick(manners), negation)
     return Predicate(verb, *draw_place(draft), negation=negation, adverb=_adverb(draft, tense, negation))
+
+
+def with_manner(verb: Verb, kind: str, negation: str = "") -> Predicate:
+    """The verb with a manner, which French may put earlier."""
+    short, long = lexicon.SHORT_MANNERS.get(kind, NOTHING), lexicon.LONG_MANNERS.get(kind, NOTHING)
+    return Predicate(verb, short.en or long.en, long.fr, negation=negation, adverb=Pair("", short.fr))
 
 
 def draw_negation(draft: Draft, tense: str) -> str:
@@ -161,11 +166,12 @@ def _relative_clause(draft: Draft, head: NounPhrase) -> Pair:
     tense = draft.pick(("present", "past", "past", "future", "was"))
     if head.noun.kind == "l" and way < 0.5:
         subject = draw_subject(draft, definite=True)
-        return join(Pair("where", "où"), clause(subject, Predicate(draft.pick(lexicon.INTRANSITIVE)), tense))
+        verb = draft.pick(doable(lexicon.INTRANSITIVE, subject, tense))
+        return join(Pair("where", "où"), clause(subject, Predicate(verb), tense))
     if head.noun.kind in "pa" and way < 0.6:
         who = Pair("who" if head.human else "that", "qui")
         return join(who, clause(head.silent(), draw_transitive(draft, head, tense), tense))
-    verb = draft.pick(lexicon.VERBS_FOR[head.noun.kind])
     subject = draw_subject(draft, definite=True)
+    verb = draft.pick(doable(lexicon.VERBS_FOR[head.noun.kind], subject, tense))
     draft.combine(verb, head.noun)
-    return join(Pair("that", "que"), clause(subject, Predicate(verb, moved=head), suited(verb, tense)))
+    return join(Pair("that", "que"), clause(subject, Predicate(verb, moved=head), tense))

@@ -7,7 +7,7 @@ from trainables.phrasebook.english import english_verb
 from trainables.phrasebook.french import imperative
 from trainables.phrasebook.noun_phrases import draw_noun_phrase, draw_subject
 from trainables.phrasebook.phrases import HE, ME, SHE, THEY, WE, NounPhrase, Predicate, bare
-from trainables.phrasebook.predicates import draw_predicate, draw_transitive, perhaps_relative, suited
+from trainables.phrasebook.predicates import doable, draw_predicate, draw_transitive, perhaps_relative
 from trainables.phrasebook.words import Pair, join, pairs
 
 ASKED_TENSES = ("present", "past", "past", "future", "perfect")
@@ -25,7 +25,7 @@ def asking(draft: Draft) -> Pair:
     if way < 0.5:
         adverb = draft.pick(ADVERBS)
         predicate = draw_transitive(draft, subject, tense)
-        return join(adverb, question(subject, predicate, suited(predicate.verb, tense)))
+        return join(adverb, question(subject, predicate, tense))
     if way < 0.6:
         who = NounPhrase("who", "qui")
         predicate, tense = draw_predicate(draft, who, tense)
@@ -38,15 +38,15 @@ def _asking_place(draft: Draft, subject: NounPhrase) -> Pair:
     if draft.chance(0.5):
         thing = perhaps_relative(draft, draw_noun_phrase(draft, "pactok", definite=True))
         return join(WHERE, Pair("are", "sont") if thing.plural else Pair("is", "est"), thing)
-    verb = draft.pick((*lexicon.INTRANSITIVE, lexicon.LIVE))
-    return join(WHERE, question(subject, Predicate(verb), draft.pick(("present", "future"))))
+    tense = draft.pick(("present", "future"))
+    verb = draft.pick((*doable(lexicon.INTRANSITIVE, subject, tense), lexicon.LIVE))
+    return join(WHERE, question(subject, Predicate(verb), tense))
 
 
 def _asking_object(draft: Draft, subject: NounPhrase, tense: str) -> Pair:
     """Which, how many or what one saw: the object stands first, and the participle agrees with it."""
     noun = draft.pick(lexicon.NOUNS_OF[draft.pick("pafdtcokvl")])
-    verb = draft.pick(lexicon.VERBS_FOR[noun.kind])
-    tense = suited(verb, tense)
+    verb = draft.pick(doable(lexicon.VERBS_FOR[noun.kind], subject, tense))
     thing = bare(noun, plural=not noun.mass and draft.chance(0.6))
     word = draft.pick(("which", "which", "how many", ""))
     if not word:
@@ -67,9 +67,8 @@ def command(draft: Draft) -> Pair:
         receiver = draft.pick((ME, HE, SHE, WE, THEY))
         rest, clitic = Pair(f"{thing.en} to {receiver.object.en}", thing.fr), receiver.dative
     else:
-        verb = draft.pick([verb for verb in lexicon.TRANSITIVE if not verb.stative])
-        any_such, definite = negated and not verb.preposition, verb.preposition == "de"
-        thing = draw_noun_phrase(draft, verb.kinds, verb, any_such, definite)
+        verb = draft.pick(doable(lexicon.TRANSITIVE, draft.you, "infinitive"))
+        thing = draw_noun_phrase(draft, verb.kinds, verb, negated, definite=verb.preposition == "de")
         rest, clitic = join(Pair("", verb.preposition), thing), ""
     base, form = english_verb(verb, "base"), imperative(verb.fr, draft.you.person)
     if negated:

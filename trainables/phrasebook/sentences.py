@@ -11,6 +11,7 @@ from trainables.phrasebook.noun_phrases import draw_name
 from trainables.phrasebook.phrases import YOU
 from trainables.phrasebook.questions import asking, command
 from trainables.phrasebook.statements import (
+    age,
     chain,
     compound,
     description,
@@ -33,13 +34,14 @@ class Form:
 
 
 FORMS = (
-    Form(simple, 10, calls=True),
+    Form(simple, 9, calls=True),
     Form(elaborate, 18),
     Form(description, 15),
+    Form(age, 2, calls=True),
     Form(indefinite, 5),
     Form(chain, 16),
     Form(purpose, 9, negatable=False),
-    Form(compound, 29),
+    Form(compound, 31),
     Form(thought, 15),
     Form(asking, 11, "?", calls=True, negatable=False),
     Form(command, 4, "!", calls=True),

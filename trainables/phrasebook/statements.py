@@ -6,9 +6,12 @@ from trainables.phrasebook import lexicon
 from trainables.phrasebook.circumstances import draw_destination, draw_place, draw_surface, timed
 from trainables.phrasebook.clauses import clause, english_clause, french_clause, infinitive
 from trainables.phrasebook.draft import Draft
-from trainables.phrasebook.noun_phrases import draw_determiner, draw_noun_phrase, draw_subject
-from trainables.phrasebook.phrases import THEY, NounPhrase, Predicate, bare, with_object
+from trainables.phrasebook.english import english_number
+from trainables.phrasebook.french import french_number
+from trainables.phrasebook.noun_phrases import draw_determiner, draw_name, draw_noun_phrase, draw_subject
+from trainables.phrasebook.phrases import HE, ME, SHE, THEY, NounPhrase, Predicate, bare, with_object
 from trainables.phrasebook.predicates import (
+    doable,
     draw_negation,
     draw_predicate,
     draw_state,
@@ -37,17 +40,12 @@ LINKS = (  # with the tenses of the main and of the other clause
 )
 
 
-def _statement(draft: Draft, subject: NounPhrase, tense: str, nested: bool = False) -> Pair:
-    predicate, tense = draw_predicate(draft, subject, tense, nested)
-    return clause(subject, predicate, tense)
-
-
 def simple(draft: Draft) -> Pair:
     """One clause, sometimes with a time."""
     tense, subject = draft.pick(TENSES), draw_subject(draft)
     predicate, tense = draw_predicate(draft, subject, tense)
     statement = clause(subject, predicate, tense)
-    takes_time = not predicate.negation and predicate.adverb == NOTHING and not predicate.verb.stative
+    takes_time = not predicate.negation and not predicate.adverb.en and not predicate.verb.stative
     if tense in lexicon.TIMES and draft.chance(0.35) and takes_time:
         return timed(draft, tense, statement)
     return statement
@@ -56,7 +54,7 @@ def simple(draft: Draft) -> Pair:
 def elaborate(draft: Draft) -> Pair:
     """One clause that may hold relative clauses."""
     subject = perhaps_relative(draft, draw_subject(draft))
-    return _statement(draft, subject, draft.pick(TENSES), nested=True)
+    return clause(subject, *draw_predicate(draft, subject, draft.pick(TENSES), nested=True))
 
 
 def description(draft: Draft) -> Pair:
@@ -68,6 +66,18 @@ def description(draft: Draft) -> Pair:
         place = draw_place(draft) if subject.noun.kind == "p" else draw_surface(draft)
         return clause(subject, Predicate(lexicon.BE, *place, negation=draw_negation(draft, tense)), tense)
     return clause(subject, draw_state(draft, subject, tense), tense)
+
+
+def age(draft: Draft) -> Pair:
+    """How old someone is."""
+    if draft.chance(0.4):
+        subject = draft.pick((ME, draft.you, HE, SHE))
+    else:
+        subject = draw_name(draft) if draft.chance(0.5) else draw_noun_phrase(draft, "p", definite=True, single=True)
+    n = draft.rng.randint(*lexicon.AGES.get(subject.noun.en if subject.noun else "", lexicon.ADULT_AGE))
+    years = Pair(f"{english_number(n)} years old", f"{french_number(n)} ans")
+    negation = "not" if draft.chance(0.15) else ""
+    return clause(subject, Predicate(lexicon.BE_HAVING, *years, negation=negation), draft.pick(BASIC_TENSES))
 
 
 def indefinite(draft: Draft) -> Pair:
@@ -100,11 +110,11 @@ def _there_is(draft: Draft, tense: str) -> Pair:
 def chain(draft: Draft) -> Pair:
     """One does something with an object and then something else with it."""
     tense, subject = draft.pick(CHAIN_TENSES), draw_subject(draft)
-    first = draft.pick([verb for verb in lexicon.TRANSITIVE if not verb.preposition and not verb.stative])
+    first = draft.pick([verb for verb in doable(lexicon.TRANSITIVE, subject, "infinitive") if not verb.preposition])
     phrase = draw_noun_phrase(draft, first.kinds, first)
     assert phrase.noun
-    fitting = lexicon.VERBS_FOR[phrase.noun.kind]
-    second = draft.pick([verb for verb in fitting if verb.en != first.en and not verb.stative])
+    fitting = doable(lexicon.VERBS_FOR[phrase.noun.kind], subject, "infinitive")
+    second = draft.pick([verb for verb in fitting if verb != first])
     draft.combine(second, phrase.noun)
     head, again = clause(subject, with_object(first, phrase), tense), with_object(second, phrase.resumed())
     way = draft.pick((AND, AND, Pair("before", "avant de"), Pair("without", "sans")))
@@ -115,18 +125,22 @@ def purpose(draft: Draft) -> Pair:
     """One goes somewhere to do something."""
     subject, tense = draw_subject(draft), draft.pick(BASIC_TENSES)
     head = clause(subject, Predicate(draft.pick(lexicon.MOTION), *draw_destination(draft)), tense)
-    return join(head, Pair("to", "pour"), infinitive(subject, draw_transitive(draft, subject, "would")))
+    return join(head, Pair("to", "pour"), infinitive(subject, draw_transitive(draft, subject, "infinitive")))
 
 
 def compound(draft: Draft) -> Pair:
-    """Two statements joined; the second may resume the subject of the first."""
+    """Two statements joined, at most one of them a state; the second may resume the subject of the first."""
     link, tense, later = draft.pick(LINKS)
     subject = draw_subject(draft)
-    main = _statement(draft, subject, tense)
+    states = link != WHILE
+    predicate, suited = draw_predicate(draft, subject, tense, states=states)
+    main = clause(subject, predicate, suited)
     if link in (BECAUSE, IF) and tense in BASIC_TENSES and draft.chance(0.25):
         side = draft.pick(lexicon.WEATHER["if" if link == IF else later])
     else:
-        side = _statement(draft, _next_subject(draft, subject, 0.55), later)
+        states = states and predicate.verb not in (lexicon.BE, lexicon.BE_HAVING)
+        other = _next_subject(draft, subject, 0.55)
+        side = clause(other, *draw_predicate(draft, other, later, states=states))
     if link in (WHEN, IF, WHILE) and draft.chance(0.4):
         return join(link, side, COMMA, main)
     return join(main, COMMA if link in (BUT, SO) else NOTHING, link, side)
@@ -134,9 +148,10 @@ def compound(draft: Draft) -> Pair:
 
 def thought(draft: Draft) -> Pair:
     """Someone thinks, knows, says, hopes that something is so."""
-    verb, subject = draft.pick(lexicon.THINKING), draw_subject(draft, definite=True)
+    verb, subject = draft.pick(lexicon.THINKING), draw_subject(draft, definite=True, kinds="p")
     tense = "future" if verb.en == "hope" else draft.pick(BASIC_TENSES)
-    side = _statement(draft, _next_subject(draft, subject, 0.3), tense)
+    other = _next_subject(draft, subject, 0.3)
+    side = clause(other, *draw_predicate(draft, other, tense))
     return join(clause(subject, Predicate(verb), "present"), Pair("that", "que"), side)
 
 

@@ -33,6 +33,7 @@ class Noun:
     fr: str
     feminine: bool
     kind: str
+    where: Pair  # how one is there: "on the farm", "à la ferme"; French also goes there so
 
     @property
     def mass(self) -> bool:
@@ -46,17 +47,19 @@ class Adjective:
     kinds: str
     before: bool  # French places it before the noun
     comparison: str  # "er", "more" or "" for none
+    topic: str  # the adjectives of one topic exclude each other
 
 
 @dataclass(frozen=True)
 class Verb:
     en: str
     fr: str
-    kinds: str = ""  # of the direct object
+    kinds: str = ""  # of the direct object; of the manner, where there is no object
     past: str = ""  # "" where the English forms are regular
     participle: str = ""
     preposition: str = ""  # what French puts before the object
     stative: bool = False
+    animal: bool = False  # animals do it too
 
 
 def join(*parts: Bilingual) -> Pair:
@@ -75,27 +78,28 @@ def pairs(entries: str) -> tuple[Pair, ...]:
 
 
 def nouns(**entries: str) -> tuple[Noun, ...]:
-    """Entries "english french gender" by kind."""
+    """Entries "english french gender" by kind; a place may add its English and French preposition."""
     found = []
     for kind, text in entries.items():
         for entry in _entries(text):
-            english, french, gender = entry.split()
-            found.append(Noun(english, french, gender == "f", kind))
+            english, french, gender, *where = entry.split()
+            found.append(Noun(english, french, gender == "f", kind, Pair(*(where or ("in", "dans")))))
     return tuple(found)
 
 
 def adjectives(before: str, after: str) -> tuple[Adjective, ...]:
-    """Entries "english french kinds" of the adjectives that French puts before and after the noun."""
+    """Entries "english french kinds" by topics, for before and after the French noun."""
     found = []
     for text in (before, after):
-        for entry in _entries(text):
-            english, french, kinds = entry.split()
-            comparison = {"+": "er", "=": ""}.get(english[-1], "more")
-            found.append(Adjective(english.rstrip("+="), french, kinds, text is before, comparison))
+        for topic in text.split(";"):
+            for entry in _entries(topic):
+                english, french, kinds = entry.split()
+                comparison = {"+": "er", "=": ""}.get(english[-1], "more")
+                found.append(Adjective(english.rstrip("+="), french, kinds, text is before, comparison, topic))
     return tuple(found)
 
 
-def verbs(entries: str, stative: bool = False) -> tuple[Verb, ...]:
+def verbs(entries: str, stative: bool = False, animal: bool = False) -> tuple[Verb, ...]:
     """Entries "english|french|kinds": the English may add its past and participle, the French a preposition."""
     found = []
     for entry in _entries(entries):
@@ -104,7 +108,7 @@ def verbs(entries: str, stative: bool = False) -> tuple[Verb, ...]:
         infinitive, _, preposition = french.partition(" ")
         if infinitive == "se":
             infinitive, preposition = french, ""
-        found.append(Verb(base, infinitive, kinds, past, participle, preposition, stative))
+        found.append(Verb(base, infinitive, kinds, past, participle, preposition, stative, animal))
     return tuple(found)
 
 
