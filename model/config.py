@@ -22,7 +22,7 @@ class ModelConfig(Config):
     decoder_layers: int = Field(2, ge=1, description="layers of the decoder")
     d_model: int = Field(256, ge=2, description="width of embeddings and layers")
     num_heads: int = Field(8, ge=1, description="attention heads; must divide d_model")
-    ffn_dim: int = Field(1024, ge=1, description="hidden size of the feed-forward block (swiglu: two thirds of it)")
+    ffn_dim: int = Field(1024, ge=2, description="hidden size of the feed-forward block (swiglu: two thirds of it)")
     dropout: float = Field(0.1, ge=0, lt=1, description="dropout of embeddings and of each sublayer's output")
     norm: Literal["pre", "post"] = Field("pre", description="LayerNorm before each sublayer, or after it")
     activation: Literal["relu", "gelu", "swiglu"] = Field("relu", description="of the feed-forward block")

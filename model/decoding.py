@@ -58,6 +58,7 @@ def beam_search(model: Transformer, source: Tensor, beam_size: int, length_penal
 
     A hypothesis of n tokens (EOS included) scores log p / n^length_penalty (Wu et al. 2016 discuss the
     choice). A source is done when beam_size hypotheses have ended; with beam_size 1 that is greedy search.
+    A hypothesis at its length limit ends there, at no cost.
     """
     device, width = source.device, beam_size
     limits = length_limits(source)

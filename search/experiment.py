@@ -9,7 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from model.config import Config
 from search.space import SearchSpace, configure
-from trainables.config import TrialConfig
+from trainables.config import RunName, TrialConfig
 
 PROBES = 1000  # draws that must fail before an infinite space counts as empty
 
@@ -67,19 +67,12 @@ class TrackingConfig(Config):
 class Experiment(TrialConfig):
     """A search: the fields of a trial are the base that the space varies."""
 
-    name: str | None = Field(None, description="of the run directory; config file and time unless given")
+    name: RunName | None = Field(None, description="of the run directory; config file and time unless given")
     output_dir: str = Field("runs", min_length=1, description="holds the run directories and the caches they share")
     space: SearchSpace = Field(SearchSpace({}), description="dotted path: domain, as in W&B sweep parameters")
     search: SearchConfig = SearchConfig()
     finals: FinalsConfig = FinalsConfig()
     tracking: TrackingConfig = TrackingConfig()
-
-    @field_validator("name")
-    @classmethod
-    def _stays_in_its_folder(cls, name: str | None) -> str | None:
-        if name is not None and (not name or name.startswith(".") or not set(name) <= _NAME_LETTERS):
-            raise ValueError(f"{name!r}: use letters, digits, '.', '_' and '-', and no leading dot")
-        return name
 
     @field_validator("output_dir")
     @classmethod
@@ -145,6 +138,3 @@ class Experiment(TrialConfig):
     def cache(self) -> Path:
         """Shared by all runs of one output directory."""
         return Path(self.output_dir) / ".cache"
-
-
-_NAME_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")

@@ -184,7 +184,7 @@ def test_a_grid_scores_every_model_and_a_diverged_trial_does_not_end_it(tmp_path
     ("arguments", "message"),
     [
         (["--training.epocs", "3"], "did you mean --training.epochs?"),
-        (["--data.path", "/nowhere"], "data.path: there is no folder /nowhere"),
+        (["--data.path", "/nowhere"], "data.path: /nowhere does not exist"),
         (["--tokenizer.vocab_size", "5000"], "tokenizer.vocab_size: 5000"),
         (["resume", "/nowhere"], "not the directory of a run"),
     ],

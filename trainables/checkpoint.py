@@ -1,4 +1,4 @@
-"""Checkpoints that are whole or absent: written beside, synced, renamed; checked when read."""
+"""Checkpoints that are whole or absent: written beside, synced, renamed; their size is checked when read."""
 
 import json
 import os
@@ -13,7 +13,7 @@ KEEP = 2  # the newest, and the one before it in case the newest is torn
 
 def save_checkpoint(folder: Path, epoch: int, state: dict[str, Any], report: dict[str, Any]) -> None:
     """Write folder/epoch-N with the training state and that epoch's report, and drop old ones."""
-    final, draft = folder / f"epoch-{epoch}", folder / f".draft-{os.getpid()}"
+    final, draft = folder / f"epoch-{epoch}", folder / ".draft"
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
     with (draft / "state.pt").open("wb") as file:
@@ -29,19 +29,18 @@ def save_checkpoint(folder: Path, epoch: int, state: dict[str, Any], report: dic
     descriptor = os.open(folder, os.O_RDONLY)
     _sync(descriptor)
     os.close(descriptor)
-    for old in folder.glob("epoch-*"):
-        if _epoch(old) <= epoch - KEEP:
-            shutil.rmtree(old, ignore_errors=True)
+    for old in _checkpoints(folder)[KEEP:]:
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def newest_checkpoint(folder: Path) -> tuple[Path, dict[str, Any]] | None:
     """The newest whole checkpoint and its report; None if there is none."""
-    for path in sorted(folder.glob("epoch-*"), key=_epoch, reverse=True):
+    for path in _checkpoints(folder):
         try:
             meta = json.loads((path / "report.json").read_text())
             if (path / "state.pt").stat().st_size == meta["size"]:
                 return path, meta["report"]
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, TypeError):
             continue
     return None
 
@@ -52,8 +51,10 @@ def load_state(path: Path, device: torch.device) -> dict[str, Any]:
     return state
 
 
-def _epoch(path: Path) -> int:
-    return int(path.name.removeprefix("epoch-"))
+def _checkpoints(folder: Path) -> list[Path]:
+    """All of a folder, whole or torn, the newest first."""
+    numbers = (path.name.removeprefix("epoch-") for path in folder.glob("epoch-*"))
+    return [folder / f"epoch-{n}" for n in sorted((int(n) for n in numbers if n.isdigit()), reverse=True)]
 
 
 def _sync(descriptor: int) -> None:

@@ -2,14 +2,24 @@
 
 import hashlib
 import json
+import re
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from model.config import Config, ModelConfig
 
 PHRASEBOOK = "phrasebook"
+
+
+def _check_name(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]*", name):
+        raise ValueError(f"{name!r}: use letters, digits, '.', '_' and '-', and no leading dot")
+    return name
+
+
+RunName = Annotated[str, AfterValidator(_check_name)]  # stays in its folder
 
 
 class DataConfig(Config):
@@ -37,11 +47,10 @@ class DataConfig(Config):
             raise ValueError(f"target: {self.target!r} is the source language, too; name two languages")
         if len({self.train, self.valid, self.test}) < 3:
             raise ValueError("test: train, valid and test must name three different splits")
-        if "{" in self.path and not ("{split}" in self.path and self.path.count("{") <= 2):
-            raise ValueError(
-                f"path: the pattern {self.path!r} needs {{split}}, and may have {{language}}, as in "
-                "corpus/{split}.{language}.gz"
-            )
+        if "{" in self.path and not re.fullmatch(r"[^{}]*(\{(split|language)\}[^{}]*)+", self.path):
+            raise ValueError(f"path: the pattern {self.path!r} may have {{split}} and {{language}} alone in braces")
+        if "{" in self.path and "{split}" not in self.path:
+            raise ValueError(f"path: the pattern {self.path!r} needs {{split}}, as in corpus/{{split}}.{{language}}.gz")
         return self
 
     @field_validator("path")

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import json
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +11,6 @@ from pathlib import Path
 from trainables.config import PHRASEBOOK, DataConfig
 from trainables.errors import UserError
 from trainables.phrasebook import LANGUAGES, phrasebook
-
-SUFFIXES = ("", ".gz")
 
 
 @dataclass(frozen=True)
@@ -84,23 +83,19 @@ def find_files(config: DataConfig, split: str) -> tuple[Path, ...]:
         return _match_pattern(config, split)
     folder = Path(config.path)
     if not folder.is_dir():
-        hint = "a folder of train.en, train.fr, …, a pattern, or 'phrasebook'"
-        raise UserError(f"data.path: there is no folder {folder}; give {hint}")
+        what = "is a file, not a folder" if folder.is_file() else "does not exist"
+        hint = "give a folder of train.en, train.fr, …, a pattern as corpus/{split}.{language}, or 'phrasebook'"
+        raise UserError(f"data.path: {folder} {what}; {hint}")
     languages = (config.source, config.target)
-    for suffix in SUFFIXES:
-        for stem in (
-            split,
-            f"{split}.{config.source}-{config.target}",
-            f"{split}.{config.target}-{config.source}",
-        ):
-            sides = tuple(folder / f"{stem}.{language}{suffix}" for language in languages)
-            if all(side.is_file() for side in sides):
-                return sides
-        for table in (folder / f"{split}.tsv{suffix}", folder / f"{split}.jsonl{suffix}"):
-            if table.is_file():
-                return (table,)
+    for stem in (split, f"{split}.{config.source}-{config.target}", f"{split}.{config.target}-{config.source}"):
+        source, target = (_plain_or_gz(folder / f"{stem}.{language}") for language in languages)
+        if source and target:
+            return source, target
+    for suffix in ("tsv", "jsonl"):
+        if table := _plain_or_gz(folder / f"{split}.{suffix}"):
+            return (table,)
     for wanted, other in (languages, languages[::-1]):
-        if any((folder / f"{split}.{other}{suffix}").is_file() for suffix in SUFFIXES):
+        if _plain_or_gz(folder / f"{split}.{other}"):
             raise UserError(f"{folder}: {split}.{wanted} is missing beside {split}.{other}")
     present = ", ".join(sorted(path.name for path in folder.iterdir() if path.is_file())[:12]) or "nothing"
     raise UserError(
@@ -108,6 +103,10 @@ def find_files(config: DataConfig, split: str) -> tuple[Path, ...]:
         f"holds {present}; name the splits with data.train, data.valid, data.test, the languages with "
         "data.source, data.target"
     )
+
+
+def _plain_or_gz(file: Path) -> Path | None:
+    return next((path for path in (file, file.with_name(f"{file.name}.gz")) if path.is_file()), None)
 
 
 def _match_pattern(config: DataConfig, split: str) -> tuple[Path, ...]:
@@ -126,7 +125,7 @@ def _read_split(config: DataConfig, split: str) -> Split:
         pairs = list(_read_table(paths[0], config))
         sides = Split([source for source, _ in pairs], [target for _, target in pairs])
     else:
-        sides = Split(*(read_lines(path) for path in paths))
+        sides = Split(*([line.strip() for line in read_lines(path)] for path in paths))
         if len(sides.source) != len(sides.target):
             raise UserError(
                 f"{paths[1]} has {len(sides.target)} lines but {paths[0].name} has {len(sides.source)}; "
@@ -143,7 +142,7 @@ def read_lines(path: Path) -> list[str]:
         data = path.read_bytes()
         if path.suffix == ".gz":
             data = gzip.decompress(data)
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise UserError(f"{path}: can't be read: {error}") from error
     lines = data.removeprefix(b"\xef\xbb\xbf").split(b"\n")
     if lines[-1] == b"":
@@ -151,7 +150,7 @@ def read_lines(path: Path) -> list[str]:
     text = []
     for number, line in enumerate(lines, 1):
         try:
-            text.append(line.decode().strip())
+            text.append(line.decode().removesuffix("\r"))
         except UnicodeDecodeError as error:
             raise UserError(f"{path}: line {number} is not UTF-8 (byte {error.start + 1}); convert the file") from None
     return text
@@ -165,16 +164,20 @@ def _read_table(path: Path, config: DataConfig) -> Iterator[tuple[str, str]]:
             try:
                 record = json.loads(line)
                 record = record.get("translation", record)
-                yield str(record[config.source]), str(record[config.target])
+                # A sentence is one line of text.
+                yield " ".join(record[config.source].split()), " ".join(record[config.target].split())
             except (ValueError, KeyError, AttributeError, TypeError):
                 raise UserError(
                     f'{path}: line {number} must be {{"{config.source}": "…", "{config.target}": "…"}}'
                 ) from None
         return
-    header = lines[0].split("\t") if lines else []
+    header = [cell.strip() for cell in lines[0].split("\t")] if lines else []
     named = config.source in header and config.target in header
     columns = (header.index(config.source), header.index(config.target)) if named else (0, 1)
     for number, line in enumerate(lines[named:], 1 + named):
+        if not line.strip():
+            yield "", ""
+            continue
         cells = line.split("\t")
         if len(cells) <= max(columns):
             raise UserError(f"{path}: line {number} has no tab; a line is source, tab, target")

@@ -3,6 +3,16 @@
 import os
 from pathlib import Path
 
+from trainables.errors import UserError
+
+
+def make_folder(folder: Path) -> None:
+    """Create the folder and its parents, if they are not there. Raises UserError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{folder}: can't be created: {error.strerror}; choose another output_dir") from None
+
 
 def write_atomically(file: Path, content: str | bytes) -> None:
     """Replace the file by the content; a crash leaves the old one or the new one."""

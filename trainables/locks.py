@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 from trainables.errors import UserError
+from trainables.files import make_folder
 
 WAIT_SECONDS = 60
 
@@ -23,7 +24,7 @@ class DriverLock:
     def __init__(self, run_dir: Path):
         """Raises UserError if another driver runs here, or workers of an earlier one do not end."""
         folder = run_dir / "locks"
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         self._held = [_open(folder / "driver")]
         if not _take(self._held[0], fcntl.LOCK_EX):
             raise UserError(f"{run_dir}: another process is running this search; wait for it, or stop it first")

@@ -12,7 +12,7 @@ from model.transformer import BOS, EOS, PAD, UNK
 from trainables.config import TokenizerConfig, digest
 from trainables.corpus import Corpus
 from trainables.errors import UserError
-from trainables.files import write_atomically
+from trainables.files import make_folder, write_atomically
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def train_tokenizer(config: TokenizerConfig, corpus: Corpus, cache: Path) -> Tok
     pieces for the vocabulary size.
     """
     folder = cache / "tokenizers" / digest([config.model_dump(), corpus.fingerprint(), sentencepiece.__version__])
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     sides = {"source": corpus.train.source, "target": corpus.train.target}
     if config.shared:
         sides = {"tokenizer": corpus.train.source + corpus.train.target}
@@ -97,7 +97,7 @@ def _train(config: TokenizerConfig, sentences: list[str]) -> bytes:
             minloglevel=2,
         )
     except RuntimeError as error:
-        reason = str(error).strip().rsplit("] ", 1)[-1]
+        reason = str(error).strip().rsplit("] ", 1)[-1].split(" or decrease character_coverage")[0]
         raise UserError(
             f"tokenizer.vocab_size: {config.vocab_size} does not fit the training text of "
             f"{len(sentences)} sentences: {reason}"

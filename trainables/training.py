@@ -15,11 +15,12 @@ from torch import Tensor
 from model.transformer import PAD, Transformer
 from trainables.batching import count_batches, training_batches
 from trainables.checkpoint import load_state, newest_checkpoint, save_checkpoint
-from trainables.command_line import parse_config
-from trainables.config import TrainingConfig, TrialConfig, digest
+from trainables.command_line import dump_yaml, parse_config, read_yaml
+from trainables.config import RunName, TrainingConfig, TrialConfig, digest, flatten
 from trainables.corpus import read_test
 from trainables.errors import Diverged, UserError
 from trainables.evaluation import corpus_bleu, reference_loss, score, signatures, translate
+from trainables.files import make_folder, write_atomically
 from trainables.loss import linear_cross_entropy
 from trainables.preparing import Prepared, cached_corpus, prepare
 from trainables.tokenizer import Tokenizer
@@ -94,7 +95,7 @@ def train(
         optimizer.load_state_dict(state["optimizer"])
         report = EpochReport(**values)
         first = report.epoch + 1
-        yield report, model
+        yield report, model.eval()
     for epoch in range(first, config.training.epochs + 1):
         report = _run_epoch(config, prepared, model, optimizer, epoch, device)
         if checkpoints:
@@ -176,7 +177,7 @@ class SingleRun(TrialConfig):
     """One training run from the command line."""
 
     output_dir: str = Field("runs", min_length=1, description="holds the run's folder and the tokenizer cache")
-    name: str | None = Field(None, description="of the folder; from the configuration unless given")
+    name: RunName | None = Field(None, description="of the folder; from the configuration unless given")
     threads: int = Field(1, ge=1, description="CPU threads")
     score_test: bool = Field(False, description="at the end, translate the test split and print its BLEU")
     beam_size: int = Field(5, ge=1, description="hypotheses of beam search on the test split, beside greedy search")
@@ -194,6 +195,7 @@ def main(arguments: list[str]) -> None:
     for warning in cached_corpus(config.data).warnings:
         print(f"warning: {warning}")
     prepared = prepare(config.data, config.tokenizer, cache)
+    _claim(folder, config)
     print(f"{len(prepared.train)} training pairs ({prepared.train.overlong} overlong), {folder}")
     print("epoch  train loss  valid loss  valid BLEU  seconds")
     model: Transformer | None = None
@@ -219,6 +221,17 @@ def main(arguments: list[str]) -> None:
             f"mean sentence BLEU {scores.sentence_bleu:.2f}"
         )
     print(signatures()["bleu"])
+
+
+def _claim(folder: Path, config: TrialConfig) -> None:
+    """Write the configuration into the run's folder. Raises UserError if another one was trained there."""
+    file = folder / "config.yaml"
+    if file.exists():
+        trained, asked = flatten(read_yaml(file)), flatten(config.model_dump(mode="json"))
+        if other := [f"{path} {trained.get(path)}" for path in asked if trained.get(path) != asked[path]]:
+            raise UserError(f"--name: {folder} holds a run with {', '.join(other)}; choose another name")
+    make_folder(folder)
+    write_atomically(file, dump_yaml(config))
 
 
 if __name__ == "__main__":

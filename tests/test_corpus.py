@@ -1,0 +1,254 @@
+"""Reading parallel text, and what is said of text that can't be read."""
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+from corpora import write_digits
+from pydantic import ValidationError
+
+from trainables.config import DataConfig
+from trainables.corpus import Corpus, Split, read_corpus, read_test
+from trainables.errors import UserError
+
+PAIRS = {
+    "train": [("one", "un"), ("two two", "deux deux"), ("three", "trois")],
+    "valid": [("four", "quatre"), ("été", "summer")],
+    "test": [("five", "cinq")],
+}
+
+
+def split(name: str, flipped: bool = False) -> Split:
+    sides = [source for source, _ in PAIRS[name]], [target for _, target in PAIRS[name]]
+    return Split(*reversed(sides)) if flipped else Split(*sides)
+
+
+def write(file: Path, text: str | bytes) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    data = text.encode() if isinstance(text, str) else text
+    file.write_bytes(gzip.compress(data) if file.suffix == ".gz" else data)
+
+
+def write_sides(folder: Path, pattern: str = "{split}.{language}") -> Path:
+    for name, pairs in PAIRS.items():
+        for index, language in enumerate(("en", "fr")):
+            file = folder / pattern.format(split=name, language=language)
+            write(file, "".join(f"{pair[index]}\n" for pair in pairs))
+    return folder
+
+
+def write_tables(folder: Path, pattern: str, line: str, header: str = "") -> Path:
+    for name, pairs in PAIRS.items():
+        lines = [line % {"en": source, "fr": target} for source, target in pairs]
+        write(folder / pattern.format(split=name), "".join(f"{text}\n" for text in [*filter(None, [header]), *lines]))
+    return folder
+
+
+def reads_as_written(config: DataConfig, finalists: Path) -> bool:
+    flipped = config.source == "fr"
+    finalists.write_text("{}")
+    return read_corpus(config) == Corpus(split("train", flipped), split("valid", flipped), []) and (
+        read_test(config, finalists) == split("test", flipped)
+    )
+
+
+@pytest.mark.parametrize("pattern", ["{split}.{language}", "{split}.{language}.gz", "{split}.en-fr.{language}"])
+@pytest.mark.parametrize("languages", [("en", "fr"), ("fr", "en")])
+def test_a_folder_of_two_files_a_split(pattern: str, languages: tuple[str, str], tmp_path: Path) -> None:
+    folder = write_sides(tmp_path / "corpus", pattern)
+    config = DataConfig(path=str(folder), source=languages[0], target=languages[1])
+    assert reads_as_written(config, tmp_path / "finalists.json")
+
+
+@pytest.mark.parametrize("pattern", ["{language}/{split}-v2.txt", "{split}.{language}.gz"])
+def test_a_pattern(pattern: str, tmp_path: Path) -> None:
+    folder = write_sides(tmp_path / "corpus", pattern)
+    assert reads_as_written(DataConfig(path=f"{folder}/{pattern}"), tmp_path / "finalists.json")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "line", "header"),
+    [
+        ("{split}.tsv", "%(en)s\t%(fr)s", ""),
+        ("{split}.tsv.gz", "%(en)s\t%(fr)s\ta third column", ""),
+        ("{split}.tsv", "17\t%(fr)s\t%(en)s", "id\tfr\ten"),
+        ("{split}.jsonl", '{"fr": "%(fr)s", "en": "%(en)s", "id": 1}', ""),
+        ("{split}.jsonl.gz", '{"translation": {"en": "%(en)s", "fr": "%(fr)s"}}', ""),
+    ],
+)
+@pytest.mark.parametrize("named", ["folder", "pattern"])
+def test_a_table_a_split(pattern: str, line: str, header: str, named: str, tmp_path: Path) -> None:
+    folder = write_tables(tmp_path / "corpus", pattern, line, header)
+    path = str(folder) if named == "folder" else f"{folder}/{pattern}"
+    assert reads_as_written(DataConfig(path=path), tmp_path / "finalists.json")
+
+
+def test_windows_line_ends_a_byte_order_mark_and_a_missing_last_newline_do_not_matter(tmp_path: Path) -> None:
+    folder = write_sides(tmp_path)
+    for file in folder.iterdir():
+        write(file, b"\xef\xbb\xbf" + file.read_bytes().replace(b"\n", b"\r\n").removesuffix(b"\r\n"))
+    assert reads_as_written(DataConfig(path=str(folder)), tmp_path / "finalists.json")
+
+
+def test_splits_may_have_other_names(tmp_path: Path) -> None:
+    folder = write_sides(tmp_path, "my_{split}.{language}")
+    config = DataConfig(path=str(folder), train="my_train", valid="my_valid", test="my_test")
+    assert reads_as_written(config, tmp_path / "finalists.json")
+
+
+def test_the_limit_keeps_the_first_training_pairs_and_all_of_the_others(tmp_path: Path) -> None:
+    corpus = read_corpus(DataConfig(path=str(write_sides(tmp_path)), limit=2))
+    assert corpus.train == Split(["one", "two two"], ["un", "deux deux"])
+    assert corpus.valid == split("valid")
+
+
+def test_the_fingerprint_is_of_the_training_text_alone(tmp_path: Path) -> None:
+    def fingerprint(folder: Path, limit: int | None = None) -> str:
+        return read_corpus(DataConfig(path=str(folder), limit=limit)).fingerprint()
+
+    first, second = write_sides(tmp_path / "first"), write_sides(tmp_path / "second", "{split}.{language}.gz")
+    original = fingerprint(first)
+    assert fingerprint(second) == original
+    write(first / "valid.en", "other\nother\n")
+    write(first / "test.en", "other\n")
+    assert fingerprint(first) == original
+    changed = {original, fingerprint(first, limit=2)}
+    write(first / "train.fr", "un\ndeux deux\nTROIS\n")
+    changed.add(fingerprint(first))
+    write(first / "train.fr", "un deux\ndeux\ntrois\n")  # the same words
+    changed.add(fingerprint(first))
+    assert len(changed) == 4
+
+
+def test_blank_training_pairs_are_left_out_with_a_warning(tmp_path: Path) -> None:
+    folder = write_sides(tmp_path)
+    write(folder / "train.en", "one\n\nthree\nfour\n")
+    write(folder / "train.fr", "un\ndeux\n  \t\nquatre\n")
+    corpus = read_corpus(DataConfig(path=str(folder)))
+    assert corpus.train == Split(["one", "four"], ["un", "quatre"])
+    (blank, leak) = corpus.warnings
+    assert "2 training pairs with a blank side are left out, the first at line 2" in blank
+    assert "four" in corpus.train.source and leak.startswith("1 of 2 source sentences of valid also stand in train")
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("train.tsv", "id\ten\tfr\n\tone\tun\n\n2\ttwo\t\n\tfour\tquatre\n"),
+        (
+            "train.jsonl",
+            '{"en": "one", "fr": "un"}\n{"en": "", "fr": "x"}\n{"en": "", "fr": ""}\n{"en": "four\\n", "fr": "quatre"}',
+        ),
+    ],
+)
+def test_an_empty_cell_of_a_table_is_a_blank_side(file: str, text: str, tmp_path: Path) -> None:
+    folder = write_sides(tmp_path)
+    (folder / "train.en").unlink()
+    write(folder / file, text)
+    corpus = read_corpus(DataConfig(path=str(folder)))
+    assert corpus.train == Split(["one", "four"], ["un", "quatre"])
+    assert "2 training pairs with a blank side are left out, the first at line 2" in corpus.warnings[0]
+
+
+@pytest.mark.parametrize(
+    "pattern", ["a/{split}.{lang}", "a/{split}.{}", "a/{split}.{language", "a/{split}}", "{language}"]
+)
+def test_a_pattern_with_other_braces_is_refused(pattern: str) -> None:
+    with pytest.raises(ValidationError, match=r"pattern '.*' (needs|may have) {split}"):
+        DataConfig(path=pattern)
+
+
+def test_a_clean_corpus_gives_no_warning(tmp_path: Path) -> None:
+    assert read_corpus(DataConfig(path=str(write_digits(tmp_path)))).warnings == []
+
+
+# What is wrong: the files that are other than they should be, and what the message says.
+MISTAKES: dict[str, tuple[dict[str, str | bytes | None], list[str]]] = {
+    "unequal": ({"train.fr": "un\ndeux\n"}, ["train.fr has 2 lines", "train.en has 3", "line i must translate line i"]),
+    "unequal valid": ({"valid.en": "a\n"}, ["valid.fr has 2 lines", "valid.en has 1"]),
+    "blank valid": ({"valid.fr": "quatre\n\n"}, ["valid", "blank line", "at line 2 (1 in all)", "remove these pairs"]),
+    "all blank": ({"train.fr": "\n\n\n"}, ["every pair of train has a blank side"]),
+    "not UTF-8": ({"train.fr": b"un\nd\xe9\n3\n"}, ["train.fr: line 2", "not UTF-8", "byte 2", "convert"]),
+    "empty": ({"train.en": "", "train.fr": ""}, ["train.en is empty", "one sentence a line"]),
+    "one side": ({"train.fr": None}, ["train.fr is missing beside train.en"]),
+    "other side": ({"valid.en": None}, ["valid.en is missing beside valid.fr"]),
+    "no training": ({"train.en": None, "train.fr": None}, ["no train.en with train.fr", "holds test.en", "data.train"]),
+    "no test": ({"test.en": None, "test.fr": None}, ["no test.en with test.fr", "holds train.en", "data.test"]),
+    "no gzip": (
+        {"train.en": None, "train.fr": None, "train.en.gz": "a\n", "train.fr.gz": "b\n"},
+        ["train.en.gz: can't"],
+    ),
+    "broken gzip": ({"train.en": None, "train.en.gz": gzip.compress(b"a\n")[:10] + b"no"}, ["train.en.gz: can't"]),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_in_the_files_is_told_with_its_place_and_remedy(mistake: str, tmp_path: Path) -> None:
+    folder = write_sides(tmp_path)
+    changes, expected = MISTAKES[mistake]
+    for name, text in changes.items():
+        if text is None:
+            (folder / name).unlink()
+        else:
+            (folder / name).write_bytes(text.encode() if isinstance(text, str) else text)
+    with pytest.raises(UserError) as told:
+        read_corpus(DataConfig(path=str(folder)))
+    assert str(folder) in str(told.value)
+    for part in expected:
+        assert part in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "expected"),
+    [
+        ("train.tsv", "one\tun\ntwo deux\n", "train.tsv: line 2 has no tab; a line is source, tab, target"),
+        ("train.tsv", "fr\ten\nun\tone\ndeux two\n", "train.tsv: line 3 has no tab"),
+        ("train.jsonl", '{"en": "one", "fr": "un"}\n{"en": "two"}\n', 'train.jsonl: line 2 must be {"en": "…", "fr":'),
+        ("train.jsonl", '{"en": "one", "fr": "un"}\n\n{"en": "two", "fr": "deux"}\n', "train.jsonl: line 2 must be"),
+        ("train.jsonl", "[1]\n", "train.jsonl: line 1 must be"),
+        ("train.jsonl", '{"en": "one", "fr": null}\n', "train.jsonl: line 1 must be"),
+    ],
+)
+def test_a_mistake_in_a_table_is_told_with_its_line(file: str, text: str, expected: str, tmp_path: Path) -> None:
+    folder = write_sides(tmp_path)
+    (folder / "train.en").unlink()
+    write(folder / file, text)
+    with pytest.raises(UserError) as told:
+        read_corpus(DataConfig(path=str(folder)))
+    assert f"{folder}/{expected}" in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"path": "/nowhere"}, "data.path: /nowhere does not exist; give a folder"),
+        ({"path": __file__}, "test_corpus.py is a file, not a folder; give a folder"),
+        ({"path": "/nowhere/{split}.{language}"}, "/nowhere/test.en: no such file; data.path is the pattern /nowhere/"),
+        ({"target": "de"}, "the phrasebook holds en and fr, not en and de; set data.path"),
+    ],
+)
+def test_a_mistaken_setting_is_told(settings: dict[str, str], expected: str) -> None:
+    with pytest.raises(UserError) as told:
+        read_corpus(DataConfig.model_validate(settings))
+    assert expected in str(told.value)
+
+
+def test_the_test_split_stays_closed_until_the_finalists_are_frozen(tmp_path: Path) -> None:
+    config, finalists = DataConfig(path=str(write_sides(tmp_path / "corpus"))), tmp_path / "finalists.json"
+    test_file = tmp_path / "corpus" / "test.fr"
+    test_file.write_bytes(b"not one line\n\xff\xfe\n\n")
+    assert read_corpus(config).warnings == []
+    with pytest.raises(RuntimeError, match="closed until"):
+        read_test(config, finalists)
+    finalists.write_text(json.dumps({"finalists": []}))
+    with pytest.raises(UserError, match=r"test\.fr: line 2 is not UTF-8"):
+        read_test(config, finalists)
+    test_file.write_text("\n")
+    with pytest.raises(UserError, match=r"test has a blank line .* at line 1"):
+        read_test(config, finalists)
+
+
+def test_the_phrasebook_test_split_stays_closed_too(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="closed until"):
+        read_test(DataConfig(), tmp_path / "finalists.json")

@@ -1,0 +1,150 @@
+"""sentencepiece models: what they do to text, and that each is trained once."""
+
+import multiprocessing
+import time
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+
+import numpy as np
+import pytest
+from corpora import write_digits
+
+import trainables.tokenizer
+from model.transformer import BOS, EOS, PAD, UNK
+from trainables.config import DataConfig, TokenizerConfig
+from trainables.corpus import Corpus, Split, read_corpus
+from trainables.errors import UserError
+from trainables.tokenizer import Tokenizer, load_tokenizer, save_tokenizer, train_tokenizer
+
+KINDS = [
+    TokenizerConfig(kind="bpe", vocab_size=60),
+    TokenizerConfig(kind="unigram", vocab_size=60),
+    TokenizerConfig(kind="bpe", vocab_size=40, shared=False),
+    TokenizerConfig(kind="unigram", vocab_size=40, shared=False),
+]
+
+
+def name(config: TokenizerConfig) -> str:
+    return f"{config.kind}-{'shared' if config.shared else 'a side'}"
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    return read_corpus(DataConfig(path=str(write_digits(tmp_path_factory.mktemp("digits")))))
+
+
+def same(first: Tokenizer, second: Tokenizer, text: Split) -> bool:
+    sides = (
+        (first.encode_source(text.source), second.encode_source(text.source)),
+        (first.encode_target(text.target), second.encode_target(text.target)),
+    )
+    return all(np.array_equal(a, b) for one, other in sides for a, b in zip(one, other, strict=True))
+
+
+def models(cache: Path) -> dict[str, int]:
+    """Each trained model under the cache, and when it was written."""
+    return {str(path.relative_to(cache)): path.stat().st_mtime_ns for path in cache.rglob("*.model")}
+
+
+@pytest.mark.parametrize("config", KINDS, ids=name)
+def test_text_to_ids_and_back(config: TokenizerConfig, corpus: Corpus, tmp_path: Path) -> None:
+    tokenizer = train_tokenizer(config, corpus, tmp_path)
+    assert tokenizer.source_vocab == tokenizer.target_vocab == config.vocab_size
+    assert (tokenizer.source is tokenizer.target) == config.shared
+    for side in (tokenizer.source, tokenizer.target):
+        assert (side.pad_id(), side.unk_id(), side.bos_id(), side.eos_id()) == (PAD, UNK, BOS, EOS) == (0, 1, 2, 3)
+        rank = float(side.get_score(30))  # bpe numbers its pieces, unigram gives them probabilities
+        assert rank.is_integer() == (config.kind == "bpe")
+    for ids in tokenizer.encode_source(corpus.valid.source):
+        assert ids[-1] == EOS and ids[:-1].min() > EOS
+    targets = tokenizer.encode_target(corpus.valid.target)
+    for ids in targets:
+        assert ids[0] == BOS and ids[-1] == EOS and ids[1:-1].min() > EOS and ids.dtype == np.int32
+    assert tokenizer.decode_target([ids[1:-1].tolist() for ids in targets]) == corpus.valid.target
+    assert tokenizer.decode_target([]) == [] and tokenizer.decode_target([[]]) == [""]
+
+
+@pytest.mark.parametrize("config", KINDS, ids=name)
+def test_it_is_trained_on_the_training_text_alone(config: TokenizerConfig, corpus: Corpus, tmp_path: Path) -> None:
+    valid = Split(["ŷ"] * 99, ["ŵ"] * 99)
+    tokenizer = train_tokenizer(config, Corpus(corpus.train, valid, []), tmp_path)
+    assert UNK in tokenizer.encode_source(["ŷ"])[0] and UNK in tokenizer.encode_target(["ŵ"])[0]
+    assert UNK not in tokenizer.encode_target(["é"])[0]
+    assert (UNK in tokenizer.encode_source(["é"])[0]) != config.shared  # no é in English
+    before = models(tmp_path)
+    train_tokenizer(config, corpus, tmp_path)
+    assert models(tmp_path) == before
+
+
+def test_the_same_settings_and_text_are_trained_once_others_apart(corpus: Corpus, tmp_path: Path) -> None:
+    config = TokenizerConfig(vocab_size=40)
+    first = train_tokenizer(config, corpus, tmp_path)
+    before = models(tmp_path)
+    assert same(train_tokenizer(config, corpus, tmp_path), first, corpus.train)
+    assert models(tmp_path) == before
+    for other in ({"vocab_size": 41}, {"kind": "unigram"}, {"shared": False}):
+        train_tokenizer(TokenizerConfig.model_validate({"vocab_size": 40} | other), corpus, tmp_path)
+    train = Split(corpus.train.source[1:], corpus.train.target[1:])
+    train_tokenizer(config, Corpus(train, corpus.valid, []), tmp_path)
+    trained = models(tmp_path)
+    assert before.items() <= trained.items()
+    assert len({Path(path).parent for path in trained}) == 5 and len(trained) == 6
+
+
+def train_at_the_same_time(barrier: Barrier, log: Path, corpus: Corpus, cache: Path) -> None:
+    train = trainables.tokenizer._train
+
+    def slow_train(config: TokenizerConfig, sentences: list[str]) -> bytes:
+        with log.open("a") as file:
+            file.write("trained\n")
+        time.sleep(0.5)  # the others arrive meanwhile
+        return train(config, sentences)
+
+    trainables.tokenizer._train = slow_train
+    barrier.wait()
+    tokenizer = train_tokenizer(TokenizerConfig(vocab_size=40), corpus, cache)
+    with log.open("a") as file:
+        file.write(f"{tokenizer.encode_source(corpus.train.source[:3])}\n")
+
+
+def test_processes_that_ask_at_the_same_time_train_once(corpus: Corpus, tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    barrier, log = context.Barrier(2), tmp_path / "log"
+    arguments = (barrier, log, corpus, tmp_path / "cache")
+    processes = [context.Process(target=train_at_the_same_time, args=arguments) for _ in range(2)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+        assert process.exitcode == 0
+    text = log.read_text()
+    assert text.count("trained") == 1
+    first, second = text.removeprefix("trained\n").split("]\n", 1)
+    assert f"{first}]\n" == second
+    assert len(models(tmp_path)) == 1
+
+
+@pytest.mark.parametrize("config", KINDS, ids=name)
+def test_a_saved_tokenizer_is_loaded_equal(config: TokenizerConfig, corpus: Corpus, tmp_path: Path) -> None:
+    tokenizer = train_tokenizer(config, corpus, tmp_path)
+    saved = tmp_path / "saved"
+    saved.mkdir()
+    save_tokenizer(tokenizer, saved)
+    names = {"tokenizer.model"} if config.shared else {"source.model", "target.model"}
+    assert {path.name for path in saved.iterdir()} == names
+    loaded = load_tokenizer(saved)
+    assert same(loaded, tokenizer, corpus.valid)
+    assert (loaded.source is loaded.target) == config.shared
+
+
+@pytest.mark.parametrize("kind", ["bpe", "unigram"])
+@pytest.mark.parametrize(("size", "reason"), [(5000, "Please set it to a value <= "), (8, "8 vs ")])
+def test_an_impossible_vocabulary_is_told_and_leaves_no_model(
+    kind: str, size: int, reason: str, corpus: Corpus, tmp_path: Path
+) -> None:
+    config = TokenizerConfig.model_validate({"kind": kind, "vocab_size": size})
+    with pytest.raises(UserError) as told:
+        train_tokenizer(config, corpus, tmp_path)
+    assert str(told.value).startswith(f"tokenizer.vocab_size: {size} does not fit the training text of 600 sentences")
+    assert reason in str(told.value)
+    assert not models(tmp_path)

@@ -1,0 +1,225 @@
+"""One run: what it computes, and that it goes on after an interruption as if there had been none."""
+
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sacrebleu
+import torch
+import torch.nn.functional as F
+from corpora import write_digits
+from torch import Tensor
+
+from model.transformer import BOS, PAD, Transformer
+from trainables.batching import training_batches
+from trainables.checkpoint import load_state, newest_checkpoint
+from trainables.config import TrialConfig
+from trainables.errors import Diverged, UserError
+from trainables.evaluation import reference_loss, translate
+from trainables.preparing import prepare
+from trainables.training import EpochReport, build_model, learning_rate, load_model, train
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_digits(tmp_path_factory.mktemp("digits"))
+
+
+def tiny(corpus: Path, **values: Any) -> TrialConfig:
+    """A trial of 4 epochs; keyword a__b sets a.b."""
+    config = TrialConfig.model_validate(
+        {
+            "data": {"path": str(corpus)},
+            "tokenizer": {"vocab_size": 40},
+            "model": {"encoder_layers": 1, "decoder_layers": 1, "d_model": 32, "num_heads": 2, "ffn_dim": 64},
+            "training": {"epochs": 4, "batch_tokens": 512, "learning_rate": 0.005, "warmup_steps": 10},
+        }
+    )
+    return config.with_values({key.replace("__", "."): value for key, value in values.items()})
+
+
+def run(
+    config: TrialConfig, corpus: Path, checkpoints: Path | None = None, until: int = 99
+) -> tuple[list[EpochReport], dict[str, Tensor]]:
+    """The reports, without what a clock says, and the last weights; stopped after epoch `until`."""
+    reports: list[EpochReport] = []
+    weights: dict[str, Tensor] = {}
+    for report, model in train(config, corpus / "cache", checkpoints, CPU):
+        assert report.train_seconds > 0 and report.eval_seconds > 0
+        reports.append(replace(report, train_seconds=0, eval_seconds=0))
+        weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+        if report.epoch == until:
+            break
+    return reports, weights
+
+
+def equal(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(corpus: Path) -> tuple[list[EpochReport], dict[str, Tensor]]:
+    return run(tiny(corpus), corpus)
+
+
+def test_the_same_seed_gives_the_same_numbers_another_seed_others(
+    corpus: Path, undisturbed: tuple[list[EpochReport], dict[str, Tensor]]
+) -> None:
+    reports, weights = run(tiny(corpus), corpus)
+    assert [report.epoch for report in reports] == [1, 2, 3, 4]
+    assert reports == undisturbed[0] and equal(weights, undisturbed[1])
+    others, _ = run(tiny(corpus, seed=2), corpus)
+    for one, other in zip(reports, others, strict=True):
+        assert one.tokens == other.tokens > 0
+        assert one.train_loss != other.train_loss and one.valid_loss != other.valid_loss
+
+
+def test_stopped_and_resumed_it_ends_as_if_undisturbed(
+    corpus: Path, undisturbed: tuple[list[EpochReport], dict[str, Tensor]], tmp_path: Path
+) -> None:
+    stopped, half_way = run(tiny(corpus), corpus, tmp_path, until=2)
+    assert stopped == undisturbed[0][:2]
+    first_again, weights = run(tiny(corpus), corpus, tmp_path, until=2)
+    assert first_again == stopped[1:] and equal(weights, half_way)
+    reports, weights = run(tiny(corpus), corpus, tmp_path)
+    assert reports == undisturbed[0][1:] and equal(weights, undisturbed[1])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["epoch-3", "epoch-4"]
+    again, weights = run(tiny(corpus), corpus, tmp_path)
+    assert again == reports[-1:] and equal(weights, undisturbed[1])
+
+
+@pytest.mark.parametrize("torn", ["state.pt", "report.json", "a missing state.pt", "a draft"])
+def test_a_torn_checkpoint_is_skipped_and_it_ends_as_if_undisturbed(
+    torn: str, corpus: Path, undisturbed: tuple[list[EpochReport], dict[str, Tensor]], tmp_path: Path
+) -> None:
+    run(tiny(corpus), corpus, tmp_path, until=3)
+    newest = tmp_path / "epoch-3"
+    if torn == "a draft":
+        newest.rename(tmp_path / ".draft")
+    elif torn == "a missing state.pt":
+        (newest / "state.pt").unlink()
+    else:
+        whole = (newest / torn).read_bytes()
+        (newest / torn).write_bytes(whole[: len(whole) // 2])
+    reports, weights = run(tiny(corpus), corpus, tmp_path)
+    assert reports == undisturbed[0][1:] and equal(weights, undisturbed[1])
+
+
+def test_a_checkpoint_holds_the_report_and_the_last_learning_rate(corpus: Path, tmp_path: Path) -> None:
+    assert newest_checkpoint(tmp_path) is None
+    config = tiny(corpus, training__epochs=1)
+    ((report, model),) = train(config, corpus / "cache", tmp_path, CPU)
+    found = newest_checkpoint(tmp_path)
+    assert found is not None and found == (tmp_path / "epoch-1", asdict(report))
+    state = load_state(found[0], CPU)
+    assert equal(state["model"], model.state_dict())
+    prepared = prepare(config.data, config.tokenizer, corpus / "cache")
+    steps = sum(1 for _ in training_batches(prepared.train, config.training, 1, 1))
+    assert state["optimizer"]["param_groups"][0]["lr"] == learning_rate(steps, steps, config.training)
+
+
+def test_it_is_plain_training(corpus: Path) -> None:
+    """Two epochs against a loop that spells everything out."""
+    changes = {
+        "model__dropout": 0.0,
+        "training__epochs": 2,
+        "training__clip_norm": 0.9,
+        "training__label_smoothing": 0.2,
+    }
+    config = tiny(corpus, **changes)
+    prepared = prepare(config.data, config.tokenizer, corpus / "cache")
+    model = build_model(config, prepared, CPU)
+    optimizer = torch.optim.Adam(model.parameters(), betas=(0.9, 0.98))
+    batches = [list(training_batches(prepared.train, config.training, config.seed, epoch)) for epoch in (1, 2)]
+    step, clipped, losses = 0, 0, []
+    for epoch in batches:
+        nll, tokens = 0.0, 0
+        for source, target in epoch:
+            step += 1
+            optimizer.param_groups[0]["lr"] = learning_rate(step, 2 * len(epoch), config.training)
+            logits = model.output(model(source, target[:, :-1])).transpose(1, 2)
+            gold = target[:, 1:]
+            nll += F.cross_entropy(logits, gold, reduction="sum", ignore_index=PAD).item()
+            tokens += int(((target != PAD) & (target != BOS)).sum())
+            optimizer.zero_grad()
+            F.cross_entropy(logits, gold, ignore_index=PAD, label_smoothing=0.2).backward()  # type: ignore[no-untyped-call]
+            clipped += int(torch.nn.utils.clip_grad_norm_(model.parameters(), 0.9) > 0.9)
+            optimizer.step()
+        losses.append(nll / tokens)
+        assert tokens == prepared.train.target_tokens
+    assert 0 < clipped < step
+    reports, _ = run(config, corpus)
+    assert [report.train_loss for report in reports] == pytest.approx(losses, rel=1e-4)
+    assert [report.tokens for report in reports] == [tokens, tokens]
+    valid_loss = reference_loss(model.eval(), prepared.valid) / prepared.valid.target_tokens
+    assert reports[-1].valid_loss == pytest.approx(valid_loss, rel=1e-3)
+
+
+def test_there_is_dropout_in_every_epoch_of_training_and_none_in_validation(corpus: Path) -> None:
+    changes = {"training__learning_rate": 1e-12, "training__epochs": 3}  # the weights stay as they are
+    plain, _ = run(tiny(corpus, **changes, model__dropout=0.0), corpus)
+    dropped, _ = run(tiny(corpus, **changes, model__dropout=0.5), corpus)
+    valid_losses = [report.valid_loss for report in plain + dropped]
+    assert valid_losses == pytest.approx([valid_losses[0]] * 6, rel=1e-6)
+    losses = [report.train_loss for report in plain]
+    assert losses == pytest.approx([losses[0]] * 3, rel=1e-6)
+    noisy = [report.train_loss for report in dropped]
+    assert len(set(noisy)) == 3 and min(abs(loss - losses[0]) for loss in noisy) > 1e-3
+
+
+def test_the_report_is_of_the_validation_split(corpus: Path, tmp_path: Path) -> None:
+    config = tiny(corpus)
+    ((report, model),) = list(train(config, corpus / "cache", tmp_path, CPU))[-1:]
+    prepared = prepare(config.data, config.tokenizer, corpus / "cache")
+    text, loss = prepared.valid_text, reference_loss(model, prepared.valid)
+    assert report.valid_loss == pytest.approx(loss / prepared.valid.target_tokens)
+    assert report.valid_nll_per_char == pytest.approx(loss / len("".join(text.target)))
+    translations = translate(model, prepared.tokenizer, text.source)
+    assert report.valid_bleu == pytest.approx(sacrebleu.corpus_bleu(translations, [text.target]).score, abs=1e-9)
+    loaded, tokenizer = load_model(config, corpus / "cache", tmp_path)
+    assert translate(loaded, tokenizer, text.source) == translations
+    ((_, resumed),) = train(config, corpus / "cache", tmp_path, CPU)  # nothing is left to do
+    assert translate(resumed, tokenizer, text.source) == translations, "without dropout"
+
+
+def test_a_model_without_a_checkpoint_can_not_be_loaded(corpus: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="holds no whole checkpoint"):
+        load_model(tiny(corpus), corpus / "cache", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"training__learning_rate": 1e30}, r"the gradient became (nan|inf) in epoch 1, step \d+, at learning rate \d"),
+        (
+            {"training__learning_rate": 1e30, "training__batch_tokens": 10**6, "training__warmup_steps": 0},
+            r"the validation loss became nan in epoch 1",  # a single step an epoch, and then nan
+        ),
+    ],
+)
+def test_divergence_is_told_plainly(values: dict[str, Any], message: str, corpus: Path, tmp_path: Path) -> None:
+    with pytest.raises(Diverged, match=message):
+        run(tiny(corpus, **values), corpus, tmp_path)
+    assert newest_checkpoint(tmp_path) is None
+
+
+def test_a_tiny_model_learns_to_translate(tmp_path: Path) -> None:
+    corpus = write_digits(tmp_path, train=600)
+    changes = {"tokenizer__vocab_size": 150, "model__d_model": 64, "model__dropout": 0.0}
+    reports, _ = run(tiny(corpus, **changes, training__epochs=20, training__batch_tokens=256), corpus)
+    assert reports[0].valid_bleu < 20 and reports[-1].valid_bleu > 90
+    assert reports[-1].valid_loss < 0.3 and reports[-1].train_loss < 0.3
+
+
+def test_models_of_the_same_seed_start_equal(corpus: Path) -> None:
+    config = tiny(corpus)
+    prepared = prepare(config.data, config.tokenizer, corpus / "cache")
+
+    def weights(seed: int) -> dict[str, Tensor]:
+        model: Transformer = build_model(config.with_values({"seed": seed}), prepared, CPU)
+        return model.state_dict()
+
+    assert equal(weights(1), weights(1)) and not equal(weights(1), weights(2))
