@@ -16,6 +16,7 @@ import safetensors.torch
 import sentencepiece
 import yaml
 from corpora import write_digits
+from processes import accept_interrupts
 
 from search.study import Study
 
@@ -145,6 +146,7 @@ def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "RAY_worker_niceness": "0"},
+        preexec_fn=accept_interrupts,
     )
     journal = tmp_path / "runs" / "stopped" / "trials.jsonl"
     deadline = time.monotonic() + 200

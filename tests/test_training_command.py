@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 from corpora import write_digits
+from processes import accept_interrupts
 
 from trainables.config import TrialConfig
 from trainables.evaluation import score, translate
@@ -100,6 +101,7 @@ def test_ctrl_c_says_how_to_go_on(tmp_path: Path, corpus: Path) -> None:
         text=True,
         cwd=ROOT,
         env={**ENVIRONMENT, "PYTHONUNBUFFERED": "1"},
+        preexec_fn=accept_interrupts,
     )
     assert running.stdout is not None
     for line in running.stdout:
