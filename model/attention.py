@@ -1,10 +1,10 @@
 """Multi-head attention on PyTorch's fused kernel, with cached keys and values for decoding."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from model.config import ModelConfig
+from model.positions import attend
 
 
 def split_heads(x: Tensor, num_heads: int) -> Tensor:
@@ -17,8 +17,13 @@ def merge_heads(x: Tensor) -> Tensor:
     return x.transpose(1, 2).flatten(2)
 
 
+def share_heads(x: Tensor, num_heads: int) -> Tensor:
+    """(B, kv_heads, T, head_size) -> (B, num_heads, T, head_size): a group of heads shares one of keys or values."""
+    return x if x.shape[1] == num_heads else x.repeat_interleave(num_heads // x.shape[1], dim=1)
+
+
 class KeyValueCache:
-    """Keys and values of one attention block, (B, num_heads, T, head_size) each; grows along T."""
+    """Keys and values of one attention block, (B, kv_heads, T, head_size) each; grows along T."""
 
     def __init__(self) -> None:
         self.keys: Tensor | None = None
@@ -39,10 +44,13 @@ class KeyValueCache:
 class SelfAttention(nn.Module):
     """Each position attends to the positions of its own sequence (Vaswani et al. 2017, section 3.2)."""
 
-    def __init__(self, config: ModelConfig):
+    def __init__(self, config: ModelConfig, positions: nn.Module):
+        """`positions` attends in its way, see `model.positions`; layers may share one."""
         super().__init__()
-        self.num_heads = config.num_heads
-        self.query_key_value = nn.Linear(config.d_model, 3 * config.d_model)
+        self.positions = positions
+        self.num_heads, self.kv_heads, self.dropout = config.num_heads, config.kv_heads, config.attention_dropout
+        self.widths = [config.d_model, config.kv_dim, config.kv_dim]
+        self.query_key_value = nn.Linear(config.d_model, sum(self.widths))
         self.output = nn.Linear(config.d_model, config.d_model)
 
     def forward(
@@ -52,13 +60,18 @@ class SelfAttention(nn.Module):
 
         With a cache, x is the one newest position and attends to all that came before it.
         """
-        query, key, value = (split_heads(part, self.num_heads) for part in self.query_key_value(x).chunk(3, dim=-1))
+        query, key, value = self.query_key_value(x).split(self.widths, dim=-1)
+        query, key, value = (
+            split_heads(query, self.num_heads),
+            split_heads(key, self.kv_heads),
+            split_heads(value, self.kv_heads),
+        )
         if cache is not None:
             key, value = cache.append(key, value)
             causal = False
-        return self.output(
-            merge_heads(F.scaled_dot_product_attention(query, key, value, attn_mask=mask, is_causal=causal))
-        )
+        key, value = share_heads(key, self.num_heads), share_heads(value, self.num_heads)
+        dropout = self.dropout if self.training else 0.0
+        return self.output(merge_heads(self.positions(query, key, value, mask, causal, dropout)))
 
 
 class CrossAttention(nn.Module):
@@ -66,14 +79,14 @@ class CrossAttention(nn.Module):
 
     def __init__(self, config: ModelConfig):
         super().__init__()
-        self.num_heads = config.num_heads
+        self.num_heads, self.kv_heads, self.dropout = config.num_heads, config.kv_heads, config.attention_dropout
         self.query = nn.Linear(config.d_model, config.d_model)
-        self.key_value = nn.Linear(config.d_model, 2 * config.d_model)
+        self.key_value = nn.Linear(config.d_model, 2 * config.kv_dim)
         self.output = nn.Linear(config.d_model, config.d_model)
 
     def project_memory(self, memory: Tensor) -> tuple[Tensor, Tensor]:
-        """memory: (B, S, d_model) -> keys and values, (B, num_heads, S, head_size) each."""
-        key, value = (split_heads(part, self.num_heads) for part in self.key_value(memory).chunk(2, dim=-1))
+        """memory: (B, S, d_model) -> keys and values, (B, kv_heads, S, head_size) each."""
+        key, value = (split_heads(part, self.kv_heads) for part in self.key_value(memory).chunk(2, dim=-1))
         return key, value
 
     def forward(self, x: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -83,5 +96,7 @@ class CrossAttention(nn.Module):
         """
         rows, length, width = x.shape
         query = split_heads(self.query(x).view(keys.shape[0], -1, width), self.num_heads)
-        attended = merge_heads(F.scaled_dot_product_attention(query, keys, values, attn_mask=mask))
-        return self.output(attended).view(rows, length, width)
+        keys, values = share_heads(keys, self.num_heads), share_heads(values, self.num_heads)
+        dropout = self.dropout if self.training else 0.0
+        attended = attend(query, keys, values, mask, dropout=dropout)
+        return self.output(merge_heads(attended)).view(rows, length, width)

@@ -1,6 +1,6 @@
 """What shapes the network."""
 
-from typing import Literal, Self
+from typing import Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -22,29 +22,89 @@ class ModelConfig(Config):
     decoder_layers: int = Field(2, ge=1, description="layers of the decoder")
     d_model: int = Field(256, ge=2, description="width of embeddings and layers")
     num_heads: int = Field(8, ge=1, description="attention heads; must divide d_model")
-    ffn_dim: int = Field(1024, ge=2, description="hidden size of the feed-forward block (swiglu: two thirds of it)")
+    num_kv_heads: int | None = Field(
+        None,
+        ge=1,
+        description="heads of keys and values, each shared by a group; must divide num_heads; null: num_heads",
+    )
+    ffn_dim: int = Field(
+        1024, ge=2, description="hidden size of the feed-forward block (swiglu, geglu: two thirds of it)"
+    )
     dropout: float = Field(0.1, ge=0, lt=1, description="dropout of embeddings and of each sublayer's output")
-    norm: Literal["pre", "post"] = Field("pre", description="LayerNorm before each sublayer, or after it")
-    activation: Literal["relu", "gelu", "swiglu"] = Field("relu", description="of the feed-forward block")
-    positions: Literal["sinusoidal"] = Field("sinusoidal", description="how a token's position is encoded")
+    attention_dropout: float = Field(0.0, ge=0, lt=1, description="dropout of attention weights")
+    activation_dropout: float = Field(0.0, ge=0, lt=1, description="dropout inside the feed-forward block")
+    norm: Literal["pre", "post", "deep"] = Field(
+        "pre", description="norm before each sublayer, after it, or after it with DeepNorm's scales"
+    )
+    norm_type: Literal["layer", "rms"] = Field("layer", description="LayerNorm or RMSNorm")
+    activation: Literal["relu", "gelu", "swiglu", "geglu"] = Field("relu", description="of the feed-forward block")
+    positions: Literal["sinusoidal", "learned", "relative", "transformer_xl", "t5", "rotary", "alibi", "none"] = Field(
+        "sinusoidal", description="how a token's position reaches the network"
+    )
+    max_length: int = Field(512, ge=1, description="learned positions: the most tokens of a sequence")
+    max_distance: int = Field(16, ge=1, description="relative positions: larger distances count as this one")
     tied_embeddings: Literal["all", "decoder", "none"] = Field(
         "all",
         description="one matrix for source, target and output (all), for target and output (decoder), or none",
     )
 
     @model_validator(mode="after")
-    def _heads_divide_width(self) -> Self:
+    def _dimensions_fit(self) -> Self:
         if self.d_model % self.num_heads:
             divisors = ", ".join(str(n) for n in range(1, min(self.d_model, 64) + 1) if self.d_model % n == 0)
             raise ValueError(
                 f"num_heads: {self.num_heads} does not divide d_model {self.d_model}; use one of {divisors}"
             )
-        if self.d_model % 2:
+        if self.num_heads % self.kv_heads:
+            raise ValueError(f"num_kv_heads: {self.num_kv_heads} does not divide num_heads {self.num_heads}")
+        if self.d_model % 2 and self.positions in ("sinusoidal", "transformer_xl"):
             raise ValueError(
-                f"d_model: {self.d_model} is odd, but sinusoidal positions pair its dimensions; use {self.d_model + 1}"
+                f"d_model: {self.d_model} is odd, but {self.positions} positions pair its dimensions; "
+                f"use {self.d_model + self.num_heads}"
+            )
+        if self.head_size % 2 and self.positions == "rotary":
+            raise ValueError(
+                f"num_heads: {self.num_heads} heads of d_model {self.d_model} have {self.head_size} dimensions each, "
+                "but rotary positions pair them; use heads of an even size"
             )
         return self
 
     @property
     def head_size(self) -> int:
         return self.d_model // self.num_heads
+
+    @property
+    def kv_heads(self) -> int:
+        """Heads of keys and values: 1 is multi-query (Shazeer 2019), more is grouped-query (Ainslie et al. 2023)."""
+        return self.num_kv_heads or self.num_heads
+
+    @property
+    def kv_dim(self) -> int:
+        """Width of all keys, or all values, of a token."""
+        return self.kv_heads * self.head_size
+
+    @property
+    def gated(self) -> bool:
+        """Whether the feed-forward block multiplies two expansions."""
+        return self.activation in ("swiglu", "geglu")
+
+    @property
+    def hidden_dim(self) -> int:
+        """Width inside the feed-forward block: two thirds of ffn_dim for gated ones, so that parameters compare."""
+        return self.ffn_dim * 2 // 3 if self.gated else self.ffn_dim
+
+    @property
+    def deepnorm(self) -> "DeepNorm":
+        """The scales for this depth: N encoder and M decoder layers (Wang et al. 2022, table 1)."""
+        n, m = self.encoder_layers, self.decoder_layers
+        depth = (n**4 * m) ** (1 / 16)
+        return DeepNorm(0.81 * depth, 0.87 / depth, (3 * m) ** (1 / 4), (12 * m) ** (-1 / 4))
+
+
+class DeepNorm(NamedTuple):
+    """Scales of the residual (alpha) and of the initial weights of values, outputs and feed-forward (beta)."""
+
+    encoder_alpha: float
+    encoder_beta: float
+    decoder_alpha: float
+    decoder_beta: float

@@ -6,13 +6,14 @@ from torch import Tensor
 from model.transformer import BOS, EOS, PAD, Transformer
 
 
-def length_limits(source: Tensor) -> Tensor:
+def length_limits(model: Transformer, source: Tensor) -> Tensor:
     """The most tokens a translation may have, EOS included: (B,), from each source's own length.
 
     Twice the source and ten: more than honest translations need, so that only a model that never
-    stops meets it, whatever else is in its batch.
+    stops meets it, whatever else is in its batch. Learned positions may end before.
     """
-    return 2 * (source != PAD).sum(dim=1) + 10
+    limits = 2 * (source != PAD).sum(dim=1) + 10
+    return limits.clamp(max=model.config.max_length) if model.config.positions == "learned" else limits
 
 
 def _allow(logits: Tensor, must_end: Tensor) -> Tensor:
@@ -31,7 +32,7 @@ def greedy_search(model: Transformer, source: Tensor) -> list[list[int]]:
 
     Rows that have ended leave the batch.
     """
-    limits = length_limits(source)
+    limits = length_limits(model, source)
     state = model.start_decoding(source)
     active = torch.arange(len(source), device=source.device)  # which source each row translates
     tokens = torch.full_like(active, BOS)
@@ -61,7 +62,7 @@ def beam_search(model: Transformer, source: Tensor, beam_size: int, length_penal
     A hypothesis at its length limit ends there, at no cost.
     """
     device, width = source.device, beam_size
-    limits = length_limits(source)
+    limits = length_limits(model, source)
     steps = int(limits.max())
     best: list[list[int]] = [[] for _ in range(len(source))]
     active = torch.arange(len(source), device=device)  # (B,) sources not yet done

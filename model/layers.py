@@ -1,5 +1,7 @@
 """The blocks that the encoder and the decoder are stacked of."""
 
+from collections.abc import Callable
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -7,58 +9,83 @@ from model.attention import CrossAttention, KeyValueCache, SelfAttention
 from model.config import ModelConfig
 
 
+def make_norm(config: ModelConfig) -> nn.Module:
+    """LayerNorm (Ba et al. 2016) or RMSNorm (Zhang and Sennrich 2019)."""
+    return nn.LayerNorm(config.d_model) if config.norm_type == "layer" else nn.RMSNorm(config.d_model, eps=1e-5)
+
+
 class FeedForward(nn.Module):
-    """Position-wise feed-forward block; swiglu after Shazeer 2020, with 2/3 of ffn_dim for equal parameters."""
+    """Position-wise feed-forward block.
+
+    The gated kinds (swiglu, geglu; Shazeer 2020) have two matrices where the others have one, and so two thirds of
+    ffn_dim for equal parameters.
+    """
 
     def __init__(self, config: ModelConfig):
         super().__init__()
         self.activation = config.activation
-        self.gated = config.activation == "swiglu"
-        hidden = config.ffn_dim * 2 // 3 if self.gated else config.ffn_dim
-        self.expand = nn.Linear(config.d_model, 2 * hidden if self.gated else hidden)
+        hidden = config.hidden_dim
+        self.expand = nn.Linear(config.d_model, 2 * hidden if config.gated else hidden)
+        self.dropout = nn.Dropout(config.activation_dropout)
         self.contract = nn.Linear(hidden, config.d_model)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, T, d_model) -> (B, T, d_model)."""
         hidden = self.expand(x)
-        if self.gated:
-            gate, hidden = hidden.chunk(2, dim=-1)
-            hidden = F.silu(gate) * hidden
-        else:
-            hidden = F.relu(hidden) if self.activation == "relu" else F.gelu(hidden)
-        return self.contract(hidden)
+        match self.activation:
+            case "relu":
+                hidden = F.relu(hidden)
+            case "gelu":
+                hidden = F.gelu(hidden)
+            case gated:
+                gate, hidden = hidden.chunk(2, dim=-1)
+                hidden = (F.silu(gate) if gated == "swiglu" else F.gelu(gate)) * hidden
+        return self.contract(self.dropout(hidden))
+
+
+class Residual(nn.Module):
+    """What goes round a sublayer f: x + f(norm(x)) for pre, norm(x + f(x)) for post, norm(α·x + f(x)) for deep."""
+
+    def __init__(self, config: ModelConfig, alpha: float):
+        """alpha: of DeepNorm, see `ModelConfig.deepnorm`."""
+        super().__init__()
+        self.pre = config.norm == "pre"
+        self.alpha = alpha if config.norm == "deep" else 1.0
+        self.norm = make_norm(config)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, x: Tensor, sublayer: Callable[[Tensor], Tensor]) -> Tensor:
+        """(B, T, d_model) -> (B, T, d_model)."""
+        if self.pre:
+            return x + self.dropout(sublayer(self.norm(x)))
+        return self.norm(self.alpha * x + self.dropout(sublayer(x)))
 
 
 class EncoderLayer(nn.Module):
-    def __init__(self, config: ModelConfig):
+    def __init__(self, config: ModelConfig, positions: nn.Module):
         super().__init__()
-        self.pre_norm = config.norm == "pre"
-        self.self_attention = SelfAttention(config)
-        self.self_attention_norm = nn.LayerNorm(config.d_model)
+        alpha = config.deepnorm.encoder_alpha
+        self.self_attention = SelfAttention(config, positions)
+        self.self_attention_residual = Residual(config, alpha)
         self.feed_forward = FeedForward(config)
-        self.feed_forward_norm = nn.LayerNorm(config.d_model)
-        self.dropout = nn.Dropout(config.dropout)
+        self.feed_forward_residual = Residual(config, alpha)
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         """x: (B, S, d_model); mask: (B, 1, 1, S), True where attention is allowed. -> (B, S, d_model)."""
-        if self.pre_norm:
-            x = x + self.dropout(self.self_attention(self.self_attention_norm(x), mask))
-            return x + self.dropout(self.feed_forward(self.feed_forward_norm(x)))
-        x = self.self_attention_norm(x + self.dropout(self.self_attention(x, mask)))
-        return self.feed_forward_norm(x + self.dropout(self.feed_forward(x)))
+        x = self.self_attention_residual(x, lambda y: self.self_attention(y, mask))
+        return self.feed_forward_residual(x, self.feed_forward)
 
 
 class DecoderLayer(nn.Module):
-    def __init__(self, config: ModelConfig):
+    def __init__(self, config: ModelConfig, positions: nn.Module):
         super().__init__()
-        self.pre_norm = config.norm == "pre"
-        self.self_attention = SelfAttention(config)
-        self.self_attention_norm = nn.LayerNorm(config.d_model)
+        alpha = config.deepnorm.decoder_alpha
+        self.self_attention = SelfAttention(config, positions)
+        self.self_attention_residual = Residual(config, alpha)
         self.cross_attention = CrossAttention(config)
-        self.cross_attention_norm = nn.LayerNorm(config.d_model)
+        self.cross_attention_residual = Residual(config, alpha)
         self.feed_forward = FeedForward(config)
-        self.feed_forward_norm = nn.LayerNorm(config.d_model)
-        self.dropout = nn.Dropout(config.dropout)
+        self.feed_forward_residual = Residual(config, alpha)
 
     def forward(
         self,
@@ -68,11 +95,6 @@ class DecoderLayer(nn.Module):
         cache: KeyValueCache | None = None,
     ) -> Tensor:
         """x: (B·K, T, d_model); memory: this layer's projected source, see `CrossAttention`. -> like x."""
-        keys, values = memory
-        if self.pre_norm:
-            x = x + self.dropout(self.self_attention(self.self_attention_norm(x), causal=True, cache=cache))
-            x = x + self.dropout(self.cross_attention(self.cross_attention_norm(x), keys, values, memory_mask))
-            return x + self.dropout(self.feed_forward(self.feed_forward_norm(x)))
-        x = self.self_attention_norm(x + self.dropout(self.self_attention(x, causal=True, cache=cache)))
-        x = self.cross_attention_norm(x + self.dropout(self.cross_attention(x, keys, values, memory_mask)))
-        return self.feed_forward_norm(x + self.dropout(self.feed_forward(x)))
+        x = self.self_attention_residual(x, lambda y: self.self_attention(y, causal=True, cache=cache))
+        x = self.cross_attention_residual(x, lambda y: self.cross_attention(y, *memory, memory_mask))
+        return self.feed_forward_residual(x, self.feed_forward)

@@ -7,10 +7,10 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from model.attention import KeyValueCache
+from model.attention import CrossAttention, KeyValueCache, SelfAttention
 from model.config import ModelConfig
-from model.layers import DecoderLayer, EncoderLayer
-from model.positions import sinusoidal
+from model.layers import DecoderLayer, EncoderLayer, FeedForward, make_norm
+from model.positions import AbsolutePositions, attention_positions
 
 PAD, UNK, BOS, EOS = 0, 1, 2, 3  # every tokenizer numbers its special tokens so
 
@@ -19,7 +19,7 @@ PAD, UNK, BOS, EOS = 0, 1, 2, 3  # every tokenizer numbers its special tokens so
 class DecoderState:
     """What decoding carries from one step to the next, for B sources of K hypotheses each."""
 
-    memory: list[tuple[Tensor, Tensor]]  # per layer: keys and values of the source, (B, heads, S, head_size)
+    memory: list[tuple[Tensor, Tensor]]  # per layer: keys and values of the source, (B, kv_heads, S, head_size)
     memory_mask: Tensor | None  # (B, 1, 1, S)
     caches: list[KeyValueCache]  # per layer, B·K rows
     length: int = 0  # target positions decoded so far
@@ -54,12 +54,19 @@ class Transformer(nn.Module):
         self.source_embedding = (
             self.target_embedding if config.tied_embeddings == "all" else nn.Embedding(source_vocab, config.d_model)
         )
-        self.encoder = nn.ModuleList(EncoderLayer(config) for _ in range(config.encoder_layers))
-        self.decoder = nn.ModuleList(DecoderLayer(config) for _ in range(config.decoder_layers))
+        self.source_positions, self.target_positions = AbsolutePositions(config), AbsolutePositions(config)
+        self.encoder = nn.ModuleList(
+            EncoderLayer(config, positions)
+            for positions in attention_positions(config, config.encoder_layers, causal=False)
+        )
+        self.decoder = nn.ModuleList(
+            DecoderLayer(config, positions)
+            for positions in attention_positions(config, config.decoder_layers, causal=True)
+        )
         # Post-norm layers end in a norm of their own.
-        final_norm = nn.LayerNorm if config.norm == "pre" else nn.Identity
-        self.encoder_norm = final_norm(config.d_model)
-        self.decoder_norm = final_norm(config.d_model)
+        self.encoder_norm, self.decoder_norm = (
+            make_norm(config) if config.norm == "pre" else nn.Identity() for _ in range(2)
+        )
         self.output = nn.Linear(config.d_model, target_vocab, bias=False)
         if config.tied_embeddings != "none":
             self.output.weight = self.target_embedding.weight
@@ -76,6 +83,24 @@ class Transformer(nn.Module):
                 nn.init.zeros_(module.bias)
             if isinstance(module, nn.Embedding):
                 nn.init.normal_(module.weight, std=self.config.d_model**-0.5)
+        if self.config.norm == "deep":
+            self._scale_for_depth()
+
+    @torch.no_grad()
+    def _scale_for_depth(self) -> None:
+        """DeepNorm's initialisation: values, outputs and feed-forward blocks shrink with depth."""
+        scales = self.config.deepnorm
+        for layers, beta in ((self.encoder, scales.encoder_beta), (self.decoder, scales.decoder_beta)):
+            for module in layers.modules():
+                if isinstance(module, SelfAttention):
+                    module.query_key_value.weight[-module.widths[-1] :] *= beta
+                    module.output.weight *= beta
+                elif isinstance(module, CrossAttention):
+                    module.key_value.weight[module.key_value.out_features // 2 :] *= beta
+                    module.output.weight *= beta
+                elif isinstance(module, FeedForward):
+                    module.expand.weight *= beta
+                    module.contract.weight *= beta
 
     @property
     def _decoder_layers(self) -> list[DecoderLayer]:
@@ -84,15 +109,19 @@ class Transformer(nn.Module):
     def num_parameters(self) -> int:
         return sum(parameter.numel() for parameter in self.parameters())
 
-    def _embed(self, embedding: nn.Embedding, ids: Tensor, start: int = 0) -> Tensor:
-        x = embedding(ids) * math.sqrt(self.config.d_model)
-        return self.dropout(x + sinusoidal(ids.shape[1], self.config.d_model, start, ids.device))
+    def _embed_source(self, ids: Tensor) -> Tensor:
+        x = self.source_embedding(ids) * math.sqrt(self.config.d_model)
+        return self.dropout(self.source_positions(x))
+
+    def _embed_target(self, ids: Tensor, start: int = 0) -> Tensor:
+        x = self.target_embedding(ids) * math.sqrt(self.config.d_model)
+        return self.dropout(self.target_positions(x, start))
 
     def encode(self, source: Tensor) -> tuple[Tensor, Tensor | None]:
         """source: (B, S) ids -> memory (B, S, d_model) and its mask (B, 1, 1, S), None where nothing is padded."""
         padding = source == PAD
         mask = ~padding[:, None, None, :] if padding.any() else None
-        x = self._embed(self.source_embedding, source)
+        x = self._embed_source(source)
         for layer in self.encoder:
             x = layer(x, mask)
         return self.encoder_norm(x), mask
@@ -103,7 +132,7 @@ class Transformer(nn.Module):
         `output` turns the hidden states of the positions of interest into logits.
         """
         memory, mask = self.encode(source)
-        x = self._embed(self.target_embedding, target)
+        x = self._embed_target(target)
         for layer in self._decoder_layers:
             x = layer(x, layer.cross_attention.project_memory(memory), mask)
         return self.decoder_norm(x)
@@ -116,14 +145,8 @@ class Transformer(nn.Module):
 
     def decode_step(self, tokens: Tensor, state: DecoderState) -> Tensor:
         """tokens: (B·K,) ids, the newest of each hypothesis -> logits (B·K, target vocabulary). Advances the state."""
-        x = self._embed(self.target_embedding, tokens.unsqueeze(1), state.length)
+        x = self._embed_target(tokens.unsqueeze(1), state.length)
         for layer, memory, cache in zip(self.decoder, state.memory, state.caches, strict=True):
             x = layer(x, memory, state.memory_mask, cache)
         state.length += 1
         return self.output(self.decoder_norm(x)).squeeze(1)
-
-
-def count_parameters(config: ModelConfig, source_vocab: int, target_vocab: int) -> int:
-    """The parameters of a model, counted without allocating it."""
-    with torch.device("meta"):
-        return Transformer(config, source_vocab, target_vocab).num_parameters()

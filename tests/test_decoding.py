@@ -1,6 +1,7 @@
 """Greedy and beam search against their rules, written plainly and without caches."""
 
 from collections.abc import Callable
+from typing import get_args
 
 import pytest
 import torch
@@ -29,10 +30,11 @@ SEARCHES: dict[str, Callable[[Transformer, Tensor], list[list[int]]]] = {
 }
 
 
-def babbler(seed: int = 0, norm: str = "pre", **logits: float) -> Transformer:
+def babbler(seed: int = 0, norm: str = "pre", positions: str = "sinusoidal", **logits: float) -> Transformer:
     """A random model of strong opinions, in doubles so that no near tie can fall either way."""
     torch.manual_seed(seed)
     shape = {"d_model": 16, "num_heads": 4, "ffn_dim": 32, "norm": norm, "tied_embeddings": "none"}
+    shape |= {"positions": positions, "max_distance": 3}
     model = Transformer(ModelConfig.model_validate(shape), VOCAB, VOCAB)
     for parameter in model.parameters():
         if parameter.dim() > 1:
@@ -72,9 +74,10 @@ def plain_beam_search(model: Transformer, source: list[int], width: int, penalty
     return max(ended)[1][1:-1]
 
 
+@pytest.mark.parametrize("positions", get_args(ModelConfig.model_fields["positions"].annotation))
 @pytest.mark.parametrize("norm", ["pre", "post"])
-def test_cached_steps_give_the_logits_of_the_whole_prefix(norm: str) -> None:
-    model, source, width = babbler(norm=norm), padded(SOURCES), 3
+def test_cached_steps_give_the_logits_of_the_whole_prefix(norm: str, positions: str) -> None:
+    model, source, width = babbler(norm=norm, positions=positions), padded(SOURCES), 3
     state = model.start_decoding(source)
     target = torch.full((len(source) * width, 1), BOS)
     for step in range(8):
@@ -91,12 +94,17 @@ def test_cached_steps_give_the_logits_of_the_whole_prefix(norm: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("width", "penalty"), [(1, 1.0), (2, 1.0), (4, 1.0), (4, 0.0), (5, 0.6), (VOCAB, 1.0)], ids=str
+    ("width", "penalty", "positions"),
+    [
+        *((width, penalty, "sinusoidal") for width, penalty in ((1, 1.0), (2, 1.0), (4, 0.0), (5, 0.6), (VOCAB, 1.0))),
+        *((4, 1.0, positions) for positions in ("sinusoidal", "rotary", "relative")),
+    ],
+    ids=str,
 )
-def test_beam_search_is_its_plain_self(width: int, penalty: float) -> None:
+def test_beam_search_is_its_plain_self(width: int, penalty: float, positions: str) -> None:
     lengths: set[int] = set()
     for seed, norm, eos in ((0, "pre", 2.0), (2, "pre", 1.0), (3, "pre", 0.0), (2, "post", 1.0), (4, "post", 3.0)):
-        model = babbler(seed, norm, eos=eos)
+        model = babbler(seed, norm, positions, eos=eos)
         expected = [plain_beam_search(model, source, width, penalty) for source in SOURCES]
         assert beam_search(model, padded(SOURCES), width, penalty) == expected
         lengths.update(map(len, expected))

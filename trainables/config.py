@@ -103,11 +103,16 @@ class TrialConfig(Config):
     seed: int = Field(1, ge=0, lt=2**31, description="of initialisation, batch order and dropout")
 
     @model_validator(mode="after")
-    def _one_vocabulary_to_tie(self) -> Self:
+    def _parts_fit(self) -> Self:
         if self.model.tied_embeddings == "all" and not self.tokenizer.shared:
             raise ValueError(
                 "model.tied_embeddings: 'all' needs one vocabulary, but tokenizer.shared is false; "
                 "use 'decoder' or 'none', or share the tokenizer"
+            )
+        if self.model.positions == "learned" and self.data.max_tokens > self.model.max_length:
+            raise ValueError(
+                f"model.max_length: learned positions end at {self.model.max_length}, before data.max_tokens "
+                f"{self.data.max_tokens}; raise the one or lower the other"
             )
         return self
 

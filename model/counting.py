@@ -1,0 +1,55 @@
+"""What a model costs, from its configuration alone: parameters, and the operations of its matrix products."""
+
+from model.config import ModelConfig
+from model.positions import T5Bias
+
+
+def count_parameters(config: ModelConfig, source_vocab: int, target_vocab: int) -> int:
+    """All trained numbers of a `Transformer`, tied matrices once."""
+    d, hidden = config.d_model, config.hidden_dim
+    norm = d if config.norm_type == "rms" else 2 * d
+    query_and_output = 2 * (d * d + d)
+    key_and_value = 2 * (d * config.kv_dim + config.kv_dim)
+    attention = query_and_output + key_and_value
+    expanded = 2 * hidden if config.gated else hidden
+    feed_forward = d * expanded + expanded + hidden * d + d
+    self_attention = attention + {
+        "transformer_xl": d * d + 2 * d,
+        "relative": 2 * (2 * config.max_distance + 1) * config.head_size,
+    }.get(config.positions, 0)
+    encoder = config.encoder_layers * (self_attention + feed_forward + 2 * norm)
+    decoder = config.decoder_layers * (self_attention + attention + feed_forward + 3 * norm)
+    once = {"learned": 2 * config.max_length * d, "t5": 2 * T5Bias.BUCKETS * config.num_heads}.get(config.positions, 0)
+    final_norms = 2 * norm if config.norm == "pre" else 0
+    matrices = {"all": target_vocab, "decoder": source_vocab + target_vocab, "none": source_vocab + 2 * target_vocab}
+    return encoder + decoder + once + final_norms + matrices[config.tied_embeddings] * d
+
+
+def count_flops(config: ModelConfig, target_vocab: int, source_tokens: int, target_tokens: int) -> int:
+    """Operations of a forward pass over one pair, with the logits of all target tokens; training takes three times it.
+
+    A multiplication and its addition are two. Only matrix products count, and attention as if it were not causal.
+    """
+    d, s, t = config.d_model, source_tokens, target_tokens
+    project_kv = 2 * d * 2 * config.kv_dim  # a token
+    project_query_and_output = 2 * 2 * d * d
+    feed_forward = 2 * d * (config.hidden_dim * (3 if config.gated else 2))
+
+    def attend(queries: int, keys: int) -> int:
+        return 2 * 2 * queries * keys * d
+
+    def self_attend(tokens: int) -> int:
+        distances = 2 * tokens - 1
+        match config.positions:
+            case "transformer_xl":
+                by_distance = distances * 2 * d * d + 2 * tokens * distances * d
+            case "relative":
+                by_distance = attend(tokens, 2 * config.max_distance + 1)
+            case _:
+                by_distance = 0
+        return tokens * (project_kv + project_query_and_output) + attend(tokens, tokens) + by_distance
+
+    encoder = self_attend(s) + s * feed_forward
+    cross_attention = t * project_query_and_output + s * project_kv + attend(t, s)
+    decoder = self_attend(t) + cross_attention + t * feed_forward
+    return config.encoder_layers * encoder + config.decoder_layers * decoder + 2 * t * d * target_vocab

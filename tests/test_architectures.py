@@ -1,0 +1,124 @@
+"""What every architecture of the space promises, and what each block choice is."""
+
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from architectures import CONFIGS
+from hypothesis import given, settings
+from torch import Tensor, nn
+from torch.testing import assert_close
+
+from model.attention import SelfAttention
+from model.config import ModelConfig
+from model.decoding import beam_search, greedy_search
+from model.layers import FeedForward, Residual, make_norm
+from model.positions import NoPositions
+from model.transformer import BOS, EOS, PAD, Transformer
+
+VOCAB = 11
+SOURCE = torch.tensor([[5, 9, 4, 7, EOS], [8, 4, EOS, PAD, PAD]])
+TARGET = torch.tensor([[BOS, 6, 4, 9], [BOS, 10, PAD, PAD]])
+
+
+def shaped(**changes: Any) -> ModelConfig:
+    return ModelConfig.model_validate({"d_model": 16, "num_heads": 4, "ffn_dim": 24, "dropout": 0.0} | changes)
+
+
+def randomised(module: nn.Module) -> nn.Module:
+    torch.manual_seed(0)
+    for parameter in module.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    return module
+
+
+@settings(max_examples=200, derandomize=True, deadline=None)
+@given(CONFIGS)
+def test_each_trains_and_decodes_and_sees_neither_padding_nor_the_future(config: ModelConfig) -> None:
+    torch.manual_seed(0)
+    model = Transformer(config, VOCAB, VOCAB)
+    model.output(model(SOURCE, TARGET)).logsumexp(dim=-1).sum().backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
+    model.eval()
+    with torch.no_grad():
+        hidden = model(SOURCE, TARGET)
+        assert_close(model(SOURCE[1:, :3], TARGET[1:, :2])[0], hidden[1, :2], atol=1e-4, rtol=1e-4)  # padding
+        assert_close(model(SOURCE.flip(0), TARGET.flip(0)).flip(0), hidden, atol=1e-4, rtol=1e-4)  # batch order
+        later = TARGET.clone()
+        later[0, 3] = 5
+        assert_close(model(SOURCE, later)[0, :3], hidden[0, :3], atol=1e-4, rtol=1e-4)  # the future
+        state = model.start_decoding(SOURCE)
+        for step in range(2):
+            logits = model.decode_step(TARGET[:, step], state)
+        assert_close(logits, model.output(hidden[:, 1]), atol=1e-4, rtol=1e-4)  # cached = uncached
+    assert beam_search(model, SOURCE, 1) == greedy_search(model, SOURCE)
+
+
+@pytest.mark.parametrize(("activation", "gate"), [("swiglu", F.silu), ("geglu", F.gelu)])
+def test_a_gated_block_is_its_formula_with_two_thirds_of_the_width(activation: str, gate: Any) -> None:
+    block = randomised(FeedForward(shaped(activation=activation, ffn_dim=30)))
+    assert isinstance(block, FeedForward) and block.expand.weight.shape == (40, 16)
+    (first, second), (first_bias, second_bias) = block.expand.weight.chunk(2), block.expand.bias.chunk(2)
+    x = torch.linspace(-3, 3, 160).view(2, 5, 16)
+    hidden = gate(x @ first.T + first_bias) * (x @ second.T + second_bias)
+    assert_close(block(x), hidden @ block.contract.weight.T + block.contract.bias, atol=1e-5, rtol=1e-5)
+
+
+def test_rms_norm_is_its_formula() -> None:
+    norm = randomised(make_norm(shaped(norm_type="rms")))
+    x = torch.randn(3, 4, 16)
+    assert isinstance(norm.weight, Tensor)
+    assert_close(norm(x), x / (x.square().mean(dim=-1, keepdim=True) + 1e-5).sqrt() * norm.weight)
+
+
+@pytest.mark.parametrize("kv_heads", [1, 2])
+def test_heads_that_share_keys_and_values_equal_heads_with_equal_ones(kv_heads: int) -> None:
+    shared = SelfAttention(shaped(num_kv_heads=kv_heads), NoPositions())
+    full = SelfAttention(shaped(), NoPositions())
+    query, key, value = shared.query_key_value.weight.split(shared.widths)  # type: ignore[no-untyped-call]
+    repeated = [w.view(kv_heads, 4, 16).repeat_interleave(4 // kv_heads, dim=0).reshape(16, 16) for w in (key, value)]
+    with torch.no_grad():
+        full.query_key_value.weight.copy_(torch.cat((query, *repeated)))
+        for attention in (shared, full):
+            attention.query_key_value.bias.zero_()
+        full.output.load_state_dict(shared.output.state_dict())
+    x = torch.randn(2, 5, 16)
+    assert_close(shared(x, causal=True), full(x, causal=True))
+
+
+def test_deepnorm_has_the_scales_of_the_paper() -> None:
+    scales = shaped(norm="deep", encoder_layers=18, decoder_layers=6).deepnorm
+    assert scales.encoder_alpha == pytest.approx(0.81 * 18**0.25 * 6**0.0625)
+    assert scales.encoder_beta == pytest.approx(0.87 / (18**0.25 * 6**0.0625))
+    assert scales.decoder_alpha == pytest.approx(18**0.25)
+    assert scales.decoder_beta == pytest.approx(1 / 72**0.25)
+
+
+@pytest.mark.parametrize(("norm", "alpha"), [("post", 1.0), ("deep", 2.5)])
+def test_a_residual_is_its_formula(norm: str, alpha: float) -> None:
+    residual = Residual(shaped(norm=norm), alpha=2.5)
+    x = torch.randn(2, 3, 16)
+    assert_close(residual(x, torch.sin), F.layer_norm(alpha * x + x.sin(), (16,)))
+    assert_close(Residual(shaped(norm="pre"), alpha=2.5)(x, torch.sin), x + F.layer_norm(x, (16,)).sin())
+
+
+def test_deepnorm_trains_twelve_layers() -> None:
+    """Copying a sequence, a few steps: plain post-norm does not move at this depth."""
+
+    def loss_after_training(norm: str) -> float:
+        torch.manual_seed(0)
+        config = shaped(norm=norm, encoder_layers=12, decoder_layers=12, d_model=32, ffn_dim=64)
+        model = Transformer(config, 30, 30)
+        ids = torch.randint(4, 30, (8, 9))
+        optimizer = torch.optim.Adam(model.parameters(), 0.002, betas=(0.9, 0.98))
+        for _ in range(60):
+            logits = model.output(model(ids, ids[:, :-1]))
+            loss = F.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten())
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+        return loss.item()
+
+    post, deep, pre = (loss_after_training(norm) for norm in ("post", "deep", "pre"))
+    assert deep < 0.75 * post and pre < 0.75 * post
