@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from model.config import Config
-from search.space import SearchSpace, configure
+from search.space import Params, SearchSpace, configure
 from trainables.config import RunName, TrialConfig
 
 PROBES = 1000  # draws that must fail before an infinite space counts as empty
@@ -20,6 +20,7 @@ class SearchConfig(Config):
     sampler: Literal["tpe", "random", "grid"] = Field("tpe", description="who proposes; grid tries every combination")
     scheduler: Literal["asha", "none"] = Field("asha", description="asha stops the worse trials at the rungs")
     trials: int | None = Field(20, ge=1, description="configurations to try; null for all of a grid")
+    max_parameters: int | None = Field(None, ge=1, description="larger models are never trained")
     metric: Literal["valid_bleu", "valid_nll_per_char", "valid_loss"] = Field(
         "valid_bleu", description="what trials are compared by"
     )
@@ -97,13 +98,15 @@ class Experiment(TrialConfig):
             raise ValueError(f"search.rungs: {list(search.rungs)} must rise, from 1 to below training.epochs {epochs}")
         if not self._has_a_valid_trial():
             raise ValueError(
-                "space: no combination of its values makes a valid trial; see the constraints of its fields"
+                "space: no combination of its values makes a valid trial"
+                + (f" of at most {search.max_parameters:,} parameters" if search.max_parameters else "")
+                + "; see the constraints of its fields"
             )
         return self
 
     def _has_a_valid_trial(self) -> bool:
         if self.space.size() <= PROBES:
-            return any(configure(self.trial, params) for params in self.space.grid())
+            return any(self.configure(params) for params in self.space.grid())
         rng = random.Random(0)
         draws = (
             {
@@ -112,12 +115,17 @@ class Experiment(TrialConfig):
             }
             for _ in itertools.repeat(None, PROBES)
         )
-        return any(configure(self.trial, params) for params in draws)
+        return any(self.configure(params) for params in draws)
 
     @property
     def trial(self) -> TrialConfig:
         """The base that the space varies."""
         return TrialConfig(**{name: getattr(self, name) for name in TrialConfig.model_fields})
+
+    def configure(self, params: Params) -> TrialConfig | None:
+        """The trial for these parameters; None if they don't fit together or the model would be too large."""
+        config, limit = configure(self.trial, params), self.search.max_parameters
+        return config if config and (limit is None or config.num_parameters <= limit) else None
 
     @property
     def rungs(self) -> tuple[int, ...]:

@@ -8,7 +8,7 @@ import optuna
 from optuna.distributions import BaseDistribution
 
 from search.experiment import Experiment
-from search.space import Params, configure
+from search.space import Params
 from search.study import Study
 from trainables.config import TrialConfig
 
@@ -41,7 +41,7 @@ class GridPlan:
     def __init__(self, experiment: Experiment):
         self.base = experiment.trial
         self.distributions = experiment.space.to_optuna()
-        points = [params for params in experiment.space.grid() if configure(self.base, params)]
+        points = [params for params in experiment.space.grid() if experiment.configure(params)]
         self.points = points[: experiment.search.trials]  # null: all
 
     def propose(self, study: Study) -> Params | None:
@@ -56,6 +56,7 @@ class SamplerPlan:
     """An Optuna sampler, asked anew for each trial; invalid and known configurations are never proposed."""
 
     def __init__(self, experiment: Experiment):
+        self.experiment = experiment
         self.space, self.settings, self.base = experiment.space, experiment.search, experiment.trial
         self.distributions = experiment.space.to_optuna()
 
@@ -70,7 +71,7 @@ class SamplerPlan:
             throwaway.sampler = self._sampler(int(seed))
             params = self.space.snap(throwaway.ask(self.distributions).params)
             # A rejected draw stays in the throw-away study as RUNNING; the next draw keeps away from it.
-            if _key(params) not in known and configure(self.base, params):
+            if _key(params) not in known and self.experiment.configure(params):
                 return params
         return self._anything_left(known, np.random.default_rng(seeds))
 
@@ -86,7 +87,7 @@ class SamplerPlan:
     def _anything_left(self, known: set[str], rng: np.random.Generator) -> Params | None:
         if self.space.size() == float("inf"):
             return None
-        left = [p for p in self.space.grid() if _key(p) not in known and configure(self.base, p)]
+        left = [p for p in self.space.grid() if _key(p) not in known and self.experiment.configure(p)]
         return left[rng.integers(len(left))] if left else None
 
 

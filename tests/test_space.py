@@ -123,3 +123,18 @@ def test_tpe_learns_where_scores_are_high(study: Study) -> None:
         study.finish(trial, "completed")
     late = [float(str(study.trials[n].params["model.dropout"])) for n in range(25, 40)]
     assert sum(abs(value - 0.3) for value in late) / len(late) < 0.16  # 0.26 by chance
+
+
+@pytest.mark.parametrize("sampler", ["random", "tpe", "grid"])
+def test_a_model_above_the_budget_is_never_proposed(sampler: str, study: Study) -> None:
+    space = {"model.d_model": {"values": [64, 128, 256, 512]}, "model.encoder_layers": {"min": 1, "max": 6}}
+    searched = experiment(space, sampler=sampler, trials=24, max_parameters=3_000_000)
+    sizes = [make_plan(searched).config(params).num_parameters for params in draw_all(study, searched)]
+    fitting = [params for params in searched.space.grid() if searched.configure(params)]
+    assert 0 < len(sizes) == len(fitting) < 24
+    assert max(sizes) <= 3_000_000
+
+
+def test_a_budget_that_no_model_meets_is_refused() -> None:
+    with pytest.raises(ValidationError, match=r"no combination .* of at most 1,000 parameters"):
+        experiment({"model.d_model": {"values": [64, 128]}}, max_parameters=1000)

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from model.config import Config, ModelConfig
+from model.counting import count_parameters
 
 PHRASEBOOK = "phrasebook"
 
@@ -115,6 +116,11 @@ class TrialConfig(Config):
                 f"{self.data.max_tokens}; raise the one or lower the other"
             )
         return self
+
+    @property
+    def num_parameters(self) -> int:
+        """Of the model, counted without building it."""
+        return count_parameters(self.model, self.tokenizer.vocab_size, self.tokenizer.vocab_size)
 
     def with_values(self, values: dict[str, Any]) -> Self:
         """A copy in which each dotted path has the given value, validated anew.
