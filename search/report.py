@@ -97,10 +97,14 @@ def answer(leaderboard: dict[str, Any]) -> list[str]:
             f"the smallest among them is trial {smallest['trial']} with {smallest['num_parameters'] / 1e6:.2f} million."
         )
     else:
-        lead = best["test_bleu"] - others[0]["test_bleu"]
+        second = others[0]
+        lead = best["test_bleu"] - second["test_bleu"]
+        chance = "test sentences and seeds explains"
+        if min(len(best["seeds"]), len(second["seeds"])) == 1:
+            chance = "test sentences explains; what another seed would change is not known from one"
         sentences.append(
-            f"It leads the next finalist, trial {others[0]['trial']}, by {lead:.2f} BLEU, more than chance "
-            "among test sentences and seeds explains (paired bootstrap, 95%)."
+            f"It leads the next finalist, trial {second['trial']}, by {lead:.2f} BLEU, more than chance among {chance} "
+            "(paired bootstrap, 95%)."
         )
     share = cost["epochs_trained"] / cost["epochs_full"]
     sentences.append(

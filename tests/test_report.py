@@ -149,6 +149,10 @@ def test_the_page_holds_all_sections_and_needs_no_network(tmp_path: Path) -> Non
             board(entry(1, 2, 26.0, 1, PARAMS), entry(2, 0, 22.5, 2, PARAMS)),
             "leads the next finalist, trial 0, by 3.50",
         ),
+        (
+            board(entry(1, 2, 26.0, 1, PARAMS, seeds=1), entry(2, 0, 22.5, 2, PARAMS, seeds=1)),
+            "what another seed would change is not known from one",
+        ),
         (board(entry(1, 2, 26.0, 1, PARAMS), entry(2, 0, 25.9, 1, PARAMS)), "can't tell it apart from trial 0 (25.90)"),
     ],
 )
