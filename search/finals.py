@@ -71,11 +71,15 @@ def freeze_finalists(file: Path, finalists: list[Finalist], experiment: Experime
 
 
 def read_finalists(file: Path) -> list[Finalist]:
-    record = json.loads(file.read_text())
-    return [
-        Finalist(entry["trial"], entry["config"], entry["epochs"], entry[record["metric"]])
-        for entry in record["finalists"]
-    ]
+    """What `freeze_finalists` wrote. Raises UserError if the file holds something else."""
+    try:
+        record = json.loads(file.read_text())
+        return [
+            Finalist(entry["trial"], entry["config"], entry["epochs"], entry[record["metric"]])
+            for entry in record["finalists"]
+        ]
+    except (ValueError, KeyError, TypeError):
+        raise UserError(f"{file}: holds no finalists as a search writes them; restore it") from None
 
 
 def final_seeds(experiment: Experiment) -> list[int]:

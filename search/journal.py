@@ -5,18 +5,24 @@ import os
 from pathlib import Path
 from typing import Any
 
+from trainables.errors import UserError
+
 
 class Journal:
     """One line per report of a trial. A pair of trial and epoch is written once, however often it is reported."""
 
     def __init__(self, file: Path):
-        """Open or create; a last line torn by a crash is cut off."""
+        """Open or create; a last line torn by a crash is cut off. Raises UserError for a line that is not JSON."""
         self.lines: list[dict[str, Any]] = []
         whole = 0
         for line in file.read_bytes().splitlines(keepends=True) if file.exists() else []:
             if not line.endswith(b"\n"):
                 break
-            self.lines.append(json.loads(line))
+            try:
+                self.lines.append(json.loads(line))
+            except ValueError:
+                number = len(self.lines) + 1
+                raise UserError(f"{file}: line {number} is not JSON; remove it, or restore the file") from None
             whole += len(line)
         self._file = file.open("ab")
         self._file.truncate(whole)

@@ -67,6 +67,8 @@ class SearchRun:
         """Run the search, or what is left of it. Raises UserError for what the user can mend."""
         lock = DriverLock(self.run_dir)
         try:
+            if (self.run_dir / "trials.jsonl").exists() and not (self.run_dir / "study.db").exists():
+                raise UserError(f"{self.run_dir}: study.db is missing; restore it, or start a new search")
             write_atomically(self.run_dir / "experiment.yaml", dump_yaml(self.experiment))
             direction = self.experiment.search.direction
             search = Study(self.run_dir / "study.db", "search", direction)

@@ -1,6 +1,7 @@
 """The Optuna study: the truth about a search. One process writes it, each change in one transaction."""
 
 import sqlite3
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -11,6 +12,7 @@ from optuna.storages import RDBStorage
 from optuna.trial import TrialState, create_trial
 
 from search.space import Params
+from trainables.errors import UserError
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -47,11 +49,13 @@ class Study:
     """All reads come from memory; every write is one transaction of the storage, done when the call returns."""
 
     def __init__(self, file: Path, name: str, direction: Literal["maximize", "minimize"]):
-        """Open or create the study `name` in the sqlite file."""
-        with sqlite3.connect(file, timeout=LOCK_TIMEOUT_SECONDS) as connection:
-            # In WAL mode readers such as a dashboard don't lock the driver out.
-            connection.execute("PRAGMA journal_mode=WAL")
-        connection.close()
+        """Open or create the study `name` in the sqlite file. Raises UserError if the file is something else."""
+        try:
+            with closing(sqlite3.connect(file, timeout=LOCK_TIMEOUT_SECONDS)) as connection:
+                # In WAL mode readers such as a dashboard don't lock the driver out.
+                connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.DatabaseError as error:
+            raise UserError(f"{file}: {error}; restore the study from a backup, or start a new search") from None
         engine = {"connect_args": {"timeout": LOCK_TIMEOUT_SECONDS}}
         self._storage = RDBStorage(f"sqlite:///{file}", engine_kwargs=engine)
         self.maximize = direction == "maximize"

@@ -8,11 +8,13 @@ import pytest
 from optuna.trial import TrialState
 
 from search.experiment import Experiment
+from search.finals import read_finalists
 from search.journal import Journal
 from search.proposals import make_plan
 from search.scheduling import SuccessiveHalving
 from search.study import Study, StudyTrial
 from search.work import FINISHED, WAIT, Assignment, Work
+from trainables.errors import UserError
 
 EXPERIMENT = Experiment.model_validate(
     {
@@ -182,3 +184,17 @@ def test_a_torn_last_line_is_cut_off(tmp_path: Path) -> None:
     journal.append({"trial": 0, "epoch": 1})  # known: not written twice
     journal.append({"trial": 0, "epoch": 2})
     assert [line["epoch"] for line in Journal(file).lines] == [1, 2]
+
+
+def test_broken_files_of_a_run_are_told(tmp_path: Path) -> None:
+    (tmp_path / "finalists.json").write_text("{}")
+    with pytest.raises(UserError, match=r"finalists\.json: holds no finalists"):
+        read_finalists(tmp_path / "finalists.json")
+    (tmp_path / "study.db").write_text("not a database, but long enough to look at")
+    with pytest.raises(UserError, match=r"study\.db: file is not a database; restore"):
+        Study(tmp_path / "study.db", "search", "maximize")
+    (tmp_path / "trials.jsonl").write_text('{"trial": 0, "epoch": 1}\n{"tri\n')
+    with pytest.raises(UserError, match=r"trials\.jsonl: line 2 is not JSON"):
+        Journal(tmp_path / "trials.jsonl")
+    (tmp_path / "trials.jsonl").write_text('{"trial": 0, "epoch": 1}\n{"tri')  # torn by a crash
+    assert Journal(tmp_path / "trials.jsonl").lines == [{"trial": 0, "epoch": 1}]

@@ -149,6 +149,8 @@ def _parse_options(config_class: type[BaseModel], arguments: list[str], program:
         if unknown := re.search(r"unrecognized arguments: --(\S+)", message):
             name = unknown[1].partition("=")[0]
             raise UserError(f"--{name}: unknown option{did_you_mean(name, _paths(config_class), '--')}") from None
+        if broken := re.search(r'error parsing value for field "(\w+)"', message):
+            raise UserError(f"--{broken[1]}: not valid JSON, such as '{{\"model.d_model\": {{...}}}}'") from None
         raise UserError(f"{message}; see --help") from None
     return options
 
