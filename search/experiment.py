@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from model.config import Config
-from search.space import Params, SearchSpace, configure
+from search.space import LARGEST_GRID, Params, SearchSpace, configure
 from trainables.config import RunName, TrialConfig
 
 PROBES = 1000  # draws that must fail before an infinite space counts as empty
@@ -83,8 +83,11 @@ class Experiment(TrialConfig):
     @model_validator(mode="after")
     def _can_be_searched(self) -> Self:
         search, epochs = self.search, self.training.epochs
-        if search.sampler == "grid" and self.space.size() == float("inf"):
-            raise ValueError("search.sampler: grid needs values, or whole-number ranges, for every hyperparameter")
+        if search.sampler == "grid" and self.space.size() > LARGEST_GRID:
+            raise ValueError(
+                "search.sampler: grid needs values, or whole-number ranges, for every hyperparameter, and at most "
+                f"{LARGEST_GRID:,} combinations; the space has {self.space.size():g}"
+            )
         if search.trials is None and search.sampler != "grid":
             raise ValueError(f"search.trials: null means all of a grid; give {search.sampler} a number")
         if search.metric == "valid_loss" and any(path.startswith("tokenizer.") for path in self.space.domains):
@@ -110,7 +113,7 @@ class Experiment(TrialConfig):
         rng = random.Random(0)
         draws = (
             {
-                path: rng.choice(choices) if (choices := domain.choices()) else domain.min
+                path: rng.choice(domain.choices() or ()) if domain.count() <= LARGEST_GRID else domain.min
                 for path, domain in self.space.domains.items()
             }
             for _ in itertools.repeat(None, PROBES)

@@ -91,8 +91,8 @@ class SearchRun:
         cleaner = CheckpointCleaner(self.run_dir / "trials", keep_completed=self.experiment.finals.seeds == 0)
         self._train("trial", study, make_plan(self.experiment), halving, expected, [cleaner], lock)
         if len(study.trials) < (settings.trials or 0):
-            self._say(
-                f"[yellow]the space holds only {len(study.trials)} valid configurations[/yellow]: all were tried, "
+            self._warn(
+                f"the space holds only {len(study.trials)} valid configurations: all were tried, "
                 f"though search.trials is {settings.trials}"
             )
 
@@ -135,6 +135,8 @@ class SearchRun:
         """Freeze the finalists, retrain them, score all on the test split."""
         experiment, frozen = self.experiment, self.run_dir / "finalists.json"
         if not frozen.exists():
+            if study.trials or (self.run_dir / "leaderboard.json").exists():
+                raise UserError(f"{frozen}: is gone, though the test split was open to this search; restore it")
             finalists = choose_finalists(search, experiment)
             if not finalists:
                 raise UserError(f"{self.run_dir}: no trial came far enough for the finals: {_first_failure(search)}")
@@ -171,7 +173,10 @@ class SearchRun:
         return entries
 
     def _model(self, kind: str, plan: Plan, trial: StudyTrial, finalist: int) -> FinalModel:
-        reports = [line for line in _lines(self.run_dir / f"{kind}s.jsonl") if line["trial"] == trial.number]
+        journal = self.run_dir / f"{kind}s.jsonl"
+        reports = [line for line in _lines(journal) if line["trial"] == trial.number]
+        if not reports:
+            raise UserError(f"{journal}: lacks the lines of trial {trial.number}; restore the file")
         return FinalModel(
             config=plan.config(trial.params),
             trial=finalist,
@@ -214,10 +219,10 @@ class SearchRun:
         self._say(f"BLEU {board['signatures']['bleu']}\nbest model: {self.run_dir / 'best'}\nreport: {report}")
 
     def _say(self, text: str) -> None:
-        self.console.print(text, highlight=False, soft_wrap=True)
+        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def _warn(self, text: str) -> None:
-        self._say(f"[yellow]warning:[/yellow] {text}")
+        self.console.print(f"warning: {text}", style="yellow", highlight=False, markup=False, soft_wrap=True)
 
 
 def _samples(test: Split, entries: list[Entry]) -> list[Sample]:

@@ -10,7 +10,7 @@ from trainables.preparing import cached_corpus, prepare
 def prepare_corpus(experiment: Experiment, console: Console) -> None:
     """Read and check the corpus, train the tokenizers, and say what there is. Raises UserError."""
     for warning in cached_corpus(experiment.data).warnings:
-        console.print(f"[yellow]warning:[/yellow] {warning}", highlight=False, soft_wrap=True)
+        console.print(f"warning: {warning}", style="yellow", highlight=False, markup=False, soft_wrap=True)
     for config in tokenizer_variants(experiment):
         prepared = prepare(experiment.data, config, experiment.cache)
         overlong = f" ({prepared.train.overlong} above data.max_tokens)" if prepared.train.overlong else ""

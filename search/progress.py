@@ -5,6 +5,7 @@ from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -52,7 +53,7 @@ class TrialProgress:
     def trial_ended(self, trial: StudyTrial) -> None:
         self.live.discard(trial.number)
         score = f"{self.metric} {trial.scores[trial.epoch]:6.2f}" if trial.scores else " " * (len(self.metric) + 7)
-        reason = f"  {trial.attrs['message']}" if "message" in trial.attrs else ""
+        reason = f"  {escape(trial.attrs['message'])}" if "message" in trial.attrs else ""
         self.console.print(
             f"{self.title} {trial.number:3}  {trial.outcome:9}  epoch {trial.epoch:2}  {score}  "
             f"[dim]{describe(trial.params)}[/dim]{reason}",

@@ -8,7 +8,7 @@ import optuna
 from optuna.distributions import BaseDistribution
 
 from search.experiment import Experiment
-from search.space import Params
+from search.space import LARGEST_GRID, Params
 from search.study import Study
 from trainables.config import TrialConfig
 
@@ -85,7 +85,7 @@ class SamplerPlan:
         return optuna.samplers.TPESampler(seed=seed, n_startup_trials=startup, group=True)
 
     def _anything_left(self, known: set[str], rng: np.random.Generator) -> Params | None:
-        if self.space.size() == float("inf"):
+        if self.space.size() > LARGEST_GRID:
             return None
         left = [p for p in self.space.grid() if _key(p) not in known and self.experiment.configure(p)]
         return left[rng.integers(len(left))] if left else None

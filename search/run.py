@@ -26,10 +26,10 @@ def new_experiment(arguments: list[str]) -> Experiment:
     if experiment.name is None:
         name = f"{file.stem}-{time.strftime('%Y%m%d-%H%M%S')}"
         experiment = experiment.model_copy(update={"name": name})
-    if (experiment.run_dir / "experiment.yaml").exists():
+    if experiment.run_dir.is_dir() and any(experiment.run_dir.iterdir()):
         raise UserError(
-            f"--name: {experiment.run_dir} exists; go on with it by `{PROGRAM} resume {experiment.run_dir}`, "
-            "or choose another name"
+            f"--name: {experiment.run_dir} exists and is not empty; choose another name, or go on with it by "
+            f"`{PROGRAM} resume {experiment.run_dir}`"
         )
     return experiment
 
@@ -42,7 +42,10 @@ def resumed_experiment(arguments: list[str]) -> Experiment:
     file = run_dir / "experiment.yaml"
     if not file.is_file():
         raise UserError(f"{run_dir}: not the directory of a run: it holds no experiment.yaml")
-    stored = validate(Experiment, read_yaml(file), str(file))
+    tree = read_yaml(file)
+    if missing := [name for name in Experiment.model_fields if name not in tree]:
+        raise UserError(f"{file}: is not as the search wrote it: {', '.join(missing)} missing; restore the file")
+    stored = validate(Experiment, tree, str(file))
     # The directory may have been moved since.
     stored = stored.model_copy(update={"name": run_dir.name, "output_dir": str(run_dir.parent)})
     experiment = override(stored, arguments[1:], f"{PROGRAM} resume {arguments[0]}", __doc__ or "", file)
@@ -74,7 +77,7 @@ def main(arguments: list[str]) -> int:
         return 2
     except KeyboardInterrupt:
         where = f"`{PROGRAM} resume {experiment.run_dir}`" if experiment else "the same command"
-        console.print(f"\nstopped; nothing is lost: go on with {where}", highlight=False, soft_wrap=True)
+        console.print(f"\nstopped; nothing is lost: go on with {where}", highlight=False, markup=False, soft_wrap=True)
         return 130
     return 0
 

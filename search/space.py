@@ -92,6 +92,17 @@ class Domain(Config):
         assert self.min is not None and self.max is not None
         return min(max(round(value / self.q) * self.q, self.min), self.max)
 
+    def count(self) -> float:
+        """How many values there are."""
+        if self.values is not None:
+            return len(self.values)
+        assert self.min is not None and self.max is not None
+        if self._is_int:
+            return self.max - self.min + 1
+        if self.q is None or self._is_log:
+            return math.inf
+        return math.floor((self.max - self.min) / self.q + 1e-9) + 1
+
     def choices(self) -> tuple[Scalar, ...] | None:
         """All values, or None where there is no end of them."""
         if self.values is not None:
@@ -101,7 +112,7 @@ class Domain(Config):
             return tuple(range(int(self.min), int(self.max) + 1))
         if self.q is None or self._is_log:
             return None
-        return tuple(self.min + i * self.q for i in range(math.floor((self.max - self.min) / self.q + 1e-9) + 1))
+        return tuple(self.min + i * self.q for i in range(int(self.count())))
 
 
 class SearchSpace(RootModel[dict[str, Domain]]):
@@ -131,8 +142,7 @@ class SearchSpace(RootModel[dict[str, Domain]]):
 
     def size(self) -> float:
         """How many combinations there are, valid or not; infinite with a continuous range."""
-        choices = [domain.choices() for domain in self.domains.values()]
-        return math.prod(math.inf if values is None else len(values) for values in choices)
+        return math.prod(domain.count() for domain in self.domains.values())
 
     def grid(self) -> Iterator[Params]:
         """Every combination, the last hyperparameter varying fastest. Raises ValueError if there is no end of them."""

@@ -88,6 +88,7 @@ MISTAKES = {
     "search: {rungs: [9]}": "x.yaml: search.rungs: [9] must rise, from 1 to below training.epochs 5",
     "search: {concurrency: 0}": "x.yaml: search.concurrency: input should be greater than or equal to 1 or",
     "model: {positions: learned, max_length: 100}": "model.max_length: learned positions end at 100, before data.max_",
+    "space: {model: {d_model: {values: [1]}}}": "a space has dotted paths, such as model.d_model",
     "space: {model.dmodel: {values: [1]}}": "model.dmodel: names no field of a trial; did you mean model.d_model?",
     "space: {model.d_model: {values: [a]}}": "space.model.d_model: 'a' can't be its value",
     "space: {model.d_model: {min: 4}}": "space.model.d_model.values: missing",

@@ -135,6 +135,17 @@ def test_a_model_above_the_budget_is_never_proposed(sampler: str, study: Study) 
     assert max(sizes) <= 3_000_000
 
 
+@pytest.mark.parametrize(
+    "domain",
+    [{"min": 1, "max": 10**12}, {"min": 1, "max": 2e9, "distribution": "q_uniform", "q": 1e-6}],
+)
+def test_a_space_too_large_to_list_is_sampled_but_no_grid(domain: dict[str, object], study: Study) -> None:
+    space = {"training.warmup_steps": {"values": [1, 2]}, "training.learning_rate": domain}
+    assert len(draw_all(study, experiment(space, sampler="random", trials=3))) == 3
+    with pytest.raises(ValidationError, match=r"at most 100,000 combinations; the space has \de\+"):
+        experiment(space, sampler="grid")
+
+
 def test_a_budget_that_no_model_meets_is_refused() -> None:
     with pytest.raises(ValidationError, match=r"no combination .* of at most 1,000 parameters"):
         experiment({"model.d_model": {"values": [64, 128]}}, max_parameters=1000)

@@ -94,7 +94,8 @@ def _explain(
         path = ".".join(keys)
         message = mistake["msg"].removeprefix("Value error, ")
         if mistake["type"] == "extra_forbidden":
-            message = f"unknown key{did_you_mean(keys[-1], _siblings(config_class, keys[:-1]))}"
+            dotted = "; a space has dotted paths, such as model.d_model" if keys[0] == "space" else ""
+            message = f"unknown key{dotted}{did_you_mean(keys[-1], _siblings(config_class, keys[:-1]))}"
         elif mistake["type"] == "value_error":
             # The validator of several fields starts its message with the one it blames.
             if blamed := re.match(r"([a-z][\w.]*): ", message):
@@ -111,7 +112,8 @@ def _explain(
 
 def _siblings(config_class: type[BaseModel], keys: list[str]) -> list[str]:
     for key in keys:
-        annotation = config_class.model_fields[key].annotation
+        field = config_class.model_fields.get(key)
+        annotation = field.annotation if field else None
         if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
             return []
         config_class = annotation

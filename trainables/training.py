@@ -226,6 +226,8 @@ def main(arguments: list[str]) -> None:
 def _claim(folder: Path, config: TrialConfig) -> None:
     """Write the configuration into the run's folder. Raises UserError if another one was trained there."""
     file = folder / "config.yaml"
+    if (folder / "study.db").exists():
+        raise UserError(f"--name: {folder} is the directory of a search; choose another name")
     if file.exists():
         trained, asked = flatten(read_yaml(file)), flatten(config.model_dump(mode="json"))
         if other := [f"{path} {trained.get(path)}" for path in asked if trained.get(path) != asked[path]]:
