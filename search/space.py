@@ -107,12 +107,13 @@ class Domain(Config):
         """All values, or None where there is no end of them."""
         if self.values is not None:
             return self.values
-        assert self.min is not None and self.max is not None
-        if self._is_int:
-            return tuple(range(int(self.min), int(self.max) + 1))
-        if self.q is None or self._is_log:
+        count = self.count()
+        if count == math.inf:
             return None
-        return tuple(self.min + i * self.q for i in range(int(self.count())))
+        assert self.min is not None
+        if self._is_int:
+            return tuple(int(self.min) + i for i in range(int(count)))
+        return tuple(self.min + i * (self.q or 0) for i in range(int(count)))
 
 
 class SearchSpace(RootModel[dict[str, Domain]]):

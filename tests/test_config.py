@@ -42,7 +42,8 @@ def test_values_are_frozen() -> None:
 @pytest.mark.parametrize("file", CONFIGS, ids=lambda file: file.stem)
 def test_every_shipped_config_is_valid(file: Path) -> None:
     kind = Experiment if "space" in read_yaml(file) else TrialConfig
-    validate(kind, read_yaml(file), str(file))
+    config = validate(kind, read_yaml(file), str(file))
+    assert validate(kind, yaml.safe_load(dump_yaml(config)), "f") == config
 
 
 def test_the_quickstart_is_a_search() -> None:
@@ -88,6 +89,8 @@ MISTAKES = {
     "search: {rungs: [9]}": "x.yaml: search.rungs: [9] must rise, from 1 to below training.epochs 5",
     "search: {concurrency: 0}": "x.yaml: search.concurrency: input should be greater than or equal to 1 or",
     "model: {positions: learned, max_length: 100}": "model.max_length: learned positions end at 100, before data.max_",
+    "seed: 1\nseed: 2": "seed stands twice",
+    "tokenizer: {vocab_size: 99999999999}": "tokenizer.vocab_size: input should be less than or equal to",
     "space: {model: {d_model: {values: [1]}}}": "a space has dotted paths, such as model.d_model",
     "space: {model.dmodel: {values: [1]}}": "model.dmodel: names no field of a trial; did you mean model.d_model?",
     "space: {model.d_model: {values: [a]}}": "space.model.d_model: 'a' can't be its value",

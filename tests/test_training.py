@@ -185,6 +185,11 @@ def test_the_report_is_of_the_validation_split(corpus: Path, tmp_path: Path) -> 
     assert translate(resumed, tokenizer, text.source) == translations, "without dropout"
 
 
+def test_a_model_beyond_memory_is_told_with_its_size(corpus: Path) -> None:
+    with pytest.raises(UserError, match=r"its [\d,]{15,} parameters don't fit into memory; lower model.d_model"):
+        run(tiny(corpus, model__d_model=10**9), corpus)
+
+
 def test_a_model_without_a_checkpoint_can_not_be_loaded(corpus: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="holds no whole checkpoint"):
         load_model(tiny(corpus), corpus / "cache", tmp_path)

@@ -45,10 +45,24 @@ def override(value: T, arguments: list[str], program: str, about: str, file: Pat
     return validate(type(value), merge(value.model_dump(mode="json"), options), str(file), options)
 
 
+class _UniqueKeys(yaml.SafeLoader):
+    """YAML forbids a key twice in a mapping; the loader alone would drop the first in silence."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    problem=f"{key.value} stands twice", problem_mark=key.start_mark
+                )
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
 def read_yaml(file: Path) -> dict[str, Any]:
     """The mapping in a YAML file. Raises UserError."""
     try:
-        tree = yaml.safe_load(file.read_text(encoding="utf-8"))
+        tree = yaml.load(file.read_text(encoding="utf-8"), _UniqueKeys)
     except OSError as error:
         raise UserError(f"{file}: {error.strerror or error}; name an existing YAML file with --config") from None
     except UnicodeDecodeError:

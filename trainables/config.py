@@ -65,7 +65,9 @@ class TokenizerConfig(Config):
     """sentencepiece models, trained on the training text alone."""
 
     kind: Literal["bpe", "unigram"] = Field("bpe", description="sentencepiece algorithm")
-    vocab_size: int = Field(8000, ge=8, description="pieces, special ones included; of each side if not shared")
+    vocab_size: int = Field(
+        8000, ge=8, le=1_000_000, description="pieces, special ones included; of each side if not shared"
+    )
     shared: bool = Field(True, description="one vocabulary for both languages")
 
 

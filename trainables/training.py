@@ -69,9 +69,13 @@ def loss_sums(model: Transformer, source: Tensor, target: Tensor, smoothing: flo
 
 
 def build_model(config: TrialConfig, prepared: Prepared, device: torch.device) -> Transformer:
-    """A freshly initialised model; the same seed gives the same weights."""
+    """A freshly initialised model; the same seed gives the same weights. Raises UserError if memory is too small."""
     torch.manual_seed(config.seed)
-    return Transformer(config.model, prepared.tokenizer.source_vocab, prepared.tokenizer.target_vocab).to(device)
+    try:
+        return Transformer(config.model, prepared.tokenizer.source_vocab, prepared.tokenizer.target_vocab).to(device)
+    except RuntimeError as error:
+        size = f"{config.num_parameters:,} parameters"
+        raise UserError(f"model: its {size} don't fit into memory; lower model.d_model or the layers") from error
 
 
 def train(
@@ -166,7 +170,9 @@ def load_model(
     """The model of the newest checkpoint, ready to translate. Raises UserError if there is none."""
     found = newest_checkpoint(checkpoints)
     if found is None:
-        raise UserError(f"{checkpoints}: holds no whole checkpoint; it was removed after training, so train again")
+        raise UserError(
+            f"{checkpoints}: holds no whole checkpoint; it was removed; restore it, or train anew under another name"
+        )
     prepared = prepare(config.data, config.tokenizer, cache)
     model = build_model(config, prepared, device)
     model.load_state_dict(load_state(found[0], device)["model"])
