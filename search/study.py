@@ -1,5 +1,6 @@
 """The Optuna study: the truth about a search. One process writes it, each change in one transaction."""
 
+import math
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -43,6 +44,10 @@ class StudyTrial:
     def outcome(self) -> str:
         """running, completed, stopped (at a rung), diverged or failed."""
         return str(self.attrs.get("outcome", "running"))
+
+    def passed(self, rung: int) -> bool:
+        """Whether it was decided, and written, that the trial goes on after this rung."""
+        return self.attrs.get(f"epoch-{rung}") == "passed"
 
 
 class Study:
@@ -107,7 +112,9 @@ class Study:
         if message:
             self.set_attr(trial, "message", message)
         state = {"completed": TrialState.COMPLETE, "failed": TrialState.FAIL}.get(outcome, TrialState.PRUNED)
-        values = [trial.scores[trial.epoch]] if trial.scores and state != TrialState.FAIL else None
+        score = trial.scores.get(trial.epoch, math.nan)
+        # A value that is no finite number would make the stored study unreadable.
+        values = [score] if math.isfinite(score) and state != TrialState.FAIL else None
         self._storage.set_trial_state_values(trial.storage_id, state, values)
         trial.state = state
 
