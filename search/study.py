@@ -2,7 +2,8 @@
 
 import math
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +15,7 @@ from optuna.trial import TrialState, create_trial
 
 from search.space import Params
 from trainables.errors import UserError
+from trainables.files import unwritable
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -51,7 +53,10 @@ class StudyTrial:
 
 
 class Study:
-    """All reads come from memory; every write is one transaction of the storage, done when the call returns."""
+    """All reads come from memory; every write is one transaction of the storage, done when the call returns.
+
+    A write that fails (a full disk) changes nothing, on disk or in memory, and raises UserError.
+    """
 
     def __init__(self, file: Path, name: str, direction: Literal["maximize", "minimize"]):
         """Open or create the study `name` in the sqlite file. Raises UserError if the file is something else."""
@@ -63,7 +68,7 @@ class Study:
             raise UserError(f"{file}: {error}; restore the study from a backup, or start a new search") from None
         engine = {"connect_args": {"timeout": LOCK_TIMEOUT_SECONDS}}
         self._storage = RDBStorage(f"sqlite:///{file}", engine_kwargs=engine)
-        self.maximize = direction == "maximize"
+        self.file, self.maximize = file, direction == "maximize"
         study = optuna.create_study(storage=self._storage, study_name=name, direction=direction, load_if_exists=True)
         self._study_id = study._study_id
         self.trials: dict[int, StudyTrial] = {
@@ -85,7 +90,8 @@ class Study:
     def add(self, params: Params, distributions: dict[str, BaseDistribution]) -> StudyTrial:
         """A new RUNNING trial."""
         template = create_trial(state=TrialState.RUNNING, params=params, distributions=distributions)
-        storage_id = self._storage.create_new_trial(self._study_id, template_trial=template)
+        with self._writing():
+            storage_id = self._storage.create_new_trial(self._study_id, template_trial=template)
         number = self._storage.get_trial_number_from_id(storage_id)
         assert number == len(self.trials), f"another process wrote trial {number} into the study"
         self.trials[number] = StudyTrial(number, storage_id, dict(params))
@@ -93,11 +99,13 @@ class Study:
 
     def report(self, trial: StudyTrial, epoch: int, score: float) -> None:
         assert epoch == trial.epoch + 1, f"trial {trial.number} reported epoch {epoch} after {trial.epoch}"
-        self._storage.set_trial_intermediate_value(trial.storage_id, epoch, score)
+        with self._writing():
+            self._storage.set_trial_intermediate_value(trial.storage_id, epoch, score)
         trial.scores[epoch] = score
 
     def set_attr(self, trial: StudyTrial, key: str, value: Any) -> None:
-        self._storage.set_trial_user_attr(trial.storage_id, key, value)
+        with self._writing():
+            self._storage.set_trial_user_attr(trial.storage_id, key, value)
         trial.attrs[key] = value
 
     def finish(self, trial: StudyTrial, outcome: str, message: str = "") -> None:
@@ -115,11 +123,13 @@ class Study:
         score = trial.scores.get(trial.epoch, math.nan)
         # A value that is no finite number would make the stored study unreadable.
         values = [score] if math.isfinite(score) and state != TrialState.FAIL else None
-        self._storage.set_trial_state_values(trial.storage_id, state, values)
+        with self._writing():
+            self._storage.set_trial_state_values(trial.storage_id, state, values)
         trial.state = state
 
     def set_wall_seconds(self, seconds: float) -> None:
-        self._storage.set_study_user_attr(self._study_id, "wall_seconds", seconds)
+        with self._writing():
+            self._storage.set_study_user_attr(self._study_id, "wall_seconds", seconds)
         self.wall_seconds = seconds
 
     def history(self, distributions: dict[str, BaseDistribution]) -> list[optuna.trial.FrozenTrial]:
@@ -137,6 +147,13 @@ class Study:
                 )
             )
         return frozen
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except optuna.exceptions.StorageInternalError as error:
+            raise unwritable(self.file, getattr(error.__cause__, "orig", error)) from error
 
     def close(self) -> None:
         self._storage.engine.dispose()

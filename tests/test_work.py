@@ -1,12 +1,16 @@
 """The search without Ray: simulated workers, killed anywhere."""
 
+import errno
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy
 from optuna.storages import RDBStorage
 from optuna.trial import TrialState
+from ray.tune.schedulers import TrialScheduler
 
 from search.experiment import Experiment
 from search.finals import read_finalists
@@ -15,7 +19,9 @@ from search.pipeline import CheckpointCleaner
 from search.proposals import make_plan
 from search.schedulers import make_scheduler
 from search.study import Study, StudyTrial
+from search.tuning import Fuse, WorkScheduler, WorkSearcher
 from search.work import FINISHED, WAIT, Assignment, Work
+from trainables import translation
 from trainables.errors import UserError
 
 TRIALS = 6
@@ -248,3 +254,67 @@ def test_broken_files_of_a_run_are_told(tmp_path: Path) -> None:
         Journal(tmp_path / "trials.jsonl")
     (tmp_path / "trials.jsonl").write_text('{"trial": 0, "epoch": 1}\n{"tri')  # torn by a crash
     assert Journal(tmp_path / "trials.jsonl").lines == [{"trial": 0, "epoch": 1}]
+
+
+def test_a_full_disk_ends_the_search_in_one_message_and_loses_nothing(tmp_path: Path) -> None:
+    many = Experiment.model_validate({"search": {"trials": 30, "sampler": "random"}, "space": experiment().space.root})
+    work = open_work(tmp_path)
+    work.plan = make_plan(many)
+    sqlalchemy.event.listen(work.study._storage.engine, "connect", limit_pages)
+    work.study._storage.engine.dispose()  # connect anew
+    checkpoints: dict[int, int] = {}
+    with pytest.raises(UserError, match=r"study\.db: can't be written: database or disk is full; nothing is lost"):
+        simulate(work, checkpoints)
+    in_memory = [(t.number, t.scores, t.attrs, t.state) for t in work.study.trials.values()]
+    stored = Study(tmp_path / "study.db", "search", "maximize").trials.values()
+    assert in_memory == [(t.number, t.scores, t.attrs, t.state) for t in stored]
+    assert 5 < len(in_memory) < 30
+    work = open_work(tmp_path)
+    work.plan = make_plan(many)
+    simulate(work, checkpoints)
+    assert len(work.study.trials) == 30 and not any(trial.running for trial in work.study.trials.values())
+
+
+def limit_pages(connection: sqlite3.Connection, _: object) -> None:
+    used = connection.execute("PRAGMA page_count").fetchone()[0]
+    connection.execute(f"PRAGMA max_page_count = {used}")
+
+
+def test_after_a_failed_write_nothing_more_is_written(tmp_path: Path) -> None:
+    work, fuse = open_work(tmp_path), Fuse()
+    searcher, scheduler = WorkSearcher(work, fuse, 1, {}), WorkScheduler(work, fuse)
+    segment = type("Segment", (), {"config": searcher.suggest("a")})()
+    with pytest.raises(UserError, match="the disk is full"):
+        scheduler.on_trial_result(None, segment, {"outcome": "halted", "message": "the disk is full"})
+    searcher.on_trial_complete("a", error=True)  # Tune takes it for the trial's error
+    assert scheduler.on_trial_result(None, segment, {"outcome": "failed", "message": "?"}) == TrialScheduler.STOP
+    assert searcher.suggest("b") == "FINISHED"
+    assert work.study.trials[0].running and not work.study.trials[0].attrs
+
+
+def test_a_machine_at_fault_is_not_the_trials_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[dict[str, str]] = []
+
+    def no_space(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(translation, "train", no_space)
+    monkeypatch.setattr("ray.tune.report", told.append)
+    (tmp_path / "lock").touch()
+    config = experiment().trial.model_dump(mode="json")
+    translation.train_translation(
+        {"driver_lock": str(tmp_path / "lock"), "config": config, "cache": "c", "checkpoints": "run/trials/0"}
+    )
+    assert told[0]["outcome"] == "halted"
+    assert "run/trials/0: can't be written: [Errno 28] No space left on device" in told[0]["message"]
+
+
+def test_a_journal_on_a_full_disk_says_so(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "trials.jsonl")
+    journal.close()
+    with (
+        Path("/dev/full").open("ab", buffering=0) as journal._file,
+        pytest.raises(UserError, match="No space left on device"),
+    ):
+        journal.append({"trial": 0, "epoch": 1})
+    assert journal.lines == []
