@@ -18,10 +18,11 @@ class SearchConfig(Config):
     """How configurations are proposed, stopped and scheduled."""
 
     sampler: Literal["tpe", "random", "grid"] = Field("tpe", description="who proposes; grid tries every combination")
-    scheduler: Literal["asha", "asha_promotion", "hyperband", "median", "gentle", "none"] = Field(
+    scheduler: Literal["asha", "asha_promotion", "hyperband", "median", "gentle", "pbt", "none"] = Field(
         "asha",
         description="asha stops the worse trials at the rungs; asha_promotion parks all and promotes the best; "
-        "hyperband does so in brackets; median stops below the others' median; gentle only what will hardly win",
+        "hyperband does so in brackets; median stops below the others' median; gentle only what will hardly win; "
+        "pbt trains a population of search.trials members and changes their training parameters on the way",
     )
     trials: int | None = Field(20, ge=1, description="configurations to try; null for all of a grid")
     max_parameters: int | None = Field(None, ge=1, description="larger models are never trained")
@@ -30,8 +31,8 @@ class SearchConfig(Config):
     )
     rungs: tuple[int, ...] | None = Field(
         None,
-        description="epochs at which trials may be stopped; a quarter and half of training.epochs unless given, "
-        "for median each from a quarter on",
+        description="epochs at which trials may be stopped; a quarter and half of training.epochs unless given; "
+        "median: each from a quarter on; pbt: every fifth part",
     )
     reduction_factor: int = Field(2, ge=2, description="one of so many trials passes a rung")
     startup_trials: int = Field(6, ge=1, description="random proposals before tpe begins to model")
@@ -70,6 +71,11 @@ class TrackingConfig(Config):
     entity: str | None = Field(None, description="W&B user or team; your default one unless given")
 
 
+def _leaves_weights(path: str) -> bool:
+    """Whether a field may change while a model is trained."""
+    return path.startswith("training.") or (path.startswith("model.") and path.endswith("dropout"))
+
+
 class Experiment(TrialConfig):
     """A search: the fields of a trial are the base that the space varies."""
 
@@ -104,6 +110,11 @@ class Experiment(TrialConfig):
             list(search.rungs) == sorted(set(search.rungs)) and all(1 <= rung < epochs for rung in search.rungs)
         ):
             raise ValueError(f"search.rungs: {list(search.rungs)} must rise, from 1 to below training.epochs {epochs}")
+        if search.scheduler == "pbt" and (fixed := [p for p in self.space.domains if not _leaves_weights(p)]):
+            raise ValueError(
+                "search.scheduler: pbt hands trained weights on, so its space may hold training.* and dropouts alone, "
+                f"not {', '.join(fixed)}"
+            )
         if not self._has_a_valid_trial():
             raise ValueError(
                 "space: no combination of its values makes a valid trial"
@@ -143,9 +154,15 @@ class Experiment(TrialConfig):
         if self.search.rungs is not None:
             return self.search.rungs
         epochs = self.training.epochs
-        quarter, half = -(-epochs // 4), -(-epochs // 2)
-        rungs = range(quarter, epochs) if self.search.scheduler == "median" else (quarter, half)
-        return tuple(sorted({rung for rung in rungs if rung < epochs}))
+        quarter, half, fifth = -(-epochs // 4), -(-epochs // 2), max(1, epochs // 5)
+        match self.search.scheduler:
+            case "median":
+                rungs = set(range(quarter, epochs))
+            case "pbt":
+                rungs = set(range(fifth, epochs, fifth))
+            case _:
+                rungs = {quarter, half}
+        return tuple(sorted(rung for rung in rungs if rung < epochs))
 
     @property
     def run_dir(self) -> Path:

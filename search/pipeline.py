@@ -23,6 +23,7 @@ from search.progress import TrialProgress, ranking_table
 from search.proposals import Plan, make_plan
 from search.report import Sample, write_report
 from search.schedulers import Scheduler, make_scheduler
+from search.schedulers.population import Population
 from search.schedulers.unranked import ToTheEnd
 from search.study import Study, StudyTrial
 from search.tracking import WandbTracker, resolve_mode
@@ -92,6 +93,8 @@ class SearchRun:
         scheduler = make_scheduler(self.experiment)
         size = self.experiment.space.size()
         expected = int(min(settings.trials or size, size))
+        if isinstance(scheduler, Population):
+            expected = scheduler.trials
         cleaner = CheckpointCleaner(self.run_dir / "trials", keep_completed=self.experiment.finals.seeds == 0)
         self._train("trial", study, make_plan(self.experiment), scheduler, expected, [cleaner], lock)
         if len(study.trials) < (settings.trials or 0):
@@ -197,8 +200,8 @@ class SearchRun:
         trials, finals = _lines(self.run_dir / "trials.jsonl"), _lines(self.run_dir / "finals.jsonl")
         cost = Cost(
             trials=len(study.trials),
-            epochs_trained=sum(trial.epoch for trial in study.trials.values()),
-            epochs_full=len(study.trials) * experiment.training.epochs,
+            epochs_trained=sum(trial.epoch - trial.inherited for trial in study.trials.values()),
+            epochs_full=sum(experiment.training.epochs - trial.inherited for trial in study.trials.values()),
             gpu_seconds=sum(line["train_seconds"] + line["eval_seconds"] for line in trials),
             wall_seconds=study.wall_seconds,
         )

@@ -87,8 +87,9 @@ class TrialProgress:
         """As if the trials to come, and those that run, went as far as those that ended or wait have come."""
         if not self.epochs_here:
             return None
-        each = sum(trial.epoch for trial in resting) / len(resting) if resting else self.epochs
-        running = sum(self.study.trials[number].epoch for number in self.live)
+        trained = {trial.number: trial.epoch - trial.inherited for trial in self.study.trials.values()}
+        each = sum(trained[trial.number] for trial in resting) / len(resting) if resting else self.epochs
+        running = sum(trained[number] for number in self.live)
         epochs_left = max(0.0, (self.trials - len(resting)) * each - running)
         return epochs_left * (time.monotonic() - self.started) / self.epochs_here
 

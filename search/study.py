@@ -47,6 +47,11 @@ class StudyTrial:
         """running, completed, stopped (at a rung), diverged or failed."""
         return str(self.attrs.get("outcome", "running"))
 
+    @property
+    def inherited(self) -> int:
+        """How many of its epochs its parent trained; 0 for a trial without one."""
+        return int(self.attrs.get("inherited", 0))
+
     def passed(self, rung: int) -> bool:
         """Whether it was decided, and written, that the trial goes on after this rung."""
         return self.attrs.get(f"epoch-{rung}") == "passed"
@@ -87,14 +92,27 @@ class Study:
     def better(self, a: float, b: float) -> bool:
         return a > b if self.maximize else a < b
 
-    def add(self, params: Params, distributions: dict[str, BaseDistribution]) -> StudyTrial:
-        """A new RUNNING trial."""
-        template = create_trial(state=TrialState.RUNNING, params=params, distributions=distributions)
+    def add(
+        self,
+        params: Params,
+        distributions: dict[str, BaseDistribution],
+        scores: dict[int, float] | None = None,
+        attrs: dict[str, Any] | None = None,
+    ) -> StudyTrial:
+        """A new RUNNING trial, perhaps with scores and attributes to begin with."""
+        scores, attrs = dict(scores or {}), dict(attrs or {})
+        template = create_trial(
+            state=TrialState.RUNNING,
+            params=params,
+            distributions=distributions,
+            intermediate_values=scores,
+            user_attrs=attrs,
+        )
         with self._writing():
             storage_id = self._storage.create_new_trial(self._study_id, template_trial=template)
         number = self._storage.get_trial_number_from_id(storage_id)
         assert number == len(self.trials), f"another process wrote trial {number} into the study"
-        self.trials[number] = StudyTrial(number, storage_id, dict(params))
+        self.trials[number] = StudyTrial(number, storage_id, dict(params), scores=scores, attrs=attrs)
         return self.trials[number]
 
     def report(self, trial: StudyTrial, epoch: int, score: float) -> None:

@@ -1,6 +1,7 @@
 """What to train next, and what a report means. Knows nothing of Ray, so it can be tested and killed anywhere."""
 
 import math
+import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,8 +9,9 @@ from typing import Any, Protocol
 
 from search.journal import Journal
 from search.proposals import Plan
-from search.schedulers.base import Scheduler, merit, parked
+from search.schedulers.base import Breeder, Scheduler, merit, parked
 from search.study import Study, StudyTrial
+from trainables.checkpoint import copy_checkpoint
 from trainables.config import TrialConfig
 
 
@@ -86,7 +88,7 @@ class Work:
         """An assignment, WAIT while all slots are taken or what runs may still call for more, or FINISHED."""
         if len(self.live) >= slots:
             return WAIT
-        trial = self._interrupted() or self._promoted() or self._proposed()
+        trial = self._interrupted() or self._promoted() or self._inheriting() or self._proposed()
         if trial is None and self.live:
             return WAIT
         trial = trial or self._furthest()
@@ -108,9 +110,35 @@ class Work:
             self._pass(trial)
         return trial
 
+    def _inheriting(self) -> StudyTrial | None:
+        """An heir. The copy comes before the trial: if it is in the study, there is a checkpoint it goes on from."""
+        heir = self.scheduler.heir(self.study) if isinstance(self.scheduler, Breeder) else None
+        if heir is None:
+            return None
+        epoch = heir.parent.epoch
+        copy_checkpoint(self.checkpoints(heir.parent), self.folder / str(len(self.study.trials)))
+        trial = self.study.add(
+            heir.params,
+            self.plan.distributions,
+            scores=heir.parent.scores,
+            attrs={
+                "parent": heir.parent.number,
+                "replaces": heir.replaces.number,
+                "inherited": epoch,
+                f"epoch-{epoch}": "passed",
+            },
+        )
+        if heir.replaces.running:
+            self._finish(heir.replaces, "stopped")
+        return trial
+
     def _proposed(self) -> StudyTrial | None:
         params = self.plan.propose(self.study)
-        return None if params is None else self.study.add(params, self.plan.distributions)
+        if params is None:
+            return None
+        # It starts from nothing, even if a driver was killed between copying a checkpoint and making its heir.
+        shutil.rmtree(self.folder / str(len(self.study.trials)), ignore_errors=True)
+        return self.study.add(params, self.plan.distributions)
 
     def _furthest(self) -> StudyTrial | None:
         """Where everybody waits and nobody was trained to the end: the best of those who came furthest."""
