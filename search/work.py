@@ -93,8 +93,10 @@ class Work:
         return next(waiting, None)
 
     def _proposed(self) -> StudyTrial | None:
-        params = self.plan.propose(self.study)
-        return None if params is None else self.study.add(params, self.plan.distributions)
+        proposal = self.plan.propose(self.study)
+        if proposal is None:
+            return None
+        return self.study.add(proposal.params, self.plan.distributions, proposal.memory)
 
     def checkpoints(self, trial: StudyTrial) -> Path:
         return self.folder / str(trial.number)

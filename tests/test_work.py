@@ -10,7 +10,7 @@ from optuna.trial import TrialState
 from search.experiment import Experiment
 from search.finals import read_finalists
 from search.journal import Journal
-from search.proposals import make_plan
+from search.proposals import SearchPlan
 from search.scheduling import SuccessiveHalving
 from search.study import Study, StudyTrial
 from search.work import FINISHED, WAIT, Assignment, Work
@@ -37,7 +37,7 @@ def open_work(folder: Path, listeners: list[Any] | None = None) -> Work:
     study = Study(folder / "study.db", "search", "maximize")
     halving = SuccessiveHalving(EXPERIMENT.rungs, 2)
     journal = Journal(folder / "trials.jsonl")
-    return Work(study, journal, folder / "trials", make_plan(EXPERIMENT), halving, "valid_bleu", 4, 2, listeners or [])
+    return Work(study, journal, folder / "trials", SearchPlan(EXPERIMENT), halving, "valid_bleu", 4, 2, listeners or [])
 
 
 def simulate(work: Work, checkpoints: dict[int, int], slots: int = 1) -> None:

@@ -1,0 +1,50 @@
+"""The final score of a trial, forecast from its score at a rung."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+PENALTY = 1.0  # of the slope, in runs: as if one run more had shown none
+LEAST_STD = 1e-9  # of a forecast: no regression over a few runs is certain
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """A line with its uncertainty; all in the unit of the finals, `centre` and `scale` in that of the rung's values."""
+
+    centre: float
+    scale: float
+    mean: float  # final of a run at the centre
+    slope: float  # per scale
+    noise: float  # standard deviation of a final around the line
+    runs: int
+
+    def predict(self, value: float) -> tuple[float, float]:
+        """The mean and standard deviation of the final of a run with this value at the rung.
+
+        The deviation holds the scatter of finals around the line and how badly the line is known, so it grows
+        away from the runs that were seen.
+        """
+        x = (value - self.centre) / self.scale
+        std = self.noise * np.sqrt(1 + 1 / self.runs + x**2 / (self.runs + PENALTY))
+        return self.mean + self.slope * x, max(float(std), LEAST_STD)
+
+
+def fit(rung_values: Sequence[float], finals: Sequence[float]) -> Forecast:
+    """Ridge regression of finals on rung values over finished runs (Hoerl and Kennard 1970).
+
+    The penalty bears on the slope alone, in standard units, so that rung values which say nothing forecast the
+    mean. The noise is estimated with the degrees of freedom that mean and slope leave. Raises ValueError for
+    fewer than three runs or numbers that are not finite.
+    """
+    x, y = np.asarray(rung_values, float), np.asarray(finals, float)
+    if len(x) != len(y) or len(x) < 3 or not (np.isfinite(x).all() and np.isfinite(y).all()):
+        raise ValueError(f"a forecast needs three or more pairs of finite numbers, got {len(x)} and {len(y)}")
+    centre, scale, mean = float(x.mean()), float(x.std()) or 1.0, float(y.mean())
+    z = (x - centre) / scale
+    shrunk = float(z @ z) + PENALTY
+    slope = float(z @ (y - mean)) / shrunk
+    residual = y - mean - slope * z
+    freedom = len(x) - 1 - float(z @ z) / shrunk
+    return Forecast(centre, scale, mean, slope, float(np.sqrt(residual @ residual / freedom)), len(x))
