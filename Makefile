@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install search test check format clean
+.PHONY: install search test soak check format clean
 
 install: .venv/installed
 
@@ -17,6 +17,10 @@ search: install
 
 test: install
 	$(BIN)/python -m pytest
+
+# Real searches under random SIGKILLs: about 10 minutes on two cores.
+soak: install
+	$(BIN)/python bench/soak.py
 
 check: install
 	$(BIN)/ruff check .

@@ -23,7 +23,11 @@ class SearchConfig(Config):
         description="who proposes: default (a Gaussian process made for few, costly trials), grid (every combination), "
         "random, qmc (evenly spread), or Optuna's tpe, gp, cmaes, nsga2",
     )
-    scheduler: Literal["asha", "none"] = Field("asha", description="asha stops the worse trials at the rungs")
+    scheduler: Literal["asha", "asha_promotion", "hyperband", "median", "gentle", "none"] = Field(
+        "asha",
+        description="asha stops the worse trials at the rungs; asha_promotion parks all and promotes the best; "
+        "hyperband does so in brackets; median stops below the others' median; gentle only what will hardly win",
+    )
     trials: int | None = Field(20, ge=1, description="configurations to try; null for all of a grid")
     max_parameters: int | None = Field(None, ge=1, description="larger models are never trained")
     metric: Literal["valid_bleu", "valid_nll_per_char", "valid_loss"] = Field(
@@ -31,7 +35,8 @@ class SearchConfig(Config):
     )
     rungs: tuple[int, ...] | None = Field(
         None,
-        description="epochs at which trials may be stopped; a quarter and half of training.epochs unless given",
+        description="epochs at which trials may be stopped; a quarter and half of training.epochs unless given, "
+        "for median each from a quarter on",
     )
     reduction_factor: int = Field(2, ge=2, description="one of so many trials passes a rung")
     startup_trials: int = Field(4, ge=1, description="trials before default, tpe or gp lets its model decide")
@@ -152,13 +157,15 @@ class Experiment(TrialConfig):
 
     @property
     def rungs(self) -> tuple[int, ...]:
-        """Epochs at which a trial may be stopped; none without successive halving."""
+        """Epochs at which a trial may be stopped; none without a scheduler."""
         if self.search.scheduler == "none":
             return ()
         if self.search.rungs is not None:
             return self.search.rungs
         epochs = self.training.epochs
-        return tuple(sorted({rung for rung in (-(-epochs // 4), -(-epochs // 2)) if rung < epochs}))
+        quarter, half = -(-epochs // 4), -(-epochs // 2)
+        rungs = range(quarter, epochs) if self.search.scheduler == "median" else (quarter, half)
+        return tuple(sorted({rung for rung in rungs if rung < epochs}))
 
     @property
     def run_dir(self) -> Path:

@@ -1,11 +1,13 @@
 """Append-only JSON lines: whole lines or nothing."""
 
+import errno
 import json
 import os
 from pathlib import Path
 from typing import Any
 
 from trainables.errors import UserError
+from trainables.files import unwritable
 
 
 class Journal:
@@ -13,6 +15,7 @@ class Journal:
 
     def __init__(self, file: Path):
         """Open or create; a last line torn by a crash is cut off. Raises UserError for a line that is not JSON."""
+        self.file = file
         self.lines: list[dict[str, Any]] = []
         whole = 0
         for line in file.read_bytes().splitlines(keepends=True) if file.exists() else []:
@@ -24,18 +27,22 @@ class Journal:
                 number = len(self.lines) + 1
                 raise UserError(f"{file}: line {number} is not JSON; remove it, or restore the file") from None
             whole += len(line)
-        self._file = file.open("ab")
+        self._file = file.open("ab", buffering=0)
         self._file.truncate(whole)
         self._written = {(line["trial"], line["epoch"]) for line in self.lines}
 
     def append(self, line: dict[str, Any]) -> None:
-        """Write a line with "trial" and "epoch"; on disk when the call returns."""
+        """Write a line with "trial" and "epoch"; on disk when the call returns. Raises UserError for a full disk."""
         key = (line["trial"], line["epoch"])
         if key in self._written:
             return
-        self._file.write(json.dumps(line).encode() + b"\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        try:
+            data = json.dumps(line).encode() + b"\n"
+            if self._file.write(data) < len(data):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            os.fsync(self._file.fileno())
+        except OSError as error:  # a torn line, if there is one, is cut off when the file is next opened
+            raise unwritable(self.file, error) from error
         self._written.add(key)
         self.lines.append(line)
 

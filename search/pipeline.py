@@ -22,7 +22,8 @@ from search.leaderboard import Cost, Entry, rank, write_best, write_leaderboard
 from search.progress import TrialProgress, ranking_table
 from search.proposals import Plan, SearchPlan
 from search.report import Sample, write_report
-from search.scheduling import SuccessiveHalving
+from search.schedulers import Scheduler, make_scheduler
+from search.schedulers.unranked import ToTheEnd
 from search.study import Study, StudyTrial
 from search.tracking import WandbTracker, resolve_mode
 from search.tuning import find_slots, local_ray, run_work
@@ -49,6 +50,9 @@ class CheckpointCleaner:
 
     def epoch_reported(self, trial: StudyTrial, report: dict[str, Any]) -> None:
         """Nothing to remove yet."""
+
+    def trial_parked(self, trial: StudyTrial) -> None:
+        """It may be promoted, and goes on from its checkpoint."""
 
     def trial_ended(self, trial: StudyTrial) -> None:
         if not (self.keep_completed and trial.outcome == "completed"):
@@ -85,11 +89,11 @@ class SearchRun:
 
     def _search(self, study: Study, lock: DriverLock) -> None:
         settings = self.experiment.search
-        halving = SuccessiveHalving(self.experiment.rungs, settings.reduction_factor)
+        scheduler = make_scheduler(self.experiment)
         size = self.experiment.space.size()
         expected = int(min(settings.trials or size, size))
         cleaner = CheckpointCleaner(self.run_dir / "trials", keep_completed=self.experiment.finals.seeds == 0)
-        self._train("trial", study, SearchPlan(self.experiment), halving, expected, [cleaner], lock)
+        self._train("trial", study, SearchPlan(self.experiment), scheduler, expected, [cleaner], lock)
         if len(study.trials) < (settings.trials or 0):
             self._warn(
                 f"the space holds only {len(study.trials)} valid configurations: all were tried, "
@@ -101,7 +105,7 @@ class SearchRun:
         kind: str,
         study: Study,
         plan: Plan,
-        halving: SuccessiveHalving,
+        scheduler: Scheduler,
         expected: int,
         listeners: list[Listener],
         lock: DriverLock,
@@ -118,7 +122,7 @@ class SearchRun:
             journal,
             self.run_dir / f"{kind}s",
             plan,
-            halving,
+            scheduler,
             experiment.search.metric,
             experiment.training.epochs,
             experiment.search.max_retries,
@@ -146,7 +150,7 @@ class SearchRun:
         models = []
         if experiment.finals.seeds:
             plan = FinalsPlan(experiment, finalists)
-            self._train("final", study, plan, SuccessiveHalving(()), len(plan.points), [], lock)
+            self._train("final", study, plan, ToTheEnd(), len(plan.points), [], lock)
             for trial in study.trials.values():
                 if trial.outcome == "completed":
                     models.append(self._model("final", plan, trial, int(str(trial.params["finalist"]))))

@@ -14,7 +14,8 @@ from search.wording import METRIC_NAMES, describe, duration
 
 
 class TrialProgress:
-    """A line for each trial that ends and, on a terminal, a bar below: done, running, best so far, time left."""
+    """A line for each trial that ends or waits at a rung and, on a terminal, a bar below: done, running, parked,
+    best so far, time left."""
 
     def __init__(self, console: Console, study: Study, title: str, metric: str, trials: int, epochs: int):
         """`trials` and `epochs` are what is expected: stopped trials train fewer epochs."""
@@ -50,12 +51,18 @@ class TrialProgress:
         self.epochs_here += 1
         self._refresh()
 
+    def trial_parked(self, trial: StudyTrial) -> None:
+        self._print(trial, "parked")
+
     def trial_ended(self, trial: StudyTrial) -> None:
+        self._print(trial, trial.outcome)
+
+    def _print(self, trial: StudyTrial, outcome: str) -> None:
         self.live.discard(trial.number)
         score = f"{self.metric} {trial.scores[trial.epoch]:6.2f}" if trial.scores else " " * (len(self.metric) + 7)
         reason = f"  {escape(trial.attrs['message'])}" if "message" in trial.attrs else ""
         self.console.print(
-            f"{self.title} {trial.number:3}  {trial.outcome:9}  epoch {trial.epoch:2}  {score}  "
+            f"{self.title} {trial.number:3}  {outcome:9}  epoch {trial.epoch:2}  {score}  "
             f"[dim]{describe(trial.params)}[/dim]{reason}",
             highlight=False,
             soft_wrap=True,
@@ -64,21 +71,25 @@ class TrialProgress:
 
     def _refresh(self) -> None:
         ended = [trial for trial in self.study.trials.values() if not trial.running]
+        parked = [trial for trial in self.study.trials.values() if trial.running and trial.number not in self.live]
         scores = [trial.scores[trial.epoch] for trial in self.study.trials.values() if trial.scores]
         best = (max if self.study.maximize else min)(scores, default=None)
         text = f"{len(ended)}/{self.trials} done, {len(self.live)} running"
+        if parked:
+            text += f", {len(parked)} parked"
         if best is not None:
             text += f", best {self.metric} {best:.2f}"
-        if (left := self._seconds_left(ended)) is not None:
+        if (left := self._seconds_left(ended + parked)) is not None:
             text += f", about {duration(left)} left,"
         self.bar.update(self.task, completed=len(ended), text=text)
 
-    def _seconds_left(self, ended: list[StudyTrial]) -> float | None:
+    def _seconds_left(self, resting: list[StudyTrial]) -> float | None:
+        """As if the trials to come, and those that run, went as far as those that ended or wait have come."""
         if not self.epochs_here:
             return None
-        each = sum(trial.epoch for trial in ended) / len(ended) if ended else self.epochs
-        running = sum(trial.epoch for trial in self.study.trials.values() if trial.running)
-        epochs_left = max(0.0, (self.trials - len(ended)) * each - running)
+        each = sum(trial.epoch for trial in resting) / len(resting) if resting else self.epochs
+        running = sum(self.study.trials[number].epoch for number in self.live)
+        epochs_left = max(0.0, (self.trials - len(resting)) * each - running)
         return epochs_left * (time.monotonic() - self.started) / self.epochs_here
 
 

@@ -1,7 +1,9 @@
 """The Optuna study: the truth about a search. One process writes it, each change in one transaction."""
 
+import math
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +15,7 @@ from optuna.trial import TrialState, create_trial
 
 from search.space import Params
 from trainables.errors import UserError
+from trainables.files import unwritable
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -45,9 +48,16 @@ class StudyTrial:
         """running, completed, stopped (at a rung), diverged or failed."""
         return str(self.attrs.get("outcome", "running"))
 
+    def passed(self, rung: int) -> bool:
+        """Whether it was decided, and written, that the trial goes on after this rung."""
+        return self.attrs.get(f"epoch-{rung}") == "passed"
+
 
 class Study:
-    """All reads come from memory; every write is one transaction of the storage, done when the call returns."""
+    """All reads come from memory; every write is one transaction of the storage, done when the call returns.
+
+    A write that fails (a full disk) changes nothing, on disk or in memory, and raises UserError.
+    """
 
     def __init__(self, file: Path | None, name: str, direction: Literal["maximize", "minimize"]):
         """Open or create the study `name` in the sqlite file, or in memory without one.
@@ -55,7 +65,7 @@ class Study:
         Raises UserError if the file is something else.
         """
         self._storage: BaseStorage = InMemoryStorage() if file is None else _open_storage(file)
-        self.maximize = direction == "maximize"
+        self.file, self.maximize = file, direction == "maximize"
         study = optuna.create_study(storage=self._storage, study_name=name, direction=direction, load_if_exists=True)
         self._study_id = study._study_id
         self.trials: dict[int, StudyTrial] = {
@@ -86,7 +96,8 @@ class Study:
             distributions={path: distributions[path] for path in params},
             user_attrs=attrs,
         )
-        storage_id = self._storage.create_new_trial(self._study_id, template_trial=template)
+        with self._writing():
+            storage_id = self._storage.create_new_trial(self._study_id, template_trial=template)
         number = self._storage.get_trial_number_from_id(storage_id)
         assert number == len(self.trials), f"another process wrote trial {number} into the study"
         self.trials[number] = StudyTrial(number, storage_id, dict(params), attrs=dict(attrs))
@@ -94,11 +105,13 @@ class Study:
 
     def report(self, trial: StudyTrial, epoch: int, score: float) -> None:
         assert epoch == trial.epoch + 1, f"trial {trial.number} reported epoch {epoch} after {trial.epoch}"
-        self._storage.set_trial_intermediate_value(trial.storage_id, epoch, score)
+        with self._writing():
+            self._storage.set_trial_intermediate_value(trial.storage_id, epoch, score)
         trial.scores[epoch] = score
 
     def set_attr(self, trial: StudyTrial, key: str, value: Any) -> None:
-        self._storage.set_trial_user_attr(trial.storage_id, key, value)
+        with self._writing():
+            self._storage.set_trial_user_attr(trial.storage_id, key, value)
         trial.attrs[key] = value
 
     def finish(self, trial: StudyTrial, outcome: str, message: str = "", value: float | None = None) -> None:
@@ -114,14 +127,26 @@ class Study:
         if message:
             self.set_attr(trial, "message", message)
         state = {"completed": TrialState.COMPLETE, "failed": TrialState.FAIL}.get(outcome, TrialState.PRUNED)
-        if value is None and trial.scores and state != TrialState.FAIL:
-            value = trial.scores[trial.epoch]
-        self._storage.set_trial_state_values(trial.storage_id, state, None if value is None else [value])
+        if value is None and state != TrialState.FAIL:
+            value = trial.scores.get(trial.epoch)
+        if value is not None and not math.isfinite(value):  # it would make the stored study unreadable
+            value = None
+        with self._writing():
+            self._storage.set_trial_state_values(trial.storage_id, state, None if value is None else [value])
         trial.state, trial.value = state, value
 
     def set_wall_seconds(self, seconds: float) -> None:
-        self._storage.set_study_user_attr(self._study_id, "wall_seconds", seconds)
+        with self._writing():
+            self._storage.set_study_user_attr(self._study_id, "wall_seconds", seconds)
         self.wall_seconds = seconds
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except optuna.exceptions.StorageInternalError as error:
+            assert self.file, "memory can always be written"
+            raise unwritable(self.file, getattr(error.__cause__, "orig", error)) from error
 
     def close(self) -> None:
         if isinstance(self._storage, RDBStorage):

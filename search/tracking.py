@@ -35,9 +35,13 @@ class WandbTracker:
         if run := self.runs.get(trial.number):
             self._safely(lambda: run.log(report, step=int(report["epoch"])))
 
+    def trial_parked(self, trial: StudyTrial) -> None:
+        if run := self.runs.pop(trial.number, None):
+            self._safely(lambda: self._end(run, "stopped"))  # which it is unless it is promoted and goes on
+
     def trial_ended(self, trial: StudyTrial) -> None:
         if run := self.runs.pop(trial.number, None):
-            self._safely(lambda: self._end(run, trial))
+            self._safely(lambda: self._end(run, trial.outcome))
 
     def close(self) -> None:
         """End what is still open when the driver stops early."""
@@ -64,9 +68,9 @@ class WandbTracker:
             settings=wandb.Settings(console="off", silent=True, x_disable_stats=True, save_code=False),
         )
 
-    def _end(self, run: Any, trial: StudyTrial) -> None:
-        run.summary["outcome"] = trial.outcome
-        run.finish(exit_code=1 if trial.outcome == "failed" else 0)
+    def _end(self, run: Any, outcome: str) -> None:
+        run.summary["outcome"] = outcome
+        run.finish(exit_code=1 if outcome == "failed" else 0)
 
     def _safely(self, call: Callable[[], object]) -> None:
         if self.mode == "disabled":

@@ -3,11 +3,11 @@
 import logging
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 os.environ |= {
     "RAY_AIR_NEW_OUTPUT": "0",
@@ -26,7 +26,8 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from search.experiment import SearchConfig
-from search.work import WAIT, Assignment, Work
+from search.work import FINISHED, WAIT, Assignment, Work
+from trainables.errors import UserError
 from trainables.locks import DriverLock
 from trainables.training import EpochReport
 from trainables.translation import train_translation
@@ -67,18 +68,22 @@ def local_ray(slots: Slots) -> Iterator[None]:
         ray.shutdown()
 
 
-def run_work(work: Work, slots: Slots, lock: DriverLock, cache: Path) -> None:
-    """Train until the work is finished."""
+Trainable = Callable[[dict[str, Any]], None]  # of an assignment, as `train_translation` describes it
+
+
+def run_work(work: Work, slots: Slots, lock: DriverLock, cache: Path, trainable: Trainable = train_translation) -> None:
+    """Train until the work is finished. Raises what the work raises, such as UserError for a full disk."""
+    fuse = Fuse()
     scratch = work.folder / f".tune-{lock.incarnation}"  # Tune's own records are never read again
     common = {"cache": str(cache), "driver_lock": str(lock.workers)}
     tuner = tune.Tuner(
         tune.with_resources(
-            train_translation,
+            trainable,
             tune.PlacementGroupFactory([{"CPU": 1.0, "GPU": slots.gpus} if slots.gpus else {"CPU": 1.0}]),
         ),
         tune_config=tune.TuneConfig(
-            search_alg=WorkSearcher(work, slots.count, common),
-            scheduler=WorkScheduler(work),
+            search_alg=WorkSearcher(work, fuse, slots.count, common),
+            scheduler=WorkScheduler(work, fuse),
             num_samples=-1,
             reuse_actors=True,
             metric=None,
@@ -92,20 +97,49 @@ def run_work(work: Work, slots: Slots, lock: DriverLock, cache: Path) -> None:
     )
     try:
         tuner.fit()
+    except Exception:
+        if fuse.blown is None:
+            raise
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+    if fuse.blown is not None:
+        raise fuse.blown
+
+
+Result = TypeVar("Result")
+Other = TypeVar("Other")
+
+
+class Fuse:
+    """Lets calls through until one raises, and none after that.
+
+    Tune goes on calling while it winds down, and takes an error of ours for one of the trial: what the study
+    holds must stay as the last whole write left it.
+    """
+
+    def __init__(self) -> None:
+        self.blown: Exception | None = None
+
+    def __call__(self, call: Callable[[], Result], otherwise: Other) -> Result | Other:
+        if self.blown is not None:
+            return otherwise
+        try:
+            return call()
+        except Exception as error:
+            self.blown = error
+            raise
 
 
 class WorkSearcher(Searcher):
     """Hands assignments to Tune; a Tune trial is one segment of a trial of the study."""
 
-    def __init__(self, work: Work, slots: int, common: dict[str, str]):
+    def __init__(self, work: Work, fuse: Fuse, slots: int, common: dict[str, str]):
         super().__init__()
-        self.work, self.slots, self.common = work, slots, common
+        self.work, self.fuse, self.slots, self.common = work, fuse, slots, common
         self.numbers: dict[str, int] = {}  # Tune's trial id -> trial number
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]  # FINISHED is a str
-        assignment = self.work.next(self.slots)
+        assignment = self.fuse(lambda: self.work.next(self.slots), FINISHED)
         if not isinstance(assignment, Assignment):
             return None if assignment == WAIT else Searcher.FINISHED
         self.numbers[trial_id] = assignment.number
@@ -118,7 +152,7 @@ class WorkSearcher(Searcher):
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         if (number := self.numbers.pop(trial_id, None)) is not None:
-            self.work.released(number, crashed=error)
+            self.fuse(lambda: self.work.released(number, crashed=error), None)
 
     # The study is the truth: Tune's snapshots hold nothing of ours, and nothing is restored from them.
 
@@ -138,20 +172,26 @@ class WorkSearcher(Searcher):
 class WorkScheduler(FIFOScheduler):
     """Passes reports to the work, and its decision back."""
 
-    def __init__(self, work: Work):
+    def __init__(self, work: Work, fuse: Fuse):
         super().__init__()  # type: ignore[no-untyped-call]
-        self.work = work
+        self.work, self.fuse = work, fuse
 
     def __getstate__(self) -> dict[str, Any]:
         return {}
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         number = trial.config["number"]
-        if "outcome" in result:
-            self.work.ended(number, result["outcome"], result["message"])
-            return TrialScheduler.STOP
-        goes_on = self.work.reported(number, {key: result[key] for key in REPORTED})
-        return TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP
+        if result.get("outcome") == "halted":
+            self.fuse(lambda: _halt(result["message"]), None)
+        elif "outcome" in result:
+            self.fuse(lambda: self.work.ended(number, result["outcome"], result["message"]), None)
+        elif self.fuse(lambda: self.work.reported(number, {key: result[key] for key in REPORTED}), False):
+            return TrialScheduler.CONTINUE
+        return TrialScheduler.STOP
+
+
+def _halt(message: str) -> None:
+    raise UserError(message)
 
 
 REPORTED = tuple(field.name for field in fields(EpochReport))

@@ -1,5 +1,6 @@
 """What to train next, and what a report means. Knows nothing of Ray, so it can be tested and killed anywhere."""
 
+import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any, Protocol
 
 from search.journal import Journal
 from search.proposals import Plan
-from search.scheduling import SuccessiveHalving
+from search.schedulers.base import Scheduler, merit, parked
 from search.study import Study, StudyTrial
 from trainables.config import TrialConfig
 
@@ -17,6 +18,7 @@ class Listener(Protocol):
 
     def trial_started(self, trial: StudyTrial) -> None: ...
     def epoch_reported(self, trial: StudyTrial, report: dict[str, Any]) -> None: ...
+    def trial_parked(self, trial: StudyTrial) -> None: ...
     def trial_ended(self, trial: StudyTrial) -> None: ...
 
 
@@ -37,7 +39,10 @@ class Work:
 
     The order of writing makes a kill at any moment harmless: the worker writes its checkpoint and reports;
     the journal and the study get the report, then the decision, and only then is the worker answered. So at
-    most one report lacks its decision when a driver dies, and `recover` takes that decision again.
+    most one report lacks its decision when a driver dies, and the next driver takes that decision again.
+
+    A trial that its scheduler parks is let go by its worker and stays RUNNING in the study, with its
+    checkpoint. If it is promoted it goes on under its number; otherwise it is told stopped when all else is done.
     """
 
     def __init__(
@@ -46,15 +51,16 @@ class Work:
         journal: Journal,
         folder: Path,
         plan: Plan,
-        halving: SuccessiveHalving,
+        scheduler: Scheduler,
         metric: str,
         epochs: int,
         max_retries: int,
         listeners: list[Listener],
     ):
         """`folder` holds the checkpoints, by trial number; `metric` names the field of a report to compare by."""
-        self.study, self.journal, self.folder, self.plan, self.halving = study, journal, folder, plan, halving
-        self.metric, self.epochs, self.max_retries, self.listeners = metric, epochs, max_retries, listeners
+        self.study, self.journal, self.folder, self.plan = study, journal, folder, plan
+        self.scheduler, self.metric, self.epochs = scheduler, metric, epochs
+        self.max_retries, self.listeners = max_retries, listeners
         self.live: set[int] = set()  # numbers in the hands of workers
         self._started = time.monotonic()
         self._wall_before = study.wall_seconds
@@ -66,7 +72,7 @@ class Work:
                 continue
             if "outcome" in trial.attrs:
                 self.study.finish(trial, trial.outcome)
-            elif trial.scores and "passed" not in trial.attrs.get(f"epoch-{trial.epoch}", ""):
+            elif trial.scores and not trial.passed(trial.epoch):
                 self._decide(trial)
 
     # -- what to do next
@@ -77,20 +83,30 @@ class Work:
         return not any(trial.running for trial in self.study.trials.values()) and self.plan.propose(self.study) is None
 
     def next(self, slots: int) -> Assignment | str:
-        """An assignment, WAIT while all slots are taken or the rest may still fail, or FINISHED."""
+        """An assignment, WAIT while all slots are taken or what runs may still call for more, or FINISHED."""
         if len(self.live) >= slots:
             return WAIT
-        trial = self._interrupted() or self._proposed()
+        trial = self._interrupted() or self._promoted() or self._proposed()
+        if trial is None and self.live:
+            return WAIT
+        trial = trial or self._furthest()
         if trial is None:
-            return WAIT if self.live else FINISHED
+            self._end_parked()
+            return FINISHED
         self.live.add(trial.number)
         for listener in self.listeners:
             listener.trial_started(trial)
         return Assignment(trial.number, self.plan.config(trial.params), self.checkpoints(trial))
 
     def _interrupted(self) -> StudyTrial | None:
-        waiting = (t for t in self.study.trials.values() if t.running and t.number not in self.live)
-        return next(waiting, None)
+        """A trial that owes epochs, as its worker or an earlier driver died."""
+        return next((trial for trial in self._idle() if not self._parked(trial)), None)
+
+    def _promoted(self) -> StudyTrial | None:
+        trial = self.scheduler.promote(self.study, self.live)
+        if trial is not None:
+            self._pass(trial)
+        return trial
 
     def _proposed(self) -> StudyTrial | None:
         proposal = self.plan.propose(self.study)
@@ -98,23 +114,49 @@ class Work:
             return None
         return self.study.add(proposal.params, self.plan.distributions, proposal.memory)
 
+    def _furthest(self) -> StudyTrial | None:
+        """Where everybody waits and nobody was trained to the end: the best of those who came furthest."""
+        if any(trial.outcome == "completed" for trial in self.study.trials.values()):
+            return None
+        trial = max(self._idle(), key=lambda t: (t.epoch, merit(self.study, t, t.epoch), -t.number), default=None)
+        if trial is not None:
+            self._pass(trial)
+        return trial
+
+    def _end_parked(self) -> None:
+        for trial in self._idle():
+            self._finish(trial, "stopped")
+
+    def _idle(self) -> list[StudyTrial]:
+        """Running in the study, in nobody's hands."""
+        return [trial for trial in self.study.trials.values() if trial.running and trial.number not in self.live]
+
     def checkpoints(self, trial: StudyTrial) -> Path:
         return self.folder / str(trial.number)
 
     # -- what came of it
 
     def reported(self, number: int, report: dict[str, Any]) -> bool:
-        """Take an epoch's report; whether the trial may go on. A report known from before a crash changes nothing."""
+        """Take an epoch's report; whether the trial may go on now.
+
+        A report known from before a crash changes nothing. A score that is no finite number ends the trial as
+        diverged and is not kept.
+        """
         trial = self.study.trials[number]
-        epoch = int(report["epoch"])
-        if epoch > trial.epoch:
+        epoch, score = int(report["epoch"]), float(report[self.metric])
+        if epoch > trial.epoch and not math.isfinite(score):
+            self.ended(number, "diverged", f"{self.metric} became {score} in epoch {epoch}")
+        elif epoch > trial.epoch:
             self.journal.append({"trial": number, **report})
-            self.study.report(trial, epoch, float(report[self.metric]))
+            self.study.report(trial, epoch, score)
             self._count_time()
             for listener in self.listeners:
                 listener.epoch_reported(trial, report)
             self._decide(trial)
-        return trial.running
+            if self._parked(trial):
+                for listener in self.listeners:
+                    listener.trial_parked(trial)
+        return trial.running and not self._parked(trial)
 
     def ended(self, number: int, outcome: str, message: str) -> None:
         """The trial ended by itself: diverged or failed."""
@@ -123,10 +165,10 @@ class Work:
             self._finish(trial, outcome, message)
 
     def released(self, number: int, crashed: bool) -> None:
-        """The worker has let go of the trial. After a crash it is started again, a few times."""
+        """The worker has let go of the trial: it ended, was parked, or crashed and is started again, a few times."""
         self.live.discard(number)
         trial = self.study.trials[number]
-        if not trial.running:
+        if not trial.running or self._parked(trial):
             return
         if not crashed:
             self._finish(trial, "failed", "training returned before its last epoch")
@@ -139,11 +181,19 @@ class Work:
     def _decide(self, trial: StudyTrial) -> None:
         if trial.epoch >= self.epochs:
             self._finish(trial, "completed")
-        elif not self.halving.goes_on(self.study, trial):
+            return
+        decision = self.scheduler.decide(self.study, trial)
+        if decision == "stop":
             self._finish(trial, "stopped")
-        elif trial.epoch in self.halving.rungs:
-            # Written, so that later arrivals at this rung can't turn it round after a crash.
-            self.study.set_attr(trial, f"epoch-{trial.epoch}", "passed")
+        elif decision == "go" and trial.epoch in self.scheduler.rungs:
+            self._pass(trial)
+
+    def _pass(self, trial: StudyTrial) -> None:
+        # Written before it is acted on, so that later arrivals at this rung can't turn it round after a crash.
+        self.study.set_attr(trial, f"epoch-{trial.epoch}", "passed")
+
+    def _parked(self, trial: StudyTrial) -> bool:
+        return parked(trial, self.scheduler.rungs)
 
     def _finish(self, trial: StudyTrial, outcome: str, message: str = "") -> None:
         self.study.finish(trial, outcome, message)

@@ -67,12 +67,12 @@ def test_proposes_every_trial_of_a_finite_space_once(sampler: str, workers: int)
     _, drawn = draw(searched, workers=workers)
     assert len(drawn) == len({searched.space.key(params) for params in drawn}) == NUM_FINITE
     for params in drawn:
-        assert (params["model.positions"] == "relative") == ("model.max_distance" in params)
+        assert ("model.max_distance" in params) is (params["model.positions"] == "relative")
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_every_proposal_is_a_trial_within_the_limit_of_parameters(sampler: str) -> None:
-    space = {**INFINITE, "model.encoder_layers": {"min": 1, "max": 6}}
+    space: dict[str, Any] = {**INFINITE, "model.encoder_layers": {"min": 1, "max": 6}}
     if sampler == "grid":
         space = {path: domain for path, domain in space.items() if "values" in domain}
     searched = experiment(sampler, space, max_parameters=5_000_000)

@@ -1,28 +1,43 @@
 """The search without Ray: simulated workers, killed anywhere."""
 
+import errno
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy
+from optuna.storages import RDBStorage
 from optuna.trial import TrialState
+from ray.tune.schedulers import TrialScheduler
 
 from search.experiment import Experiment
 from search.finals import read_finalists
 from search.journal import Journal
+from search.pipeline import CheckpointCleaner
 from search.proposals import SearchPlan
-from search.scheduling import SuccessiveHalving
+from search.schedulers import make_scheduler
 from search.study import Study, StudyTrial
+from search.tuning import Fuse, WorkScheduler, WorkSearcher
 from search.work import FINISHED, WAIT, Assignment, Work
+from trainables import translation
 from trainables.errors import UserError
 
-EXPERIMENT = Experiment.model_validate(
-    {
-        "space": {"model.d_model": {"values": [64, 128, 256]}, "model.dropout": {"min": 0.0, "max": 0.5}},
-        "search": {"trials": 6, "startup_trials": 3},
-        "training": {"epochs": 4},
-    }
-)
+TRIALS = 6
+
+
+def experiment(scheduler: str = "asha") -> Experiment:
+    return Experiment.model_validate(
+        {
+            "space": {"model.d_model": {"values": [64, 128, 256]}, "model.dropout": {"min": 0.0, "max": 0.5}},
+            "search": {"trials": TRIALS, "startup_trials": 3, "scheduler": scheduler},
+            "training": {"epochs": 4},
+        }
+    )
+
+
+RUNGS = experiment().rungs
 
 
 class Killed(BaseException):
@@ -33,11 +48,15 @@ def score(trial: StudyTrial, epoch: int) -> float:
     return float(str(trial.params["model.d_model"])) / 16 - 20 * float(str(trial.params["model.dropout"])) + epoch
 
 
-def open_work(folder: Path, listeners: list[Any] | None = None) -> Work:
+def open_work(folder: Path, scheduler: str = "asha") -> Work:
     study = Study(folder / "study.db", "search", "maximize")
-    halving = SuccessiveHalving(EXPERIMENT.rungs, 2)
-    journal = Journal(folder / "trials.jsonl")
-    return Work(study, journal, folder / "trials", SearchPlan(EXPERIMENT), halving, "valid_bleu", 4, 2, listeners or [])
+    journal, search = Journal(folder / "trials.jsonl"), experiment(scheduler)
+    return Work(study, journal, folder / "trials", SearchPlan(search), make_scheduler(search), "valid_bleu", 4, 2, [])
+
+
+def sqlite(study: Study) -> sqlalchemy.Engine:
+    assert isinstance(study._storage, RDBStorage)
+    return study._storage.engine
 
 
 def simulate(work: Work, checkpoints: dict[int, int], slots: int = 1) -> None:
@@ -46,6 +65,7 @@ def simulate(work: Work, checkpoints: dict[int, int], slots: int = 1) -> None:
     while True:
         task = work.next(slots)
         if isinstance(task, Assignment):
+            assert task.number not in running
             running.append(task.number)
             if task.number in checkpoints:  # a resumed trial reports its newest epoch once more
                 advance(work, running, task.number, checkpoints[task.number])
@@ -71,55 +91,114 @@ def content(folder: Path) -> list[Any]:
     return [(t.number, t.params, t.state, t.scores, t.outcome) for t in study.trials.values()]
 
 
-def test_every_trial_is_completed_or_stopped_at_a_rung(tmp_path: Path) -> None:
-    simulate(open_work(tmp_path), {})
-    trials = list(Study(tmp_path / "study.db", "search", "maximize").trials.values())
-    assert len(trials) == 6
-    assert {trial.outcome for trial in trials} == {"completed", "stopped"}
+def assert_sound(folder: Path) -> None:
+    """The asked number of trials, ended at a rung or at the end, no epoch missing or repeated."""
+    trials = list(Study(folder / "study.db", "search", "maximize").trials.values())
+    assert len(trials) == TRIALS
+    assert "completed" in {trial.outcome for trial in trials} <= {"completed", "stopped"}
     for trial in trials:
-        assert trial.epoch == 4 if trial.outcome == "completed" else trial.epoch in EXPERIMENT.rungs
-        assert list(trial.scores) == list(range(1, trial.epoch + 1))
+        assert trial.epoch == 4 if trial.outcome == "completed" else trial.epoch in RUNGS
+        assert list(trial.scores.items()) == [(epoch, score(trial, epoch)) for epoch in range(1, trial.epoch + 1)]
         assert trial.state == (TrialState.COMPLETE if trial.outcome == "completed" else TrialState.PRUNED)
+    lines = [(line["trial"], line["epoch"]) for line in Journal(folder / "trials.jsonl").lines]
+    assert sorted(lines) == [(trial.number, epoch) for trial in trials for epoch in trial.scores]
 
 
+@pytest.mark.parametrize("slots", [1, 3])
+@pytest.mark.parametrize("scheduler", ["asha", "asha_promotion", "hyperband", "median", "gentle"])
+def test_every_trial_is_completed_or_stopped_at_a_rung(scheduler: str, slots: int, tmp_path: Path) -> None:
+    simulate(open_work(tmp_path, scheduler), {}, slots)
+    assert_sound(tmp_path)
+
+
+TRANSACTIONS = (
+    "create_new_trial",
+    "set_trial_intermediate_value",
+    "set_trial_user_attr",
+    "set_trial_state_values",
+    "set_study_user_attr",
+)
+STRIDE = 7  # every so many-th write is tried; 1 tries all, in some minutes
+
+
+@pytest.mark.parametrize("slots", [1, 2])
+@pytest.mark.parametrize("scheduler", ["asha", "asha_promotion"])
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_killed_before_or_after_any_write_it_ends_as_if_undisturbed(
-    when: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    when: str, scheduler: str, slots: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    writes = {Study: ("add", "report", "set_attr", "finish"), Journal: ("append",)}
+    """With one slot in every detail; with two, where the order of reports changes, still soundly."""
     count = [0, -1]  # writes so far, the one to die at
 
     def deadly(write: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*arguments: Any) -> Any:
+        def call(*arguments: Any, **options: Any) -> Any:
             count[0] += 1
-            if count[0] == count[1] and when == "before":
+            moment = count[0]
+            if moment == count[1] and when == "before":
                 raise Killed
-            result = write(*arguments)
-            if count[0] == count[1]:
+            result = write(*arguments, **options)
+            if moment == count[1]:
                 raise Killed
             return result
 
         return call
 
-    for owner, names in writes.items():
-        for name in names:
-            monkeypatch.setattr(owner, name, deadly(getattr(owner, name)))
+    for name in TRANSACTIONS:
+        monkeypatch.setattr(RDBStorage, name, deadly(getattr(RDBStorage, name)))
+    monkeypatch.setattr(Journal, "append", deadly(Journal.append))
     calm = tmp_path / "calm"
     calm.mkdir()
-    simulate(open_work(calm), {})
+    simulate(open_work(calm, scheduler), {}, slots)
     expected, writes_in_all = content(calm), count[0]
-    for moment in range(1, writes_in_all, writes_in_all // 9):
-        folder = tmp_path / f"{when}-{moment}"
+    assert writes_in_all > 50
+    for moment in range(1, writes_in_all + 1, STRIDE * slots):
+        folder, checkpoints = tmp_path / str(moment), dict[int, int]()
         folder.mkdir()
-        checkpoints: dict[int, int] = {}
         count[:] = [0, moment]
         with pytest.raises(Killed):
-            simulate(open_work(folder), checkpoints)
+            simulate(open_work(folder, scheduler), checkpoints, slots)
         count[:] = [0, -1]
-        simulate(open_work(folder), checkpoints)
-        assert content(folder) == expected, f"killed {when} write {moment}"
-        lines = [(line["trial"], line["epoch"]) for line in Journal(folder / "trials.jsonl").lines]
-        assert sorted(lines) == [(t[0], epoch) for t in expected for epoch in t[3]]
+        simulate(open_work(folder, scheduler), checkpoints, slots)
+        assert_sound(folder)
+        assert slots > 1 or content(folder) == expected, f"killed {when} write {moment}"
+
+
+def test_a_parked_trial_keeps_its_checkpoint_until_it_is_promoted_or_all_is_done(tmp_path: Path) -> None:
+    work = open_work(tmp_path, "asha_promotion")
+    cleaner = CheckpointCleaner(work.folder, keep_completed=True)
+    work.listeners.append(cleaner)
+    kept: list[bool] = []
+    for number in (0, 1):
+        task = work.next(1)
+        assert isinstance(task, Assignment) and task.number == number
+        task.checkpoints.mkdir(parents=True)
+        goes_on = work.reported(number, {"epoch": 1, "valid_bleu": 10.0 - 1000 * number})
+        assert not goes_on and work.study.trials[number].running  # 1 of 1; then behind 0
+        work.released(number, crashed=number == 1)  # a process that dies after its report changes nothing
+        kept.append(task.checkpoints.exists())
+    assert kept == [True, True] and "crashes" not in work.study.trials[1].attrs
+    promoted = work.next(1)
+    assert isinstance(promoted, Assignment) and promoted.number == 0, "a promotion comes before a new trial"
+    assert work.study.trials[0].passed(1)
+    assert work.reported(0, {"epoch": 1, "valid_bleu": 10.0}), "the checkpoint's epoch is known"
+    simulate(open_work(tmp_path, "asha_promotion"), {0: 1, 1: 1})
+    assert Study(tmp_path / "study.db", "search", "maximize").trials[1].outcome == "stopped"
+
+
+def test_a_search_by_promotion_trains_at_least_one_trial_to_the_end(tmp_path: Path) -> None:
+    work = open_work(tmp_path, "asha_promotion")
+    work.plan = SearchPlan(Experiment.model_validate({**experiment().model_dump(), "search": {"trials": 1}}))
+    simulate(work, {})
+    assert work.study.trials[0].outcome == "completed"
+
+
+def test_a_score_that_is_no_number_ends_the_trial_as_diverged(tmp_path: Path) -> None:
+    work = open_work(tmp_path)
+    assert isinstance(work.next(1), Assignment)
+    assert not work.reported(0, {"epoch": 1, "valid_bleu": float("nan")})
+    trial = work.study.trials[0]
+    assert (trial.outcome, trial.scores) == ("diverged", {})
+    assert trial.attrs["message"] == "valid_bleu became nan in epoch 1"
 
 
 def test_a_crashed_trial_is_retried_from_where_it_was_then_failed(tmp_path: Path) -> None:
@@ -155,24 +234,6 @@ def test_no_more_trials_run_than_there_are_slots(tmp_path: Path) -> None:
     assert [isinstance(work.next(2), Assignment) for _ in range(3)] == [True, True, False]
 
 
-def test_halving_at_a_rung(tmp_path: Path) -> None:
-    study = Study(tmp_path / "study.db", "s", "maximize")
-    halving = SuccessiveHalving((1,), reduction_factor=2)
-
-    def arrives(score: float) -> bool:
-        trial = study.add({}, {})
-        study.report(trial, 1, score)
-        return halving.goes_on(study, trial)
-
-    assert arrives(10)  # the first always goes on
-    assert not arrives(5)  # 2nd of 2
-    assert arrives(7)  # 2nd of 3
-    assert arrives(10)  # equal to the best
-    assert not arrives(6)  # behind three of five
-    study = Study(tmp_path / "other.db", "s", "minimize")
-    assert arrives(1.0) and not arrives(2.0) and arrives(0.5)
-
-
 def test_a_torn_last_line_is_cut_off(tmp_path: Path) -> None:
     file = tmp_path / "trials.jsonl"
     journal = Journal(file)
@@ -198,3 +259,67 @@ def test_broken_files_of_a_run_are_told(tmp_path: Path) -> None:
         Journal(tmp_path / "trials.jsonl")
     (tmp_path / "trials.jsonl").write_text('{"trial": 0, "epoch": 1}\n{"tri')  # torn by a crash
     assert Journal(tmp_path / "trials.jsonl").lines == [{"trial": 0, "epoch": 1}]
+
+
+def test_a_full_disk_ends_the_search_in_one_message_and_loses_nothing(tmp_path: Path) -> None:
+    many = Experiment.model_validate({"search": {"trials": 30, "sampler": "random"}, "space": experiment().space.root})
+    work = open_work(tmp_path)
+    work.plan = SearchPlan(many)
+    sqlalchemy.event.listen(sqlite(work.study), "connect", limit_pages)
+    sqlite(work.study).dispose()  # connect anew
+    checkpoints: dict[int, int] = {}
+    with pytest.raises(UserError, match=r"study\.db: can't be written: database or disk is full; nothing is lost"):
+        simulate(work, checkpoints)
+    in_memory = [(t.number, t.scores, t.attrs, t.state) for t in work.study.trials.values()]
+    stored = Study(tmp_path / "study.db", "search", "maximize").trials.values()
+    assert in_memory == [(t.number, t.scores, t.attrs, t.state) for t in stored]
+    assert 5 < len(in_memory) < 30
+    work = open_work(tmp_path)
+    work.plan = SearchPlan(many)
+    simulate(work, checkpoints)
+    assert len(work.study.trials) == 30 and not any(trial.running for trial in work.study.trials.values())
+
+
+def limit_pages(connection: sqlite3.Connection, _: object) -> None:
+    used = connection.execute("PRAGMA page_count").fetchone()[0]
+    connection.execute(f"PRAGMA max_page_count = {used}")
+
+
+def test_after_a_failed_write_nothing_more_is_written(tmp_path: Path) -> None:
+    work, fuse = open_work(tmp_path), Fuse()
+    searcher, scheduler = WorkSearcher(work, fuse, 1, {}), WorkScheduler(work, fuse)
+    segment = type("Segment", (), {"config": searcher.suggest("a")})()
+    with pytest.raises(UserError, match="the disk is full"):
+        scheduler.on_trial_result(None, segment, {"outcome": "halted", "message": "the disk is full"})
+    searcher.on_trial_complete("a", error=True)  # Tune takes it for the trial's error
+    assert scheduler.on_trial_result(None, segment, {"outcome": "failed", "message": "?"}) == TrialScheduler.STOP
+    assert searcher.suggest("b") == "FINISHED"
+    assert work.study.trials[0].running and not work.study.trials[0].attrs
+
+
+def test_a_machine_at_fault_is_not_the_trials_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[dict[str, str]] = []
+
+    def no_space(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(translation, "train", no_space)
+    monkeypatch.setattr("ray.tune.report", told.append)
+    (tmp_path / "lock").touch()
+    config = experiment().trial.model_dump(mode="json")
+    translation.train_translation(
+        {"driver_lock": str(tmp_path / "lock"), "config": config, "cache": "c", "checkpoints": "run/trials/0"}
+    )
+    assert told[0]["outcome"] == "halted"
+    assert "run/trials/0: can't be written: [Errno 28] No space left on device" in told[0]["message"]
+
+
+def test_a_journal_on_a_full_disk_says_so(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "trials.jsonl")
+    journal.close()
+    with (
+        Path("/dev/full").open("ab", buffering=0) as journal._file,
+        pytest.raises(UserError, match="No space left on device"),
+    ):
+        journal.append({"trial": 0, "epoch": 1})
+    assert journal.lines == []

@@ -10,6 +10,7 @@ from ray import tune
 
 from trainables.config import TrialConfig
 from trainables.errors import Diverged, UserError
+from trainables.files import unwritable
 from trainables.locks import join_driver
 from trainables.training import train
 
@@ -18,8 +19,9 @@ def train_translation(assignment: dict[str, Any]) -> None:
     """Train, reporting each epoch to Tune once its checkpoint is on disk.
 
     assignment: "config" (a TrialConfig as a dictionary), "checkpoints", "cache", "driver_lock" (paths). The
-    last report of a run that ends by itself carries "outcome" (diverged or failed) and "message". An
-    exception means that the process is broken, never that the configuration is bad.
+    last report of a run that ends by itself carries "outcome" and "message": diverged or failed, or halted
+    where the machine is at fault, such as a full disk, so that it would fail all trials alike. An exception
+    means that the process is broken, never that the configuration is bad.
     """
     join_driver(Path(assignment["driver_lock"]))
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
@@ -31,6 +33,8 @@ def train_translation(assignment: dict[str, Any]) -> None:
         tune.report({"outcome": "diverged", "message": str(error)})
     except UserError as error:
         tune.report({"outcome": "failed", "message": str(error)})
+    except OSError as error:
+        tune.report({"outcome": "halted", "message": str(unwritable(Path(assignment["checkpoints"]), error))})
     except (ValueError, RuntimeError, torch.OutOfMemoryError) as error:
         tune.report({"outcome": "failed", "message": f"{type(error).__name__}: {error}"})
     finally:

@@ -39,7 +39,7 @@ class Coding:
         }
 
     def draw(self, uniform: np.ndarray) -> np.ndarray:
-        """Uniform draws in [0, 1), (points, hyperparameters), to places: finite domains give each value an equal share."""
+        """Uniform draws in [0, 1), (points, hyperparameters), to places; each value of a list has an equal share."""
         steps = np.where(np.isfinite(self._counts), self._counts, 2.0)
         stepped = np.minimum(np.floor(uniform * steps), steps - 1) / np.maximum(steps - 1, 1)
         return np.where(np.isfinite(self._counts), stepped, uniform)

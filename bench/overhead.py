@@ -1,0 +1,59 @@
+"""What a trial costs beside its training: seconds from the end of one to the end of the next, on one slot.
+
+python bench/overhead.py [TRIALS]
+"""
+
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from quick import open_work, quick_experiment
+from ray import tune
+
+from search.study import StudyTrial
+from search.tuning import Slots, local_ray, run_work
+from trainables.locks import DriverLock, join_driver
+from trainables.training import EpochReport
+
+
+def report_once(assignment: dict[str, Any]) -> None:
+    join_driver(Path(assignment["driver_lock"]))
+    tune.report(asdict(EpochReport(1, 1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0)))
+
+
+class Clock:
+    """A listener that notes when trials end."""
+
+    def __init__(self) -> None:
+        self.ends: list[float] = []
+
+    def trial_started(self, trial: StudyTrial) -> None: ...
+    def epoch_reported(self, trial: StudyTrial, report: dict[str, Any]) -> None: ...
+    def trial_parked(self, trial: StudyTrial) -> None: ...
+    def trial_ended(self, trial: StudyTrial) -> None:
+        self.ends.append(time.perf_counter())
+
+
+def main(trials: int) -> None:
+    clock = Clock()
+    with TemporaryDirectory() as folder:
+        experiment = quick_experiment(Path(folder) / "overhead", "none", trials, epochs=1)
+        lock = DriverLock(experiment.run_dir)
+        work = open_work(experiment)
+        work.listeners.append(clock)
+        started = time.perf_counter()
+        with local_ray(Slots(1, 0)):
+            run_work(work, Slots(1, 0), lock, experiment.cache, report_once)
+            seconds = time.perf_counter() - started
+        lock.release()
+    each = [later - earlier for earlier, later in zip(clock.ends, clock.ends[1:], strict=False)]
+    print(f"{trials} trials in {seconds:.1f} s, of which {clock.ends[0] - started:.1f} s to the end of the first;")
+    print(f"a trial costs {median(each):.3f} s (median; longest {max(each):.3f} s)")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 50)

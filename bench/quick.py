@@ -1,0 +1,94 @@
+"""A search whose trials cost nothing: the real study, work, Ray Tune, locks and checkpoints round made-up training."""
+
+import math
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from ray import tune
+
+from search.experiment import Experiment
+from search.journal import Journal
+from search.proposals import SearchPlan
+from search.schedulers import make_scheduler
+from search.study import Study
+from search.work import Work
+from trainables.checkpoint import load_state, newest_checkpoint, save_checkpoint
+from trainables.config import TrialConfig
+from trainables.locks import join_driver
+from trainables.training import CPU, EpochReport
+
+EPOCH_SECONDS = 0.1
+WORKERS = "workers"  # the file of a run in which its workers write their process ids
+
+
+def quick_experiment(run_dir: Path, scheduler: str, trials: int, epochs: int = 8) -> Experiment:
+    return Experiment.model_validate(
+        {
+            "name": run_dir.name,
+            "output_dir": str(run_dir.parent),
+            "training": {"epochs": epochs},
+            "space": {
+                "model.dropout": {"min": 0.0, "max": 0.5},
+                "training.learning_rate": {"min": 1e-4, "max": 1e-1, "distribution": "log_uniform_values"},
+                "training.schedule": {"values": ["cosine", "inverse_sqrt", "constant"]},
+            },
+            "search": {"scheduler": scheduler, "trials": trials, "startup_trials": 4, "max_retries": 20},
+        }
+    )
+
+
+def open_work(experiment: Experiment) -> Work:
+    """The work of a run directory, new or gone on with."""
+    run_dir, search = experiment.run_dir, experiment.search
+    run_dir.mkdir(parents=True, exist_ok=True)
+    return Work(
+        Study(run_dir / "study.db", "search", search.direction),
+        Journal(run_dir / "trials.jsonl"),
+        run_dir / "trials",
+        SearchPlan(experiment),
+        make_scheduler(experiment),
+        search.metric,
+        experiment.training.epochs,
+        search.max_retries,
+        [],
+    )
+
+
+def quick_epochs(config: TrialConfig, checkpoints: Path | None, seconds: float) -> Iterator[EpochReport]:
+    """What `trainables.training.train` yields, but for the model: it goes on from its newest checkpoint, too.
+
+    The score hangs on a memory of all past epochs, so that one trained twice, or not at all, shows.
+    """
+    memory, first = torch.zeros((), dtype=torch.float64), 1
+    if checkpoints and (found := newest_checkpoint(checkpoints)):
+        path, values = found
+        memory = load_state(path, CPU)["memory"]
+        report = EpochReport(**values)
+        first = report.epoch + 1
+        yield report
+    for epoch in range(first, config.training.epochs + 1):
+        time.sleep(seconds)
+        memory = (memory * 1.0001 + 0.137 * epoch + config.model.dropout) % 7
+        distance = abs(config.model.dropout - 0.2) + abs(math.log10(config.training.learning_rate) + 2.5)
+        distance += 0.3 * (config.training.schedule != "cosine")
+        bleu = 40 * (1 - 0.7**epoch) - 5 * distance + float(memory) / 7
+        report = EpochReport(epoch, 1 / epoch, 2 / epoch, 0.5 / epoch, bleu, seconds, 0.0, 100)
+        if checkpoints:
+            save_checkpoint(checkpoints, epoch, {"memory": memory}, asdict(report))
+        yield report
+
+
+def train_quickly(assignment: dict[str, Any]) -> None:
+    """In place of `trainables.translation.train_translation`."""
+    join_driver(Path(assignment["driver_lock"]))
+    checkpoints = Path(assignment["checkpoints"])
+    with (checkpoints.parents[1] / WORKERS).open("a") as file:
+        file.write(f"{os.getpid()}\n")
+    config = TrialConfig.model_validate(assignment["config"])
+    for report in quick_epochs(config, checkpoints, EPOCH_SECONDS):
+        tune.report(asdict(report))

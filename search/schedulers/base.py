@@ -1,0 +1,72 @@
+"""What a scheduler is, and what all that rank trials share."""
+
+import math
+from collections.abc import Callable, Hashable
+from typing import Literal, Protocol
+
+from search.study import Study, StudyTrial
+
+Decision = Literal["go", "park", "stop"]
+Comparable = Callable[[StudyTrial], Hashable]  # trials are ranked only among those of the same value
+
+
+class Scheduler(Protocol):
+    """Decides at rungs, from what the study holds alone: the same study, the same decision.
+
+    Every kind keeps to this:
+    - At an epoch that is no rung the decision is "go".
+    - A score that is no finite number never passes, at a rung or elsewhere: "stop".
+    - A trial that diverged counts as arrived, and as worst, at the rung it was on its way to. A failed one
+      counts nowhere, as it says nothing about its configuration.
+    - The best of its group at a rung is never stopped there.
+    A trial is parked when it is running, its last epoch is a rung, and it has not passed it.
+    """
+
+    @property
+    def rungs(self) -> tuple[int, ...]:
+        """Epochs after which a trial may be parked or stopped, rising."""
+        ...
+
+    def decide(self, study: Study, trial: StudyTrial) -> Decision:
+        """What becomes of a trial that has just reported an epoch, which is not its last."""
+        ...
+
+    def promote(self, study: Study, live: set[int]) -> StudyTrial | None:
+        """A parked trial that may go on now; `live` are the numbers that are being trained."""
+        ...
+
+
+def all_alike(trial: StudyTrial) -> Hashable:
+    """All trials are comparable."""
+    return None
+
+
+def parked(trial: StudyTrial, rungs: tuple[int, ...]) -> bool:
+    """Whether the trial waits at a rung."""
+    return trial.running and trial.epoch in rungs and not trial.passed(trial.epoch)
+
+
+def finite(trial: StudyTrial) -> bool:
+    """Whether the trial's last score is a number."""
+    return math.isfinite(trial.scores[trial.epoch])
+
+
+def merit(study: Study, trial: StudyTrial, epoch: int) -> float:
+    """The trial's score after an epoch, signed so that more is better; -inf if it has none or it is no number."""
+    score = trial.scores.get(epoch, math.nan)
+    if not math.isfinite(score):
+        return -math.inf
+    return score if study.maximize else -score
+
+
+def arrivals(study: Study, trial: StudyTrial, rungs: tuple[int, ...], comparable: Comparable) -> list[StudyTrial]:
+    """The trials of the trial's group that have come to the rung at which it stands, itself included."""
+    rung, group = trial.epoch, comparable(trial)
+    return [other for other in study.trials.values() if arrived(other, rung, rungs) and comparable(other) == group]
+
+
+def arrived(trial: StudyTrial, rung: int, rungs: tuple[int, ...]) -> bool:
+    """Whether the trial has a score at the rung, or diverged on the way from the rung below."""
+    if rung in trial.scores:
+        return True
+    return trial.outcome == "diverged" and rung == min((r for r in rungs if r > trial.epoch), default=None)

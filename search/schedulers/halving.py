@@ -1,0 +1,32 @@
+"""Asynchronous successive halving by stopping."""
+
+from dataclasses import dataclass
+
+from search.schedulers.base import Comparable, Decision, all_alike, arrivals, finite, merit
+from search.study import Study, StudyTrial
+
+
+@dataclass(frozen=True)
+class Halving:
+    """A trial that reaches a rung goes on or ends at once (Li et al. 2020, in the form that Ray Tune has).
+
+    It goes on if it is among the best ceil(n / reduction_factor) of the n trials that have come to the rung so
+    far, itself included. So the first to arrive always goes on, and equals go on together.
+    """
+
+    rungs: tuple[int, ...]
+    reduction_factor: int = 2
+    comparable: Comparable = all_alike
+
+    def decide(self, study: Study, trial: StudyTrial) -> Decision:
+        if not finite(trial):
+            return "stop"
+        if trial.epoch not in self.rungs:
+            return "go"
+        field = arrivals(study, trial, self.rungs, self.comparable)
+        mine = merit(study, trial, trial.epoch)
+        ahead = sum(merit(study, other, trial.epoch) > mine for other in field)
+        return "go" if ahead < -(-len(field) // self.reduction_factor) else "stop"
+
+    def promote(self, study: Study, live: set[int]) -> StudyTrial | None:
+        return None

@@ -1,0 +1,19 @@
+"""No early stopping."""
+
+from dataclasses import dataclass
+
+from search.schedulers.base import Decision, finite
+from search.study import Study, StudyTrial
+
+
+@dataclass(frozen=True)
+class ToTheEnd:
+    """Every trial runs to its last epoch, unless it diverges."""
+
+    rungs: tuple[int, ...] = ()
+
+    def decide(self, study: Study, trial: StudyTrial) -> Decision:
+        return "go" if finite(trial) else "stop"
+
+    def promote(self, study: Study, live: set[int]) -> StudyTrial | None:
+        return None

@@ -1,0 +1,307 @@
+"""What every scheduler keeps to, and the rule of each kind."""
+
+import math
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from search.experiment import Experiment
+from search.forecasting import fit
+from search.schedulers import Decision, Scheduler, make_scheduler
+from search.schedulers.base import parked
+from search.schedulers.gentle import Gentle
+from search.schedulers.halving import Halving
+from search.schedulers.median import MedianStopping
+from search.schedulers.promotion import Hyperband, Promotion
+from search.study import Study, StudyTrial
+
+EPOCHS = 8
+KINDS = ["asha", "asha_promotion", "hyperband", "median", "gentle", "none"]
+Direction = Literal["maximize", "minimize"]
+DIRECTIONS: tuple[Direction, ...] = ("maximize", "minimize")
+
+
+def scheduler_of(kind: str) -> Scheduler:
+    return make_scheduler(Experiment.model_validate({"training": {"epochs": EPOCHS}, "search": {"scheduler": kind}}))
+
+
+class Field:
+    """A study whose trials report what a test says, in merit: more is better, whatever the direction."""
+
+    def __init__(self, file: Path, direction: Direction = "maximize"):
+        self.file, self.direction = file, direction
+        self.study = Study(file, "s", direction)
+
+    def trial(self, *merits: float) -> StudyTrial:
+        """A new trial with these epochs reported."""
+        return self.report(self.study.add({}, {}), *merits)
+
+    def report(self, trial: StudyTrial, *merits: float) -> StudyTrial:
+        for merit in merits:
+            self.study.report(trial, trial.epoch + 1, merit if self.direction == "maximize" else -merit)
+        return trial
+
+    def end(self, trial: StudyTrial, outcome: str) -> StudyTrial:
+        self.study.finish(trial, outcome)
+        return trial
+
+    def act(self, scheduler: Scheduler, trial: StudyTrial) -> Decision:
+        """Decide and write, as `Work` does."""
+        decision = scheduler.decide(self.study, trial)
+        if decision == "stop":
+            self.end(trial, "stopped")
+        elif decision == "go" and trial.epoch in scheduler.rungs:
+            self.study.set_attr(trial, f"epoch-{trial.epoch}", "passed")
+        return decision
+
+    def promoted(self, scheduler: Scheduler) -> int | None:
+        """The number of the trial that is promoted, and written so."""
+        trial = scheduler.promote(self.study, set())
+        if trial is None:
+            return None
+        self.study.set_attr(trial, f"epoch-{trial.epoch}", "passed")
+        return trial.number
+
+
+@pytest.fixture(params=DIRECTIONS)
+def field(request: pytest.FixtureRequest, tmp_path: Path) -> Field:
+    return Field(tmp_path / "study.db", request.param)
+
+
+# -- every kind
+
+
+def curve(number: int, epoch: int) -> float:
+    """Learning curves that cross, of differing quality; every seventh trial diverges in its third epoch."""
+    if number % 7 == 5 and epoch == 3:
+        return math.nan
+    return (number * 37 % 11) * (1 - 0.8**epoch) + (number * 17 % 5) * 0.6**epoch + 0.1 * epoch
+
+
+def search_all(field: Field, scheduler: Scheduler, trials: int) -> list[tuple[int, int, Decision]]:
+    """One slot, until everything has ended or waits in vain: number, epoch and decision of each report."""
+    decisions: list[tuple[int, int, Decision]] = []
+    while True:
+        trial = scheduler.promote(field.study, set())
+        if trial is not None:
+            assert parked(trial, scheduler.rungs) and math.isfinite(trial.scores[trial.epoch])
+            field.study.set_attr(trial, f"epoch-{trial.epoch}", "passed")
+        elif len(field.study.trials) < trials:
+            trial = field.trial()
+        else:
+            return decisions
+        while trial.running:
+            field.report(trial, curve(trial.number, trial.epoch + 1))
+            if trial.epoch == EPOCHS:
+                field.end(trial, "completed")
+                break
+            once, twice = (scheduler.decide(field.study, trial) for _ in range(2))
+            assert once == twice, "asking changes nothing"
+            if trial.epoch in scheduler.rungs and trial.number % 5 == 4:
+                again = Study(field.file, "s", field.direction)
+                assert once == scheduler.decide(again, again.trials[trial.number]), "what is stored decides"
+                again.close()
+            decisions.append((trial.number, trial.epoch, field.act(scheduler, trial)))
+            if not math.isfinite(trial.scores[trial.epoch]):
+                assert decisions[-1][2] == "stop"
+                trial.attrs["outcome"] = "diverged"
+            if decisions[-1][2] == "park":
+                break
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_it_decides_by_the_study_alone_and_at_rungs_alone(kind: str, tmp_path: Path) -> None:
+    decided = {}
+    scheduler = scheduler_of(kind)
+    for direction in DIRECTIONS:
+        field = Field(tmp_path / f"{direction}.db", direction)
+        decided[direction] = search_all(field, scheduler, trials=16)
+        for number, epoch, decision in decided[direction]:
+            diverged = math.isnan(curve(number, epoch))
+            assert decision == "go" or epoch in scheduler.rungs or (diverged and decision == "stop")
+            at_rung = [trial for trial in field.study.trials.values() if epoch in trial.scores]
+            leads = all(curve(number, epoch) >= curve(trial.number, epoch) for trial in at_rung)
+            assert not (leads and decision == "stop"), "the best is never stopped"
+        assert any(trial.outcome == "completed" for trial in field.study.trials.values())
+    assert decided["maximize"] == decided["minimize"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_first_to_arrive_is_not_stopped(kind: str, field: Field) -> None:
+    scheduler, first = scheduler_of(kind), field.trial()
+    for _ in range(1, EPOCHS):
+        field.report(first, 1.0)
+        assert scheduler.decide(field.study, first) != "stop"
+
+
+@pytest.mark.parametrize("score", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_no_number_never_passes(kind: str, score: float, field: Field) -> None:
+    scheduler = scheduler_of(kind)
+    for epochs in (1, 2, 4):  # between rungs and at them
+        trial = field.trial(*[1.0] * (epochs - 1), score)
+        assert scheduler.decide(field.study, trial) == "stop"
+        assert scheduler.promote(field.study, set()) is None
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nobody_in_a_workers_hands_is_promoted(kind: str, field: Field) -> None:
+    scheduler = scheduler_of(kind)
+    for merit in range(6):
+        field.act(scheduler, field.trial(1.0 * merit, 1.0 * merit))
+    while (trial := scheduler.promote(field.study, set())) is not None:
+        others = scheduler.promote(field.study, {trial.number})
+        assert others is None or others.number != trial.number
+        field.study.set_attr(trial, f"epoch-{trial.epoch}", "passed")  # and none is promoted twice
+
+
+# -- stopping
+
+
+def test_halving_passes_the_best_of_those_who_came(field: Field) -> None:
+    halving = Halving((1,))
+    assert field.act(halving, field.trial(10.0)) == "go"  # the first
+    assert field.act(halving, field.trial(5.0)) == "stop"  # 2nd of 2
+    assert field.act(halving, field.trial(7.0)) == "go"  # 2nd of 3
+    assert field.act(halving, field.trial(10.0)) == "go"  # equal to the best
+    assert field.act(halving, field.trial(6.0)) == "stop"  # behind three of five
+
+
+def test_halving_counts_a_diverged_trial_as_worst_where_it_was_heading(field: Field) -> None:
+    halving = Halving((1, 3))
+    field.trial(3.0, 3.0, 3.0)
+    assert halving.decide(field.study, trial := field.trial(1.0, 1.0, 1.0)) == "stop"  # 2nd of 2
+    field.end(field.trial(1.0, 1.0), "failed")
+    assert halving.decide(field.study, trial) == "stop"
+    field.end(field.trial(1.0, 1.0), "diverged")
+    assert halving.decide(field.study, trial) == "go"  # 2nd of 3
+    assert halving.decide(field.study, field.trial(0.5)) == "stop"  # at rung 1 it counts by its score there
+
+
+@pytest.mark.parametrize("kind", [Halving, Promotion])
+def test_trials_are_ranked_among_comparable_ones(kind: type[Halving | Promotion], field: Field) -> None:
+    scheduler = kind((1,), 2, comparable=lambda trial: trial.number % 2)
+    best = [scheduler.decide(field.study, field.trial(merit)) for merit in (9.0, 1.0, 8.0, 2.0)]
+    assert best == (["go", "go", "stop", "go"] if kind is Halving else ["park", "park", "park", "go"])
+    if kind is Promotion:
+        assert scheduler.promote(field.study, {3}) is field.study.trials[0]
+
+
+def test_the_median_rule_compares_the_best_so_far_with_running_averages(field: Field) -> None:
+    median = MedianStopping((2, 3))
+    for merits in ((1.0, 3.0), (2.0, 6.0)):  # averages 2 and 4
+        field.trial(*merits)
+    assert median.decide(field.study, weak := field.trial(0.0, 1.0)) == "go", "two others are too few"
+    field.trial(5.0, 7.0)  # 6
+    assert median.decide(field.study, weak) == "stop"  # median of 2, 4, 6
+    assert median.decide(field.study, field.trial(4.0, 0.0)) == "go"  # best so far equals a median of 3 at most
+    field.end(field.trial(9.0), "diverged")  # heading for rung 2, counts there as -inf
+    assert median.decide(field.study, field.trial(0.0, 2.0)) == "go"  # median of -inf, 0.5, 2, 2, 4, 6
+    assert median.decide(field.study, field.trial(0.0)) == "go"
+
+
+def test_the_median_rule_spares_the_leader_where_all_decline(field: Field) -> None:
+    for _ in range(3):
+        field.trial(10.0, 1.0)  # average 5.5
+    assert MedianStopping((2,)).decide(field.study, field.trial(1.0, 2.0)) == "go"
+    assert MedianStopping((2,)).decide(field.study, field.trial(1.0, 1.5)) == "stop"
+
+
+def test_gentle_stops_what_will_hardly_win_once_four_have_finished(field: Field) -> None:
+    gentle = Gentle((1,), epochs=2)
+    for merit in (1.0, 2.0, 3.0):
+        field.end(field.trial(merit, 2 * merit), "completed")
+    assert gentle.decide(field.study, field.trial(0.0)) == "go"  # three have finished
+    field.end(field.trial(4.0, 8.0), "completed")
+    assert gentle.decide(field.study, field.trial(0.5)) == "stop"
+    assert gentle.decide(field.study, field.trial(2.0)) == "go"  # the rung's median
+    field.end(field.trial(-50.0), "diverged")
+    assert gentle.decide(field.study, field.trial(0.6)) == "stop"
+
+
+def test_gentle_stops_nobody_at_a_rung_that_tells_nothing(field: Field) -> None:
+    for at_rung, final in ((1.0, 6.0), (2.0, 1.0), (3.0, 2.0), (4.0, 5.5)):
+        field.end(field.trial(at_rung, final), "completed")
+    assert Gentle((1,), epochs=2).decide(field.study, field.trial(0.5)) == "go"
+
+
+# -- promotion
+
+
+def test_promotion_waits_until_a_trial_belongs_to_the_best(field: Field) -> None:
+    promotion = Promotion((1, 2))
+    assert field.act(promotion, field.trial(5.0)) == "park"  # 1 of 1: floor(1/2) = 0
+    assert field.promoted(promotion) is None
+    assert field.act(promotion, field.trial(6.0)) == "go"  # the best of 2, at once
+    assert field.act(promotion, field.trial(4.0)) == "park"  # behind 0 and 1
+    assert field.act(promotion, field.trial(5.0)) == "park"  # equal to 0, which is ahead by its number; 2 of 4 pass
+    assert field.promoted(promotion) == 0
+    assert field.promoted(promotion) is None
+
+
+def test_promotion_takes_the_highest_rung_first_and_the_best_first(field: Field) -> None:
+    promotion = Promotion((1, 2))
+    for merit in (1.0, 2.0, 3.0, 4.0, 5.0):
+        field.act(promotion, field.trial(merit))
+    assert {trial.number for trial in field.study.trials.values() if trial.passed(1)} == {1, 2, 3, 4}
+    for number in (1, 2):
+        field.act(promotion, field.report(field.study.trials[number], 10.0 - number))
+    field.act(promotion, field.trial(6.0))
+    for merit in (0.1, 0.2, 0.3, 0.4):
+        field.act(promotion, field.trial(merit))
+    assert field.promoted(promotion) == 1  # at rung 2
+    assert field.promoted(promotion) is None
+
+
+def test_a_diverged_trial_lets_another_be_promoted_but_never_goes_on(field: Field) -> None:
+    promotion = Promotion((1, 2))
+    for merit in (3.0, 2.0):
+        trial = field.trial(merit, merit)
+        field.study.set_attr(trial, "epoch-1", "passed")
+        field.act(promotion, trial)
+    assert [t.passed(2) for t in field.study.trials.values()] == [False, False]
+    assert field.promoted(promotion) == 0
+    for _ in range(2):
+        field.end(field.trial(1.0), "diverged")  # on its way to rung 2
+    assert field.promoted(promotion) == 1  # 2nd of 4
+    for _ in range(4):
+        field.end(field.trial(1.0), "diverged")
+    assert field.promoted(promotion) is None
+
+
+def test_hyperband_draws_brackets_in_its_proportions_and_ranks_inside_them(field: Field) -> None:
+    hyperband = Hyperband((1, 2))
+    brackets = [hyperband.bracket(StudyTrial(number, 0, {})) for number in range(100)]
+    shares = [brackets.count(bracket) for bracket in range(3)]
+    assert shares == pytest.approx([40, 30, 30], abs=1)  # 2²/3 : 2/2 : 1
+    assert all({0, 1, 2} == set(brackets[start : start + 5]) for start in range(95))
+    decisions = [field.act(hyperband, field.trial(float(number))) for number in range(10)]
+    ranked = [decision for decision, bracket in zip(decisions, brackets, strict=False) if bracket == 0]
+    assert ranked == ["park", "go", "go", "go"]  # rising merits, inside bracket 0
+    assert all(decision == "go" for decision, b in zip(decisions, brackets, strict=False) if b > 0)
+    later = next(number for number, bracket in enumerate(brackets) if bracket == 1)
+    assert field.act(hyperband, field.report(field.study.trials[later], 1.0)) == "park"  # its first rung
+    last = brackets.index(2)
+    assert field.act(hyperband, field.report(field.study.trials[last], -9.0)) == "go"  # it has none
+
+
+# -- the forecast
+
+
+def test_a_forecast_follows_the_runs_and_says_how_unsure_it_is() -> None:
+    rung, final = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0], [2.1, 3.9, 6.0, 8.1, 9.9, 12.0]
+    sure = fit(rung, final)
+    mean, std = sure.predict(3.5)
+    assert mean == pytest.approx(7.0) and 0 < std < 2
+    assert sure.predict(9.0)[1] > std, "less sure far away"
+    assert sure.predict(9.0)[0] > 12
+    unsure = fit(rung, [5.0, 1.0, 4.0, 2.0, 6.0, 3.0])
+    assert unsure.predict(3.5)[0] == pytest.approx(3.5) and unsure.predict(3.5)[1] > 1.7
+    same = fit([2.0, 2.0, 2.0], [1.0, 2.0, 3.0])
+    assert same.predict(5.0)[0] == 2.0
+    certain = fit([1.0, 1.0, 1.0], [4.0, 4.0, 4.0]).predict(1.0)
+    assert certain[0] == 4.0 and 0 < certain[1] < 1e-6, "a deviation of 0 can't be worked with"
+    for bad in ([1.0, 2.0], [1.0, 2.0, math.nan]):
+        with pytest.raises(ValueError, match="three or more pairs of finite numbers"):
+            fit(bad, [1.0, 2.0, 3.0])
