@@ -13,7 +13,7 @@ from ray import tune
 
 from search.experiment import Experiment
 from search.journal import Journal
-from search.proposals import make_plan
+from search.proposals import SearchPlan
 from search.schedulers import make_scheduler
 from search.study import Study
 from search.work import Work
@@ -56,7 +56,7 @@ def open_work(experiment: Experiment) -> Work:
         Study(run_dir / "study.db", "search", search.direction),
         Journal(run_dir / "trials.jsonl"),
         run_dir / "trials",
-        make_plan(experiment),
+        SearchPlan(experiment),
         make_scheduler(experiment),
         search.metric,
         experiment.training.epochs,

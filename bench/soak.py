@@ -29,7 +29,7 @@ from search.tuning import Slots, local_ray, run_work
 from search.work import Assignment
 from trainables.locks import DriverLock
 
-LEAST_SECONDS, MOST_SECONDS = 1, 15  # until a driver, or one of its workers, is killed; training begins at about 5
+MOST_SECONDS = 5  # from the start, or the first sign of training, to a kill
 
 
 def drive(experiment: Experiment, slots: int) -> None:
@@ -65,13 +65,19 @@ def start(experiment: Experiment, slots: int) -> subprocess.Popen[bytes]:
 
 
 def disturb(driver: subprocess.Popen[bytes], run_dir: Path, rng: random.Random) -> str | None:
-    """Wait a random while and kill; what was killed, or None if the driver ended before."""
+    """Wait a random while and kill; what was killed, or None if the driver ended before.
+
+    One kill in four hits a driver that starts; the others come once it trains, and half of these hit a worker.
+    """
+    starting, at_worker = rng.random() < 0.25, rng.random() < 0.5
+    while not starting and driver.poll() is None and not descendants(driver.pid) & recorded(run_dir):
+        time.sleep(0.2)
     try:
-        driver.wait(rng.uniform(LEAST_SECONDS, MOST_SECONDS))
+        driver.wait(rng.uniform(0, MOST_SECONDS))
         return None
     except subprocess.TimeoutExpired:
-        family = descendants(driver.pid)
-    if rng.random() < 0.6 and (workers := family & recorded(run_dir)):
+        workers = descendants(driver.pid) & recorded(run_dir)
+    if at_worker and workers and not starting:
         os.kill(rng.choice(sorted(workers)), signal.SIGKILL)
         return "worker"
     driver.kill()

@@ -1,15 +1,16 @@
 """One search as one frozen value: what to train, the space around it, how to search, finals, tracking."""
 
-import itertools
 import random
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from model.config import Config
-from search.space import LARGEST_GRID, Params, SearchSpace, configure
-from trainables.config import RunName, TrialConfig
+from search.samplers.base import SamplerName
+from search.space import LARGEST_GRID, Params, Scalar, SearchSpace
+from trainables.command_line import did_you_mean
+from trainables.config import RunName, TrialConfig, flatten
 
 PROBES = 1000  # draws that must fail before an infinite space counts as empty
 
@@ -17,7 +18,11 @@ PROBES = 1000  # draws that must fail before an infinite space counts as empty
 class SearchConfig(Config):
     """How configurations are proposed, stopped and scheduled."""
 
-    sampler: Literal["tpe", "random", "grid"] = Field("tpe", description="who proposes; grid tries every combination")
+    sampler: SamplerName = Field(
+        "default",
+        description="who proposes: default (a Gaussian process made for few, costly trials), grid (every combination), "
+        "random, qmc (evenly spread), or Optuna's tpe, gp, cmaes, nsga2",
+    )
     scheduler: Literal["asha", "asha_promotion", "hyperband", "median", "gentle", "pbt", "none"] = Field(
         "asha",
         description="asha stops the worse trials at the rungs; asha_promotion parks all and promotes the best; "
@@ -35,7 +40,7 @@ class SearchConfig(Config):
         "median: each from a quarter on; pbt: every fifth part",
     )
     reduction_factor: int = Field(2, ge=2, description="one of so many trials passes a rung")
-    startup_trials: int = Field(6, ge=1, description="random proposals before tpe begins to model")
+    startup_trials: int = Field(4, ge=1, description="trials before default, tpe or gp lets its model decide")
     max_retries: int = Field(2, ge=0, description="new starts of a trial whose process died, each from its checkpoint")
     concurrency: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
         "auto", description="trials at a time; auto: one a GPU, or one a core"
@@ -91,6 +96,22 @@ class Experiment(TrialConfig):
     def _absolute(cls, path: str) -> str:
         return str(Path(path).expanduser().absolute())
 
+    @field_validator("space")
+    @classmethod
+    def _names_fields(cls, space: SearchSpace) -> SearchSpace:
+        known = flatten(TrialConfig().model_dump())
+        searchable = [path for path in known if path.split(".")[0] not in ("data", "seed")]
+        searchable.remove("training.epochs")
+        for path, domain in space.domains.items():
+            if path not in known:
+                raise ValueError(f"{path}: names no field of a trial{did_you_mean(path, searchable)}")
+            if path not in searchable:
+                raise ValueError(f"{path}: decides what is compared, so it can't be searched; set it once for all")
+            for value in domain.values or (domain.min, domain.max):
+                if mistake := _type_mistake(path, value):
+                    raise ValueError(f"{path}: {value!r} can't be its value: {mistake}")
+        return space
+
     @model_validator(mode="after")
     def _can_be_searched(self) -> Self:
         search, epochs = self.search, self.training.epochs
@@ -125,26 +146,25 @@ class Experiment(TrialConfig):
 
     def _has_a_valid_trial(self) -> bool:
         if self.space.size() <= PROBES:
-            return any(self.configure(params) for params in self.space.grid())
+            return any(self.accept(params) is not None for params in self.space.grid())
         rng = random.Random(0)
-        draws = (
-            {
-                path: rng.choice(domain.choices() or ()) if domain.count() <= LARGEST_GRID else domain.min
-                for path, domain in self.space.domains.items()
-            }
-            for _ in itertools.repeat(None, PROBES)
-        )
-        return any(self.configure(params) for params in draws)
+        draws = ({path: d.at(rng.random()) for path, d in self.space.domains.items()} for _ in range(PROBES))
+        return any(self.accept(params) is not None for params in draws)
 
     @property
     def trial(self) -> TrialConfig:
         """The base that the space varies."""
         return TrialConfig(**{name: getattr(self, name) for name in TrialConfig.model_fields})
 
-    def configure(self, params: Params) -> TrialConfig | None:
-        """The trial for these parameters; None if they don't fit together or the model would be too large."""
-        config, limit = configure(self.trial, params), self.search.max_parameters
-        return config if config and (limit is None or config.num_parameters <= limit) else None
+    def accept(self, params: Params) -> Params | None:
+        """A draw of the space without what its other values leave unused; None if it makes no trial to train."""
+        try:
+            config = self.trial.with_values(params)
+        except ValidationError:
+            return None
+        if self.search.max_parameters is not None and config.num_parameters > self.search.max_parameters:
+            return None
+        return {path: value for path, value in params.items() if path not in config.unused}
 
     @property
     def rungs(self) -> tuple[int, ...]:
@@ -173,3 +193,14 @@ class Experiment(TrialConfig):
     def cache(self) -> Path:
         """Shared by all runs of one output directory."""
         return Path(self.output_dir) / ".cache"
+
+
+def _type_mistake(path: str, value: Scalar) -> str | None:
+    """What is wrong with a value whatever the other fields are."""
+    try:
+        TrialConfig().with_values({path: value})
+    except ValidationError as error:
+        for mistake in error.errors():
+            if ".".join(map(str, mistake["loc"])).startswith(path):
+                return mistake["msg"]
+    return None

@@ -9,6 +9,7 @@ import ray
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
 from search.experiment import Experiment
+from search.samplers import Proposal
 from search.space import Params
 from search.study import Study
 from trainables.config import TrialConfig
@@ -103,9 +104,9 @@ class FinalsPlan:
             "seed": CategoricalDistribution(tuple(final_seeds(experiment))),
         }
 
-    def propose(self, study: Study) -> Params | None:
+    def propose(self, study: Study) -> Proposal | None:
         number = len(study.trials)
-        return self.points[number] if number < len(self.points) else None
+        return Proposal(self.points[number]) if number < len(self.points) else None
 
     def config(self, params: Params) -> TrialConfig:
         trial = params["finalist"]

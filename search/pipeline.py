@@ -20,7 +20,7 @@ from search.finals import (
 from search.journal import Journal
 from search.leaderboard import Cost, Entry, rank, write_best, write_leaderboard
 from search.progress import TrialProgress, ranking_table
-from search.proposals import Plan, make_plan
+from search.proposals import Plan, SearchPlan
 from search.report import Sample, write_report
 from search.schedulers import Scheduler, make_scheduler
 from search.schedulers.population import Population
@@ -96,7 +96,7 @@ class SearchRun:
         if isinstance(scheduler, Population):
             expected = scheduler.trials
         cleaner = CheckpointCleaner(self.run_dir / "trials", keep_completed=self.experiment.finals.seeds == 0)
-        self._train("trial", study, make_plan(self.experiment), scheduler, expected, [cleaner], lock)
+        self._train("trial", study, SearchPlan(self.experiment), scheduler, expected, [cleaner], lock)
         if len(study.trials) < (settings.trials or 0):
             self._warn(
                 f"the space holds only {len(study.trials)} valid configurations: all were tried, "
@@ -159,7 +159,7 @@ class SearchRun:
                     models.append(self._model("final", plan, trial, int(str(trial.params["finalist"]))))
         else:
             models = [
-                self._model("trial", make_plan(experiment), search.trials[finalist.trial], finalist.trial)
+                self._model("trial", SearchPlan(experiment), search.trials[finalist.trial], finalist.trial)
                 for finalist in finalists
             ]
         results = []

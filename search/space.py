@@ -4,14 +4,13 @@ import itertools
 import math
 import re
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any, Literal, Self
 
 import optuna
-from pydantic import ConfigDict, Field, RootModel, ValidationError, field_validator, model_validator
+from pydantic import ConfigDict, Field, RootModel, field_validator, model_validator
 
 from model.config import Config
-from trainables.command_line import did_you_mean
-from trainables.config import TrialConfig, flatten
 
 Scalar = bool | int | float | str | None
 Params = dict[str, Scalar]  # dotted path -> value
@@ -75,22 +74,68 @@ class Domain(Config):
             return self.min.is_integer() and self.max.is_integer()
         return self.distribution == "int_uniform"
 
+    @property
+    def is_ordered(self) -> bool:
+        """Whether its values are numbers, so that a near value is a similar one."""
+        return self.values is None or all(isinstance(v, int | float) and not isinstance(v, bool) for v in self.values)
+
+    @cached_property
+    def _ranks(self) -> dict[str, int]:
+        """Place of each listed value: by size where they are numbers, otherwise as they are written."""
+        assert self.values is not None
+        listed = sorted(self.values, key=lambda v: float(str(v))) if self.is_ordered else self.values
+        return {repr(value): place for place, value in enumerate(listed)}
+
+    def unit(self, value: Scalar) -> float:
+        """Where in 0..1 a value lies: numbers by rank, ranges linearly or by the logarithm, others by their place."""
+        if self.values is not None:
+            return self._ranks[repr(value)] / max(1, len(self.values) - 1)
+        assert self.min is not None and self.max is not None and isinstance(value, int | float)
+        value = min(max(value, self.min), self.max)  # steps may end beyond by a rounding error
+        if self._is_log:
+            return math.log(value / self.min) / math.log(self.max / self.min)
+        return (value - self.min) / (self.max - self.min)
+
+    def at(self, unit: float) -> Scalar:
+        """The value of a uniform draw in [0, 1): each listed value, and each step of a range, has an equal share."""
+        if self.values is not None:
+            by_rank = sorted(self.values, key=lambda v: self._ranks[repr(v)])
+            return by_rank[min(int(unit * len(by_rank)), len(by_rank) - 1)]
+        assert self.min is not None and self.max is not None
+        count = self.count()
+        if count < math.inf:
+            step = min(int(unit * count), int(count) - 1)
+            return int(self.min) + step if self._is_int else self.min + step * (self.q or 0)
+        if self._is_log:
+            return self._snap(self.min * (self.max / self.min) ** unit)
+        return self.min + unit * (self.max - self.min)
+
+    def near(self, unit: float) -> Scalar:
+        """The value nearest to a place in 0..1, the inverse of `unit`."""
+        unit = float(unit)  # NumPy's kind would be stored as text
+        count = self.count()
+        if count == math.inf:
+            return self.at(min(max(unit, 0.0), 1.0))
+        step = min(max(round(unit * (count - 1)), 0), int(count) - 1)
+        return self.at((step + 0.5) / count)
+
+    def _snap(self, value: float) -> float:
+        """Rounded to the step of q_log_uniform_values, inside the range."""
+        assert self.min is not None and self.max is not None
+        if self.q is not None:
+            value = round(value / self.q) * self.q
+        return min(max(value, self.min), self.max)
+
     def to_optuna(self) -> optuna.distributions.BaseDistribution:
+        """As the study shows it."""
         if self.values is not None:
             return optuna.distributions.CategoricalDistribution(self.values)
         assert self.min is not None and self.max is not None
         if self._is_int:
             return optuna.distributions.IntDistribution(int(self.min), int(self.max))
-        if self.q is None or self._is_log:  # Optuna steps on no log range; `snap` rounds such a draw
+        if self.q is None or self._is_log:  # Optuna steps on no log range
             return optuna.distributions.FloatDistribution(self.min, self.max, log=self._is_log)
         return optuna.distributions.FloatDistribution(self.min, self.max, step=self.q)
-
-    def snap(self, value: Scalar) -> Scalar:
-        """A draw rounded to the step of q_log_uniform_values, inside the range."""
-        if self.q is None or not self._is_log or not isinstance(value, float):
-            return value
-        assert self.min is not None and self.max is not None
-        return min(max(round(value / self.q) * self.q, self.min), self.max)
 
     def count(self) -> float:
         """How many values there are."""
@@ -117,25 +162,10 @@ class Domain(Config):
 
 
 class SearchSpace(RootModel[dict[str, Domain]]):
-    """Dotted path of a trial's field -> its domain."""
+    """Name of a hyperparameter (in a search the dotted path of a trial's field) -> its domain."""
 
     model_config = ConfigDict(frozen=True)
     root: dict[str, Domain] = {}
-
-    @model_validator(mode="after")
-    def _names_fields(self) -> Self:
-        known = flatten(TrialConfig().model_dump())
-        searchable = [path for path in known if path.split(".")[0] not in ("data", "seed")]
-        searchable.remove("training.epochs")
-        for path, domain in self.domains.items():
-            if path not in known:
-                raise ValueError(f"{path}: names no field of a trial{did_you_mean(path, searchable)}")
-            if path not in searchable:
-                raise ValueError(f"{path}: decides what is compared, so it can't be searched; set it once for all")
-            for value in domain.values or (domain.min, domain.max):
-                if mistake := _type_mistake(path, value):
-                    raise ValueError(f"{path}: {value!r} can't be its value: {mistake}")
-        return self
 
     @property
     def domains(self) -> dict[str, Domain]:
@@ -156,24 +186,6 @@ class SearchSpace(RootModel[dict[str, Domain]]):
     def to_optuna(self) -> dict[str, optuna.distributions.BaseDistribution]:
         return {path: domain.to_optuna() for path, domain in self.domains.items()}
 
-    def snap(self, params: Params) -> Params:
-        return {path: self.domains[path].snap(value) for path, value in params.items()}
-
-
-def _type_mistake(path: str, value: Scalar) -> str | None:
-    """What is wrong with a value whatever the other fields are."""
-    try:
-        TrialConfig().with_values({path: value})
-    except ValidationError as error:
-        for mistake in error.errors():
-            if ".".join(map(str, mistake["loc"])).startswith(path):
-                return mistake["msg"]
-    return None
-
-
-def configure(base: TrialConfig, params: Params) -> TrialConfig | None:
-    """The trial that the parameters make of the base; None if they don't fit together."""
-    try:
-        return base.with_values(params)
-    except ValidationError:
-        return None
+    def key(self, params: Params) -> str:
+        """Equal for equal configurations."""
+        return repr(sorted(params.items()))

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import optuna
 from optuna.distributions import BaseDistribution
-from optuna.storages import RDBStorage
+from optuna.storages import BaseStorage, InMemoryStorage, RDBStorage
 from optuna.trial import TrialState, create_trial
 
 from search.space import Params
@@ -32,6 +32,7 @@ class StudyTrial:
     state: TrialState = TrialState.RUNNING
     scores: dict[int, float] = field(default_factory=dict)  # epoch -> metric
     attrs: dict[str, Any] = field(default_factory=dict)
+    value: float | None = None  # what Optuna was told at the end
 
     @property
     def epoch(self) -> int:
@@ -63,16 +64,12 @@ class Study:
     A write that fails (a full disk) changes nothing, on disk or in memory, and raises UserError.
     """
 
-    def __init__(self, file: Path, name: str, direction: Literal["maximize", "minimize"]):
-        """Open or create the study `name` in the sqlite file. Raises UserError if the file is something else."""
-        try:
-            with closing(sqlite3.connect(file, timeout=LOCK_TIMEOUT_SECONDS)) as connection:
-                # In WAL mode readers such as a dashboard don't lock the driver out.
-                connection.execute("PRAGMA journal_mode=WAL")
-        except sqlite3.DatabaseError as error:
-            raise UserError(f"{file}: {error}; restore the study from a backup, or start a new search") from None
-        engine = {"connect_args": {"timeout": LOCK_TIMEOUT_SECONDS}}
-        self._storage = RDBStorage(f"sqlite:///{file}", engine_kwargs=engine)
+    def __init__(self, file: Path | None, name: str, direction: Literal["maximize", "minimize"]):
+        """Open or create the study `name` in the sqlite file, or in memory without one.
+
+        Raises UserError if the file is something else.
+        """
+        self._storage: BaseStorage = InMemoryStorage() if file is None else _open_storage(file)
         self.file, self.maximize = file, direction == "maximize"
         study = optuna.create_study(storage=self._storage, study_name=name, direction=direction, load_if_exists=True)
         self._study_id = study._study_id
@@ -84,6 +81,7 @@ class Study:
                 state=trial.state,
                 scores=dict(trial.intermediate_values),
                 attrs=dict(trial.user_attrs),
+                value=trial.value,
             )
             for trial in study.get_trials(deepcopy=False)
         }
@@ -96,15 +94,19 @@ class Study:
         self,
         params: Params,
         distributions: dict[str, BaseDistribution],
+        memory: dict[str, Any] | None = None,
         scores: dict[int, float] | None = None,
         attrs: dict[str, Any] | None = None,
     ) -> StudyTrial:
-        """A new RUNNING trial, perhaps with scores and attributes to begin with."""
-        scores, attrs = dict(scores or {}), dict(attrs or {})
+        """A new RUNNING trial, perhaps with scores and attributes to begin with.
+
+        memory: what its sampler wants to find again.
+        """
+        scores, attrs = dict(scores or {}), {**(attrs or {}), **({"memory": memory} if memory else {})}
         template = create_trial(
             state=TrialState.RUNNING,
             params=params,
-            distributions=distributions,
+            distributions={path: distributions[path] for path in params},
             intermediate_values=scores,
             user_attrs=attrs,
         )
@@ -126,11 +128,12 @@ class Study:
             self._storage.set_trial_user_attr(trial.storage_id, key, value)
         trial.attrs[key] = value
 
-    def finish(self, trial: StudyTrial, outcome: str, message: str = "") -> None:
+    def finish(self, trial: StudyTrial, outcome: str, message: str = "", value: float | None = None) -> None:
         """End a trial as completed, stopped, diverged or failed; once ended it stays so.
 
-        Optuna gets the last score of completed and stopped trials. A diverged trial is PRUNED: a sampler
-        should learn from it; a failed one says nothing about its configuration.
+        Optuna gets the last score of completed and stopped trials, or `value`, where the end is judged by another
+        quantity. A diverged trial is PRUNED: a sampler should learn from it; a failed one says nothing about its
+        configuration.
         """
         if not trial.running:
             return
@@ -138,40 +141,37 @@ class Study:
         if message:
             self.set_attr(trial, "message", message)
         state = {"completed": TrialState.COMPLETE, "failed": TrialState.FAIL}.get(outcome, TrialState.PRUNED)
-        score = trial.scores.get(trial.epoch, math.nan)
-        # A value that is no finite number would make the stored study unreadable.
-        values = [score] if math.isfinite(score) and state != TrialState.FAIL else None
+        if value is None and state != TrialState.FAIL:
+            value = trial.scores.get(trial.epoch)
+        if value is not None and not math.isfinite(value):  # it would make the stored study unreadable
+            value = None
         with self._writing():
-            self._storage.set_trial_state_values(trial.storage_id, state, values)
-        trial.state = state
+            self._storage.set_trial_state_values(trial.storage_id, state, None if value is None else [value])
+        trial.state, trial.value = state, value
 
     def set_wall_seconds(self, seconds: float) -> None:
         with self._writing():
             self._storage.set_study_user_attr(self._study_id, "wall_seconds", seconds)
         self.wall_seconds = seconds
 
-    def history(self, distributions: dict[str, BaseDistribution]) -> list[optuna.trial.FrozenTrial]:
-        """The trials as a sampler should see them, in memory."""
-        frozen = []
-        for trial in self.trials.values():
-            value = trial.scores[trial.epoch] if trial.scores and trial.state != TrialState.FAIL else None
-            frozen.append(
-                create_trial(
-                    state=trial.state,
-                    params=trial.params,
-                    distributions={path: distributions[path] for path in trial.params},
-                    intermediate_values={} if trial.running else trial.scores,
-                    value=None if trial.running else value,
-                )
-            )
-        return frozen
-
     @contextmanager
     def _writing(self) -> Iterator[None]:
         try:
             yield
         except optuna.exceptions.StorageInternalError as error:
+            assert self.file, "memory can always be written"
             raise unwritable(self.file, getattr(error.__cause__, "orig", error)) from error
 
     def close(self) -> None:
-        self._storage.engine.dispose()
+        if isinstance(self._storage, RDBStorage):
+            self._storage.engine.dispose()
+
+
+def _open_storage(file: Path) -> RDBStorage:
+    try:
+        with closing(sqlite3.connect(file, timeout=LOCK_TIMEOUT_SECONDS)) as connection:
+            # In WAL mode readers such as a dashboard don't lock the driver out.
+            connection.execute("PRAGMA journal_mode=WAL")
+    except sqlite3.DatabaseError as error:
+        raise UserError(f"{file}: {error}; restore the study from a backup, or start a new search") from None
+    return RDBStorage(f"sqlite:///{file}", engine_kwargs={"connect_args": {"timeout": LOCK_TIMEOUT_SECONDS}})

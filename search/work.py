@@ -133,12 +133,12 @@ class Work:
         return trial
 
     def _proposed(self) -> StudyTrial | None:
-        params = self.plan.propose(self.study)
-        if params is None:
+        proposal = self.plan.propose(self.study)
+        if proposal is None:
             return None
         # It starts from nothing, even if a driver was killed between copying a checkpoint and making its heir.
         shutil.rmtree(self.folder / str(len(self.study.trials)), ignore_errors=True)
-        return self.study.add(params, self.plan.distributions)
+        return self.study.add(proposal.params, self.plan.distributions, proposal.memory)
 
     def _furthest(self) -> StudyTrial | None:
         """Where everybody waits and nobody was trained to the end: the best of those who came furthest."""

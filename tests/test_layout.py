@@ -8,7 +8,7 @@ FLOORS = {"model": 0, "trainables": 1, "search": 2}
 ROOMS = {
     "ray": {"search.tuning", "search.finals", "trainables.translation"},
     "wandb": {"search.tracking"},
-    "optuna": {"search.space", "search.study", "search.proposals", "search.finals", "search.schedulers.population"},
+    "optuna": {"search.space", "search.study", "search.proposals", "search.finals", "search.samplers.optuna_samplers"},
     "plotly": {"search.figures", "search.report"},
 }
 

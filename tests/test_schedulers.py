@@ -77,7 +77,7 @@ class Field:
         epoch = heir.parent.epoch
         attrs: dict[str, Any] = {"replaces": heir.replaces.number, "parent": heir.parent.number, "inherited": epoch}
         attrs[f"epoch-{epoch}"] = "passed"
-        trial = self.study.add(heir.params, {}, heir.parent.scores, attrs)
+        trial = self.study.add(heir.params, {}, scores=heir.parent.scores, attrs=attrs)
         self.end(heir.replaces, "stopped")
         return trial
 
@@ -355,16 +355,16 @@ def test_perturbed_values_stay_in_their_domains() -> None:
         "training.batch_tokens": {"values": [256, 512, 1024]},
         "training.schedule": {"values": ["cosine", "constant"]},
     }
-    distributions = SearchSpace.model_validate(domains).to_optuna()
+    space = SearchSpace.model_validate(domains)
     start = {"learning_rate": 0.009, "warmup_steps": 20, "label_smoothing": 0.2, "batch_tokens": 512}
     rng = np.random.default_rng(0)
-    for path, distribution in distributions.items():
+    for path, domain in space.domains.items():
         old = start.get(path.removeprefix("training."), "cosine")
-        new = [perturb(old, distribution, rng) for _ in range(300)]
-        assert all(distribution._contains(distribution.to_internal_repr(value)) for value in new)
+        new = [perturb(old, domain, rng) for _ in range(300)]
+        assert all(value == pytest.approx(domain.near(domain.unit(value))) for value in new)
         moved = sum(value != old for value in new)
         assert moved > 250 if path != "training.schedule" else 15 < moved < 70, path  # words: one in eight
-    rates = [perturb(0.005, distributions["training.learning_rate"], rng) for _ in range(300)]
+    rates = [perturb(0.005, space.domains["training.learning_rate"], rng) for _ in range(300)]
     near = sum(rate in (pytest.approx(0.004), pytest.approx(0.006)) for rate in rates)
     assert 200 < near < 250
 

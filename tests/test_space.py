@@ -3,10 +3,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from search.experiment import Experiment
-from search.proposals import make_plan
+from search.proposals import SearchPlan
 from search.space import Domain, Params, SearchSpace
 from search.study import Study
 
@@ -17,13 +19,13 @@ def experiment(space: Mapping[str, object], **search: object) -> Experiment:
 
 def draw_all(study: Study, experiment: Experiment, most: int = 100) -> list[Params]:
     """Propose until the plan has no more, each trial completed with a made-up score."""
-    plan = make_plan(experiment)
+    plan = SearchPlan(experiment)
     drawn: list[Params] = []
-    while len(drawn) < most and (params := plan.propose(study)) is not None:
-        trial = study.add(params, plan.distributions)
+    while len(drawn) < most and (proposal := plan.propose(study)) is not None:
+        trial = study.add(proposal.params, plan.distributions)
         study.report(trial, 1, float(len(drawn) % 7))
         study.finish(trial, "completed")
-        drawn.append(params)
+        drawn.append(proposal.params)
     return drawn
 
 
@@ -87,52 +89,25 @@ def test_a_grid_is_every_valid_combination_once(trials: int | None, study: Study
     assert drawn == combinations[:trials]
 
 
-@pytest.mark.parametrize("sampler", ["random", "tpe"])
-def test_samplers_propose_each_valid_configuration_once_while_one_is_left(sampler: str, study: Study) -> None:
-    space = {
-        "model.d_model": {"values": [96, 128, 192]},
-        "model.num_heads": {"values": [3, 8, 32]},
-        "model.dropout": {"values": [0, 0.1]},
-    }
-    drawn = draw_all(study, experiment(space, sampler=sampler, trials=50))
-    assert len(drawn) == len({repr(params) for params in drawn}) == 16  # 128 and 3 don't go together
+VALUES = st.one_of(
+    st.lists(st.integers(-50, 50), min_size=1, max_size=7, unique=True).map(lambda v: {"values": v}),
+    st.lists(st.sampled_from(["a", "b", "c", None, True]), min_size=1, unique_by=repr).map(lambda v: {"values": v}),
+    st.tuples(st.integers(0, 9), st.integers(10, 40)).map(lambda v: {"min": v[0], "max": v[1]}),
+    st.just({"min": 0.001, "max": 2.0, "distribution": "log_uniform_values"}),
+    st.just({"min": 0.1, "max": 0.7, "distribution": "q_uniform", "q": 0.2}),
+)
 
 
-@pytest.mark.parametrize("sampler", ["random", "tpe"])
-def test_a_proposal_follows_from_seed_number_and_history(sampler: str, tmp_path: Path) -> None:
-    space = {
-        "model.dropout": {"min": 0, "max": 0.5},
-        "training.learning_rate": {"min": 1e-4, "max": 1e-2, "distribution": "log_uniform_values"},
-    }
-    runs = []
-    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
-        study = Study(tmp_path / name, "search", "maximize")
-        runs.append(draw_all(study, experiment(space, sampler=sampler, trials=12, seed=seed)))
-    assert runs[0] == runs[1] != runs[2]
-
-
-def test_tpe_learns_where_scores_are_high(study: Study) -> None:
-    space = {"model.dropout": {"min": 0.0, "max": 0.9}}
-    searched = experiment(space, trials=40)
-    plan = make_plan(searched)
-    for _ in range(40):
-        params = plan.propose(study)
-        assert params is not None
-        trial = study.add(params, plan.distributions)
-        study.report(trial, 1, -abs(float(str(params["model.dropout"])) - 0.3))
-        study.finish(trial, "completed")
-    late = [float(str(study.trials[n].params["model.dropout"])) for n in range(25, 40)]
-    assert sum(abs(value - 0.3) for value in late) / len(late) < 0.16  # 0.26 by chance
-
-
-@pytest.mark.parametrize("sampler", ["random", "tpe", "grid"])
-def test_a_model_above_the_budget_is_never_proposed(sampler: str, study: Study) -> None:
-    space = {"model.d_model": {"values": [64, 128, 256, 512]}, "model.encoder_layers": {"min": 1, "max": 6}}
-    searched = experiment(space, sampler=sampler, trials=24, max_parameters=3_000_000)
-    sizes = [make_plan(searched).config(params).num_parameters for params in draw_all(study, searched)]
-    fitting = [params for params in searched.space.grid() if searched.configure(params)]
-    assert 0 < len(sizes) == len(fitting) < 24
-    assert max(sizes) <= 3_000_000
+@given(VALUES, st.floats(0, 1, exclude_max=True))
+def test_a_value_is_at_its_place(domain: dict[str, object], unit: float) -> None:
+    known = Domain.model_validate(domain)
+    value = known.at(unit)
+    assert 0 <= known.unit(value) <= 1
+    assert known.near(known.unit(value)) == (pytest.approx(value) if isinstance(value, float) else value)
+    if (choices := known.choices()) is not None:
+        assert any(value is choice or value == choice for choice in choices)
+        drawn = [known.at((i + 0.5) / 20 / len(choices)) for i in range(20 * len(choices))]
+        assert all(drawn.count(choice) == 20 for choice in set(drawn)), "equal shares"
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from search.experiment import Experiment
 from search.finals import read_finalists
 from search.journal import Journal
 from search.pipeline import CheckpointCleaner
-from search.proposals import make_plan
+from search.proposals import SearchPlan
 from search.schedulers import make_scheduler
 from search.study import Study, StudyTrial
 from search.tuning import Fuse, WorkScheduler, WorkSearcher
@@ -56,7 +56,12 @@ def score(trial: StudyTrial, epoch: int) -> float:
 def open_work(folder: Path, scheduler: str = "asha") -> Work:
     study = Study(folder / "study.db", "search", "maximize")
     journal, search = Journal(folder / "trials.jsonl"), experiment(scheduler)
-    return Work(study, journal, folder / "trials", make_plan(search), make_scheduler(search), "valid_bleu", 4, 2, [])
+    return Work(study, journal, folder / "trials", SearchPlan(search), make_scheduler(search), "valid_bleu", 4, 2, [])
+
+
+def sqlite(study: Study) -> sqlalchemy.Engine:
+    assert isinstance(study._storage, RDBStorage)
+    return study._storage.engine
 
 
 def simulate(work: Work, checkpoints: dict[int, int], slots: int = 1) -> None:
@@ -200,7 +205,7 @@ def test_a_parked_trial_keeps_its_checkpoint_until_it_is_promoted_or_all_is_done
 
 def test_a_search_by_promotion_trains_at_least_one_trial_to_the_end(tmp_path: Path) -> None:
     work = open_work(tmp_path, "asha_promotion")
-    work.plan = make_plan(Experiment.model_validate({**experiment().model_dump(), "search": {"trials": 1}}))
+    work.plan = SearchPlan(Experiment.model_validate({**experiment().model_dump(), "search": {"trials": 1}}))
     simulate(work, {})
     assert work.study.trials[0].outcome == "completed"
 
@@ -277,9 +282,9 @@ def test_broken_files_of_a_run_are_told(tmp_path: Path) -> None:
 def test_a_full_disk_ends_the_search_in_one_message_and_loses_nothing(tmp_path: Path) -> None:
     many = Experiment.model_validate({"search": {"trials": 30, "sampler": "random"}, "space": experiment().space.root})
     work = open_work(tmp_path)
-    work.plan = make_plan(many)
-    sqlalchemy.event.listen(work.study._storage.engine, "connect", limit_pages)
-    work.study._storage.engine.dispose()  # connect anew
+    work.plan = SearchPlan(many)
+    sqlalchemy.event.listen(sqlite(work.study), "connect", limit_pages)
+    sqlite(work.study).dispose()  # connect anew
     checkpoints: dict[int, int] = {}
     with pytest.raises(UserError, match=r"study\.db: can't be written: database or disk is full; nothing is lost"):
         simulate(work, checkpoints)
@@ -288,7 +293,7 @@ def test_a_full_disk_ends_the_search_in_one_message_and_loses_nothing(tmp_path: 
     assert in_memory == [(t.number, t.scores, t.attrs, t.state) for t in stored]
     assert 5 < len(in_memory) < 30
     work = open_work(tmp_path)
-    work.plan = make_plan(many)
+    work.plan = SearchPlan(many)
     simulate(work, checkpoints)
     assert len(work.study.trials) == 30 and not any(trial.running for trial in work.study.trials.values())
 
@@ -307,7 +312,7 @@ def test_after_a_failed_write_nothing_more_is_written(tmp_path: Path) -> None:
     searcher.on_trial_complete("a", error=True)  # Tune takes it for the trial's error
     assert scheduler.on_trial_result(None, segment, {"outcome": "failed", "message": "?"}) == TrialScheduler.STOP
     assert searcher.suggest("b") == "FINISHED"
-    assert work.study.trials[0].running and not work.study.trials[0].attrs
+    assert work.study.trials[0].running and not {"outcome", "crashes"} & work.study.trials[0].attrs.keys()
 
 
 def test_a_machine_at_fault_is_not_the_trials_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

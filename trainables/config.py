@@ -120,6 +120,12 @@ class TrialConfig(Config):
         return self
 
     @property
+    def unused(self) -> frozenset[str]:
+        """Dotted paths of fields that change nothing beside the values of the others."""
+        needs = {"model.max_distance": "relative", "model.max_length": "learned"}
+        return frozenset(path for path, positions in needs.items() if self.model.positions != positions)
+
+    @property
     def num_parameters(self) -> int:
         """Of the model, counted without building it."""
         return count_parameters(self.model, self.tokenizer.vocab_size, self.tokenizer.vocab_size)

@@ -3,16 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalChoiceType,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
 
 from search.schedulers.base import Decision, Heir, finite, merit, parked
-from search.space import Params, Scalar, SearchSpace
+from search.space import Domain, Params, Scalar, SearchSpace
 from search.study import Study, StudyTrial
 
 FACTORS = (0.8, 1.2)
@@ -90,37 +83,22 @@ class Population:
         return rung in trial.scores or (died and rung == min((r for r in self.rungs if r > trial.epoch), default=None))
 
     def _perturbed(self, params: Params, rng: np.random.Generator) -> Params:
-        distributions = self.space.to_optuna()
-        return self.space.snap({path: perturb(value, distributions[path], rng) for path, value in params.items()})
+        return {path: perturb(value, self.space.domains[path], rng) for path, value in params.items()}
 
 
-def perturb(value: Scalar, distribution: BaseDistribution, rng: np.random.Generator) -> Scalar:
-    """Another value inside the domain, near the old one or, one time in four, anywhere."""
-    anywhere = rng.random() < RESAMPLED
-    if isinstance(distribution, CategoricalDistribution):
-        return _other_choice(value, distribution.choices, anywhere, rng)
-    assert isinstance(distribution, FloatDistribution | IntDistribution) and isinstance(value, int | float)
-    low, high, step, factor = distribution.low, distribution.high, distribution.step, rng.choice(FACTORS)
-    if anywhere:
-        new = np.exp(rng.uniform(np.log(low), np.log(high))) if distribution.log else rng.uniform(low, high)
-    else:
-        new = value * factor
-        if step is not None and abs(new - value) < step:
-            new = value + (step if factor > 1 else -step)
-    if step is not None:
-        new = low + round((new - low) / step) * step
-    new = min(max(float(new), low), high)
-    return int(new) if isinstance(distribution, IntDistribution) else new
+def perturb(value: Scalar, domain: Domain, rng: np.random.Generator) -> Scalar:
+    """Another value of the domain: near the old one, the next at least, or, one time in four, any.
 
-
-def _other_choice(
-    value: Scalar, choices: tuple[CategoricalChoiceType, ...], anywhere: bool, rng: np.random.Generator
-) -> Scalar:
-    """The next smaller or larger number; words, which have no order, change only when drawn anew."""
-    if anywhere:
-        return choices[rng.integers(len(choices))]
-    if not all(isinstance(choice, int | float) and not isinstance(choice, bool) for choice in choices):
+    Words, which have no order, change only when drawn anew.
+    """
+    if rng.random() < RESAMPLED:
+        return domain.at(rng.random())
+    if not domain.is_ordered:
         return value
-    ordered = sorted(choices, key=lambda choice: float(choice or 0))
-    place = ordered.index(value) + rng.choice((-1, 1))
-    return ordered[min(max(place, 0), len(ordered) - 1)]
+    factor = rng.choice(FACTORS)
+    if domain.values is None and isinstance(value, int | float):
+        near = domain.near(domain.unit(value * factor))
+        if near != value:
+            return near
+    step = 1 / max(1, domain.count() - 1)
+    return domain.near(domain.unit(value) + (step if factor > 1 else -step))

@@ -1,0 +1,76 @@
+"""What every sampler is asked, and what it answers."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+from search.space import LARGEST_GRID, Params, SearchSpace
+from search.study import Study
+
+SamplerName = Literal["default", "random", "grid", "qmc", "tpe", "gp", "cmaes", "nsga2"]
+
+VAIN_DRAWS = 2000  # draws that give nothing new, before a space is looked through for what is left
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a sampler has to know of a search.
+
+    accept: a draw of the space without the values that its others leave unused; None if it makes no trial.
+    """
+
+    space: SearchSpace
+    accept: Callable[[Params], Params | None]
+    seed: int
+
+    def known(self, study: Study) -> set[str]:
+        """The keys of the configurations that the study holds."""
+        return {self.space.key(trial.params) for trial in study.trials.values()}
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """The next configuration, and what its sampler wants to find with the trial later: plain JSON values."""
+
+    params: Params
+    memory: dict[str, Any] = field(default_factory=dict)
+
+
+class Sampler(Protocol):
+    """Proposes as a function of (seed, what the study holds) alone, so that a resumed search goes on as it would have.
+
+    No configuration is proposed twice; None where nothing is left.
+    """
+
+    def propose(self, study: Study) -> Proposal | None: ...
+
+
+def distinct(task: Task, draws: Iterable[Params], rng: np.random.Generator) -> Iterator[Params]:
+    """The draws that make trials, each once. When they bring nothing new, what is left of a finite space at random."""
+    seen: set[str] = set()
+    vain = 0
+    for draw in draws:
+        params = task.accept(draw)
+        if params is not None and (key := task.space.key(params)) not in seen:
+            seen.add(key)
+            vain = 0
+            yield params
+        elif (vain := vain + 1) == VAIN_DRAWS:
+            break
+    if task.space.size() <= LARGEST_GRID:
+        left = [params for params in list_all(task) if task.space.key(params) not in seen]
+        yield from (left[row] for row in rng.permutation(len(left)))
+
+
+def list_all(task: Task) -> list[Params]:
+    """Every trial of a finite space once, in the order of its grid."""
+    accepted = (task.accept(params) for params in task.space.grid())
+    return list({task.space.key(params): params for params in accepted if params is not None}.values())
+
+
+def uniform_draws(task: Task, rng: np.random.Generator) -> Iterator[Params]:
+    """Independent draws without end, trials or not."""
+    while True:
+        yield {path: domain.at(rng.random()) for path, domain in task.space.domains.items()}

@@ -1,0 +1,108 @@
+"""The recommended sampler: a balanced start, then the largest expected improvement under a Gaussian process."""
+
+from collections.abc import Callable, Iterator
+from itertools import islice
+
+import numpy as np
+
+from search.samplers.base import Proposal, Task, distinct, list_all, uniform_draws
+from search.samplers.coding import Coding
+from search.samplers.design import balanced_design
+from search.samplers.evidence import Evidence, gather
+from search.samplers.gaussian_process import GaussianProcess, log_expected_improvement
+from search.space import Params
+from search.study import Study
+
+LISTED = 5000  # a space of so many combinations is looked through as a whole
+CANDIDATES = 2000  # draws of a larger one
+ROUNDS, SHORTLIST = 3, 40  # of moves around the best candidates; those that are checked in each round
+TOO_NEAR = 0.02  # of the span of every hyperparameter: as good as the same trial
+PARENTS, CHILDREN = 8, 30  # best candidates that are moved, and how often
+
+Value = Callable[[np.ndarray], np.ndarray]  # of candidates, (n, hyperparameters) -> (n,)
+
+
+class ModelSampler:
+    """Bayesian optimisation for few, costly trials (Jones et al. 1998 for the criterion).
+
+    What mattered on tables of real translation searches: a short start, lengthscales that are not short, and running
+    trials taken at the mean that is predicted for them; see docs/search-quality.md.
+    """
+
+    def __init__(self, task: Task, start: int):
+        """start: trials before the model decides."""
+        self._task, self._coding = task, Coding(task.space)
+        self._listed = list_all(task) if task.space.size() <= LISTED else None
+        self._start = balanced_design(task, start, self._listed)
+
+    def propose(self, study: Study) -> Proposal | None:
+        known = self._task.known(study)
+        rng = np.random.default_rng([self._task.seed, len(study.trials)])
+        if len(study.trials) < len(self._start):
+            for params in self._start:
+                if self._task.space.key(params) not in known:
+                    return Proposal(params)
+        evidence = gather(study)
+        if len(evidence.scores) < 2:
+            return next(map(Proposal, self._random(known, rng)), None)
+        value = self._expected_improvement(evidence)
+        if self._listed is not None:
+            left = [params for params in self._listed if self._task.space.key(params) not in known]
+        else:
+            left = self._search(value, evidence, study, rng)
+        if not left:
+            return None
+        return Proposal(left[int(np.argmax(value(self._coding.places(left))))])
+
+    def _expected_improvement(self, evidence: Evidence) -> Value:
+        """Over the best that the model believes to have been found, running trials taken at their predicted mean."""
+        columns = self._columns(evidence.configurations)
+        model = GaussianProcess(columns, evidence.scores, evidence.noise, self._coding.owners)
+        best = float(model.predict(columns)[0].max())
+        model.believe(self._columns(evidence.pending))
+        return lambda places: log_expected_improvement(*model.predict(self._coding.columns(places)), best)
+
+    def _columns(self, configurations: list[Params]) -> np.ndarray:
+        return self._coding.columns(self._coding.places(configurations))
+
+    def _search(self, value: Value, evidence: Evidence, study: Study, rng: np.random.Generator) -> list[Params]:
+        """New trials of high value in a space too large to list: draws, then moves around the best of them.
+
+        Whether a point makes a trial is found out from the most valuable one down, as that is what costs.
+        """
+        incumbents = [evidence.configurations[row] for row in np.argsort(-evidence.scores, kind="stable")[:PARENTS]]
+        points = self._coding.draw(rng.random((CANDIDATES, len(self._task.space.domains))))
+        tried = self._coding.places([trial.params for trial in study.trials.values()])
+        found: dict[str, Params] = {}
+        parents = self._coding.places(incumbents)
+        for _ in range(ROUNDS):
+            points = np.concatenate((points, self._moved(parents, rng)))
+            by_value = points[np.argsort(-value(points), kind="stable")]
+            found |= {self._task.space.key(p): p for p in islice(self._trials(by_value, tried), SHORTLIST)}
+            points = self._coding.places(list(found.values()))
+            if len(points):
+                parents = points[np.argsort(-value(points), kind="stable")[:PARENTS]]
+        return list(found.values()) or list(islice(self._random(self._task.known(study), rng), 1))
+
+    def _random(self, known: set[str], rng: np.random.Generator) -> Iterator[Params]:
+        draws = distinct(self._task, uniform_draws(self._task, rng), rng)
+        return (params for params in draws if self._task.space.key(params) not in known)
+
+    def _trials(self, points: np.ndarray, tried: np.ndarray) -> Iterator[Params]:
+        """Those of the points that make trials unlike all that were tried."""
+        for point in points:
+            params = self._task.accept(self._coding.params(point))
+            if params is not None:
+                away = np.abs(np.nan_to_num(tried - self._coding.places([params])))
+                if (away.max(axis=1) > TOO_NEAR).all():
+                    yield params
+
+    def _moved(self, parents: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Points that differ from a parent in one hyperparameter or a few, a little or altogether."""
+        points = np.repeat(parents, CHILDREN, axis=0)
+        count, dimensions = points.shape
+        fresh = self._coding.draw(rng.random(points.shape))
+        near = np.clip(points + rng.normal(0, 0.1, points.shape), 0, 1)
+        moved = np.where(rng.random((count, 1)) < 0.5, fresh, near)
+        changed = rng.random(points.shape) < rng.choice([1, 2, 4], size=(count, 1)) / dimensions
+        return np.where(np.isnan(points), fresh, np.where(changed, moved, points))

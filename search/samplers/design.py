@@ -1,0 +1,44 @@
+"""Where a search begins: a few points that say as much as possible about every hyperparameter."""
+
+import math
+from itertools import islice
+
+import numpy as np
+
+from search.samplers.base import Task, distinct, uniform_draws
+from search.samplers.coding import Coding
+from search.space import Params
+
+POOL = 400  # trials that a design is chosen from
+SETS = 300  # random sets, of which the most balanced one is taken
+
+
+def balanced_design(task: Task, count: int, pool: list[Params] | None = None) -> list[Params]:
+    """`count` valid configurations: each hyperparameter's values evenly spread, columns uncorrelated, points apart.
+
+    The best of many random sets by such a score, in the spirit of Latin hypercubes (McKay et al. 1979), which a space
+    with constraints does not have. pool: what to choose from, draws of the whole space unless given.
+    """
+    rng = np.random.default_rng([task.seed, 4])
+    if pool is None:
+        pool = list(islice(distinct(task, uniform_draws(task, rng), rng), POOL))
+    if len(pool) <= count:
+        return pool
+    coding = Coding(task.space)
+    places = coding.places(pool)
+    places = np.where(np.isnan(places), 0.5, places)
+    columns = coding.columns(coding.places(pool))
+    even = (np.arange(count) + 0.5) / count
+    best, chosen = math.inf, np.arange(count)
+    for _ in range(SETS):
+        rows = rng.choice(len(pool), count, replace=False)
+        spread = np.abs(np.sort(places[rows], axis=0) - even[:, None]).mean()
+        centred = places[rows] - 0.5
+        correlation = centred.T @ centred / count
+        np.fill_diagonal(correlation, 0.0)
+        apart = ((columns[rows, None] - columns[None, rows]) ** 2).sum(-1)
+        apart[np.diag_indices(count)] = math.inf
+        score = spread + 2 * (correlation**2).sum() - 0.15 * math.sqrt(apart.min())
+        if score < best:
+            best, chosen = score, rows
+    return [pool[row] for row in chosen]

@@ -1,0 +1,53 @@
+"""Samplers that do not look at results: a grid, random draws, a low-discrepancy sequence."""
+
+import warnings
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+from scipy.stats import qmc
+
+from search.samplers.base import Proposal, Task, distinct, list_all, uniform_draws
+from search.space import Params
+from search.study import Study
+
+
+class Enumeration:
+    """The trials of a fixed sequence, one after the other."""
+
+    def __init__(self, task: Task, sequence: Iterable[Params]):
+        """sequence: distinct configurations that make trials."""
+        self._task, self._sequence = task, iter(sequence)
+        self._next: Params | None = next(self._sequence, None)
+
+    def propose(self, study: Study) -> Proposal | None:
+        known = self._task.known(study)
+        while self._next is not None and self._task.space.key(self._next) in known:
+            self._next = next(self._sequence, None)
+        return None if self._next is None else Proposal(self._next)
+
+
+def grid(task: Task) -> Enumeration:
+    """Every combination that makes a trial, the last hyperparameter varying fastest."""
+    return Enumeration(task, list_all(task))
+
+
+def random(task: Task) -> Enumeration:
+    """Independent uniform draws; log-uniform where the domain says so."""
+    rng = np.random.default_rng(task.seed)
+    return Enumeration(task, distinct(task, uniform_draws(task, rng), rng))
+
+
+def quasi_random(task: Task) -> Enumeration:
+    """A scrambled Sobol sequence (Sobol 1967, Owen 1998): any stretch of it covers the space evenly."""
+    return Enumeration(task, distinct(task, _sobol(task), np.random.default_rng(task.seed)))
+
+
+def _sobol(task: Task) -> Iterator[Params]:
+    if not task.space.domains:
+        return
+    engine = qmc.Sobol(len(task.space.domains), rng=np.random.default_rng(task.seed))
+    while True:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # one point at a time is no power of two
+            point = engine.random(1)[0].tolist()
+        yield {path: domain.at(u) for (path, domain), u in zip(task.space.domains.items(), point, strict=True)}

@@ -1,0 +1,156 @@
+"""Optuna's samplers, asked so that a proposal follows from seed and study alone."""
+
+import logging
+import math
+import warnings
+from collections.abc import Callable
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, NSGAIISampler, TPESampler
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from search.samplers.base import Proposal, Task, distinct, uniform_draws
+from search.samplers.coding import Coding
+from search.space import Domain, Params
+from search.study import Study, StudyTrial
+
+warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+warnings.filterwarnings("ignore", message="Constraints have been set")  # CMA-ES has no use for them
+logging.getLogger("optuna").setLevel(logging.ERROR)  # what its samplers can't model, they draw at random
+
+DRAWS = 20
+NEIGHBOURS = 200  # that are looked at for it
+GP_TRIALS = 150  # GPSampler's cost is cubic: 4.5 s a proposal at 1,000 trials
+
+MakeSampler = Callable[[int], BaseSampler]  # of a seed
+
+
+def tpe(task: Task, start: int) -> "OptunaSampler":
+    """Tree-structured Parzen estimator (Bergstra et al. 2011; Watanabe 2023); random for `start` trials."""
+    return OptunaSampler(task, lambda seed: TPESampler(seed=seed, n_startup_trials=start, group=True), fill=False)
+
+
+def gaussian_process(task: Task, start: int) -> "OptunaSampler":
+    """Optuna's Gaussian process; it learns from finished trials alone, at most the best and the last GP_TRIALS."""
+    return OptunaSampler(task, lambda seed: GPSampler(seed=seed, n_startup_trials=start), draws=1, most=GP_TRIALS)
+
+
+def cma_es(task: Task) -> "OptunaSampler":
+    """CMA-ES with margins for discrete values (Hamano et al. 2022); words and switches are drawn at random."""
+    return OptunaSampler(task, lambda seed: CmaEsSampler(seed=seed, with_margin=True, warn_independent_sampling=False))
+
+
+def nsga2(task: Task) -> "OptunaSampler":
+    """A genetic algorithm (Deb et al. 2002), with a population small enough for searches of some hundred trials."""
+    return OptunaSampler(task, lambda seed: NSGAIISampler(seed=seed, population_size=10))
+
+
+class OptunaSampler:
+    """A fresh Optuna sampler for each proposal, in a throw-away study that holds what the study holds.
+
+    Optuna sees places and ranks, so that an ordered list of values is a range to it. A trial that is still running
+    and has reported counts as pruned at its last report: TPE counts RUNNING ones among the bad. What a sampler wrote
+    on its trial is kept as the trial's memory, and so are draws that make no trial: they are told as infeasible.
+    """
+
+    def __init__(self, task: Task, make: MakeSampler, fill: bool = True, draws: int = DRAWS, most: int | None = None):
+        """fill: unused hyperparameters get their middle value, for samplers that need all; draws: that are asked for,
+        before the trial nearest to the first one is taken; most: trials that it learns from."""
+        self._task, self._make, self._fill, self._draws, self._most = task, make, fill, draws, most
+        self._coding = Coding(task.space)
+        self._distributions = {path: _coded(domain) for path, domain in task.space.domains.items()}
+
+    def propose(self, study: Study) -> Proposal | None:
+        known = self._task.known(study)
+        seeds = np.random.SeedSequence([self._task.seed, len(study.trials)])
+        throwaway = optuna.create_study(direction="maximize" if study.maximize else "minimize")
+        throwaway.add_trials(self._history(study))
+        first: Params = {}
+        refused: list[dict[str, Any]] = []
+        for seed in seeds.generate_state(self._draws):
+            throwaway.sampler = self._make(int(seed))
+            trial = throwaway.ask(self._distributions)
+            draw = self._decoded(trial.params)
+            first = first or draw
+            params = self._task.accept(draw)
+            if params is not None and self._task.space.key(params) not in known:
+                attrs = throwaway._storage.get_trial_system_attrs(trial._trial_id)
+                return Proposal(params, {"optuna": attrs, "refused": refused})
+            if params is None:
+                refused.append(trial.params)
+                trial.set_constraint("valid", 1.0)
+                throwaway.tell(trial, state=TrialState.PRUNED)
+        params = self._nearest(first, known, np.random.default_rng(seeds))
+        return None if params is None else Proposal(params, {"refused": refused})
+
+    def _nearest(self, wish: Params, known: set[str], rng: np.random.Generator) -> Params | None:
+        draws = distinct(self._task, uniform_draws(self._task, rng), rng)
+        fresh = list(islice((p for p in draws if self._task.space.key(p) not in known), NEIGHBOURS))
+        if not fresh:
+            return None
+        columns = self._coding.columns(self._coding.places([wish, *fresh]))
+        return fresh[int(((columns[1:] - columns[0]) ** 2).sum(1).argmin())]
+
+    def _history(self, study: Study) -> list[FrozenTrial]:
+        trials = list(study.trials.values())
+        if self._most is not None and len(trials) > self._most:
+            sign = -1 if study.maximize else 1
+            best = sorted(trials, key=lambda t: math.inf if t.value is None else sign * t.value)
+            chosen = {t.number for t in (*best[: self._most // 2], *trials[-(self._most // 2) :])}
+            trials = [trial for trial in trials if trial.number in chosen]
+        refused = [params for trial in trials for params in trial.attrs.get("memory", {}).get("refused", [])]
+        return [self._frozen(study, trial) for trial in trials] + [
+            create_trial(
+                state=TrialState.PRUNED, params=params, distributions=self._distributions, constraints={"valid": 1.0}
+            )
+            for params in refused
+        ]
+
+    def _frozen(self, study: Study, trial: StudyTrial) -> FrozenTrial:
+        params = {
+            path: _code(domain, trial.params[path]) if path in trial.params else _middle(domain)
+            for path, domain in self._task.space.domains.items()
+            if self._fill or path in trial.params
+        }
+        state = TrialState.PRUNED if trial.running and trial.scores else trial.state
+        return create_trial(
+            state=state,
+            params=params,
+            distributions={path: self._distributions[path] for path in params},
+            intermediate_values={} if state == TrialState.RUNNING else trial.scores,
+            value=trial.value if state == TrialState.COMPLETE else None,
+            system_attrs=trial.attrs.get("memory", {}).get("optuna", {}),
+        )
+
+    def _decoded(self, coded: dict[str, Any]) -> Params:
+        return {
+            path: domain.near(coded[path] / max(1.0, _last_step(domain)))
+            for path, domain in self._task.space.domains.items()
+        }
+
+
+def _last_step(domain: Domain) -> float:
+    """Of a finite domain; 0 for a continuous one, whose code is its place."""
+    count = domain.count()
+    return count - 1 if count < math.inf else 0.0
+
+
+def _coded(domain: Domain) -> BaseDistribution:
+    if domain.count() == math.inf:
+        return FloatDistribution(0.0, 1.0)
+    if domain.is_ordered:
+        return IntDistribution(0, int(_last_step(domain)))
+    return CategoricalDistribution(tuple(range(int(domain.count()))))
+
+
+def _code(domain: Domain, value: Any) -> float | int:
+    place = domain.unit(value)
+    return place if domain.count() == math.inf else round(place * _last_step(domain))
+
+
+def _middle(domain: Domain) -> float | int:
+    return 0.5 if domain.count() == math.inf else int(_last_step(domain) // 2)

@@ -1,0 +1,167 @@
+"""What every sampler promises, and what those with a model learn."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, get_args
+
+import numpy as np
+import pytest
+
+from search.experiment import Experiment
+from search.proposals import SearchPlan
+from search.samplers import SamplerName
+from search.space import Params
+from search.study import Study, StudyTrial
+
+SAMPLERS = get_args(SamplerName)
+LEARNING = ("default", "tpe", "gp", "cmaes", "nsga2")
+FINITE = {
+    "model.d_model": {"values": [96, 128, 192]},
+    "model.num_heads": {"values": [3, 8, 32]},  # 128 and 3 don't go together
+    "model.positions": {"values": ["sinusoidal", "relative"]},
+    "model.max_distance": {"values": [4, 8, 16]},  # for relative positions alone
+}
+INFINITE = FINITE | {
+    "model.dropout": {"min": 0.0, "max": 0.5},
+    "training.learning_rate": {"min": 1e-4, "max": 1e-2, "distribution": "log_uniform_values"},
+    "training.warmup_steps": {"min": 0, "max": 1000, "distribution": "q_uniform", "q": 100},
+}
+NUM_FINITE = 8 * (1 + 3)
+
+
+def experiment(sampler: str, space: Mapping[str, Any], trials: int | None = 100, **search: Any) -> Experiment:
+    return Experiment.model_validate({"space": space, "search": {"sampler": sampler, "trials": trials, **search}})
+
+
+def made_up(params: Params) -> float:
+    return float(str(params["model.d_model"])) / 100 + float(str(params.get("model.dropout", 0))) % 0.37
+
+
+def draw(
+    experiment: Experiment,
+    most: int = 100,
+    workers: int = 1,
+    score: Callable[[Params], float] = made_up,
+    end: Callable[[Study, StudyTrial], None] | None = None,
+) -> tuple[Study, list[Params]]:
+    """Propose until there is no more, `workers` trials running at a time, each ended with a score or by `end`."""
+    plan, study = SearchPlan(experiment), Study(None, "search", "maximize")
+    drawn: list[Params] = []
+    running: list[StudyTrial] = []
+    while len(drawn) < most and (proposal := plan.propose(study)) is not None:
+        drawn.append(proposal.params)
+        running.append(study.add(proposal.params, plan.distributions, proposal.memory))
+        if len(running) == workers:
+            trial = running.pop(0)
+            if end is not None:
+                end(study, trial)
+            if not trial.scores and trial.running:
+                study.report(trial, 1, score(trial.params))
+                study.finish(trial, "completed")
+    return study, drawn
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("workers", [1, 4])
+def test_proposes_every_trial_of_a_finite_space_once(sampler: str, workers: int) -> None:
+    searched = experiment(sampler, FINITE)
+    _, drawn = draw(searched, workers=workers)
+    assert len(drawn) == len({searched.space.key(params) for params in drawn}) == NUM_FINITE
+    for params in drawn:
+        assert ("model.max_distance" in params) is (params["model.positions"] == "relative")
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_every_proposal_is_a_trial_within_the_limit_of_parameters(sampler: str) -> None:
+    space: dict[str, Any] = {**INFINITE, "model.encoder_layers": {"min": 1, "max": 6}}
+    if sampler == "grid":
+        space = {path: domain for path, domain in space.items() if "values" in domain}
+    searched = experiment(sampler, space, max_parameters=5_000_000)
+    _, drawn = draw(searched, most=30, workers=2)
+    assert drawn
+    for params in drawn:
+        assert searched.trial.with_values(params).num_parameters <= 5_000_000
+        assert searched.accept(params) == params
+
+
+@pytest.mark.parametrize("sampler", set(SAMPLERS) - {"grid"})
+def test_follows_from_the_seed(sampler: str) -> None:
+    runs = [draw(experiment(sampler, INFINITE, seed=seed), most=14)[1] for seed in (1, 1, 2)]
+    assert runs[0] == runs[1] != runs[2]
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_goes_on_after_a_resume_as_if_undisturbed(sampler: str, tmp_path: Any) -> None:
+    searched = experiment(sampler, FINITE if sampler == "grid" else INFINITE, trials=12)
+    _, undisturbed = draw(searched)
+    drawn: list[Params] = []
+    while True:  # a new plan and a study read anew for each trial
+        plan, study = SearchPlan(searched), Study(tmp_path / "study.db", "search", "maximize")
+        if (proposal := plan.propose(study)) is None:
+            break
+        drawn.append(proposal.params)
+        trial = study.add(proposal.params, plan.distributions, proposal.memory)
+        study.report(trial, 1, made_up(trial.params))
+        study.finish(trial, "completed")
+        study.close()
+    assert drawn == undisturbed
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_stopped_failed_diverged_and_running_trials_do_not_hinder(sampler: str) -> None:
+    def end(study: Study, trial: StudyTrial) -> None:
+        match trial.number % 5:
+            case 0:
+                study.finish(trial, "failed", "out of memory")
+            case 1:
+                study.finish(trial, "diverged", "nan")
+            case 2:
+                study.report(trial, 1, made_up(trial.params))
+                study.finish(trial, "stopped")
+            case 3:  # runs on
+                study.report(trial, 1, made_up(trial.params))
+
+    searched = experiment(sampler, FINITE if sampler == "grid" else INFINITE)
+    study, drawn = draw(searched, most=24, workers=3, end=end)
+    assert len(drawn) == len({searched.space.key(params) for params in drawn}) == 24
+    assert {trial.outcome for trial in study.trials.values()} > {"failed", "diverged", "stopped", "completed"}
+
+
+@pytest.mark.parametrize("sampler", LEARNING)
+def test_learns_where_scores_are_high(sampler: str) -> None:
+    space = {
+        "model.dropout": {"min": 0.0, "max": 0.9},
+        "training.learning_rate": {"min": 1e-4, "max": 1e-2, "distribution": "log_uniform_values"},
+    }
+
+    def off(params: Params) -> float:
+        rate = np.log10(float(str(params["training.learning_rate"])))
+        return abs(float(str(params["model.dropout"])) - 0.3) + abs(float(rate) + 3.5) / 2
+
+    def ten_best(sampler: str) -> float:
+        _, drawn = draw(experiment(sampler, space), most=60, score=lambda params: -off(params))
+        return float(np.mean(sorted(map(off, drawn))[:10]))
+
+    assert ten_best(sampler) < 0.8 * ten_best("random")
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_minimises_where_the_metric_is_a_loss(sampler: str) -> None:
+    searched = experiment(sampler, FINITE, metric="valid_nll_per_char")
+    plan, study = SearchPlan(searched), Study(None, "search", "minimize")
+    for _ in range(NUM_FINITE):
+        proposal = plan.propose(study)
+        assert proposal is not None
+        trial = study.add(proposal.params, plan.distributions, proposal.memory)
+        study.report(trial, 1, made_up(trial.params))
+        study.finish(trial, "completed")
+    assert plan.propose(study) is None
+
+
+def test_quasi_random_points_cover_the_space_more_evenly_than_random_ones() -> None:
+    space = {"model.dropout": {"min": 0.0, "max": 0.9}, "training.label_smoothing": {"min": 0.0, "max": 0.9}}
+
+    def largest_gap(sampler: str) -> float:
+        _, drawn = draw(experiment(sampler, space), most=32, score=lambda params: 0.0)
+        return max(np.diff(sorted(float(str(p["model.dropout"])) for p in drawn)))
+
+    assert largest_gap("qmc") < largest_gap("random")
