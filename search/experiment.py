@@ -1,6 +1,7 @@
 """One search as one frozen value: what to train, the space around it, how to search, finals, tracking."""
 
 import itertools
+import math
 import random
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -8,6 +9,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from model.config import Config
+from search.budget import BudgetConfig
 from search.space import LARGEST_GRID, Params, SearchSpace, configure
 from trainables.config import RunName, TrialConfig
 
@@ -19,7 +21,10 @@ class SearchConfig(Config):
 
     sampler: Literal["tpe", "random", "grid"] = Field("tpe", description="who proposes; grid tries every combination")
     scheduler: Literal["asha", "none"] = Field("asha", description="asha stops the worse trials at the rungs")
-    trials: int | None = Field(20, ge=1, description="configurations to try; null for all of a grid")
+    trials: int | None = Field(
+        20, ge=1, description="configurations to try; null: all of a grid, or as many as the budget allows"
+    )
+    budget: BudgetConfig = BudgetConfig()
     max_parameters: int | None = Field(None, ge=1, description="larger models are never trained")
     metric: Literal["valid_bleu", "valid_nll_per_char", "valid_loss"] = Field(
         "valid_bleu", description="what trials are compared by"
@@ -88,8 +93,17 @@ class Experiment(TrialConfig):
                 "search.sampler: grid needs values, or whole-number ranges, for every hyperparameter, and at most "
                 f"{LARGEST_GRID:,} combinations; the space has {self.space.size():g}"
             )
-        if search.trials is None and search.sampler != "grid":
-            raise ValueError(f"search.trials: null means all of a grid; give {search.sampler} a number")
+        if search.trials is None and search.sampler != "grid" and not search.budget.limits:
+            raise ValueError(
+                f"search.trials: null is without end for {search.sampler}; give a number, or a search.budget of "
+                "epochs, gpu_hours, dollars or wall_hours"
+            )
+        finals = self.num_finals * epochs
+        if search.budget.epochs is not None and search.budget.epochs < finals + epochs:
+            raise ValueError(
+                f"search.budget.epochs: {search.budget.epochs} is too few: the finals need {finals} and one trial "
+                f"{epochs}; give {finals + epochs} or more, or lower finals.top, finals.seeds or training.epochs"
+            )
         if search.metric == "valid_loss" and any(path.startswith("tokenizer.") for path in self.space.domains):
             raise ValueError(
                 "search.metric: valid_loss is a loss per token, which can't be compared between vocabularies, and the "
@@ -139,6 +153,11 @@ class Experiment(TrialConfig):
             return self.search.rungs
         epochs = self.training.epochs
         return tuple(sorted({rung for rung in (-(-epochs // 4), -(-epochs // 2)) if rung < epochs}))
+
+    @property
+    def num_finals(self) -> int:
+        """How many retrainings the finals are, if all finalists are found."""
+        return int(min(self.finals.top, self.search.trials or math.inf, self.space.size())) * self.finals.seeds
 
     @property
     def run_dir(self) -> Path:

@@ -48,8 +48,7 @@ def choose_finalists(study: Study, experiment: Experiment) -> list[Finalist]:
         for trial in study.trials.values()
         if trial.outcome == "completed" or (trial.outcome == "stopped" and not complete_only)
     ]
-    sign = -1 if study.maximize else 1
-    candidates.sort(key=lambda trial: (-trial.epoch, sign * trial.scores[trial.epoch], trial.number))
+    candidates.sort(key=study.standing)
     return [
         Finalist(trial.number, trial.params, trial.epoch, trial.scores[trial.epoch])
         for trial in candidates[: experiment.finals.top]

@@ -1,6 +1,7 @@
 """A search from trials to report: search, finals, rank, report. Every step can be entered again."""
 
 import json
+import math
 import shutil
 from contextlib import ExitStack
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
+from search.budget import Budget, Spent, spent_on
 from search.experiment import Experiment
 from search.finals import (
     FinalModel,
@@ -26,7 +28,7 @@ from search.scheduling import SuccessiveHalving
 from search.study import Study, StudyTrial
 from search.tracking import WandbTracker, resolve_mode
 from search.tuning import find_slots, local_ray, run_work
-from search.wording import describe
+from search.wording import count, describe
 from search.work import Listener, Work
 from trainables.command_line import dump_yaml
 from trainables.corpus import Split, read_test
@@ -79,22 +81,36 @@ class SearchRun:
             with local_ray(self.slots):
                 self._search(search, lock)
                 entries = self._finals(search, finals, lock)
-            self._finish(search, entries)
+            self._finish(search, finals, entries)
         finally:
             lock.release()
 
     def _search(self, study: Study, lock: DriverLock) -> None:
         settings = self.experiment.search
         halving = SuccessiveHalving(self.experiment.rungs, settings.reduction_factor)
-        size = self.experiment.space.size()
-        expected = int(min(settings.trials or size, size))
+        expected = min(settings.trials or math.inf, self.experiment.space.size())
         cleaner = CheckpointCleaner(self.run_dir / "trials", keep_completed=self.experiment.finals.seeds == 0)
-        self._train("trial", study, make_plan(self.experiment), halving, expected, [cleaner], lock)
-        if len(study.trials) < (settings.trials or 0):
+        plan = make_plan(self.experiment)
+        self._train("trial", study, plan, halving, expected, [cleaner], lock, self._budget(Spent()), may_end=True)
+        if study.ended:
+            self._say(f"the search ends with {count(len(study.trials), 'trial', 'trials')}: {study.ended}")
+        elif len(study.trials) < (settings.trials or 0):
             self._warn(
                 f"the space holds only {len(study.trials)} valid configurations: all were tried, "
                 f"though search.trials is {settings.trials}"
             )
+
+    def _budget(self, before: Spent) -> Budget:
+        experiment = self.experiment
+        return Budget(
+            config=experiment.search.budget,
+            epochs=experiment.training.epochs,
+            rungs=experiment.rungs,
+            finals=experiment.num_finals,
+            finalists=experiment.finals.top,
+            slots=self.slots.count,
+            before=before,
+        )
 
     def _train(
         self,
@@ -102,16 +118,24 @@ class SearchRun:
         study: Study,
         plan: Plan,
         halving: SuccessiveHalving,
-        expected: int,
+        expected: float,
         listeners: list[Listener],
         lock: DriverLock,
+        budget: Budget,
+        may_end: bool,
     ) -> None:
-        """Run the trials of a study; `kind` names them, their journal and their folder."""
+        """Run the trials of a study; `kind` names them, their journal and their folder; `may_end`: by the budget."""
         experiment = self.experiment
         journal = Journal(self.run_dir / f"{kind}s.jsonl")
         tracker = WandbTracker(experiment, kind, lambda trial: plan.config(trial.params), self._warn)
         progress = TrialProgress(
-            self.console, study, kind, experiment.search.metric, expected, experiment.training.epochs
+            self.console,
+            study,
+            kind,
+            experiment.search.metric,
+            expected,
+            experiment.training.epochs,
+            lambda: budget.share(study, journal),
         )
         work = Work(
             study,
@@ -123,6 +147,7 @@ class SearchRun:
             experiment.training.epochs,
             experiment.search.max_retries,
             [progress, tracker, *listeners],
+            [budget] if may_end else [],
         )
         with ExitStack() as stack:
             stack.callback(journal.close)
@@ -146,7 +171,8 @@ class SearchRun:
         models = []
         if experiment.finals.seeds:
             plan = FinalsPlan(experiment, finalists)
-            self._train("final", study, plan, SuccessiveHalving(()), len(plan.points), [], lock)
+            budget = self._budget(spent_on(search, _lines(self.run_dir / "trials.jsonl")))
+            self._train("final", study, plan, SuccessiveHalving(()), len(plan.points), [], lock, budget, may_end=False)
             for trial in study.trials.values():
                 if trial.outcome == "completed":
                     models.append(self._model("final", plan, trial, int(str(trial.params["finalist"]))))
@@ -186,7 +212,7 @@ class SearchRun:
             checkpoints=self.run_dir / f"{kind}s" / str(trial.number),
         )
 
-    def _finish(self, study: Study, entries: list[Entry]) -> None:
+    def _finish(self, study: Study, finals_study: Study, entries: list[Entry]) -> None:
         """Rank, write leaderboard, best model and report, and say what came out."""
         experiment = self.experiment
         test = read_test(experiment.data, self.run_dir / "finalists.json")
@@ -212,7 +238,11 @@ class SearchRun:
         report = self.run_dir / "report.html"
         frozen_at = json.loads((self.run_dir / "finalists.json").read_text())["frozen_at"]
         samples = _samples(test, [entry for entry, _ in ranked[:2]])
-        write_report(report, experiment, list(study.trials.values()), trials, finals, board, samples, frozen_at)
+        spent = spent_on(study, trials) + spent_on(finals_study, finals)
+        spending = self._budget(Spent()).describe(spent) + ([study.ended] if study.ended else [])
+        write_report(
+            report, experiment, list(study.trials.values()), trials, finals, board, samples, frozen_at, spending
+        )
         self.console.print(ranking_table(board["ranking"]))
         for line in board["ranking"]:
             self._say(f"trial {line['trial']}: {describe(line['config'])}")

@@ -1,6 +1,8 @@
 """What a person sees in the terminal while a search runs."""
 
+import math
 import time
+from collections.abc import Callable
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -16,9 +18,19 @@ from search.wording import METRIC_NAMES, describe, duration
 class TrialProgress:
     """A line for each trial that ends and, on a terminal, a bar below: done, running, best so far, time left."""
 
-    def __init__(self, console: Console, study: Study, title: str, metric: str, trials: int, epochs: int):
-        """`trials` and `epochs` are what is expected: stopped trials train fewer epochs."""
-        self.console, self.study, self.title = console, study, title
+    def __init__(
+        self,
+        console: Console,
+        study: Study,
+        title: str,
+        metric: str,
+        trials: float,
+        epochs: int,
+        spent: Callable[[], float | None],
+    ):
+        """`trials` and `epochs` are what is expected: infinite where the budget alone ends the search; stopped trials
+        train fewer epochs. `spent` is the share of the budget."""
+        self.console, self.study, self.title, self.spent = console, study, title, spent
         self.metric, self.trials, self.epochs = METRIC_NAMES[metric], trials, epochs
         self.live: set[int] = set()
         self.epochs_here = 0  # trained since this driver started
@@ -32,7 +44,7 @@ class TrialProgress:
             transient=True,
             disable=not console.is_terminal,
         )
-        self.task: TaskID = self.bar.add_task(title, total=trials, text="starting")
+        self.task: TaskID = self.bar.add_task(title, total=trials if trials < math.inf else 1, text="starting")
 
     def __enter__(self) -> "TrialProgress":
         self.bar.start()
@@ -66,15 +78,18 @@ class TrialProgress:
         ended = [trial for trial in self.study.trials.values() if not trial.running]
         scores = [trial.scores[trial.epoch] for trial in self.study.trials.values() if trial.scores]
         best = (max if self.study.maximize else min)(scores, default=None)
-        text = f"{len(ended)}/{self.trials} done, {len(self.live)} running"
+        counted, spent = self.trials < math.inf, self.spent()
+        text = f"{len(ended)}{f'/{self.trials:g}' if counted else ''} done, {len(self.live)} running"
+        if spent is not None:
+            text += f", {spent:.0%} of the budget spent"
         if best is not None:
             text += f", best {self.metric} {best:.2f}"
         if (left := self._seconds_left(ended)) is not None:
             text += f", about {duration(left)} left,"
-        self.bar.update(self.task, completed=len(ended), text=text)
+        self.bar.update(self.task, completed=len(ended) if counted else spent or 0, text=text)
 
     def _seconds_left(self, ended: list[StudyTrial]) -> float | None:
-        if not self.epochs_here:
+        if not self.epochs_here or self.trials == math.inf:
             return None
         each = sum(trial.epoch for trial in ended) / len(ended) if ended else self.epochs
         running = sum(trial.epoch for trial in self.study.trials.values() if trial.running)

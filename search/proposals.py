@@ -61,7 +61,7 @@ class SamplerPlan:
         self.distributions = experiment.space.to_optuna()
 
     def propose(self, study: Study) -> Params | None:
-        if len(study.trials) >= (self.settings.trials or 0):
+        if self.settings.trials is not None and len(study.trials) >= self.settings.trials:
             return None
         known = {_key(trial.params) for trial in study.trials.values()}
         seeds = np.random.SeedSequence([self.settings.seed, len(study.trials)])

@@ -41,11 +41,13 @@ def write_report(
     leaderboard: dict[str, Any],
     samples: list[Sample],
     frozen_at: str,
+    spending: list[str],
 ) -> None:
     """Write the page.
 
     reports, finals: the lines of trials.jsonl and finals.jsonl. leaderboard: the content of leaderboard.json.
-    frozen_at: when the finalists were frozen; from then on the test split could be read.
+    frozen_at: when the finalists were frozen; from then on the test split could be read. spending: sentences on
+    the budget; none if there was none.
     """
     ranking = leaderboard["ranking"]
     page = PAGE.get_template("report.html.jinja").render(
@@ -65,6 +67,7 @@ def write_report(
         trials=trials,
         samples=samples,
         frozen_at=frozen_at,
+        spending=spending,
         yaml=dump_yaml(experiment),
         plotly=get_plotlyjs(),
         short_name=short_name,

@@ -40,6 +40,11 @@ class StudyTrial:
         return self.state == TrialState.RUNNING
 
     @property
+    def passed(self) -> bool:
+        """Whether it has leave to train past the last epoch it reported."""
+        return "passed" in self.attrs.get(f"epoch-{self.epoch}", "")
+
+    @property
     def outcome(self) -> str:
         """running, completed, stopped (at a rung), diverged or failed."""
         return str(self.attrs.get("outcome", "running"))
@@ -73,9 +78,15 @@ class Study:
             for trial in study.get_trials(deepcopy=False)
         }
         self.wall_seconds = float(study.user_attrs.get("wall_seconds", 0.0))
+        self.ended: str | None = study.user_attrs.get("ended")  # why nothing more was proposed, if that had a reason
 
     def better(self, a: float, b: float) -> bool:
         return a > b if self.maximize else a < b
+
+    def standing(self, trial: StudyTrial) -> tuple[int, float, int]:
+        """A key that sorts trials with scores best first: who came further, then by the last score."""
+        score = trial.scores[trial.epoch]
+        return -trial.epoch, -score if self.maximize else score, trial.number
 
     def add(self, params: Params, distributions: dict[str, BaseDistribution]) -> StudyTrial:
         """A new RUNNING trial."""
@@ -114,6 +125,11 @@ class Study:
     def set_wall_seconds(self, seconds: float) -> None:
         self._storage.set_study_user_attr(self._study_id, "wall_seconds", seconds)
         self.wall_seconds = seconds
+
+    def set_ended(self, reason: str | None) -> None:
+        if reason != self.ended:
+            self._storage.set_study_user_attr(self._study_id, "ended", reason)
+            self.ended = reason
 
     def history(self, distributions: dict[str, BaseDistribution]) -> list[optuna.trial.FrozenTrial]:
         """The trials as a sampler should see them, in memory."""

@@ -1,6 +1,7 @@
 """What to train next, and what a report means. Knows nothing of Ray, so it can be tested and killed anywhere."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,6 +19,17 @@ class Listener(Protocol):
     def trial_started(self, trial: StudyTrial) -> None: ...
     def epoch_reported(self, trial: StudyTrial, report: dict[str, Any]) -> None: ...
     def trial_ended(self, trial: StudyTrial) -> None: ...
+
+
+class Ending(Protocol):
+    """Says when a search should end before its last trial."""
+
+    def reason(self, study: Study, journal: Journal) -> str | None:
+        """Why no trial should start or pass a rung any more, for people; None while they may.
+
+        A function of study and journal, so that a resumed search decides as an undisturbed one.
+        """
+        ...
 
 
 @dataclass(frozen=True)
@@ -51,8 +63,10 @@ class Work:
         epochs: int,
         max_retries: int,
         listeners: list[Listener],
+        endings: Sequence[Ending] = (),
     ):
         """`folder` holds the checkpoints, by trial number; `metric` names the field of a report to compare by."""
+        self.endings = endings
         self.study, self.journal, self.folder, self.plan, self.halving = study, journal, folder, plan, halving
         self.metric, self.epochs, self.max_retries, self.listeners = metric, epochs, max_retries, listeners
         self.live: set[int] = set()  # numbers in the hands of workers
@@ -66,7 +80,7 @@ class Work:
                 continue
             if "outcome" in trial.attrs:
                 self.study.finish(trial, trial.outcome)
-            elif trial.scores and "passed" not in trial.attrs.get(f"epoch-{trial.epoch}", ""):
+            elif trial.scores and not trial.passed:
                 self._decide(trial)
 
     # -- what to do next
@@ -74,7 +88,9 @@ class Work:
     @property
     def done(self) -> bool:
         """Nothing is running, and nothing is left to propose."""
-        return not any(trial.running for trial in self.study.trials.values()) and self.plan.propose(self.study) is None
+        if any(trial.running for trial in self.study.trials.values()):
+            return False
+        return self._reason_to_end() is not None or self.plan.propose(self.study) is None
 
     def next(self, slots: int) -> Assignment | str:
         """An assignment, WAIT while all slots are taken or the rest may still fail, or FINISHED."""
@@ -93,8 +109,16 @@ class Work:
         return next(waiting, None)
 
     def _proposed(self) -> StudyTrial | None:
+        if self._reason_to_end():
+            return None
         params = self.plan.propose(self.study)
         return None if params is None else self.study.add(params, self.plan.distributions)
+
+    def _reason_to_end(self) -> str | None:
+        reasons = (ending.reason(self.study, self.journal) for ending in self.endings)
+        reason = next(filter(None, reasons), None)
+        self.study.set_ended(reason)
+        return reason
 
     def checkpoints(self, trial: StudyTrial) -> Path:
         return self.folder / str(trial.number)
@@ -140,8 +164,11 @@ class Work:
         elif not self.halving.goes_on(self.study, trial):
             self._finish(trial, "stopped")
         elif trial.epoch in self.halving.rungs:
-            # Written, so that later arrivals at this rung can't turn it round after a crash.
-            self.study.set_attr(trial, f"epoch-{trial.epoch}", "passed")
+            if reason := self._reason_to_end():
+                self._finish(trial, "stopped", reason)
+            else:
+                # Written, so that later arrivals at this rung can't turn it round after a crash.
+                self.study.set_attr(trial, f"epoch-{trial.epoch}", "passed")
 
     def _finish(self, trial: StudyTrial, outcome: str, message: str = "") -> None:
         self.study.finish(trial, outcome, message)

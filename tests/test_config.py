@@ -85,7 +85,7 @@ MISTAKES = {
     "training: {batch_sentences: 32}": "x.yaml: training.batch_sentences: set exactly one",
     "data: {target: en}": "x.yaml: data.target: 'en' is the source language",
     "data: {path: 'a/{spilt}.txt'}": "x.yaml: data.path: the pattern",
-    "search: {trials: null}": "x.yaml: search.trials: null means all of a grid",
+    "search: {trials: null}": "x.yaml: search.trials: null is without end for tpe; give a number, or",
     "search: {rungs: [9]}": "x.yaml: search.rungs: [9] must rise, from 1 to below training.epochs 5",
     "search: {concurrency: 0}": "x.yaml: search.concurrency: input should be greater than or equal to 1 or",
     "model: {positions: learned, max_length: 100}": "model.max_length: learned positions end at 100, before data.max_",

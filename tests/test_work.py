@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from optuna.trial import TrialState
 
+from search.budget import Budget, Spent
 from search.experiment import Experiment
 from search.finals import read_finalists
 from search.journal import Journal
@@ -33,11 +34,17 @@ def score(trial: StudyTrial, epoch: int) -> float:
     return float(str(trial.params["model.d_model"])) / 16 - 20 * float(str(trial.params["model.dropout"])) + epoch
 
 
-def open_work(folder: Path, listeners: list[Any] | None = None) -> Work:
+def budget_of(experiment: Experiment, slots: int = 1, before: Spent | None = None) -> Budget:
+    config, epochs, finals = experiment.search.budget, experiment.training.epochs, experiment.finals
+    return Budget(config, epochs, experiment.rungs, experiment.num_finals, finals.top, slots, before or Spent())
+
+
+def open_work(folder: Path, experiment: Experiment = EXPERIMENT, slots: int = 1) -> Work:
+    folder.mkdir(exist_ok=True)
     study = Study(folder / "study.db", "search", "maximize")
-    halving = SuccessiveHalving(EXPERIMENT.rungs, 2)
-    journal = Journal(folder / "trials.jsonl")
-    return Work(study, journal, folder / "trials", make_plan(EXPERIMENT), halving, "valid_bleu", 4, 2, listeners or [])
+    halving, plan = SuccessiveHalving(experiment.rungs, 2), make_plan(experiment)
+    journal, endings = Journal(folder / "trials.jsonl"), [budget_of(experiment, slots)]
+    return Work(study, journal, folder / "trials", plan, halving, "valid_bleu", 4, 2, [], endings)
 
 
 def simulate(work: Work, checkpoints: dict[int, int], slots: int = 1) -> None:
@@ -61,7 +68,8 @@ def simulate(work: Work, checkpoints: dict[int, int], slots: int = 1) -> None:
 
 def advance(work: Work, running: list[int], number: int, epoch: int) -> None:
     trial = work.study.trials[number]
-    if not work.reported(number, {"epoch": epoch, "valid_bleu": score(trial, epoch)}):
+    report = {"epoch": epoch, "valid_bleu": score(trial, epoch), "train_seconds": 2.0, "eval_seconds": 1.0}
+    if not work.reported(number, report):
         running.remove(number)
         work.released(number, crashed=False)
 
@@ -82,20 +90,23 @@ def test_every_trial_is_completed_or_stopped_at_a_rung(tmp_path: Path) -> None:
         assert trial.state == (TrialState.COMPLETE if trial.outcome == "completed" else TrialState.PRUNED)
 
 
+@pytest.mark.parametrize("budget", [None, {"epochs": 36}])
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_killed_before_or_after_any_write_it_ends_as_if_undisturbed(
-    when: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    when: str, budget: dict[str, int] | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    experiment = EXPERIMENT if budget is None else EXPERIMENT.with_values({"search.budget": budget})
     writes = {Study: ("add", "report", "set_attr", "finish"), Journal: ("append",)}
     count = [0, -1]  # writes so far, the one to die at
 
     def deadly(write: Callable[..., Any]) -> Callable[..., Any]:
         def call(*arguments: Any) -> Any:
             count[0] += 1
-            if count[0] == count[1] and when == "before":
+            deadly_one = count[0] == count[1]
+            if deadly_one and when == "before":
                 raise Killed
             result = write(*arguments)
-            if count[0] == count[1]:
+            if deadly_one:
                 raise Killed
             return result
 
@@ -105,18 +116,16 @@ def test_killed_before_or_after_any_write_it_ends_as_if_undisturbed(
         for name in names:
             monkeypatch.setattr(owner, name, deadly(getattr(owner, name)))
     calm = tmp_path / "calm"
-    calm.mkdir()
-    simulate(open_work(calm), {})
+    simulate(open_work(calm, experiment), {})
     expected, writes_in_all = content(calm), count[0]
     for moment in range(1, writes_in_all, writes_in_all // 9):
         folder = tmp_path / f"{when}-{moment}"
-        folder.mkdir()
         checkpoints: dict[int, int] = {}
         count[:] = [0, moment]
         with pytest.raises(Killed):
-            simulate(open_work(folder), checkpoints)
+            simulate(open_work(folder, experiment), checkpoints)
         count[:] = [0, -1]
-        simulate(open_work(folder), checkpoints)
+        simulate(open_work(folder, experiment), checkpoints)
         assert content(folder) == expected, f"killed {when} write {moment}"
         lines = [(line["trial"], line["epoch"]) for line in Journal(folder / "trials.jsonl").lines]
         assert sorted(lines) == [(t[0], epoch) for t in expected for epoch in t[3]]

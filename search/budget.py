@@ -1,0 +1,139 @@
+"""What a search may spend, what it has spent, and whether it may go on: functions of the study and its journal."""
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Self
+
+from pydantic import Field, model_validator
+
+from model.config import Config
+from search.journal import Journal
+from search.study import Study, StudyTrial
+
+UNITS = {"epochs": "epochs", "gpu_hours": "GPU hours", "dollars": "dollars", "wall_hours": "hours by the clock"}
+
+
+class BudgetConfig(Config):
+    """What search and finals may spend together; the first limit that is reached ends the search."""
+
+    epochs: int | None = Field(None, ge=1, description="of training, over all trials and finals")
+    gpu_hours: float | None = Field(
+        None, gt=0, description="time of trials on their devices; on their CPU slots where there is no GPU"
+    )
+    dollars: float | None = Field(None, gt=0, description="gpu_hours times price_per_gpu_hour")
+    price_per_gpu_hour: float | None = Field(None, gt=0, description="in dollars")
+    wall_hours: float | None = Field(None, gt=0, description="by the clock, while a search is running")
+
+    @model_validator(mode="after")
+    def _dollars_have_a_price(self) -> Self:
+        if self.dollars is not None and self.price_per_gpu_hour is None:
+            raise ValueError("price_per_gpu_hour: missing; dollars are counted as gpu_hours times it")
+        return self
+
+    @property
+    def limits(self) -> dict[str, float]:
+        """The limits that are set, by their keys."""
+        limits = {key: getattr(self, key) for key in UNITS}
+        return {key: limit for key, limit in limits.items() if limit is not None}
+
+
+@dataclass(frozen=True)
+class Spent:
+    """Training, time of trials on their devices, and time by the clock; what was consumed, without down time."""
+
+    epochs: float = 0
+    device_seconds: float = 0
+    wall_seconds: float = 0
+
+    def __add__(self, other: "Spent") -> "Spent":
+        return Spent(
+            self.epochs + other.epochs,
+            self.device_seconds + other.device_seconds,
+            self.wall_seconds + other.wall_seconds,
+        )
+
+
+def spent_on(study: Study, lines: list[dict[str, Any]]) -> Spent:
+    """What the trials of a study have cost; `lines` are those of its journal."""
+    return Spent(sum({line["trial"]: line["epoch"] for line in lines}.values()), _seconds(lines), study.wall_seconds)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Says when a search must end so that it and the finals stay within the limits.
+
+    What running trials owe up to their next rung counts as spent, and so does what the finals will need, at
+    the cost of an epoch of the trials that lead now. A trial starts, or passes a rung, if the longest stretch
+    between two rungs still fits; so a limit in epochs is never exceeded, and one in time only as far as
+    epochs take longer than those before.
+    """
+
+    config: BudgetConfig
+    epochs: int  # of a whole trial
+    rungs: tuple[int, ...]
+    finals: int  # how many retrainings there will be
+    finalists: int
+    slots: int  # trials at a time
+    before: Spent = Spent()  # by what is in another journal
+
+    def reason(self, study: Study, journal: Journal) -> str | None:
+        """Why the search must end; None while it may go on."""
+        if not self.config.limits:
+            return None
+        lines = journal.lines
+        spent = self.before + spent_on(study, lines)
+        ends = (0, *self.rungs, self.epochs)
+        longest = max(end - start for start, end in pairwise(ends))
+        owed = longest + sum(self._owed(trial) for trial in study.trials.values() if trial.running)
+        each = _seconds_an_epoch(lines)
+        needed = Spent(owed, owed * each, longest * each)
+        leaders = sorted((t for t in study.trials.values() if t.scores), key=study.standing)[: self.finalists]
+        each = _seconds_an_epoch([line for line in lines if line["trial"] in {t.number for t in leaders}])
+        waves = -(-self.finals // self.slots)
+        kept = Spent(self.finals * self.epochs, self.finals * self.epochs * each, waves * self.epochs * each)
+        for key, limit in self.config.limits.items():
+            used, going, finals = (self._amount(key, cost) for cost in (spent, needed, kept))
+            if used + going + finals > limit:
+                too_small = ", which run though the budget is too small for them" if used + finals > limit else ""
+                return (
+                    f"search.budget.{key} {limit:g} is used up: {used:.4g} {UNITS[key]} spent, "
+                    f"{finals:.4g} kept for the finals{too_small}, {going:.4g} needed to go on"
+                )
+        return None
+
+    def share(self, study: Study, journal: Journal) -> float | None:
+        """The spent share of the limit that is nearest; None without limits."""
+        spent = self.before + spent_on(study, journal.lines)
+        return max((self._amount(key, spent) / limit for key, limit in self.config.limits.items()), default=None)
+
+    def describe(self, spent: Spent) -> list[str]:
+        """A line for each limit: how much of it was spent."""
+        amounts = [(key, limit, self._amount(key, spent)) for key, limit in self.config.limits.items()]
+        return [f"{used:.4g} of {limit:g} {UNITS[key]} ({used / limit:.0%})" for key, limit, used in amounts]
+
+    def _owed(self, trial: StudyTrial) -> int:
+        """Epochs up to the next rung, or to the end; none at a rung that the trial has not passed."""
+        if trial.epoch in self.rungs and not trial.passed:
+            return 0
+        return min((end - trial.epoch for end in (*self.rungs, self.epochs) if end > trial.epoch), default=0)
+
+    def _amount(self, key: str, spent: Spent) -> float:
+        hours = spent.device_seconds / 3600
+        match key:
+            case "epochs":
+                return spent.epochs
+            case "gpu_hours":
+                return hours
+            case "dollars":
+                return hours * (self.config.price_per_gpu_hour or 0)
+        return spent.wall_seconds / 3600
+
+
+def _seconds(lines: list[dict[str, Any]]) -> float:
+    return sum(float(line["train_seconds"] + line["eval_seconds"]) for line in lines)
+
+
+def _seconds_an_epoch(lines: list[dict[str, Any]]) -> float:
+    """The mean; 0 before anything is measured."""
+    epochs = sum({line["trial"]: line["epoch"] for line in lines}.values())
+    return _seconds(lines) / epochs if epochs else 0
