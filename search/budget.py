@@ -53,9 +53,9 @@ class Spent:
         )
 
 
-def spent_on(study: Study, lines: list[dict[str, Any]]) -> Spent:
-    """What the trials of a study have cost; `lines` are those of its journal."""
-    return Spent(sum({line["trial"]: line["epoch"] for line in lines}.values()), _seconds(lines), study.wall_seconds)
+def spent_on(lines: list[dict[str, Any]], wall_seconds: float = 0) -> Spent:
+    """What the trials of a journal have cost."""
+    return Spent(sum({line["trial"]: line["epoch"] for line in lines}.values()), _seconds(lines), wall_seconds)
 
 
 @dataclass(frozen=True)
@@ -74,14 +74,14 @@ class Budget:
     finals: int  # how many retrainings there will be
     finalists: int
     slots: int  # trials at a time
-    before: Spent = Spent()  # by what is in another journal
+    before: Spent = Spent()  # on what is in other journals
 
     def reason(self, study: Study, journal: Journal) -> str | None:
         """Why the search must end; None while it may go on."""
         if not self.config.limits:
             return None
         lines = journal.lines
-        spent = self.before + spent_on(study, lines)
+        spent = self.before + spent_on(lines, study.wall_seconds)
         ends = (0, *self.rungs, self.epochs)
         longest = max(end - start for start, end in pairwise(ends))
         owed = longest + sum(self._owed(trial) for trial in study.trials.values() if trial.running)
@@ -103,12 +103,12 @@ class Budget:
 
     def share(self, study: Study, journal: Journal) -> float | None:
         """The spent share of the limit that is nearest; None without limits."""
-        spent = self.before + spent_on(study, journal.lines)
+        spent = self.before + spent_on(journal.lines, study.wall_seconds)
         return max((self._amount(key, spent) / limit for key, limit in self.config.limits.items()), default=None)
 
-    def describe(self, spent: Spent) -> list[str]:
-        """A line for each limit: how much of it was spent."""
-        amounts = [(key, limit, self._amount(key, spent)) for key, limit in self.config.limits.items()]
+    def describe(self) -> list[str]:
+        """A line for each limit: how much of it was spent before."""
+        amounts = [(key, limit, self._amount(key, self.before)) for key, limit in self.config.limits.items()]
         return [f"{used:.4g} of {limit:g} {UNITS[key]} ({used / limit:.0%})" for key, limit, used in amounts]
 
     def _owed(self, trial: StudyTrial) -> int:

@@ -55,10 +55,14 @@ def choose_finalists(study: Study, experiment: Experiment) -> list[Finalist]:
     ]
 
 
-def freeze_finalists(file: Path, finalists: list[Finalist], experiment: Experiment) -> None:
-    """Write the choice, once: from here on the test split may be opened."""
+def freeze_finalists(
+    file: Path, finalists: list[Finalist], experiment: Experiment, test_opened_before: list[str]
+) -> None:
+    """Write the choice, once: from here on the test split may be opened. It was before, at those times, if the
+    search is an extension."""
     record = {
         "frozen_at": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "test_opened_before": test_opened_before,
         "metric": experiment.search.metric,
         "seeds": final_seeds(experiment),
         "finalists": [

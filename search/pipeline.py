@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import Console
 
 from search.budget import Budget, Spent, spent_on
+from search.earlier import Earlier
 from search.experiment import Experiment
 from search.finals import (
     FinalModel,
@@ -19,7 +20,7 @@ from search.finals import (
     read_finalists,
     score_all,
 )
-from search.journal import Journal
+from search.journal import Journal, read_lines
 from search.leaderboard import Cost, Entry, rank, write_best, write_leaderboard
 from search.progress import TrialProgress, ranking_table
 from search.proposals import Plan, make_plan
@@ -30,10 +31,8 @@ from search.tracking import WandbTracker, resolve_mode
 from search.tuning import find_slots, local_ray, run_work
 from search.wording import count, describe
 from search.work import Listener, Work
-from trainables.command_line import dump_yaml
 from trainables.corpus import Split, read_test
 from trainables.errors import UserError
-from trainables.files import write_atomically
 from trainables.locks import DriverLock
 from trainables.preparing import cached_corpus
 
@@ -69,17 +68,21 @@ class SearchRun:
         """Run the search, or what is left of it. Raises UserError for what the user can mend."""
         lock = DriverLock(self.run_dir)
         try:
-            if (self.run_dir / "trials.jsonl").exists() and not (self.run_dir / "study.db").exists():
+            self.earlier = Earlier(self.run_dir)
+            kept = (self.run_dir / "study.db").exists() or self.earlier.waiting
+            if (self.run_dir / "trials.jsonl").exists() and not kept:
                 raise UserError(f"{self.run_dir}: study.db is missing; restore it, or start a new search")
-            write_atomically(self.run_dir / "experiment.yaml", dump_yaml(self.experiment))
+            for message in self.earlier.extend(self.experiment):
+                self._say(message)
             direction = self.experiment.search.direction
             search = Study(self.run_dir / "study.db", "search", direction)
-            finals = Study(self.run_dir / "study.db", "finals", direction)
+            finals = Study(self.run_dir / "study.db", self.earlier.finals_name, direction)
             where = f"{self.slots.gpus:g} GPU" if self.slots.gpus else "one CPU thread"
             tracking = resolve_mode(self.experiment)
             self._say(f"{self.slots.count} trials at a time, each on {where}; W&B {tracking}; {self.run_dir}")
             with local_ray(self.slots):
-                self._search(search, lock)
+                if not (self.run_dir / "finalists.json").exists():
+                    self._search(search, lock)
                 entries = self._finals(search, finals, lock)
             self._finish(search, finals, entries)
         finally:
@@ -91,7 +94,7 @@ class SearchRun:
         expected = min(settings.trials or math.inf, self.experiment.space.size())
         cleaner = CheckpointCleaner(self.run_dir / "trials", keep_completed=self.experiment.finals.seeds == 0)
         plan = make_plan(self.experiment)
-        self._train("trial", study, plan, halving, expected, [cleaner], lock, self._budget(Spent()), may_end=True)
+        self._train("trial", study, plan, halving, expected, [cleaner], lock, self.earlier.spent())
         if study.ended:
             self._say(f"the search ends with {count(len(study.trials), 'trial', 'trials')}: {study.ended}")
         elif len(study.trials) < (settings.trials or 0):
@@ -121,13 +124,14 @@ class SearchRun:
         expected: float,
         listeners: list[Listener],
         lock: DriverLock,
-        budget: Budget,
-        may_end: bool,
+        spent: Spent,
     ) -> None:
-        """Run the trials of a study; `kind` names them, their journal and their folder; `may_end`: by the budget."""
+        """Run the trials of a study; `kind` names them, their journal and their folder; `spent` was so far."""
         experiment = self.experiment
         journal = Journal(self.run_dir / f"{kind}s.jsonl")
-        tracker = WandbTracker(experiment, kind, lambda trial: plan.config(trial.params), self._warn)
+        budget = self._budget(spent)
+        before = self.earlier.studies if kind == "trial" else len(self.earlier.folders)
+        tracker = WandbTracker(experiment, kind, before, lambda trial: plan.config(trial.params), self._warn)
         progress = TrialProgress(
             self.console,
             study,
@@ -147,7 +151,7 @@ class SearchRun:
             experiment.training.epochs,
             experiment.search.max_retries,
             [progress, tracker, *listeners],
-            [budget] if may_end else [],
+            [budget] if kind == "trial" else [],  # what the finals need was set aside
         )
         with ExitStack() as stack:
             stack.callback(journal.close)
@@ -165,14 +169,15 @@ class SearchRun:
             finalists = choose_finalists(search, experiment)
             if not finalists:
                 raise UserError(f"{self.run_dir}: no trial came far enough for the finals: {_first_failure(search)}")
-            freeze_finalists(frozen, finalists, experiment)
+            freeze_finalists(frozen, finalists, experiment, self.earlier.test_opened())
         finalists = read_finalists(frozen)
         read_test(experiment.data, frozen)  # what is wrong with it is told before the retraining
         models = []
         if experiment.finals.seeds:
             plan = FinalsPlan(experiment, finalists)
-            budget = self._budget(spent_on(search, _lines(self.run_dir / "trials.jsonl")))
-            self._train("final", study, plan, SuccessiveHalving(()), len(plan.points), [], lock, budget, may_end=False)
+            spent = spent_on(read_lines(self.run_dir / "trials.jsonl"), search.wall_seconds)
+            spent += self.earlier.spent()
+            self._train("final", study, plan, SuccessiveHalving(()), len(plan.points), [], lock, spent)
             for trial in study.trials.values():
                 if trial.outcome == "completed":
                     models.append(self._model("final", plan, trial, int(str(trial.params["finalist"]))))
@@ -200,7 +205,7 @@ class SearchRun:
 
     def _model(self, kind: str, plan: Plan, trial: StudyTrial, finalist: int) -> FinalModel:
         journal = self.run_dir / f"{kind}s.jsonl"
-        reports = [line for line in _lines(journal) if line["trial"] == trial.number]
+        reports = [line for line in read_lines(journal) if line["trial"] == trial.number]
         if not reports:
             raise UserError(f"{journal}: lacks the lines of trial {trial.number}; restore the file")
         return FinalModel(
@@ -216,7 +221,7 @@ class SearchRun:
         """Rank, write leaderboard, best model and report, and say what came out."""
         experiment = self.experiment
         test = read_test(experiment.data, self.run_dir / "finalists.json")
-        trials, finals = _lines(self.run_dir / "trials.jsonl"), _lines(self.run_dir / "finals.jsonl")
+        trials, finals = read_lines(self.run_dir / "trials.jsonl"), read_lines(self.run_dir / "finals.jsonl")
         cost = Cost(
             trials=len(study.trials),
             epochs_trained=sum(trial.epoch for trial in study.trials.values()),
@@ -237,12 +242,12 @@ class SearchRun:
         write_best(self.run_dir, ranked[0][0], experiment.cache)
         report = self.run_dir / "report.html"
         frozen_at = json.loads((self.run_dir / "finalists.json").read_text())["frozen_at"]
+        opened = [*self.earlier.test_opened(), frozen_at]
         samples = _samples(test, [entry for entry, _ in ranked[:2]])
-        spent = spent_on(study, trials) + spent_on(finals_study, finals)
-        spending = self._budget(Spent()).describe(spent) + ([study.ended] if study.ended else [])
-        write_report(
-            report, experiment, list(study.trials.values()), trials, finals, board, samples, frozen_at, spending
-        )
+        spent = spent_on(trials, study.wall_seconds) + spent_on(finals, finals_study.wall_seconds)
+        budget = self._budget(self.earlier.spent() + spent)
+        spending = budget.describe() + ([study.ended] if study.ended else [])
+        write_report(report, experiment, list(study.trials.values()), trials, finals, board, samples, opened, spending)
         self.console.print(ranking_table(board["ranking"]))
         for line in board["ranking"]:
             self._say(f"trial {line['trial']}: {describe(line['config'])}")
@@ -265,14 +270,6 @@ def _samples(test: Split, entries: list[Entry]) -> list[Sample]:
         )
         for row in range(0, len(test), max(1, len(test) // SAMPLES))[:SAMPLES]
     ]
-
-
-def _lines(file: Path) -> list[dict[str, Any]]:
-    if not file.exists():
-        return []
-    journal = Journal(file)
-    journal.close()
-    return journal.lines
 
 
 def _first_failure(study: Study) -> str:

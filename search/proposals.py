@@ -41,12 +41,14 @@ class GridPlan:
     def __init__(self, experiment: Experiment):
         self.base = experiment.trial
         self.distributions = experiment.space.to_optuna()
-        points = [params for params in experiment.space.grid() if experiment.configure(params)]
-        self.points = points[: experiment.search.trials]  # null: all
+        self.points = [params for params in experiment.space.grid() if experiment.configure(params)]
+        self.trials = experiment.search.trials  # null: all
 
     def propose(self, study: Study) -> Params | None:
-        number = len(study.trials)
-        return self.points[number] if number < len(self.points) else None
+        if self.trials is not None and len(study.trials) >= self.trials:
+            return None
+        known = {_key(trial.params) for trial in study.trials.values()}  # some may be of an earlier space
+        return next((params for params in self.points if _key(params) not in known), None)
 
     def config(self, params: Params) -> TrialConfig:
         return self.base.with_values(params)

@@ -40,14 +40,14 @@ def write_report(
     finals: list[dict[str, Any]],
     leaderboard: dict[str, Any],
     samples: list[Sample],
-    frozen_at: str,
+    test_opened: list[str],
     spending: list[str],
 ) -> None:
     """Write the page.
 
     reports, finals: the lines of trials.jsonl and finals.jsonl. leaderboard: the content of leaderboard.json.
-    frozen_at: when the finalists were frozen; from then on the test split could be read. spending: sentences on
-    the budget; none if there was none.
+    test_opened: when finalists were frozen, and the test split could be read from then on; the last time for this
+    ranking, before that for those of an extended search. spending: sentences on the budget; none if there was none.
     """
     ranking = leaderboard["ranking"]
     page = PAGE.get_template("report.html.jinja").render(
@@ -66,7 +66,7 @@ def write_report(
         paths=list(experiment.space.domains),
         trials=trials,
         samples=samples,
-        frozen_at=frozen_at,
+        test_opened=test_opened,
         spending=spending,
         yaml=dump_yaml(experiment),
         plotly=get_plotlyjs(),
