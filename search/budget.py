@@ -70,7 +70,8 @@ class Budget:
 
     config: BudgetConfig
     epochs: int  # of a whole trial
-    rungs: tuple[int, ...]
+    rungs: tuple[int, ...]  # in steps if `by_steps`
+    by_steps: bool
     finals: int  # how many retrainings there will be
     finalists: int
     slots: int  # trials at a time
@@ -82,9 +83,10 @@ class Budget:
             return None
         lines = journal.lines
         spent = self.before + spent_on(lines, study.wall_seconds)
-        ends = (0, *self.rungs, self.epochs)
+        per_epoch = self._rung_units(study)
+        ends = [0, *(rung / per_epoch for rung in self.rungs if rung < self.epochs * per_epoch), self.epochs]
         longest = max(end - start for start, end in pairwise(ends))
-        owed = longest + sum(self._owed(trial) for trial in study.trials.values() if trial.running)
+        owed = longest + sum(self._owed(trial, per_epoch) for trial in study.trials.values() if trial.running)
         each = _seconds_an_epoch(lines)
         needed = Spent(owed, owed * each, longest * each)
         leaders = sorted((t for t in study.trials.values() if t.scores), key=study.standing)[: self.finalists]
@@ -93,7 +95,7 @@ class Budget:
         kept = Spent(self.finals * self.epochs, self.finals * self.epochs * each, waves * self.epochs * each)
         for key, limit in self.config.limits.items():
             used, going, finals = (self._amount(key, cost) for cost in (spent, needed, kept))
-            if used + going + finals > limit:
+            if used + going + finals > limit * (1 + 1e-9):  # broken epochs add up to whole ones only almost
                 too_small = ", which run though the budget is too small for them" if used + finals > limit else ""
                 return (
                     f"search.budget.{key} {limit:g} is used up: {used:.4g} {UNITS[key]} spent, "
@@ -111,11 +113,21 @@ class Budget:
         amounts = [(key, limit, self._amount(key, self.before)) for key, limit in self.config.limits.items()]
         return [f"{used:.4g} of {limit:g} {UNITS[key]} ({used / limit:.0%})" for key, limit, used in amounts]
 
-    def _owed(self, trial: StudyTrial) -> int:
+    def _rung_units(self, study: Study) -> int:
+        """How many units of the rungs an epoch has: one, or the fewest steps that were seen."""
+        if not self.by_steps:
+            return 1
+        return min(
+            (t.attrs["epoch_steps"] for t in study.trials.values() if "epoch_steps" in t.attrs), default=1
+        )  # before any is seen, rungs lie behind the end, and a whole trial counts
+
+    def _owed(self, trial: StudyTrial, per_epoch: int) -> float:
         """Epochs up to the next rung, or to the end; none at a rung that the trial has not passed."""
         if trial.epoch in self.rungs and not trial.passed:
             return 0
-        return min((end - trial.epoch for end in (*self.rungs, self.epochs) if end > trial.epoch), default=0)
+        units = trial.attrs.get("epoch_steps", per_epoch)
+        ends = (*(rung / units for rung in self.rungs if rung > trial.epoch), self.epochs)
+        return max(0, min(ends) - trial.epochs)
 
     def _amount(self, key: str, spent: Spent) -> float:
         hours = spent.device_seconds / 3600

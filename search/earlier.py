@@ -145,7 +145,7 @@ class Earlier:
                 shutil.copytree(checkpoints, target, ignore=ignored, copy_function=_link)
         journal = Journal(self.run_dir / "trials.jsonl")
         for line in read_lines(folder / "trials.jsonl"):
-            if line["trial"] in numbers and line["epoch"] in before.trials[line["trial"]].scores:
+            if line["trial"] in numbers and line[old.training.unit] in before.trials[line["trial"]].scores:
                 journal.append({**line, "trial": numbers[line["trial"]]})
         study.set_wall_seconds(before.wall_seconds)
         journal.close()

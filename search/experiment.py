@@ -31,7 +31,8 @@ class SearchConfig(Config):
     )
     rungs: tuple[int, ...] | None = Field(
         None,
-        description="epochs at which trials may be stopped; a quarter and half of training.epochs unless given",
+        description="epochs (steps with training.report_steps) at which trials may be stopped; a quarter and half of "
+        "training.epochs unless given",
     )
     reduction_factor: int = Field(2, ge=2, description="one of so many trials passes a rung")
     startup_trials: int = Field(6, ge=1, description="random proposals before tpe begins to model")
@@ -109,10 +110,7 @@ class Experiment(TrialConfig):
                 "search.metric: valid_loss is a loss per token, which can't be compared between vocabularies, and the "
                 "space changes the vocabulary; use valid_bleu or valid_nll_per_char"
             )
-        if search.rungs is not None and not (
-            list(search.rungs) == sorted(set(search.rungs)) and all(1 <= rung < epochs for rung in search.rungs)
-        ):
-            raise ValueError(f"search.rungs: {list(search.rungs)} must rise, from 1 to below training.epochs {epochs}")
+        self._check_rungs()
         if not self._has_a_valid_trial():
             raise ValueError(
                 "space: no combination of its values makes a valid trial"
@@ -120,6 +118,26 @@ class Experiment(TrialConfig):
                 + "; see the constraints of its fields"
             )
         return self
+
+    def _check_rungs(self) -> None:
+        rungs, epochs, steps = self.search.rungs, self.training.epochs, self.training.report_steps
+        if steps is None:
+            if rungs is not None and not (_rise(rungs) and max(rungs, default=0) < epochs):
+                raise ValueError(f"search.rungs: {list(rungs)} must rise, from 1 to below training.epochs {epochs}")
+            return
+        if rungs is None and self.search.scheduler != "none":
+            raise ValueError(
+                f"search.rungs: missing; with training.report_steps {steps} they are counted in steps, as in "
+                f"[{steps}, {4 * steps}]"
+            )
+        for rung in rungs or ():
+            if rung % steps or rung < 1:
+                nearest = max(1, round(rung / steps)) * steps
+                raise ValueError(
+                    f"search.rungs: {rung} is no multiple of training.report_steps {steps}; the nearest is {nearest}"
+                )
+        if rungs is not None and not _rise(rungs):
+            raise ValueError(f"search.rungs: {list(rungs)} must rise, from training.report_steps {steps} on")
 
     def _has_a_valid_trial(self) -> bool:
         if self.space.size() <= PROBES:
@@ -146,7 +164,7 @@ class Experiment(TrialConfig):
 
     @property
     def rungs(self) -> tuple[int, ...]:
-        """Epochs at which a trial may be stopped; none without successive halving."""
+        """Epochs, or steps with training.report_steps, at which a trial may be stopped; none without halving."""
         if self.search.scheduler == "none":
             return ()
         if self.search.rungs is not None:
@@ -168,3 +186,7 @@ class Experiment(TrialConfig):
     def cache(self) -> Path:
         """Shared by all runs of one output directory."""
         return Path(self.output_dir) / ".cache"
+
+
+def _rise(rungs: tuple[int, ...]) -> bool:
+    return list(rungs) == sorted(set(rungs)) and min(rungs, default=1) >= 1

@@ -25,7 +25,7 @@ class Finalist:
 
     trial: int
     params: Params
-    epochs: int  # trained in the search
+    epochs: float  # trained in the search
     score: float  # of the search's metric, at its last epoch
 
 
@@ -50,7 +50,7 @@ def choose_finalists(study: Study, experiment: Experiment) -> list[Finalist]:
     ]
     candidates.sort(key=study.standing)
     return [
-        Finalist(trial.number, trial.params, trial.epoch, trial.scores[trial.epoch])
+        Finalist(trial.number, trial.params, trial.epochs, trial.scores[trial.epoch])
         for trial in candidates[: experiment.finals.top]
     ]
 

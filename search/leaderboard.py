@@ -25,7 +25,7 @@ class Cost:
     """What the search spent."""
 
     trials: int
-    epochs_trained: int
+    epochs_trained: float  # whole unless reports come by steps
     epochs_full: int  # had every trial been trained to the end
     gpu_seconds: float  # device time of all trials; of CPU slots where there is no GPU
     wall_seconds: float

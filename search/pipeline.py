@@ -109,6 +109,7 @@ class SearchRun:
             config=experiment.search.budget,
             epochs=experiment.training.epochs,
             rungs=experiment.rungs,
+            by_steps=experiment.training.unit == "step",
             finals=experiment.num_finals,
             finalists=experiment.finals.top,
             slots=self.slots.count,
@@ -152,6 +153,7 @@ class SearchRun:
             experiment.search.max_retries,
             [progress, tracker, *listeners],
             [budget] if kind == "trial" else [],  # what the finals need was set aside
+            experiment.training.report_steps,
         )
         with ExitStack() as stack:
             stack.callback(journal.close)
@@ -224,7 +226,7 @@ class SearchRun:
         trials, finals = read_lines(self.run_dir / "trials.jsonl"), read_lines(self.run_dir / "finals.jsonl")
         cost = Cost(
             trials=len(study.trials),
-            epochs_trained=sum(trial.epoch for trial in study.trials.values()),
+            epochs_trained=sum(trial.epochs for trial in study.trials.values()),
             epochs_full=len(study.trials) * experiment.training.epochs,
             gpu_seconds=sum(line["train_seconds"] + line["eval_seconds"] for line in trials),
             wall_seconds=study.wall_seconds,

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rich.table import Table
 
 from search.study import Study, StudyTrial
-from search.wording import METRIC_NAMES, describe, duration
+from search.wording import METRIC_NAMES, describe, duration, plain
 
 
 class TrialProgress:
@@ -33,7 +33,7 @@ class TrialProgress:
         self.console, self.study, self.title, self.spent = console, study, title, spent
         self.metric, self.trials, self.epochs = METRIC_NAMES[metric], trials, epochs
         self.live: set[int] = set()
-        self.epochs_here = 0  # trained since this driver started
+        self.epochs_before = self._epochs()  # trained before this driver started
         self.started = time.monotonic()
         self.bar = Progress(
             TextColumn("{task.description}"),
@@ -59,7 +59,6 @@ class TrialProgress:
         self._refresh()
 
     def epoch_reported(self, trial: StudyTrial, report: dict[str, Any]) -> None:
-        self.epochs_here += 1
         self._refresh()
 
     def trial_ended(self, trial: StudyTrial) -> None:
@@ -67,7 +66,7 @@ class TrialProgress:
         score = f"{self.metric} {trial.scores[trial.epoch]:6.2f}" if trial.scores else " " * (len(self.metric) + 7)
         reason = f"  {escape(trial.attrs['message'])}" if "message" in trial.attrs else ""
         self.console.print(
-            f"{self.title} {trial.number:3}  {trial.outcome:9}  epoch {trial.epoch:2}  {score}  "
+            f"{self.title} {trial.number:3}  {trial.outcome:9}  epoch {plain(trial.epochs):>2}  {score}  "
             f"[dim]{describe(trial.params)}[/dim]{reason}",
             highlight=False,
             soft_wrap=True,
@@ -89,12 +88,16 @@ class TrialProgress:
         self.bar.update(self.task, completed=len(ended) if counted else spent or 0, text=text)
 
     def _seconds_left(self, ended: list[StudyTrial]) -> float | None:
-        if not self.epochs_here or self.trials == math.inf:
+        epochs_here = self._epochs() - self.epochs_before
+        if not epochs_here or self.trials == math.inf:
             return None
-        each = sum(trial.epoch for trial in ended) / len(ended) if ended else self.epochs
-        running = sum(trial.epoch for trial in self.study.trials.values() if trial.running)
+        each = sum(trial.epochs for trial in ended) / len(ended) if ended else self.epochs
+        running = sum(trial.epochs for trial in self.study.trials.values() if trial.running)
         epochs_left = max(0.0, (self.trials - len(ended)) * each - running)
-        return epochs_left * (time.monotonic() - self.started) / self.epochs_here
+        return epochs_left * (time.monotonic() - self.started) / epochs_here
+
+    def _epochs(self) -> float:
+        return sum(trial.epochs for trial in self.study.trials.values())
 
 
 def ranking_table(ranking: list[dict[str, Any]]) -> Table:

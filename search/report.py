@@ -10,7 +10,7 @@ from plotly.offline import get_plotlyjs
 from search import figures
 from search.experiment import Experiment
 from search.study import StudyTrial
-from search.wording import METRIC_NAMES, count, describe, duration, short_name, short_value
+from search.wording import METRIC_NAMES, count, describe, duration, plain, short_name, short_value
 from trainables.command_line import dump_yaml
 from trainables.files import write_atomically
 
@@ -73,6 +73,7 @@ def write_report(
         short_name=short_name,
         short_value=short_value,
         duration=duration,
+        plain=plain,
     )
     write_atomically(file, page)
 
@@ -111,7 +112,7 @@ def answer(leaderboard: dict[str, Any]) -> list[str]:
         )
     share = cost["epochs_trained"] / cost["epochs_full"]
     sentences.append(
-        f"The search trained {cost['epochs_trained']} epochs, {share:.0%} of what all trials to their end would "
+        f"The search trained {plain(cost['epochs_trained'])} epochs, {share:.0%} of what all trials to their end would "
         f"have taken: {duration(cost['gpu_seconds'])} on its devices, {duration(cost['wall_seconds'])} by the clock."
     )
     return sentences

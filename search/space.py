@@ -126,7 +126,8 @@ class SearchSpace(RootModel[dict[str, Domain]]):
     def _names_fields(self) -> Self:
         known = flatten(TrialConfig().model_dump())
         searchable = [path for path in known if path.split(".")[0] not in ("data", "seed")]
-        searchable.remove("training.epochs")
+        for path in ("training.epochs", "training.report_steps"):
+            searchable.remove(path)
         for path, domain in self.domains.items():
             if path not in known:
                 raise ValueError(f"{path}: names no field of a trial{did_you_mean(path, searchable)}")

@@ -1,5 +1,6 @@
 """The Optuna study: the truth about a search. One process writes it, each change in one transaction."""
 
+import math
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -27,13 +28,19 @@ class StudyTrial:
     storage_id: int
     params: Params
     state: TrialState = TrialState.RUNNING
-    scores: dict[int, float] = field(default_factory=dict)  # epoch -> metric
+    scores: dict[int, float] = field(default_factory=dict)  # epoch (or step, see `epoch`) -> metric
     attrs: dict[str, Any] = field(default_factory=dict)
 
     @property
     def epoch(self) -> int:
-        """The last epoch reported."""
+        """Where it has reported last: its epoch, or its step where `training.report_steps` is set."""
         return max(self.scores, default=0)
+
+    @property
+    def epochs(self) -> float:
+        """Epochs trained; may be broken where reports come by steps."""
+        steps = self.attrs.get("epoch_steps")
+        return self.epoch / steps if steps and self.epoch % steps else self.epoch // (steps or 1)
 
     @property
     def running(self) -> bool:
@@ -83,10 +90,14 @@ class Study:
     def better(self, a: float, b: float) -> bool:
         return a > b if self.maximize else a < b
 
-    def standing(self, trial: StudyTrial) -> tuple[int, float, int]:
-        """A key that sorts trials with scores best first: who came further, then by the last score."""
+    def standing(self, trial: StudyTrial) -> tuple[float, float, int]:
+        """A key that sorts trials with scores best first: who came to the end or further, then by the last score."""
         score = trial.scores[trial.epoch]
-        return -trial.epoch, -score if self.maximize else score, trial.number
+        return (
+            -math.inf if trial.outcome == "completed" else -trial.epoch,
+            -score if self.maximize else score,
+            trial.number,
+        )
 
     def add(self, params: Params, distributions: dict[str, BaseDistribution]) -> StudyTrial:
         """A new RUNNING trial."""
@@ -98,7 +109,7 @@ class Study:
         return self.trials[number]
 
     def report(self, trial: StudyTrial, epoch: int, score: float) -> None:
-        assert epoch == trial.epoch + 1, f"trial {trial.number} reported epoch {epoch} after {trial.epoch}"
+        assert epoch > trial.epoch, f"trial {trial.number} reported {epoch} after {trial.epoch}"
         self._storage.set_trial_intermediate_value(trial.storage_id, epoch, score)
         trial.scores[epoch] = score
 

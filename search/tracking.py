@@ -37,7 +37,7 @@ class WandbTracker:
 
     def epoch_reported(self, trial: StudyTrial, report: dict[str, Any]) -> None:
         if run := self.runs.get(trial.number):
-            self._safely(lambda: run.log(report, step=int(report["epoch"])))
+            self._safely(lambda: run.log(report, step=trial.epoch))
 
     def trial_ended(self, trial: StudyTrial) -> None:
         if run := self.runs.pop(trial.number, None):

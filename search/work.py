@@ -64,9 +64,11 @@ class Work:
         max_retries: int,
         listeners: list[Listener],
         endings: Sequence[Ending] = (),
+        report_steps: int | None = None,
     ):
-        """`folder` holds the checkpoints, by trial number; `metric` names the field of a report to compare by."""
-        self.endings = endings
+        """`folder` holds the checkpoints, by trial number; `metric` names the field of a report to compare by.
+        Reports come by the epoch, or each so many steps: then the study's scores and the rungs count steps."""
+        self.endings, self.report_steps = endings, report_steps
         self.study, self.journal, self.folder, self.plan, self.halving = study, journal, folder, plan, halving
         self.metric, self.epochs, self.max_retries, self.listeners = metric, epochs, max_retries, listeners
         self.live: set[int] = set()  # numbers in the hands of workers
@@ -128,9 +130,12 @@ class Work:
     def reported(self, number: int, report: dict[str, Any]) -> bool:
         """Take an epoch's report; whether the trial may go on. A report known from before a crash changes nothing."""
         trial = self.study.trials[number]
-        epoch = int(report["epoch"])
+        epoch = int(report["step" if self.report_steps else "epoch"])
         if epoch > trial.epoch:
+            assert epoch <= trial.epoch + (self.report_steps or 1), f"trial {number}: {epoch} follows {trial.epoch}"
             self.journal.append({"trial": number, **report})
+            if self.report_steps and not trial.scores:
+                self.study.set_attr(trial, "epoch_steps", round(epoch / report["epoch"]))
             self.study.report(trial, epoch, float(report[self.metric]))
             self._count_time()
             for listener in self.listeners:
@@ -159,7 +164,7 @@ class Work:
             self._finish(trial, "failed", f"its process died {crashes} times (out of memory?)")
 
     def _decide(self, trial: StudyTrial) -> None:
-        if trial.epoch >= self.epochs:
+        if trial.epochs >= self.epochs:
             self._finish(trial, "completed")
         elif not self.halving.goes_on(self.study, trial):
             self._finish(trial, "stopped")

@@ -36,6 +36,16 @@ def test_epochs_are_never_exceeded_and_the_finals_keep_theirs(epochs: int, slots
         assert trial.epoch == 4 if trial.outcome == "completed" else trial.epoch in (1, 2)
 
 
+@pytest.mark.parametrize("slots", [1, 3])
+def test_epochs_are_never_exceeded_by_steps(slots: int, tmp_path: Path) -> None:
+    by_steps = experiment({"epochs": 43}, training={"epochs": 4, "report_steps": 5}, search={"rungs": [10, 20]})
+    work = open_work(tmp_path, by_steps, slots)
+    simulate(work, {}, slots)
+    spent = spent_on(work.journal.lines).epochs
+    assert spent == pytest.approx(sum(trial.epochs for trial in work.study.trials.values()))
+    assert 43 - 24 - 4 < spent <= 43 - 24 and work.done and work.study.ended
+
+
 def test_a_trial_that_the_budget_stops_says_so(tmp_path: Path) -> None:
     work = open_work(tmp_path, experiment({"epochs": 28}), 2)
     simulate(work, {}, 2)

@@ -86,6 +86,12 @@ MISTAKES = {
     "data: {target: en}": "x.yaml: data.target: 'en' is the source language",
     "data: {path: 'a/{spilt}.txt'}": "x.yaml: data.path: the pattern",
     "search: {trials: null}": "x.yaml: search.trials: null is without end for tpe; give a number, or",
+    "training: {report_steps: 100}": "x.yaml: search.rungs: missing; with training.report_steps 100 they are counted",
+    "{training: {report_steps: 100}, search: {rungs: [100, 270]}}": "270 is no multiple of training.report_steps 100; "
+    "the nearest is 300",
+    "{training: {report_steps: 100}, search: {rungs: [30]}}": "search.rungs: 30 is no multiple of training.report_",
+    "{training: {report_steps: 100}, search: {rungs: [300, 100]}}": "search.rungs: [300, 100] must rise",
+    "space: {training.report_steps: {values: [1, 2]}}": "training.report_steps: decides what is compared",
     "search: {rungs: [9]}": "x.yaml: search.rungs: [9] must rise, from 1 to below training.epochs 5",
     "search: {concurrency: 0}": "x.yaml: search.concurrency: input should be greater than or equal to 1 or",
     "model: {positions: learned, max_length: 100}": "model.max_length: learned positions end at 100, before data.max_",

@@ -26,6 +26,10 @@ EXPERIMENT = Experiment.model_validate(
 )
 
 
+EPOCH_STEPS = {64: 14, 128: 10, 256: 7}
+BY_STEPS = EXPERIMENT.with_values({"training.report_steps": 5, "search.rungs": [10, 20]})
+
+
 class Killed(BaseException):
     """The driver dies here."""
 
@@ -36,7 +40,10 @@ def score(trial: StudyTrial, epoch: int) -> float:
 
 def budget_of(experiment: Experiment, slots: int = 1, before: Spent | None = None) -> Budget:
     config, epochs, finals = experiment.search.budget, experiment.training.epochs, experiment.finals
-    return Budget(config, epochs, experiment.rungs, experiment.num_finals, finals.top, slots, before or Spent())
+    by_steps = experiment.training.unit == "step"
+    return Budget(
+        config, epochs, experiment.rungs, by_steps, experiment.num_finals, finals.top, slots, before or Spent()
+    )
 
 
 def open_work(folder: Path, experiment: Experiment = EXPERIMENT, slots: int = 1) -> Work:
@@ -44,7 +51,8 @@ def open_work(folder: Path, experiment: Experiment = EXPERIMENT, slots: int = 1)
     study = Study(folder / "study.db", "search", "maximize")
     halving, plan = SuccessiveHalving(experiment.rungs, 2), make_plan(experiment)
     journal, endings = Journal(folder / "trials.jsonl"), [budget_of(experiment, slots)]
-    return Work(study, journal, folder / "trials", plan, halving, "valid_bleu", 4, 2, [], endings)
+    steps = experiment.training.report_steps
+    return Work(study, journal, folder / "trials", plan, halving, "valid_bleu", 4, 2, [], endings, steps)
 
 
 def simulate(work: Work, checkpoints: dict[int, int], slots: int = 1) -> None:
@@ -67,8 +75,13 @@ def simulate(work: Work, checkpoints: dict[int, int], slots: int = 1) -> None:
 
 
 def advance(work: Work, running: list[int], number: int, epoch: int) -> None:
+    """Report an epoch; or a round of steps, of which `epoch` is then the number."""
     trial = work.study.trials[number]
     report = {"epoch": epoch, "valid_bleu": score(trial, epoch), "train_seconds": 2.0, "eval_seconds": 1.0}
+    if work.report_steps:
+        epoch_steps = EPOCH_STEPS[int(str(trial.params["model.d_model"]))]  # as if it were a batch size
+        step = min(epoch * work.report_steps, 4 * epoch_steps)
+        report |= {"epoch": step / epoch_steps, "step": step}
     if not work.reported(number, report):
         running.remove(number)
         work.released(number, crashed=False)
@@ -90,12 +103,13 @@ def test_every_trial_is_completed_or_stopped_at_a_rung(tmp_path: Path) -> None:
         assert trial.state == (TrialState.COMPLETE if trial.outcome == "completed" else TrialState.PRUNED)
 
 
-@pytest.mark.parametrize("budget", [None, {"epochs": 36}])
+@pytest.mark.parametrize(
+    "experiment", [EXPERIMENT, EXPERIMENT.with_values({"search.budget": {"epochs": 36}}), BY_STEPS]
+)
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_killed_before_or_after_any_write_it_ends_as_if_undisturbed(
-    when: str, budget: dict[str, int] | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    when: str, experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    experiment = EXPERIMENT if budget is None else EXPERIMENT.with_values({"search.budget": budget})
     writes = {Study: ("add", "report", "set_attr", "finish"), Journal: ("append",)}
     count = [0, -1]  # writes so far, the one to die at
 
@@ -127,8 +141,24 @@ def test_killed_before_or_after_any_write_it_ends_as_if_undisturbed(
         count[:] = [0, -1]
         simulate(open_work(folder, experiment), checkpoints)
         assert content(folder) == expected, f"killed {when} write {moment}"
-        lines = [(line["trial"], line["epoch"]) for line in Journal(folder / "trials.jsonl").lines]
+        unit = experiment.training.unit
+        lines = [(line["trial"], line[unit]) for line in Journal(folder / "trials.jsonl").lines]
         assert sorted(lines) == [(t[0], epoch) for t in expected for epoch in t[3]]
+
+
+def test_by_steps_a_trial_ends_with_its_training_or_at_a_rung(tmp_path: Path) -> None:
+    work = open_work(tmp_path, BY_STEPS)
+    simulate(work, {})
+    trials = list(work.study.trials.values())
+    assert {trial.outcome for trial in trials} == {"completed", "stopped"}
+    for trial in trials:
+        epoch_steps = EPOCH_STEPS[int(str(trial.params["model.d_model"]))]
+        assert trial.epoch == 4 * epoch_steps if trial.outcome == "completed" else trial.epoch in (10, 20)
+        assert trial.epochs == trial.epoch / epoch_steps
+        assert list(trial.scores) == [*range(5, trial.epoch, 5), trial.epoch]
+    completed = [trial for trial in trials if trial.outcome == "completed"]
+    ranked = sorted(trials, key=work.study.standing)
+    assert ranked[: len(completed)] == sorted(completed, key=lambda trial: -trial.scores[trial.epoch])
 
 
 def test_a_crashed_trial_is_retried_from_where_it_was_then_failed(tmp_path: Path) -> None:
