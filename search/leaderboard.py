@@ -25,7 +25,7 @@ class Cost:
     """What the search spent."""
 
     trials: int
-    epochs_trained: int
+    epochs_trained: float  # whole unless reports come by steps
     epochs_full: int  # had every trial been trained to the end
     gpu_seconds: float  # device time of all trials; of CPU slots where there is no GPU
     wall_seconds: float
@@ -92,13 +92,13 @@ def write_leaderboard(
     }
     write_atomically(folder / "leaderboard.json", json.dumps(board, indent=2, ensure_ascii=False))
     table = io.StringIO()
-    config_keys = list(ranking[0]["config"])
+    config_keys = list(dict.fromkeys(key for entry in ranking for key in entry["config"]))
     plain_keys = [key for key in ranking[0] if key not in ("config", "final_trials")]
     writer = csv.writer(table)
     writer.writerow([*plain_keys, *config_keys])
     for entry in ranking:
         cells = [" ".join(map(str, entry[key])) if isinstance(entry[key], list) else entry[key] for key in plain_keys]
-        writer.writerow([*cells, *(entry["config"][key] for key in config_keys)])
+        writer.writerow([*cells, *(entry["config"].get(key) for key in config_keys)])
     write_atomically(folder / "leaderboard.csv", table.getvalue())
     return board
 

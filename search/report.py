@@ -10,7 +10,7 @@ from plotly.offline import get_plotlyjs
 from search import figures
 from search.experiment import Experiment
 from search.study import StudyTrial
-from search.wording import METRIC_NAMES, count, describe, duration, short_name, short_value
+from search.wording import METRIC_NAMES, count, describe, duration, plain, short_name, short_value
 from trainables.command_line import dump_yaml
 from trainables.files import write_atomically
 
@@ -40,12 +40,14 @@ def write_report(
     finals: list[dict[str, Any]],
     leaderboard: dict[str, Any],
     samples: list[Sample],
-    frozen_at: str,
+    test_opened: list[str],
+    spending: list[str],
 ) -> None:
     """Write the page.
 
     reports, finals: the lines of trials.jsonl and finals.jsonl. leaderboard: the content of leaderboard.json.
-    frozen_at: when the finalists were frozen; from then on the test split could be read.
+    test_opened: when finalists were frozen, and the test split could be read from then on; the last time for this
+    ranking, before that for those of an extended search. spending: sentences on the budget; none if there was none.
     """
     ranking = leaderboard["ranking"]
     page = PAGE.get_template("report.html.jinja").render(
@@ -64,12 +66,14 @@ def write_report(
         paths=list(experiment.space.domains),
         trials=trials,
         samples=samples,
-        frozen_at=frozen_at,
+        test_opened=test_opened,
+        spending=spending,
         yaml=dump_yaml(experiment),
         plotly=get_plotlyjs(),
         short_name=short_name,
         short_value=short_value,
         duration=duration,
+        plain=plain,
     )
     write_atomically(file, page)
 
@@ -108,7 +112,7 @@ def answer(leaderboard: dict[str, Any]) -> list[str]:
         )
     share = cost["epochs_trained"] / cost["epochs_full"]
     sentences.append(
-        f"The search trained {cost['epochs_trained']} epochs, {share:.0%} of what all trials to their end would "
+        f"The search trained {plain(cost['epochs_trained'])} epochs, {share:.0%} of what all trials to their end would "
         f"have taken: {duration(cost['gpu_seconds'])} on its devices, {duration(cost['wall_seconds'])} by the clock."
     )
     return sentences

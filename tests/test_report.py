@@ -120,7 +120,8 @@ def render(folder: Path, experiment: Experiment, leaderboard: dict[str, Any], sc
     samples = [Sample("a <b>bold</b> & source", "référence", {"trial 2": "</script><script>alert(1)</script>"})]
     finals = lines({0: [20.0, 25.0], 1: [21.0, 26.0], 2: [19.0, 22.0], 3: [19.0, 23.0]})
     report = folder / "report.html"
-    write_report(report, experiment, trials, lines(scores), finals, leaderboard, samples, "2026-01-02T03:04:05+0000")
+    opened, spending = ["2026-01-01T01:01:01+0000", "2026-01-02T03:04:05+0000"], ["31 of 40 epochs (78%)"]
+    write_report(report, experiment, trials, lines(scores), finals, leaderboard, samples, opened, spending)
     return Page(report)
 
 
@@ -138,6 +139,8 @@ def test_the_page_holds_all_sections_and_needs_no_network(tmp_path: Path) -> Non
         assert text in page.text, "shown as text, not taken as markup"
     for text in ("26.00", "24.5–27.4", "nrefs:1|version:2", "0.00432", "2026-01-02T03:04:05", "learning rate"):
         assert text in page.text
+    assert "31 of 40 epochs" in page.text
+    assert "opened once before" in page.text and "2026-01-01T01:01:01" in page.text
     assert re.search(r"plotly\.js v\d", (tmp_path / "report.html").read_text()), "the library is inside"
 
 
