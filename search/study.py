@@ -47,14 +47,13 @@ class StudyTrial:
         return self.state == TrialState.RUNNING
 
     @property
-    def passed(self) -> bool:
-        """Whether it has leave to train past the last epoch it reported."""
-        return "passed" in self.attrs.get(f"epoch-{self.epoch}", "")
-
-    @property
     def outcome(self) -> str:
         """running, completed, stopped (at a rung), diverged or failed."""
         return str(self.attrs.get("outcome", "running"))
+
+    def passed(self, rung: int) -> bool:
+        """Whether it was decided, and written, that the trial goes on after this rung."""
+        return self.attrs.get(f"epoch-{rung}") == "passed"
 
 
 class Study:

@@ -82,7 +82,7 @@ class Work:
                 continue
             if "outcome" in trial.attrs:
                 self.study.finish(trial, trial.outcome)
-            elif trial.scores and not trial.passed:
+            elif trial.scores and not trial.passed(trial.epoch):
                 self._decide(trial)
 
     # -- what to do next

@@ -219,7 +219,7 @@ def test_a_running_trial_is_taken_over_and_goes_on(tmp_path: Path) -> None:
     _, message = Earlier(run_dir).extend(experiment_in(run_dir, space=wide))
     assert message.startswith("1 of 1 trials fit")
     work = open_work(run_dir, experiment_in(run_dir, space=wide))
-    assert work.study.trials[0].running and work.study.trials[0].passed
+    assert work.study.trials[0].running and work.study.trials[0].passed(1)
     simulate(work, {0: 1})
     assert len(work.study.trials) == 6 and list(work.study.trials[0].scores)[:2] == [1, 2]
 
