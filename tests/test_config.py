@@ -85,7 +85,7 @@ MISTAKES = {
     "training: {batch_sentences: 32}": "x.yaml: training.batch_sentences: set exactly one",
     "data: {target: en}": "x.yaml: data.target: 'en' is the source language",
     "data: {path: 'a/{spilt}.txt'}": "x.yaml: data.path: the pattern",
-    "search: {trials: null}": "x.yaml: search.trials: null is without end for tpe; give a number, or",
+    "search: {trials: null}": "x.yaml: search.trials: null is without end for default; give a number, or",
     "training: {report_steps: 100}": "x.yaml: search.rungs: missing; with training.report_steps 100 they are counted",
     "{training: {report_steps: 100}, search: {rungs: [100, 270]}}": "270 is no multiple of training.report_steps 100; "
     "the nearest is 300",
