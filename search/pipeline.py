@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
+from search.best import write_best
 from search.experiment import Experiment
 from search.finals import (
     FinalModel,
@@ -18,7 +19,7 @@ from search.finals import (
     score_all,
 )
 from search.journal import Journal
-from search.leaderboard import Cost, Entry, rank, write_best, write_leaderboard
+from search.leaderboard import Cost, Entry, rank, write_leaderboard
 from search.progress import TrialProgress, ranking_table
 from search.proposals import Plan, make_plan
 from search.report import Sample, write_report
@@ -208,7 +209,8 @@ class SearchRun:
         }
         ranked = rank(entries, test.target)
         board = write_leaderboard(self.run_dir, str(experiment.name), corpus, cost, ranked)
-        write_best(self.run_dir, ranked[0][0], experiment.cache)
+        model, result = ranked[0][0].best
+        write_best(self.run_dir, model.config, model.checkpoints, result.translations, experiment.cache)
         report = self.run_dir / "report.html"
         frozen_at = json.loads((self.run_dir / "finalists.json").read_text())["frozen_at"]
         samples = _samples(test, [entry for entry, _ in ranked[:2]])
