@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from html import escape
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import plotly.graph_objects as go
@@ -13,8 +13,10 @@ from model.decoding import Hypothesis
 from model.transformer import BOS, EOS
 from search.best import BestModel
 from search.figures import INK, Figure
+from trainables.evaluation import find_hypotheses
 
 SCALE = [[0, "#ffffff"], [0.5, "#4c9fd0"], [1, "#08306b"]]
+CHOSEN = 3  # sentences of a report
 CELL, LABELS = 17, 110  # pixels: the least side of a cell, the room for tokens beside them
 
 
@@ -22,10 +24,14 @@ CELL, LABELS = 17, 110  # pixels: the least side of a cell, the room for tokens 
 class Attention:
     """One kind of attention in all layers: rows take from columns, in percent."""
 
-    name: str  # "cross-attention", …
+    key: Literal["cross", "encoder", "decoder"]
     rows: list[str]  # tokens
     columns: list[str]
     percent: np.ndarray  # (layers, heads, rows, columns) uint8; a row adds up to about 100
+
+    @property
+    def name(self) -> str:
+        return "Cross-attention" if self.key == "cross" else f"{self.key.capitalize()} self-attention"
 
     def view(self, layer: int, head: int | None) -> np.ndarray:
         """Of one head, or the mean over heads: (rows, columns) uint8."""
@@ -92,10 +98,20 @@ def attend(best: BestModel, source: str, found: Hypothesis) -> AttendedSentence:
     return AttendedSentence(
         source,
         best.tokenizer.decode_target([found.ids])[0],
-        Attention("cross-attention", written, pieces, cross),
-        Attention("encoder self-attention", pieces, pieces, encoder),
-        Attention("decoder self-attention", written, before, decoder),
+        Attention("cross", written, pieces, cross),
+        Attention("encoder", pieces, pieces, encoder),
+        Attention("decoder", written, before, decoder),
     )
+
+
+def attend_to_some(
+    best: BestModel, sentences: list[str], beam_size: int, length_penalty: float
+) -> list[AttendedSentence]:
+    """Translate a few of the sentences, those of middling length, and look at the attention."""
+    skipped = max(0, len(sentences) - CHOSEN) // 2
+    chosen = sorted(sentences, key=len)[skipped : skipped + CHOSEN]
+    found = find_hypotheses(best.model, best.tokenizer.encode_source(chosen), beam_size, length_penalty)
+    return [attend(best, source, hypotheses[0]) for source, hypotheses in zip(chosen, found, strict=True)]
 
 
 def attention_figure(attention: Attention, name: str, every_head: bool = False) -> AttentionFigure:
@@ -117,8 +133,7 @@ def attention_figure(attention: Attention, name: str, every_head: bool = False) 
             meta=attention.alternative(layer, head),  # for a page that shows another one
             hovertemplate="%{y} takes %{z}% from %{x}<extra></extra>",
         )
-    heading = f"{attention.name[0].upper()}{attention.name[1:]}"
-    return AttentionFigure(name, heading, attention.title(*last), attention.alternative(*last), plot, attention)
+    return AttentionFigure(name, attention.name, attention.title(*last), attention.alternative(*last), plot, attention)
 
 
 def _layout(attention: Attention) -> dict[str, Any]:

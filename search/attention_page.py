@@ -16,10 +16,7 @@ def write_attention_page(file: Path, best: BestModel, sentences: list[tuple[str,
     shown = []
     for number, (source, found) in enumerate(sentences, 1):
         attended = attend(best, source, found)
-        figures = [
-            attention_figure(kind, f"attention-{number}-{kind.name.split()[0]}", every_head=True)
-            for kind in attended.kinds
-        ]
+        figures = [attention_figure(kind, f"attention-{number}-{kind.key}", every_head=True) for kind in attended.kinds]
         shown.append((attended, figures))
     page = PAGE.get_template("attention.html.jinja").render(shown=shown, data=best.config.data, plotly=get_plotlyjs())
     write_atomically(file, page)

@@ -8,7 +8,8 @@ from typing import Any
 
 from rich.console import Console
 
-from search.best import write_best
+from search.attention_figures import attend_to_some
+from search.best import read_best, write_best
 from search.experiment import Experiment
 from search.finals import (
     FinalModel,
@@ -214,7 +215,12 @@ class SearchRun:
         report = self.run_dir / "report.html"
         frozen_at = json.loads((self.run_dir / "finalists.json").read_text())["frozen_at"]
         samples = _samples(test, [entry for entry, _ in ranked[:2]])
-        write_report(report, experiment, list(study.trials.values()), trials, finals, board, samples, frozen_at)
+        beam_size, length_penalty = experiment.finals.beam_size, experiment.finals.length_penalty
+        sources = [sample.source for sample in samples]
+        attended = attend_to_some(read_best(self.run_dir), sources, beam_size, length_penalty)
+        write_report(
+            report, experiment, list(study.trials.values()), trials, finals, board, samples, attended, frozen_at
+        )
         self.console.print(ranking_table(board["ranking"]))
         for line in board["ranking"]:
             self._say(f"trial {line['trial']}: {describe(line['config'])}")

@@ -8,6 +8,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 
 from search import figures
+from search.attention_figures import AttendedSentence, attention_figure
 from search.experiment import Experiment
 from search.study import StudyTrial
 from search.wording import METRIC_NAMES, count, describe, duration, short_name, short_value
@@ -40,11 +41,13 @@ def write_report(
     finals: list[dict[str, Any]],
     leaderboard: dict[str, Any],
     samples: list[Sample],
+    attended: list[AttendedSentence],
     frozen_at: str,
 ) -> None:
     """Write the page.
 
     reports, finals: the lines of trials.jsonl and finals.jsonl. leaderboard: the content of leaderboard.json.
+    attended: test sentences with what the best model attends to in them.
     frozen_at: when the finalists were frozen; from then on the test split could be read.
     """
     ranking = leaderboard["ranking"]
@@ -64,6 +67,10 @@ def write_report(
         paths=list(experiment.space.domains),
         trials=trials,
         samples=samples,
+        attended=[
+            (sentence, [attention_figure(kind, f"attention-{number}-{kind.key}") for kind in sentence.kinds])
+            for number, sentence in enumerate(attended, 1)
+        ],
         frozen_at=frozen_at,
         yaml=dump_yaml(experiment),
         plotly=get_plotlyjs(),
