@@ -13,7 +13,7 @@ class Hypothesis(NamedTuple):
     """A finished translation of beam search."""
 
     ids: list[int]  # without BOS and EOS
-    score: float  # log p / tokens^length_penalty, EOS counted
+    score: float  # log p / tokens^length_penalty, EOS counted; p among tokens that may be chosen
 
 
 def length_limits(model: Transformer, source: Tensor) -> Tensor:
