@@ -152,7 +152,7 @@ def _layout(attention: Attention) -> dict[str, Any]:
     return {
         "template": "none",
         "height": LABELS + CELL * len(attention.rows),
-        "margin": {"l": 10, "r": 10, "t": 10, "b": 10},
+        "margin": {"l": 10, "r": 30, "t": 10, "b": 10},  # on the right room for the last label, which leans over
         "plot_bgcolor": "#e6e8eb",
         "font": {"family": "system-ui, sans-serif", "size": 12, "color": INK},
         "coloraxis": {"colorscale": SCALE, "cmin": 0, "cmax": 100, "showscale": False},
