@@ -50,8 +50,8 @@ def main(arguments: list[str]) -> None:
     options, _ = parse_config(Translating, arguments, PROGRAM, about)
     best = read_best(Path(options.run))
     for option, file in (("output", options.output), ("attention", options.attention)):
-        if file and (Path(file).is_dir() or not Path(file).absolute().parent.is_dir()):
-            raise UserError(f"--{option}: {file} can't be written: name a file in a folder that exists")
+        if file and (Path(file).is_dir() or not os.access(Path(file).absolute().parent, os.W_OK)):
+            raise UserError(f"--{option}: {file} can't be written: name a file in a folder that takes one")
     try:
         with Path(options.output).open("wb") if options.output else nullcontext(sys.stdout.buffer) as out:
             sentences = translate_lines(best, sys.stdin.buffer, out, options)

@@ -180,8 +180,11 @@ def test_a_reader_that_leaves_early_is_no_mistake(run_dir: Path) -> None:
         ([], "the following arguments are required: RUN; see --help"),
         (["RUN", "--nbest", "9"], "--nbest: 9 of a beam of 5; raise beam_size to 9"),
         (["RUN", "--beam", "2"], "--beam: unknown option; did you mean --beam_size?"),
-        (["RUN", "--output", "no/where"], "--output: no/where can't be written: name a file in a folder that exists"),
-        (["RUN", "--attention", "/"], "--attention: / can't be written: name a file in a folder that exists"),
+        (
+            ["RUN", "--output", "no/where"],
+            "--output: no/where can't be written: name a file in a folder that takes one",
+        ),
+        (["RUN", "--attention", "/"], "--attention: / can't be written: name a file in a folder that takes one"),
     ],
 )
 def test_a_mistake_is_said_before_a_line_is_read(arguments: list[str], message: str, run_dir: Path) -> None:
