@@ -1,23 +1,17 @@
-"""The ranking by test BLEU: leaderboard.json, leaderboard.csv and the best model."""
+"""The ranking by test BLEU: leaderboard.json and leaderboard.csv."""
 
 import csv
 import io
 import json
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from safetensors.torch import save_file
-
 from search.finals import Finalist, FinalModel, TestResult
 from search.significance import bootstrap, groups, interval, sentence_statistics
-from trainables.command_line import dump_yaml
 from trainables.evaluation import signatures
 from trainables.files import write_atomically
-from trainables.tokenizer import save_tokenizer
-from trainables.training import load_model
 
 
 @dataclass(frozen=True)
@@ -42,6 +36,11 @@ class Entry:
     @property
     def bleu(self) -> float:
         return fmean(result.scores.bleu for result in self.results)
+
+    @property
+    def best(self) -> tuple[FinalModel, TestResult]:
+        """Of the seed that was best on the validation split."""
+        return max(zip(self.models, self.results, strict=True), key=lambda pair: pair[0].valid_bleu)
 
 
 def rank(entries: list[Entry], references: list[str]) -> list[tuple[Entry, dict[str, Any]]]:
@@ -101,20 +100,3 @@ def write_leaderboard(
         writer.writerow([*cells, *(entry["config"].get(key) for key in config_keys)])
     write_atomically(folder / "leaderboard.csv", table.getvalue())
     return board
-
-
-def write_best(folder: Path, entry: Entry, cache: Path) -> None:
-    """best/: the best configuration's model of the seed that is best on valid, its tokenizer, config, translations."""
-    model_of_best, result = max(zip(entry.models, entry.results, strict=True), key=lambda pair: pair[0].valid_bleu)
-    draft = folder / ".best"
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir()
-    model, tokenizer = load_model(model_of_best.config, cache, model_of_best.checkpoints)
-    # Tied weights are one tensor under several names; the file holds it once.
-    tensors = {name: parameter.detach().contiguous() for name, parameter in model.named_parameters()}
-    save_file(tensors, draft / "model.safetensors")
-    save_tokenizer(tokenizer, draft)
-    (draft / "config.yaml").write_text(dump_yaml(model_of_best.config), encoding="utf-8")
-    (draft / "translations.txt").write_text("\n".join(result.translations) + "\n", encoding="utf-8")
-    shutil.rmtree(folder / "best", ignore_errors=True)
-    draft.rename(folder / "best")

@@ -9,6 +9,8 @@ from typing import Any
 
 from rich.console import Console
 
+from search.attention_figures import attend_to_some
+from search.best import read_best, write_best
 from search.budget import Budget, Spent, spent_on
 from search.earlier import Earlier
 from search.experiment import Experiment
@@ -21,7 +23,7 @@ from search.finals import (
     score_all,
 )
 from search.journal import Journal, read_lines
-from search.leaderboard import Cost, Entry, rank, write_best, write_leaderboard
+from search.leaderboard import Cost, Entry, rank, write_leaderboard
 from search.progress import TrialProgress, ranking_table
 from search.proposals import Plan, SearchPlan
 from search.report import Sample, write_report
@@ -245,15 +247,21 @@ class SearchRun:
         }
         ranked = rank(entries, test.target)
         board = write_leaderboard(self.run_dir, str(experiment.name), corpus, cost, ranked)
-        write_best(self.run_dir, ranked[0][0], experiment.cache)
+        model, result = ranked[0][0].best
+        write_best(self.run_dir, model.config, model.checkpoints, result.translations, experiment.cache)
         report = self.run_dir / "report.html"
         frozen_at = json.loads((self.run_dir / "finalists.json").read_text())["frozen_at"]
         opened = [*self.earlier.test_opened(), frozen_at]
         samples = _samples(test, [entry for entry, _ in ranked[:2]])
+        beam_size, length_penalty = experiment.finals.beam_size, experiment.finals.length_penalty
+        sources = [sample.source for sample in samples]
+        attended = attend_to_some(read_best(self.run_dir), sources, beam_size, length_penalty)
         spent = spent_on(trials, study.wall_seconds) + spent_on(finals, finals_study.wall_seconds)
         budget = self._budget(self.earlier.spent() + spent)
         spending = budget.describe() + ([study.ended] if study.ended else [])
-        write_report(report, experiment, list(study.trials.values()), trials, finals, board, samples, opened, spending)
+        write_report(
+            report, experiment, list(study.trials.values()), trials, finals, board, samples, attended, opened, spending
+        )
         self.console.print(ranking_table(board["ranking"]))
         for line in board["ranking"]:
             self._say(f"trial {line['trial']}: {describe(line['config'])}")

@@ -8,6 +8,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 
 from search import figures
+from search.attention_figures import AttendedSentence, attention_figure
 from search.experiment import Experiment
 from search.study import StudyTrial
 from search.wording import METRIC_NAMES, count, describe, duration, plain, short_name, short_value
@@ -40,12 +41,14 @@ def write_report(
     finals: list[dict[str, Any]],
     leaderboard: dict[str, Any],
     samples: list[Sample],
+    attended: list[AttendedSentence],
     test_opened: list[str],
     spending: list[str],
 ) -> None:
     """Write the page.
 
     reports, finals: the lines of trials.jsonl and finals.jsonl. leaderboard: the content of leaderboard.json.
+    attended: test sentences with what the best model attends to in them.
     test_opened: when finalists were frozen, and the test split could be read from then on; the last time for this
     ranking, before that for those of an extended search. spending: sentences on the budget; none if there was none.
     """
@@ -66,6 +69,10 @@ def write_report(
         paths=list(experiment.space.domains),
         trials=trials,
         samples=samples,
+        attended=[
+            (sentence, [attention_figure(kind, f"attention-{number}-{kind.key}") for kind in sentence.kinds])
+            for number, sentence in enumerate(attended, 1)
+        ],
         test_opened=test_opened,
         spending=spending,
         yaml=dump_yaml(experiment),

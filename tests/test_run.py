@@ -107,6 +107,7 @@ def test_a_whole_search_leaves_a_ranking_the_best_model_and_a_report(tmp_path: P
     assert yaml.safe_load((best / "config.yaml").read_text())["model"]["d_model"] == first["config"]["model.d_model"]
     weights = safetensors.torch.load_file(best / "model.safetensors")
     assert sum(tensor.numel() for tensor in weights.values()) == first["num_parameters"]
+    assert 'id="attention-3-cross"' in (run_dir / "report.html").read_text(encoding="utf-8")
     assert sentencepiece.SentencePieceProcessor(model_file=str(best / "tokenizer.model")).get_piece_size() == 60
 
     again = run("--config", str(config), "--name", "whole", cwd=tmp_path)
