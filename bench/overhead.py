@@ -22,7 +22,7 @@ from trainables.training import EpochReport
 
 def report_once(assignment: dict[str, Any]) -> None:
     join_driver(Path(assignment["driver_lock"]))
-    tune.report(asdict(EpochReport(1, 1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0)))
+    tune.report(asdict(EpochReport(1, 1, 1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0)))
 
 
 class Clock:

@@ -75,7 +75,7 @@ def quick_epochs(config: TrialConfig, checkpoints: Path | None, seconds: float) 
         path, values = found
         memory = load_state(path, CPU)["memory"]
         report = EpochReport(**values)
-        first = report.epoch + 1
+        first = report.step + 1
         yield report
     for epoch in range(first, config.training.epochs + 1):
         time.sleep(seconds)
@@ -83,9 +83,9 @@ def quick_epochs(config: TrialConfig, checkpoints: Path | None, seconds: float) 
         distance = abs(config.model.dropout - 0.2) + abs(math.log10(config.training.learning_rate) + 2.5)
         distance += 0.3 * (config.training.schedule != "cosine")
         bleu = 40 * (1 - 0.7**epoch) - 5 * distance + float(memory) / 7
-        report = EpochReport(epoch, 1 / epoch, 2 / epoch, 0.5 / epoch, bleu, seconds, 0.0, 100)
+        report = EpochReport(epoch, epoch, 1 / epoch, 2 / epoch, 0.5 / epoch, bleu, seconds, 0.0, 100)
         if checkpoints:
-            save_checkpoint(checkpoints, epoch, {"memory": memory}, asdict(report))
+            save_checkpoint(checkpoints, "epoch", epoch, {"memory": memory}, asdict(report))
         yield report
 
 

@@ -3,8 +3,9 @@
 import torch
 from torch import Tensor, nn
 
+from model.attend import attend, attention_weights
 from model.config import ModelConfig
-from model.positions import attend
+from model.positions import AttentionPositions
 
 
 def split_heads(x: Tensor, num_heads: int) -> Tensor:
@@ -44,7 +45,7 @@ class KeyValueCache:
 class SelfAttention(nn.Module):
     """Each position attends to the positions of its own sequence (Vaswani et al. 2017, section 3.2)."""
 
-    def __init__(self, config: ModelConfig, positions: nn.Module):
+    def __init__(self, config: ModelConfig, positions: AttentionPositions):
         """`positions` attends in its way, see `model.positions`; layers may share one."""
         super().__init__()
         self.positions = positions
@@ -60,18 +61,23 @@ class SelfAttention(nn.Module):
 
         With a cache, x is the one newest position and attends to all that came before it.
         """
-        query, key, value = self.query_key_value(x).split(self.widths, dim=-1)
-        query, key, value = (
-            split_heads(query, self.num_heads),
-            split_heads(key, self.kv_heads),
-            split_heads(value, self.kv_heads),
-        )
+        query, key, value = self._project(x)
         if cache is not None:
             key, value = cache.append(key, value)
             causal = False
         key, value = share_heads(key, self.num_heads), share_heads(value, self.num_heads)
         dropout = self.dropout if self.training else 0.0
         return self.output(merge_heads(self.positions(query, key, value, mask, causal, dropout)))
+
+    def weights(self, x: Tensor, mask: Tensor | None = None, causal: bool = False) -> Tensor:
+        """What `forward` weighs the values by, dropout apart: (B, num_heads, T, T), a row for each query."""
+        query, key, _ = self._project(x)
+        return self.positions.weights(query, share_heads(key, self.num_heads), mask, causal)
+
+    def _project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(B, T, d_model) -> query (B, num_heads, T, head_size), key and value (B, kv_heads, T, head_size)."""
+        query, key, value = self.query_key_value(x).split(self.widths, dim=-1)
+        return split_heads(query, self.num_heads), split_heads(key, self.kv_heads), split_heads(value, self.kv_heads)
 
 
 class CrossAttention(nn.Module):
@@ -94,9 +100,16 @@ class CrossAttention(nn.Module):
 
         The K hypotheses of a beam are further query positions of one source, so its keys are stored once.
         """
-        rows, length, width = x.shape
-        query = split_heads(self.query(x).view(keys.shape[0], -1, width), self.num_heads)
+        query = self._queries(x, len(keys))
         keys, values = share_heads(keys, self.num_heads), share_heads(values, self.num_heads)
         dropout = self.dropout if self.training else 0.0
         attended = attend(query, keys, values, mask, dropout=dropout)
-        return self.output(merge_heads(attended)).view(rows, length, width)
+        return self.output(merge_heads(attended)).view(x.shape)
+
+    def weights(self, x: Tensor, keys: Tensor, mask: Tensor | None = None) -> Tensor:
+        """What `forward` weighs the values by, dropout apart: (B, num_heads, K·T, S)."""
+        return attention_weights(self._queries(x, len(keys)), share_heads(keys, self.num_heads), mask)
+
+    def _queries(self, x: Tensor, sources: int) -> Tensor:
+        """(B·K, T, d_model) -> (B, num_heads, K·T, head_size)."""
+        return split_heads(self.query(x).view(sources, -1, x.shape[2]), self.num_heads)

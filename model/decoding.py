@@ -1,9 +1,19 @@
 """Greedy and beam search over a batch of sources, with cached keys and values."""
 
+import math
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
 from model.transformer import BOS, EOS, PAD, Transformer
+
+
+class Hypothesis(NamedTuple):
+    """A finished translation of beam search."""
+
+    ids: list[int]  # without BOS and EOS
+    score: float  # log p / tokens^length_penalty, EOS counted; p among tokens that may be chosen
 
 
 def length_limits(model: Transformer, source: Tensor) -> Tensor:
@@ -53,18 +63,25 @@ def greedy_search(model: Transformer, source: Tensor) -> list[list[int]]:
     return translations
 
 
-@torch.inference_mode()
 def beam_search(model: Transformer, source: Tensor, beam_size: int, length_penalty: float = 1.0) -> list[list[int]]:
-    """The best finished hypothesis of each source. source: (B, S) ids -> B lists of ids without BOS and EOS.
+    """The best finished hypothesis of each source. source: (B, S) ids -> B lists of ids without BOS and EOS."""
+    return [found[0].ids for found in beam_hypotheses(model, source, beam_size, length_penalty)]
+
+
+@torch.inference_mode()
+def beam_hypotheses(
+    model: Transformer, source: Tensor, beam_size: int, length_penalty: float = 1.0
+) -> list[list[Hypothesis]]:
+    """The finished hypotheses of each source, the best first. source: (B, S) ids -> B lists of at most beam_size.
 
     A hypothesis of n tokens (EOS included) scores log p / n^length_penalty (Wu et al. 2016 discuss the
     choice). A source is done when beam_size hypotheses have ended; with beam_size 1 that is greedy search.
-    A hypothesis at its length limit ends there, at no cost.
+    A hypothesis at its length limit ends there, at no cost. Fewer than beam_size come of tiny vocabularies alone.
     """
     device, width = source.device, beam_size
     limits = length_limits(model, source)
     steps = int(limits.max())
-    best: list[list[int]] = [[] for _ in range(len(source))]
+    found: list[list[Hypothesis]] = [[] for _ in range(len(source))]
     active = torch.arange(len(source), device=device)  # (B,) sources not yet done
     state = model.start_decoding(source)
     tokens = torch.full((len(source) * width,), BOS, device=device)
@@ -98,8 +115,11 @@ def beam_search(model: Transformer, source: Tensor, beam_size: int, length_penal
 
         done = ended_scores.isfinite().all(dim=1) | ~scores.isfinite().any(dim=1)
         if done.any():
-            for source_index, ids in zip(active[done].tolist(), ended[done, 0].tolist(), strict=True):
-                best[source_index] = ids[: ids.index(EOS)]
+            for index, rows_ids, rows_scores in zip(
+                active[done].tolist(), ended[done].tolist(), ended_scores[done].tolist(), strict=True
+            ):
+                pairs = zip(rows_ids, rows_scores, strict=True)
+                found[index] = [Hypothesis(ids[: ids.index(EOS)], score) for ids, score in pairs if score > -math.inf]
             going = (~done).nonzero().squeeze(1)
             active, tokens, rows = active[going], tokens[going], rows[going]
             history, scores = history[going], scores[going]
@@ -107,4 +127,4 @@ def beam_search(model: Transformer, source: Tensor, beam_size: int, length_penal
             state.select_sources(going)
         tokens = tokens.flatten()
         state.select_rows(rows.flatten())
-    return best
+    return found

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from model.attention import CrossAttention, KeyValueCache, SelfAttention
 from model.config import ModelConfig
+from model.positions import AttentionPositions
 
 
 def make_norm(config: ModelConfig) -> nn.Module:
@@ -62,7 +63,7 @@ class Residual(nn.Module):
 
 
 class EncoderLayer(nn.Module):
-    def __init__(self, config: ModelConfig, positions: nn.Module):
+    def __init__(self, config: ModelConfig, positions: AttentionPositions):
         super().__init__()
         alpha = config.deepnorm.encoder_alpha
         self.self_attention = SelfAttention(config, positions)
@@ -77,7 +78,7 @@ class EncoderLayer(nn.Module):
 
 
 class DecoderLayer(nn.Module):
-    def __init__(self, config: ModelConfig, positions: nn.Module):
+    def __init__(self, config: ModelConfig, positions: AttentionPositions):
         super().__init__()
         alpha = config.deepnorm.decoder_alpha
         self.self_attention = SelfAttention(config, positions)

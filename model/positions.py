@@ -1,7 +1,7 @@
 """How a token's position reaches the network.
 
 Absolute kinds (`sinusoidal`, `learned`) are added to the embeddings; self-attention is then blind to positions.
-The others live in self-attention: each is a module that turns queries, keys and values into what is attended to.
+The others live in self-attention: each is a module that says what the scores of queries and keys are, and attends.
 Query i is at position i of its sequence; with cached keys, the queries are the last of the key positions.
 """
 
@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from model.attend import attend, attention_weights
 from model.config import ModelConfig
 
 ABSOLUTE = ("sinusoidal", "learned")
@@ -54,30 +55,6 @@ class AbsolutePositions(nn.Module):
         return x + self.table(position)
 
 
-def attend(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    mask: Tensor | None,
-    causal: bool = False,
-    dropout: float = 0.0,
-    bias: Tensor | None = None,
-) -> Tensor:
-    """softmax(query keyᵀ / sqrt(head_size) + bias) value, on PyTorch's fused kernels.
-
-    query: (B, H, T, head_size); key, value: (B, H, S, head_size); mask: (B, 1, 1, S), True where attention is
-    allowed; causal: no query sees a later key (S = T);
-    dropout: of the attention weights; bias: (1 or B, H, T, S). -> (B, H, T, head_size).
-    """
-    if bias is None:
-        return F.scaled_dot_product_attention(query, key, value, mask, dropout, causal)
-    if causal:
-        bias = bias.masked_fill(relative_positions(query, key) > 0, float("-inf"))
-    if mask is not None:
-        bias = bias.masked_fill(~mask, float("-inf"))
-    return F.scaled_dot_product_attention(query, key, value, bias.to(query.dtype), dropout)
-
-
 def relative_positions(query: Tensor, key: Tensor) -> Tensor:
     """Key position minus query position: (T, S)."""
     queries, keys = query.shape[2], key.shape[2]
@@ -85,30 +62,45 @@ def relative_positions(query: Tensor, key: Tensor) -> Tensor:
     return position - position[keys - queries :].unsqueeze(1)
 
 
-class NoPositions(nn.Module):
-    """Attention that is blind to positions (Vaswani et al. 2017, section 3.2.1)."""
+class AttentionPositions(nn.Module):
+    """A kind of positions in self-attention. Each kind says once what its scores are; the rest follows from that."""
+
+    def score_terms(self, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """query, key and bias, for scores query keyᵀ / sqrt(head_size) + bias; shapes as in `attend`."""
+        raise NotImplementedError
+
+    def weights(self, query: Tensor, key: Tensor, mask: Tensor | None, causal: bool) -> Tensor:
+        """How much each query takes from each key, before dropout: (B, H, T, S), rows that sum to 1."""
+        query, key, bias = self.score_terms(query, key)
+        return attention_weights(query, key, mask, causal, bias)
 
     def forward(
         self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, causal: bool, dropout: float
     ) -> Tensor:
-        return attend(query, key, value, mask, causal, dropout)
+        """What `attend` gives with these scores: (B, H, T, head_size)."""
+        query, key, bias = self.score_terms(query, key)
+        return attend(query, key, value, mask, causal, dropout, bias)
 
 
-class Rotary(nn.Module):
+class NoPositions(AttentionPositions):
+    """Attention that is blind to positions (Vaswani et al. 2017, section 3.2.1)."""
+
+    def score_terms(self, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        return query, key, None
+
+
+class Rotary(AttentionPositions):
     """Su et al. 2021 (RoFormer): queries and keys are rotated by their position, dimensions 2i and 2i+1 by pos·θ_i.
 
     θ_i = 10000^(-2i/head_size); so a product of a query and a key depends on their distance alone.
     """
 
-    def forward(
-        self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, causal: bool, dropout: float
-    ) -> Tensor:
+    def score_terms(self, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         position = torch.arange(key.shape[2], device=key.device)
         angle = _angles(position, key.shape[3])
         cos, sin = angle.cos().to(key.dtype), angle.sin().to(key.dtype)
         first = key.shape[2] - query.shape[2]
-        query, key = self._rotate(query, cos[first:], sin[first:]), self._rotate(key, cos, sin)
-        return attend(query, key, value, mask, causal, dropout)
+        return self._rotate(query, cos[first:], sin[first:]), self._rotate(key, cos, sin), None
 
     @staticmethod
     def _rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
@@ -116,7 +108,7 @@ class Rotary(nn.Module):
         return torch.stack((even * cos - odd * sin, even * sin + odd * cos), dim=-1).flatten(3)
 
 
-class Alibi(nn.Module):
+class Alibi(AttentionPositions):
     """Press et al. 2022: the bias -m_h · |i - j|, with fixed slopes m_h, 2^(-8h/H) for h = 1 .. H.
 
     In the decoder j ≤ i; in the encoder the symmetric form. For a number of heads that is no power of two, the
@@ -127,11 +119,9 @@ class Alibi(nn.Module):
         super().__init__()
         self.register_buffer("slopes", torch.tensor(_slopes(config.num_heads)), persistent=False)
 
-    def forward(
-        self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, causal: bool, dropout: float
-    ) -> Tensor:
+    def score_terms(self, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         slopes = self.get_buffer("slopes").view(1, -1, 1, 1)
-        return attend(query, key, value, mask, causal, dropout, -slopes * relative_positions(query, key).abs())
+        return query, key, -slopes * relative_positions(query, key).abs()
 
 
 def _slopes(heads: int) -> list[float]:
@@ -140,7 +130,7 @@ def _slopes(heads: int) -> list[float]:
     return slopes + [2.0 ** (-8 * h / (2 * power)) for h in range(1, 2 * (heads - power), 2)]
 
 
-class T5Bias(nn.Module):
+class T5Bias(AttentionPositions):
     """Raffel et al. 2020, section 2.1: a learned bias for each head and bucket of distances.
 
     32 buckets: half of them for single distances, the others grow logarithmically up to 128, beyond which all is one.
@@ -162,11 +152,9 @@ class T5Bias(nn.Module):
         limits = [*range(1, exact + 1), *(exact * growth**k - 1e-6 for k in range(1, buckets - exact))]
         self.register_buffer("limits", torch.tensor(limits), persistent=False)
 
-    def forward(
-        self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, causal: bool, dropout: float
-    ) -> Tensor:
+    def score_terms(self, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         bias = self.table(self._bucket(relative_positions(query, key)))  # (T, S, H)
-        return attend(query, key, value, mask, causal, dropout, bias.permute(2, 0, 1).unsqueeze(0))
+        return query, key, bias.permute(2, 0, 1).unsqueeze(0)
 
     def _bucket(self, relative: Tensor) -> Tensor:
         distance = (-relative).clamp(min=0) if self.causal else relative.abs()
@@ -174,7 +162,7 @@ class T5Bias(nn.Module):
         return bucket if self.causal else bucket + (relative > 0) * (self.BUCKETS // 2)
 
 
-class TransformerXL(nn.Module):
+class TransformerXL(AttentionPositions):
     """Dai et al. 2019, section 3.3: scores (q_i + u)·k_j + (q_i + v)·(W R_{i-j}), over sqrt(head_size).
 
     R is the sinusoid of the distance i - j, W a matrix of this layer, u and v a vector each a head.
@@ -187,9 +175,7 @@ class TransformerXL(nn.Module):
         self.content_bias = nn.Parameter(torch.zeros(config.d_model))  # u of all heads
         self.position_bias = nn.Parameter(torch.zeros(config.d_model))  # v
 
-    def forward(
-        self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, causal: bool, dropout: float
-    ) -> Tensor:
+    def score_terms(self, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         u, v = (bias.view(self.num_heads, 1, -1) for bias in (self.content_bias, self.position_bias))
         first = 1 - key.shape[2]  # j - i of the last query and the first key; up to that of the first query
         distances = -torch.arange(first, query.shape[2], device=query.device)
@@ -197,10 +183,10 @@ class TransformerXL(nn.Module):
         encoded = encoded.view(len(distances), self.num_heads, -1).transpose(0, 1)  # (H, distances, head_size)
         by_distance = (query + v) @ encoded.transpose(1, 2)  # (B, H, T, distances)
         bias = _pick(by_distance, relative_positions(query, key) - first) / math.sqrt(query.shape[3])
-        return attend(query + u, key, value, mask, causal, dropout, bias)
+        return query + u, key, bias
 
 
-class Relative(nn.Module):
+class Relative(AttentionPositions):
     """Shaw et al. 2018: vectors a^K and a^V of the clipped distance join keys and values; one table a layer.
 
     score_ij = q_i·(k_j + a^K_{j-i}) / sqrt(head_size); output_i = Σ_j softmax(score)_ij (v_j + a^V_{j-i}). Distances
@@ -213,22 +199,22 @@ class Relative(nn.Module):
         self.keys = nn.Embedding(2 * config.max_distance + 1, config.head_size)
         self.values = nn.Embedding(2 * config.max_distance + 1, config.head_size)
 
+    def score_terms(self, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        by_distance = query @ self.keys.weight.T  # (B, H, T, distances)
+        return query, key, _pick(by_distance, self._clipped(query, key)) / math.sqrt(query.shape[3])
+
     def forward(
         self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, causal: bool, dropout: float
     ) -> Tensor:
-        relative = relative_positions(query, key)
-        index = relative.clamp(-self.max_distance, self.max_distance) + self.max_distance  # (T, S)
-        scores = query @ key.transpose(2, 3) + _pick(query @ self.keys.weight.T, index)
-        scores = scores / math.sqrt(query.shape[3])
-        if causal:
-            scores = scores.masked_fill(relative > 0, float("-inf"))
-        if mask is not None:
-            scores = scores.masked_fill(~mask, float("-inf"))
-        weights = F.dropout(scores.softmax(dim=-1), dropout)  # under autocast in single precision, as is the sum
+        weights = F.dropout(self.weights(query, key, mask, causal), dropout)  # autocast: in single precision
         by_distance = weights.new_zeros(*weights.shape[:3], self.values.num_embeddings).scatter_add(
-            3, index.expand_as(weights), weights
+            3, self._clipped(query, key).expand_as(weights), weights
         )
         return weights.to(value.dtype) @ value + by_distance.to(value.dtype) @ self.values.weight
+
+    def _clipped(self, query: Tensor, key: Tensor) -> Tensor:
+        """Distances as rows of the tables: (T, S)."""
+        return relative_positions(query, key).clamp(-self.max_distance, self.max_distance) + self.max_distance
 
 
 def _pick(by_distance: Tensor, index: Tensor) -> Tensor:
@@ -236,7 +222,7 @@ def _pick(by_distance: Tensor, index: Tensor) -> Tensor:
     return by_distance.gather(3, index.expand(*by_distance.shape[:2], -1, -1))
 
 
-def attention_positions(config: ModelConfig, layers: int, causal: bool) -> list[nn.Module]:
+def attention_positions(config: ModelConfig, layers: int, causal: bool) -> list[AttentionPositions]:
     """The module that attends in each layer of a stack, the encoder or the (causal) decoder."""
     match config.positions:
         case "rotary":

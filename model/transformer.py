@@ -103,7 +103,11 @@ class Transformer(nn.Module):
                     module.contract.weight *= beta
 
     @property
-    def _decoder_layers(self) -> list[DecoderLayer]:
+    def encoder_layers(self) -> list[EncoderLayer]:
+        return cast(list[EncoderLayer], list(self.encoder))
+
+    @property
+    def decoder_layers(self) -> list[DecoderLayer]:
         return cast(list[DecoderLayer], list(self.decoder))
 
     def num_parameters(self) -> int:
@@ -133,14 +137,14 @@ class Transformer(nn.Module):
         """
         memory, mask = self.encode(source)
         x = self._embed_target(target)
-        for layer in self._decoder_layers:
+        for layer in self.decoder_layers:
             x = layer(x, layer.cross_attention.project_memory(memory), mask)
         return self.decoder_norm(x)
 
     def start_decoding(self, source: Tensor) -> DecoderState:
         """source: (B, S) ids -> the state before the first target token."""
         memory, mask = self.encode(source)
-        projected = [layer.cross_attention.project_memory(memory) for layer in self._decoder_layers]
+        projected = [layer.cross_attention.project_memory(memory) for layer in self.decoder_layers]
         return DecoderState(projected, mask, [KeyValueCache() for _ in self.decoder])
 
     def decode_step(self, tokens: Tensor, state: DecoderState) -> Tensor:

@@ -1,5 +1,6 @@
 """One search as one frozen value: what to train, the space around it, how to search, finals, tracking."""
 
+import math
 import random
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -7,6 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from model.config import Config
+from search.budget import BudgetConfig
 from search.samplers.base import SamplerName
 from search.space import LARGEST_GRID, Params, Scalar, SearchSpace
 from trainables.command_line import did_you_mean
@@ -29,15 +31,18 @@ class SearchConfig(Config):
         "hyperband does so in brackets; median stops below the others' median; gentle only what will hardly win; "
         "pbt trains a population of search.trials members and changes their training parameters on the way",
     )
-    trials: int | None = Field(20, ge=1, description="configurations to try; null for all of a grid")
+    trials: int | None = Field(
+        20, ge=1, description="configurations to try; null: all of a grid, or as many as the budget allows"
+    )
+    budget: BudgetConfig = BudgetConfig()
     max_parameters: int | None = Field(None, ge=1, description="larger models are never trained")
     metric: Literal["valid_bleu", "valid_nll_per_char", "valid_loss"] = Field(
         "valid_bleu", description="what trials are compared by"
     )
     rungs: tuple[int, ...] | None = Field(
         None,
-        description="epochs at which trials may be stopped; a quarter and half of training.epochs unless given; "
-        "median: each from a quarter on; pbt: every fifth part",
+        description="epochs (steps with training.report_steps) at which trials may be stopped; a quarter and half of "
+        "training.epochs unless given; median: each from a quarter on; pbt: every fifth part",
     )
     reduction_factor: int = Field(2, ge=2, description="one of so many trials passes a rung")
     startup_trials: int = Field(4, ge=1, description="trials before default, tpe or gp lets its model decide")
@@ -101,7 +106,8 @@ class Experiment(TrialConfig):
     def _names_fields(cls, space: SearchSpace) -> SearchSpace:
         known = flatten(TrialConfig().model_dump())
         searchable = [path for path in known if path.split(".")[0] not in ("data", "seed")]
-        searchable.remove("training.epochs")
+        for path in ("training.epochs", "training.report_steps"):
+            searchable.remove(path)
         for path, domain in space.domains.items():
             if path not in known:
                 raise ValueError(f"{path}: names no field of a trial{did_you_mean(path, searchable)}")
@@ -120,22 +126,25 @@ class Experiment(TrialConfig):
                 "search.sampler: grid needs values, or whole-number ranges, for every hyperparameter, and at most "
                 f"{LARGEST_GRID:,} combinations; the space has {self.space.size():g}"
             )
-        if search.trials is None and search.sampler != "grid":
-            raise ValueError(f"search.trials: null means all of a grid; give {search.sampler} a number")
+        if search.trials is None and search.sampler != "grid" and not search.budget.limits:
+            raise ValueError(
+                f"search.trials: null is without end for {search.sampler}; give a number, or a search.budget of "
+                "epochs, gpu_hours, dollars or wall_hours"
+            )
+        finals = self.num_finals * epochs
+        if search.budget.epochs is not None and search.budget.epochs < finals + epochs:
+            raise ValueError(
+                f"search.budget.epochs: {search.budget.epochs} is too few: the finals need {finals} and one trial "
+                f"{epochs}; give {finals + epochs} or more, or lower finals.top, finals.seeds or training.epochs"
+            )
         if search.metric == "valid_loss" and any(path.startswith("tokenizer.") for path in self.space.domains):
             raise ValueError(
                 "search.metric: valid_loss is a loss per token, which can't be compared between vocabularies, and the "
                 "space changes the vocabulary; use valid_bleu or valid_nll_per_char"
             )
-        if search.rungs is not None and not (
-            list(search.rungs) == sorted(set(search.rungs)) and all(1 <= rung < epochs for rung in search.rungs)
-        ):
-            raise ValueError(f"search.rungs: {list(search.rungs)} must rise, from 1 to below training.epochs {epochs}")
-        if search.scheduler == "pbt" and (fixed := [p for p in self.space.domains if not _leaves_weights(p)]):
-            raise ValueError(
-                "search.scheduler: pbt hands trained weights on, so its space may hold training.* and dropouts alone, "
-                f"not {', '.join(fixed)}"
-            )
+        self._check_rungs()
+        if search.scheduler == "pbt":
+            self._check_population()
         if not self._has_a_valid_trial():
             raise ValueError(
                 "space: no combination of its values makes a valid trial"
@@ -143,6 +152,37 @@ class Experiment(TrialConfig):
                 + "; see the constraints of its fields"
             )
         return self
+
+    def _check_rungs(self) -> None:
+        rungs, epochs, steps = self.search.rungs, self.training.epochs, self.training.report_steps
+        if steps is None:
+            if rungs is not None and not (_rise(rungs) and max(rungs, default=0) < epochs):
+                raise ValueError(f"search.rungs: {list(rungs)} must rise, from 1 to below training.epochs {epochs}")
+            return
+        if rungs is None and self.search.scheduler != "none":
+            raise ValueError(
+                f"search.rungs: missing; with training.report_steps {steps} they are counted in steps, as in "
+                f"[{steps}, {4 * steps}]"
+            )
+        for rung in rungs or ():
+            if rung % steps or rung < 1:
+                nearest = max(1, round(rung / steps)) * steps
+                raise ValueError(
+                    f"search.rungs: {rung} is no multiple of training.report_steps {steps}; the nearest is {nearest}"
+                )
+        if rungs is not None and not _rise(rungs):
+            raise ValueError(f"search.rungs: {list(rungs)} must rise, from training.report_steps {steps} on")
+
+    def _check_population(self) -> None:
+        if fixed := [path for path in self.space.domains if not _leaves_weights(path)]:
+            raise ValueError(
+                "search.scheduler: pbt hands trained weights on, so its space may hold training.* and dropouts alone, "
+                f"not {', '.join(fixed)}"
+            )
+        if self.search.trials is None:
+            raise ValueError("search.trials: null; pbt needs the size of its population")
+        if self.training.report_steps is not None:
+            raise ValueError("training.report_steps: pbt goes by epochs; set it to null")
 
     def _has_a_valid_trial(self) -> bool:
         if self.space.size() <= PROBES:
@@ -168,7 +208,7 @@ class Experiment(TrialConfig):
 
     @property
     def rungs(self) -> tuple[int, ...]:
-        """Epochs at which a trial may be stopped; none without a scheduler."""
+        """Epochs, or steps with training.report_steps, at which a trial may be stopped; none without a scheduler."""
         if self.search.scheduler == "none":
             return ()
         if self.search.rungs is not None:
@@ -183,6 +223,11 @@ class Experiment(TrialConfig):
             case _:
                 rungs = {quarter, half}
         return tuple(sorted(rung for rung in rungs if rung < epochs))
+
+    @property
+    def num_finals(self) -> int:
+        """How many retrainings the finals are, if all finalists are found."""
+        return int(min(self.finals.top, self.search.trials or math.inf, self.space.size())) * self.finals.seeds
 
     @property
     def run_dir(self) -> Path:
@@ -204,3 +249,7 @@ def _type_mistake(path: str, value: Scalar) -> str | None:
             if ".".join(map(str, mistake["loc"])).startswith(path):
                 return mistake["msg"]
     return None
+
+
+def _rise(rungs: tuple[int, ...]) -> bool:
+    return list(rungs) == sorted(set(rungs)) and min(rungs, default=1) >= 1

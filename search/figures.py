@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from search.experiment import Experiment
 from search.study import StudyTrial
-from search.wording import METRIC_NAMES, count, short_name, short_value
+from search.wording import METRIC_NAMES, count, plain, short_name, short_value
 
 # Okabe and Ito 2008: told apart by colour-blind readers, and in print.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00")
@@ -65,9 +65,10 @@ def ranking_figure(ranking: list[dict[str, Any]]) -> Figure:
 
 
 def learning_curves(experiment: Experiment, trials: list[StudyTrial], ranking: list[dict[str, Any]]) -> Figure:
-    """The metric of every trial over its epochs, with the rungs where trials could be stopped."""
+    """The metric of every trial over its epochs, or its steps with `report_steps`, and the rungs that could stop it."""
     metric, colours = METRIC_NAMES[experiment.search.metric], colours_of(ranking)
-    plot = _empty_plot("epoch", metric, legend=True)
+    unit = experiment.training.unit
+    plot = _empty_plot(unit, metric, legend=True)
     for trial in sorted(trials, key=lambda trial: trial.number in colours):  # the coloured ones on top
         if not trial.scores:
             continue
@@ -79,18 +80,19 @@ def learning_curves(experiment: Experiment, trials: list[StudyTrial], ranking: l
             marker={"size": 6 if trial.number in colours else 4},
             name=f"trial {trial.number}",
             showlegend=trial.number in colours,
-            hovertemplate=f"epoch %{{x}}: %{{y:.2f}}<extra>trial {trial.number}, {trial.outcome}</extra>",
+            hovertemplate=f"{unit} %{{x}}: %{{y:.2f}}<extra>trial {trial.number}, {trial.outcome}</extra>",
         )
     for rung in experiment.rungs:
         plot.add_vline(x=rung, line={"dash": "dot", "color": INK, "width": 1}, annotation_text="rung")
-    _mark_epochs(plot, experiment.training.epochs)
+    if unit == "epoch":
+        _mark_epochs(plot, experiment.training.epochs)
     stopped = sum(trial.outcome == "stopped" for trial in trials)
     caption = (
         f"{len(trials)} trials, of which {count(stopped, 'was', 'were')} stopped at a rung; the finalists in colour."
     )
     ends = [(t.number, t.epoch, t.scores[t.epoch]) for t in trials if t.scores]
-    alternative = f"{metric} at the last epoch: " + "; ".join(
-        f"trial {number} {score:.2f} after epoch {epoch}" for number, epoch, score in ends
+    alternative = f"{metric} at the last {unit}: " + "; ".join(
+        f"trial {number} {score:.2f} after {unit} {epoch}" for number, epoch, score in ends
     )
     return Figure("learning-curves", "How the trials learnt", caption, alternative, plot)
 
@@ -113,9 +115,9 @@ def loss_figure(entry: dict[str, Any], reports: Reports, finals: Reports) -> Fig
                 name=key.replace("_", " "),
                 legendgroup=key,
                 showlegend=seed == entry["seeds"][0],
-                hovertemplate=f"epoch %{{x}}: %{{y:.3f}}<extra>{key.replace('_', ' ')}, seed {seed}</extra>",
+                hovertemplate=f"epoch %{{x:.3g}}: %{{y:.3f}}<extra>{key.replace('_', ' ')}, seed {seed}</extra>",
             )
-    _mark_epochs(plot, len(runs[0]))
+    _mark_epochs(plot, int(runs[0][-1]["epoch"]))
     last = runs[0][-1]
     losses = f"train loss {last['train_loss']:.3f}, valid loss {last['valid_loss']:.3f}"
     caption = f"Trial {entry['trial']}, {count(len(runs), 'seed', 'seeds')}; at the end {losses}. Both without label "
@@ -128,17 +130,18 @@ def progress_figure(experiment: Experiment, reports: Reports) -> Figure:
     metric = experiment.search.metric
     best_of = max if experiment.search.direction == "maximize" else min
     best = list(accumulate((line[metric] for line in reports), best_of))
+    trained = _epochs_trained(reports)
     plot = _empty_plot("epochs trained, over all trials", f"best {METRIC_NAMES[metric]} so far")
     plot.add_scatter(
-        x=list(range(1, len(best) + 1)),
+        x=trained,
         y=best,
         mode="lines",
         line={"color": COLOURS[0], "shape": "hv"},
-        hovertemplate="after %{x} epochs: %{y:.2f}<extra></extra>",
+        hovertemplate="after %{x:.4g} epochs: %{y:.2f}<extra></extra>",
     )
-    final = best.index(best[-1]) + 1
-    caption = f"The best score, {best[-1]:.2f}, was first reached after {final} of {len(best)} epochs. A line that "
-    caption += "still climbs at its end asks for more trials, or more epochs."
+    first = trained[best.index(best[-1])]
+    caption = f"The best score, {best[-1]:.2f}, was first reached after {plain(first)} of {plain(trained[-1])} epochs. "
+    caption += "A line that still climbs at its end asks for more trials, or more epochs."
     return Figure("progress-figure", "What the search found, and when", caption, caption, plot)
 
 
@@ -149,15 +152,15 @@ def setting_figures(experiment: Experiment, trials: list[StudyTrial]) -> list[Fi
     for path, domain in experiment.space.domains.items():
         name = short_name(path)
         plot = _empty_plot(name, metric, height=230)
-        scored = [trial for trial in trials if trial.scores]
+        drawn = [trial for trial in trials if trial.scores and path in trial.params]
         for outcome, symbol, colour in (("completed", "circle", COLOURS[0]), ("stopped", "circle-open", GREY)):
-            chosen = [t for t in scored if (t.outcome == "completed") == (outcome == "completed")]
+            chosen = [t for t in drawn if (t.outcome == "completed") == (outcome == "completed")]
             plot.add_scatter(
                 x=[short_value(t.params[path]) if domain.values else t.params[path] for t in chosen],
                 y=[t.scores[t.epoch] for t in chosen],
                 mode="markers",
                 marker={"symbol": symbol, "size": 9, "color": colour, "line": {"width": 1.5, "color": colour}},
-                text=[f"trial {t.number}, epoch {t.epoch}" for t in chosen],
+                text=[f"trial {t.number}, epoch {plain(t.epochs)}" for t in chosen],
                 hovertemplate=f"%{{text}}<br>{name} %{{x}}: %{{y:.2f}}<extra></extra>",
             )
         if domain.values:
@@ -166,13 +169,23 @@ def setting_figures(experiment: Experiment, trials: list[StudyTrial]) -> list[Fi
         elif "log" in (domain.distribution or ""):
             plot.update_xaxes(type="log", dtick="D2", tickformat="~r")
         by_value: dict[str, list[float]] = defaultdict(list)
-        for trial in scored:
+        for trial in drawn:
             by_value[short_value(trial.params[path])].append(trial.scores[trial.epoch])
         alternative = f"{metric} by {name}: " + "; ".join(
             f"{value}: {', '.join(f'{score:.2f}' for score in scores)}" for value, scores in by_value.items()
         )
         figures.append(Figure(f"setting-{path.replace('.', '-')}", name, "", alternative, plot))
     return figures
+
+
+def _epochs_trained(reports: Reports) -> list[float]:
+    """Epochs of all trials together, after each report."""
+    at: dict[int, float] = defaultdict(float)  # trial -> its epoch
+    steps = []
+    for line in reports:
+        steps.append(line["epoch"] - at[line["trial"]])
+        at[line["trial"]] = line["epoch"]
+    return list(accumulate(steps))
 
 
 def _mark_epochs(plot: go.Figure, epochs: int) -> None:

@@ -26,7 +26,7 @@ class Finalist:
 
     trial: int
     params: Params
-    epochs: int  # trained in the search
+    epochs: float  # trained in the search
     score: float  # of the search's metric, at its last epoch
 
 
@@ -49,18 +49,21 @@ def choose_finalists(study: Study, experiment: Experiment) -> list[Finalist]:
         for trial in study.trials.values()
         if trial.outcome == "completed" or (trial.outcome == "stopped" and not complete_only)
     ]
-    sign = -1 if study.maximize else 1
-    candidates.sort(key=lambda trial: (-trial.epoch, sign * trial.scores[trial.epoch], trial.number))
+    candidates.sort(key=study.standing)
     return [
-        Finalist(trial.number, trial.params, trial.epoch, trial.scores[trial.epoch])
+        Finalist(trial.number, trial.params, trial.epochs, trial.scores[trial.epoch])
         for trial in candidates[: experiment.finals.top]
     ]
 
 
-def freeze_finalists(file: Path, finalists: list[Finalist], experiment: Experiment) -> None:
-    """Write the choice, once: from here on the test split may be opened."""
+def freeze_finalists(
+    file: Path, finalists: list[Finalist], experiment: Experiment, test_opened_before: list[str]
+) -> None:
+    """Write the choice, once: from here on the test split may be opened. It was before, at those times, if the
+    search is an extension."""
     record = {
         "frozen_at": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "test_opened_before": test_opened_before,
         "metric": experiment.search.metric,
         "seeds": final_seeds(experiment),
         "finalists": [

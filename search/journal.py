@@ -48,3 +48,12 @@ class Journal:
 
     def close(self) -> None:
         self._file.close()
+
+
+def read_lines(file: Path) -> list[dict[str, Any]]:
+    """The lines of a journal; none if it does not exist."""
+    if not file.exists():
+        return []
+    journal = Journal(file)
+    journal.close()
+    return journal.lines

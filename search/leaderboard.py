@@ -1,23 +1,17 @@
-"""The ranking by test BLEU: leaderboard.json, leaderboard.csv and the best model."""
+"""The ranking by test BLEU: leaderboard.json and leaderboard.csv."""
 
 import csv
 import io
 import json
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from safetensors.torch import save_file
-
 from search.finals import Finalist, FinalModel, TestResult
 from search.significance import bootstrap, groups, interval, sentence_statistics
-from trainables.command_line import dump_yaml
 from trainables.evaluation import signatures
 from trainables.files import write_atomically
-from trainables.tokenizer import save_tokenizer
-from trainables.training import load_model
 
 
 @dataclass(frozen=True)
@@ -25,7 +19,7 @@ class Cost:
     """What the search spent."""
 
     trials: int
-    epochs_trained: int
+    epochs_trained: float  # whole unless reports come by steps
     epochs_full: int  # had every trial been trained to the end
     gpu_seconds: float  # device time of all trials; of CPU slots where there is no GPU
     wall_seconds: float
@@ -42,6 +36,11 @@ class Entry:
     @property
     def bleu(self) -> float:
         return fmean(result.scores.bleu for result in self.results)
+
+    @property
+    def best(self) -> tuple[FinalModel, TestResult]:
+        """Of the seed that was best on the validation split."""
+        return max(zip(self.models, self.results, strict=True), key=lambda pair: pair[0].valid_bleu)
 
 
 def rank(entries: list[Entry], references: list[str]) -> list[tuple[Entry, dict[str, Any]]]:
@@ -92,29 +91,12 @@ def write_leaderboard(
     }
     write_atomically(folder / "leaderboard.json", json.dumps(board, indent=2, ensure_ascii=False))
     table = io.StringIO()
-    config_keys = list(ranking[0]["config"])
+    config_keys = list(dict.fromkeys(key for entry in ranking for key in entry["config"]))
     plain_keys = [key for key in ranking[0] if key not in ("config", "final_trials")]
     writer = csv.writer(table)
     writer.writerow([*plain_keys, *config_keys])
     for entry in ranking:
         cells = [" ".join(map(str, entry[key])) if isinstance(entry[key], list) else entry[key] for key in plain_keys]
-        writer.writerow([*cells, *(entry["config"][key] for key in config_keys)])
+        writer.writerow([*cells, *(entry["config"].get(key) for key in config_keys)])
     write_atomically(folder / "leaderboard.csv", table.getvalue())
     return board
-
-
-def write_best(folder: Path, entry: Entry, cache: Path) -> None:
-    """best/: the best configuration's model of the seed that is best on valid, its tokenizer, config, translations."""
-    model_of_best, result = max(zip(entry.models, entry.results, strict=True), key=lambda pair: pair[0].valid_bleu)
-    draft = folder / ".best"
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir()
-    model, tokenizer = load_model(model_of_best.config, cache, model_of_best.checkpoints)
-    # Tied weights are one tensor under several names; the file holds it once.
-    tensors = {name: parameter.detach().contiguous() for name, parameter in model.named_parameters()}
-    save_file(tensors, draft / "model.safetensors")
-    save_tokenizer(tokenizer, draft)
-    (draft / "config.yaml").write_text(dump_yaml(model_of_best.config), encoding="utf-8")
-    (draft / "translations.txt").write_text("\n".join(result.translations) + "\n", encoding="utf-8")
-    shutil.rmtree(folder / "best", ignore_errors=True)
-    draft.rename(folder / "best")

@@ -1,6 +1,7 @@
 """A search from trials to report: search, finals, rank, report. Every step can be entered again."""
 
 import json
+import math
 import shutil
 from contextlib import ExitStack
 from pathlib import Path
@@ -8,6 +9,10 @@ from typing import Any
 
 from rich.console import Console
 
+from search.attention_figures import attend_to_some
+from search.best import read_best, write_best
+from search.budget import Budget, Spent, spent_on
+from search.earlier import Earlier
 from search.experiment import Experiment
 from search.finals import (
     FinalModel,
@@ -17,8 +22,8 @@ from search.finals import (
     read_finalists,
     score_all,
 )
-from search.journal import Journal
-from search.leaderboard import Cost, Entry, rank, write_best, write_leaderboard
+from search.journal import Journal, read_lines
+from search.leaderboard import Cost, Entry, rank, write_leaderboard
 from search.progress import TrialProgress, ranking_table
 from search.proposals import Plan, SearchPlan
 from search.report import Sample, write_report
@@ -28,12 +33,10 @@ from search.schedulers.unranked import ToTheEnd
 from search.study import Study, StudyTrial
 from search.tracking import WandbTracker, resolve_mode
 from search.tuning import find_slots, local_ray, run_work
-from search.wording import describe
+from search.wording import count, describe
 from search.work import Listener, Work
-from trainables.command_line import dump_yaml
 from trainables.corpus import Split, read_test
 from trainables.errors import UserError
-from trainables.files import write_atomically
 from trainables.locks import DriverLock
 from trainables.preparing import cached_corpus
 
@@ -72,36 +75,55 @@ class SearchRun:
         """Run the search, or what is left of it. Raises UserError for what the user can mend."""
         lock = DriverLock(self.run_dir)
         try:
-            if (self.run_dir / "trials.jsonl").exists() and not (self.run_dir / "study.db").exists():
+            self.earlier = Earlier(self.run_dir)
+            kept = (self.run_dir / "study.db").exists() or self.earlier.waiting
+            if (self.run_dir / "trials.jsonl").exists() and not kept:
                 raise UserError(f"{self.run_dir}: study.db is missing; restore it, or start a new search")
-            write_atomically(self.run_dir / "experiment.yaml", dump_yaml(self.experiment))
+            for message in self.earlier.extend(self.experiment):
+                self._say(message)
             direction = self.experiment.search.direction
             search = Study(self.run_dir / "study.db", "search", direction)
-            finals = Study(self.run_dir / "study.db", "finals", direction)
+            finals = Study(self.run_dir / "study.db", self.earlier.finals_name, direction)
             where = f"{self.slots.gpus:g} GPU" if self.slots.gpus else "one CPU thread"
             tracking = resolve_mode(self.experiment)
             self._say(f"{self.slots.count} trials at a time, each on {where}; W&B {tracking}; {self.run_dir}")
             with local_ray(self.slots):
-                self._search(search, lock)
+                if not (self.run_dir / "finalists.json").exists():
+                    self._search(search, lock)
                 entries = self._finals(search, finals, lock)
-            self._finish(search, entries)
+            self._finish(search, finals, entries)
         finally:
             lock.release()
 
     def _search(self, study: Study, lock: DriverLock) -> None:
         settings = self.experiment.search
         scheduler = make_scheduler(self.experiment)
-        size = self.experiment.space.size()
-        expected = int(min(settings.trials or size, size))
+        expected = min(settings.trials or math.inf, self.experiment.space.size())
         if isinstance(scheduler, Population):
             expected = scheduler.trials
         cleaner = CheckpointCleaner(self.run_dir / "trials", keep_completed=self.experiment.finals.seeds == 0)
-        self._train("trial", study, SearchPlan(self.experiment), scheduler, expected, [cleaner], lock)
-        if len(study.trials) < (settings.trials or 0):
+        plan = SearchPlan(self.experiment)
+        self._train("trial", study, plan, scheduler, expected, [cleaner], lock, self.earlier.spent())
+        if study.ended:
+            self._say(f"the search ends with {count(len(study.trials), 'trial', 'trials')}: {study.ended}")
+        elif len(study.trials) < (settings.trials or 0):
             self._warn(
                 f"the space holds only {len(study.trials)} valid configurations: all were tried, "
                 f"though search.trials is {settings.trials}"
             )
+
+    def _budget(self, before: Spent) -> Budget:
+        experiment = self.experiment
+        return Budget(
+            config=experiment.search.budget,
+            epochs=experiment.training.epochs,
+            rungs=experiment.rungs,
+            by_steps=experiment.training.unit == "step",
+            finals=experiment.num_finals,
+            finalists=experiment.finals.top,
+            slots=self.slots.count,
+            before=before,
+        )
 
     def _train(
         self,
@@ -109,16 +131,25 @@ class SearchRun:
         study: Study,
         plan: Plan,
         scheduler: Scheduler,
-        expected: int,
+        expected: float,
         listeners: list[Listener],
         lock: DriverLock,
+        spent: Spent,
     ) -> None:
-        """Run the trials of a study; `kind` names them, their journal and their folder."""
+        """Run the trials of a study; `kind` names them, their journal and their folder; `spent` was so far."""
         experiment = self.experiment
         journal = Journal(self.run_dir / f"{kind}s.jsonl")
-        tracker = WandbTracker(experiment, kind, lambda trial: plan.config(trial.params), self._warn)
+        budget = self._budget(spent)
+        before = self.earlier.studies if kind == "trial" else len(self.earlier.folders)
+        tracker = WandbTracker(experiment, kind, before, lambda trial: plan.config(trial.params), self._warn)
         progress = TrialProgress(
-            self.console, study, kind, experiment.search.metric, expected, experiment.training.epochs
+            self.console,
+            study,
+            kind,
+            experiment.search.metric,
+            expected,
+            experiment.training.epochs,
+            lambda: budget.share(study, journal),
         )
         work = Work(
             study,
@@ -130,6 +161,8 @@ class SearchRun:
             experiment.training.epochs,
             experiment.search.max_retries,
             [progress, tracker, *listeners],
+            [budget] if kind == "trial" else [],  # what the finals need was set aside
+            experiment.training.report_steps,
         )
         with ExitStack() as stack:
             stack.callback(journal.close)
@@ -147,13 +180,15 @@ class SearchRun:
             finalists = choose_finalists(search, experiment)
             if not finalists:
                 raise UserError(f"{self.run_dir}: no trial came far enough for the finals: {_first_failure(search)}")
-            freeze_finalists(frozen, finalists, experiment)
+            freeze_finalists(frozen, finalists, experiment, self.earlier.test_opened())
         finalists = read_finalists(frozen)
         read_test(experiment.data, frozen)  # what is wrong with it is told before the retraining
         models = []
         if experiment.finals.seeds:
             plan = FinalsPlan(experiment, finalists)
-            self._train("final", study, plan, ToTheEnd(), len(plan.points), [], lock)
+            spent = spent_on(read_lines(self.run_dir / "trials.jsonl"), search.wall_seconds)
+            spent += self.earlier.spent()
+            self._train("final", study, plan, ToTheEnd(), len(plan.points), [], lock, spent)
             for trial in study.trials.values():
                 if trial.outcome == "completed":
                     models.append(self._model("final", plan, trial, int(str(trial.params["finalist"]))))
@@ -181,7 +216,7 @@ class SearchRun:
 
     def _model(self, kind: str, plan: Plan, trial: StudyTrial, finalist: int) -> FinalModel:
         journal = self.run_dir / f"{kind}s.jsonl"
-        reports = [line for line in _lines(journal) if line["trial"] == trial.number]
+        reports = [line for line in read_lines(journal) if line["trial"] == trial.number]
         if not reports:
             raise UserError(f"{journal}: lacks the lines of trial {trial.number}; restore the file")
         return FinalModel(
@@ -193,14 +228,14 @@ class SearchRun:
             checkpoints=self.run_dir / f"{kind}s" / str(trial.number),
         )
 
-    def _finish(self, study: Study, entries: list[Entry]) -> None:
+    def _finish(self, study: Study, finals_study: Study, entries: list[Entry]) -> None:
         """Rank, write leaderboard, best model and report, and say what came out."""
         experiment = self.experiment
         test = read_test(experiment.data, self.run_dir / "finalists.json")
-        trials, finals = _lines(self.run_dir / "trials.jsonl"), _lines(self.run_dir / "finals.jsonl")
+        trials, finals = read_lines(self.run_dir / "trials.jsonl"), read_lines(self.run_dir / "finals.jsonl")
         cost = Cost(
             trials=len(study.trials),
-            epochs_trained=sum(trial.epoch - trial.inherited for trial in study.trials.values()),
+            epochs_trained=sum(trial.epochs_trained for trial in study.trials.values()),
             epochs_full=sum(experiment.training.epochs - trial.inherited for trial in study.trials.values()),
             gpu_seconds=sum(line["train_seconds"] + line["eval_seconds"] for line in trials),
             wall_seconds=study.wall_seconds,
@@ -215,11 +250,21 @@ class SearchRun:
         }
         ranked = rank(entries, test.target)
         board = write_leaderboard(self.run_dir, str(experiment.name), corpus, cost, ranked)
-        write_best(self.run_dir, ranked[0][0], experiment.cache)
+        model, result = ranked[0][0].best
+        write_best(self.run_dir, model.config, model.checkpoints, result.translations, experiment.cache)
         report = self.run_dir / "report.html"
         frozen_at = json.loads((self.run_dir / "finalists.json").read_text())["frozen_at"]
+        opened = [*self.earlier.test_opened(), frozen_at]
         samples = _samples(test, [entry for entry, _ in ranked[:2]])
-        write_report(report, experiment, list(study.trials.values()), trials, finals, board, samples, frozen_at)
+        beam_size, length_penalty = experiment.finals.beam_size, experiment.finals.length_penalty
+        sources = [sample.source for sample in samples]
+        attended = attend_to_some(read_best(self.run_dir), sources, beam_size, length_penalty)
+        spent = spent_on(trials, study.wall_seconds) + spent_on(finals, finals_study.wall_seconds)
+        budget = self._budget(self.earlier.spent() + spent)
+        spending = budget.describe() + ([study.ended] if study.ended else [])
+        write_report(
+            report, experiment, list(study.trials.values()), trials, finals, board, samples, attended, opened, spending
+        )
         self.console.print(ranking_table(board["ranking"]))
         for line in board["ranking"]:
             self._say(f"trial {line['trial']}: {describe(line['config'])}")
@@ -242,14 +287,6 @@ def _samples(test: Split, entries: list[Entry]) -> list[Sample]:
         )
         for row in range(0, len(test), max(1, len(test) // SAMPLES))[:SAMPLES]
     ]
-
-
-def _lines(file: Path) -> list[dict[str, Any]]:
-    if not file.exists():
-        return []
-    journal = Journal(file)
-    journal.close()
-    return journal.lines
 
 
 def _first_failure(study: Study) -> str:

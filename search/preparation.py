@@ -3,6 +3,7 @@
 from rich.console import Console
 
 from search.experiment import Experiment
+from trainables.batching import count_batches
 from trainables.config import TokenizerConfig
 from trainables.preparing import cached_corpus, prepare
 
@@ -18,6 +19,24 @@ def prepare_corpus(experiment: Experiment, console: Console) -> None:
             f"{len(prepared.train):,} training pairs{overlong}, {len(prepared.valid):,} validation pairs, "
             f"{prepared.train.target_tokens:,} target tokens in {config.vocab_size:,} {config.kind} pieces",
             highlight=False,
+            soft_wrap=True,
+        )
+    if experiment.training.report_steps:
+        _tell_steps(experiment, console)
+
+
+def _tell_steps(experiment: Experiment, console: Console) -> None:
+    train = prepare(experiment.data, experiment.tokenizer, experiment.cache).train
+    steps = count_batches(train, experiment.training)
+    console.print(f"{steps:,} steps an epoch in the base trial, a report every {experiment.training.report_steps:,}")
+    last = steps * experiment.training.epochs
+    if behind := [rung for rung in experiment.rungs if rung >= last]:
+        console.print(
+            f"warning: search.rungs: {behind} lie behind step {last}, where the base trial ends: no such trial is "
+            "stopped there",
+            style="yellow",
+            highlight=False,
+            markup=False,
             soft_wrap=True,
         )
 

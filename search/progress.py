@@ -1,6 +1,8 @@
 """What a person sees in the terminal while a search runs."""
 
+import math
 import time
+from collections.abc import Callable
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -10,19 +12,29 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rich.table import Table
 
 from search.study import Study, StudyTrial
-from search.wording import METRIC_NAMES, describe, duration
+from search.wording import METRIC_NAMES, describe, duration, plain
 
 
 class TrialProgress:
     """A line for each trial that ends or waits at a rung and, on a terminal, a bar below: done, running, parked,
     best so far, time left."""
 
-    def __init__(self, console: Console, study: Study, title: str, metric: str, trials: int, epochs: int):
-        """`trials` and `epochs` are what is expected: stopped trials train fewer epochs."""
-        self.console, self.study, self.title = console, study, title
+    def __init__(
+        self,
+        console: Console,
+        study: Study,
+        title: str,
+        metric: str,
+        trials: float,
+        epochs: int,
+        spent: Callable[[], float | None],
+    ):
+        """`trials` and `epochs` are what is expected: infinite where the budget alone ends the search; stopped trials
+        train fewer epochs. `spent` is the share of the budget."""
+        self.console, self.study, self.title, self.spent = console, study, title, spent
         self.metric, self.trials, self.epochs = METRIC_NAMES[metric], trials, epochs
         self.live: set[int] = set()
-        self.epochs_here = 0  # trained since this driver started
+        self.epochs_before = self._epochs()  # trained before this driver started
         self.started = time.monotonic()
         self.bar = Progress(
             TextColumn("{task.description}"),
@@ -33,7 +45,7 @@ class TrialProgress:
             transient=True,
             disable=not console.is_terminal,
         )
-        self.task: TaskID = self.bar.add_task(title, total=trials, text="starting")
+        self.task: TaskID = self.bar.add_task(title, total=trials if trials < math.inf else 1, text="starting")
 
     def __enter__(self) -> "TrialProgress":
         self.bar.start()
@@ -48,7 +60,6 @@ class TrialProgress:
         self._refresh()
 
     def epoch_reported(self, trial: StudyTrial, report: dict[str, Any]) -> None:
-        self.epochs_here += 1
         self._refresh()
 
     def trial_parked(self, trial: StudyTrial) -> None:
@@ -62,7 +73,7 @@ class TrialProgress:
         score = f"{self.metric} {trial.scores[trial.epoch]:6.2f}" if trial.scores else " " * (len(self.metric) + 7)
         reason = f"  {escape(trial.attrs['message'])}" if "message" in trial.attrs else ""
         self.console.print(
-            f"{self.title} {trial.number:3}  {outcome:9}  epoch {trial.epoch:2}  {score}  "
+            f"{self.title} {trial.number:3}  {outcome:9}  epoch {plain(trial.epochs):>2}  {score}  "
             f"[dim]{describe(trial.params)}[/dim]{reason}",
             highlight=False,
             soft_wrap=True,
@@ -74,24 +85,30 @@ class TrialProgress:
         parked = [trial for trial in self.study.trials.values() if trial.running and trial.number not in self.live]
         scores = [trial.scores[trial.epoch] for trial in self.study.trials.values() if trial.scores]
         best = (max if self.study.maximize else min)(scores, default=None)
-        text = f"{len(ended)}/{self.trials} done, {len(self.live)} running"
+        counted, spent = self.trials < math.inf, self.spent()
+        text = f"{len(ended)}{f'/{self.trials:g}' if counted else ''} done, {len(self.live)} running"
         if parked:
             text += f", {len(parked)} parked"
+        if spent is not None:
+            text += f", {spent:.0%} of the budget spent"
         if best is not None:
             text += f", best {self.metric} {best:.2f}"
         if (left := self._seconds_left(ended + parked)) is not None:
             text += f", about {duration(left)} left,"
-        self.bar.update(self.task, completed=len(ended), text=text)
+        self.bar.update(self.task, completed=len(ended) if counted else spent or 0, text=text)
 
     def _seconds_left(self, resting: list[StudyTrial]) -> float | None:
         """As if the trials to come, and those that run, went as far as those that ended or wait have come."""
-        if not self.epochs_here:
+        epochs_here = self._epochs() - self.epochs_before
+        if not epochs_here or self.trials == math.inf:
             return None
-        trained = {trial.number: trial.epoch - trial.inherited for trial in self.study.trials.values()}
-        each = sum(trained[trial.number] for trial in resting) / len(resting) if resting else self.epochs
-        running = sum(trained[number] for number in self.live)
+        each = sum(trial.epochs_trained for trial in resting) / len(resting) if resting else self.epochs
+        running = sum(self.study.trials[number].epochs_trained for number in self.live)
         epochs_left = max(0.0, (self.trials - len(resting)) * each - running)
-        return epochs_left * (time.monotonic() - self.started) / self.epochs_here
+        return epochs_left * (time.monotonic() - self.started) / epochs_here
+
+    def _epochs(self) -> float:
+        return sum(trial.epochs_trained for trial in self.study.trials.values())
 
 
 def ranking_table(ranking: list[dict[str, Any]]) -> Table:

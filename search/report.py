@@ -8,9 +8,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 
 from search import figures
+from search.attention_figures import AttendedSentence, attention_figure
 from search.experiment import Experiment
 from search.study import StudyTrial
-from search.wording import METRIC_NAMES, count, describe, duration, short_name, short_value
+from search.wording import METRIC_NAMES, count, describe, duration, plain, short_name, short_value
 from trainables.command_line import dump_yaml
 from trainables.files import write_atomically
 
@@ -40,12 +41,16 @@ def write_report(
     finals: list[dict[str, Any]],
     leaderboard: dict[str, Any],
     samples: list[Sample],
-    frozen_at: str,
+    attended: list[AttendedSentence],
+    test_opened: list[str],
+    spending: list[str],
 ) -> None:
     """Write the page.
 
     reports, finals: the lines of trials.jsonl and finals.jsonl. leaderboard: the content of leaderboard.json.
-    frozen_at: when the finalists were frozen; from then on the test split could be read.
+    attended: test sentences with what the best model attends to in them.
+    test_opened: when finalists were frozen, and the test split could be read from then on; the last time for this
+    ranking, before that for those of an extended search. spending: sentences on the budget; none if there was none.
     """
     ranking = leaderboard["ranking"]
     page = PAGE.get_template("report.html.jinja").render(
@@ -64,12 +69,18 @@ def write_report(
         paths=list(experiment.space.domains),
         trials=trials,
         samples=samples,
-        frozen_at=frozen_at,
+        attended=[
+            (sentence, [attention_figure(kind, f"attention-{number}-{kind.key}") for kind in sentence.kinds])
+            for number, sentence in enumerate(attended, 1)
+        ],
+        test_opened=test_opened,
+        spending=spending,
         yaml=dump_yaml(experiment),
         plotly=get_plotlyjs(),
         short_name=short_name,
         short_value=short_value,
         duration=duration,
+        plain=plain,
     )
     write_atomically(file, page)
 
@@ -108,7 +119,7 @@ def answer(leaderboard: dict[str, Any]) -> list[str]:
         )
     share = cost["epochs_trained"] / cost["epochs_full"]
     sentences.append(
-        f"The search trained {cost['epochs_trained']} epochs, {share:.0%} of what all trials to their end would "
+        f"The search trained {plain(cost['epochs_trained'])} epochs, {share:.0%} of what all trials to their end would "
         f"have taken: {duration(cost['gpu_seconds'])} on its devices, {duration(cost['wall_seconds'])} by the clock."
     )
     return sentences

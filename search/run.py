@@ -3,6 +3,8 @@
 python search/run.py                              search with configs/quickstart.yaml
 python search/run.py --config FILE [--key VALUE]  search with another configuration, keys in dotted form
 python search/run.py resume runs/NAME             go on with a search that was stopped
+python search/run.py resume runs/NAME --key VALUE extend or change a search, finished or not
+python search/run.py translate runs/NAME          translate standard input with the best model; --help says more
 python search/run.py --help                       all keys, their defaults and meaning
 """
 
@@ -13,7 +15,8 @@ from pathlib import Path
 from rich.console import Console
 
 from search.experiment import Experiment
-from trainables.command_line import override, parse_config, read_yaml, validate
+from search.resuming import find_change, stored_experiment
+from trainables.command_line import override, parse_config
 from trainables.errors import UserError
 
 PROGRAM = "python search/run.py"
@@ -39,23 +42,10 @@ def resumed_experiment(arguments: list[str]) -> Experiment:
     if not arguments or arguments[0].startswith("-"):
         raise UserError(f"resume: name the run, as in `{PROGRAM} resume runs/NAME`")
     run_dir = Path(arguments[0]).absolute()
+    stored = stored_experiment(run_dir)
     file = run_dir / "experiment.yaml"
-    if not file.is_file():
-        raise UserError(f"{run_dir}: not the directory of a run: it holds no experiment.yaml")
-    tree = read_yaml(file)
-    if missing := [name for name in Experiment.model_fields if name not in tree]:
-        raise UserError(f"{file}: is not as the search wrote it: {', '.join(missing)} missing; restore the file")
-    stored = validate(Experiment, tree, str(file))
-    # The directory may have been moved since.
-    stored = stored.model_copy(update={"name": run_dir.name, "output_dir": str(run_dir.parent)})
     experiment = override(stored, arguments[1:], f"{PROGRAM} resume {arguments[0]}", __doc__ or "", file)
-    if experiment.name != stored.name or experiment.output_dir != stored.output_dir:
-        raise UserError("resume: name and output_dir belong to the run; start a new search to change them")
-    frozen = {"tracking", "name", "output_dir"}
-    if (run_dir / "finalists.json").exists() and experiment.model_dump(exclude=frozen) != stored.model_dump(
-        exclude=frozen
-    ):
-        raise UserError(f"{run_dir}: its finalists are frozen, so the search can't change any more; start a new one")
+    find_change(stored, experiment)
     return experiment
 
 
@@ -63,6 +53,11 @@ def main(arguments: list[str]) -> int:
     console = Console()
     experiment = None
     try:
+        if arguments[:1] == ["translate"]:
+            from search import translating
+
+            translating.main(arguments[1:])
+            return 0
         resuming = arguments[:1] == ["resume"]
         experiment = resumed_experiment(arguments[1:]) if resuming else new_experiment(arguments)
         # Torch and Ray take seconds to import: mistakes that need neither are told before.
@@ -76,6 +71,8 @@ def main(arguments: list[str]) -> int:
         Console(stderr=True).print(str(error), style="red", highlight=False, markup=False, soft_wrap=True)
         return 2
     except KeyboardInterrupt:
+        if arguments[:1] == ["translate"]:
+            return 130
         where = f"`{PROGRAM} resume {experiment.run_dir}`" if experiment else "the same command"
         console.print(f"\nstopped; nothing is lost: go on with {where}", highlight=False, markup=False, soft_wrap=True)
         return 130

@@ -30,14 +30,20 @@ class StudyTrial:
     storage_id: int
     params: Params
     state: TrialState = TrialState.RUNNING
-    scores: dict[int, float] = field(default_factory=dict)  # epoch -> metric
+    scores: dict[int, float] = field(default_factory=dict)  # epoch (or step, see `epoch`) -> metric
     attrs: dict[str, Any] = field(default_factory=dict)
     value: float | None = None  # what Optuna was told at the end
 
     @property
     def epoch(self) -> int:
-        """The last epoch reported."""
+        """Where it has reported last: its epoch, or its step where `training.report_steps` is set."""
         return max(self.scores, default=0)
+
+    @property
+    def epochs(self) -> float:
+        """Epochs of training that are in its weights; may be broken where reports come by steps."""
+        steps = self.attrs.get("epoch_steps")
+        return self.epoch / steps if steps and self.epoch % steps else self.epoch // (steps or 1)
 
     @property
     def running(self) -> bool:
@@ -52,6 +58,11 @@ class StudyTrial:
     def inherited(self) -> int:
         """How many of its epochs its parent trained; 0 for a trial without one."""
         return int(self.attrs.get("inherited", 0))
+
+    @property
+    def epochs_trained(self) -> float:
+        """Without those that it inherited."""
+        return self.epochs - self.inherited
 
     def passed(self, rung: int) -> bool:
         """Whether it was decided, and written, that the trial goes on after this rung."""
@@ -86,9 +97,19 @@ class Study:
             for trial in study.get_trials(deepcopy=False)
         }
         self.wall_seconds = float(study.user_attrs.get("wall_seconds", 0.0))
+        self.ended: str | None = study.user_attrs.get("ended")  # why nothing more was proposed, if that had a reason
 
     def better(self, a: float, b: float) -> bool:
         return a > b if self.maximize else a < b
+
+    def standing(self, trial: StudyTrial) -> tuple[float, float, int]:
+        """A key that sorts trials with scores best first: who came to the end or further, then by the last score."""
+        score = trial.scores[trial.epoch]
+        return (
+            -math.inf if trial.outcome == "completed" else -trial.epoch,
+            -score if self.maximize else score,
+            trial.number,
+        )
 
     def add(
         self,
@@ -118,7 +139,7 @@ class Study:
         return self.trials[number]
 
     def report(self, trial: StudyTrial, epoch: int, score: float) -> None:
-        assert epoch == trial.epoch + 1, f"trial {trial.number} reported epoch {epoch} after {trial.epoch}"
+        assert epoch > trial.epoch, f"trial {trial.number} reported {epoch} after {trial.epoch}"
         with self._writing():
             self._storage.set_trial_intermediate_value(trial.storage_id, epoch, score)
         trial.scores[epoch] = score
@@ -153,6 +174,12 @@ class Study:
         with self._writing():
             self._storage.set_study_user_attr(self._study_id, "wall_seconds", seconds)
         self.wall_seconds = seconds
+
+    def set_ended(self, reason: str | None) -> None:
+        if reason != self.ended:
+            with self._writing():
+                self._storage.set_study_user_attr(self._study_id, "ended", reason)
+            self.ended = reason
 
     @contextmanager
     def _writing(self) -> Iterator[None]:

@@ -21,9 +21,13 @@ class WandbTracker:
         self,
         experiment: Experiment,
         job_type: str,
+        earlier: int,
         configure: Callable[[StudyTrial], TrialConfig],
         warn: Callable[[str], None],
     ):
+        """`earlier` counts the studies of this job type that this one has replaced: their runs are others."""
+        run = [experiment.output_dir, experiment.name, *([earlier] if earlier else [])]
+        self.prefix = f"{digest(run)}-{job_type}"
         self.experiment, self.job_type, self.configure, self.warn = experiment, job_type, configure, warn
         self.mode: Literal["online", "offline", "disabled"] = resolve_mode(experiment)
         self.runs: dict[int, Any] = {}
@@ -33,7 +37,7 @@ class WandbTracker:
 
     def epoch_reported(self, trial: StudyTrial, report: dict[str, Any]) -> None:
         if run := self.runs.get(trial.number):
-            self._safely(lambda: run.log(report, step=int(report["epoch"])))
+            self._safely(lambda: run.log(report, step=trial.epoch))
 
     def trial_parked(self, trial: StudyTrial) -> None:
         if run := self.runs.pop(trial.number, None):
@@ -59,7 +63,7 @@ class WandbTracker:
             group=experiment.name,
             job_type=self.job_type,
             name=f"{experiment.name}-{self.job_type}-{trial.number}",
-            id=f"{digest([experiment.output_dir, experiment.name])}-{self.job_type}-{trial.number}",
+            id=f"{self.prefix}-{trial.number}",
             config={**self.configure(trial).model_dump(mode="json"), **trial.params},
             dir=str(experiment.run_dir),
             mode=self.mode,

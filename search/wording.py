@@ -32,6 +32,11 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
 
 
+def plain(number: float) -> str:
+    """4 or 4.0 -> "4", 2.333 -> "2.33"."""
+    return f"{round(number, 2):g}"
+
+
 def count(number: int, one: str, many: str) -> str:
     """(1, "seed", "seeds") -> "1 seed"."""
     return f"{number:,} {one if number == 1 else many}"

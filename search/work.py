@@ -3,6 +3,7 @@
 import math
 import shutil
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,6 +23,17 @@ class Listener(Protocol):
     def epoch_reported(self, trial: StudyTrial, report: dict[str, Any]) -> None: ...
     def trial_parked(self, trial: StudyTrial) -> None: ...
     def trial_ended(self, trial: StudyTrial) -> None: ...
+
+
+class Ending(Protocol):
+    """Says when a search should end before its last trial."""
+
+    def reason(self, study: Study, journal: Journal) -> str | None:
+        """Why no trial should start or pass a rung any more, for people; None while they may.
+
+        A function of study and journal, so that a resumed search decides as an undisturbed one.
+        """
+        ...
 
 
 @dataclass(frozen=True)
@@ -58,11 +70,15 @@ class Work:
         epochs: int,
         max_retries: int,
         listeners: list[Listener],
+        endings: Sequence[Ending] = (),
+        report_steps: int | None = None,
     ):
-        """`folder` holds the checkpoints, by trial number; `metric` names the field of a report to compare by."""
+        """`folder` holds the checkpoints, by trial number; `metric` names the field of a report to compare by.
+        Reports come by the epoch, or each so many steps: then the study's scores and the rungs count steps."""
         self.study, self.journal, self.folder, self.plan = study, journal, folder, plan
         self.scheduler, self.metric, self.epochs = scheduler, metric, epochs
         self.max_retries, self.listeners = max_retries, listeners
+        self.endings, self.report_steps = endings, report_steps
         self.live: set[int] = set()  # numbers in the hands of workers
         self._started = time.monotonic()
         self._wall_before = study.wall_seconds
@@ -82,7 +98,9 @@ class Work:
     @property
     def done(self) -> bool:
         """Nothing is running, and nothing is left to propose."""
-        return not any(trial.running for trial in self.study.trials.values()) and self.plan.propose(self.study) is None
+        if any(trial.running for trial in self.study.trials.values()):
+            return False
+        return self._reason_to_end() is not None or self.plan.propose(self.study) is None
 
     def next(self, slots: int) -> Assignment | str:
         """An assignment, WAIT while all slots are taken or what runs may still call for more, or FINISHED."""
@@ -105,6 +123,8 @@ class Work:
         return next((trial for trial in self._idle() if not self._parked(trial)), None)
 
     def _promoted(self) -> StudyTrial | None:
+        if self._reason_to_end():
+            return None
         trial = self.scheduler.promote(self.study, self.live)
         if trial is not None:
             self._pass(trial)
@@ -112,7 +132,9 @@ class Work:
 
     def _inheriting(self) -> StudyTrial | None:
         """An heir. The copy comes before the trial: if it is in the study, there is a checkpoint it goes on from."""
-        heir = self.scheduler.heir(self.study) if isinstance(self.scheduler, Breeder) else None
+        if not isinstance(self.scheduler, Breeder) or self._reason_to_end():
+            return None
+        heir = self.scheduler.heir(self.study)
         if heir is None:
             return None
         epoch = heir.parent.epoch
@@ -133,6 +155,8 @@ class Work:
         return trial
 
     def _proposed(self) -> StudyTrial | None:
+        if self._reason_to_end():
+            return None
         proposal = self.plan.propose(self.study)
         if proposal is None:
             return None
@@ -142,7 +166,7 @@ class Work:
 
     def _furthest(self) -> StudyTrial | None:
         """Where everybody waits and nobody was trained to the end: the best of those who came furthest."""
-        if any(trial.outcome == "completed" for trial in self.study.trials.values()):
+        if any(trial.outcome == "completed" for trial in self.study.trials.values()) or self._reason_to_end():
             return None
         trial = max(self._idle(), key=lambda t: (t.epoch, merit(self.study, t, t.epoch), -t.number), default=None)
         if trial is not None:
@@ -157,6 +181,12 @@ class Work:
         """Running in the study, in nobody's hands."""
         return [trial for trial in self.study.trials.values() if trial.running and trial.number not in self.live]
 
+    def _reason_to_end(self) -> str | None:
+        reasons = (ending.reason(self.study, self.journal) for ending in self.endings)
+        reason = next(filter(None, reasons), None)
+        self.study.set_ended(reason)
+        return reason
+
     def checkpoints(self, trial: StudyTrial) -> Path:
         return self.folder / str(trial.number)
 
@@ -169,11 +199,15 @@ class Work:
         diverged and is not kept.
         """
         trial = self.study.trials[number]
-        epoch, score = int(report["epoch"]), float(report[self.metric])
+        epoch, score = int(report["step" if self.report_steps else "epoch"]), float(report[self.metric])
         if epoch > trial.epoch and not math.isfinite(score):
-            self.ended(number, "diverged", f"{self.metric} became {score} in epoch {epoch}")
+            self.ended(number, "diverged", f"{self.metric} became {score} in epoch {report['epoch']:g}")
         elif epoch > trial.epoch:
-            self.journal.append({"trial": number, **report})
+            inherited = {"inherited": trial.inherited} if trial.inherited else {}  # epochs that cost nothing here
+            assert epoch <= trial.epoch + (self.report_steps or 1), f"trial {number}: {epoch} follows {trial.epoch}"
+            self.journal.append({"trial": number, **report, **inherited})
+            if self.report_steps and not trial.scores:
+                self.study.set_attr(trial, "epoch_steps", round(epoch / report["epoch"]))
             self.study.report(trial, epoch, score)
             self._count_time()
             for listener in self.listeners:
@@ -205,14 +239,17 @@ class Work:
             self._finish(trial, "failed", f"its process died {crashes} times (out of memory?)")
 
     def _decide(self, trial: StudyTrial) -> None:
-        if trial.epoch >= self.epochs:
+        if trial.epochs >= self.epochs:
             self._finish(trial, "completed")
             return
         decision = self.scheduler.decide(self.study, trial)
         if decision == "stop":
             self._finish(trial, "stopped")
         elif decision == "go" and trial.epoch in self.scheduler.rungs:
-            self._pass(trial)
+            if reason := self._reason_to_end():
+                self._finish(trial, "stopped", reason)
+            else:
+                self._pass(trial)
 
     def _pass(self, trial: StudyTrial) -> None:
         # Written before it is acted on, so that later arrivals at this rung can't turn it round after a crash.

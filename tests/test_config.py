@@ -85,7 +85,13 @@ MISTAKES = {
     "training: {batch_sentences: 32}": "x.yaml: training.batch_sentences: set exactly one",
     "data: {target: en}": "x.yaml: data.target: 'en' is the source language",
     "data: {path: 'a/{spilt}.txt'}": "x.yaml: data.path: the pattern",
-    "search: {trials: null}": "x.yaml: search.trials: null means all of a grid",
+    "search: {trials: null}": "x.yaml: search.trials: null is without end for default; give a number, or",
+    "training: {report_steps: 100}": "x.yaml: search.rungs: missing; with training.report_steps 100 they are counted",
+    "{training: {report_steps: 100}, search: {rungs: [100, 270]}}": "270 is no multiple of training.report_steps 100; "
+    "the nearest is 300",
+    "{training: {report_steps: 100}, search: {rungs: [30]}}": "search.rungs: 30 is no multiple of training.report_",
+    "{training: {report_steps: 100}, search: {rungs: [300, 100]}}": "search.rungs: [300, 100] must rise",
+    "space: {training.report_steps: {values: [1, 2]}}": "training.report_steps: decides what is compared",
     "search: {rungs: [9]}": "x.yaml: search.rungs: [9] must rise, from 1 to below training.epochs 5",
     "search: {concurrency: 0}": "x.yaml: search.concurrency: input should be greater than or equal to 1 or",
     "model: {positions: learned, max_length: 100}": "model.max_length: learned positions end at 100, before data.max_",
@@ -105,6 +111,8 @@ MISTAKES = {
     "space: {model.d_model: {values: [64, 128]}}\nsearch: {scheduler: pbt}": (
         "x.yaml: search.scheduler: pbt hands trained weights on, so its space may hold training.* and dropouts alone"
     ),
+    "search: {scheduler: pbt, trials: null, budget: {epochs: 90}}": "x.yaml: search.trials: null; pbt needs the size",
+    "training: {report_steps: 5}\nsearch: {scheduler: pbt, rungs: [5]}": "x.yaml: training.report_steps: pbt goes by",
     "space: {training.learning_rate: {min: 0.1, max: 0.2}}\nsearch: {sampler: grid}": "x.yaml: search.sampler: grid",
     "name: ../up": "x.yaml: name: '../up': use letters",
     "- a list": "x.yaml: must hold keys and values, not list",

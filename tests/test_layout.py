@@ -9,7 +9,7 @@ ROOMS = {
     "ray": {"search.tuning", "search.finals", "trainables.translation"},
     "wandb": {"search.tracking"},
     "optuna": {"search.space", "search.study", "search.proposals", "search.finals", "search.samplers.optuna_samplers"},
-    "plotly": {"search.figures", "search.report"},
+    "plotly": {"search.figures", "search.attention_figures", "search.report", "search.attention_page"},
 }
 
 

@@ -5,9 +5,11 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from optuna.trial import TrialState
 
+from search.attention_figures import AttendedSentence, Attention
 from search.experiment import Experiment
 from search.report import Sample, answer, write_report
 from search.study import StudyTrial
@@ -111,6 +113,21 @@ class Page(HTMLParser):
             self.text += data
 
 
+def attended() -> AttendedSentence:
+    """Two layers of two heads; "the" stands twice in the source."""
+    source, target, start = ["▁the", "</script>", "▁the", "</s>"], ["▁le", "</s>"], ["<s>", "▁le"]
+    cross = np.full((2, 2, 2, 4), 25, dtype=np.uint8)
+    cross[1, :, 0] = [[0, 90, 10, 0], [0, 70, 30, 0]]  # the last layer, "▁le"
+    encoder, decoder = np.full((2, 2, 4, 4), 25, dtype=np.uint8), np.full((2, 2, 2, 2), 50, dtype=np.uint8)
+    return AttendedSentence(
+        "the </script> the",
+        "le",
+        Attention("cross", target, source, cross),
+        Attention("encoder", source, source, encoder),
+        Attention("decoder", target, start, decoder),
+    )
+
+
 PARAMS = {"model.d_model": 128, "training.learning_rate": 0.00432109}
 
 
@@ -120,7 +137,10 @@ def render(folder: Path, experiment: Experiment, leaderboard: dict[str, Any], sc
     samples = [Sample("a <b>bold</b> & source", "référence", {"trial 2": "</script><script>alert(1)</script>"})]
     finals = lines({0: [20.0, 25.0], 1: [21.0, 26.0], 2: [19.0, 22.0], 3: [19.0, 23.0]})
     report = folder / "report.html"
-    write_report(report, experiment, trials, lines(scores), finals, leaderboard, samples, "2026-01-02T03:04:05+0000")
+    opened, spending = ["2026-01-01T01:01:01+0000", "2026-01-02T03:04:05+0000"], ["31 of 40 epochs (78%)"]
+    write_report(
+        report, experiment, trials, lines(scores), finals, leaderboard, samples, [attended()], opened, spending
+    )
     return Page(report)
 
 
@@ -129,15 +149,19 @@ def test_the_page_holds_all_sections_and_needs_no_network(tmp_path: Path) -> Non
     page = render(tmp_path, make_experiment(), ranked, SCORES)
     loaded = [attrs.get(key) or "" for _, attrs in page.tags for key in ("src", "href")]
     assert all(not url or url.startswith("data:") for url in loaded)
-    assert [tag for tag, _ in page.tags].count("figure") == 4 + len(SPACE)
+    assert [tag for tag, _ in page.tags].count("figure") == 4 + len(SPACE) + 3
     images = [attrs for _, attrs in page.tags if attrs.get("role") == "img"]
-    assert len(images) == 4 + len(SPACE) and all(image["aria-label"] for image in images)
+    assert len(images) == 4 + len(SPACE) + 3 and all(image["aria-label"] for image in images)
     for text in answer(ranked):
         assert text in page.text
     for text in ("a <b>bold</b> & source", "</script><script>alert(1)</script>", "<corpus>", "the loss became <nan>"):
         assert text in page.text, "shown as text, not taken as markup"
+    seen = "layer 2, mean of 2 heads; each token and the one it takes most from: ▁le: </script> 80%; </s>: ▁the 25%"
+    assert f"Cross-attention, {seen}" in [image["aria-label"] for image in images]
     for text in ("26.00", "24.5–27.4", "nrefs:1|version:2", "0.00432", "2026-01-02T03:04:05", "learning rate"):
         assert text in page.text
+    assert "31 of 40 epochs" in page.text
+    assert "opened once before" in page.text and "2026-01-01T01:01:01" in page.text
     assert re.search(r"plotly\.js v\d", (tmp_path / "report.html").read_text()), "the library is inside"
 
 

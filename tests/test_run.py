@@ -107,6 +107,7 @@ def test_a_whole_search_leaves_a_ranking_the_best_model_and_a_report(tmp_path: P
     assert yaml.safe_load((best / "config.yaml").read_text())["model"]["d_model"] == first["config"]["model.d_model"]
     weights = safetensors.torch.load_file(best / "model.safetensors")
     assert sum(tensor.numel() for tensor in weights.values()) == first["num_parameters"]
+    assert 'id="attention-3-cross"' in (run_dir / "report.html").read_text(encoding="utf-8")
     assert sentencepiece.SentencePieceProcessor(model_file=str(best / "tokenizer.model")).get_piece_size() == 60
 
     again = run("--config", str(config), "--name", "whole", cwd=tmp_path)
@@ -181,6 +182,62 @@ def test_a_grid_scores_every_model_and_a_diverged_trial_does_not_end_it(tmp_path
     assert sorted(entry["trial"] for entry in ranking) == [0, 2]
     assert all(entry["seeds"] == [1] for entry in ranking)
     assert len(list((run_dir / "wandb").glob("offline-run-*"))) == 4
+
+
+def test_a_budget_ends_a_search_that_is_then_extended_and_changed(tmp_path: Path) -> None:
+    config = write_config(
+        tmp_path,
+        training={"epochs": 2, "batch_tokens": 128, "warmup_steps": 20},
+        search={"trials": None, "startup_trials": 3, "concurrency": 2, "budget": {"epochs": 9}},
+        finals={"top": 2, "seeds": 1, "beam_size": 1},
+    )
+    run_dir = tmp_path / "runs" / "budget"
+    earlier = run_dir / "earlier"
+
+    def spent(limit: int) -> int:
+        """Epochs in all journals; those of trials that were taken over stand in two."""
+        journals = [*run_dir.glob("*.jsonl"), *earlier.glob("*/finals.jsonl"), *earlier.glob("*/trials.jsonl")]
+        taken = [json.loads(file.read_text()) for file in earlier.glob("*/taken.json")]
+        old = (earlier / "2" / "trials.jsonl").read_text().splitlines() if taken else []
+        twice = sum(str(json.loads(line)["trial"]) in taken[0] for line in old)
+        epochs = sum(len(file.read_text().splitlines()) for file in journals) - twice
+        assert f"{epochs} of {limit} epochs" in (run_dir / "report.html").read_text()
+        return epochs
+
+    first = run("--config", str(config), "--name", "budget")
+    assert first.returncode == 0, first.stderr
+    assert "search.budget.epochs 9 is used up" in first.stdout
+    assert spent(9) <= 9
+    trials = (run_dir / "trials.jsonl").read_text()
+    board = (run_dir / "leaderboard.json").read_text()
+
+    refused = run("resume", str(run_dir), "--training.epochs", "3")
+    assert refused.returncode == 2 and "training.epochs decides what is compared" in refused.stderr
+    assert (run_dir / "leaderboard.json").read_text() == board
+
+    extended = run("resume", str(run_dir), "--search.budget.epochs", "18")
+    assert extended.returncode == 0, extended.stderr
+    assert spent(18) <= 18
+    assert (run_dir / "trials.jsonl").read_text().startswith(trials)
+    assert len((run_dir / "trials.jsonl").read_text()) > len(trials)
+    assert (earlier / "1" / "leaderboard.json").read_text() == board
+    assert (earlier / "1" / "best" / "model.safetensors").exists()
+    opened = json.loads((earlier / "1" / "finalists.json").read_text())["frozen_at"]
+    assert json.loads((run_dir / "finalists.json").read_text())["test_opened_before"] == [opened]
+    assert "opened once before" in (run_dir / "report.html").read_text()
+
+    space = json.dumps({**SPACE, "model.d_model": {"values": [16, 64]}})
+    changed = run("resume", str(run_dir), "--search.budget.epochs", "27", "--space", space)
+    assert changed.returncode == 0, changed.stderr
+    assert "trials fit the changed space and base" in changed.stdout
+    assert spent(27) <= 27
+    old = Study(earlier / "2" / "study.db", "search", "maximize").trials.values()
+    new = Study(run_dir / "study.db", "search", "maximize").trials.values()
+    kept = [trial.params for trial in old if trial.params["model.d_model"] == 16]
+    assert [trial.params for trial in new][: len(kept)] == kept and len(new) > len(kept)
+    assert_sound(run_dir, trials=len(new), epochs=2)
+    assert len(json.loads((run_dir / "finalists.json").read_text())["test_opened_before"]) == 2
+    assert "opened 2 times before" in (run_dir / "report.html").read_text()
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from corpora import write_digits
 from torch import Tensor
 
 from model.transformer import BOS, PAD, Transformer
-from trainables.batching import training_batches
+from trainables.batching import count_batches, training_batches
 from trainables.checkpoint import load_state, newest_checkpoint
 from trainables.config import TrialConfig
 from trainables.errors import Diverged, UserError
@@ -42,7 +42,7 @@ def tiny(corpus: Path, **values: Any) -> TrialConfig:
 
 
 def run(
-    config: TrialConfig, corpus: Path, checkpoints: Path | None = None, until: int = 99
+    config: TrialConfig, corpus: Path, checkpoints: Path | None = None, until: float = 99
 ) -> tuple[list[EpochReport], dict[str, Tensor]]:
     """The reports, without what a clock says, and the last weights; stopped after epoch `until`."""
     reports: list[EpochReport] = []
@@ -75,6 +75,13 @@ def test_the_same_seed_gives_the_same_numbers_another_seed_others(
     for one, other in zip(reports, others, strict=True):
         assert one.tokens == other.tokens > 0
         assert one.train_loss != other.train_loss and one.valid_loss != other.valid_loss
+
+
+def test_a_checkpoint_goes_on_with_other_batches_at_the_next_epoch(corpus: Path, tmp_path: Path) -> None:
+    run(tiny(corpus), corpus, tmp_path, until=2)
+    reports, _ = run(tiny(corpus, training__batch_tokens=128), corpus, tmp_path)  # as an heir in pbt may
+    assert [report.epoch for report in reports] == [2, 3, 4]
+    assert reports[1].step == 3 * (reports[2].step - reports[1].step)
 
 
 def test_stopped_and_resumed_it_ends_as_if_undisturbed(
@@ -193,6 +200,54 @@ def test_a_model_beyond_memory_is_told_with_its_size(corpus: Path) -> None:
 def test_a_model_without_a_checkpoint_can_not_be_loaded(corpus: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="holds no whole checkpoint"):
         load_model(tiny(corpus), corpus / "cache", tmp_path)
+
+
+ROUNDS = {"training__report_steps": 3, "training__batch_tokens": 512}
+
+
+@pytest.fixture(scope="module")
+def in_rounds(corpus: Path) -> tuple[list[EpochReport], dict[str, Tensor]]:
+    return run(tiny(corpus, **ROUNDS), corpus)
+
+
+def test_rounds_of_steps_end_with_training(
+    corpus: Path, in_rounds: tuple[list[EpochReport], dict[str, Tensor]]
+) -> None:
+    config = tiny(corpus, **ROUNDS)
+    prepared = prepare(config.data, config.tokenizer, corpus / "cache")
+    epoch_steps = count_batches(prepared.train, config.training)
+    total = 4 * epoch_steps
+    assert epoch_steps % 3 and total % 3, "rounds cross the ends of epochs, and the last is short"
+    reports, _ = in_rounds
+    assert [report.step for report in reports] == [*range(3, total, 3), total]
+    assert [report.epoch for report in reports] == [report.step / epoch_steps for report in reports]
+    assert sum(report.tokens for report in reports) == 4 * prepared.train.target_tokens, (
+        "nothing twice, nothing left out"
+    )
+
+
+def test_rounds_change_when_it_reports_not_what_it_learns(corpus: Path) -> None:
+    """Without dropout, whose draws follow the rounds."""
+    plain, weights = run(tiny(corpus, model__dropout=0.0), corpus)
+    for steps in (1, 4, 10**6):
+        rounds, same = run(tiny(corpus, model__dropout=0.0, training__report_steps=steps), corpus)
+        assert equal(weights, same)
+        assert rounds[-1].valid_bleu == plain[-1].valid_bleu and rounds[-1].epoch == 4
+        assert len(rounds) == -(-plain[-1].step // steps)
+
+
+def test_stopped_in_the_middle_of_an_epoch_and_resumed_it_ends_as_if_undisturbed(
+    corpus: Path, in_rounds: tuple[list[EpochReport], dict[str, Tensor]], tmp_path: Path
+) -> None:
+    stop = in_rounds[0][1].epoch
+    assert stop != int(stop)
+    stopped, _ = run(tiny(corpus, **ROUNDS), corpus, tmp_path, until=stop)
+    assert stopped == in_rounds[0][:2]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["step-3", "step-6"]
+    reports, weights = run(tiny(corpus, **ROUNDS), corpus, tmp_path)
+    assert reports == in_rounds[0][1:] and equal(weights, in_rounds[1])
+    again, weights = run(tiny(corpus, **ROUNDS), corpus, tmp_path)
+    assert again == reports[-1:] and equal(weights, in_rounds[1])
 
 
 @pytest.mark.parametrize(

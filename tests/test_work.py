@@ -13,6 +13,7 @@ from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 from ray.tune.schedulers import TrialScheduler
 
+from search.budget import Budget, Spent
 from search.experiment import Experiment
 from search.finals import read_finalists
 from search.journal import Journal
@@ -33,7 +34,7 @@ def experiment(scheduler: str = "asha") -> Experiment:
     space: dict[str, Any] = {"model.d_model": {"values": [64, 128, 256]}, "model.dropout": {"min": 0.0, "max": 0.5}}
     if scheduler == "pbt":
         del space["model.d_model"]
-    sampler = "random" if scheduler == "pbt" else "tpe"
+    sampler = "random" if scheduler == "pbt" else "default"
     return Experiment.model_validate(
         {
             "space": space,
@@ -41,6 +42,11 @@ def experiment(scheduler: str = "asha") -> Experiment:
             "training": {"epochs": 4},
         }
     )
+
+
+BUDGETED = experiment().with_values({"search.budget": {"epochs": 36}})
+EPOCH_STEPS = {64: 14, 128: 10, 256: 7}
+BY_STEPS = experiment().with_values({"training.report_steps": 5, "search.rungs": [10, 20]})
 
 
 class Killed(BaseException):
@@ -53,10 +59,22 @@ def score(trial: StudyTrial, epoch: int) -> float:
     )
 
 
-def open_work(folder: Path, scheduler: str = "asha") -> Work:
-    study = Study(folder / "study.db", "search", "maximize")
-    journal, search = Journal(folder / "trials.jsonl"), experiment(scheduler)
-    return Work(study, journal, folder / "trials", SearchPlan(search), make_scheduler(search), "valid_bleu", 4, 2, [])
+def budget_of(experiment: Experiment, slots: int = 1, before: Spent | None = None) -> Budget:
+    config, epochs, finals = experiment.search.budget, experiment.training.epochs, experiment.finals
+    by_steps = experiment.training.unit == "step"
+    return Budget(
+        config, epochs, experiment.rungs, by_steps, experiment.num_finals, finals.top, slots, before or Spent()
+    )
+
+
+def open_work(folder: Path, search: str | Experiment = "asha", slots: int = 1) -> Work:
+    """search: an experiment, or the scheduler of the usual one."""
+    search = experiment(search) if isinstance(search, str) else search
+    folder.mkdir(exist_ok=True)
+    study, journal = Study(folder / "study.db", "search", "maximize"), Journal(folder / "trials.jsonl")
+    plan, scheduler, endings = SearchPlan(search), make_scheduler(search), [budget_of(search, slots)]
+    steps = search.training.report_steps
+    return Work(study, journal, folder / "trials", plan, scheduler, "valid_bleu", 4, 2, [], endings, steps)
 
 
 def sqlite(study: Study) -> sqlalchemy.Engine:
@@ -85,8 +103,14 @@ def simulate(work: Work, checkpoints: dict[int, int], slots: int = 1) -> None:
 
 
 def advance(work: Work, running: list[int], number: int, epoch: int) -> None:
+    """Report an epoch; or a round of steps, of which `epoch` is then the number."""
     trial = work.study.trials[number]
-    if not work.reported(number, {"epoch": epoch, "valid_bleu": score(trial, epoch)}):
+    report = {"epoch": epoch, "valid_bleu": score(trial, epoch), "train_seconds": 2.0, "eval_seconds": 1.0}
+    if work.report_steps:
+        epoch_steps = EPOCH_STEPS[int(str(trial.params["model.d_model"]))]  # as if it were a batch size
+        step = min(epoch * work.report_steps, 4 * epoch_steps)
+        report |= {"epoch": step / epoch_steps, "step": step}
+    if not work.reported(number, report):
         running.remove(number)
         work.released(number, crashed=False)
 
@@ -139,11 +163,22 @@ TRANSACTIONS = (
 STRIDE = 13  # every so many-th write is tried; 1 tries all, in some minutes
 
 
-@pytest.mark.parametrize("slots", [1, 2])
-@pytest.mark.parametrize("scheduler", ["asha", "asha_promotion", "pbt"])
+KILLED = [
+    ("asha", 1),
+    ("asha", 2),
+    ("asha_promotion", 1),
+    ("asha_promotion", 2),
+    ("pbt", 1),
+    ("pbt", 2),
+    (BUDGETED, 1),
+    (BY_STEPS, 1),
+]
+
+
+@pytest.mark.parametrize(("search", "slots"), KILLED)
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_killed_before_or_after_any_write_it_ends_as_if_undisturbed(
-    when: str, scheduler: str, slots: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    when: str, search: str | Experiment, slots: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With one slot in every detail; with two, where the order of reports changes, still soundly."""
     count = [0, -1]  # writes so far, the one to die at
@@ -165,20 +200,37 @@ def test_killed_before_or_after_any_write_it_ends_as_if_undisturbed(
         monkeypatch.setattr(RDBStorage, name, deadly(getattr(RDBStorage, name)))
     monkeypatch.setattr(Journal, "append", deadly(Journal.append))
     calm = tmp_path / "calm"
-    calm.mkdir()
-    simulate(open_work(calm, scheduler), {}, slots)
+    simulate(open_work(calm, search), {}, slots)
     expected, writes_in_all = content(calm), count[0]
     assert writes_in_all > 50
     for moment in range(1, writes_in_all + 1, STRIDE * slots):
         folder, checkpoints = tmp_path / str(moment), dict[int, int]()
-        folder.mkdir()
         count[:] = [0, moment]
         with pytest.raises(Killed):
-            simulate(open_work(folder, scheduler), checkpoints, slots)
+            simulate(open_work(folder, search), checkpoints, slots)
         count[:] = [0, -1]
-        simulate(open_work(folder, scheduler), checkpoints, slots)
-        assert_sound(folder, scheduler)
-        assert slots > 1 or content(folder) == expected, f"killed {when} write {moment}"
+        simulate(open_work(folder, search), checkpoints, slots)
+        if isinstance(search, str):
+            assert_sound(folder, search)
+        if slots == 1:
+            assert content(folder) == expected, f"killed {when} write {moment}"
+            journals = [sorted(map(repr, Journal(place / "trials.jsonl").lines)) for place in (folder, calm)]
+            assert journals[0] == journals[1]
+
+
+def test_by_steps_a_trial_ends_with_its_training_or_at_a_rung(tmp_path: Path) -> None:
+    work = open_work(tmp_path, BY_STEPS)
+    simulate(work, {})
+    trials = list(work.study.trials.values())
+    assert {trial.outcome for trial in trials} == {"completed", "stopped"}
+    for trial in trials:
+        epoch_steps = EPOCH_STEPS[int(str(trial.params["model.d_model"]))]
+        assert trial.epoch == 4 * epoch_steps if trial.outcome == "completed" else trial.epoch in (10, 20)
+        assert trial.epochs == trial.epoch / epoch_steps
+        assert list(trial.scores) == [*range(5, trial.epoch, 5), trial.epoch]
+    completed = [trial for trial in trials if trial.outcome == "completed"]
+    ranked = sorted(trials, key=work.study.standing)
+    assert ranked[: len(completed)] == sorted(completed, key=lambda trial: -trial.scores[trial.epoch])
 
 
 def test_a_parked_trial_keeps_its_checkpoint_until_it_is_promoted_or_all_is_done(tmp_path: Path) -> None:
@@ -349,7 +401,7 @@ def test_an_heir_goes_on_from_a_copy_of_its_parents_checkpoint(tmp_path: Path) -
     for number in range(TRIALS):
         task = work.next(1)
         assert isinstance(task, Assignment) and task.number == number
-        save_checkpoint(task.checkpoints, 1, state, {"epoch": 1, "of": number})
+        save_checkpoint(task.checkpoints, "epoch", 1, state, {"epoch": 1, "of": number})
         assert not work.reported(number, {"epoch": 1, "valid_bleu": float(number)})
         work.released(number, crashed=False)
     heir = work.next(1)
@@ -361,6 +413,6 @@ def test_an_heir_goes_on_from_a_copy_of_its_parents_checkpoint(tmp_path: Path) -
 
 def test_a_new_trial_never_starts_from_a_checkpoint_left_by_a_killed_driver(tmp_path: Path) -> None:
     work = open_work(tmp_path)
-    save_checkpoint(tmp_path / "trials" / "0", 1, {}, {})  # copied for an heir that never was
+    save_checkpoint(tmp_path / "trials" / "0", "epoch", 1, {}, {})  # copied for an heir that never was
     task = work.next(1)
     assert isinstance(task, Assignment) and not task.checkpoints.exists()

@@ -107,11 +107,13 @@ def group_by_length(
 
 
 def training_batches(
-    split: EncodedSplit, config: TrainingConfig, seed: int, epoch: int
+    split: EncodedSplit, config: TrainingConfig, seed: int, epoch: int, start: int = 0
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """The batches of one epoch as (source, target) ids; their order is a function of seed and epoch."""
+    """The batches of one epoch, without the first `start`, as (source, target) ids; their order is a function of
+    seed and epoch."""
     rng = np.random.default_rng([seed, epoch])
-    for rows in group_by_length(_pair_lengths(split), config.batch_tokens, config.batch_sentences, rng):
+    batches = group_by_length(_pair_lengths(split), config.batch_tokens, config.batch_sentences, rng)
+    for rows in batches[start:]:
         yield split.source.padded(rows), split.target.padded(rows)
 
 

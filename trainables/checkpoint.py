@@ -2,9 +2,10 @@
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -13,9 +14,11 @@ from trainables.files import unwritable
 KEEP = 2  # the newest, and the one before it in case the newest is torn
 
 
-def save_checkpoint(folder: Path, epoch: int, state: dict[str, Any], report: dict[str, Any]) -> None:
-    """Write folder/epoch-N with the training state and that epoch's report, and drop old ones."""
-    final, draft = folder / f"epoch-{epoch}", folder / ".draft"
+def save_checkpoint(
+    folder: Path, unit: Literal["epoch", "step"], number: int, state: dict[str, Any], report: dict[str, Any]
+) -> None:
+    """Write folder/epoch-N or step-N with the training state and the report made there, and drop old ones."""
+    final, draft = folder / f"{unit}-{number}", folder / ".draft"
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
     with (draft / "state.pt").open("wb") as file:
@@ -23,7 +26,7 @@ def save_checkpoint(folder: Path, epoch: int, state: dict[str, Any], report: dic
         _sync(file.fileno())
         size = file.tell()
     with (draft / "report.json").open("w") as file:
-        json.dump({"epoch": epoch, "size": size, "report": report}, file)
+        json.dump({unit: number, "size": size, "report": report}, file)
         file.flush()
         _sync(file.fileno())
     _publish(draft, final)
@@ -79,8 +82,8 @@ def _publish(draft: Path, final: Path) -> None:
 
 def _checkpoints(folder: Path) -> list[Path]:
     """All of a folder, whole or torn, the newest first."""
-    numbers = (path.name.removeprefix("epoch-") for path in folder.glob("epoch-*"))
-    return [folder / f"epoch-{n}" for n in sorted((int(n) for n in numbers if n.isdigit()), reverse=True)]
+    found = (re.fullmatch(r"(?:epoch|step)-(\d+)", path.name) for path in folder.glob("*"))
+    return [folder / match[0] for match in sorted(filter(None, found), key=lambda match: -int(match[1]))]
 
 
 def _sync(descriptor: int) -> None:

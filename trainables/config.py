@@ -75,6 +75,11 @@ class TrainingConfig(Config):
     """The optimisation recipe."""
 
     epochs: int = Field(5, ge=1, description="passes over the training text")
+    report_steps: int | None = Field(
+        None,
+        ge=1,
+        description="optimizer steps from one report, with validation and checkpoint, to the next; null: an epoch",
+    )
     batch_tokens: int | None = Field(
         1024,
         ge=1,
@@ -86,6 +91,11 @@ class TrainingConfig(Config):
     schedule: Literal["cosine", "inverse_sqrt", "constant"] = Field("cosine", description="after the warm-up")
     label_smoothing: float = Field(0.1, ge=0, lt=1, description="mass spread over the whole vocabulary")
     clip_norm: float = Field(1.0, gt=0, description="largest norm of the gradient")
+
+    @property
+    def unit(self) -> Literal["epoch", "step"]:
+        """What reports, checkpoints and rungs are counted in."""
+        return "epoch" if self.report_steps is None else "step"
 
     @model_validator(mode="after")
     def _one_batch_rule(self) -> Self:

@@ -1,17 +1,22 @@
 """How good a model is: loss on references, and scores of its own translations."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
+import numpy as np
 import torch
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
+from torch import Tensor
 
-from model.decoding import beam_search, greedy_search
-from model.transformer import BOS, EOS, PAD, Transformer
+from model.decoding import Hypothesis, beam_hypotheses, beam_search, greedy_search
+from model.transformer import PAD, Transformer
 from trainables.batching import EncodedSplit, Sequences, evaluation_batches, group_by_length
 from trainables.tokenizer import Tokenizer
 
 EVALUATION_TOKENS = 4096  # a batch, padding included
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
@@ -68,15 +73,29 @@ def translate(
     length_penalty: float = 1.0,
 ) -> list[str]:
     """Detokenised translations in the order of the sentences; greedy search for beam_size 1."""
-    device = model.target_embedding.weight.device
-    source = Sequences.pack(tokenizer.encode_source(sentences))
-    translations: list[list[int]] = [[] for _ in sentences]
-    for rows in group_by_length(source.lengths, max(1, EVALUATION_TOKENS // beam_size), None):
-        batch = source.padded(rows).to(device)
+
+    def search(batch: Tensor) -> list[list[int]]:
         if beam_size == 1:
-            decoded = greedy_search(model, batch)
-        else:
-            decoded = beam_search(model, batch, beam_size, length_penalty)
-        for row, ids in zip(rows.tolist(), decoded, strict=True):
-            translations[row] = [i for i in ids if i not in (PAD, BOS, EOS)]
-    return tokenizer.decode_target(translations)
+            return greedy_search(model, batch)
+        return beam_search(model, batch, beam_size, length_penalty)
+
+    return tokenizer.decode_target(_decode(model, tokenizer.encode_source(sentences), beam_size, search))
+
+
+def find_hypotheses(
+    model: Transformer, source: list[np.ndarray], beam_size: int, length_penalty: float
+) -> list[list[Hypothesis]]:
+    """All that beam search finds for each source (ids with EOS), the best first, in the order of the sources."""
+    return _decode(model, source, beam_size, lambda batch: beam_hypotheses(model, batch, beam_size, length_penalty))
+
+
+def _decode(
+    model: Transformer, source: list[np.ndarray], beam_size: int, search: Callable[[Tensor], list[Found]]
+) -> list[Found]:
+    """What the search finds for each source: like lengths together, in batches that fit a beam of that size."""
+    device = model.target_embedding.weight.device
+    sequences = Sequences.pack(source)
+    found: dict[int, Found] = {}
+    for rows in group_by_length(sequences.lengths, max(1, EVALUATION_TOKENS // beam_size), None):
+        found.update(zip(rows.tolist(), search(sequences.padded(rows).to(device)), strict=True))
+    return [found[row] for row in range(len(source))]

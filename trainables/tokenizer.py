@@ -42,6 +42,14 @@ class Tokenizer:
         """Detokenised text."""
         return list(self.target.decode(ids, num_threads=1)) if ids else []
 
+    def source_pieces(self, ids: list[int]) -> list[str]:
+        """The pieces as sentencepiece writes them, "▁" for a space; special ones as "<s>"."""
+        return [str(self.source.id_to_piece(piece)) for piece in ids]
+
+    def target_pieces(self, ids: list[int]) -> list[str]:
+        """As `source_pieces`."""
+        return [str(self.target.id_to_piece(piece)) for piece in ids]
+
 
 def train_tokenizer(config: TokenizerConfig, corpus: Corpus, cache: Path) -> Tokenizer:
     """The tokenizer of this training text, from the cache folder or trained into it.

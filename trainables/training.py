@@ -30,16 +30,18 @@ CPU = torch.device("cpu")
 
 @dataclass(frozen=True)
 class EpochReport:
-    """What one epoch gave. Losses are in nats without smoothing, so that train and valid are the same quantity."""
+    """What one epoch gave, or one round of `report_steps`. Losses are in nats without smoothing, so that train and
+    valid are the same quantity."""
 
-    epoch: int
-    train_loss: float  # per target token, with dropout, mean over the epoch
+    epoch: float  # passes over the training text so far; whole without `report_steps`
+    step: int  # optimizer steps so far
+    train_loss: float  # per target token, with dropout, mean over the epoch or round
     valid_loss: float  # per target token
     valid_nll_per_char: float  # per character of the reference: comparable between vocabularies
     valid_bleu: float  # greedy decoding, 0..100
     train_seconds: float
     eval_seconds: float
-    tokens: int  # target tokens trained on in this epoch
+    tokens: int  # target tokens trained on in this epoch or round
 
 
 def default_device() -> torch.device:
@@ -83,50 +85,69 @@ def train(
 ) -> Iterator[tuple[EpochReport, Transformer]]:
     """Train, yielding after each epoch its report and the model; the checkpoint is on disk by then.
 
-    With a checkpoint folder that already holds one, that epoch's report comes first again and training goes
-    on after it, to the numbers of a run that was never interrupted. Raises Diverged when the loss or the
+    With `training.report_steps` that happens after each round of so many steps instead, and at the end. With
+    a checkpoint folder that already holds one, its report comes first again and training goes on after it, to
+    the numbers of a run that was never interrupted. Raises Diverged when the loss or the
     gradient leaves the finite numbers.
     """
     device = device or default_device()
     prepared = prepare(config.data, config.tokenizer, cache)
     model = build_model(config, prepared, device)
     optimizer = torch.optim.Adam(model.parameters(), lr=config.training.learning_rate, betas=(0.9, 0.98), fused=True)
-    first = 1
+    settings = config.training
+    epoch_steps = count_batches(prepared.train, settings)
+    total, round_steps = epoch_steps * settings.epochs, settings.report_steps or epoch_steps
+    step = 0
     if checkpoints and (found := newest_checkpoint(checkpoints)):
         path, values = found
         state = load_state(path, device)
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         report = EpochReport(**values)
-        first = report.epoch + 1
+        # The checkpoint may be another trial's, whose batches had other sizes (search/schedulers/population.py).
+        step = report.step if settings.report_steps else epoch_steps * int(report.epoch)
         yield report, model.eval()
-    for epoch in range(first, config.training.epochs + 1):
-        report = _run_epoch(config, prepared, model, optimizer, epoch, device)
+    batches = _batches(config, prepared, epoch_steps, step)
+    while step < total:
+        # All randomness follows from the seed and the number of the epoch or round, so that a checkpoint holds none.
+        torch.manual_seed(config.seed * 1_000_003 + step // round_steps + 1)
+        end = min(step + round_steps, total)
+        report = _run_round(config, prepared, model, optimizer, batches, range(step + 1, end + 1), epoch_steps, device)
+        step = end
         if checkpoints:
             state = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
-            save_checkpoint(checkpoints, epoch, state, asdict(report))
+            number = step if settings.report_steps else step // epoch_steps
+            save_checkpoint(checkpoints, settings.unit, number, state, asdict(report))
         yield report, model
 
 
-def _run_epoch(
+def _batches(config: TrialConfig, prepared: Prepared, epoch_steps: int, done: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """The batches of all epochs from the step after `done` on."""
+    for epoch in range(done // epoch_steps, config.training.epochs):
+        start = max(0, done - epoch * epoch_steps)
+        yield from training_batches(prepared.train, config.training, config.seed, epoch + 1, start)
+
+
+def _run_round(
     config: TrialConfig,
     prepared: Prepared,
     model: Transformer,
     optimizer: torch.optim.Optimizer,
-    epoch: int,
+    batches: Iterator[tuple[Tensor, Tensor]],
+    steps: range,
+    epoch_steps: int,
     device: torch.device,
 ) -> EpochReport:
+    """Train for the given steps, numbered from 1, then validate."""
     settings = config.training
-    steps = count_batches(prepared.train, settings)
-    # All randomness of an epoch follows from seed and epoch, so that a checkpoint need not hold any.
-    torch.manual_seed(config.seed * 1_000_003 + epoch)
+    epoch = -(-steps[-1] // epoch_steps)
     started = time.perf_counter()
     model.train()
     total_nll = torch.zeros((), device=device)
     tokens = 0
-    batches = training_batches(prepared.train, settings, config.seed, epoch)
-    for step, (source, target) in enumerate(batches, (epoch - 1) * steps + 1):
-        rate = learning_rate(step, steps * settings.epochs, settings)
+    for step in steps:
+        source, target = next(batches)
+        rate = learning_rate(step, epoch_steps * settings.epochs, settings)
         for group in optimizer.param_groups:
             group["lr"] = rate
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
@@ -136,13 +157,14 @@ def _run_epoch(
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip_norm)
         if device.type == "cpu" and not math.isfinite(float(norm)):
             raise Diverged(
-                f"the gradient became {float(norm)} in epoch {epoch}, step {step}, at learning rate {rate:.3g}"
+                f"the gradient became {float(norm)} in epoch {-(-step // epoch_steps)}, step {step}, at learning rate "
+                f"{rate:.3g}"
             )
         optimizer.step()
         total_nll += nll
         tokens += count
     train_loss = float(total_nll) / tokens
-    if not math.isfinite(train_loss):  # on a GPU this waits for the end of the epoch, to keep the queue full
+    if not math.isfinite(train_loss):  # on a GPU this waits for the end, to keep the queue full
         raise Diverged(f"the training loss became {train_loss} in epoch {epoch}")
     trained = time.perf_counter()
 
@@ -153,7 +175,8 @@ def _run_epoch(
         raise Diverged(f"the validation loss became {nll_sum} in epoch {epoch}")
     bleu = corpus_bleu(translate(model, prepared.tokenizer, text.source), text.target)
     return EpochReport(
-        epoch=epoch,
+        epoch=epoch if steps[-1] % epoch_steps == 0 else steps[-1] / epoch_steps,
+        step=steps[-1],
         train_loss=train_loss,
         valid_loss=nll_sum / prepared.valid.target_tokens,
         valid_nll_per_char=nll_sum / sum(map(len, text.target)),
@@ -208,7 +231,7 @@ def main(arguments: list[str]) -> None:
     for report, trained in train(config, cache, folder):
         model = trained
         print(
-            f"{report.epoch:5}  {report.train_loss:10.4f}  {report.valid_loss:10.4f}  {report.valid_bleu:10.2f}  "
+            f"{report.epoch:5.4g}  {report.train_loss:10.4f}  {report.valid_loss:10.4f}  {report.valid_bleu:10.2f}  "
             f"{report.train_seconds:.0f} + {report.eval_seconds:.0f}",
             flush=True,
         )

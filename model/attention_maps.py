@@ -1,0 +1,45 @@
+"""The attention weights of a whole model, for people to look at. Training and decoding know nothing of this."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from model.attention import CrossAttention, SelfAttention
+from model.transformer import Transformer
+
+
+@dataclass(frozen=True)
+class AttentionMaps:
+    """Weights of each layer: row i says how much position i takes from each position; allowed ones sum to 1."""
+
+    encoder: list[Tensor]  # self-attention, (B, H, S, S)
+    decoder: list[Tensor]  # self-attention, (B, H, T, T)
+    cross: list[Tensor]  # from the target to the source, (B, H, T, S)
+
+
+@torch.inference_mode()
+def attention_maps(model: Transformer, source: Tensor, target: Tensor) -> AttentionMaps:
+    """The weights of a pass with teacher forcing. source: (B, S), target: (B, T), both ids; a model in eval mode.
+
+    The fused kernels give no weights, so each attention block computes them once more from what it was given.
+    """
+    given: dict[nn.Module, tuple[Any, ...]] = {}
+    blocks = [module for module in model.modules() if isinstance(module, SelfAttention | CrossAttention)]
+    hooks = [block.register_forward_pre_hook(given.__setitem__) for block in blocks]
+    try:
+        model(source, target)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    maps = AttentionMaps([], [], [])
+    for encoder_layer in model.encoder_layers:
+        x, mask = given[encoder_layer.self_attention]
+        maps.encoder.append(encoder_layer.self_attention.weights(x, mask))
+    for decoder_layer in model.decoder_layers:
+        (x,) = given[decoder_layer.self_attention]
+        maps.decoder.append(decoder_layer.self_attention.weights(x, causal=True))
+        x, keys, _, mask = given[decoder_layer.cross_attention]
+        maps.cross.append(decoder_layer.cross_attention.weights(x, keys, mask))
+    return maps

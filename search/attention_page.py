@@ -1,0 +1,22 @@
+"""The page of `translate --attention`: every layer and head of the best model, sentence by sentence."""
+
+from pathlib import Path
+
+from plotly.offline import get_plotlyjs
+
+from model.decoding import Hypothesis
+from search.attention_figures import attend, attention_figure
+from search.best import BestModel
+from search.report import PAGE
+from trainables.files import write_atomically
+
+
+def write_attention_page(file: Path, best: BestModel, sentences: list[tuple[str, Hypothesis]]) -> None:
+    """One file without a network. sentences: each source with the translation the model has found."""
+    shown = []
+    for number, (source, found) in enumerate(sentences, 1):
+        attended = attend(best, source, found)
+        figures = [attention_figure(kind, f"attention-{number}-{kind.key}", every_head=True) for kind in attended.kinds]
+        shown.append((attended, figures))
+    page = PAGE.get_template("attention.html.jinja").render(shown=shown, data=best.config.data, plotly=get_plotlyjs())
+    write_atomically(file, page)

@@ -1,0 +1,66 @@
+"""best/: the best model of a search, with all that it takes to translate."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from model.transformer import Transformer
+from trainables.command_line import dump_yaml, read_yaml, validate
+from trainables.config import TrialConfig
+from trainables.errors import UserError
+from trainables.tokenizer import Tokenizer, load_tokenizer, save_tokenizer
+from trainables.training import default_device, load_model
+
+
+@dataclass(frozen=True)
+class BestModel:
+    """What `write_best` left."""
+
+    config: TrialConfig
+    model: Transformer
+    tokenizer: Tokenizer
+
+
+def write_best(folder: Path, config: TrialConfig, checkpoints: Path, translations: list[str], cache: Path) -> None:
+    """best/ in the folder of a run: the model of these checkpoints, its tokenizer, config and test translations."""
+    draft = folder / ".best"
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir()
+    model, tokenizer = load_model(config, cache, checkpoints)
+    # Tied weights are one tensor under several names; the file holds it once.
+    tensors = {name: parameter.detach().contiguous() for name, parameter in model.named_parameters()}
+    save_file(tensors, draft / "model.safetensors")
+    save_tokenizer(tokenizer, draft)
+    (draft / "config.yaml").write_text(dump_yaml(config), encoding="utf-8")
+    (draft / "translations.txt").write_text("\n".join(translations) + "\n", encoding="utf-8")
+    shutil.rmtree(folder / "best", ignore_errors=True)
+    draft.rename(folder / "best")
+
+
+def read_best(run_dir: Path) -> BestModel:
+    """The best model of a run, on the default device. Raises UserError for what is missing or broken."""
+    folder = run_dir / "best"
+    again = f"`python search/run.py resume {run_dir}` writes it anew"
+    if not folder.is_dir():
+        raise UserError(
+            f"{run_dir}: holds no best/, as a search leaves at its end; name the directory of one that has ended"
+        )
+    config_file, weights_file = folder / "config.yaml", folder / "model.safetensors"
+    for file in (config_file, weights_file):
+        if not file.is_file():
+            raise UserError(f"{file}: is missing; {again}")
+    config = validate(TrialConfig, read_yaml(config_file), str(config_file))
+    try:
+        tokenizer = load_tokenizer(folder)
+        weights = load_file(weights_file)
+    except (OSError, RuntimeError, SafetensorError) as error:
+        raise UserError(f"{folder}: can't be read: {' '.join(str(error).split())}; {again}") from None
+    model = Transformer(config.model, tokenizer.source_vocab, tokenizer.target_vocab)
+    # Names of tied weights stand in the file once, so that the strictness of load_state_dict does not serve.
+    if {name: w.shape for name, w in weights.items()} != {name: w.shape for name, w in model.named_parameters()}:
+        raise UserError(f"{weights_file}: its tensors are not those of the model in {config_file}; {again}")
+    model.load_state_dict(weights, strict=False)
+    return BestModel(config, model.to(default_device()).eval(), tokenizer)

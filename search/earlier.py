@@ -1,0 +1,199 @@
+"""What a run keeps of before it was extended, in earlier/1, earlier/2, …: its finals, or its study, too.
+
+A move is begun by a folder that says what is to be moved, and ends with that folder's name. In between a kill
+does no harm: the next driver ends the move before it does anything else.
+"""
+
+import json
+import os
+import shutil
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from search.budget import Spent, spent_on
+from search.experiment import Experiment
+from search.journal import Journal, read_lines
+from search.resuming import Change, find_change, stored_experiment
+from search.space import Params
+from search.study import Study, StudyTrial
+from trainables.command_line import dump_yaml
+from trainables.config import TrialConfig, flatten
+from trainables.files import write_atomically
+
+FINALS = ("finalists.json", "finals.jsonl", "finals", "leaderboard.json", "leaderboard.csv", "best", "report.html")
+STUDY = ("study.db", "study.db-wal", "study.db-shm", "trials.jsonl", "trials")
+
+
+class Earlier:
+    """The folder earlier/ of a run. record.json in each folder says what was moved, and what its finals had cost."""
+
+    def __init__(self, run_dir: Path):
+        self.run_dir, self.folder = run_dir, run_dir / "earlier"
+        self.moving = self.folder / "moving"
+        if self.moving.exists():
+            self._end_move()
+
+    @property
+    def folders(self) -> list[Path]:
+        """The oldest first."""
+        numbers = (path.name for path in self.folder.glob("*") if path.name.isdigit())
+        return [self.folder / str(n) for n in sorted(map(int, numbers))]
+
+    @property
+    def finals_name(self) -> str:
+        """Of the study of the finals, which is another after each extension."""
+        return f"finals-{len(self.folders) + 1}" if self.folders else "finals"
+
+    @property
+    def studies(self) -> int:
+        """How many studies came before this one."""
+        return sum(_record(folder)["study"] for folder in self.folders)
+
+    def test_opened(self) -> list[str]:
+        """When finalists were frozen before, and so the test split could be read."""
+        files = [folder / "finalists.json" for folder in self.folders]
+        return [json.loads(file.read_text())["frozen_at"] for file in files if file.exists()]
+
+    def spent(self) -> Spent:
+        """What was spent on finals that were, and on trials that were not taken over."""
+        total = Spent()
+        for folder in self.folders:
+            record = _record(folder)
+            total += Spent(**record["finals_spent"])
+            if record["study"]:
+                taken = set(map(int, json.loads((folder / "taken.json").read_text())))
+                total += spent_on([line for line in read_lines(folder / "trials.jsonl") if line["trial"] not in taken])
+        return total
+
+    def extend(self, experiment: Experiment) -> list[str]:
+        """Write the experiment of the run and, where it has changed, move what is over; what was done, for people."""
+        done = []
+        if (self.run_dir / "study.db").exists() and not self.waiting:
+            stored = stored_experiment(self.run_dir)
+            change = find_change(stored, experiment)
+            finals_over = change is Change.GOES_ON and (self.run_dir / "finalists.json").exists()
+            if change is Change.NEW_STUDY or finals_over:
+                self._begin_move(stored, study=change is Change.NEW_STUDY)
+        write_atomically(self.run_dir / "experiment.yaml", dump_yaml(experiment))
+        if self.moving.exists():
+            self._end_move()
+            done.append(f"the search is extended; what it had found before lies in {self.folders[-1]}")
+        if self.waiting:
+            fit, trials = self._take_over(experiment)
+            done.append(f"{fit} of {trials} trials fit the changed space and base, and are taken over")
+        return done
+
+    def _begin_move(self, stored: Experiment, study: bool) -> None:
+        """Say that the finals are to be moved, and the study of the stored experiment, too, if `study`."""
+        finals = Study(self.run_dir / "study.db", self.finals_name, stored.search.direction)
+        cost = spent_on(read_lines(self.run_dir / "finals.jsonl"), finals.wall_seconds)
+        finals.close()
+        draft = self.folder / "draft"
+        shutil.rmtree(draft, ignore_errors=True)
+        draft.mkdir(parents=True)
+        record = {"moved_at": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "study": study, "finals_spent": asdict(cost)}
+        write_atomically(draft / "record.json", json.dumps(record, indent=2))
+        write_atomically(draft / "experiment.yaml", dump_yaml(stored))
+        draft.rename(self.moving)
+
+    def _end_move(self) -> None:
+        """Move what is still to be moved."""
+        names = (*FINALS, *STUDY) if _record(self.moving)["study"] else FINALS
+        for name in names:
+            if (self.run_dir / name).exists():
+                (self.run_dir / name).rename(self.moving / name)
+        for result in self.run_dir.glob("trials/*/test.json"):  # of finals that scored the models of the search
+            target = self.moving / result.relative_to(self.run_dir)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            result.rename(target)
+        self.moving.rename(self.folder / str(len(self.folders) + 1))
+
+    @property
+    def waiting(self) -> Path | None:
+        """The folder of a study that was moved and from which nothing was yet taken over."""
+        folders = self.folders[-1:]
+        return next((f for f in folders if _record(f)["study"] and not (f / "taken.json").exists()), None)
+
+    def _take_over(self, new: Experiment) -> tuple[int, int]:
+        """Begin the new study with the trials of the one in `waiting` that fit; how many do, of how many.
+
+        They keep scores, outcome, attributes and checkpoints, get new numbers, and an attribute "taken_from".
+        """
+        folder = self.waiting
+        assert folder
+        old = stored_experiment(folder)
+        for name in STUDY:  # of a take-over that was killed
+            path = self.run_dir / name
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        before = Study(folder / "study.db", "search", old.search.direction)
+        study = Study(self.run_dir / "study.db", "search", new.search.direction)
+        distributions = new.space.to_optuna()
+        numbers: dict[int, int] = {}
+        for trial in before.trials.values():
+            params = express(old.trial.with_values(trial.params), new)
+            if params is None:
+                continue
+            copy = study.add(params, distributions)
+            numbers[trial.number] = copy.number
+            _copy(trial, study, copy, f"{folder.relative_to(self.run_dir)}, trial {trial.number}")
+            checkpoints = folder / "trials" / str(trial.number)
+            if checkpoints.exists():
+                ignored = shutil.ignore_patterns("test.json")
+                target = self.run_dir / "trials" / str(copy.number)
+                shutil.copytree(checkpoints, target, ignore=ignored, copy_function=_link)
+        journal = Journal(self.run_dir / "trials.jsonl")
+        for line in read_lines(folder / "trials.jsonl"):
+            if line["trial"] in numbers and line[old.training.unit] in before.trials[line["trial"]].scores:
+                journal.append({**line, "trial": numbers[line["trial"]]})
+        study.set_wall_seconds(before.wall_seconds)
+        journal.close()
+        study.close()
+        before.close()
+        write_atomically(folder / "taken.json", json.dumps(numbers))
+        return len(numbers), len(before.trials)
+
+
+def express(config: TrialConfig, experiment: Experiment) -> Params | None:
+    """The parameters by which the experiment's space and base make this trial; None if they can't."""
+    values = flatten(config.model_dump())
+    params: Params = {}
+    for path, distribution in experiment.space.to_optuna().items():
+        if path in config.unused:
+            continue
+        try:
+            internal = distribution.to_internal_repr(values[path])
+        except (ValueError, TypeError):  # none of the choices, or not a number
+            return None
+        if not distribution._contains(internal):
+            return None
+        params[path] = distribution.to_external_repr(internal)
+    if experiment.accept(params) is None:
+        return None
+    same = experiment.trial.with_values({**params, **{path: values[path] for path in config.unused}}) == config
+    return params if same else None
+
+
+def _copy(trial: StudyTrial, study: Study, copy: StudyTrial, origin: str) -> None:
+    study.set_attr(copy, "taken_from", origin)
+    for epoch, score in trial.scores.items():
+        study.report(copy, epoch, score)
+    for key, value in trial.attrs.items():
+        if key not in ("outcome", "message", "taken_from", "memory"):  # a sampler's memory is of its space
+            study.set_attr(copy, key, value)
+    if not trial.running:
+        study.finish(copy, trial.outcome, str(trial.attrs.get("message", "")))
+
+
+def _link(source: str, target: str) -> None:
+    """Checkpoints are never changed in place, so they need no second copy on disk."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+def _record(folder: Path) -> dict[str, Any]:
+    record: dict[str, Any] = json.loads((folder / "record.json").read_text())
+    return record

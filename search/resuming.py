@@ -1,0 +1,68 @@
+"""Which keys may change when a search is resumed, and what the change of one means: the rule stands here alone."""
+
+from enum import Enum
+from pathlib import Path
+
+from search.experiment import Experiment
+from trainables.command_line import read_yaml, validate
+from trainables.config import TrialConfig, flatten
+from trainables.errors import UserError
+
+# They decide what is compared: scores from before and after a change would not belong together.
+COMPARED = ("data", "training.epochs", "training.report_steps", "search.metric")
+# They belong to the machine and to those who watch: the result stays what it is.
+INDIFFERENT = ("tracking", "search.concurrency", "search.gpus_per_trial", "search.max_retries")
+# A trial of the study means another model after a change.
+MEANING = ("space", *TrialConfig.model_fields)
+
+
+class Change(Enum):
+    """What the changed keys mean for what the run has."""
+
+    NOTHING = "all stands"
+    GOES_ON = "the search goes on; finals that were begun are over, and new ones follow it"
+    NEW_STUDY = "a new study begins, with the trials of the old one that fit"
+
+
+def stored_experiment(run_dir: Path) -> Experiment:
+    """The experiment of a run directory, wherever that was moved to. Raises UserError."""
+    file = run_dir / "experiment.yaml"
+    if not file.is_file():
+        raise UserError(f"{run_dir}: not the directory of a run: it holds no experiment.yaml")
+    tree = read_yaml(file)
+    if missing := [name for name in Experiment.model_fields if name not in tree]:
+        raise UserError(f"{file}: is not as the search wrote it: {', '.join(missing)} missing; restore the file")
+    stored = validate(Experiment, tree, str(file))
+    return stored.model_copy(update={"name": run_dir.name, "output_dir": str(run_dir.parent)})
+
+
+def find_change(stored: Experiment, experiment: Experiment) -> Change:
+    """What it means to resume the stored search as the experiment says. Raises UserError for what can't change."""
+    before, after = flatten(stored.model_dump()), flatten(experiment.model_dump())
+    changed = [key for key in before | after if before.get(key) != after.get(key)]
+    for key in changed:
+        if key in ("name", "output_dir"):
+            raise UserError("resume: name and output_dir belong to the run; start a new search to change them")
+        if _below(key, COMPARED):
+            raise UserError(
+                f"resume: {key} decides what is compared, so it can't change from {before.get(key)} to "
+                f"{after.get(key)}; start a new search"
+            )
+    if stored.finals.seeds and not experiment.finals.seeds:
+        raise UserError(
+            "resume: finals.seeds: 0 scores the models of the search, but their checkpoints were not kept; retrain "
+            "with 1 or more, or start a new search"
+        )
+    if "pbt" in (stored.search.scheduler, experiment.search.scheduler):
+        for key in changed:
+            if not _below(key, ("finals", *INDIFFERENT)):
+                raise UserError(
+                    f"resume: {key} can't change, as pbt trains a population as a whole; start a new search"
+                )
+    if any(_below(key, MEANING) for key in changed):
+        return Change.NEW_STUDY
+    return Change.GOES_ON if any(not _below(key, INDIFFERENT) for key in changed) else Change.NOTHING
+
+
+def _below(key: str, keys: tuple[str, ...]) -> bool:
+    return any(f"{key}.".startswith(f"{above}.") for above in keys)

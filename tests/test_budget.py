@@ -1,0 +1,146 @@
+"""What a search may spend: counted, kept for the finals, and never exceeded."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+from test_work import budget_of, open_work, simulate
+
+from search.budget import BudgetConfig, Spent, spent_on
+from search.experiment import Experiment
+from search.journal import Journal
+from search.study import Study
+
+SPACE = {"model.d_model": {"values": [64, 128, 256]}, "model.dropout": {"min": 0.0, "max": 0.5}}
+
+
+def experiment(budget: dict[str, Any], trials: int | None = None, **changes: Any) -> Experiment:
+    search = {"trials": trials, "startup_trials": 3, "budget": budget, **changes.pop("search", {})}
+    return Experiment.model_validate({"space": SPACE, "search": search, "training": {"epochs": 4}, **changes})
+
+
+@pytest.mark.parametrize("slots", [1, 3])
+@pytest.mark.parametrize("epochs", [28, 40, 43])
+def test_epochs_are_never_exceeded_and_the_finals_keep_theirs(epochs: int, slots: int, tmp_path: Path) -> None:
+    work = open_work(tmp_path, experiment({"epochs": epochs}), slots)
+    simulate(work, {}, slots)
+    spent = spent_on(work.journal.lines).epochs
+    assert spent == sum(trial.epoch for trial in work.study.trials.values())
+    assert epochs - 24 - 2 < spent <= epochs - 24, "3 finalists x 2 seeds x 4 epochs are kept; rungs are 2 epochs apart"
+    assert not any(trial.running for trial in work.study.trials.values())
+    said = str(work.study.ended)
+    assert work.done and re.match(rf"search.budget.epochs {epochs} is used up: \d+ epochs spent, 24 kept", said)
+    for trial in work.study.trials.values():
+        assert trial.epoch == 4 if trial.outcome == "completed" else trial.epoch in (1, 2)
+
+
+def test_inherited_epochs_cost_nothing_and_a_population_ends_with_its_budget(tmp_path: Path) -> None:
+    space = {"model.dropout": {"min": 0.0, "max": 0.5}}
+    for epochs, fits in ((30, 6), (60, 24)):  # 24 are for the finals, and 6 members need 4 each
+        search = {"scheduler": "pbt", "sampler": "random", "trials": 6}
+        work = open_work(tmp_path / str(epochs), experiment({"epochs": epochs}, search=search, space=space))
+        simulate(work, {})
+        spent = spent_on(work.journal.lines).epochs
+        assert spent == sum(trial.epochs_trained for trial in work.study.trials.values())
+        assert spent == fits and (work.study.ended is None) == (fits == 24)
+        assert not any(trial.running for trial in work.study.trials.values())
+
+
+@pytest.mark.parametrize("slots", [1, 3])
+def test_epochs_are_never_exceeded_by_steps(slots: int, tmp_path: Path) -> None:
+    by_steps = experiment({"epochs": 43}, training={"epochs": 4, "report_steps": 5}, search={"rungs": [10, 20]})
+    work = open_work(tmp_path, by_steps, slots)
+    simulate(work, {}, slots)
+    spent = spent_on(work.journal.lines).epochs
+    assert spent == pytest.approx(sum(trial.epochs for trial in work.study.trials.values()))
+    assert 43 - 24 - 4 < spent <= 43 - 24 and work.done and work.study.ended
+
+
+def test_a_trial_that_the_budget_stops_says_so(tmp_path: Path) -> None:
+    work = open_work(tmp_path, experiment({"epochs": 28}), 2)
+    simulate(work, {}, 2)
+    messages = [trial.attrs.get("message", "") for trial in work.study.trials.values() if trial.outcome == "stopped"]
+    assert any(message.startswith("search.budget.epochs 28 is used up") for message in messages)
+
+
+def test_a_larger_budget_goes_on_as_if_it_had_been_given_at_once(tmp_path: Path) -> None:
+    simulate(open_work(tmp_path, experiment({"epochs": 40}, search={"scheduler": "none"})), {})
+    work = open_work(tmp_path, experiment({"epochs": 60}, search={"scheduler": "none"}))
+    assert not work.done
+    simulate(work, {})
+    at_once = open_work(tmp_path / "at_once", experiment({"epochs": 60}, search={"scheduler": "none"}))
+    simulate(at_once, {})
+    assert len(work.study.trials) == 9 == (60 - 24) // 4
+    assert [t.params for t in work.study.trials.values()] == [t.params for t in at_once.study.trials.values()]
+
+
+def test_trials_and_budget_whichever_comes_first(tmp_path: Path) -> None:
+    work = open_work(tmp_path, experiment({"epochs": 500}, trials=3))
+    simulate(work, {})
+    assert len(work.study.trials) == 3 and work.study.ended is None
+
+
+def lines(study: Study, journal: Journal, costs: list[float]) -> None:
+    """Whole trials of 4 epochs, each epoch at so many seconds."""
+    for seconds in costs:
+        trial = study.add({}, {})
+        for epoch in range(1, 5):
+            report = {"epoch": epoch, "train_seconds": seconds * 0.9, "eval_seconds": seconds * 0.1}
+            journal.append({"trial": trial.number, **report})
+            study.report(trial, epoch, seconds)  # the dearest trial is the best
+        study.finish(trial, "completed")
+
+
+@pytest.mark.parametrize(
+    ("budget", "enough", "too_little"),
+    [
+        # 2 trials have cost 4 x (10 + 30) s; a stretch of 2 epochs costs 2 x 20 s, a final of the leader 4 x 30 s.
+        ({"gpu_hours": 0}, (160 + 40 + 2 * 120 + 1) / 3600, (160 + 40 + 2 * 120 - 1) / 3600),
+        ({"dollars": 0, "price_per_gpu_hour": 3}, 3 * 441 / 3600, 3 * 439 / 3600),
+        # By the clock, both finals run at once on two slots; 80 s have gone by.
+        ({"wall_hours": 0}, (80 + 40 + 120 + 1) / 3600, (80 + 40 + 120 - 1) / 3600),
+    ],
+)
+def test_time_is_reserved_at_the_measured_cost(
+    budget: dict[str, float], enough: float, too_little: float, tmp_path: Path
+) -> None:
+    study, journal = Study(tmp_path / "s.db", "s", "maximize"), Journal(tmp_path / "trials.jsonl")
+    lines(study, journal, [10, 30])
+    study.set_wall_seconds(80)
+    key = next(iter(budget))
+    for limit, ends in ((enough, False), (too_little, True)):
+        config = experiment({**budget, key: limit}, finals={"top": 1, "seeds": 2})
+        reason = budget_of(config, slots=2).reason(study, journal)
+        assert (reason is not None) == ends, reason
+    assert reason is not None and reason.startswith(f"search.budget.{key} ") and "kept for the finals" in reason
+    hardly = budget_of(experiment({**budget, key: 0.01}, finals={"top": 1, "seeds": 2}))
+    assert "the budget is too small for them" in str(hardly.reason(study, journal)), (
+        "what can only be told later is told then"
+    )
+    grid = budget_of(experiment({**budget, key: too_little}, finals={"top": 1, "seeds": 0}), slots=2)
+    assert grid.reason(study, journal) is None, "nothing is kept where nothing is retrained"
+    before = budget_of(experiment({**budget, key: enough}, finals={"top": 1, "seeds": 2}), 2, before=Spent(0, 9, 9))
+    assert before.reason(study, journal) is not None
+    assert re.fullmatch(r"[\d.]+ of [\d.]+ (GPU hours|dollars|hours by the clock) \(\d+%\)", before.describe()[0])
+
+
+@pytest.mark.parametrize(
+    ("budget", "changes", "message"),
+    [
+        ({}, {}, r"search\.trials: null is without end for default; give a number, or a search\.budget"),
+        ({"epochs": 27}, {}, r"search\.budget\.epochs: 27 is too few: the finals need 24 and one trial 4; give 28"),
+        ({"epochs": 3}, {"finals": {"seeds": 0}}, r"the finals need 0 and one trial 4"),
+        ({"dollars": 5}, {}, r"price_per_gpu_hour: missing"),
+    ],
+)
+def test_what_can_not_be_done_is_refused(budget: dict[str, Any], changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        experiment(budget, **changes)
+
+
+def test_a_limit_alone_is_enough() -> None:
+    assert BudgetConfig(wall_hours=2).limits == {"wall_hours": 2}
+    assert experiment({"epochs": 28}).num_finals == 6
+    assert experiment({}, trials=2).num_finals == 4, "no more finalists than trials"

@@ -1,0 +1,241 @@
+"""A search that is extended or changed: what is kept, what is taken over, what is refused."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_work import Killed, open_work, score, simulate
+
+from search.earlier import Earlier, express
+from search.experiment import Experiment
+from search.journal import Journal, read_lines
+from search.resuming import Change, find_change
+from search.study import Study
+from search.work import Assignment
+from trainables.command_line import dump_yaml
+from trainables.errors import UserError
+
+SPACE = {"model.d_model": {"values": [64, 128, 256]}, "model.dropout": {"min": 0.0, "max": 0.5}}
+NARROW = {"model.d_model": {"values": [64, 128, 512]}, "model.dropout": {"min": 0.1, "max": 0.9}}
+
+
+def experiment_in(folder: Path, **changes: Any) -> Experiment:
+    experiment = Experiment.model_validate(
+        {
+            "name": folder.name,
+            "output_dir": str(folder.parent),
+            "space": SPACE,
+            "search": {"trials": 6, "startup_trials": 3},
+            "training": {"epochs": 4},
+        }
+    )
+    return experiment.with_values({key.replace("__", "."): value for key, value in changes.items()})
+
+
+def searched(folder: Path) -> Experiment:
+    """A run directory with a search that has ended, checkpoints of its first trials, and finals."""
+    experiment = experiment_in(folder)
+    work = open_work(folder, experiment)
+    simulate(work, {})
+    (folder / "experiment.yaml").write_text(dump_yaml(experiment))
+    for number in (0, 1):
+        checkpoint = folder / "trials" / str(number) / "epoch-4"
+        checkpoint.mkdir(parents=True)
+        (checkpoint / "state.pt").write_text(f"weights of {number}")
+        (checkpoint.parent / "test.json").write_text("{}")
+    finals = Study(folder / "study.db", "finals", "maximize")
+    finals.set_wall_seconds(50)
+    finals.close()
+    journal = Journal(folder / "finals.jsonl")
+    journal.append({"trial": 0, "epoch": 4, "train_seconds": 7.0, "eval_seconds": 1.0})
+    journal.close()
+    (folder / "finalists.json").write_text(json.dumps({"frozen_at": "2026-01-01"}))
+    for name in ("finals", "best"):
+        (folder / name / "inside").mkdir(parents=True)
+    for name in ("leaderboard.json", "leaderboard.csv", "report.html"):
+        (folder / name).write_text(name)
+    return experiment
+
+
+def tree(folder: Path) -> list[str]:
+    """All paths but what sqlite may leave."""
+    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if not p.name.endswith(("-wal", "-shm")))
+
+
+@pytest.mark.parametrize(
+    ("changes", "meaning"),
+    [
+        ({}, Change.NOTHING),
+        ({"tracking__project": "other", "search__concurrency": 3, "search__max_retries": 0}, Change.NOTHING),
+        ({"search__trials": 9}, Change.GOES_ON),
+        ({"search__budget": {"epochs": 90}}, Change.GOES_ON),
+        ({"finals__top": 2}, Change.GOES_ON),
+        ({"space": NARROW}, Change.NEW_STUDY),
+        ({"model__dropout": 0.2}, Change.NEW_STUDY),
+        ({"training__clip_norm": 2, "search__trials": 9}, Change.NEW_STUDY),
+    ],
+)
+def test_what_a_changed_key_means(changes: dict[str, Any], meaning: Change, tmp_path: Path) -> None:
+    assert find_change(experiment_in(tmp_path), experiment_in(tmp_path, **changes)) is meaning
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"data__limit": 10}, "data.limit decides what is compared, so it can't change from None to 10"),
+        ({"training__epochs": 5}, "training.epochs decides what is compared, so it can't change from 4 to 5"),
+        ({"search__metric": "valid_nll_per_char"}, "search.metric decides what is compared"),
+        ({"finals__seeds": 0}, "finals.seeds: 0 scores the models of the search, but their checkpoints were not kept"),
+        ({"search__scheduler": "pbt", "space": {}}, "can't change, as pbt trains a population as a whole"),
+        ({"name": "other"}, "name and output_dir belong to the run"),
+    ],
+)
+def test_what_can_not_change_is_refused_with_the_reason(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError) as told:
+        find_change(experiment_in(tmp_path), experiment_in(tmp_path, **changes))
+    assert message in str(told.value)
+
+
+def test_a_finished_search_that_goes_on_keeps_its_finals_apart(tmp_path: Path) -> None:
+    run_dir = tmp_path / "run"
+    searched(run_dir)
+    before = (run_dir / "trials.jsonl").read_text()
+    (message,) = Earlier(run_dir).extend(experiment_in(run_dir, search__trials=8))
+    assert str(run_dir / "earlier" / "1") in message
+    earlier = Earlier(run_dir)
+    assert (run_dir / "trials.jsonl").read_text() == before and (run_dir / "trials" / "0" / "epoch-4").exists()
+    for name in ("finalists.json", "finals.jsonl", "finals", "leaderboard.json", "leaderboard.csv", "best"):
+        assert not (run_dir / name).exists() and (run_dir / "earlier" / "1" / name).exists()
+    assert not list(run_dir.glob("trials/*/test.json")), "a model of the search is scored anew"
+    assert earlier.finals_name == "finals-2" and earlier.studies == 0
+    assert earlier.test_opened() == ["2026-01-01"]
+    spent = earlier.spent()
+    assert (spent.epochs, spent.device_seconds, spent.wall_seconds) == (4, 8, 50)
+    assert earlier.extend(experiment_in(run_dir, search__trials=8)) == [], "once"
+
+    work = open_work(run_dir, experiment_in(run_dir, search__trials=8))
+    simulate(work, {})
+    at_once = open_work(tmp_path / "at_once", experiment_in(tmp_path / "at_once", search__trials=8))
+    simulate(at_once, {})
+    assert len(work.study.trials) == 8
+    assert [t.scores for t in work.study.trials.values()] == [t.scores for t in at_once.study.trials.values()]
+
+
+def test_only_what_the_space_and_base_can_make_fits(tmp_path: Path) -> None:
+    old = experiment_in(tmp_path)
+
+    def fits(params: dict[str, Any], **changes: Any) -> Any:
+        return express(old.trial.with_values(params), experiment_in(tmp_path, **changes))
+
+    params = {"model.d_model": 128, "model.dropout": 0.25}
+    assert fits(params) == params
+    assert fits(params, space=NARROW) == params
+    assert fits({**params, "model.d_model": 256}, space=NARROW) is None
+    assert fits({**params, "model.dropout": 0.0}, space=NARROW) is None
+    only_width = {"model.d_model": {"values": [64, 128]}}
+    assert fits(params, space=only_width) is None, "the base has another dropout"
+    assert fits(params, space=only_width, model__dropout=0.25) == {"model.d_model": 128}
+    more = {**SPACE, "model.encoder_layers": {"values": [1, 2]}}
+    assert fits(params, space=more) == {**params, "model.encoder_layers": 2}, "from the old base"
+    assert fits(params, model__encoder_layers=3) is None
+    assert fits(params, seed=2) is None
+    ints = {**SPACE, "model.dropout": {"values": [0, 1e-1]}}
+    assert fits({**params, "model.dropout": 0.0}, space=ints) == {**params, "model.dropout": 0}
+
+
+def check_taken_over(run_dir: Path, old: Experiment, new: Experiment) -> None:
+    archive = run_dir / "earlier" / "1"
+    before = Study(archive / "study.db", "search", "maximize").trials
+    after = Study(run_dir / "study.db", "search", "maximize")
+    fitting = [t for t in before.values() if express(old.trial.with_values(t.params), new)]
+    assert 0 < len(fitting) < len(before), "a test of both"
+    assert json.loads((archive / "taken.json").read_text()) == {str(t.number): i for i, t in enumerate(fitting)}
+    for was, now in zip(fitting, after.trials.values(), strict=True):
+        assert (was.params, was.scores, was.state) == (now.params, now.scores, now.state)
+        assert was.attrs == {key: value for key, value in now.attrs.items() if key != "taken_from"}
+        assert now.attrs["taken_from"] == f"earlier/1, trial {was.number}"
+        checkpoint = Path("trials", str(was.number), "epoch-4", "state.pt")
+        taken = run_dir / "trials" / str(now.number) / "epoch-4" / "state.pt"
+        assert (archive / checkpoint).exists() == taken.exists()
+        assert not taken.exists() or taken.read_text() == f"weights of {was.number}"
+    assert not list(run_dir.glob("trials/*/test.json")) and list(archive.glob("trials/*/test.json"))
+    lines = [(line["trial"], line["epoch"], line["valid_bleu"]) for line in read_lines(run_dir / "trials.jsonl")]
+    assert sorted(lines) == sorted((t.number, e, s) for t in after.trials.values() for e, s in t.scores.items())
+    earlier = Earlier(run_dir)
+    left = sum(t.epoch for t in before.values() if t not in fitting)
+    assert earlier.spent().epochs == 4 + left and earlier.studies == 1, "finals, and what was not taken over"
+    assert after.wall_seconds == Study(archive / "study.db", "search", "maximize").wall_seconds
+    after.close()
+
+
+@pytest.mark.parametrize("moment", [None, *range(1, 36, 3)])
+def test_a_changed_space_takes_over_the_trials_that_fit_killed_anywhere(
+    moment: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_dir = tmp_path / "run"
+    old = searched(run_dir)
+    new = experiment_in(run_dir, space=NARROW, search__trials=7)
+    count = [0]
+
+    def deadly(action: Any) -> Any:
+        def call(*arguments: Any, **options: Any) -> Any:
+            count[0] += 1
+            if count[0] == moment:
+                raise Killed
+            return action(*arguments, **options)
+
+        return call
+
+    if moment is not None:
+        with monkeypatch.context() as patch:
+            for owner, names in ((Path, ("rename", "replace")), (Study, ("add", "report", "set_attr", "finish"))):
+                for name in names:
+                    patch.setattr(owner, name, deadly(getattr(owner, name)))
+            patch.setattr(Journal, "append", deadly(Journal.append))
+            with pytest.raises(Killed):
+                Earlier(run_dir).extend(new)
+    Earlier(run_dir).extend(new)
+    check_taken_over(run_dir, old, new)
+    assert not (run_dir / "earlier" / "moving").exists() and len(Earlier(run_dir).folders) == 1
+    work = open_work(run_dir, new)
+    simulate(work, {})
+    assert len(work.study.trials) == 7 and not any(t.running for t in work.study.trials.values())
+    assert len({repr(t.params) for t in work.study.trials.values()}) == 7, "what was taken over is not tried again"
+
+
+def test_a_running_trial_is_taken_over_and_goes_on(tmp_path: Path) -> None:
+    run_dir = tmp_path / "run"
+    work = open_work(run_dir, experiment_in(run_dir))
+    (run_dir / "experiment.yaml").write_text(dump_yaml(experiment_in(run_dir)))
+    task = work.next(1)
+    assert isinstance(task, Assignment)
+    trial = work.study.trials[task.number]
+    assert work.reported(
+        task.number, {"epoch": 1, "valid_bleu": score(trial, 1), "train_seconds": 1.0, "eval_seconds": 1.0}
+    )
+    wide = {**SPACE, "model.encoder_layers": {"values": [2, 3]}}
+    _, message = Earlier(run_dir).extend(experiment_in(run_dir, space=wide))
+    assert message.startswith("1 of 1 trials fit")
+    work = open_work(run_dir, experiment_in(run_dir, space=wide))
+    assert work.study.trials[0].running and work.study.trials[0].passed(1)
+    simulate(work, {0: 1})
+    assert len(work.study.trials) == 6 and list(work.study.trials[0].scores)[:2] == [1, 2]
+
+
+def test_a_grid_finds_its_place_after_a_change(tmp_path: Path) -> None:
+    def grid(values: list[int]) -> Experiment:
+        space = {"model.encoder_layers": {"values": values}}
+        return experiment_in(run_dir, space=space, search={"sampler": "grid", "trials": None, "scheduler": "none"})
+
+    run_dir = tmp_path / "run"
+    work = open_work(run_dir, grid([3, 1]))
+    (run_dir / "experiment.yaml").write_text(dump_yaml(grid([3, 1])))
+    for trial in (work.next(9), work.next(9)):
+        assert isinstance(trial, Assignment)
+        work.ended(trial.number, "failed", "")
+    Earlier(run_dir).extend(grid([1, 2, 3, 4]))
+    work = open_work(run_dir, grid([1, 2, 3, 4]))
+    while isinstance(task := work.next(9), Assignment):
+        work.ended(task.number, "failed", "")
+    assert [t.params["model.encoder_layers"] for t in work.study.trials.values()] == [3, 1, 2, 4]

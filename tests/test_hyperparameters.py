@@ -1,0 +1,90 @@
+"""What a search draws reaches the model: every value of every searchable field trains to other weights."""
+
+import hashlib
+from collections.abc import Callable
+from typing import Any, get_args
+
+import pytest
+from corpora import write_digits
+
+from search.space import SearchSpace
+from trainables.config import TrialConfig, flatten
+from trainables.training import train
+
+SEARCHABLE = [
+    path
+    for path in flatten(TrialConfig().model_dump())
+    if not path.startswith("data.") and path not in ("seed", "training.epochs")
+]
+VALUES: dict[str, list[Any]] = {  # of the fields that are no choice among words
+    "tokenizer.vocab_size": [50, 60],
+    "tokenizer.shared": [True, False],
+    "model.encoder_layers": [1, 2],
+    "model.decoder_layers": [1, 2],
+    "model.d_model": [8, 16],
+    "model.num_heads": [2, 4],
+    "model.num_kv_heads": [None, 1, 2],
+    "model.ffn_dim": [12, 24],
+    "model.dropout": [0.0, 0.1, 0.2],
+    "model.attention_dropout": [0.0, 0.1],
+    "model.activation_dropout": [0.0, 0.1],
+    "model.max_length": [40, 50],
+    "model.max_distance": [1, 2],
+    "training.batch_tokens": [100, 200],
+    "training.batch_sentences": [5, 10],
+    "training.learning_rate": [0.001, 0.002],
+    "training.warmup_steps": [0, 2],
+    "training.label_smoothing": [0.0, 0.1],
+    "training.clip_norm": [0.1, 0.2],
+}
+BESIDE: dict[str, dict[str, Any]] = {  # what a field needs to matter
+    "tokenizer.shared": {"model.tied_embeddings": "none"},
+    "model.max_length": {"model.positions": "learned"},
+    "model.max_distance": {"model.positions": "relative"},
+    "training.batch_sentences": {"training.batch_tokens": None},
+}
+Trained = Callable[[dict[str, Any]], str]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """From dotted values to the name of the weights that one epoch with them leaves."""
+    folder = tmp_path_factory.mktemp("digits")
+    base = TrialConfig.model_validate(
+        {
+            "data": {"path": str(write_digits(folder, train=60, valid=2, test=2)), "max_tokens": 40},
+            "tokenizer": {"vocab_size": 50},
+            "model": {"encoder_layers": 1, "decoder_layers": 1, "d_model": 16, "num_heads": 4, "ffn_dim": 24},
+            "training": {"epochs": 1, "batch_tokens": 200, "warmup_steps": 2},
+        }
+    )
+
+    def weights(values: dict[str, Any]) -> str:
+        ((_, model),) = train(base.with_values(values), folder / "cache")
+        name = hashlib.sha256()
+        for parameter in model.parameters():
+            name.update(repr(parameter.shape).encode() + parameter.detach().numpy().tobytes())
+        return name.hexdigest()
+
+    return weights
+
+
+def values_of(path: str) -> list[Any]:
+    """All words of a choice; of other fields what stands above, and nothing for a field that is new."""
+    section, name = path.split(".")
+    annotation = type(getattr(TrialConfig(), section)).model_fields[name].annotation
+    words = [value for value in get_args(annotation) if isinstance(value, str)]
+    return words or VALUES.get(path, [])
+
+
+def test_the_same_values_give_the_same_weights(trained: Trained) -> None:
+    assert trained({}) == trained({})
+
+
+@pytest.mark.parametrize("path", SEARCHABLE)
+def test_each_value_that_can_be_drawn_changes_the_model(path: str, trained: Trained) -> None:
+    values = values_of(path)
+    assert len(values) >= 2, f"{path} is new: say in VALUES which of its values to compare"
+    SearchSpace.model_validate({path: {"values": values}})
+    found = [trained({**BESIDE.get(path, {}), path: value}) for value in values]
+    assert len(set(found)) == len(values)
