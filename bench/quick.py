@@ -37,7 +37,13 @@ def quick_experiment(run_dir: Path, scheduler: str, trials: int, epochs: int = 8
                 "training.learning_rate": {"min": 1e-4, "max": 1e-1, "distribution": "log_uniform_values"},
                 "training.schedule": {"values": ["cosine", "inverse_sqrt", "constant"]},
             },
-            "search": {"scheduler": scheduler, "trials": trials, "startup_trials": 4, "max_retries": 20},
+            "search": {
+                "scheduler": scheduler,
+                "sampler": "random" if scheduler == "pbt" else "tpe",
+                "trials": trials,
+                "startup_trials": 4,
+                "max_retries": 20,
+            },
         }
     )
 

@@ -53,9 +53,11 @@ class Spent:
         )
 
 
-def spent_on(lines: list[dict[str, Any]], wall_seconds: float = 0) -> Spent:
-    """What the trials of a journal have cost."""
-    return Spent(sum({line["trial"]: line["epoch"] for line in lines}.values()), _seconds(lines), wall_seconds)
+def spent_on(study: Study, lines: list[dict[str, Any]]) -> Spent:
+    """What the trials of a study have cost, by the lines of its journal."""
+    last = {line["trial"]: line["epoch"] for line in lines}
+    inherited = sum(trial.inherited for trial in study.trials.values() if trial.number in last)
+    return Spent(sum(last.values()) - inherited, _seconds(lines), study.wall_seconds)
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ class Budget:
         if not self.config.limits:
             return None
         lines = journal.lines
-        spent = self.before + spent_on(lines, study.wall_seconds)
+        spent = self.before + spent_on(study, lines)
         per_epoch = self._rung_units(study)
         ends = [0, *(rung / per_epoch for rung in self.rungs if rung < self.epochs * per_epoch), self.epochs]
         longest = max(end - start for start, end in pairwise(ends))
@@ -105,7 +107,7 @@ class Budget:
 
     def share(self, study: Study, journal: Journal) -> float | None:
         """The spent share of the limit that is nearest; None without limits."""
-        spent = self.before + spent_on(journal.lines, study.wall_seconds)
+        spent = self.before + spent_on(study, journal.lines)
         return max((self._amount(key, spent) / limit for key, limit in self.config.limits.items()), default=None)
 
     def describe(self) -> list[str]:

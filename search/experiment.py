@@ -25,10 +25,11 @@ class SearchConfig(Config):
         description="who proposes: default (a Gaussian process made for few, costly trials), grid (every combination), "
         "random, qmc (evenly spread), or Optuna's tpe, gp, cmaes, nsga2",
     )
-    scheduler: Literal["asha", "asha_promotion", "hyperband", "median", "gentle", "none"] = Field(
+    scheduler: Literal["asha", "asha_promotion", "hyperband", "median", "gentle", "pbt", "none"] = Field(
         "asha",
         description="asha stops the worse trials at the rungs; asha_promotion parks all and promotes the best; "
-        "hyperband does so in brackets; median stops below the others' median; gentle only what will hardly win",
+        "hyperband does so in brackets; median stops below the others' median; gentle only what will hardly win; "
+        "pbt trains a population of search.trials members and changes their training parameters on the way",
     )
     trials: int | None = Field(
         20, ge=1, description="configurations to try; null: all of a grid, or as many as the budget allows"
@@ -41,7 +42,7 @@ class SearchConfig(Config):
     rungs: tuple[int, ...] | None = Field(
         None,
         description="epochs (steps with training.report_steps) at which trials may be stopped; a quarter and half of "
-        "training.epochs unless given, for median each from a quarter on",
+        "training.epochs unless given; median: each from a quarter on; pbt: every fifth part",
     )
     reduction_factor: int = Field(2, ge=2, description="one of so many trials passes a rung")
     startup_trials: int = Field(4, ge=1, description="trials before default, tpe or gp lets its model decide")
@@ -78,6 +79,11 @@ class TrackingConfig(Config):
     )
     project: str = Field("babeltune", min_length=1, description="W&B project")
     entity: str | None = Field(None, description="W&B user or team; your default one unless given")
+
+
+def _leaves_weights(path: str) -> bool:
+    """Whether a field may change while a model is trained."""
+    return path.startswith("training.") or (path.startswith("model.") and path.endswith("dropout"))
 
 
 class Experiment(TrialConfig):
@@ -137,6 +143,13 @@ class Experiment(TrialConfig):
                 "space changes the vocabulary; use valid_bleu or valid_nll_per_char"
             )
         self._check_rungs()
+        if search.scheduler == "pbt" and (fixed := [p for p in self.space.domains if not _leaves_weights(p)]):
+            raise ValueError(
+                "search.scheduler: pbt hands trained weights on, so its space may hold training.* and dropouts alone, "
+                f"not {', '.join(fixed)}"
+            )
+        if search.scheduler == "pbt" and self.training.report_steps is not None:
+            raise ValueError("search.scheduler: pbt counts in epochs; drop training.report_steps")
         if not self._has_a_valid_trial():
             raise ValueError(
                 "space: no combination of its values makes a valid trial"
@@ -195,9 +208,15 @@ class Experiment(TrialConfig):
         if self.search.rungs is not None:
             return self.search.rungs
         epochs = self.training.epochs
-        quarter, half = -(-epochs // 4), -(-epochs // 2)
-        rungs = range(quarter, epochs) if self.search.scheduler == "median" else (quarter, half)
-        return tuple(sorted({rung for rung in rungs if rung < epochs}))
+        quarter, half, fifth = -(-epochs // 4), -(-epochs // 2), max(1, epochs // 5)
+        match self.search.scheduler:
+            case "median":
+                rungs = set(range(quarter, epochs))
+            case "pbt":
+                rungs = set(range(fifth, epochs, fifth))
+            case _:
+                rungs = {quarter, half}
+        return tuple(sorted(rung for rung in rungs if rung < epochs))
 
     @property
     def num_finals(self) -> int:

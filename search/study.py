@@ -54,6 +54,16 @@ class StudyTrial:
         """running, completed, stopped (at a rung), diverged or failed."""
         return str(self.attrs.get("outcome", "running"))
 
+    @property
+    def inherited(self) -> int:
+        """How many of its epochs its parent trained; 0 for a trial without one."""
+        return int(self.attrs.get("inherited", 0))
+
+    @property
+    def trained(self) -> float:
+        """Epochs that it trained itself."""
+        return self.epochs - self.inherited
+
     def passed(self, rung: int) -> bool:
         """Whether it was decided, and written, that the trial goes on after this rung."""
         return self.attrs.get(f"epoch-{rung}") == "passed"
@@ -102,21 +112,30 @@ class Study:
         )
 
     def add(
-        self, params: Params, distributions: dict[str, BaseDistribution], memory: dict[str, Any] | None = None
+        self,
+        params: Params,
+        distributions: dict[str, BaseDistribution],
+        memory: dict[str, Any] | None = None,
+        scores: dict[int, float] | None = None,
+        attrs: dict[str, Any] | None = None,
     ) -> StudyTrial:
-        """A new RUNNING trial; memory: what its sampler wants to find again."""
-        attrs = {"memory": memory} if memory else {}
+        """A new RUNNING trial, perhaps with scores and attributes to begin with.
+
+        memory: what its sampler wants to find again.
+        """
+        scores, attrs = dict(scores or {}), {**(attrs or {}), **({"memory": memory} if memory else {})}
         template = create_trial(
             state=TrialState.RUNNING,
             params=params,
             distributions={path: distributions[path] for path in params},
+            intermediate_values=scores,
             user_attrs=attrs,
         )
         with self._writing():
             storage_id = self._storage.create_new_trial(self._study_id, template_trial=template)
         number = self._storage.get_trial_number_from_id(storage_id)
         assert number == len(self.trials), f"another process wrote trial {number} into the study"
-        self.trials[number] = StudyTrial(number, storage_id, dict(params), attrs=dict(attrs))
+        self.trials[number] = StudyTrial(number, storage_id, dict(params), scores=scores, attrs=attrs)
         return self.trials[number]
 
     def report(self, trial: StudyTrial, epoch: int, score: float) -> None:

@@ -1,6 +1,7 @@
 """What to train next, and what a report means. Knows nothing of Ray, so it can be tested and killed anywhere."""
 
 import math
+import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,8 +10,9 @@ from typing import Any, Protocol
 
 from search.journal import Journal
 from search.proposals import Plan
-from search.schedulers.base import Scheduler, merit, parked
+from search.schedulers.base import Breeder, Scheduler, merit, parked
 from search.study import Study, StudyTrial
+from trainables.checkpoint import copy_checkpoint
 from trainables.config import TrialConfig
 
 
@@ -104,7 +106,7 @@ class Work:
         """An assignment, WAIT while all slots are taken or what runs may still call for more, or FINISHED."""
         if len(self.live) >= slots:
             return WAIT
-        trial = self._interrupted() or self._promoted() or self._proposed()
+        trial = self._interrupted() or self._promoted() or self._inheriting() or self._proposed()
         if trial is None and self.live:
             return WAIT
         trial = trial or self._furthest()
@@ -128,12 +130,36 @@ class Work:
             self._pass(trial)
         return trial
 
+    def _inheriting(self) -> StudyTrial | None:
+        """An heir. The copy comes before the trial: if it is in the study, there is a checkpoint it goes on from."""
+        heir = self.scheduler.heir(self.study) if isinstance(self.scheduler, Breeder) else None
+        if heir is None or self._reason_to_end():
+            return None
+        epoch = heir.parent.epoch
+        copy_checkpoint(self.checkpoints(heir.parent), self.folder / str(len(self.study.trials)))
+        trial = self.study.add(
+            heir.params,
+            self.plan.distributions,
+            scores=heir.parent.scores,
+            attrs={
+                "parent": heir.parent.number,
+                "replaces": heir.replaces.number,
+                "inherited": epoch,
+                f"epoch-{epoch}": "passed",
+            },
+        )
+        if heir.replaces.running:
+            self._finish(heir.replaces, "stopped")
+        return trial
+
     def _proposed(self) -> StudyTrial | None:
         if self._reason_to_end():
             return None
         proposal = self.plan.propose(self.study)
         if proposal is None:
             return None
+        # It starts from nothing, even if a driver was killed between copying a checkpoint and making its heir.
+        shutil.rmtree(self.folder / str(len(self.study.trials)), ignore_errors=True)
         return self.study.add(proposal.params, self.plan.distributions, proposal.memory)
 
     def _furthest(self) -> StudyTrial | None:

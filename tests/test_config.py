@@ -108,6 +108,9 @@ MISTAKES = {
     "space: {tokenizer.vocab_size: {values: [500, 700]}}\nsearch: {metric: valid_loss}": (
         "x.yaml: search.metric: valid_loss is a loss per token, which can't be compared between vocabularies"
     ),
+    "space: {model.d_model: {values: [64, 128]}}\nsearch: {scheduler: pbt}": (
+        "x.yaml: search.scheduler: pbt hands trained weights on, so its space may hold training.* and dropouts alone"
+    ),
     "space: {training.learning_rate: {min: 0.1, max: 0.2}}\nsearch: {sampler: grid}": "x.yaml: search.sampler: grid",
     "name: ../up": "x.yaml: name: '../up': use letters",
     "- a list": "x.yaml: must hold keys and values, not list",

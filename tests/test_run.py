@@ -115,7 +115,8 @@ def test_a_whole_search_leaves_a_ranking_the_best_model_and_a_report(tmp_path: P
 
 
 def test_a_driver_killed_in_the_middle_is_resumed_to_the_end(tmp_path: Path) -> None:
-    config = write_config(tmp_path)
+    search = {"trials": 5, "startup_trials": 3, "concurrency": 2, "scheduler": "asha_promotion"}
+    config = write_config(tmp_path, search=search)
     environment = {**os.environ, "RAY_worker_niceness": "0"}
     driver = subprocess.Popen(
         [*COMMAND, "--config", str(config), "--name", "killed"],

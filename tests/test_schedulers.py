@@ -2,28 +2,34 @@
 
 import math
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+import numpy as np
 import pytest
 
 from search.experiment import Experiment
 from search.forecasting import fit
 from search.schedulers import Decision, Scheduler, make_scheduler
-from search.schedulers.base import parked
+from search.schedulers.base import Breeder, parked
 from search.schedulers.gentle import Gentle
 from search.schedulers.halving import Halving
 from search.schedulers.median import MedianStopping
+from search.schedulers.population import Population, perturb
 from search.schedulers.promotion import Hyperband, Promotion
+from search.space import SearchSpace
 from search.study import Study, StudyTrial
 
 EPOCHS = 8
-KINDS = ["asha", "asha_promotion", "hyperband", "median", "gentle", "none"]
+TRIALS = 16
+KINDS = ["asha", "asha_promotion", "hyperband", "median", "gentle", "pbt", "none"]
+RATES = {"training.learning_rate": {"min": 0.001, "max": 0.1, "distribution": "log_uniform_values"}}
 Direction = Literal["maximize", "minimize"]
 DIRECTIONS: tuple[Direction, ...] = ("maximize", "minimize")
 
 
 def scheduler_of(kind: str) -> Scheduler:
-    return make_scheduler(Experiment.model_validate({"training": {"epochs": EPOCHS}, "search": {"scheduler": kind}}))
+    search = {"scheduler": kind, "trials": TRIALS}
+    return make_scheduler(Experiment.model_validate({"training": {"epochs": EPOCHS}, "space": RATES, "search": search}))
 
 
 class Field:
@@ -63,6 +69,18 @@ class Field:
         self.study.set_attr(trial, f"epoch-{trial.epoch}", "passed")
         return trial.number
 
+    def breed(self, scheduler: Breeder) -> StudyTrial | None:
+        """Make the next heir, as `Work` does."""
+        heir = scheduler.heir(self.study)
+        if heir is None:
+            return None
+        epoch = heir.parent.epoch
+        attrs: dict[str, Any] = {"replaces": heir.replaces.number, "parent": heir.parent.number, "inherited": epoch}
+        attrs[f"epoch-{epoch}"] = "passed"
+        trial = self.study.add(heir.params, {}, scores=heir.parent.scores, attrs=attrs)
+        self.end(heir.replaces, "stopped")
+        return trial
+
 
 @pytest.fixture(params=DIRECTIONS)
 def field(request: pytest.FixtureRequest, tmp_path: Path) -> Field:
@@ -79,7 +97,7 @@ def curve(number: int, epoch: int) -> float:
     return (number * 37 % 11) * (1 - 0.8**epoch) + (number * 17 % 5) * 0.6**epoch + 0.1 * epoch
 
 
-def search_all(field: Field, scheduler: Scheduler, trials: int) -> list[tuple[int, int, Decision]]:
+def search_all(field: Field, scheduler: Scheduler) -> list[tuple[int, int, Decision]]:
     """One slot, until everything has ended or waits in vain: number, epoch and decision of each report."""
     decisions: list[tuple[int, int, Decision]] = []
     while True:
@@ -87,7 +105,9 @@ def search_all(field: Field, scheduler: Scheduler, trials: int) -> list[tuple[in
         if trial is not None:
             assert parked(trial, scheduler.rungs) and math.isfinite(trial.scores[trial.epoch])
             field.study.set_attr(trial, f"epoch-{trial.epoch}", "passed")
-        elif len(field.study.trials) < trials:
+        elif isinstance(scheduler, Breeder) and (trial := field.breed(scheduler)) is not None:
+            assert trial.epoch in scheduler.rungs
+        elif len(field.study.trials) < TRIALS:
             trial = field.trial()
         else:
             return decisions
@@ -116,7 +136,7 @@ def test_it_decides_by_the_study_alone_and_at_rungs_alone(kind: str, tmp_path: P
     scheduler = scheduler_of(kind)
     for direction in DIRECTIONS:
         field = Field(tmp_path / f"{direction}.db", direction)
-        decided[direction] = search_all(field, scheduler, trials=16)
+        decided[direction] = search_all(field, scheduler)
         for number, epoch, decision in decided[direction]:
             diverged = math.isnan(curve(number, epoch))
             assert decision == "go" or epoch in scheduler.rungs or (diverged and decision == "stop")
@@ -284,6 +304,69 @@ def test_hyperband_draws_brackets_in_its_proportions_and_ranks_inside_them(field
     assert field.act(hyperband, field.report(field.study.trials[later], 1.0)) == "park"  # its first rung
     last = brackets.index(2)
     assert field.act(hyperband, field.report(field.study.trials[last], -9.0)) == "go"  # it has none
+
+
+# -- population-based training
+
+
+def population(size: int = 4, **space: object) -> Population:
+    return Population((1, 2), size, SearchSpace.model_validate(space or RATES))
+
+
+def test_a_generation_waits_for_all_then_the_best_replace_the_worst(field: Field) -> None:
+    pbt = population(8)
+    for merit in range(7):
+        assert field.act(pbt, field.trial(float(merit))) == "park"
+    assert pbt.heir(field.study) is None and pbt.promote(field.study, set()) is None, "the last is missing"
+    field.end(field.trial(), "diverged")  # it counts as worst
+    assert pbt.promote(field.study, set()) is None, "those who are copied don't go on before"
+    heirs = [field.breed(pbt), field.breed(pbt)]
+    assert field.breed(pbt) is None
+    for heir, replaced in zip(heirs, (7, 0), strict=True):
+        assert heir is not None and heir.attrs["replaces"] == replaced and heir.attrs["parent"] in (5, 6)
+        assert heir.scores == field.study.trials[heir.attrs["parent"]].scores and heir.inherited == 1
+        assert field.study.trials[replaced].outcome in ("stopped", "diverged")
+    assert [field.promoted(pbt) for _ in range(7)] == [6, 5, 4, 3, 2, 1, None]
+    for trial in list(field.study.trials.values()):
+        if trial.running:
+            assert field.act(pbt, field.report(trial, 10.0)) == "park"
+    later = [field.breed(pbt), field.breed(pbt)]
+    assert [heir.attrs["replaces"] for heir in later if heir is not None] == [8, 9], "the lower number is ahead"
+    assert len(field.study.trials) == pbt.trials
+
+
+def test_an_heir_follows_from_seed_number_and_study(field: Field) -> None:
+    pbt = population()
+    for rate in (0.01, 0.02, 0.03, 0.04):
+        field.act(pbt, field.report(field.study.add({"training.learning_rate": rate}, pbt.space.to_optuna()), rate))
+    again = Study(field.file, "s", field.direction)
+    first, second, third = pbt.heir(field.study), pbt.heir(field.study), pbt.heir(again)
+    assert first == second and first is not None and third is not None
+    assert first.params == third.params and first.parent.number == third.parent.number == 3
+    heirs = [Population(pbt.rungs, 4, pbt.space, seed).heir(field.study) for seed in range(12)]
+    assert len({heir.params["training.learning_rate"] for heir in heirs if heir is not None}) > 3
+
+
+def test_perturbed_values_stay_in_their_domains() -> None:
+    domains = {
+        "training.learning_rate": {"min": 0.001, "max": 0.01, "distribution": "log_uniform_values"},
+        "training.warmup_steps": {"min": 10, "max": 30},
+        "training.label_smoothing": {"min": 0.0, "max": 0.3, "distribution": "q_uniform", "q": 0.1},
+        "training.batch_tokens": {"values": [256, 512, 1024]},
+        "training.schedule": {"values": ["cosine", "constant"]},
+    }
+    space = SearchSpace.model_validate(domains)
+    start = {"learning_rate": 0.009, "warmup_steps": 20, "label_smoothing": 0.2, "batch_tokens": 512}
+    rng = np.random.default_rng(0)
+    for path, domain in space.domains.items():
+        old = start.get(path.removeprefix("training."), "cosine")
+        new = [perturb(old, domain, rng) for _ in range(300)]
+        assert all(value == pytest.approx(domain.near(domain.unit(value))) for value in new)
+        moved = sum(value != old for value in new)
+        assert moved > 250 if path != "training.schedule" else 15 < moved < 70, path  # words: one in eight
+    rates = [perturb(0.005, space.domains["training.learning_rate"], rng) for _ in range(300)]
+    near = sum(rate in (pytest.approx(0.004), pytest.approx(0.006)) for rate in rates)
+    assert 200 < near < 250
 
 
 # -- the forecast

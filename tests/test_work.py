@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy
+import torch
 from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 from ray.tune.schedulers import TrialScheduler
@@ -23,22 +24,26 @@ from search.study import Study, StudyTrial
 from search.tuning import Fuse, WorkScheduler, WorkSearcher
 from search.work import FINISHED, WAIT, Assignment, Work
 from trainables import translation
+from trainables.checkpoint import load_state, newest_checkpoint, save_checkpoint
 from trainables.errors import UserError
 
 TRIALS = 6
 
 
 def experiment(scheduler: str = "asha") -> Experiment:
+    space: dict[str, Any] = {"model.d_model": {"values": [64, 128, 256]}, "model.dropout": {"min": 0.0, "max": 0.5}}
+    if scheduler == "pbt":
+        del space["model.d_model"]
+    sampler = "random" if scheduler == "pbt" else "tpe"
     return Experiment.model_validate(
         {
-            "space": {"model.d_model": {"values": [64, 128, 256]}, "model.dropout": {"min": 0.0, "max": 0.5}},
-            "search": {"trials": TRIALS, "startup_trials": 3, "scheduler": scheduler},
+            "space": space,
+            "search": {"trials": TRIALS, "startup_trials": 3, "scheduler": scheduler, "sampler": sampler},
             "training": {"epochs": 4},
         }
     )
 
 
-RUNGS = experiment().rungs
 BUDGETED = experiment().with_values({"search.budget": {"epochs": 36}})
 EPOCH_STEPS = {64: 14, 128: 10, 256: 7}
 BY_STEPS = experiment().with_values({"training.report_steps": 5, "search.rungs": [10, 20]})
@@ -49,7 +54,9 @@ class Killed(BaseException):
 
 
 def score(trial: StudyTrial, epoch: int) -> float:
-    return float(str(trial.params["model.d_model"])) / 16 - 20 * float(str(trial.params["model.dropout"])) + epoch
+    return (
+        float(str(trial.params.get("model.d_model", 64))) / 16 - 20 * float(str(trial.params["model.dropout"])) + epoch
+    )
 
 
 def budget_of(experiment: Experiment, slots: int = 1, before: Spent | None = None) -> Budget:
@@ -113,24 +120,37 @@ def content(folder: Path) -> list[Any]:
     return [(t.number, t.params, t.state, t.scores, t.outcome) for t in study.trials.values()]
 
 
-def assert_sound(folder: Path) -> None:
+def assert_sound(folder: Path, scheduler: str) -> None:
     """The asked number of trials, ended at a rung or at the end, no epoch missing or repeated."""
     trials = list(Study(folder / "study.db", "search", "maximize").trials.values())
-    assert len(trials) == TRIALS
+    rungs = experiment(scheduler).rungs
+    assert len(trials) == TRIALS + (len(rungs) if scheduler == "pbt" else 0)  # an heir a generation
     assert "completed" in {trial.outcome for trial in trials} <= {"completed", "stopped"}
     for trial in trials:
-        assert trial.epoch == 4 if trial.outcome == "completed" else trial.epoch in RUNGS
-        assert list(trial.scores.items()) == [(epoch, score(trial, epoch)) for epoch in range(1, trial.epoch + 1)]
+        assert trial.epoch == 4 if trial.outcome == "completed" else trial.epoch in rungs
+        assert list(trial.scores) == list(range(1, trial.epoch + 1))
+        for epoch, value in trial.scores.items():
+            inherited = epoch <= trial.inherited
+            assert value == (trials[trial.attrs["parent"]].scores[epoch] if inherited else score(trial, epoch))
         assert trial.state == (TrialState.COMPLETE if trial.outcome == "completed" else TrialState.PRUNED)
     lines = [(line["trial"], line["epoch"]) for line in Journal(folder / "trials.jsonl").lines]
-    assert sorted(lines) == [(trial.number, epoch) for trial in trials for epoch in trial.scores]
+    assert sorted(lines) == [(t.number, epoch) for t in trials for epoch in t.scores if epoch > t.inherited]
 
 
 @pytest.mark.parametrize("slots", [1, 3])
-@pytest.mark.parametrize("scheduler", ["asha", "asha_promotion", "hyperband", "median", "gentle"])
+@pytest.mark.parametrize("scheduler", ["asha", "asha_promotion", "hyperband", "median", "gentle", "pbt"])
 def test_every_trial_is_completed_or_stopped_at_a_rung(scheduler: str, slots: int, tmp_path: Path) -> None:
     simulate(open_work(tmp_path, scheduler), {}, slots)
-    assert_sound(tmp_path)
+    assert_sound(tmp_path, scheduler)
+
+
+def test_a_population_ends_alike_with_any_number_of_workers(tmp_path: Path) -> None:
+    ends = []
+    for slots in (1, 3):
+        (tmp_path / str(slots)).mkdir()
+        simulate(open_work(tmp_path / str(slots), "pbt"), {}, slots)
+        ends.append(content(tmp_path / str(slots)))
+    assert ends[0] == ends[1]
 
 
 TRANSACTIONS = (
@@ -140,10 +160,19 @@ TRANSACTIONS = (
     "set_trial_state_values",
     "set_study_user_attr",
 )
-STRIDE = 7  # every so many-th write is tried; 1 tries all, in some minutes
+STRIDE = 13  # every so many-th write is tried; 1 tries all, in some minutes
 
 
-KILLED = [("asha", 1), ("asha", 2), ("asha_promotion", 1), ("asha_promotion", 2), (BUDGETED, 1), (BY_STEPS, 1)]
+KILLED = [
+    ("asha", 1),
+    ("asha", 2),
+    ("asha_promotion", 1),
+    ("asha_promotion", 2),
+    ("pbt", 1),
+    ("pbt", 2),
+    (BUDGETED, 1),
+    (BY_STEPS, 1),
+]
 
 
 @pytest.mark.parametrize(("search", "slots"), KILLED)
@@ -182,7 +211,7 @@ def test_killed_before_or_after_any_write_it_ends_as_if_undisturbed(
         count[:] = [0, -1]
         simulate(open_work(folder, search), checkpoints, slots)
         if isinstance(search, str):
-            assert_sound(folder)
+            assert_sound(folder, search)
         if slots == 1:
             assert content(folder) == expected, f"killed {when} write {moment}"
             journals = [sorted(map(repr, Journal(place / "trials.jsonl").lines)) for place in (folder, calm)]
@@ -335,7 +364,7 @@ def test_after_a_failed_write_nothing_more_is_written(tmp_path: Path) -> None:
     searcher.on_trial_complete("a", error=True)  # Tune takes it for the trial's error
     assert scheduler.on_trial_result(None, segment, {"outcome": "failed", "message": "?"}) == TrialScheduler.STOP
     assert searcher.suggest("b") == "FINISHED"
-    assert work.study.trials[0].running and not work.study.trials[0].attrs
+    assert work.study.trials[0].running and not {"outcome", "crashes"} & work.study.trials[0].attrs.keys()
 
 
 def test_a_machine_at_fault_is_not_the_trials_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -364,3 +393,26 @@ def test_a_journal_on_a_full_disk_says_so(tmp_path: Path) -> None:
     ):
         journal.append({"trial": 0, "epoch": 1})
     assert journal.lines == []
+
+
+def test_an_heir_goes_on_from_a_copy_of_its_parents_checkpoint(tmp_path: Path) -> None:
+    work = open_work(tmp_path, "pbt")
+    state = {"weights": torch.arange(3.0)}
+    for number in range(TRIALS):
+        task = work.next(1)
+        assert isinstance(task, Assignment) and task.number == number
+        save_checkpoint(task.checkpoints, "epoch", 1, state, {"epoch": 1, "of": number})
+        assert not work.reported(number, {"epoch": 1, "valid_bleu": float(number)})
+        work.released(number, crashed=False)
+    heir = work.next(1)
+    assert isinstance(heir, Assignment) and heir.number == TRIALS
+    assert newest_checkpoint(heir.checkpoints) == (heir.checkpoints / "epoch-1", {"epoch": 1, "of": TRIALS - 1})
+    assert torch.equal(load_state(heir.checkpoints / "epoch-1", torch.device("cpu"))["weights"], state["weights"])
+    assert work.study.trials[0].outcome == "stopped"
+
+
+def test_a_new_trial_never_starts_from_a_checkpoint_left_by_a_killed_driver(tmp_path: Path) -> None:
+    work = open_work(tmp_path)
+    save_checkpoint(tmp_path / "trials" / "0", "epoch", 1, {}, {})  # copied for an heir that never was
+    task = work.next(1)
+    assert isinstance(task, Assignment) and not task.checkpoints.exists()

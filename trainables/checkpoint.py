@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 import torch
 
+from trainables.files import unwritable
+
 KEEP = 2  # the newest, and the one before it in case the newest is torn
 
 
@@ -27,13 +29,28 @@ def save_checkpoint(
         json.dump({unit: number, "size": size, "report": report}, file)
         file.flush()
         _sync(file.fileno())
-    shutil.rmtree(final, ignore_errors=True)  # only ever a torn one: training goes on after the newest valid
-    draft.rename(final)
-    descriptor = os.open(folder, os.O_RDONLY)
-    _sync(descriptor)
-    os.close(descriptor)
+    _publish(draft, final)
     for old in _checkpoints(folder)[KEEP:]:
         shutil.rmtree(old, ignore_errors=True)
+
+
+def copy_checkpoint(source: Path, target: Path) -> None:
+    """Copy the newest whole checkpoint of one folder into another; nothing if there is none.
+
+    Raises UserError for a full disk.
+    """
+    if (found := newest_checkpoint(source)) is None:
+        return
+    draft = target / ".draft"
+    shutil.rmtree(draft, ignore_errors=True)
+    try:
+        shutil.copytree(found[0], draft)
+        for file in draft.iterdir():
+            with file.open("rb") as copied:
+                _sync(copied.fileno())
+        _publish(draft, target / found[0].name)
+    except OSError as error:  # shutil.Error, too
+        raise unwritable(target, error) from error
 
 
 def newest_checkpoint(folder: Path) -> tuple[Path, dict[str, Any]] | None:
@@ -52,6 +69,15 @@ def load_state(path: Path, device: torch.device) -> dict[str, Any]:
     """The training state of a checkpoint; tensors and plain values alone, never arbitrary objects."""
     state: dict[str, Any] = torch.load(path / "state.pt", map_location=device, weights_only=True)
     return state
+
+
+def _publish(draft: Path, final: Path) -> None:
+    """Give a written checkpoint its name, for good when the call returns."""
+    shutil.rmtree(final, ignore_errors=True)  # only ever a torn one: training goes on after the newest valid
+    draft.rename(final)
+    descriptor = os.open(final.parent, os.O_RDONLY)
+    _sync(descriptor)
+    os.close(descriptor)
 
 
 def _checkpoints(folder: Path) -> list[Path]:

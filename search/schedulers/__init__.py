@@ -1,10 +1,13 @@
 """Who goes on at a rung, who waits there, who ends. Functions of what the study holds; no state of their own."""
 
+import math
+
 from search.experiment import Experiment
 from search.schedulers.base import Decision, Scheduler
 from search.schedulers.gentle import Gentle
 from search.schedulers.halving import Halving
 from search.schedulers.median import MedianStopping
+from search.schedulers.population import Population
 from search.schedulers.promotion import Hyperband, Promotion
 from search.schedulers.unranked import ToTheEnd
 
@@ -25,5 +28,8 @@ def make_scheduler(experiment: Experiment) -> Scheduler:
             return MedianStopping(rungs)
         case "gentle":
             return Gentle(rungs, experiment.training.epochs)
+        case "pbt":
+            size = min(experiment.search.trials or math.inf, experiment.space.size())
+            return Population(rungs, int(size), experiment.space, experiment.search.seed)
         case "none":
             return ToTheEnd()

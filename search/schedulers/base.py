@@ -2,8 +2,10 @@
 
 import math
 from collections.abc import Callable, Hashable
-from typing import Literal, Protocol
+from dataclasses import dataclass
+from typing import Literal, Protocol, runtime_checkable
 
+from search.space import Params
 from search.study import Study, StudyTrial
 
 Decision = Literal["go", "park", "stop"]
@@ -33,6 +35,24 @@ class Scheduler(Protocol):
 
     def promote(self, study: Study, live: set[int]) -> StudyTrial | None:
         """A parked trial that may go on now; `live` are the numbers that are being trained."""
+        ...
+
+
+@dataclass(frozen=True)
+class Heir:
+    """A trial to be made: it goes on from a copy of the parent's checkpoint, in place of another."""
+
+    params: Params
+    parent: StudyTrial  # parked
+    replaces: StudyTrial
+
+
+@runtime_checkable
+class Breeder(Protocol):
+    """A scheduler that makes trials out of those there are, too."""
+
+    def heir(self, study: Study) -> Heir | None:
+        """The next one to make; none of the parked is promoted while there is one."""
         ...
 
 
