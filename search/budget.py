@@ -53,9 +53,11 @@ class Spent:
         )
 
 
-def spent_on(lines: list[dict[str, Any]], wall_seconds: float = 0) -> Spent:
-    """What the trials of a journal have cost."""
-    return Spent(_epochs(lines), _seconds(lines), wall_seconds)
+def spent_on(study: Study, lines: list[dict[str, Any]]) -> Spent:
+    """What the trials of a study have cost, by the lines of its journal."""
+    last = {line["trial"]: line["epoch"] for line in lines}
+    inherited = sum(trial.inherited for trial in study.trials.values() if trial.number in last)
+    return Spent(sum(last.values()) - inherited, _seconds(lines), study.wall_seconds)
 
 
 @dataclass(frozen=True)
@@ -82,15 +84,15 @@ class Budget:
         if not self.config.limits:
             return None
         lines = journal.lines
-        spent = self.before + spent_on(lines, study.wall_seconds)
+        spent = self.before + spent_on(study, lines)
         per_epoch = self._rung_units(study)
         ends = [0, *(rung / per_epoch for rung in self.rungs if rung < self.epochs * per_epoch), self.epochs]
         longest = max(end - start for start, end in pairwise(ends))
         owed = longest + sum(self._owed(trial, per_epoch) for trial in study.trials.values() if trial.running)
-        each = _seconds_an_epoch(lines)
+        each = _seconds_an_epoch(study, lines)
         needed = Spent(owed, owed * each, longest * each)
         leaders = sorted((t for t in study.trials.values() if t.scores), key=study.standing)[: self.finalists]
-        each = _seconds_an_epoch([line for line in lines if line["trial"] in {t.number for t in leaders}])
+        each = _seconds_an_epoch(study, [line for line in lines if line["trial"] in {t.number for t in leaders}])
         waves = -(-self.finals // self.slots)
         kept = Spent(self.finals * self.epochs, self.finals * self.epochs * each, waves * self.epochs * each)
         for key, limit in self.config.limits.items():
@@ -105,7 +107,7 @@ class Budget:
 
     def share(self, study: Study, journal: Journal) -> float | None:
         """The spent share of the limit that is nearest; None without limits."""
-        spent = self.before + spent_on(journal.lines, study.wall_seconds)
+        spent = self.before + spent_on(study, journal.lines)
         return max((self._amount(key, spent) / limit for key, limit in self.config.limits.items()), default=None)
 
     def describe(self) -> list[str]:
@@ -141,16 +143,11 @@ class Budget:
         return spent.wall_seconds / 3600
 
 
-def _epochs(lines: list[dict[str, Any]]) -> float:
-    """Trained, without those that heirs have of their parents."""
-    return sum({line["trial"]: line["epoch"] - line.get("inherited", 0) for line in lines}.values())
-
-
 def _seconds(lines: list[dict[str, Any]]) -> float:
     return sum(float(line["train_seconds"] + line["eval_seconds"]) for line in lines)
 
 
-def _seconds_an_epoch(lines: list[dict[str, Any]]) -> float:
+def _seconds_an_epoch(study: Study, lines: list[dict[str, Any]]) -> float:
     """The mean; 0 before anything is measured."""
-    epochs = _epochs(lines)
-    return _seconds(lines) / epochs if epochs else 0
+    spent = spent_on(study, lines)
+    return spent.device_seconds / spent.epochs if spent.epochs else 0

@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +64,10 @@ class Earlier:
             total += Spent(**record["finals_spent"])
             if record["study"]:
                 taken = set(map(int, json.loads((folder / "taken.json").read_text())))
-                total += spent_on([line for line in read_lines(folder / "trials.jsonl") if line["trial"] not in taken])
+                lines = [line for line in read_lines(folder / "trials.jsonl") if line["trial"] not in taken]
+                study = Study(folder / "study.db", "search", stored_experiment(folder).search.direction)
+                total += replace(spent_on(study, lines), wall_seconds=0)  # the new study has gone on counting
+                study.close()
         return total
 
     def extend(self, experiment: Experiment) -> list[str]:
@@ -88,7 +91,7 @@ class Earlier:
     def _begin_move(self, stored: Experiment, study: bool) -> None:
         """Say that the finals are to be moved, and the study of the stored experiment, too, if `study`."""
         finals = Study(self.run_dir / "study.db", self.finals_name, stored.search.direction)
-        cost = spent_on(read_lines(self.run_dir / "finals.jsonl"), finals.wall_seconds)
+        cost = spent_on(finals, read_lines(self.run_dir / "finals.jsonl"))
         finals.close()
         draft = self.folder / "draft"
         shutil.rmtree(draft, ignore_errors=True)

@@ -182,7 +182,7 @@ class Experiment(TrialConfig):
         if self.search.trials is None:
             raise ValueError("search.trials: null; pbt needs the size of its population")
         if self.training.report_steps is not None:
-            raise ValueError("training.report_steps: pbt goes by epochs; set it to null")
+            raise ValueError("search.scheduler: pbt counts in epochs; drop training.report_steps")
 
     def _has_a_valid_trial(self) -> bool:
         if self.space.size() <= PROBES:

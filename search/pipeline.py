@@ -186,7 +186,7 @@ class SearchRun:
         models = []
         if experiment.finals.seeds:
             plan = FinalsPlan(experiment, finalists)
-            spent = spent_on(read_lines(self.run_dir / "trials.jsonl"), search.wall_seconds)
+            spent = spent_on(search, read_lines(self.run_dir / "trials.jsonl"))
             spent += self.earlier.spent()
             self._train("final", study, plan, ToTheEnd(), len(plan.points), [], lock, spent)
             for trial in study.trials.values():
@@ -235,7 +235,7 @@ class SearchRun:
         trials, finals = read_lines(self.run_dir / "trials.jsonl"), read_lines(self.run_dir / "finals.jsonl")
         cost = Cost(
             trials=len(study.trials),
-            epochs_trained=sum(trial.epochs_trained for trial in study.trials.values()),
+            epochs_trained=sum(trial.trained for trial in study.trials.values()),
             epochs_full=sum(experiment.training.epochs - trial.inherited for trial in study.trials.values()),
             gpu_seconds=sum(line["train_seconds"] + line["eval_seconds"] for line in trials),
             wall_seconds=study.wall_seconds,
@@ -259,7 +259,7 @@ class SearchRun:
         beam_size, length_penalty = experiment.finals.beam_size, experiment.finals.length_penalty
         sources = [sample.source for sample in samples]
         attended = attend_to_some(read_best(self.run_dir), sources, beam_size, length_penalty)
-        spent = spent_on(trials, study.wall_seconds) + spent_on(finals, finals_study.wall_seconds)
+        spent = spent_on(study, trials) + spent_on(finals_study, finals)
         budget = self._budget(self.earlier.spent() + spent)
         spending = budget.describe() + ([study.ended] if study.ended else [])
         write_report(

@@ -102,13 +102,13 @@ class TrialProgress:
         epochs_here = self._epochs() - self.epochs_before
         if not epochs_here or self.trials == math.inf:
             return None
-        each = sum(trial.epochs_trained for trial in resting) / len(resting) if resting else self.epochs
-        running = sum(self.study.trials[number].epochs_trained for number in self.live)
+        each = sum(trial.trained for trial in resting) / len(resting) if resting else self.epochs
+        running = sum(self.study.trials[number].trained for number in self.live)
         epochs_left = max(0.0, (self.trials - len(resting)) * each - running)
         return epochs_left * (time.monotonic() - self.started) / epochs_here
 
     def _epochs(self) -> float:
-        return sum(trial.epochs_trained for trial in self.study.trials.values())
+        return sum(trial.trained for trial in self.study.trials.values())
 
 
 def ranking_table(ranking: list[dict[str, Any]]) -> Table:

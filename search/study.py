@@ -41,7 +41,7 @@ class StudyTrial:
 
     @property
     def epochs(self) -> float:
-        """Epochs of training that are in its weights; may be broken where reports come by steps."""
+        """Epochs trained; may be broken where reports come by steps."""
         steps = self.attrs.get("epoch_steps")
         return self.epoch / steps if steps and self.epoch % steps else self.epoch // (steps or 1)
 
@@ -60,8 +60,8 @@ class StudyTrial:
         return int(self.attrs.get("inherited", 0))
 
     @property
-    def epochs_trained(self) -> float:
-        """Without those that it inherited."""
+    def trained(self) -> float:
+        """Epochs that it trained itself."""
         return self.epochs - self.inherited
 
     def passed(self, rung: int) -> bool:

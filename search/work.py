@@ -132,10 +132,8 @@ class Work:
 
     def _inheriting(self) -> StudyTrial | None:
         """An heir. The copy comes before the trial: if it is in the study, there is a checkpoint it goes on from."""
-        if not isinstance(self.scheduler, Breeder) or self._reason_to_end():
-            return None
-        heir = self.scheduler.heir(self.study)
-        if heir is None:
+        heir = self.scheduler.heir(self.study) if isinstance(self.scheduler, Breeder) else None
+        if heir is None or self._reason_to_end():
             return None
         epoch = heir.parent.epoch
         copy_checkpoint(self.checkpoints(heir.parent), self.folder / str(len(self.study.trials)))
@@ -203,9 +201,8 @@ class Work:
         if epoch > trial.epoch and not math.isfinite(score):
             self.ended(number, "diverged", f"{self.metric} became {score} in epoch {report['epoch']:g}")
         elif epoch > trial.epoch:
-            inherited = {"inherited": trial.inherited} if trial.inherited else {}  # epochs that cost nothing here
             assert epoch <= trial.epoch + (self.report_steps or 1), f"trial {number}: {epoch} follows {trial.epoch}"
-            self.journal.append({"trial": number, **report, **inherited})
+            self.journal.append({"trial": number, **report})
             if self.report_steps and not trial.scores:
                 self.study.set_attr(trial, "epoch_steps", round(epoch / report["epoch"]))
             self.study.report(trial, epoch, score)
