@@ -45,7 +45,7 @@ class SearchConfig(Config):
         "training.epochs unless given; median: each from a quarter on; pbt: every fifth part",
     )
     reduction_factor: int = Field(2, ge=2, description="one of so many trials passes a rung")
-    startup_trials: int = Field(4, ge=1, description="trials before default, tpe or gp lets its model decide")
+    startup_trials: int = Field(3, ge=1, description="trials before default, tpe or gp lets its model decide")
     max_retries: int = Field(2, ge=0, description="new starts of a trial whose process died, each from its checkpoint")
     concurrency: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
         "auto", description="trials at a time; auto: one a GPU, or one a core"
