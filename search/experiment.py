@@ -46,6 +46,12 @@ class SearchConfig(Config):
     )
     reduction_factor: int = Field(2, ge=2, description="one of so many trials passes a rung")
     startup_trials: int = Field(3, ge=1, description="trials before default, tpe or gp lets its model decide")
+    prior: tuple[str, ...] = Field(
+        (),
+        description="earlier searches that sampler default starts from: run directories, or CSV tables with a column "
+        "for each hyperparameter (its path or the path's last part) and one for the score (score, valid_bleu or "
+        "dev_bleu; higher is better)",
+    )
     max_retries: int = Field(2, ge=0, description="new starts of a trial whose process died, each from its checkpoint")
     concurrency: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
         "auto", description="trials at a time; auto: one a GPU, or one a core"
@@ -54,6 +60,19 @@ class SearchConfig(Config):
         "auto", description="share of a GPU; auto: one where there is one"
     )
     seed: int = Field(0, ge=0, lt=2**31, description="of the proposals")
+
+    @field_validator("prior")
+    @classmethod
+    def _absolute(cls, paths: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(str(Path(path).expanduser().absolute()) for path in paths)
+
+    @model_validator(mode="after")
+    def _is_informed(self) -> Self:
+        if self.prior and self.sampler != "default":
+            raise ValueError(
+                f"prior: {self.sampler} does not start from earlier searches; use sampler default, or drop it"
+            )
+        return self
 
     @property
     def direction(self) -> Literal["maximize", "minimize"]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from rich.console import Console
 
 from search.experiment import Experiment
+from search.prior_sources import find_prior
 from search.resuming import find_change, stored_experiment
 from trainables.command_line import override, parse_config
 from trainables.errors import UserError
@@ -66,6 +67,7 @@ def main(arguments: list[str]) -> int:
             return 0
         resuming = arguments[:1] == ["resume"]
         experiment = resumed_experiment(arguments[1:]) if resuming else new_experiment(arguments)
+        find_prior(experiment)
         # Torch and Ray take seconds to import: mistakes that need neither are told before.
         from search.preparation import prepare_corpus
 

@@ -13,7 +13,7 @@ from model.config import Config
 from search.replay.measures import Policy, measure_curves, measure_systems
 from search.replay.tables import Table, read_curves, read_run, read_systems
 from search.samplers import SamplerName
-from search.space import Params
+from search.samplers.prior import Findings
 from trainables.command_line import parse_config
 from trainables.errors import UserError
 from trainables.files import write_atomically
@@ -37,9 +37,7 @@ class Replaying(Config):
         validation_alias=AliasChoices("prior_pairs", "prior-pairs"),
         description="pairs of the same folder, parted by commas, whose tables the sampler knows beforehand",
     )
-    output: str = Field(
-        "", validation_alias=AliasChoices("output", "json"), description="JSON file for the measures"
-    )
+    output: str = Field("", validation_alias=AliasChoices("output", "json"), description="JSON file for the measures")
 
 
 def main(arguments: list[str]) -> None:
@@ -49,7 +47,7 @@ def main(arguments: list[str]) -> None:
     if not options.tables:
         raise UserError("--tables: missing; name a folder of tables, or the directory of a run")
     systems, curves = find_tables(Path(options.tables), options.pair)
-    policy = Policy(options.policy, options.scheduler, tuple(_prior_rows(options)))
+    policy = Policy(options.policy, options.scheduler, tuple(_prior(options)))
     measures: dict[str, object] = {
         "pair": options.pair or systems[0].name,
         "policy": options.policy,
@@ -80,16 +78,18 @@ def find_tables(folder: Path, pair: str) -> tuple[list[Table], list[Table]]:
     kinds = [folder / f"nmtlc_{kind}_{pair}.json" for kind in ("scratch", "finetune")]
     curves = [read_curves(file) for file in kinds if file.exists()]
     if not systems and not curves:
-        raise UserError(f"--pair: {folder} holds neither nmthpo_{pair}.csv nor nmtlc_scratch_{pair}.json; see its files")
+        raise UserError(
+            f"--pair: {folder} holds neither nmthpo_{pair}.csv nor nmtlc_scratch_{pair}.json; see its files"
+        )
     return systems, curves
 
 
-def _prior_rows(options: Replaying) -> list[tuple[tuple[Params, float], ...]]:
-    rows = []
+def _prior(options: Replaying) -> list[Findings]:
+    findings = []
     for pair in filter(None, options.prior_pairs.split(",")):
         systems, curves = find_tables(Path(options.tables), pair)
-        rows.append(tuple((s.params, s.score) for s in [*systems, *curves][0].systems.values()))
-    return rows
+        findings.append([(s.params, s.score) for s in [*systems, *curves][0].systems.values()])
+    return findings
 
 
 def _shown(measures: dict[str, object]) -> RichTable:

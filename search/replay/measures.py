@@ -11,15 +11,15 @@ import numpy as np
 
 from search.replay.simulation import CurveSimulation, Outcome, evaluate
 from search.replay.tables import Table
-from search.samplers import Sampler, SamplerName, make_sampler
-from search.samplers.prior import Prior, prior_of_rows
+from search.samplers import Prior, Sampler, SamplerName, make_sampler
+from search.samplers.prior import Findings
 from search.schedulers.base import Scheduler
 from search.schedulers.gentle import Gentle
 from search.schedulers.halving import Halving
 from search.schedulers.median import MedianStopping
 from search.schedulers.promotion import Hyperband, Promotion
 from search.schedulers.unranked import ToTheEnd
-from search.space import Params, Scalar
+from search.space import Scalar
 from search.study import StudyTrial
 
 EVALUATIONS = (5, 10, 20, 40)
@@ -37,10 +37,10 @@ class Policy:
 
     sampler: SamplerName
     scheduler: str = "asha_promotion"
-    prior: tuple[tuple[tuple[Params, float], ...], ...] = ()  # rows of each earlier search
+    prior: tuple[Findings, ...] = ()  # of earlier searches
 
     def make_sampler(self, table: Table, seed: int) -> Sampler:
-        prior = prior_of_rows(table.space, [list(rows) for rows in self.prior]) if self.prior else None
+        prior = Prior(table.space, list(self.prior)) if self.prior else None
         return make_sampler(self.sampler, table.task(seed), START, prior)
 
     def make_scheduler(self, table: Table) -> Scheduler:

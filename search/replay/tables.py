@@ -75,10 +75,7 @@ def read_systems(file: Path) -> Table:
     try:
         with file.open(newline="", encoding="utf-8") as lines:
             rows = list(csv.DictReader(lines))
-        systems = [
-            System({path: _number(row[path]) for path in SYSTEM}, float(row["dev_bleu"]))
-            for row in rows
-        ]
+        systems = [System({path: _number(row[path]) for path in SYSTEM}, float(row["dev_bleu"])) for row in rows]
     except (OSError, KeyError, ValueError, TypeError) as error:
         raise _unreadable(file, f"columns {', '.join(SYSTEM)}, dev_bleu", error) from None
     return make_table(file.stem, systems)
@@ -94,7 +91,9 @@ def read_curves(file: Path) -> Table:
         content = json.loads(file.read_text(encoding="utf-8"))
         systems = [_system(run) for run in content["runs"] if run.get("dev_bleu_final") or run.get("dev_bleu_curve")]
     except (OSError, KeyError, ValueError, TypeError) as error:
-        raise _unreadable(file, 'a list "runs" with dev_ppl_curve and dev_bleu_final, or dev_bleu_curve', error) from None
+        raise _unreadable(
+            file, 'a list "runs" with dev_ppl_curve and dev_bleu_final, or dev_bleu_curve', error
+        ) from None
     return make_table(file.stem, systems)
 
 
