@@ -26,8 +26,8 @@ class SearchConfig(Config):
         "random, qmc (evenly spread), or Optuna's tpe, gp, cmaes, nsga2",
     )
     scheduler: Literal["asha", "asha_promotion", "hyperband", "median", "gentle", "pbt", "none"] = Field(
-        "asha",
-        description="asha stops the worse trials at the rungs; asha_promotion parks all and promotes the best; "
+        "asha_promotion",
+        description="asha_promotion parks all at the rungs and promotes the best; asha stops the worse ones at once; "
         "hyperband does so in brackets; median stops below the others' median; gentle only what will hardly win; "
         "pbt trains a population of search.trials members and changes their training parameters on the way",
     )
