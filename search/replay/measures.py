@@ -56,9 +56,9 @@ class Policy:
                 first = max(1, round(0.1 * length))
                 return Halving(tuple(rung for rung in (first, 3 * first, 9 * first) if rung < length), 3)
             case "asha_promotion":
-                return Promotion(rungs, 3, comparable)
+                return Promotion(rungs, comparable=comparable)
             case "hyperband":
-                return Hyperband(rungs, 3, comparable)
+                return Hyperband(rungs, comparable=comparable)
             case "median":
                 return MedianStopping(tuple(range(rungs[0], length)), comparable)
             case "gentle":

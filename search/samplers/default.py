@@ -47,7 +47,7 @@ class ModelSampler:
                     return Proposal(params)
         evidence = gather(study)
         if len(evidence.scores) < 2:
-            return next(map(Proposal, self._random(known, rng)), None)
+            return self._apart(study, rng)
         value = self._expected_improvement(evidence)
         if self._listed is not None:
             left = [params for params in self._listed if self._task.space.key(params) not in known]
@@ -96,6 +96,15 @@ class ModelSampler:
             if len(points):
                 parents = points[np.argsort(-value(points), kind="stable")[:PARENTS]]
         return list(found.values()) or list(islice(self._random(self._task.known(study), rng), 1))
+
+    def _apart(self, study: Study, rng: np.random.Generator) -> Proposal | None:
+        """While nothing is known to go by, what is least like the trials that run: of some draws, the farthest."""
+        draws = list(islice(self._random(self._task.known(study), rng), SHORTLIST))
+        if not draws:
+            return None
+        tried = self._columns([trial.params for trial in study.trials.values()])
+        squared = ((self._columns(draws)[:, None] - tried) ** 2).sum(-1)
+        return Proposal(draws[int(squared.min(axis=1, initial=np.inf).argmax())])
 
     def _random(self, known: set[str], rng: np.random.Generator) -> Iterator[Params]:
         draws = distinct(self._task, uniform_draws(self._task, rng), rng)
