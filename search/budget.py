@@ -78,6 +78,7 @@ class Budget:
     finalists: int
     slots: int  # trials at a time
     before: Spent = Spent()  # on what is in other journals
+    ends_running = True
 
     def reason(self, study: Study, journal: Journal) -> str | None:
         """Why the search must end; None while it may go on."""

@@ -34,6 +34,11 @@ class SearchConfig(Config):
     trials: int | None = Field(
         20, ge=1, description="configurations to try; null: all of a grid, or as many as the budget allows"
     )
+    stop_when_settled: bool = Field(
+        False,
+        description="end before search.trials when sampler default expects next to nothing of another trial beside the "
+        "noise of a score",
+    )
     budget: BudgetConfig = BudgetConfig()
     max_parameters: int | None = Field(None, ge=1, description="larger models are never trained")
     metric: Literal["valid_bleu", "valid_nll_per_char", "valid_loss"] = Field(
@@ -67,10 +72,14 @@ class SearchConfig(Config):
         return tuple(str(Path(path).expanduser().absolute()) for path in paths)
 
     @model_validator(mode="after")
-    def _is_informed(self) -> Self:
+    def _has_a_model(self) -> Self:
         if self.prior and self.sampler != "default":
             raise ValueError(
                 f"prior: {self.sampler} does not start from earlier searches; use sampler default, or drop it"
+            )
+        if self.stop_when_settled and self.sampler != "default":
+            raise ValueError(
+                f"stop_when_settled: {self.sampler} does not say what it expects; use sampler default, or drop it"
             )
         return self
 

@@ -31,6 +31,7 @@ from search.report import Sample, write_report
 from search.schedulers import Scheduler, make_scheduler
 from search.schedulers.population import Population
 from search.schedulers.unranked import ToTheEnd
+from search.settling import Settled
 from search.study import Study, StudyTrial
 from search.tracking import WandbTracker, resolve_mode
 from search.tuning import find_slots, local_ray, run_work
@@ -141,6 +142,7 @@ class SearchRun:
         experiment = self.experiment
         journal = Journal(self.run_dir / f"{kind}s.jsonl")
         budget = self._budget(spent)
+        settled = [Settled(experiment.search.metric)] if experiment.search.stop_when_settled else []
         before = self.earlier.studies if kind == "trial" else len(self.earlier.folders)
         tracker = WandbTracker(experiment, kind, before, lambda trial: plan.config(trial.params), self._warn)
         progress = TrialProgress(
@@ -162,7 +164,7 @@ class SearchRun:
             experiment.training.epochs,
             experiment.search.max_retries,
             [progress, tracker, *listeners],
-            [budget] if kind == "trial" else [],  # what the finals need was set aside
+            [budget, *settled] if kind == "trial" else [],  # what the finals need was set aside
             experiment.training.report_steps,
         )
         with ExitStack() as stack:

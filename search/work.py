@@ -28,8 +28,13 @@ class Listener(Protocol):
 class Ending(Protocol):
     """Says when a search should end before its last trial."""
 
+    @property
+    def ends_running(self) -> bool:
+        """Whether the trials that run end at their next rung, too; otherwise nothing is proposed any more."""
+        ...
+
     def reason(self, study: Study, journal: Journal) -> str | None:
-        """Why no trial should start or pass a rung any more, for people; None while they may.
+        """Why no trial should start, or pass a rung, any more, for people; None while they may.
 
         A function of study and journal, so that a resumed search decides as an undisturbed one.
         """
@@ -100,7 +105,7 @@ class Work:
         """Nothing is running, and nothing is left to propose."""
         if any(trial.running for trial in self.study.trials.values()):
             return False
-        return self._reason_to_end() is not None or self.plan.propose(self.study) is None
+        return self._reason_to_end(starting=True) is not None or self.plan.propose(self.study) is None
 
     def next(self, slots: int) -> Assignment | str:
         """An assignment, WAIT while all slots are taken or what runs may still call for more, or FINISHED."""
@@ -153,7 +158,7 @@ class Work:
         return trial
 
     def _proposed(self) -> StudyTrial | None:
-        if self._reason_to_end():
+        if self._reason_to_end(starting=True):
             return None
         proposal = self.plan.propose(self.study)
         if proposal is None:
@@ -172,17 +177,20 @@ class Work:
         return trial
 
     def _end_parked(self) -> None:
+        reason = self._reason_to_end() or ""
         for trial in self._idle():
-            self._finish(trial, "stopped")
+            self._finish(trial, "stopped", reason)
 
     def _idle(self) -> list[StudyTrial]:
         """Running in the study, in nobody's hands."""
         return [trial for trial in self.study.trials.values() if trial.running and trial.number not in self.live]
 
-    def _reason_to_end(self) -> str | None:
-        reasons = (ending.reason(self.study, self.journal) for ending in self.endings)
-        reason = next(filter(None, reasons), None)
-        self.study.set_ended(reason)
+    def _reason_to_end(self, starting: bool = False) -> str | None:
+        """starting: a trial that was never trained, not one that goes on."""
+        asked = (ending for ending in self.endings if starting or ending.ends_running)
+        reason = next(filter(None, (ending.reason(self.study, self.journal) for ending in asked)), None)
+        if reason or starting:
+            self.study.set_ended(reason)
         return reason
 
     def checkpoints(self, trial: StudyTrial) -> Path:

@@ -1,5 +1,6 @@
 """The recommended sampler: a balanced start, then the largest expected improvement under a Gaussian process."""
 
+import math
 from collections.abc import Callable, Iterator
 from itertools import islice
 
@@ -48,17 +49,20 @@ class ModelSampler:
         evidence = gather(study)
         if len(evidence.scores) < 2:
             return self._apart(study, rng)
-        value = self._expected_improvement(evidence)
+        value, noise = self._expected_improvement(evidence)
         if self._listed is not None:
             left = [params for params in self._listed if self._task.space.key(params) not in known]
         else:
             left = self._search(value, evidence, study, rng)
         if not left:
             return None
-        return Proposal(left[int(np.argmax(value(self._coding.places(left))))])
+        values = value(self._coding.places(left))
+        expected = {"gain": math.exp(values.max()) * evidence.scale, "noise": noise * evidence.scale}
+        return Proposal(left[int(np.argmax(values))], expected)
 
-    def _expected_improvement(self, evidence: Evidence) -> Value:
-        """Over the best that the model believes to have been found, running trials taken at their predicted mean.
+    def _expected_improvement(self, evidence: Evidence) -> tuple[Value, float]:
+        """Over the best that the model believes to have been found, running trials taken at their predicted mean; and
+        the noise of a score. Both of standardised scores.
 
         The model is one of how scores depart from the prior.
         """
@@ -73,7 +77,7 @@ class ModelSampler:
             mean, deviation = model.predict(self._coding.columns(places))
             return log_expected_improvement(mean + prior(places), deviation, best)
 
-        return value
+        return value, model.noise
 
     def _columns(self, configurations: list[Params]) -> np.ndarray:
         return self._coding.columns(self._coding.places(configurations))
