@@ -26,7 +26,7 @@ def experiment_in(folder: Path, **changes: Any) -> Experiment:
             "name": folder.name,
             "output_dir": str(folder.parent),
             "space": SPACE,
-            "search": {"trials": 6, "startup_trials": 3},
+            "search": {"trials": 6, "startup_trials": 3, "scheduler": "asha"},
             "training": {"epochs": 4},
         }
     )

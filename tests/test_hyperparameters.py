@@ -14,7 +14,7 @@ from trainables.training import train
 SEARCHABLE = [
     path
     for path in flatten(TrialConfig().model_dump())
-    if not path.startswith("data.") and path not in ("seed", "training.epochs")
+    if not path.startswith("data.") and path not in ("seed", "training.epochs", "training.report_steps")
 ]
 VALUES: dict[str, list[Any]] = {  # of the fields that are no choice among words
     "tokenizer.vocab_size": [50, 60],
