@@ -18,7 +18,7 @@ search: install
 test: install
 	$(BIN)/python -m pytest
 
-# Real searches under random SIGKILLs: about 12 minutes on two cores.
+# Real searches under random SIGKILLs: about 10 minutes on two cores.
 soak: install
 	$(BIN)/python bench/soak.py
 

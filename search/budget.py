@@ -89,10 +89,10 @@ class Budget:
         ends = [0, *(rung / per_epoch for rung in self.rungs if rung < self.epochs * per_epoch), self.epochs]
         longest = max(end - start for start, end in pairwise(ends))
         owed = longest + sum(self._owed(trial, per_epoch) for trial in study.trials.values() if trial.running)
-        each = _seconds_an_epoch(lines)
+        each = _seconds_an_epoch(study, lines)
         needed = Spent(owed, owed * each, longest * each)
         leaders = sorted((t for t in study.trials.values() if t.scores), key=study.standing)[: self.finalists]
-        each = _seconds_an_epoch([line for line in lines if line["trial"] in {t.number for t in leaders}])
+        each = _seconds_an_epoch(study, [line for line in lines if line["trial"] in {t.number for t in leaders}])
         waves = -(-self.finals // self.slots)
         kept = Spent(self.finals * self.epochs, self.finals * self.epochs * each, waves * self.epochs * each)
         for key, limit in self.config.limits.items():
@@ -147,7 +147,7 @@ def _seconds(lines: list[dict[str, Any]]) -> float:
     return sum(float(line["train_seconds"] + line["eval_seconds"]) for line in lines)
 
 
-def _seconds_an_epoch(lines: list[dict[str, Any]]) -> float:
+def _seconds_an_epoch(study: Study, lines: list[dict[str, Any]]) -> float:
     """The mean; 0 before anything is measured."""
-    epochs = sum({line["trial"]: line["epoch"] for line in lines}.values())
-    return _seconds(lines) / epochs if epochs else 0
+    spent = spent_on(study, lines)
+    return spent.device_seconds / spent.epochs if spent.epochs else 0

@@ -26,8 +26,8 @@ class SearchConfig(Config):
         "random, qmc (evenly spread), or Optuna's tpe, gp, cmaes, nsga2",
     )
     scheduler: Literal["asha", "asha_promotion", "hyperband", "median", "gentle", "pbt", "none"] = Field(
-        "asha",
-        description="asha stops the worse trials at the rungs; asha_promotion parks all and promotes the best; "
+        "asha_promotion",
+        description="asha_promotion parks all at the rungs and promotes the best; asha stops the worse ones at once; "
         "hyperband does so in brackets; median stops below the others' median; gentle only what will hardly win; "
         "pbt trains a population of search.trials members and changes their training parameters on the way",
     )
@@ -45,7 +45,13 @@ class SearchConfig(Config):
         "training.epochs unless given; median: each from a quarter on; pbt: every fifth part",
     )
     reduction_factor: int = Field(2, ge=2, description="one of so many trials passes a rung")
-    startup_trials: int = Field(4, ge=1, description="trials before default, tpe or gp lets its model decide")
+    startup_trials: int = Field(3, ge=1, description="trials before default, tpe or gp lets its model decide")
+    prior: tuple[str, ...] = Field(
+        (),
+        description="earlier searches that sampler default starts from: run directories, or CSV tables with a column "
+        "for each hyperparameter (its path or the path's last part) and one for the score (score, valid_bleu or "
+        "dev_bleu; higher is better)",
+    )
     max_retries: int = Field(2, ge=0, description="new starts of a trial whose process died, each from its checkpoint")
     concurrency: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
         "auto", description="trials at a time; auto: one a GPU, or one a core"
@@ -54,6 +60,19 @@ class SearchConfig(Config):
         "auto", description="share of a GPU; auto: one where there is one"
     )
     seed: int = Field(0, ge=0, lt=2**31, description="of the proposals")
+
+    @field_validator("prior")
+    @classmethod
+    def _absolute(cls, paths: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(str(Path(path).expanduser().absolute()) for path in paths)
+
+    @model_validator(mode="after")
+    def _is_informed(self) -> Self:
+        if self.prior and self.sampler != "default":
+            raise ValueError(
+                f"prior: {self.sampler} does not start from earlier searches; use sampler default, or drop it"
+            )
+        return self
 
     @property
     def direction(self) -> Literal["maximize", "minimize"]:
@@ -143,13 +162,8 @@ class Experiment(TrialConfig):
                 "space changes the vocabulary; use valid_bleu or valid_nll_per_char"
             )
         self._check_rungs()
-        if search.scheduler == "pbt" and (fixed := [p for p in self.space.domains if not _leaves_weights(p)]):
-            raise ValueError(
-                "search.scheduler: pbt hands trained weights on, so its space may hold training.* and dropouts alone, "
-                f"not {', '.join(fixed)}"
-            )
-        if search.scheduler == "pbt" and self.training.report_steps is not None:
-            raise ValueError("search.scheduler: pbt counts in epochs; drop training.report_steps")
+        if search.scheduler == "pbt":
+            self._check_population()
         if not self._has_a_valid_trial():
             raise ValueError(
                 "space: no combination of its values makes a valid trial"
@@ -177,6 +191,17 @@ class Experiment(TrialConfig):
                 )
         if rungs is not None and not _rise(rungs):
             raise ValueError(f"search.rungs: {list(rungs)} must rise, from training.report_steps {steps} on")
+
+    def _check_population(self) -> None:
+        if fixed := [path for path in self.space.domains if not _leaves_weights(path)]:
+            raise ValueError(
+                "search.scheduler: pbt hands trained weights on, so its space may hold training.* and dropouts alone, "
+                f"not {', '.join(fixed)}"
+            )
+        if self.search.trials is None:
+            raise ValueError("search.trials: null; pbt needs the size of its population")
+        if self.training.report_steps is not None:
+            raise ValueError("search.scheduler: pbt counts in epochs; drop training.report_steps")
 
     def _has_a_valid_trial(self) -> bool:
         if self.space.size() <= PROBES:

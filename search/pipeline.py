@@ -24,6 +24,7 @@ from search.finals import (
 )
 from search.journal import Journal, read_lines
 from search.leaderboard import Cost, Entry, rank, write_leaderboard
+from search.prior_sources import keep_prior
 from search.progress import TrialProgress, ranking_table
 from search.proposals import Plan, SearchPlan
 from search.report import Sample, write_report
@@ -102,7 +103,7 @@ class SearchRun:
         if isinstance(scheduler, Population):
             expected = scheduler.trials
         cleaner = CheckpointCleaner(self.run_dir / "trials", keep_completed=self.experiment.finals.seeds == 0)
-        plan = SearchPlan(self.experiment)
+        plan = SearchPlan(self.experiment, keep_prior(self.experiment))
         self._train("trial", study, plan, scheduler, expected, [cleaner], lock, self.earlier.spent())
         if study.ended:
             self._say(f"the search ends with {count(len(study.trials), 'trial', 'trials')}: {study.ended}")

@@ -5,7 +5,7 @@ from typing import Protocol
 from optuna.distributions import BaseDistribution
 
 from search.experiment import Experiment
-from search.samplers import Proposal, Task, make_sampler
+from search.samplers import Prior, Proposal, Task, make_sampler
 from search.space import Params
 from search.study import Study
 from trainables.config import TrialConfig
@@ -28,11 +28,11 @@ class Plan(Protocol):
 class SearchPlan:
     """What the experiment's sampler proposes, up to `search.trials`."""
 
-    def __init__(self, experiment: Experiment):
+    def __init__(self, experiment: Experiment, prior: Prior | None = None):
         self.base, self.trials = experiment.trial, experiment.search.trials
         self.distributions = experiment.space.to_optuna()
         task = Task(experiment.space, experiment.accept, experiment.search.seed)
-        self.sampler = make_sampler(experiment.search.sampler, task, experiment.search.startup_trials)
+        self.sampler = make_sampler(experiment.search.sampler, task, experiment.search.startup_trials, prior)
 
     def propose(self, study: Study) -> Proposal | None:
         if self.trials is not None and len(study.trials) >= self.trials:

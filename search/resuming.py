@@ -53,6 +53,12 @@ def find_change(stored: Experiment, experiment: Experiment) -> Change:
             "resume: finals.seeds: 0 scores the models of the search, but their checkpoints were not kept; retrain "
             "with 1 or more, or start a new search"
         )
+    if "pbt" in (stored.search.scheduler, experiment.search.scheduler):
+        for key in changed:
+            if not _below(key, ("finals", *INDIFFERENT)):
+                raise UserError(
+                    f"resume: {key} can't change, as pbt trains a population as a whole; start a new search"
+                )
     if any(_below(key, MEANING) for key in changed):
         return Change.NEW_STUDY
     return Change.GOES_ON if any(not _below(key, INDIFFERENT) for key in changed) else Change.NOTHING

@@ -5,6 +5,7 @@ python search/run.py --config FILE [--key VALUE]  search with another configurat
 python search/run.py resume runs/NAME             go on with a search that was stopped
 python search/run.py resume runs/NAME --key VALUE extend or change a search, finished or not
 python search/run.py translate runs/NAME          translate standard input with the best model; --help says more
+python search/run.py replay --tables DIR          how soon a policy finds the best of systems that are trained
 python search/run.py --help                       all keys, their defaults and meaning
 """
 
@@ -15,6 +16,7 @@ from pathlib import Path
 from rich.console import Console
 
 from search.experiment import Experiment
+from search.prior_sources import find_prior
 from search.resuming import find_change, stored_experiment
 from trainables.command_line import override, parse_config
 from trainables.errors import UserError
@@ -58,8 +60,14 @@ def main(arguments: list[str]) -> int:
 
             translating.main(arguments[1:])
             return 0
+        if arguments[:1] == ["replay"]:
+            from search.replay import command
+
+            command.main(arguments[1:])
+            return 0
         resuming = arguments[:1] == ["resume"]
         experiment = resumed_experiment(arguments[1:]) if resuming else new_experiment(arguments)
+        find_prior(experiment)
         # Torch and Ray take seconds to import: mistakes that need neither are told before.
         from search.preparation import prepare_corpus
 
@@ -71,7 +79,7 @@ def main(arguments: list[str]) -> int:
         Console(stderr=True).print(str(error), style="red", highlight=False, markup=False, soft_wrap=True)
         return 2
     except KeyboardInterrupt:
-        if arguments[:1] == ["translate"]:
+        if arguments[:1] in (["translate"], ["replay"]):
             return 130
         where = f"`{PROGRAM} resume {experiment.run_dir}`" if experiment else "the same command"
         console.print(f"\nstopped; nothing is lost: go on with {where}", highlight=False, markup=False, soft_wrap=True)

@@ -36,6 +36,18 @@ def test_epochs_are_never_exceeded_and_the_finals_keep_theirs(epochs: int, slots
         assert trial.epoch == 4 if trial.outcome == "completed" else trial.epoch in (1, 2)
 
 
+def test_inherited_epochs_cost_nothing_and_a_population_ends_with_its_budget(tmp_path: Path) -> None:
+    space = {"model.dropout": {"min": 0.0, "max": 0.5}}
+    for epochs, fits in ((30, 6), (60, 24)):  # 24 are for the finals, and 6 members need 4 each
+        search = {"scheduler": "pbt", "sampler": "random", "trials": 6}
+        work = open_work(tmp_path / str(epochs), experiment({"epochs": epochs}, search=search, space=space))
+        simulate(work, {})
+        spent = spent_on(work.study, work.journal.lines).epochs
+        assert spent == sum(trial.trained for trial in work.study.trials.values())
+        assert spent == fits and (work.study.ended is None) == (fits == 24)
+        assert not any(trial.running for trial in work.study.trials.values())
+
+
 @pytest.mark.parametrize("slots", [1, 3])
 def test_epochs_are_never_exceeded_by_steps(slots: int, tmp_path: Path) -> None:
     by_steps = experiment({"epochs": 43}, training={"epochs": 4, "report_steps": 5}, search={"rungs": [10, 20]})

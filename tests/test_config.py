@@ -111,6 +111,8 @@ MISTAKES = {
     "space: {model.d_model: {values: [64, 128]}}\nsearch: {scheduler: pbt}": (
         "x.yaml: search.scheduler: pbt hands trained weights on, so its space may hold training.* and dropouts alone"
     ),
+    "search: {scheduler: pbt, trials: null, budget: {epochs: 90}}": "x.yaml: search.trials: null; pbt needs the size",
+    "training: {report_steps: 5}\nsearch: {scheduler: pbt, rungs: [5]}": "search.scheduler: pbt counts in epochs",
     "space: {training.learning_rate: {min: 0.1, max: 0.2}}\nsearch: {sampler: grid}": "x.yaml: search.sampler: grid",
     "name: ../up": "x.yaml: name: '../up': use letters",
     "- a list": "x.yaml: must hold keys and values, not list",

@@ -87,6 +87,7 @@ def test_what_a_changed_key_means(changes: dict[str, Any], meaning: Change, tmp_
         ({"training__epochs": 5}, "training.epochs decides what is compared, so it can't change from 4 to 5"),
         ({"search__metric": "valid_nll_per_char"}, "search.metric decides what is compared"),
         ({"finals__seeds": 0}, "finals.seeds: 0 scores the models of the search, but their checkpoints were not kept"),
+        ({"search__scheduler": "pbt", "space": {}}, "can't change, as pbt trains a population as a whole"),
         ({"name": "other"}, "name and output_dir belong to the run"),
     ],
 )

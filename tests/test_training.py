@@ -77,6 +77,13 @@ def test_the_same_seed_gives_the_same_numbers_another_seed_others(
         assert one.train_loss != other.train_loss and one.valid_loss != other.valid_loss
 
 
+def test_a_checkpoint_goes_on_with_other_batches_at_the_next_epoch(corpus: Path, tmp_path: Path) -> None:
+    run(tiny(corpus), corpus, tmp_path, until=2)
+    reports, _ = run(tiny(corpus, training__batch_tokens=128), corpus, tmp_path)  # as an heir in pbt may
+    assert [report.epoch for report in reports] == [2, 3, 4]
+    assert reports[1].step == 3 * (reports[2].step - reports[1].step)
+
+
 def test_stopped_and_resumed_it_ends_as_if_undisturbed(
     corpus: Path, undisturbed: tuple[list[EpochReport], dict[str, Tensor]], tmp_path: Path
 ) -> None:

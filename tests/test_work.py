@@ -34,7 +34,7 @@ def experiment(scheduler: str = "asha") -> Experiment:
     space: dict[str, Any] = {"model.d_model": {"values": [64, 128, 256]}, "model.dropout": {"min": 0.0, "max": 0.5}}
     if scheduler == "pbt":
         del space["model.d_model"]
-    sampler = "random" if scheduler == "pbt" else "tpe"
+    sampler = "random" if scheduler == "pbt" else "default"
     return Experiment.model_validate(
         {
             "space": space,

@@ -104,7 +104,8 @@ def train(
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         report = EpochReport(**values)
-        step = report.step
+        # The checkpoint may be another trial's, whose batches had other sizes (search/schedulers/population.py).
+        step = report.step if settings.report_steps else epoch_steps * int(report.epoch)
         yield report, model.eval()
     batches = _batches(config, prepared, epoch_steps, step)
     while step < total:

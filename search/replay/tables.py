@@ -1,62 +1,138 @@
-"""Tables of trained systems: configurations, scores, learning curves."""
+"""Tables of trained systems: configurations, final scores, learning curves."""
 
 import csv
-from dataclasses import dataclass
+import json
+import math
+from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
+from statistics import median
+from typing import Any
 
-from search.samplers.base import Task
+from search.experiment import Experiment
+from search.samplers import Task
 from search.space import Domain, Params, Scalar, SearchSpace
+from search.study import Study
+from trainables.command_line import read_yaml, validate
 from trainables.errors import UserError
 
-SETTINGS = ("bpe_symbols", "num_layers", "num_embed", "ffn_hidden", "attention_heads", "initial_lr")
+# Of the files by Zhang and Duh (2020, 2024): what decides a system, the rest was measured of it.
+SYSTEM = ("bpe_symbols", "num_layers", "num_embed", "ffn_hidden", "attention_heads", "initial_lr")
+SCRATCH = ("bpe_k", "num_layers", "num_embed", "ffn_hidden", "attention_heads", "initial_lr")
+FINETUNE = ("basemodel", "model_size", "num_layers", "lora_rank", "batch_size", "initial_lr")
+
+
+@dataclass(frozen=True)
+class System:
+    """A trained system."""
+
+    params: Params
+    score: float  # at its end; higher is better
+    curve: tuple[float, ...] = ()  # the best value so far at each checkpoint; higher is better
+    comparable: Scalar = None  # curves are comparable among systems of the same value
 
 
 @dataclass(frozen=True)
 class Table:
-    """Systems by configuration, with the score that the search is to find the highest of."""
+    """The systems of a search that was made in full."""
 
     name: str
-    scores: dict[str, float]  # key of a configuration -> score
-    configurations: list[Params]
+    systems: dict[str, System] = field(repr=False)  # by the key of their configuration
     space: SearchSpace
 
+    @property
+    def best(self) -> float:
+        return max(system.score for system in self.systems.values())
+
+    @property
+    def median(self) -> float:
+        return median(system.score for system in self.systems.values())
+
+    def system(self, params: Params) -> System:
+        return self.systems[self.space.key(params)]
+
     def task(self, seed: int) -> Task:
-        """The search in which only rows of the table are trials."""
-        return Task(self.space, lambda params: params if self.space.key(params) in self.scores else None, seed)
-
-    def score(self, params: Params) -> float:
-        return self.scores[self.space.key(params)]
+        """The search in which only systems of the table are trials."""
+        return Task(self.space, lambda params: params if self.space.key(params) in self.systems else None, seed)
 
 
-def make_table(name: str, rows: list[tuple[Params, float]]) -> Table:
-    """A table of these rows; of equal configurations the first counts."""
-    values: dict[str, list[Scalar]] = {path: [] for path in rows[0][0]}
-    for params, _ in rows:
-        for path, value in params.items():
-            if value not in values[path]:
+def make_table(name: str, systems: list[System]) -> Table:
+    """A table; of systems with equal configurations the first counts."""
+    values: dict[str, list[Scalar]] = {}
+    for system in systems:
+        for path, value in system.params.items():
+            if value not in values.setdefault(path, []):
                 values[path].append(value)
     space = SearchSpace({path: Domain(values=tuple(listed)) for path, listed in values.items()})
-    scores: dict[str, float] = {}
-    configurations = []
-    for params, score in rows:
-        if (key := space.key(params)) not in scores:
-            scores[key] = score
-            configurations.append(params)
-    return Table(name, scores, configurations, space)
+    by_key: dict[str, System] = {}
+    for system in systems:
+        by_key.setdefault(space.key(system.params), system)
+    return Table(name, by_key, space)
 
 
 def read_systems(file: Path) -> Table:
-    """nmthpo_PAIR.csv: a row a trained system. Raises UserError."""
-    rows: list[tuple[Params, float]] = []
+    """nmthpo_PAIR.csv: a row a trained system, with its BLEU on the development set. Raises UserError."""
     try:
         with file.open(newline="", encoding="utf-8") as lines:
-            for row in csv.DictReader(lines):
-                rows.append(({path: _number(row[path]) for path in SETTINGS}, float(row["dev_bleu"])))
-    except (OSError, KeyError, ValueError) as error:
-        raise UserError(f"{file}: no table of systems: {error}; it needs columns {', '.join(SETTINGS)}") from None
-    return make_table(file.stem, rows)
+            rows = list(csv.DictReader(lines))
+        systems = [System({path: _number(row[path]) for path in SYSTEM}, float(row["dev_bleu"])) for row in rows]
+    except (OSError, KeyError, ValueError, TypeError) as error:
+        raise _unreadable(file, f"columns {', '.join(SYSTEM)}, dev_bleu", error) from None
+    return make_table(file.stem, systems)
+
+
+def read_curves(file: Path) -> Table:
+    """nmtlc_scratch_PAIR.json (perplexity at each checkpoint) or nmtlc_finetune_PAIR.json (BLEU). Raises UserError.
+
+    Perplexity is per token, so its curves compare within one vocabulary alone. Runs without a final BLEU are left
+    out; where only a curve of BLEU is given, its maximum is the final one.
+    """
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        systems = [_system(run) for run in content["runs"] if run.get("dev_bleu_final") or run.get("dev_bleu_curve")]
+    except (OSError, KeyError, ValueError, TypeError) as error:
+        raise _unreadable(
+            file, 'a list "runs" with dev_ppl_curve and dev_bleu_final, or dev_bleu_curve', error
+        ) from None
+    return make_table(file.stem, systems)
+
+
+def _system(run: dict[str, Any]) -> System:
+    if "dev_bleu_curve" in run:
+        curve = [float(bleu) for bleu in run["dev_bleu_curve"]]
+        params = {path: run[path] for path in FINETUNE}
+        return System(params, run.get("dev_bleu_final") or max(curve), _best_so_far(curve))
+    curve = [-math.log(perplexity) for perplexity in run["dev_ppl_curve"]]
+    params = {path: run[path] for path in SCRATCH}
+    return System(params, run["dev_bleu_final"], _best_so_far(curve), run["bpe_k"])
+
+
+def read_run(run_dir: Path) -> Table:
+    """The trials of a finished search that were trained to the end. Raises UserError."""
+    file = run_dir / "experiment.yaml"
+    experiment = validate(Experiment, read_yaml(file), str(file))
+    study = Study(run_dir / "study.db", "search", experiment.search.direction)
+    sign = 1 if study.maximize else -1
+    systems = [
+        System(trial.params, sign * trial.value, _best_so_far([sign * score for score in trial.scores.values()]))
+        for trial in study.trials.values()
+        if trial.outcome == "completed" and trial.value is not None
+    ]
+    study.close()
+    if len(systems) < 3:
+        raise UserError(f"{run_dir}: {len(systems)} trials were trained to the end; a replay needs three or more")
+    return make_table(run_dir.name, systems)
+
+
+def _best_so_far(curve: list[float]) -> tuple[float, ...]:
+    return tuple(accumulate(curve, max))
 
 
 def _number(text: str) -> int | float:
     value = float(text)
     return int(value) if value.is_integer() else value
+
+
+def _unreadable(file: Path, needed: str, error: Exception) -> UserError:
+    reason = error.strerror if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
+    return UserError(f"{file}: not a table of systems ({reason}); it needs {needed}")

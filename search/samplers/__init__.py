@@ -3,15 +3,16 @@
 from search.samplers import enumeration, optuna_samplers
 from search.samplers.base import Proposal, Sampler, SamplerName, Task
 from search.samplers.default import ModelSampler
+from search.samplers.prior import Prior
 
-__all__ = ["Proposal", "Sampler", "SamplerName", "Task", "make_sampler"]
+__all__ = ["Prior", "Proposal", "Sampler", "SamplerName", "Task", "make_sampler"]
 
 
-def make_sampler(name: SamplerName, task: Task, start: int) -> Sampler:
-    """The sampler of that name; start: trials before those with a model let it decide."""
+def make_sampler(name: SamplerName, task: Task, start: int, prior: Prior | None = None) -> Sampler:
+    """The sampler of that name; start: trials before those with a model let it decide; prior: for "default" alone."""
     match name:
         case "default":
-            return ModelSampler(task, start)
+            return ModelSampler(task, start, prior)
         case "random":
             return enumeration.random(task)
         case "grid":

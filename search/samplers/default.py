@@ -10,6 +10,7 @@ from search.samplers.coding import Coding
 from search.samplers.design import balanced_design
 from search.samplers.evidence import Evidence, gather
 from search.samplers.gaussian_process import GaussianProcess, log_expected_improvement
+from search.samplers.prior import Prior
 from search.space import Params
 from search.study import Study
 
@@ -29,11 +30,13 @@ class ModelSampler:
     trials taken at the mean that is predicted for them; see docs/search-quality.md.
     """
 
-    def __init__(self, task: Task, start: int):
+    def __init__(self, task: Task, start: int, prior: Prior | None = None):
         """start: trials before the model decides."""
         self._task, self._coding = task, Coding(task.space)
         self._listed = list_all(task) if task.space.size() <= LISTED else None
-        self._start = balanced_design(task, start, self._listed)
+        self._prior = prior
+        begin = balanced_design if prior is None else prior.start
+        self._start = begin(task, start, self._listed)
 
     def propose(self, study: Study) -> Proposal | None:
         known = self._task.known(study)
@@ -44,7 +47,7 @@ class ModelSampler:
                     return Proposal(params)
         evidence = gather(study)
         if len(evidence.scores) < 2:
-            return next(map(Proposal, self._random(known, rng)), None)
+            return self._apart(study, rng)
         value = self._expected_improvement(evidence)
         if self._listed is not None:
             left = [params for params in self._listed if self._task.space.key(params) not in known]
@@ -55,12 +58,22 @@ class ModelSampler:
         return Proposal(left[int(np.argmax(value(self._coding.places(left))))])
 
     def _expected_improvement(self, evidence: Evidence) -> Value:
-        """Over the best that the model believes to have been found, running trials taken at their predicted mean."""
-        columns = self._columns(evidence.configurations)
-        model = GaussianProcess(columns, evidence.scores, evidence.noise, self._coding.owners)
-        best = float(model.predict(columns)[0].max())
+        """Over the best that the model believes to have been found, running trials taken at their predicted mean.
+
+        The model is one of how scores depart from the prior.
+        """
+        places = self._coding.places(evidence.configurations)
+        columns = self._coding.columns(places)
+        prior = _no_prior if self._prior is None else self._prior.mean(places, evidence.scores)
+        model = GaussianProcess(columns, evidence.scores - prior(places), evidence.noise, self._coding.owners)
+        best = float((model.predict(columns)[0] + prior(places)).max())
         model.believe(self._columns(evidence.pending))
-        return lambda places: log_expected_improvement(*model.predict(self._coding.columns(places)), best)
+
+        def value(places: np.ndarray) -> np.ndarray:
+            mean, deviation = model.predict(self._coding.columns(places))
+            return log_expected_improvement(mean + prior(places), deviation, best)
+
+        return value
 
     def _columns(self, configurations: list[Params]) -> np.ndarray:
         return self._coding.columns(self._coding.places(configurations))
@@ -84,6 +97,15 @@ class ModelSampler:
                 parents = points[np.argsort(-value(points), kind="stable")[:PARENTS]]
         return list(found.values()) or list(islice(self._random(self._task.known(study), rng), 1))
 
+    def _apart(self, study: Study, rng: np.random.Generator) -> Proposal | None:
+        """While nothing is known to go by, what is least like the trials that run: of some draws, the farthest."""
+        draws = list(islice(self._random(self._task.known(study), rng), SHORTLIST))
+        if not draws:
+            return None
+        tried = self._columns([trial.params for trial in study.trials.values()])
+        squared = ((self._columns(draws)[:, None] - tried) ** 2).sum(-1)
+        return Proposal(draws[int(squared.min(axis=1, initial=np.inf).argmax())])
+
     def _random(self, known: set[str], rng: np.random.Generator) -> Iterator[Params]:
         draws = distinct(self._task, uniform_draws(self._task, rng), rng)
         return (params for params in draws if self._task.space.key(params) not in known)
@@ -106,3 +128,7 @@ class ModelSampler:
         moved = np.where(rng.random((count, 1)) < 0.5, fresh, near)
         changed = rng.random(points.shape) < rng.choice([1, 2, 4], size=(count, 1)) / dimensions
         return np.where(np.isnan(points), fresh, np.where(changed, moved, points))
+
+
+def _no_prior(places: np.ndarray) -> np.ndarray:
+    return np.zeros(len(places))

@@ -13,6 +13,11 @@ POOL = 400  # trials that a design is chosen from
 SETS = 300  # random sets, of which the most balanced one is taken
 
 
+def draw_pool(task: Task, rng: np.random.Generator) -> list[Params]:
+    """Trials all over a space."""
+    return list(islice(distinct(task, uniform_draws(task, rng), rng), POOL))
+
+
 def balanced_design(task: Task, count: int, pool: list[Params] | None = None) -> list[Params]:
     """`count` valid configurations: each hyperparameter's values evenly spread, columns uncorrelated, points apart.
 
@@ -21,7 +26,7 @@ def balanced_design(task: Task, count: int, pool: list[Params] | None = None) ->
     """
     rng = np.random.default_rng([task.seed, 4])
     if pool is None:
-        pool = list(islice(distinct(task, uniform_draws(task, rng), rng), POOL))
+        pool = draw_pool(task, rng)
     if len(pool) <= count:
         return pool
     coding = Coding(task.space)

@@ -10,7 +10,6 @@ from search.space import Params
 from search.study import Study, StudyTrial
 
 ENOUGH_RUNS = 4  # finished ones, before a forecast is made; values of an epoch, before they are compared
-DISCOUNT = 4  # outliers below median - 4 · (upper quartile - median) count as that
 
 
 @dataclass(frozen=True)
@@ -86,12 +85,15 @@ def _forecasts(study: Study, trials: list[StudyTrial], finished: dict[int, float
 
 
 def _standardise(scores: np.ndarray) -> tuple[np.ndarray, float]:
-    """Mean 0 and variance 1 after bad outliers were raised; and what a difference of 1 was."""
+    """Mean 0 and variance 1; and what a difference of 1 was.
+
+    Scores count as no further below the median than the best lies above it: how bad the bad ones are says nothing
+    about where the best is, and one diverged run must not bend the model.
+    """
     if not len(scores):
         return scores, 1.0
-    median, quartile = np.percentile(scores, [50, 75])
-    floor = median - DISCOUNT * max(quartile - median, 0.02 * abs(median) + 1e-12)
-    raised = np.maximum(scores, floor)
+    median = np.median(scores)
+    raised = np.maximum(scores, 2 * median - scores.max())
     scale = float(raised.std())
     scale = scale if math.isfinite(scale) and scale > 1e-9 else 1.0
     return (raised - raised.mean()) / scale, scale

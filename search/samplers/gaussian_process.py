@@ -9,7 +9,7 @@ from scipy.special import erfcx
 
 # Log-normal priors as (mean, standard deviation) of the logarithm; every hyperparameter spans 0..1 and scores have
 # variance 1. Long lengthscales: with the few trials of a search, short ones make the model see noise as structure.
-LENGTHSCALE, NOISE, SIGNAL = (math.log(2.0), 0.8), (-3.5, 1.0), (0.0, 1.0)
+LENGTHSCALE, NOISE, SIGNAL = (math.log(2.0), 0.8), (-4.2, 1.0), (0.0, 1.0)
 JITTER = 1e-6
 FIT_POINTS = 200  # the hyperparameters are fitted to at most so many points: the cost is cubic
 

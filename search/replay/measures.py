@@ -1,0 +1,107 @@
+"""How good a policy is on a table: the mean over many simulated searches."""
+
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from statistics import fmean, median
+from typing import TypeVar
+
+import numpy as np
+
+from search.replay.simulation import CurveSimulation, Outcome, evaluate
+from search.replay.tables import Table
+from search.samplers import Prior, Sampler, SamplerName, make_sampler
+from search.samplers.prior import Findings
+from search.schedulers.base import Scheduler
+from search.schedulers.gentle import Gentle
+from search.schedulers.halving import Halving
+from search.schedulers.median import MedianStopping
+from search.schedulers.promotion import Hyperband, Promotion
+from search.schedulers.unranked import ToTheEnd
+from search.space import Scalar
+from search.study import StudyTrial
+
+EVALUATIONS = (5, 10, 20, 40)
+LONGEST = 100  # evaluations; a search that is not near the best by then counts as one more
+NEAR = 0.5  # BLEU below the best of a table that count as having found it
+BUDGET_RUNS, CURVE_WORKERS = 20, 4
+START = 3  # trials before a model decides, as SearchConfig.startup_trials
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Policy:
+    """A sampler, with a scheduler for learning curves, and what earlier searches found."""
+
+    sampler: SamplerName
+    scheduler: str = "asha_promotion"
+    prior: tuple[Findings, ...] = ()  # of earlier searches
+
+    def make_sampler(self, table: Table, seed: int) -> Sampler:
+        prior = Prior(table.space, list(self.prior)) if self.prior else None
+        return make_sampler(self.sampler, table.task(seed), START, prior)
+
+    def make_scheduler(self, table: Table) -> Scheduler:
+        """With rungs at a quarter and half of the median length R; `asha` as it is often set: 0.1 R, thrice that, …"""
+        length = int(median(len(system.curve) for system in table.systems.values()))
+        rungs = tuple(sorted({-(-length // 4), -(-length // 2)} - {length}))
+
+        def comparable(trial: StudyTrial) -> Scalar:
+            return table.system(trial.params).comparable
+
+        match self.scheduler:
+            case "asha":
+                first = max(1, round(0.1 * length))
+                return Halving(tuple(rung for rung in (first, 3 * first, 9 * first) if rung < length), 3)
+            case "asha_promotion":
+                return Promotion(rungs, comparable=comparable)
+            case "hyperband":
+                return Hyperband(rungs, comparable=comparable)
+            case "median":
+                return MedianStopping(tuple(range(rungs[0], length)), comparable)
+            case "gentle":
+                return Gentle(rungs, length, comparable)
+            case _:
+                return ToTheEnd()
+
+
+def measure_systems(table: Table, policy: Policy, seeds: int, workers: int) -> dict[str, float]:
+    """Regret after so many whole runs, in BLEU and over (best - median), and the runs until near the best."""
+    runs = _over_seeds(partial(_evaluate, table, policy, workers), seeds)
+    measures: dict[str, float] = {}
+    for count in EVALUATIONS:
+        regret = fmean(table.best - max(run[:count]) for run in runs)
+        measures[f"regret_{count}"] = regret
+        measures[f"nr_{count}"] = regret / (table.best - table.median)
+    until = [next((i + 1 for i, s in enumerate(run) if s >= table.best - NEAR), len(run) + 1) for run in runs]
+    measures["ftc_p50"], measures["ftc_p90"] = (float(np.percentile(until, share)) for share in (50, 90))
+    return measures
+
+
+def measure_curves(table: Table, policy: Policy, seeds: int) -> dict[str, float]:
+    """Regret when four workers have spent 20 median runs, and how often the best that was started was stopped."""
+    outcomes = _over_seeds(partial(_simulate, table, policy), seeds)
+    worst = min(system.score for system in table.systems.values())
+    return {
+        "regret_20R": fmean(table.best - max(outcome.finished, default=worst) for outcome in outcomes),
+        "kill_rate": fmean(outcome.killed for outcome in outcomes),
+        "finished_runs": fmean(len(outcome.finished) for outcome in outcomes),
+    }
+
+
+def _evaluate(table: Table, policy: Policy, workers: int, seed: int) -> list[float]:
+    sampler = policy.make_sampler(table, seed)
+    return evaluate(table, sampler, workers, EVALUATIONS[-1], LONGEST, table.best - NEAR)
+
+
+def _simulate(table: Table, policy: Policy, seed: int) -> Outcome:
+    length = int(median(len(system.curve) for system in table.systems.values()))
+    sampler, scheduler = policy.make_sampler(table, seed), policy.make_scheduler(table)
+    return CurveSimulation(table, sampler, scheduler, CURVE_WORKERS, BUDGET_RUNS * length).run()
+
+
+def _over_seeds(search: Callable[[int], T], seeds: int) -> list[T]:
+    with ProcessPoolExecutor() as processes:
+        return list(processes.map(search, range(seeds), chunksize=max(1, seeds // 32)))

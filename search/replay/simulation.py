@@ -1,0 +1,97 @@
+"""A search on a table: the real sampler and scheduler, workers of a virtual clock."""
+
+import heapq
+from dataclasses import dataclass
+
+from search.replay.tables import Table
+from search.samplers import Sampler
+from search.schedulers.base import Scheduler, parked
+from search.study import Study, StudyTrial
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a simulated search found."""
+
+    finished: list[float]  # final scores of the runs that ended, in the order in which they did
+    killed: bool  # whether the best of the started configurations was stopped, or left waiting at a rung
+
+
+def evaluate(table: Table, sampler: Sampler, workers: int, least: int, most: int, target: float) -> list[float]:
+    """The scores of the systems that end, in their order; each is a whole run, and all take equally long.
+
+    Ends after `least` of them if one has reached the target, after `most` at the latest.
+    """
+    study = Study(None, "replay", "maximize")
+    distributions = table.space.to_optuna()
+    running: list[StudyTrial] = []
+    scores: list[float] = []
+    while len(scores) < min(most, len(table.systems)) and (len(scores) < least or max(scores) < target):
+        while len(running) < workers and (proposal := sampler.propose(study)) is not None:
+            running.append(study.add(proposal.params, distributions, proposal.memory))
+        trial = running.pop(0)
+        scores.append(table.system(trial.params).score)
+        study.report(trial, 1, scores[-1])
+        study.finish(trial, "completed")
+    return scores
+
+
+class CurveSimulation:
+    """Workers train systems of a table checkpoint by checkpoint, each of cost 1, until a budget is spent."""
+
+    def __init__(self, table: Table, sampler: Sampler, scheduler: Scheduler, workers: int, budget: float):
+        self.table, self.sampler, self.scheduler, self.budget = table, sampler, scheduler, budget
+        self.study = Study(None, "replay", "maximize")
+        self.distributions = table.space.to_optuna()
+        self.live: set[int] = set()
+        self.finished: list[float] = []
+        self.spent = 0
+        self.clock: list[tuple[int, int, int]] = []  # (time of the next checkpoint, order, trial)
+        self.order = 0
+        for _ in range(workers):
+            self._occupy(0)
+
+    def run(self) -> Outcome:
+        while self.clock and self.spent < self.budget:
+            time, _, number = heapq.heappop(self.clock)
+            self.spent += 1
+            if self._goes_on(self.study.trials[number]):
+                self._push(time + 1, number)
+            else:
+                self.live.discard(number)
+                self._occupy(time)
+        started = self.study.trials.values()
+        best = max(started, key=lambda trial: self.table.system(trial.params).score)
+        killed = best.outcome == "stopped" or parked(best, self.scheduler.rungs)
+        return Outcome(self.finished, killed)
+
+    def _occupy(self, time: int) -> None:
+        """Give a free worker something to train: a promotion, or a new trial."""
+        trial = self.scheduler.promote(self.study, self.live)
+        if trial is not None:
+            self.study.set_attr(trial, f"epoch-{trial.epoch}", "passed")
+        elif (proposal := self.sampler.propose(self.study)) is not None:
+            trial = self.study.add(proposal.params, self.distributions, proposal.memory)
+        if trial is not None:
+            self.live.add(trial.number)
+            self._push(time + 1, trial.number)
+
+    def _push(self, time: int, number: int) -> None:
+        self.order += 1
+        heapq.heappush(self.clock, (time, self.order, number))
+
+    def _goes_on(self, trial: StudyTrial) -> bool:
+        """Take the trial's next checkpoint; whether its worker stays with it."""
+        system = self.table.system(trial.params)
+        checkpoint = len(trial.scores) + 1
+        self.study.report(trial, checkpoint, system.curve[checkpoint - 1])
+        if checkpoint == len(system.curve):
+            self.finished.append(system.score)
+            self.study.finish(trial, "completed", value=system.score)
+            return False
+        decision = self.scheduler.decide(self.study, trial)
+        if decision == "stop":
+            self.study.finish(trial, "stopped")
+        elif decision == "go" and checkpoint in self.scheduler.rungs:
+            self.study.set_attr(trial, f"epoch-{checkpoint}", "passed")
+        return decision == "go"
