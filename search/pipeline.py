@@ -2,16 +2,14 @@
 
 import json
 import math
-import shutil
 from contextlib import ExitStack
-from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
 from search.attention_figures import attend_to_some
 from search.best import read_best, write_best
 from search.budget import Budget, Spent, spent_on
+from search.checkpoint_cleaner import CheckpointCleaner
 from search.earlier import Earlier
 from search.experiment import Experiment
 from search.finals import (
@@ -37,32 +35,13 @@ from search.tracking import WandbTracker, resolve_mode
 from search.tuning import find_slots, local_ray, run_work
 from search.wording import count, describe
 from search.work import Listener, Work
+from trainables.config import TrialConfig
 from trainables.corpus import Split, read_test
 from trainables.errors import UserError
 from trainables.locks import DriverLock
 from trainables.preparing import cached_corpus
 
 SAMPLES = 12  # translations shown in the report
-
-
-class CheckpointCleaner:
-    """A listener that removes the checkpoints of trials that nobody will train or score again."""
-
-    def __init__(self, folder: Path, keep_completed: bool):
-        self.folder, self.keep_completed = folder, keep_completed
-
-    def trial_started(self, trial: StudyTrial) -> None:
-        """Nothing to remove yet."""
-
-    def epoch_reported(self, trial: StudyTrial, report: dict[str, Any]) -> None:
-        """Nothing to remove yet."""
-
-    def trial_parked(self, trial: StudyTrial) -> None:
-        """It may be promoted, and goes on from its checkpoint."""
-
-    def trial_ended(self, trial: StudyTrial) -> None:
-        if not (self.keep_completed and trial.outcome == "completed"):
-            shutil.rmtree(self.folder / str(trial.number), ignore_errors=True)
 
 
 class SearchRun:
@@ -194,10 +173,17 @@ class SearchRun:
             self._train("final", study, plan, ToTheEnd(), len(plan.points), [], lock, spent)
             for trial in study.trials.values():
                 if trial.outcome == "completed":
-                    models.append(self._model("final", plan, trial, int(str(trial.params["finalist"]))))
+                    models.append(
+                        self._model("final", plan.config(trial.params), trial, int(str(trial.params["finalist"])))
+                    )
         else:
             models = [
-                self._model("trial", SearchPlan(experiment), search.trials[finalist.trial], finalist.trial)
+                self._model(
+                    "trial",
+                    experiment.trial.with_values(finalist.params),
+                    search.trials[finalist.trial],
+                    finalist.trial,
+                )
                 for finalist in finalists
             ]
         results = []
@@ -217,13 +203,13 @@ class SearchRun:
             raise UserError(f"{self.run_dir}: no finalist could be trained: {_first_failure(study)}")
         return entries
 
-    def _model(self, kind: str, plan: Plan, trial: StudyTrial, finalist: int) -> FinalModel:
+    def _model(self, kind: str, config: TrialConfig, trial: StudyTrial, finalist: int) -> FinalModel:
         journal = self.run_dir / f"{kind}s.jsonl"
         reports = [line for line in read_lines(journal) if line["trial"] == trial.number]
         if not reports:
             raise UserError(f"{journal}: lacks the lines of trial {trial.number}; restore the file")
         return FinalModel(
-            config=plan.config(trial.params),
+            config=config,
             trial=finalist,
             number=trial.number if kind == "final" else None,
             valid_bleu=reports[-1]["valid_bleu"],

@@ -99,9 +99,6 @@ class Study:
         self.wall_seconds = float(study.user_attrs.get("wall_seconds", 0.0))
         self.ended: str | None = study.user_attrs.get("ended")  # why nothing more was proposed, if that had a reason
 
-    def better(self, a: float, b: float) -> bool:
-        return a > b if self.maximize else a < b
-
     def standing(self, trial: StudyTrial) -> tuple[float, float, int]:
         """A key that sorts trials with scores best first: who came to the end or further, then by the last score."""
         score = trial.scores[trial.epoch]

@@ -165,3 +165,30 @@ def test_quasi_random_points_cover_the_space_more_evenly_than_random_ones() -> N
         return max(np.diff(sorted(float(str(p["model.dropout"])) for p in drawn)))
 
     assert largest_gap("qmc") < largest_gap("random")
+
+
+def test_optuna_learns_from_draws_that_were_refused_what_is_too_large() -> None:
+    space = {
+        "model.d_model": {"values": [64, 128, 256, 512]},
+        "model.encoder_layers": {"min": 1, "max": 6},
+        "model.decoder_layers": {"min": 1, "max": 6},
+        "model.ffn_dim": {"values": [256, 512, 1024, 2048]},
+        "model.dropout": {"min": 0.0, "max": 0.3},
+    }
+
+    def refused(remember: bool) -> int:
+        """Draws in vain over 30 trials; larger models score better here, so that TPE wants what it can't have."""
+        searched = experiment("tpe", space, max_parameters=1_500_000)
+        plan, study = SearchPlan(searched), Study(None, "search", "maximize")
+        total = 0
+        for _ in range(30):
+            proposal = plan.propose(study)
+            assert proposal is not None
+            total += len(proposal.memory["refused"])
+            memory = proposal.memory if remember else {**proposal.memory, "refused": []}
+            trial = study.add(proposal.params, plan.distributions, memory)
+            study.report(trial, 1, made_up(trial.params))
+            study.finish(trial, "completed")
+        return total
+
+    assert refused(remember=True) < refused(remember=False) / 2

@@ -14,10 +14,10 @@ from optuna.trial import TrialState
 from ray.tune.schedulers import TrialScheduler
 
 from search.budget import Budget, Spent
+from search.checkpoint_cleaner import CheckpointCleaner
 from search.experiment import Experiment
 from search.finals import read_finalists
 from search.journal import Journal
-from search.pipeline import CheckpointCleaner
 from search.proposals import SearchPlan
 from search.schedulers import make_scheduler
 from search.study import Study, StudyTrial
