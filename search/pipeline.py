@@ -10,6 +10,7 @@ from search.attention_figures import attend_to_some
 from search.best import read_best, write_best
 from search.budget import Budget, Spent, spent_on
 from search.checkpoint_cleaner import CheckpointCleaner
+from search.corpus_facts import CorpusFacts, corpus_facts
 from search.earlier import Earlier
 from search.experiment import Experiment
 from search.finals import (
@@ -39,7 +40,7 @@ from trainables.config import TrialConfig
 from trainables.corpus import Split, read_test
 from trainables.errors import UserError
 from trainables.locks import DriverLock
-from trainables.preparing import cached_corpus
+from trainables.preparing import cached_corpus, prepare
 
 SAMPLES = 12  # translations shown in the report
 
@@ -252,12 +253,27 @@ class SearchRun:
         budget = self._budget(self.earlier.spent() + spent)
         spending = budget.describe() + ([study.ended] if study.ended else [])
         write_report(
-            report, experiment, list(study.trials.values()), trials, finals, board, samples, attended, opened, spending
+            report,
+            experiment,
+            list(study.trials.values()),
+            trials,
+            finals,
+            board,
+            samples,
+            attended,
+            self._corpus_facts(model.config, test),
+            opened,
+            spending,
         )
         self.console.print(ranking_table(board["ranking"]))
         for line in board["ranking"]:
             self._say(f"trial {line['trial']}: {describe(line['config'])}")
         self._say(f"BLEU {board['signatures']['bleu']}\nbest model: {self.run_dir / 'best'}\nreport: {report}")
+
+    def _corpus_facts(self, best: TrialConfig, test: Split) -> CorpusFacts:
+        """In tokens of the best model."""
+        data, prepared = best.data, prepare(best.data, best.tokenizer, self.experiment.cache)
+        return corpus_facts((data.source, data.target), cached_corpus(data).train, test, prepared)
 
     def _say(self, text: str) -> None:
         self.console.print(text, highlight=False, markup=False, soft_wrap=True)

@@ -1,15 +1,25 @@
 """report.html: the answer, how sure it is, what it rests on and what it cost, in one file that needs no network."""
 
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 
-from search import figures
 from search.attention_figures import AttendedSentence, attention_figure
+from search.corpus_facts import CorpusFacts
+from search.effects.analysis import analyse
+from search.effects.importance import importances
+from search.effects.observing import observe
+from search.effects.sentences import disagreement, effect_sentences, interaction_sentences
 from search.experiment import Experiment
+from search.figures.corpus import length_figure
+from search.figures.figure import Figure, colours_of
+from search.figures.ranking import pareto_figures, ranking_figure
+from search.figures.settings import effects_figure, importance_figure, parallel_coordinates, slices
+from search.figures.training import learning_curves, loss_figure, progress_figure
 from search.study import StudyTrial
 from search.wording import METRIC_NAMES, count, describe, duration, plain, short_name, short_value
 from trainables.command_line import dump_yaml
@@ -42,6 +52,7 @@ def write_report(
     leaderboard: dict[str, Any],
     samples: list[Sample],
     attended: list[AttendedSentence],
+    corpus: CorpusFacts,
     test_opened: list[str],
     spending: list[str],
 ) -> None:
@@ -58,14 +69,14 @@ def write_report(
         metric=METRIC_NAMES[experiment.search.metric],
         board=leaderboard,
         answer=answer(leaderboard),
-        colours=figures.colours_of(ranking),
-        figures=[
-            figures.ranking_figure(ranking),
-            figures.learning_curves(experiment, trials, ranking),
-            figures.loss_figure(ranking[0], reports, finals),
-            figures.progress_figure(experiment, reports),
+        colours=colours_of(ranking),
+        ranking_figures=[ranking_figure(ranking), *(pareto_figures(ranking) if len(ranking) > 1 else [])],
+        training_figures=[
+            learning_curves(experiment, trials, ranking),
+            loss_figure(ranking[0], reports, finals),
+            progress_figure(experiment, reports, spending),
         ],
-        settings=figures.setting_figures(experiment, trials),
+        explained=explain(experiment, trials, finals, ranking),
         paths=list(experiment.space.domains),
         trials=trials,
         samples=samples,
@@ -73,8 +84,13 @@ def write_report(
             (sentence, [attention_figure(kind, f"attention-{number}-{kind.key}") for kind in sentence.kinds])
             for number, sentence in enumerate(attended, 1)
         ],
+        corpus=corpus,
+        lengths=length_figure(corpus),
+        final_epochs=sum({line["trial"]: line["epoch"] for line in finals}.values()),
+        final_seconds=sum(line["train_seconds"] + line["eval_seconds"] for line in finals),
         test_opened=test_opened,
         spending=spending,
+        versions={name: version(name) for name in ("torch", "ray", "optuna", "sacrebleu", "sentencepiece")},
         yaml=dump_yaml(experiment),
         plotly=get_plotlyjs(),
         short_name=short_name,
@@ -83,6 +99,45 @@ def write_report(
         plain=plain,
     )
     write_atomically(file, page)
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What the settings did: sentences and figures. basis says which scores they rest on."""
+
+    basis: str
+    effects: list[str]
+    interactions: list[str]
+    figures: list[Figure]
+    slices: list[Figure]
+
+
+def explain(
+    experiment: Experiment, trials: list[StudyTrial], finals: list[dict[str, Any]], ranking: list[dict[str, Any]]
+) -> Explanation | None:
+    """None where there is nothing to explain: no space, or settings that changed while models trained."""
+    space = experiment.space
+    if not space.domains or experiment.search.scheduler == "pbt":
+        return None
+    observed = observe(experiment, trials, finals, ranking)
+    if not observed.numbers:
+        return None
+    seen, unit = observed.observations, METRIC_NAMES[experiment.search.metric].removeprefix("valid ")
+    found = analyse(space, seen)
+    sign = 1 if experiment.search.direction == "maximize" else -1
+    important = importances(space, seen.configurations, sign * seen.scores)
+    shown = [parallel_coordinates(experiment, trials, observed.scores)]
+    if found.effects:
+        shown.append(effects_figure(found, unit))
+    if important:
+        shown.append(importance_figure(important, disagreement(important)))
+    return Explanation(
+        observed.basis,
+        effect_sentences(found, unit),
+        interaction_sentences(found, unit),
+        shown,
+        slices(experiment, trials, observed.scores, found),
+    )
 
 
 def answer(leaderboard: dict[str, Any]) -> list[str]:

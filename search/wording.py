@@ -19,6 +19,11 @@ def short_name(path: str) -> str:
     return path.rpartition(".")[2]
 
 
+def noun(name: str) -> str:
+    """encoder_layers -> "encoder layer", num_heads -> "head"."""
+    return name.removeprefix("num_").removesuffix("s").replace("_", " ")
+
+
 def short_value(value: Scalar) -> str:
     """0.00123456 -> "0.00123"; whole numbers and words as they are."""
     return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -8,8 +8,22 @@ FLOORS = {"model": 0, "trainables": 1, "search": 2}
 ROOMS = {
     "ray": {"search.tuning", "search.finals", "trainables.translation"},
     "wandb": {"search.tracking"},
-    "optuna": {"search.space", "search.study", "search.proposals", "search.finals", "search.samplers.optuna_samplers"},
-    "plotly": {"search.figures", "search.attention_figures", "search.report", "search.attention_page"},
+    "optuna": {
+        "search.space",
+        "search.study",
+        "search.proposals",
+        "search.finals",
+        "search.samplers.optuna_samplers",
+        "search.effects.importance",
+    },
+    "plotly": {
+        "search.figures.figure",
+        "search.figures.training",
+        "search.figures.settings",
+        "search.attention_figures",
+        "search.report",
+        "search.attention_page",
+    },
 }
 
 

@@ -10,6 +10,7 @@ import pytest
 from optuna.trial import TrialState
 
 from search.attention_figures import AttendedSentence, Attention
+from search.corpus_facts import CorpusFacts, SideFacts, SplitFacts
 from search.experiment import Experiment
 from search.report import Sample, answer, write_report
 from search.study import StudyTrial
@@ -35,14 +36,18 @@ def make_trials(params: dict[str, Any]) -> list[StudyTrial]:
             TrialState.COMPLETE,
             dict(enumerate(scores, 1)),
             {"outcome": OUTCOMES[number], **({} if scores else {"message": "the loss became <nan>"})},
+            scores[-1] if OUTCOMES[number] == "completed" else None,
         )
         for number, scores in SCORES.items()
     ]
 
 
+SECONDS = {"train_seconds": 20.0, "eval_seconds": 5.0}
+
+
 def lines(scores: dict[int, list[float]]) -> list[dict[str, Any]]:
     return [
-        {"trial": t, "epoch": e, "train_loss": 5.0 - e, "valid_loss": 4.5 - e, "valid_bleu": s}
+        {"trial": t, "epoch": e, "train_loss": 5.0 - e, "valid_loss": 4.5 - e, "valid_bleu": s, **SECONDS}
         for t, trial in scores.items()
         for e, s in enumerate(trial, 1)
     ]
@@ -128,6 +133,19 @@ def attended() -> AttendedSentence:
     )
 
 
+def facts() -> CorpusFacts:
+    sides = (
+        SideFacts("en", tokens=70_000, mean=8.75, median=8, longest=17, histogram=[0, 5, 9]),
+        SideFacts("fr", tokens=90_000, mean=11.25, median=10, longest=21, histogram=[0, 4, 10]),
+    )
+    train, valid, test = (
+        SplitFacts("training", 8000, *sides, overlong=12, seen_sources=None, seen_pairs=None),
+        SplitFacts("validation", 500, *sides, overlong=0, seen_sources=0, seen_pairs=0),
+        SplitFacts("test", 500, *sides, overlong=0, seen_sources=25, seen_pairs=3),
+    )
+    return CorpusFacts((train, valid, test))
+
+
 PARAMS = {"model.d_model": 128, "training.learning_rate": 0.00432109}
 
 
@@ -139,7 +157,7 @@ def render(folder: Path, experiment: Experiment, leaderboard: dict[str, Any], sc
     report = folder / "report.html"
     opened, spending = ["2026-01-01T01:01:01+0000", "2026-01-02T03:04:05+0000"], ["31 of 40 epochs (78%)"]
     write_report(
-        report, experiment, trials, lines(scores), finals, leaderboard, samples, [attended()], opened, spending
+        report, experiment, trials, lines(scores), finals, leaderboard, samples, [attended()], facts(), opened, spending
     )
     return Page(report)
 
@@ -149,9 +167,10 @@ def test_the_page_holds_all_sections_and_needs_no_network(tmp_path: Path) -> Non
     page = render(tmp_path, make_experiment(), ranked, SCORES)
     loaded = [attrs.get(key) or "" for _, attrs in page.tags for key in ("src", "href")]
     assert all(not url or url.startswith("data:") for url in loaded)
-    assert [tag for tag, _ in page.tags].count("figure") == 4 + len(SPACE) + 3
     images = [attrs for _, attrs in page.tags if attrs.get("role") == "img"]
-    assert len(images) == 4 + len(SPACE) + 3 and all(image["aria-label"] for image in images)
+    assert [tag for tag, _ in page.tags].count("figure") == len(images)
+    assert len(images) == 3 + 3 + 1 + len(SPACE) + 3 + 1, "finalists, training, coordinates, slices, attention, lengths"
+    assert all(image["aria-label"] for image in images)
     for text in answer(ranked):
         assert text in page.text
     for text in ("a <b>bold</b> & source", "</script><script>alert(1)</script>", "<corpus>", "the loss became <nan>"):
@@ -160,7 +179,9 @@ def test_the_page_holds_all_sections_and_needs_no_network(tmp_path: Path) -> Non
     assert f"Cross-attention, {seen}" in [image["aria-label"] for image in images]
     for text in ("26.00", "24.5–27.4", "nrefs:1|version:2", "0.00432", "2026-01-02T03:04:05", "learning rate"):
         assert text in page.text
-    assert "31 of 40 epochs" in page.text
+    assert "31 of 40 epochs" in page.text and "6 saved" in page.text
+    assert "25 (5.0%)" in page.text and "3 (0.6%)" in page.text, "test sentences that training saw"
+    assert "Too few trials with scores to tell the effects apart: 6 are needed" in page.text
     assert "opened once before" in page.text and "2026-01-01T01:01:01" in page.text
     assert re.search(r"plotly\.js v\d", (tmp_path / "report.html").read_text()), "the library is inside"
 
@@ -190,4 +211,4 @@ def test_the_answer_is_three_sentences_that_say_how_sure_it_is(ranked: dict[str,
 def test_a_search_of_one_trial_without_a_space_has_a_report(tmp_path: Path) -> None:
     alone = board(entry(1, 0, 24.0, 1, {}, seeds=0))
     page = render(tmp_path, make_experiment(space={}, finals={"seeds": 0}), alone, {0: [24.0]})
-    assert "only finalist" in page.text and "Every trial by its settings" not in page.text
+    assert "only finalist" in page.text and "What each setting did" not in page.text

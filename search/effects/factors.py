@@ -1,0 +1,105 @@
+"""Hyperparameters as columns of a regression, with their steps and values in words."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from search.space import Domain, Params, Scalar
+from search.wording import noun, short_name, short_value
+
+MOST_LEVELS = 12  # a range of more steps is a line, not a list of values
+
+
+@dataclass(frozen=True)
+class Factor:
+    """One hyperparameter in the trials at hand.
+
+    columns: (trials, columns), 0 at the middle of its values, and where a trial doesn't use it.
+    contrasts: what a reader would compare, in words, and how the columns' coefficients add up to it: (columns,).
+    """
+
+    path: str
+    columns: np.ndarray
+    contrasts: dict[str, np.ndarray]
+
+    @property
+    def is_step(self) -> bool:
+        """Whether its effect is one number."""
+        return len(self.contrasts) == 1
+
+
+def as_steps(path: str, domain: Domain, trials: Sequence[Params]) -> Factor:
+    """Numbers, and any two values, as one column that counts steps; more words as in `as_levels`."""
+    if not domain.is_ordered and domain.count() > 2:
+        return as_levels(path, domain, trials)
+    step, place = _step(path, domain)
+    column = np.array([place(params[path]) if path in params else 0.0 for params in trials])
+    return Factor(path, column[:, None], {step: np.ones(1)})
+
+
+def as_levels(path: str, domain: Domain, trials: Sequence[Params]) -> Factor:
+    """Each value that was tried, or third of a range, by its distance from the mean of these."""
+    levels = group(path, domain, trials)
+    coding = np.vstack([np.eye(len(levels) - 1), -np.ones(len(levels) - 1)]) if levels else np.zeros((0, 0))
+    columns = np.zeros((len(trials), coding.shape[1]))
+    for row, members in zip(coding, levels.values(), strict=True):
+        columns[members] = row
+    return Factor(path, columns, dict(zip(levels, coding, strict=True)))
+
+
+def group(path: str, domain: Domain, trials: Sequence[Params]) -> dict[str, list[int]]:
+    """The values that were tried, or thirds of a range, in their order, each with the places of its trials."""
+    values = _listed(domain)
+    if values is None:
+        cuts = [short_value(domain.near(cut / 3)) for cut in range(4)]
+        labels = [f"{low} to {high}" for low, high in pairwise(cuts)]
+    else:
+        labels = [short_value(value) for value in values]
+    members: list[list[int]] = [[] for _ in labels]
+    for place, params in enumerate(trials):
+        if path in params:
+            unit = domain.unit(params[path])
+            if values is None:
+                members[min(int(unit * 3), 2)].append(place)
+            else:
+                members[int(np.argmin([abs(domain.unit(value) - unit) for value in values]))].append(place)
+    return {label: found for label, found in zip(labels, members, strict=True) if found}
+
+
+def _listed(domain: Domain) -> list[Scalar] | None:
+    """The values in their order; None for a range of more than a few."""
+    choices = domain.choices()
+    if choices is None or (domain.values is None and len(choices) > MOST_LEVELS):
+        return None
+    return sorted(choices, key=domain.unit)
+
+
+def _step(path: str, domain: Domain) -> tuple[str, Callable[[Scalar], float]]:
+    """What one step is in words, and how many steps a value lies from the middle."""
+    name, values = short_name(path), _listed(domain)
+    if values is not None:
+        steps = max(1, len(values) - 1)
+        return _listed_step(name, values), lambda value: (domain.unit(value) - 0.5) * steps
+    assert domain.min is not None and domain.max is not None
+    if "log" in (domain.distribution or ""):
+        doublings = math.log2(domain.max / domain.min)
+        return f"each doubling of {name}", lambda value: (domain.unit(value) - 0.5) * doublings
+    whole = f"{name} {short_value(domain.max)} instead of {short_value(domain.min)}"
+    return whole, lambda value: domain.unit(value) - 0.5
+
+
+def _listed_step(name: str, values: list[Scalar]) -> str:
+    numbers = [float(value) for value in values if isinstance(value, int | float)]
+    gaps = np.diff(numbers)
+    if len(numbers) == len(values) > 1 and name.endswith("s") and (gaps == 1).all():
+        return f"one more {noun(name)}"
+    if len(values) <= 2:
+        return f"{name} {' instead of '.join(short_value(value) for value in reversed(values))}"
+    if np.allclose(gaps, gaps[0]):
+        return f"each {short_value(float(gaps[0]))} more of {name}"
+    if numbers[0] > 0 and np.allclose(np.diff(np.log2(numbers)), 1):
+        return f"each doubling of {name}"
+    return f"each next value of {name}"

@@ -1,0 +1,108 @@
+"""What the analysis found, in plain English."""
+
+from search.effects.analysis import Analysis, Effect, Estimate, Interaction, Noise
+from search.effects.importance import TOP, Importance
+from search.wording import count, short_name
+
+DISAGREEMENT = 0.2  # between two shares of importance
+
+
+def effect_sentences(found: Analysis, unit: str) -> list[str]:
+    """Clear effects one by one; then what can't be told from noise, and what could not be told at all."""
+    if found.needed is not None:
+        return [f"Too few trials with scores to tell the effects apart: {found.needed} are needed for this space."]
+    clear = [effect for effect in found.effects if effect.largest.verdict == "clear"]
+    sentences = [_effect(effect, unit) for effect in clear]
+    noise = [effect for effect in found.effects if effect.largest.verdict == "seeds"]
+    if noise and found.seeds:
+        sentences.append(f"Not distinguishable from seed noise ({_noise(found.seeds, unit)}): {_names(noise)}.")
+    if vague := [effect for effect in found.effects if effect.largest.verdict == "open"]:
+        among = (
+            "More than seed noise, but not sure with these trials"
+            if found.seeds
+            else "Not distinguishable from noise (seeds and all that these effects leave open together)"
+        )
+        listed = "; ".join(_effect(effect, unit).removesuffix(".") for effect in vague)
+        sentences.append(f"{among}: {listed}.")
+    sentences += [f"{short_name(path)}: no effect can be told, as {reason}." for path, reason in found.untold]
+    return sentences
+
+
+def interaction_sentences(found: Analysis, unit: str) -> list[str]:
+    """The pairs of hyperparameters that do more, or less, together; none if none could be tried."""
+    if found.needed is not None or not found.pairs:
+        return ["Too few trials to say whether one setting changes what another does."] if found.effects else []
+    clear = [_interaction(each, unit) for each in found.interactions if each.is_clear]
+    if clear:
+        return clear
+    strongest = found.interactions[0]
+    return [
+        f"No setting surely changes what another does ({count(found.pairs, 'pair', 'pairs')} tried). "
+        f"The strongest sign of it: {_interaction(strongest, unit)}"
+    ]
+
+
+def disagreement(importances: list[Importance]) -> str:
+    """A word on where the two methods differ, and why they may."""
+    share, trials = TOP
+    asks = (
+        "fANOVA asks what moves the score anywhere in the space, bad corners included; PED-ANOVA what sets the best "
+        f"{share:.0%} of the trials ({trials} at least) apart from all. "
+    )
+    apart = sorted((each for each in importances if each.gap > DISAGREEMENT), key=lambda each: -each.gap)[:2]
+    if not apart:
+        return asks + "Here they agree."
+    return f"{asks}They disagree: {'; '.join(map(_disagreement, apart))}."
+
+
+def signed(number: float, unit: str) -> str:
+    """+0.90 or −0.40: two places of BLEU, four of a loss."""
+    digits = 2 if unit == "BLEU" else 4
+    return f"{'+' if number >= 0 else '−'}{abs(number):.{digits}f}"
+
+
+def _disagreement(each: Importance) -> str:
+    fanova = each.fanova or 0.0
+    why = "sets the best apart, though it moves few scores over the whole space"
+    if fanova > each.ped_anova:
+        why = "moves scores, but the best trials differ little in it from all others"
+    return f"{short_name(each.path)} {why} ({fanova:.0%} by fANOVA, {each.ped_anova:.0%} by PED-ANOVA)"
+
+
+def _effect(effect: Effect, unit: str) -> str:
+    if len(effect.estimates) == 1:
+        return f"{_opening(effect.largest.label)}: {_size(effect.largest, unit)} {unit}."
+    parts = ", ".join(f"{each.label} {_size(each, unit)}" for each in effect.estimates)
+    return f"{short_name(effect.path)}, beside the mean of its values: {parts} {unit}."
+
+
+def _size(estimate: Estimate, unit: str) -> str:
+    return f"{signed(estimate.size, unit)} ± {signed(estimate.margin, unit).lstrip('+')}"
+
+
+def _interaction(each: Interaction, unit: str) -> str:
+    if each.steps is None or each.estimate is None:
+        first, second = map(short_name, each.paths)
+        return f"What {first} does depends on {second} ({_chance(each)})."
+    first, second = each.steps
+    return f"What {first} does changes by {_size(each.estimate, unit)} {unit} with {second} ({_chance(each)})."
+
+
+def _chance(each: Interaction) -> str:
+    return "p < 0.001" if each.chance < 0.001 else f"p = {each.chance:.2g}"
+
+
+def _noise(noise: Noise, unit: str) -> str:
+    deviation = signed(noise.deviation, unit).lstrip("+")
+    return (
+        f"a standard deviation of {deviation} {unit}, known to {count(noise.freedom, 'degree', 'degrees')} of freedom"
+    )
+
+
+def _names(effects: list[Effect]) -> str:
+    return ", ".join(short_name(effect.path) for effect in effects)
+
+
+def _opening(label: str) -> str:
+    """one more head -> "One more head"; names stay as they are."""
+    return label[:1].upper() + label[1:] if label.startswith(("one more", "each")) else label

@@ -1,0 +1,23 @@
+"""The corpus: how long its sentences are."""
+
+from search.corpus_facts import CorpusFacts
+from search.figures.figure import COLOURS, Figure, empty_plot
+
+
+def length_figure(facts: CorpusFacts) -> Figure:
+    """How many training sentences are how long, in tokens of the best model's tokenizer."""
+    train = facts.splits[0]
+    plot = empty_plot("tokens of a sentence", "training sentences", height=280, legend=True)
+    for side, colour in ((train.source, COLOURS[0]), (train.target, COLOURS[1])):
+        plot.add_scatter(
+            x=list(range(len(side.histogram))),
+            y=side.histogram,
+            mode="lines",
+            line={"color": colour, "shape": "hvh"},
+            name=side.language,
+            hovertemplate=f"%{{y:,}} of %{{x}} tokens<extra>{side.language}</extra>",
+        )
+    alternative = "; ".join(
+        f"{side.language}: median {side.median} tokens, longest {side.longest}" for side in (train.source, train.target)
+    )
+    return Figure("length-figure", "How long the sentences are", alternative + ".", alternative, plot)

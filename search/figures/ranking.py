@@ -1,0 +1,80 @@
+"""The finalists: how sure their order is, and what their quality costs."""
+
+from typing import Any
+
+from search.figures.figure import GREY, INK, Figure, colours_of, empty_plot
+
+
+def ranking_figure(ranking: list[dict[str, Any]]) -> Figure:
+    """Test BLEU of the finalists with their intervals, best on top."""
+    colours = colours_of(ranking)
+    plot = empty_plot("test BLEU", "", height=90 + 34 * len(ranking))
+    for entry in reversed(ranking):
+        low, high = entry["test_bleu_ci"]
+        bleu = entry["test_bleu"]
+        plot.add_scatter(
+            x=[bleu],
+            y=[f"trial {entry['trial']}"],
+            error_x={"type": "data", "symmetric": False, "array": [high - bleu], "arrayminus": [bleu - low]},
+            mode="markers",
+            marker={"size": 11, "color": colours.get(entry["trial"], GREY)},
+            hovertemplate=f"{bleu:.2f} [{low:.1f}, {high:.1f}]<extra>trial {entry['trial']}</extra>",
+        )
+    plot.update_yaxes(type="category")
+    alternative = "; ".join(
+        f"trial {e['trial']} {e['test_bleu']:.2f} [{e['test_bleu_ci'][0]:.1f}, {e['test_bleu_ci'][1]:.1f}]"
+        for e in ranking
+    )
+    caption = "Points are means over seeds, bars their 95% intervals. Bars that overlap may still belong to a sure "
+    caption += "difference: groups compare the systems sentence by sentence."
+    return Figure("ranking-figure", "How sure the ranking is", caption, alternative, plot)
+
+
+def pareto_figures(ranking: list[dict[str, Any]]) -> list[Figure]:
+    """Test BLEU against parameters, and against the speed of decoding, with the front of those that nothing beats."""
+    return [
+        _pareto(ranking, "pareto-size", "Quality and size", "num_parameters", "parameters", more_is_better=False),
+        _pareto(
+            ranking,
+            "pareto-speed",
+            "Quality and speed",
+            "decode_sentences_per_second",
+            "sentences decoded per second",
+            more_is_better=True,
+        ),
+    ]
+
+
+def _pareto(
+    ranking: list[dict[str, Any]], name: str, heading: str, key: str, title: str, more_is_better: bool
+) -> Figure:
+    colours, sign = colours_of(ranking), 1 if more_is_better else -1
+    order = sorted(ranking, key=lambda entry: (-sign * entry[key], -entry["test_bleu"]))
+    front: list[dict[str, Any]] = []
+    for entry in order:  # from the cheapest on: each must be better than all cheaper ones
+        if not front or entry["test_bleu"] > front[-1]["test_bleu"]:
+            front.append(entry)
+    plot = empty_plot(title, "test BLEU", height=320)
+    plot.add_scatter(
+        x=[entry[key] for entry in front],
+        y=[entry["test_bleu"] for entry in front],
+        mode="lines",
+        line={"color": INK, "width": 1, "dash": "dot"},
+        hoverinfo="skip",
+    )
+    few = len(ranking) <= 12
+    for entry in ranking:
+        plot.add_scatter(
+            x=[entry[key]],
+            y=[entry["test_bleu"]],
+            mode="markers+text" if few or entry in front else "markers",
+            text=[str(entry["trial"])],
+            textposition="top center",
+            marker={"size": 11, "color": colours.get(entry["trial"], GREY)},
+            hovertemplate=f"{entry[key]:,.4g} {title}: {entry['test_bleu']:.2f}<extra>trial {entry['trial']}</extra>",
+        )
+    plot.update_yaxes(rangemode="normal")
+    named = ", ".join(str(entry["trial"]) for entry in front)
+    caption = f"On the front, where no other finalist is better in both: {named}."
+    alternative = "; ".join(f"trial {e['trial']} {e[key]:,.4g} {title}, BLEU {e['test_bleu']:.2f}" for e in order)
+    return Figure(name, heading, caption, alternative, plot)

@@ -1,0 +1,161 @@
+"""Trials by their hyperparameters: all at once, one by one, what each does, and which matter."""
+
+from typing import Any
+
+import plotly.graph_objects as go
+
+from search.effects.analysis import Analysis
+from search.effects.importance import Importance
+from search.effects.sentences import signed
+from search.experiment import Experiment
+from search.figures.figure import COLOURS, GREY, INK, Figure, empty_plot
+from search.space import Domain
+from search.study import StudyTrial
+from search.wording import METRIC_NAMES, plain, short_name, short_value
+
+MOST_TICKS = 12
+AXIS = 100  # pixels that a coordinate needs for its labels
+UNUSED = -0.2  # where an axis from 0 to 1 has the trials that don't use it
+FAN = 0.05  # of an axis: trials of one value lie side by side in so much
+SCALE = [[0.0, "#c9ced4"], [0.6, "#56a3d0"], [1.0, "#08306b"]]  # of scores, worse to better
+
+
+def parallel_coordinates(experiment: Experiment, trials: list[StudyTrial], scores: dict[int, float]) -> Figure:
+    """A line for each trial with a comparable score, through its value on each axis, coloured by the score."""
+    metric, minimize = METRIC_NAMES[experiment.search.metric], experiment.search.direction == "minimize"
+    drawn = sorted((t for t in trials if t.number in scores), key=lambda t: scores[t.number], reverse=minimize)
+    values = [scores[trial.number] for trial in drawn]  # worse to better, so that the better lie above
+    axes = [_coordinate(path, domain, drawn) for path, domain in experiment.space.domains.items()]
+    plot = empty_plot("", "", height=400)
+    plot.add_parcoords(
+        dimensions=[*axes, {"label": metric, "values": values, "tickformat": ".4~g"}],
+        line={"color": values, "colorscale": SCALE, "reversescale": minimize},
+        labelfont={"size": 13},
+        tickfont={"size": 12},
+        rangefont={"color": "rgba(0,0,0,0)"},  # the ticks say it
+    )
+    plot.update_layout(margin={"l": 70, "r": 50, "t": 50, "b": 20})
+    best = "; ".join(
+        f"trial {trial.number}, {scores[trial.number]:.2f}: "
+        + ", ".join(f"{short_name(path)} {short_value(value)}" for path, value in trial.params.items())
+        for trial in drawn[:-6:-1]
+    )
+    caption = "Each line is a trial; the darker, the better. Drag along an axis to keep only the lines that pass "
+    caption += "there; tap the axis to see all again."
+    alternative, width = f"The best trials by {metric}: {best}", AXIS * (len(axes) + 1)
+    return Figure("parallel-coordinates", "All trials at once", caption, alternative, plot, least_width=width)
+
+
+def _coordinate(path: str, domain: Domain, trials: list[StudyTrial]) -> dict[str, Any]:
+    """Listed values evenly spaced; a range by its logarithm or as it is; unused below all others."""
+    places = [domain.unit(trial.params[path]) if path in trial.params else UNUSED for trial in trials]
+    choices = domain.choices()
+    if choices is not None and len(choices) <= MOST_TICKS:
+        ticks = {domain.unit(choice): short_value(choice) for choice in choices}
+    else:
+        ticks = {quarter / 4: short_value(domain.near(quarter / 4)) for quarter in range(5)}
+    if UNUSED in places:
+        ticks[UNUSED] = "unused"
+    fanned = []
+    for row, place in enumerate(places):
+        equals = places.count(place) - 1
+        fanned.append(place + FAN * (places[:row].count(place) / equals - 0.5 if equals else 0))
+    return {
+        "label": short_name(path).replace("_", " "),
+        "values": fanned,
+        "tickvals": list(ticks),
+        "ticktext": list(ticks.values()),
+        "range": [min(0, *places) - FAN, 1 + FAN],
+    }
+
+
+def slices(experiment: Experiment, trials: list[StudyTrial], scores: dict[int, float], found: Analysis) -> list[Figure]:
+    """For each hyperparameter, every trial's comparable score over its value, and the mean at each value."""
+    metric = METRIC_NAMES[experiment.search.metric]
+    means = {effect.path: effect.means for effect in found.effects}
+    figures = []
+    for path, domain in experiment.space.domains.items():
+        name = short_name(path).replace("_", " ")
+        plot = empty_plot(name, metric, height=250)
+        drawn = [trial for trial in trials if trial.number in scores and path in trial.params]
+        for completed, symbol, colour in ((True, "circle", COLOURS[0]), (False, "circle-open", GREY)):
+            chosen = [trial for trial in drawn if (trial.outcome == "completed") == completed]
+            plot.add_scatter(
+                x=[short_value(t.params[path]) if domain.values else t.params[path] for t in chosen],
+                y=[scores[t.number] for t in chosen],
+                mode="markers",
+                marker={"symbol": symbol, "size": 8, "color": colour, "line": {"width": 1.5, "color": colour}},
+                text=[f"trial {t.number}, trained {plain(t.epochs)} epochs" for t in chosen],
+                hovertemplate=f"%{{text}}<br>{name} %{{x}}: %{{y:.2f}}<extra></extra>",
+            )
+        if domain.values:
+            plot.update_xaxes(
+                type="category", categoryorder="array", categoryarray=[short_value(v) for v in domain.values]
+            )
+            mean = means.get(path, [])
+            plot.add_scatter(
+                x=[level.label for level in mean],
+                y=[level.mean for level in mean],
+                error_y={"type": "data", "array": [level.margin for level in mean], "thickness": 1.5, "width": 5},
+                mode="lines+markers" if domain.is_ordered else "markers",
+                marker={"symbol": "diamond", "size": 9, "color": COLOURS[1]},
+                line={"width": 1.5, "color": COLOURS[1]},
+                hovertemplate="mean %{y:.2f} ± %{error_y.array:.2f}<extra></extra>",
+            )
+        elif "log" in (domain.distribution or ""):
+            plot.update_xaxes(type="log", dtick="D2", tickformat="~r")
+        told = [f"mean at {m.label}: {m.mean:.2f} ± {m.margin:.2f} ({m.trials} trials)" for m in means.get(path, [])]
+        seen = [f"{short_value(t.params[path])}: {scores[t.number]:.2f}" for t in drawn]
+        alternative = f"{metric} by {name}. " + "; ".join(told or seen)
+        figures.append(Figure(f"setting-{path.replace('.', '-')}", name, "", alternative, plot))
+    return figures
+
+
+def effects_figure(found: Analysis, unit: str) -> Figure:
+    """Every effect with its interval, the largest on top; those that are not clear in grey."""
+    rows = [
+        (each.label if len(effect.estimates) == 1 else f"{short_name(effect.path)} {each.label}", each)
+        for effect in found.effects
+        for each in effect.estimates
+    ]
+    plot = empty_plot(f"difference in {unit}", "", height=90 + 32 * len(rows))
+    for label, each in reversed(rows):
+        colour = COLOURS[0] if each.verdict == "clear" else GREY
+        plot.add_scatter(
+            x=[each.size],
+            y=[label],
+            error_x={"type": "data", "array": [each.margin], "color": colour},
+            mode="markers",
+            marker={"size": 11, "color": colour},
+            hovertemplate=f"{signed(each.size, unit)} ± {each.margin:.3g}<extra>{label}</extra>",
+        )
+    plot.add_vline(x=0, line={"color": INK, "width": 1})
+    plot.update_yaxes(type="category")
+    alternative = "; ".join(f"{label} {signed(each.size, unit)} ± {each.margin:.3g}" for label, each in rows)
+    caption = "What a step does while the other settings stay, with 95% intervals; grey: not sure."
+    return Figure("effects-figure", "Size of the effects", caption, alternative, plot)
+
+
+def importance_figure(importances: list[Importance], caption: str) -> Figure:
+    """Both shares of each hyperparameter, side by side."""
+    plot: go.Figure = empty_plot("share of importance", "", height=110 + 44 * len(importances), legend=True)
+    names = [short_name(each.path) for each in reversed(importances)]
+    for method, colour in (("PED-ANOVA", COLOURS[1]), ("fANOVA", COLOURS[0])):
+        shares = [each.fanova if method == "fANOVA" else each.ped_anova for each in reversed(importances)]
+        plot.add_bar(
+            x=shares,
+            y=names,
+            orientation="h",
+            name=method,
+            marker={"color": colour},
+            hovertemplate=f"%{{x:.0%}}<extra>{method}</extra>",
+        )
+    plot.update_layout(barmode="group", bargap=0.3, legend={"traceorder": "reversed"})
+    plot.update_xaxes(tickformat=".0%", rangemode="tozero")
+    plot.update_yaxes(type="category")
+    alternative = "; ".join(
+        f"{short_name(each.path)}: fANOVA {'not told' if each.fanova is None else format(each.fanova, '.0%')}, "
+        f"PED-ANOVA {each.ped_anova:.0%}"
+        for each in importances
+    )
+    return Figure("importance-figure", "Which settings matter", caption, alternative, plot)

@@ -1,0 +1,117 @@
+"""How trials learnt, and how the search went on."""
+
+from collections import defaultdict
+from itertools import accumulate
+from typing import Any
+
+import plotly.graph_objects as go
+
+from search.experiment import Experiment
+from search.figures.figure import COLOURS, GREY, INK, Figure, colours_of, empty_plot
+from search.study import StudyTrial
+from search.wording import METRIC_NAMES, count, plain
+
+Reports = list[dict[str, Any]]
+
+
+def learning_curves(experiment: Experiment, trials: list[StudyTrial], ranking: list[dict[str, Any]]) -> Figure:
+    """The metric of every trial over its epochs, or its steps with `report_steps`, and the rungs that could stop it."""
+    metric, colours = METRIC_NAMES[experiment.search.metric], colours_of(ranking)
+    unit = experiment.training.unit
+    plot = empty_plot(unit, metric, legend=True)
+    for trial in sorted(trials, key=lambda trial: trial.number in colours):  # the coloured ones on top
+        if not trial.scores:
+            continue
+        plot.add_scatter(
+            x=list(trial.scores),
+            y=list(trial.scores.values()),
+            mode="lines+markers",
+            line={"color": colours.get(trial.number, GREY), "width": 2.5 if trial.number in colours else 1.2},
+            marker={"size": 6 if trial.number in colours else 4},
+            name=f"trial {trial.number}",
+            showlegend=trial.number in colours,
+            hovertemplate=f"{unit} %{{x}}: %{{y:.2f}}<extra>trial {trial.number}, {trial.outcome}</extra>",
+        )
+    for rung in experiment.rungs:
+        plot.add_vline(x=rung, line={"dash": "dot", "color": INK, "width": 1}, annotation_text="rung")
+    if unit == "epoch":
+        _mark_epochs(plot, experiment.training.epochs)
+    stopped = sum(trial.outcome == "stopped" for trial in trials)
+    caption = (
+        f"{len(trials)} trials, of which {count(stopped, 'was', 'were')} stopped at a rung; the finalists in colour."
+    )
+    ends = [(t.number, t.epoch, t.scores[t.epoch]) for t in trials if t.scores]
+    alternative = f"{metric} at the last {unit}: " + "; ".join(
+        f"trial {number} {score:.2f} after {unit} {epoch}" for number, epoch, score in ends
+    )
+    return Figure("learning-curves", "How the trials learnt", caption, alternative, plot)
+
+
+def loss_figure(entry: dict[str, Any], reports: Reports, finals: Reports) -> Figure:
+    """Train and valid loss of the best configuration, one pair of lines a seed."""
+    if entry["final_trials"]:
+        runs = [[line for line in finals if line["trial"] == number] for number in entry["final_trials"]]
+    else:
+        runs = [[line for line in reports if line["trial"] == entry["trial"]]]
+    plot = empty_plot("epoch", "loss per token (nats)", legend=True)
+    for seed, run in zip(entry["seeds"], runs, strict=True):
+        epochs = [line["epoch"] for line in run]
+        for key, colour, dash in (("train_loss", COLOURS[0], "solid"), ("valid_loss", COLOURS[1], "dash")):
+            plot.add_scatter(
+                x=epochs,
+                y=[line[key] for line in run],
+                mode="lines+markers",
+                line={"color": colour, "dash": dash},
+                name=key.replace("_", " "),
+                legendgroup=key,
+                showlegend=seed == entry["seeds"][0],
+                hovertemplate=f"epoch %{{x:.3g}}: %{{y:.3f}}<extra>{key.replace('_', ' ')}, seed {seed}</extra>",
+            )
+    _mark_epochs(plot, int(runs[0][-1]["epoch"]))
+    last = runs[0][-1]
+    losses = f"train loss {last['train_loss']:.3f}, valid loss {last['valid_loss']:.3f}"
+    caption = f"Trial {entry['trial']}, {count(len(runs), 'seed', 'seeds')}; at the end {losses}. Both without label "
+    caption += "smoothing; train loss is taken with dropout, over the epoch."
+    return Figure("loss-figure", f"Loss of the best model, trial {entry['trial']}", caption, losses, plot)
+
+
+def progress_figure(experiment: Experiment, reports: Reports, spending: list[str]) -> Figure:
+    """The best score that any trial had shown, after so many epochs of training.
+
+    spending: sentences on the budget; none if there was none.
+    """
+    metric = experiment.search.metric
+    best_of = max if experiment.search.direction == "maximize" else min
+    best = list(accumulate((line[metric] for line in reports), best_of))
+    trained = _epochs_trained(reports)
+    plot = empty_plot("epochs trained, over all trials", f"best {METRIC_NAMES[metric]} so far")
+    plot.add_scatter(
+        x=trained,
+        y=best,
+        mode="lines",
+        line={"color": COLOURS[0], "shape": "hv"},
+        hovertemplate="after %{x:.4g} epochs: %{y:.2f}<extra></extra>",
+    )
+    first = trained[best.index(best[-1])]
+    caption = f"The best score, {best[-1]:.2f}, was first reached after {plain(first)} of {plain(trained[-1])} epochs. "
+    caption += "A line that still climbs at its end asks for more trials, or more epochs."
+    if limit := experiment.search.budget.epochs:
+        plot.add_vline(x=limit, line={"dash": "dot", "color": INK, "width": 1}, annotation_text="budget")
+    if spending:
+        caption += f" Spent of the budget, finals and what was searched before included: {'; '.join(spending)}."
+    return Figure("progress-figure", "What the search found, and when", caption, caption, plot)
+
+
+def _epochs_trained(reports: Reports) -> list[float]:
+    """Epochs of all trials together, after each report."""
+    at: dict[int, float] = defaultdict(float)  # trial -> its epoch
+    steps = []
+    for line in reports:
+        steps.append(line["epoch"] - at[line["trial"]])
+        at[line["trial"]] = line["epoch"]
+    return list(accumulate(steps))
+
+
+def _mark_epochs(plot: go.Figure, epochs: int) -> None:
+    """Ticks at whole epochs."""
+    plot.update_xaxes(dtick=max(1, epochs // 10))

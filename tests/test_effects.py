@@ -1,0 +1,202 @@
+"""What a search says about its hyperparameters: exact on a grid, honest elsewhere."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from optuna.trial import TrialState
+
+from search.effects.analysis import Analysis, Effect, Observations, analyse
+from search.effects.importance import importances
+from search.effects.observing import observe
+from search.effects.sentences import disagreement, effect_sentences, interaction_sentences
+from search.experiment import Experiment
+from search.space import Params, SearchSpace
+from search.study import StudyTrial
+
+GRID = SearchSpace.model_validate(
+    {
+        "model.encoder_layers": {"values": [1, 2]},
+        "model.num_heads": {"values": [4, 8]},
+        "model.dropout": {"values": [0.0, 0.1, 0.2]},
+        "model.activation": {"values": ["relu", "gelu", "swiglu"]},
+    }
+)
+
+
+def observations(
+    configurations: list[Params], scores: Any, variances: Any = None, seeds: list[list[float]] | None = None
+) -> Observations:
+    scores = np.asarray(scores, float)
+    return Observations(configurations, scores, np.zeros(len(scores)) if variances is None else variances, seeds or [])
+
+
+def effect_of(found: Analysis, path: str) -> Effect:
+    return next(effect for effect in found.effects if effect.path == path)
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_on_a_full_grid_the_effects_are_the_plain_marginal_means(seed: int) -> None:
+    grid = list(GRID.grid())
+    scores = np.random.default_rng(seed).normal(30, 5, len(grid))
+    found = analyse(GRID, observations(grid, scores))
+
+    def mean(**values: Any) -> float:
+        wanted = {f"model.{name}": value for name, value in values.items()}
+        return float(np.mean([s for p, s in zip(grid, scores, strict=True) if wanted.items() <= p.items()]))
+
+    for path in ("model.encoder_layers", "model.num_heads"):
+        low, high = (mean(**{path[6:]: value}) for value in (GRID.domains[path].values or ()))
+        effect = effect_of(found, path)
+        assert effect.largest.size == pytest.approx(high - low, abs=1e-9)
+        assert [level.mean for level in effect.means] == pytest.approx([low, high], abs=1e-9)
+    dropout = [mean(dropout=value) for value in (0.0, 0.1, 0.2)]
+    assert [level.mean for level in effect_of(found, "model.dropout").means] == pytest.approx(dropout, abs=1e-9)
+    assert effect_of(found, "model.dropout").largest.size == pytest.approx((dropout[2] - dropout[0]) / 2, abs=1e-9)
+    words = [mean(activation=value) for value in ("relu", "gelu", "swiglu")]
+    sizes = [estimate.size for estimate in effect_of(found, "model.activation").estimates]
+    assert sizes == pytest.approx(np.array(words) - scores.mean(), abs=1e-9)
+    both = [mean(encoder_layers=a, num_heads=b) for a in (1, 2) for b in (4, 8)]
+    together = [each for each in found.interactions if each.paths == ("model.encoder_layers", "model.num_heads")]
+    for each in together:
+        assert each.estimate is not None
+        assert each.estimate.size == pytest.approx(both[3] - both[2] - both[1] + both[0], abs=1e-9)
+
+
+def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
+    rng = np.random.default_rng(5)
+    space = SearchSpace.model_validate(
+        {
+            "model.encoder_layers": {"values": [1, 2, 3, 4]},
+            "model.activation": {"values": ["relu", "gelu"]},
+            "training.learning_rate": {"min": 0.001, "max": 0.008, "distribution": "log_uniform_values"},
+        }
+    )
+    held, rounds = 0, 300
+    for _ in range(rounds):
+        drawn = [{path: d.at(rng.random()) for path, d in space.domains.items()} for _ in range(16)]
+        truth = [0.5 * float(str(p["model.encoder_layers"])) for p in drawn]
+        variances = np.where(np.arange(16) < 8, 0.0, 1.0)  # half of them are forecasts
+        scores = np.array(truth) + rng.normal(0, np.sqrt(0.3 + variances))
+        estimate = effect_of(analyse(space, observations(drawn, scores, variances)), "model.encoder_layers").largest
+        held += abs(estimate.size - 0.5) <= estimate.margin
+    assert 0.91 < held / rounds < 0.99
+
+
+def test_stopped_trials_count_by_what_their_rung_lets_expect() -> None:
+    """Dropout learns slowly and ends better; stopped trials seen at their rung would say the opposite."""
+    experiment = Experiment.model_validate(
+        {"training": {"epochs": 4}, "space": {"model.dropout": {"values": [0.0, 0.1]}}, "search": {"rungs": [1]}}
+    )
+    rng = np.random.default_rng(0)
+    trials = []
+    for number in range(16):
+        skill = rng.normal(0, 2)
+        final = 30 + skill + rng.normal(0, 0.1)
+        ended = number < 8
+        value = final if ended else None
+        scores = {1: 10 + skill, **({4: final} if ended else {})}
+        state = TrialState.COMPLETE if ended else TrialState.PRUNED
+        outcome = {"outcome": "completed" if ended else "stopped"}
+        trials.append(StudyTrial(number, number, {"model.dropout": 0.1 * (number % 2)}, state, scores, outcome, value))
+    trials.append(StudyTrial(16, 16, {"model.dropout": 0.0}, TrialState.PRUNED, {}, {"outcome": "diverged"}))
+    seen = observe(experiment, trials, [], [])
+    stopped = [trial.number for trial in trials if trial.outcome == "stopped"]
+    expected = [20 + trials[number].scores[1] for number in stopped]
+    assert [seen.scores[number] for number in stopped] == pytest.approx(expected, abs=1.0)
+    assert (seen.observations.variances[:8] == 0).all() and (seen.observations.variances[8:] > 0).all()
+    assert "8 trials by their final scores; 8 stopped ones" in seen.basis and "1 trial is left out" in seen.basis
+    means = [np.mean([seen.scores[n] for n in range(16) if n % 2 == odd]) for odd in (0, 1)]
+    effect = effect_of(analyse(experiment.space, seen.observations), "model.dropout").largest
+    assert effect.size == pytest.approx(means[1] - means[0], abs=0.3)
+
+
+def test_a_hyperparameter_that_some_trials_lack_is_judged_among_those_that_have_it() -> None:
+    space = SearchSpace.model_validate(
+        {
+            "model.positions": {"values": ["rotary", "relative"]},
+            "model.max_distance": {"values": [4, 16]},
+            "model.dropout": {"values": [0.0, 0.1]},
+        }
+    )
+    trials: list[Params] = []
+    for dropout in (0.0, 0.1):
+        trials += [{"model.positions": "rotary", "model.dropout": dropout}] * 2
+        trials += [
+            {"model.positions": "relative", "model.max_distance": far, "model.dropout": dropout} for far in (4, 16)
+        ]
+    scores = [10.0, 10.0, 12.0, 15.0, 11.0, 11.0, 13.0, 16.0]
+    found = analyse(space, observations(trials, scores))
+    distance = effect_of(found, "model.max_distance")
+    assert distance.trials == 4 and distance.largest.size == pytest.approx(3)
+    assert effect_of(found, "model.positions").largest.size == pytest.approx(3.5)
+    assert effect_of(found, "model.dropout").largest.size == pytest.approx(1)
+
+
+def test_it_says_what_it_cannot_say() -> None:
+    grid = list(GRID.grid())
+    few = analyse(GRID, observations(grid[::7], range(6)))
+    assert not few.effects and few.needed == 9
+    assert "9 are needed" in effect_sentences(few, "BLEU")[0]
+
+    # Heads rise with layers, and dropout never changes.
+    together = [p for p in grid if (p["model.encoder_layers"] == 1) == (p["model.num_heads"] == 4)]
+    together = [p for p in together if p["model.dropout"] == 0.0] * 4
+    found = analyse(GRID, observations(together, np.random.default_rng(0).normal(size=len(together))))
+    assert {effect.path for effect in found.effects} == {"model.activation"}
+    said = " ".join(effect_sentences(found, "BLEU"))
+    assert "encoder_layers: no effect can be told, as it went along with num_heads" in said
+    assert "num_heads: no effect can be told, as it went along with encoder_layers" in said
+    assert "dropout: no effect can be told, as all these trials have the same value" in said
+
+
+def test_sentences_tell_effects_from_the_noise_of_seeds() -> None:
+    space = SearchSpace.model_validate(
+        {
+            "model.encoder_layers": {"values": [1, 2]},
+            "model.decoder_layers": {"values": [1, 2, 3]},
+            "model.num_heads": {"values": [4, 8]},
+            "model.d_model": {"values": [128, 256]},
+        }
+    )
+    grid = list(space.grid())
+    rng = np.random.default_rng(2)
+
+    def score(p: Params) -> float:
+        encoder, decoder, model = (
+            int(str(p[f"model.{name}"])) for name in ("encoder_layers", "decoder_layers", "d_model")
+        )
+        return 30 - 0.4 * encoder + 0.9 * decoder + 2.0 * (encoder == 2) * (model == 256) + float(rng.normal(0, 0.1))
+
+    seeds = [[30.0, 30.2, 30.1], [29.9, 30.1, 30.0]]
+    found = analyse(space, observations(grid, [score(p) for p in grid], seeds=seeds))
+    said = effect_sentences(found, "BLEU")
+    assert any(sentence.startswith("One more decoder layer: +0.9") and "±" in sentence for sentence in said)
+    assert any(
+        "Not distinguishable from seed noise (a standard deviation of 0.10 BLEU" in s and "num_heads" in s for s in said
+    )
+    together = interaction_sentences(found, "BLEU")
+    assert len(together) == 1 and "one more encoder layer does changes by +2.0" in together[0]
+    assert "d_model 256 instead of 128 (p < 0.001)" in together[0]
+
+
+def test_importances_add_up_and_name_what_matters() -> None:
+    rng = np.random.default_rng(0)
+    space = SearchSpace.model_validate(
+        {
+            "training.learning_rate": {"min": 0.0001, "max": 0.01, "distribution": "log_uniform_values"},
+            "model.dropout": {"values": [0.0, 0.1, 0.2]},
+            "model.activation": {"values": ["relu", "gelu"]},
+        }
+    )
+    drawn = [{path: d.at(rng.random()) for path, d in space.domains.items()} for _ in range(40)]
+    scores = np.array([-abs(np.log(float(str(p["training.learning_rate"])) / 0.001)) for p in drawn])
+    found = importances(space, drawn, scores)
+    assert found[0].path == "training.learning_rate"
+    assert sum(each.fanova or 0 for each in found) == pytest.approx(1)
+    assert sum(each.ped_anova for each in found) == pytest.approx(1)
+    assert found == importances(space, drawn, scores), "the same numbers every time"
+    assert importances(space, drawn[:5], scores[:5]) == []
+    assert "fANOVA asks" in disagreement(found)
