@@ -126,7 +126,7 @@ def explain(
     found = analyse(space, seen)
     sign = 1 if experiment.search.direction == "maximize" else -1
     important = importances(space, seen.configurations, sign * seen.scores)
-    shown = [parallel_coordinates(experiment, trials, observed.scores)]
+    shown = [parallel_coordinates(experiment, trials, observed.scores, ranking)]
     if found.effects:
         shown.append(effects_figure(found, unit))
     if important:

@@ -1,52 +1,88 @@
 """Trials by their hyperparameters: all at once, one by one, what each does, and which matter."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import plotly.graph_objects as go
+from plotly.colors import sample_colorscale
 
 from search.effects.analysis import Analysis
 from search.effects.importance import Importance
 from search.effects.sentences import signed
 from search.experiment import Experiment
-from search.figures.figure import COLOURS, GREY, INK, Figure, empty_plot
+from search.figures.figure import COLOURS, GREY, INK, Figure, colours_of, empty_plot
 from search.space import Domain
 from search.study import StudyTrial
 from search.wording import METRIC_NAMES, plain, short_name, short_value
 
 MOST_TICKS = 12
-AXIS = 100  # pixels that a coordinate needs for its labels
+AXIS = 96  # pixels that a coordinate needs for its labels
 UNUSED = -0.2  # where an axis from 0 to 1 has the trials that don't use it
 FAN = 0.05  # of an axis: trials of one value lie side by side in so much
-SCALE = [[0.0, "#c9ced4"], [0.6, "#56a3d0"], [1.0, "#08306b"]]  # of scores, worse to better
+SHADES = [[0.0, "#e3e6ea"], [1.0, "#7b8794"]]  # of lines, worse to better
 
 
-def parallel_coordinates(experiment: Experiment, trials: list[StudyTrial], scores: dict[int, float]) -> Figure:
-    """A line for each trial with a comparable score, through its value on each axis, coloured by the score."""
+def parallel_coordinates(
+    experiment: Experiment, trials: list[StudyTrial], scores: dict[int, float], ranking: list[dict[str, Any]]
+) -> Figure:
+    """A line for each trial with a comparable score, through its value on each axis; the finalists in colour.
+
+    Made of plain lines: Plotly's own needs WebGL, which not every browser has, and can't show who is a finalist.
+    """
     metric, minimize = METRIC_NAMES[experiment.search.metric], experiment.search.direction == "minimize"
     drawn = sorted((t for t in trials if t.number in scores), key=lambda t: scores[t.number], reverse=minimize)
-    values = [scores[trial.number] for trial in drawn]  # worse to better, so that the better lie above
     axes = [_coordinate(path, domain, drawn) for path, domain in experiment.space.domains.items()]
-    plot = empty_plot("", "", height=400)
-    plot.add_parcoords(
-        dimensions=[*axes, {"label": metric, "values": values, "tickformat": ".4~g"}],
-        line={"color": values, "colorscale": SCALE, "reversescale": minimize},
-        labelfont={"size": 13},
-        tickfont={"size": 12},
-        rangefont={"color": "rgba(0,0,0,0)"},  # the ticks say it
-    )
-    plot.update_layout(margin={"l": 70, "r": 50, "t": 50, "b": 20})
+    axes.append(_score_coordinate(metric, [scores[trial.number] for trial in drawn]))
+    colours = colours_of(ranking)
+    plot = empty_plot("", "", height=420)
+    for row, trial in enumerate(drawn):  # worse to better, so that the better lie above
+        shade = sample_colorscale(SHADES, row / max(1, len(drawn) - 1))[0]
+        plot.add_scatter(
+            x=list(range(len(axes))),
+            y=[axis.places[row] for axis in axes],
+            mode="lines",
+            line={"color": colours.get(trial.number, shade), "width": 3 if trial.number in colours else 1.3},
+            hovertemplate=f"trial {trial.number}: {scores[trial.number]:.2f}<extra></extra>",
+        )
+    for column, axis in enumerate(axes):
+        ends = {"y0": min(*axis.places, 0) - FAN, "y1": 1 + FAN}
+        plot.add_shape(x0=column, x1=column, **ends, line={"color": INK, "width": 1}, layer="below")
+        plot.add_annotation(x=column, y=1.1, text=axis.name, showarrow=False, yanchor="bottom", font={"weight": 600})
+        for place, label in axis.ticks.items():
+            plot.add_annotation(
+                x=column,
+                y=place,
+                text=label,
+                showarrow=False,
+                xanchor="right",
+                xshift=-3,
+                bgcolor="rgba(255,255,255,.8)",
+            )
+    plot.update_xaxes(visible=False, range=[-0.6, len(axes) - 0.5])
+    plot.update_yaxes(visible=False, range=[min(UNUSED if UNUSED in axis.ticks else 0 for axis in axes) - 0.1, 1.22])
     best = "; ".join(
         f"trial {trial.number}, {scores[trial.number]:.2f}: "
         + ", ".join(f"{short_name(path)} {short_value(value)}" for path, value in trial.params.items())
         for trial in drawn[:-6:-1]
     )
-    caption = "Each line is a trial; the darker, the better. Drag along an axis to keep only the lines that pass "
-    caption += "there; tap the axis to see all again."
-    alternative, width = f"The best trials by {metric}: {best}", AXIS * (len(axes) + 1)
+    caption = (
+        "Each line is a trial, through its value of each setting to its score: the finalists in their colours, the "
+    )
+    caption += "others the darker, the better. Lines that share a value lie side by side."
+    alternative, width = f"The best trials by {metric}: {best}", AXIS * len(axes)
     return Figure("parallel-coordinates", "All trials at once", caption, alternative, plot, least_width=width)
 
 
-def _coordinate(path: str, domain: Domain, trials: list[StudyTrial]) -> dict[str, Any]:
+@dataclass(frozen=True)
+class _Axis:
+    """places: of the trials, 0 to 1. ticks: place -> what it says."""
+
+    name: str
+    places: list[float]
+    ticks: dict[float, str]
+
+
+def _coordinate(path: str, domain: Domain, trials: list[StudyTrial]) -> _Axis:
     """Listed values evenly spaced; a range by its logarithm or as it is; unused below all others."""
     places = [domain.unit(trial.params[path]) if path in trial.params else UNUSED for trial in trials]
     choices = domain.choices()
@@ -58,15 +94,16 @@ def _coordinate(path: str, domain: Domain, trials: list[StudyTrial]) -> dict[str
         ticks[UNUSED] = "unused"
     fanned = []
     for row, place in enumerate(places):
-        equals = places.count(place) - 1
-        fanned.append(place + FAN * (places[:row].count(place) / equals - 0.5 if equals else 0))
-    return {
-        "label": short_name(path).replace("_", " "),
-        "values": fanned,
-        "tickvals": list(ticks),
-        "ticktext": list(ticks.values()),
-        "range": [min(0, *places) - FAN, 1 + FAN],
-    }
+        others = places.count(place) - 1
+        fanned.append(place + FAN * (places[:row].count(place) / others - 0.5 if others else 0))
+    return _Axis(short_name(path), fanned, ticks)
+
+
+def _score_coordinate(name: str, values: list[float]) -> _Axis:
+    low, high = min(values), max(values)
+    span = (high - low) or 1.0
+    ticks = {place / 4: f"{low + span * place / 4:.3g}" for place in range(5)}
+    return _Axis(name, [(value - low) / span for value in values], ticks)
 
 
 def slices(experiment: Experiment, trials: list[StudyTrial], scores: dict[int, float], found: Analysis) -> list[Figure]:
@@ -75,7 +112,7 @@ def slices(experiment: Experiment, trials: list[StudyTrial], scores: dict[int, f
     means = {effect.path: effect.means for effect in found.effects}
     figures = []
     for path, domain in experiment.space.domains.items():
-        name = short_name(path).replace("_", " ")
+        name = short_name(path)
         plot = empty_plot(name, metric, height=250)
         drawn = [trial for trial in trials if trial.number in scores and path in trial.params]
         for completed, symbol, colour in ((True, "circle", COLOURS[0]), (False, "circle-open", GREY)):
