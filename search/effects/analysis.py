@@ -1,13 +1,14 @@
 """Main effects and interactions of a search's hyperparameters, from all trials that have scores."""
 
+import math
 from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 
-from search.effects.factors import Factor, as_levels, as_steps, group
+from search.effects.factors import Factor, as_levels, as_steps, list_levels
 from search.effects.regression import Fit, explained, fit, fit_forecasts, improvement
-from search.space import Params, SearchSpace
+from search.space import Params, Scalar, SearchSpace
 
 LEAST_FREEDOM = 3  # degrees of freedom left; with fewer an interval is too wide to say anything
 CONFOUNDED = 0.9  # share of a hyperparameter's variance that the others explain: a variance ten times as large
@@ -59,6 +60,7 @@ class LevelMean:
     """The mean score at a value, all other hyperparameters at the middle of theirs."""
 
     label: str
+    at: Scalar  # the value, or the middle of a third of a range
     mean: float
     margin: float
     trials: int
@@ -184,13 +186,12 @@ def _means(
     as_words = [as_levels(f.path, space.domains[path], seen.configurations) if f.path == path else f for f in factors]
     index = next(i for i, factor in enumerate(factors) if factor.path == path)
     found = fit(_matrix(as_words), seen.scores, weights)
-    members = group(path, space.domains[path], seen.configurations)
     means = []
-    for label, contrast in as_words[index].contrasts.items():
-        at = _placed(contrast, as_words, index)
+    for level in list_levels(path, space.domains[path], seen.configurations):
+        at = _placed(as_words[index].contrasts[level.label], as_words, index)
         at[0] = 1
-        margin = found.margin(at, found.deviation, found.freedom) if found.freedom else float("nan")
-        means.append(LevelMean(label, found.estimate(at), margin, len(members[label])))
+        margin = found.margin(at, found.deviation, found.freedom) if found.freedom else math.nan
+        means.append(LevelMean(level.label, level.at, found.estimate(at), margin, len(level.trials)))
     return means
 
 

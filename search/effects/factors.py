@@ -42,31 +42,40 @@ def as_steps(path: str, domain: Domain, trials: Sequence[Params]) -> Factor:
 
 def as_levels(path: str, domain: Domain, trials: Sequence[Params]) -> Factor:
     """Each value that was tried, or third of a range, by its distance from the mean of these."""
-    levels = group(path, domain, trials)
+    levels = list_levels(path, domain, trials)
     coding = np.vstack([np.eye(len(levels) - 1), -np.ones(len(levels) - 1)]) if levels else np.zeros((0, 0))
     columns = np.zeros((len(trials), coding.shape[1]))
-    for row, members in zip(coding, levels.values(), strict=True):
-        columns[members] = row
-    return Factor(path, columns, dict(zip(levels, coding, strict=True)))
+    for row, level in zip(coding, levels, strict=True):
+        columns[level.trials] = row
+    return Factor(path, columns, {level.label: row for level, row in zip(levels, coding, strict=True)})
 
 
-def group(path: str, domain: Domain, trials: Sequence[Params]) -> dict[str, list[int]]:
-    """The values that were tried, or thirds of a range, in their order, each with the places of its trials."""
+@dataclass(frozen=True)
+class Level:
+    """A value, or a third of a range, and the places of the trials that have it. at: the value, or the middle."""
+
+    label: str
+    at: Scalar
+    trials: list[int]
+
+
+def list_levels(path: str, domain: Domain, trials: Sequence[Params]) -> list[Level]:
+    """Those that were tried, in their order."""
     values = _listed(domain)
     if values is None:
         cuts = [short_value(domain.near(cut / 3)) for cut in range(4)]
-        labels = [f"{low} to {high}" for low, high in pairwise(cuts)]
+        levels = [
+            Level(f"{low} to {high}", domain.near(i / 3 + 1 / 6), []) for i, (low, high) in enumerate(pairwise(cuts))
+        ]
+        units = [1 / 6, 1 / 2, 5 / 6]
     else:
-        labels = [short_value(value) for value in values]
-    members: list[list[int]] = [[] for _ in labels]
+        levels = [Level(short_value(value), value, []) for value in values]
+        units = [domain.unit(value) for value in values]
     for place, params in enumerate(trials):
         if path in params:
-            unit = domain.unit(params[path])
-            if values is None:
-                members[min(int(unit * 3), 2)].append(place)
-            else:
-                members[int(np.argmin([abs(domain.unit(value) - unit) for value in values]))].append(place)
-    return {label: found for label, found in zip(labels, members, strict=True) if found}
+            nearest = int(np.argmin(np.abs(np.array(units) - domain.unit(params[path]))))
+            levels[nearest].trials.append(place)
+    return [level for level in levels if level.trials]
 
 
 def _listed(domain: Domain) -> list[Scalar] | None:

@@ -12,7 +12,7 @@ def effect_sentences(found: Analysis, unit: str) -> list[str]:
     if found.needed is not None:
         return [f"Too few trials with scores to tell the effects apart: {found.needed} are needed for this space."]
     clear = [effect for effect in found.effects if effect.largest.verdict == "clear"]
-    sentences = [_effect(effect, unit) for effect in clear]
+    sentences = [f"{_opening(_effect(effect, unit))}." for effect in clear]
     noise = [effect for effect in found.effects if effect.largest.verdict == "seeds"]
     if noise and found.seeds:
         sentences.append(f"Not distinguishable from seed noise ({_noise(found.seeds, unit)}): {_names(noise)}.")
@@ -22,8 +22,7 @@ def effect_sentences(found: Analysis, unit: str) -> list[str]:
             if found.seeds
             else "Not distinguishable from noise (seeds and all that these effects leave open together)"
         )
-        listed = "; ".join(_effect(effect, unit).removesuffix(".") for effect in vague)
-        sentences.append(f"{among}: {listed}.")
+        sentences.append(f"{among}: {'; '.join(_effect(effect, unit) for effect in vague)}.")
     sentences += [f"{short_name(path)}: no effect can be told, as {reason}." for path, reason in found.untold]
     return sentences
 
@@ -71,9 +70,9 @@ def _disagreement(each: Importance) -> str:
 
 def _effect(effect: Effect, unit: str) -> str:
     if len(effect.estimates) == 1:
-        return f"{_opening(effect.largest.label)}: {_size(effect.largest, unit)} {unit}."
+        return f"{effect.largest.label}: {_size(effect.largest, unit)} {unit}"
     parts = ", ".join(f"{each.label} {_size(each, unit)}" for each in effect.estimates)
-    return f"{short_name(effect.path)}, beside the mean of its values: {parts} {unit}."
+    return f"{short_name(effect.path)}, beside the mean of its values: {parts} {unit}"
 
 
 def _size(estimate: Estimate, unit: str) -> str:
@@ -103,6 +102,6 @@ def _names(effects: list[Effect]) -> str:
     return ", ".join(short_name(effect.path) for effect in effects)
 
 
-def _opening(label: str) -> str:
+def _opening(text: str) -> str:
     """one more head -> "One more head"; names stay as they are."""
-    return label[:1].upper() + label[1:] if label.startswith(("one more", "each")) else label
+    return text[:1].upper() + text[1:] if text.startswith(("one more ", "each ")) else text

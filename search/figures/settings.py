@@ -125,23 +125,23 @@ def slices(experiment: Experiment, trials: list[StudyTrial], scores: dict[int, f
                 text=[f"trial {t.number}, trained {plain(t.epochs)} epochs" for t in chosen],
                 hovertemplate=f"%{{text}}<br>{name} %{{x}}: %{{y:.2f}}<extra></extra>",
             )
+        mean = means.get(path, [])
+        plot.add_scatter(
+            x=[short_value(level.at) if domain.values else level.at for level in mean],
+            y=[level.mean for level in mean],
+            error_y={"type": "data", "array": [level.margin for level in mean], "thickness": 1.5, "width": 5},
+            mode="lines+markers" if domain.is_ordered else "markers",
+            marker={"symbol": "diamond", "size": 9, "color": COLOURS[1]},
+            line={"width": 1.5, "color": COLOURS[1]},
+            hovertemplate="mean %{y:.2f} ± %{error_y.array:.2f}<extra></extra>",
+        )
         if domain.values:
             plot.update_xaxes(
                 type="category", categoryorder="array", categoryarray=[short_value(v) for v in domain.values]
             )
-            mean = means.get(path, [])
-            plot.add_scatter(
-                x=[level.label for level in mean],
-                y=[level.mean for level in mean],
-                error_y={"type": "data", "array": [level.margin for level in mean], "thickness": 1.5, "width": 5},
-                mode="lines+markers" if domain.is_ordered else "markers",
-                marker={"symbol": "diamond", "size": 9, "color": COLOURS[1]},
-                line={"width": 1.5, "color": COLOURS[1]},
-                hovertemplate="mean %{y:.2f} ± %{error_y.array:.2f}<extra></extra>",
-            )
         elif "log" in (domain.distribution or ""):
             plot.update_xaxes(type="log", dtick="D2", tickformat="~r")
-        told = [f"mean at {m.label}: {m.mean:.2f} ± {m.margin:.2f} ({m.trials} trials)" for m in means.get(path, [])]
+        told = [f"mean at {m.label}: {m.mean:.2f} ± {m.margin:.2f} ({m.trials} trials)" for m in mean]
         seen = [f"{short_value(t.params[path])}: {scores[t.number]:.2f}" for t in drawn]
         alternative = f"{metric} by {name}. " + "; ".join(told or seen)
         figures.append(Figure(f"setting-{path.replace('.', '-')}", name, "", alternative, plot))
