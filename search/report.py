@@ -5,6 +5,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 
@@ -119,24 +120,25 @@ def explain(
     space = experiment.space
     if not space.domains or experiment.search.scheduler == "pbt":
         return None
-    observed = observe(experiment, trials, finals, ranking)
-    if not observed.numbers:
+    seen = observe(experiment, trials, finals, ranking)
+    if seen is None:
         return None
-    seen, unit = observed.observations, METRIC_NAMES[experiment.search.metric].removeprefix("valid ")
-    found = analyse(space, seen)
+    found, unit = analyse(space, seen), METRIC_NAMES[experiment.search.metric].removeprefix("valid ")
+    scores = found.expected
     sign = 1 if experiment.search.direction == "maximize" else -1
-    important = importances(space, seen.configurations, sign * seen.scores)
-    shown = [parallel_coordinates(experiment, trials, observed.scores, ranking)]
+    params = {trial.number: trial.params for trial in trials}
+    important = importances(space, [params[number] for number in scores], sign * np.array(list(scores.values())))
+    shown = [parallel_coordinates(experiment, trials, scores, ranking)] if scores else []
     if found.effects:
         shown.append(effects_figure(found, unit))
     if important:
         shown.append(importance_figure(important, disagreement(important)))
     return Explanation(
-        observed.basis,
+        seen.basis,
         effect_sentences(found, unit),
         interaction_sentences(found, unit),
         shown,
-        slices(experiment, trials, observed.scores, found),
+        slices(experiment, trials, scores, found),
     )
 
 

@@ -7,7 +7,7 @@ from itertools import combinations
 import numpy as np
 
 from search.effects.factors import Factor, as_levels, as_steps, list_levels
-from search.effects.regression import Fit, explained, fit, fit_forecasts, improvement
+from search.effects.regression import explained, fit, quantile
 from search.space import Params, Scalar, SearchSpace
 
 LEAST_FREEDOM = 3  # degrees of freedom left; with fewer an interval is too wide to say anything
@@ -18,16 +18,18 @@ ALPHA = 0.05
 
 @dataclass(frozen=True)
 class Observations:
-    """Scores that can be compared, in the metric's unit.
+    """Scores in the metric's unit.
 
-    variances: (n,) what is unknown of a score because it is a forecast; 0 for one that was seen.
-    seeds: for each configuration that was trained with several seeds, the scores of these.
+    scores: (trials, stages), at the rungs and at the end, NaN after a trial was stopped; all have the first.
+    seeds: for each configuration that was trained with several seeds, the last stage's scores of these.
+    basis: a sentence that says what this is.
     """
 
+    trials: list[int]
     configurations: list[Params]
     scores: np.ndarray
-    variances: np.ndarray
     seeds: list[list[float]]
+    basis: str
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,10 @@ class Noise:
 
     deviation: float
     freedom: int
+
+    def margin(self, share: float) -> float:
+        """Half of the 95% interval of what it makes of an estimate that has so much of a score's deviation."""
+        return quantile(self.freedom) * self.deviation * share
 
 
 @dataclass(frozen=True)
@@ -102,14 +108,14 @@ class Analysis:
     effects: list[Effect]
     interactions: list[Interaction]
     pairs: int  # tried for interactions
-    residual: Noise | None
     seeds: Noise | None
     untold: list[tuple[str, str]]
     needed: int | None  # trials with scores, if there are too few to tell anything
+    expected: dict[int, float]  # trial -> its last score, of a stopped one as expected; none if there are too few
 
 
 def analyse(space: SearchSpace, seen: Observations) -> Analysis:
-    """Weighted least squares of the scores on all hyperparameters at once.
+    """A regression of the scores on all hyperparameters at once.
 
     So a main effect is what a step does while the others stay, averaged over them; where every combination was
     trained, the difference between the plain means of the trials with one value and with another.
@@ -117,35 +123,40 @@ def analyse(space: SearchSpace, seen: Observations) -> Analysis:
     trials = seen.configurations
     factors = [as_steps(path, domain, trials) for path, domain in space.domains.items()]
     seeds = seed_noise(seen.seeds)
-    needed = 1 + sum(f.columns.shape[1] for f in factors) + LEAST_FREEDOM
+    needed = 1 + sum(factor.columns.shape[1] for factor in factors) + LEAST_FREEDOM
     if len(trials) < needed:
-        return Analysis([], [], 0, None, seeds, [], needed)
-    constant = [f.path for f in factors if not np.ptp(f.columns, axis=0).any()]
-    factors = [f for f in factors if f.path not in constant]
-    untold = [(path, "all these trials have the same value") for path in constant]
-    full, weights = fit_forecasts(_matrix(factors), seen.scores, seen.variances)
-    residual = Noise(full.deviation, full.freedom)
+        ended = {n: s for n, s in zip(seen.trials, seen.scores[:, -1].tolist(), strict=True) if not math.isnan(s)}
+        return Analysis([], [], 0, seeds, [], needed, ended)
+    untold = []
+    for factor in factors.copy():
+        if not np.ptp(factor.columns, axis=0).any():
+            untold.append((factor.path, "all these trials have the same value"))
+            factors.remove(factor)
     clean = []
     for factor in factors:
         if reason := _confounded(factor, factors):
             untold.append((factor.path, reason))
         else:
             clean.append(factor)
+    columns = _matrix(factors, len(trials))
+    full = fit(columns, seen.scores)
+    spread = np.linalg.pinv(columns.T @ columns, hermitian=True)  # of coefficients, for scores of variance 1
     effects = []
     for factor in clean:
         index = factors.index(factor)
-        estimates = [
-            _estimate(label, full, _placed(contrast, factors, index), residual, seeds)
-            for label, contrast in factor.contrasts.items()
-        ]
+        estimates = []
+        for label, contrast in factor.contrasts.items():
+            weights = _placed(contrast, factors, index)
+            seed_margin = None if seeds is None else seeds.margin(float(weights @ spread @ weights) ** 0.5)
+            estimates.append(Estimate(label, full.estimate(weights), full.margin(weights), seed_margin))
         used = sum(factor.path in params for params in trials)
-        means = _means(factor.path, space, factors, seen, weights)
-        effects.append(Effect(factor.path, estimates, means, used))
+        effects.append(Effect(factor.path, estimates, _means(factor.path, space, factors, seen), used))
     effects.sort(key=lambda effect: -abs(effect.largest.size))
     pairs = list(combinations(clean, 2))
-    found = [_interaction(a, b, len(pairs), factors, full, seen, weights, seeds) for a, b in pairs]
+    found = [_interaction(a, b, len(pairs), columns, seen) for a, b in pairs]
     told = sorted((each for each in found if each), key=lambda interaction: interaction.chance)
-    return Analysis(effects, told[:STRONGEST], len(told), residual, seeds, untold, None)
+    expected = dict(zip(seen.trials, full.completed[:, -1].tolist(), strict=True))
+    return Analysis(effects, told[:STRONGEST], len(told), seeds, untold, None, expected)
 
 
 def seed_noise(groups: list[list[float]]) -> Noise | None:
@@ -157,9 +168,8 @@ def seed_noise(groups: list[list[float]]) -> Noise | None:
     return Noise((squares / freedom) ** 0.5, freedom)
 
 
-def _matrix(factors: list[Factor]) -> np.ndarray:
-    """(trials, 1 + columns): the mean, then each factor's columns."""
-    trials = len(factors[0].columns) if factors else 0
+def _matrix(factors: list[Factor], trials: int) -> np.ndarray:
+    """(trials, 1 + columns): ones for the mean, then each factor's columns."""
     return np.column_stack([np.ones(trials), *(factor.columns for factor in factors)])
 
 
@@ -170,28 +180,17 @@ def _placed(contrast: np.ndarray, factors: list[Factor], index: int) -> np.ndarr
     return np.concatenate([np.zeros(1), *parts])
 
 
-def _estimate(label: str, found: Fit, weights: np.ndarray, residual: Noise, seeds: Noise | None) -> Estimate:
-    return Estimate(
-        label,
-        found.estimate(weights),
-        found.margin(weights, residual.deviation, residual.freedom),
-        found.margin(weights, seeds.deviation, seeds.freedom) if seeds else None,
-    )
-
-
-def _means(
-    path: str, space: SearchSpace, factors: list[Factor], seen: Observations, weights: np.ndarray
-) -> list[LevelMean]:
+def _means(path: str, space: SearchSpace, factors: list[Factor], seen: Observations) -> list[LevelMean]:
     """With its values as words, so that a mean need not lie on the line through the others."""
-    as_words = [as_levels(f.path, space.domains[path], seen.configurations) if f.path == path else f for f in factors]
+    trials = seen.configurations
+    as_words = [as_levels(f.path, space.domains[path], trials) if f.path == path else f for f in factors]
     index = next(i for i, factor in enumerate(factors) if factor.path == path)
-    found = fit(_matrix(as_words), seen.scores, weights)
+    found = fit(_matrix(as_words, len(trials)), seen.scores)
     means = []
-    for level in list_levels(path, space.domains[path], seen.configurations):
+    for level in list_levels(path, space.domains[path], trials):
         at = _placed(as_words[index].contrasts[level.label], as_words, index)
         at[0] = 1
-        margin = found.margin(at, found.deviation, found.freedom) if found.freedom else math.nan
-        means.append(LevelMean(level.label, level.at, found.estimate(at), margin, len(level.trials)))
+        means.append(LevelMean(level.label, level.at, found.estimate(at), found.margin(at), len(level.trials)))
     return means
 
 
@@ -211,26 +210,19 @@ def _confounded(factor: Factor, factors: list[Factor]) -> str | None:
     return f"it went along with {' and '.join(path.rpartition('.')[2] for path in partners[:2])}"
 
 
-def _interaction(
-    a: Factor,
-    b: Factor,
-    pairs: int,
-    factors: list[Factor],
-    full: Fit,
-    seen: Observations,
-    weights: np.ndarray,
-    seeds: Noise | None,
-) -> Interaction | None:
+def _interaction(a: Factor, b: Factor, pairs: int, columns: np.ndarray, seen: Observations) -> Interaction | None:
     """None if too few trials are left to tell."""
     products = np.column_stack([x * y for x in a.columns.T for y in b.columns.T])
-    wide = fit(np.column_stack([_matrix(factors), products]), seen.scores, weights)
-    if wide.freedom < LEAST_FREEDOM or wide.freedom == full.freedom:
+    wide = np.column_stack([columns, products])
+    new = slice(columns.shape[1], wide.shape[1])
+    rank = int(np.linalg.matrix_rank(wide))
+    if len(wide) - rank < LEAST_FREEDOM or rank < int(np.linalg.matrix_rank(columns)) + products.shape[1]:
         return None
-    chance = min(1.0, pairs * improvement(full, wide))
+    found = fit(wide, seen.scores)
+    chance = min(1.0, pairs * found.chance(new))
     if not (a.is_step and b.is_step):
         return Interaction((a.path, b.path), None, None, chance)
-    last = np.zeros(len(wide.coefficients))
-    last[-1] = 1
+    last = np.eye(wide.shape[1])[-1]
     steps = next(iter(a.contrasts)), next(iter(b.contrasts))
-    estimate = _estimate(f"{steps[0]}, {steps[1]}", wide, last, Noise(wide.deviation, wide.freedom), seeds)
+    estimate = Estimate(f"{steps[0]}, {steps[1]}", found.estimate(last), found.margin(last), None)
     return Interaction((a.path, b.path), steps, estimate, chance)

@@ -1,4 +1,4 @@
-"""Weighted least squares, with what its coefficients are worth."""
+"""Regression on scores that some trials have only up to a rung, and what its coefficients are worth."""
 
 from dataclasses import dataclass
 
@@ -6,63 +6,90 @@ import numpy as np
 from scipy.stats import f, t
 
 CONFIDENCE = 0.95
+PENALTY = 1.0  # of what a column says beyond the rung before, in trials: as if one more had shown nothing
+
+
+@dataclass(frozen=True)
+class Part:
+    """One regression's share in the uncertainty of the last score's coefficients."""
+
+    covariance: np.ndarray  # (columns, columns)
+    freedom: float
 
 
 @dataclass(frozen=True)
 class Fit:
-    """Coefficients (columns,), their covariance in units of a score's variance, and the variance that is left."""
+    """Coefficients (columns,) of the last score, and how all scores of a trial (trials, stages) would be, had it
+    gone on to the end: those that were seen as they are, the others as expected."""
 
     coefficients: np.ndarray
-    covariance: np.ndarray  # (columns, columns)
-    residual: float  # weighted sum of squares
-    freedom: int  # degrees of freedom of the residual
-
-    @property
-    def deviation(self) -> float:
-        """Standard deviation of a score around what the columns say."""
-        return float(np.sqrt(self.residual / self.freedom)) if self.freedom > 0 else float("nan")
+    parts: list[Part]
+    completed: np.ndarray
+    deviation: float  # of the first scores around what the columns say
 
     def estimate(self, weights: np.ndarray) -> float:
         """A linear combination of the coefficients."""
         return float(weights @ self.coefficients)
 
-    def margin(self, weights: np.ndarray, deviation: float, freedom: int) -> float:
-        """Half of the 95% interval of `estimate`, where a score has this standard deviation, known to `freedom`."""
-        variance = max(float(weights @ self.covariance @ weights), 0.0)
-        return float(t.ppf((1 + CONFIDENCE) / 2, freedom)) * deviation * variance**0.5
+    def margin(self, weights: np.ndarray) -> float:
+        """Half of its 95% interval; degrees of freedom are put together after Welch (1947)."""
+        variances = [max(float(weights @ part.covariance @ weights), 0.0) for part in self.parts]
+        if not (total := sum(variances)):
+            return 0.0
+        return quantile(self._freedom(variances)) * total**0.5
+
+    def chance(self, columns: slice) -> float:
+        """The p-value of a Wald test that these coefficients are all 0."""
+        values = self.coefficients[columns]
+        covariance = sum(part.covariance[columns, columns] for part in self.parts)
+        variances = [float(np.trace(part.covariance[columns, columns])) for part in self.parts]
+        if not sum(variances):
+            return 1.0
+        ratio = float(values @ np.linalg.pinv(covariance, hermitian=True) @ values) / len(values)
+        return float(f.sf(ratio, len(values), self._freedom(variances)))
+
+    def _freedom(self, variances: list[float]) -> float:
+        shares = zip(variances, self.parts, strict=True)
+        return sum(variances) ** 2 / sum(variance**2 / part.freedom for variance, part in shares)
 
 
-def fit(columns: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> Fit:
-    """Least squares of scores (n,) on columns (n, p), each score weighing as much as said.
+def quantile(freedom: float) -> float:
+    """How many standard errors the half of an interval is."""
+    return float(t.ppf((1 + CONFIDENCE) / 2, freedom))
 
-    Columns that repeat others share their effect, and what can be told beside them is still right.
+
+def fit(columns: np.ndarray, scores: np.ndarray) -> Fit:
+    """Least squares over stages: trials go on from one to the next because of their score there.
+
+    columns: (trials, p), the first of ones. scores: (trials, stages), NaN after a trial has stopped; all have the
+    first. These are regressed on the columns; each later one, among the trials that have it, on the score before and
+    the columns, as nothing but that score decided who went on. What the columns say of the last score follows by
+    putting the stages together: the likelihood of monotone missing data, factored (Anderson 1957), with a ridge
+    penalty on the columns from the second stage on, where few trials are left. With one stage, ordinary least squares.
     """
-    root = np.sqrt(weights)
-    x, y = columns * root[:, None], scores * root
-    covariance = np.linalg.pinv(x.T @ x, hermitian=True)
-    coefficients = covariance @ (x.T @ y)
-    residual = y - x @ coefficients
-    return Fit(coefficients, covariance, float(residual @ residual), len(y) - int(np.linalg.matrix_rank(x)))
-
-
-def fit_forecasts(columns: np.ndarray, scores: np.ndarray, variances: np.ndarray) -> tuple[Fit, np.ndarray]:
-    """The fit where some scores are forecasts with variances (n,), and the weights (n,) that it gave them.
-
-    A forecast weighs what a score's variance is of both variances together; a first fit tells a score's variance.
-    """
-    first = fit(columns, scores, np.ones(len(scores)))
-    own = max(first.deviation**2, 1e-12) if first.freedom > 0 else 1.0
-    weights = own / (own + variances)
-    return fit(columns, scores, weights), weights
-
-
-def improvement(small: Fit, large: Fit) -> float:
-    """The chance (p-value of an F test) that further columns explain so much by accident."""
-    more = small.freedom - large.freedom
-    if more < 1 or large.freedom < 1 or large.residual <= 0:
-        return 1.0
-    ratio = (small.residual - large.residual) / more / (large.residual / large.freedom)
-    return float(f.sf(ratio, more, large.freedom))
+    inverse = np.linalg.pinv(columns.T @ columns, hermitian=True)
+    coefficients = inverse @ columns.T @ scores[:, 0]
+    residual = scores[:, 0] - columns @ coefficients
+    freedom = max(1.0, float(len(scores) - np.linalg.matrix_rank(columns)))
+    variance = float(residual @ residual) / freedom
+    parts = [Part(variance * inverse, freedom)]
+    completed = scores.copy()
+    penalty = PENALTY * np.diag([0.0, *columns.var(axis=0)])
+    for stage in range(1, scores.shape[1]):
+        here = ~np.isnan(scores[:, stage])
+        before = np.column_stack([completed[:, stage - 1], columns])  # as seen, where the score of this stage is
+        seen = before[here]
+        inverse = np.linalg.pinv(seen.T @ seen + penalty, hermitian=True)
+        found = inverse @ seen.T @ scores[here, stage]
+        residual = scores[here, stage] - seen @ found
+        freedom = max(1.0, float(here.sum() - np.trace(seen @ inverse @ seen.T)))
+        uncertain = inverse * float(residual @ residual) / freedom
+        onwards = np.column_stack([coefficients, np.eye(len(coefficients))])  # how both sorts of errors go on
+        parts = [Part(found[0] ** 2 * part.covariance, part.freedom) for part in parts]
+        parts.append(Part(onwards @ uncertain @ onwards.T, freedom))
+        coefficients = found[0] * coefficients + found[1:]
+        completed[~here, stage] = before[~here] @ found
+    return Fit(coefficients, parts, completed, variance**0.5)
 
 
 def explained(column: np.ndarray, others: np.ndarray) -> float:
@@ -71,5 +98,6 @@ def explained(column: np.ndarray, others: np.ndarray) -> float:
     total = float(centred @ centred)
     if total == 0:
         return 0.0
-    rest = fit(np.column_stack([np.ones(len(column)), others]), column, np.ones(len(column))).residual
-    return 1 - rest / total
+    wide = np.column_stack([np.ones(len(column)), others])
+    rest = column - wide @ np.linalg.lstsq(wide, column, rcond=None)[0]
+    return 1 - float(rest @ rest) / total

@@ -1,8 +1,6 @@
 """What a study says about configurations: scores of finished runs, and what unfinished ones let expect."""
 
 import math
-from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,39 +24,26 @@ class Evidence:
     scale: float  # of the study's metric: a standardised difference of 1 is so much of it
 
 
-@dataclass(frozen=True)
-class Comparable:
-    """Trial -> its score, higher is better, and the variance that its being a forecast adds (0 for a score seen)."""
-
-    scores: dict[int, tuple[float, float]]
-    epoch: int | None  # of all these scores (or step); None: they are final ones, or forecasts of those
-
-
-def comparable_scores(trials: Iterable[StudyTrial], maximize: bool) -> Comparable:
-    """Scores of all trials that have any, so that they can be compared however far each has come.
+def gather(study: Study) -> Evidence:
+    """All that the study knows.
 
     Until enough runs have finished, runs are compared by their scores at the highest epoch that enough have reached.
-    After that a finished run counts by its final score, every other by what its latest epoch lets expect.
+    After that a finished run counts by its final score, every other by what its latest epoch lets expect, with that
+    forecast's variance as noise. A diverged run counts as the worst; a failed one says nothing.
     """
-    sign = 1.0 if maximize else -1.0
-    known = {t.number: t for t in trials if t.outcome != "failed"}
-    finished = {t.number: sign * t.value for t in known.values() if t.value is not None and t.outcome == "completed"}
-    final = {number: (value, 0.0) for number, value in finished.items()}
+    sign = 1.0 if study.maximize else -1.0
+    trials = [trial for trial in study.trials.values() if trial.outcome != "failed"]
+    finished = {t.number: sign * t.value for t in trials if t.value is not None and t.outcome == "completed"}
+    scored: dict[int, tuple[float, float]]  # trial -> score, variance
     if len(finished) >= ENOUGH_RUNS:
-        return Comparable(final | _forecasts(known, sign, finished), None)
-    if epoch := _comparable_epoch(known):
-        scored = {number: (sign * t.scores[epoch], 0.0) for number, t in known.items() if epoch in t.scores}
-        return Comparable(scored, epoch)
-    return Comparable(final, None)
-
-
-def gather(study: Study) -> Evidence:
-    """All that the study knows: comparable scores, the variance of forecasts as noise.
-
-    A diverged run counts as the worst; a failed one says nothing.
-    """
-    trials = list(study.trials.values())
-    scored = comparable_scores(trials, study.maximize).scores
+        scored = {number: (value, 0.0) for number, value in finished.items()}
+        scored |= _forecasts(study, trials, finished)
+    else:
+        epoch = _comparable_epoch(trials)
+        if epoch:
+            scored = {t.number: (sign * t.scores[epoch], 0.0) for t in trials if epoch in t.scores}
+        else:
+            scored = {number: (value, 0.0) for number, value in finished.items()}
     if scored:
         worst = min(score for score, _ in scored.values())
         scored |= {t.number: (worst, 0.0) for t in trials if t.outcome == "diverged"}
@@ -74,25 +59,24 @@ def gather(study: Study) -> Evidence:
     )
 
 
-def _comparable_epoch(trials: dict[int, StudyTrial]) -> int:
-    reached = Counter(epoch for trial in trials.values() for epoch in trial.scores)
-    return max((epoch for epoch, runs in reached.items() if runs >= ENOUGH_RUNS), default=0)
+def _comparable_epoch(trials: list[StudyTrial]) -> int:
+    reached = [epoch for trial in trials for epoch in trial.scores]
+    return max((epoch for epoch in set(reached) if reached.count(epoch) >= ENOUGH_RUNS), default=0)
 
 
-def _forecasts(
-    trials: dict[int, StudyTrial], sign: float, finished: dict[int, float]
-) -> dict[int, tuple[float, float]]:
+def _forecasts(study: Study, trials: list[StudyTrial], finished: dict[int, float]) -> dict[int, tuple[float, float]]:
     """Expected final scores of the runs that have not finished, with their variances."""
+    sign = 1.0 if study.maximize else -1.0
     by_epoch: dict[int, list[StudyTrial]] = {}
-    for trial in trials.values():
+    for trial in trials:
         if trial.number not in finished and trial.scores:
             by_epoch.setdefault(trial.epoch, []).append(trial)
     expected = {}
     for epoch, unfinished in by_epoch.items():
-        known = [number for number in finished if epoch in trials[number].scores]
+        known = [number for number in finished if epoch in study.trials[number].scores]
         if len(known) < ENOUGH_RUNS - 1:
             continue
-        early = [sign * trials[number].scores[epoch] for number in known]
+        early = [sign * study.trials[number].scores[epoch] for number in known]
         forecast = fit(early, [finished[number] for number in known])
         for trial in unfinished:
             mean, deviation = forecast.predict(sign * trial.scores[epoch])
