@@ -69,9 +69,11 @@ def write_report(
         experiment=experiment,
         metric=METRIC_NAMES[experiment.search.metric],
         board=leaderboard,
+        corpus_name=leaderboard["corpus"]["path"].rstrip("/").rpartition("/")[2],
         answer=answer(leaderboard),
         colours=colours_of(ranking),
-        ranking_figures=[ranking_figure(ranking), *(pareto_figures(ranking) if len(ranking) > 1 else [])],
+        ranking=ranking_figure(ranking),
+        pareto=pareto_figures(ranking) if len(ranking) > 1 else [],
         training_figures=[
             learning_curves(experiment, trials, ranking),
             loss_figure(ranking[0], reports, finals),

@@ -13,6 +13,8 @@ def effect_sentences(found: Analysis, unit: str) -> list[str]:
         return [f"Too few trials with scores to tell the effects apart: {found.needed} are needed for this space."]
     clear = [effect for effect in found.effects if effect.largest.verdict == "clear"]
     sentences = [f"{_opening(_effect(effect, unit))}." for effect in clear]
+    if not clear and found.effects:
+        sentences.append("No setting has an effect that these trials make sure of.")
     noise = [effect for effect in found.effects if effect.largest.verdict == "seeds"]
     if noise and found.seeds:
         sentences.append(f"Not distinguishable from seed noise ({_noise(found.seeds, unit)}): {_names(noise)}.")
@@ -34,11 +36,9 @@ def interaction_sentences(found: Analysis, unit: str) -> list[str]:
     clear = [_interaction(each, unit) for each in found.interactions if each.is_clear]
     if clear:
         return clear
+    none = f"No setting surely changes what another does ({count(found.pairs, 'pair', 'pairs')} tried)."
     strongest = found.interactions[0]
-    return [
-        f"No setting surely changes what another does ({count(found.pairs, 'pair', 'pairs')} tried). "
-        f"The strongest sign of it: {_interaction(strongest, unit)}"
-    ]
+    return [none if strongest.chance == 1 else f"{none} The strongest sign of it: {_interaction(strongest, unit)}"]
 
 
 def disagreement(importances: list[Importance]) -> str:

@@ -73,7 +73,9 @@ def _pareto(
             marker={"size": 11, "color": colours.get(entry["trial"], GREY)},
             hovertemplate=f"{entry[key]:,.4g} {title}: {entry['test_bleu']:.2f}<extra>trial {entry['trial']}</extra>",
         )
-    plot.update_yaxes(rangemode="normal")
+    scores = [entry["test_bleu"] for entry in ranking]
+    room = 0.15 * ((max(scores) - min(scores)) or 1.0)  # for the numbers above the points
+    plot.update_yaxes(range=[min(scores) - room, max(scores) + 1.5 * room])
     named = ", ".join(str(entry["trial"]) for entry in front)
     caption = f"On the front, where no other finalist is better in both: {named}."
     alternative = "; ".join(f"trial {e['trial']} {e[key]:,.4g} {title}, BLEU {e['test_bleu']:.2f}" for e in order)

@@ -16,7 +16,7 @@ from search.study import StudyTrial
 from search.wording import METRIC_NAMES, plain, short_name, short_value
 
 MOST_TICKS = 12
-AXIS = 96  # pixels that a coordinate needs for its labels
+AXIS = 124  # pixels that a coordinate needs for its labels
 UNUSED = -0.2  # where an axis from 0 to 1 has the trials that don't use it
 FAN = 0.05  # of an axis: trials of one value lie side by side in so much
 SHADES = [[0.0, "#e3e6ea"], [1.0, "#7b8794"]]  # of lines, worse to better
@@ -54,8 +54,8 @@ def parallel_coordinates(
                 y=place,
                 text=label,
                 showarrow=False,
-                xanchor="right",
-                xshift=-3,
+                xanchor="left" if axis is axes[-1] else "right",
+                xshift=3 if axis is axes[-1] else -3,
                 bgcolor="rgba(255,255,255,.8)",
             )
     plot.update_xaxes(visible=False, range=[-0.6, len(axes) - 0.5])
