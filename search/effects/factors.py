@@ -13,7 +13,7 @@ from search.wording import noun, short_name, short_value
 MOST_LEVELS = 12  # a range of more steps is a line, not a list of values
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # arrays don't compare to one truth
 class Factor:
     """One hyperparameter in the trials at hand.
 

@@ -28,7 +28,8 @@ class Importance:
 
     @property
     def gap(self) -> float:
-        return abs((self.fanova or 0.0) - self.ped_anova) if self.fanova is not None else 0.0
+        """How far the two are apart."""
+        return 0.0 if self.fanova is None else abs(self.fanova - self.ped_anova)
 
 
 def importances(space: SearchSpace, configurations: list[Params], scores: np.ndarray) -> list[Importance]:

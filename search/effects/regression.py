@@ -25,7 +25,6 @@ class Fit:
     coefficients: np.ndarray
     parts: list[Part]
     completed: np.ndarray
-    deviation: float  # of the first scores around what the columns say
 
     def estimate(self, weights: np.ndarray) -> float:
         """A linear combination of the coefficients."""
@@ -89,7 +88,7 @@ def fit(columns: np.ndarray, scores: np.ndarray) -> Fit:
         parts.append(Part(onwards @ uncertain @ onwards.T, freedom))
         coefficients = found[0] * coefficients + found[1:]
         completed[~here, stage] = before[~here] @ found
-    return Fit(coefficients, parts, completed, variance**0.5)
+    return Fit(coefficients, parts, completed)
 
 
 def explained(column: np.ndarray, others: np.ndarray) -> float:
