@@ -5,29 +5,37 @@ import math
 import numpy as np
 from scipy.linalg import cho_solve, cholesky, solve_triangular
 from scipy.optimize import minimize
-from scipy.special import erfcx
+from scipy.spatial.distance import cdist, pdist, squareform
+from scipy.special import erfcx, expit
 
-# Log-normal priors as (mean, standard deviation) of the logarithm; every hyperparameter spans 0..1 and scores have
-# variance 1. Long lengthscales: with the few trials of a search, short ones make the model see noise as structure.
-LENGTHSCALE, NOISE, SIGNAL = (math.log(2.0), 0.8), (-4.2, 1.0), (0.0, 1.0)
+# Normal priors as (mean, standard deviation): of the log odds of all shares together, of the logarithm of the
+# lengthscale, of the noise's and of the signal's variance. Every hyperparameter spans 0..1, scores have variance 1.
+SHARES, LENGTHSCALE, NOISE, SIGNAL = (0.4, 1.0), (0.15, 0.4), (-4.2, 1.0), (0.0, 1.0)
 JITTER = 1e-6
-FIT_POINTS = 200  # the hyperparameters are fitted to at most so many points: the cost is cubic
+FIT_POINTS, POINTS = 150, 400  # of which the parameters are fitted to the ones and predictions follow from the others
 
 
 class GaussianProcess:
-    """Matérn 5/2 kernel with a lengthscale a hyperparameter (Rasmussen and Williams 2006, chapters 2, 4, 5).
+    """A Gaussian process (Rasmussen and Williams 2006, chapters 2 and 5) with an ANOVA kernel (Stitson et al. 1999).
 
-    Its own parameters are those of the highest posterior density; see `log_posterior`.
+    The correlation of two points is a product over hyperparameters of 1 - share · unlike, where unlike goes from 0 for
+    equal values to 1 for opposite ends, along a Matérn 5/2 kernel of one lengthscale for all. Multiplied out, that is
+    a sum of main effects, of interactions in pairs, and so on, each fainter than the last: many hyperparameters can be
+    told apart by few scores, and a best value inside a range does not cost the model what it knows of the others, as
+    a short lengthscale would. The parameters are those of the highest posterior density.
     """
 
     def __init__(self, points: np.ndarray, scores: np.ndarray, noise: np.ndarray, owners: np.ndarray):
         """points: (n, columns); scores: (n,), standardised; noise: (n,), known variance of each score beside the
         common one that is fitted; owners: (columns,), the hyperparameter that a column belongs to."""
-        self._owners = owners
-        self._dimensions = int(owners.max()) + 1 if len(owners) else 0
-        self._priors = np.array([LENGTHSCALE] * self._dimensions + [NOISE, SIGNAL])
-        self._parameters = self._fit(points, scores, noise)
-        self._condition(points, scores, noise)
+        self._columns = [np.flatnonzero(owners == owner) for owner in range(int(owners.max(initial=-1)) + 1)]
+        count, (mean, spread) = len(self._columns), SHARES
+        share = (mean - math.log(max(count, 1)), spread)
+        self._priors = np.array([share] * count + [LENGTHSCALE, NOISE, SIGNAL])
+        chosen = _representative(scores, FIT_POINTS)
+        self._parameters = self._fit(points[chosen], scores[chosen], noise[chosen])
+        chosen = _representative(scores, POINTS)
+        self._condition(points[chosen], scores[chosen], noise[chosen])
 
     @property
     def noise(self) -> float:
@@ -56,28 +64,27 @@ class GaussianProcess:
         self._weights = cho_solve((self._factor, True), scores, check_finite=False)
 
     def _kernel(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
-        scale = np.exp(-self._parameters[: self._dimensions])[self._owners]
-        left, right = left * scale, right * scale
-        squared = (left**2).sum(1)[:, None] + (right**2).sum(1) - 2 * left @ right.T
-        root = np.sqrt(5 * np.maximum(squared, 0.0))
-        kernel: np.ndarray = math.exp(self._parameters[-1]) * (1 + root + root**2 / 3) * np.exp(-root)
+        """(n, columns), (m, columns) -> (n, m)."""
+        lengthscale = math.exp(self._parameters[-3])
+        kernel = np.full((len(left), len(right)), math.exp(self._parameters[-1]))
+        for share, columns in zip(expit(self._parameters[:-3]), self._columns, strict=True):
+            values, rows = np.unique(left[:, columns], axis=0, return_inverse=True)  # lists have few
+            kernel *= (1 - share * _unlike(cdist(values, right[:, columns]), lengthscale))[rows]
         return kernel
 
     def _fit(self, points: np.ndarray, scores: np.ndarray, noise: np.ndarray) -> np.ndarray:
-        """The most probable log lengthscales, log noise variance and log signal variance."""
-        if len(points) > FIT_POINTS:  # the best ones and an even share of the others
-            order = np.argsort(-scores, kind="stable")
-            half = FIT_POINTS // 2
-            rest = order[half:]
-            chosen = np.concatenate((order[:half], rest[np.linspace(0, len(rest) - 1, half).astype(int)]))
-            points, scores, noise = points[chosen], scores[chosen], noise[chosen]
-        distances = np.zeros((self._dimensions, len(points), len(points)))
-        for column, owner in enumerate(self._owners):
-            distances[owner] += (points[:, None, column] - points[None, :, column]) ** 2
-        start = self._priors[:, 0]
+        """The most probable log odds of the shares, log lengthscale, log noise variance and log signal variance."""
+        distances = np.array([pdist(points[:, columns]) for columns in self._columns])
+        distances = distances.reshape(len(self._columns), len(points) * (len(points) - 1) // 2)
         bounds = [(mean - 4 * spread, mean + 4 * spread) for mean, spread in self._priors]
         found = minimize(
-            self._loss, start, (distances, scores, noise), "L-BFGS-B", jac=True, bounds=bounds, options={"maxiter": 40}
+            self._loss,
+            self._priors[:, 0],
+            (distances, scores, noise),
+            "L-BFGS-B",
+            jac=True,
+            bounds=bounds,
+            options={"maxiter": 40},
         )
         fitted: np.ndarray = found.x
         return fitted
@@ -85,29 +92,61 @@ class GaussianProcess:
     def _loss(
         self, parameters: np.ndarray, distances: np.ndarray, scores: np.ndarray, noise: np.ndarray
     ) -> tuple[float, np.ndarray]:
-        """Negative log posterior density of the parameters, and its gradient."""
-        count = len(scores)
-        scaled = distances * np.exp(-2 * parameters[: self._dimensions])[:, None, None]
-        root = np.sqrt(5 * scaled.sum(0))
-        decay = np.exp(-root)
-        signal, common = math.exp(parameters[-1]), math.exp(parameters[-2])
-        kernel = signal * (1 + root + root**2 / 3) * decay
-        covariance = kernel.copy()
-        covariance[np.diag_indices(count)] += common + JITTER + noise
+        """Negative log posterior density of the parameters, and its gradient; distances: (hyperparameters, pairs)."""
+        shares = expit(parameters[:-3])[:, None]
+        lengthscale, common, signal = np.exp(parameters[-3:])
+        unlike = _unlike(distances, lengthscale)
+        factors = 1 - shares * unlike
+        kernel = signal * factors.prod(0)  # (pairs,)
         try:
-            factor = cholesky(covariance, lower=True, check_finite=False)
+            factor = cholesky(
+                squareform(kernel) + np.diag(signal + common + JITTER + noise), lower=True, check_finite=False
+            )
         except np.linalg.LinAlgError:
             return 1e10, np.zeros_like(parameters)
-        inverse = cho_solve((factor, True), np.eye(count), check_finite=False)
+        inverse = cho_solve((factor, True), np.eye(len(scores)), check_finite=False)
         weights = inverse @ scores
         off = (parameters - self._priors[:, 0]) / self._priors[:, 1]
         loss = 0.5 * scores @ weights + np.log(np.diag(factor)).sum() + 0.5 * off @ off
         outer = 0.5 * (inverse - np.outer(weights, weights))
+        each = 2 * squareform(outer, checks=False) * kernel  # of a pair's logarithm
         gradient = np.empty_like(parameters)
-        gradient[: self._dimensions] = np.tensordot(scaled, outer * (5 / 3) * (1 + root) * decay * signal, 2)
+        gradient[:-3] = -(unlike / factors) @ each * (shares * (1 - shares))[:, 0]
+        gradient[-3] = -((shares * _unlike_slope(distances, lengthscale, unlike) / factors) @ each).sum()
         gradient[-2] = np.trace(outer) * common
-        gradient[-1] = (outer * kernel).sum()
+        gradient[-1] = np.trace(outer) * signal + each.sum()
         return float(loss), gradient + off / self._priors[:, 1]
+
+
+def _representative(scores: np.ndarray, most: int) -> np.ndarray:
+    """At most so many rows: the best, and an even share of the others."""
+    if len(scores) <= most:
+        return np.arange(len(scores))
+    order, half = np.argsort(-scores, kind="stable"), most // 2
+    rest = order[half:]
+    return np.concatenate((order[:half], rest[np.linspace(0, len(rest) - 1, most - half).astype(int)]))
+
+
+def _matern(distances: np.ndarray | float, lengthscale: float) -> np.ndarray:
+    root = math.sqrt(5) / lengthscale * distances
+    correlation: np.ndarray = (1 + root + root**2 / 3) * np.exp(-root)
+    return correlation
+
+
+def _unlike(distances: np.ndarray, lengthscale: float) -> np.ndarray:
+    """0 at distance 0, 1 at distance 1."""
+    return (1 - _matern(distances, lengthscale)) / (1 - _matern(1.0, lengthscale))
+
+
+def _unlike_slope(distances: np.ndarray, lengthscale: float, unlike: np.ndarray) -> np.ndarray:
+    """By the logarithm of the lengthscale."""
+
+    def slope(distances: np.ndarray | float) -> np.ndarray:  # of _matern
+        root = math.sqrt(5) / lengthscale * distances
+        by_log: np.ndarray = root**2 / 3 * (1 + root) * np.exp(-root)
+        return by_log
+
+    return (unlike * slope(1.0) - slope(distances)) / (1 - _matern(1.0, lengthscale))
 
 
 def log_expected_improvement(mean: np.ndarray, deviation: np.ndarray, best: float) -> np.ndarray:
