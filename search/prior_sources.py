@@ -92,7 +92,11 @@ def read_run(run_dir: Path) -> Findings:
     evidence = gather(study)
     study.close()
     findings: Findings = []
+    seen: set[str] = set()
     for params, score in zip(evidence.configurations, evidence.scores.tolist(), strict=True):
+        if (key := experiment.space.key(params)) in seen:  # a forecast of what has ended
+            continue
+        seen.add(key)
         config = experiment.trial.with_values(params)
         used = {path: value for path, value in flatten(config.model_dump()).items() if path not in config.unused}
         findings.append((used, score))

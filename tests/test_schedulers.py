@@ -15,7 +15,7 @@ from search.schedulers.gentle import Gentle
 from search.schedulers.halving import Halving
 from search.schedulers.median import MedianStopping
 from search.schedulers.population import Population, perturb
-from search.schedulers.promotion import Hyperband, Promotion
+from search.schedulers.promotion import Hyperband, Promotion, misleads
 from search.space import SearchSpace
 from search.study import Study, StudyTrial
 
@@ -272,6 +272,31 @@ def test_promotion_takes_the_highest_rung_first_and_the_best_first(field: Field)
         field.act(promotion, field.trial(merit))
     assert field.promoted(promotion) == 1  # at rung 2
     assert field.promoted(promotion) is None
+
+
+def test_all_pass_a_rung_that_says_nothing_of_the_end(field: Field) -> None:
+    promotion = Promotion((1,))
+    for at_rung, final in ((1.0, 6.0), (2.0, 1.0), (3.0, 2.0), (4.0, 5.5), (5.0, 1.5), (6.0, 3.0), (7.0, 0.5)):
+        field.end(field.trial(at_rung, final), "completed")
+    assert field.act(promotion, field.trial(0.5)) == "park"  # seven ends are too few to doubt the rung
+    field.end(field.trial(8.0, 0.7), "completed")
+    assert field.act(promotion, field.trial(0.2)) == "go"
+    assert field.promoted(promotion) == 7, "who waited goes on, too"
+
+
+@pytest.mark.parametrize("correlation", [0.9, 0.6])
+def test_a_rung_that_predicts_is_believed(correlation: float) -> None:
+    rng = np.random.default_rng(0)
+    doubted = 0
+    for _ in range(50):
+        study = Study(None, "s", "maximize")
+        for at_rung, noise in rng.normal(size=(16, 2)):
+            trial = study.add({}, {})
+            study.report(trial, 1, at_rung)
+            study.report(trial, 2, correlation * at_rung + math.sqrt(1 - correlation**2) * noise)
+            study.finish(trial, "completed")
+        doubted += misleads(study, list(study.trials.values()), rung=1)
+    assert doubted <= 1
 
 
 def test_a_diverged_trial_lets_another_be_promoted_but_never_goes_on(field: Field) -> None:

@@ -56,7 +56,7 @@ class Policy:
                 first = max(1, round(0.1 * length))
                 return Halving(tuple(rung for rung in (first, 3 * first, 9 * first) if rung < length), 3)
             case "asha_promotion":
-                return Promotion(rungs, comparable=comparable)
+                return Promotion(rungs[:1], 3, comparable)
             case "hyperband":
                 return Hyperband(rungs, comparable=comparable)
             case "median":

@@ -64,30 +64,35 @@ class ModelSampler:
         """Over the best that the model believes to have been found, running trials taken at their predicted mean; and
         the noise of a score. Both of standardised scores.
 
-        The model is one of how scores depart from the prior.
+        The model is one of how scores depart from the prior. To it the lead of a forecast is one more hyperparameter.
         """
         places = self._coding.places(evidence.configurations)
-        columns = self._coding.columns(places)
-        prior = _no_prior if self._prior is None else self._prior.mean(places, evidence.scores)
-        model = GaussianProcess(columns, evidence.scores - prior(places), evidence.noise, self._coding.owners)
-        best = float((model.predict(columns)[0] + prior(places)).max())
-        model.believe(self._columns(evidence.pending))
+        measured = evidence.lead == 0
+        prior = _no_prior if self._prior is None else self._prior.mean(places[measured], evidence.scores[measured])
+        owners = np.append(self._coding.owners, self._coding.owners.max(initial=-1) + 1)
+        model = GaussianProcess(
+            self._columns(places, evidence.lead), evidence.scores - prior(places), evidence.noise, owners
+        )
+        best = float((model.predict(self._columns(places))[0] + prior(places)).max())
+        model.believe(self._columns(self._coding.places(evidence.pending)))
 
         def value(places: np.ndarray) -> np.ndarray:
-            mean, deviation = model.predict(self._coding.columns(places))
+            mean, deviation = model.predict(self._columns(places))
             return log_expected_improvement(mean + prior(places), deviation, best)
 
         return value, model.noise
 
-    def _columns(self, configurations: list[Params]) -> np.ndarray:
-        return self._coding.columns(self._coding.places(configurations))
+    def _columns(self, places: np.ndarray, lead: np.ndarray | float = 0.0) -> np.ndarray:
+        """(points, hyperparameters) places -> (points, columns + 1)."""
+        return np.column_stack((self._coding.columns(places), np.broadcast_to(lead, len(places))))
 
     def _search(self, value: Value, evidence: Evidence, study: Study, rng: np.random.Generator) -> list[Params]:
         """New trials of high value in a space too large to list: draws, then moves around the best of them.
 
         Whether a point makes a trial is found out from the most valuable one down, as that is what costs.
         """
-        incumbents = [evidence.configurations[row] for row in np.argsort(-evidence.scores, kind="stable")[:PARENTS]]
+        order = np.argsort(-evidence.scores, kind="stable")
+        incumbents = [evidence.configurations[row] for row in order[:PARENTS]]
         points = self._coding.draw(rng.random((CANDIDATES, len(self._task.space.domains))))
         tried = self._coding.places([trial.params for trial in study.trials.values()])
         found: dict[str, Params] = {}
@@ -106,8 +111,8 @@ class ModelSampler:
         draws = list(islice(self._random(self._task.known(study), rng), SHORTLIST))
         if not draws:
             return None
-        tried = self._columns([trial.params for trial in study.trials.values()])
-        squared = ((self._columns(draws)[:, None] - tried) ** 2).sum(-1)
+        tried = self._columns(self._coding.places([trial.params for trial in study.trials.values()]))
+        squared = ((self._columns(self._coding.places(draws))[:, None] - tried) ** 2).sum(-1)
         return Proposal(draws[int(squared.min(axis=1, initial=np.inf).argmax())])
 
     def _random(self, known: set[str], rng: np.random.Generator) -> Iterator[Params]:

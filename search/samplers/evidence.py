@@ -10,50 +10,62 @@ from search.space import Params
 from search.study import Study, StudyTrial
 
 ENOUGH_RUNS = 4  # finished ones, before a forecast is made; values of an epoch, before they are compared
+OWN_SCATTER = 0.3  # share of a forecast's variance that is the run's own; the rest is common to similar configurations
+LEAST_LEAD = 0.05  # of a run that has not finished
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """Configurations with standardised scores (n,), higher is better, and the variance (n,) that a score's being a
-    forecast adds; and the configurations of which nothing is known yet."""
+    """Configurations with standardised scores (n,), higher is better; one configuration may have several.
+
+    A score of an unfinished run is a forecast, which adds to its variance (noise, (n,)). The earlier it was made, the
+    less it need agree with final scores: lead (n,) is the share of training that was left then, 0 for a final score.
+    """
 
     configurations: list[Params]
     scores: np.ndarray
     noise: np.ndarray
-    pending: list[Params]
+    lead: np.ndarray
+    pending: list[Params]  # nothing is known of them yet
     scale: float  # of the study's metric: a standardised difference of 1 is so much of it
+
+
+@dataclass(frozen=True)
+class Score:
+    """What a run is worth, higher is better; see Evidence."""
+
+    trial: int
+    value: float
+    variance: float = 0.0
+    lead: float = 0.0
 
 
 def gather(study: Study) -> Evidence:
     """All that the study knows.
 
     Until enough runs have finished, runs are compared by their scores at the highest epoch that enough have reached.
-    After that a finished run counts by its final score, every other by what its latest epoch lets expect, with that
-    forecast's variance as noise. A diverged run counts as the worst; a failed one says nothing.
+    After that a finished run counts by its final score, every other by what its latest epoch lets expect. So do the
+    finished ones once more, at the epochs at which others stand: a model of it all can learn from them where such
+    forecasts err. A diverged run counts as the worst; a failed one says nothing.
     """
     sign = 1.0 if study.maximize else -1.0
     trials = [trial for trial in study.trials.values() if trial.outcome != "failed"]
     finished = {t.number: sign * t.value for t in trials if t.value is not None and t.outcome == "completed"}
-    scored: dict[int, tuple[float, float]]  # trial -> score, variance
+    scores = [Score(number, value) for number, value in finished.items()]
     if len(finished) >= ENOUGH_RUNS:
-        scored = {number: (value, 0.0) for number, value in finished.items()}
-        scored |= _forecasts(study, trials, finished)
-    else:
-        epoch = _comparable_epoch(trials)
-        if epoch:
-            scored = {t.number: (sign * t.scores[epoch], 0.0) for t in trials if epoch in t.scores}
-        else:
-            scored = {number: (value, 0.0) for number, value in finished.items()}
-    if scored:
-        worst = min(score for score, _ in scored.values())
-        scored |= {t.number: (worst, 0.0) for t in trials if t.outcome == "diverged"}
-    numbers = list(scored)
-    raw = np.array([scored[number][0] for number in numbers])
-    scores, scale = _standardise(raw)
+        scores += _forecasts(study, trials, finished)
+    elif epoch := _comparable_epoch(trials):
+        scores = [Score(t.number, sign * t.scores[epoch]) for t in trials if epoch in t.scores]
+    if scores:
+        worst = min(score.value for score in scores)
+        scores += [Score(t.number, worst) for t in trials if t.outcome == "diverged"]
+    scored = {score.trial for score in scores}
+    values, scale = _standardise(np.array([score.value for score in scores]))
     return Evidence(
-        [study.trials[number].params for number in numbers],
-        scores,
-        np.array([scored[number][1] for number in numbers]) / scale**2,
+        [study.trials[score.trial].params for score in scores],
+        values,
+        np.array([score.variance for score in scores]) / scale**2,
+        np.array([score.lead for score in scores]),
         [t.params for t in trials if t.running and t.number not in scored],
         scale,
     )
@@ -64,23 +76,31 @@ def _comparable_epoch(trials: list[StudyTrial]) -> int:
     return max((epoch for epoch in set(reached) if reached.count(epoch) >= ENOUGH_RUNS), default=0)
 
 
-def _forecasts(study: Study, trials: list[StudyTrial], finished: dict[int, float]) -> dict[int, tuple[float, float]]:
-    """Expected final scores of the runs that have not finished, with their variances."""
+def _forecasts(study: Study, trials: list[StudyTrial], finished: dict[int, float]) -> list[Score]:
+    """What is expected of the runs that have not finished, and would have been of those that have.
+
+    The scores of an epoch are laid on the final ones by mean and spread, not shrunk towards the mean as a regression
+    would: how far to believe them is for the model of it all to say.
+    """
     sign = 1.0 if study.maximize else -1.0
+    length = max(study.trials[number].epoch for number in finished)
     by_epoch: dict[int, list[StudyTrial]] = {}
     for trial in trials:
         if trial.number not in finished and trial.scores:
             by_epoch.setdefault(trial.epoch, []).append(trial)
-    expected = {}
+    expected = []
     for epoch, unfinished in by_epoch.items():
-        known = [number for number in finished if epoch in study.trials[number].scores]
+        known = [study.trials[number] for number in finished if epoch in study.trials[number].scores]
         if len(known) < ENOUGH_RUNS - 1:
             continue
-        early = [sign * study.trials[number].scores[epoch] for number in known]
-        forecast = fit(early, [finished[number] for number in known])
-        for trial in unfinished:
-            mean, deviation = forecast.predict(sign * trial.scores[epoch])
-            expected[trial.number] = (mean, deviation**2)
+        early, final = np.array([sign * t.scores[epoch] for t in known]), np.array([finished[t.number] for t in known])
+        forecast = fit(early, final)
+        slope = final.std() / (early.std() or 1.0)
+        for trial in [*unfinished, *known]:
+            score = sign * trial.scores[epoch]
+            variance = 0.0 if trial.number in finished else OWN_SCATTER * forecast.predict(score)[1] ** 2
+            value = float(final.mean() + slope * (score - early.mean()))
+            expected.append(Score(trial.number, value, variance, max(1 - epoch / length, LEAST_LEAD)))
     return expected
 
 
