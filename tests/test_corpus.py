@@ -45,11 +45,11 @@ def write_tables(folder: Path, pattern: str, line: str, header: str = "") -> Pat
     return folder
 
 
-def reads_as_written(config: DataConfig, finalists: Path) -> bool:
+def reads_as_written(config: DataConfig, run_dir: Path) -> bool:
     flipped = config.source == "fr"
-    finalists.write_text("{}")
+    (run_dir / "finalists.json").write_text("{}")
     return read_corpus(config) == Corpus(split("train", flipped), split("valid", flipped), []) and (
-        read_test(config, finalists) == split("test", flipped)
+        read_test(config, run_dir, "a test") == split("test", flipped)
     )
 
 
@@ -58,13 +58,13 @@ def reads_as_written(config: DataConfig, finalists: Path) -> bool:
 def test_a_folder_of_two_files_a_split(pattern: str, languages: tuple[str, str], tmp_path: Path) -> None:
     folder = write_sides(tmp_path / "corpus", pattern)
     config = DataConfig(path=str(folder), source=languages[0], target=languages[1])
-    assert reads_as_written(config, tmp_path / "finalists.json")
+    assert reads_as_written(config, tmp_path)
 
 
 @pytest.mark.parametrize("pattern", ["{language}/{split}-v2.txt", "{split}.{language}.gz"])
 def test_a_pattern(pattern: str, tmp_path: Path) -> None:
     folder = write_sides(tmp_path / "corpus", pattern)
-    assert reads_as_written(DataConfig(path=f"{folder}/{pattern}"), tmp_path / "finalists.json")
+    assert reads_as_written(DataConfig(path=f"{folder}/{pattern}"), tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -81,20 +81,20 @@ def test_a_pattern(pattern: str, tmp_path: Path) -> None:
 def test_a_table_a_split(pattern: str, line: str, header: str, named: str, tmp_path: Path) -> None:
     folder = write_tables(tmp_path / "corpus", pattern, line, header)
     path = str(folder) if named == "folder" else f"{folder}/{pattern}"
-    assert reads_as_written(DataConfig(path=path), tmp_path / "finalists.json")
+    assert reads_as_written(DataConfig(path=path), tmp_path)
 
 
 def test_windows_line_ends_a_byte_order_mark_and_a_missing_last_newline_do_not_matter(tmp_path: Path) -> None:
     folder = write_sides(tmp_path)
     for file in folder.iterdir():
         write(file, b"\xef\xbb\xbf" + file.read_bytes().replace(b"\n", b"\r\n").removesuffix(b"\r\n"))
-    assert reads_as_written(DataConfig(path=str(folder)), tmp_path / "finalists.json")
+    assert reads_as_written(DataConfig(path=str(folder)), tmp_path)
 
 
 def test_splits_may_have_other_names(tmp_path: Path) -> None:
     folder = write_sides(tmp_path, "my_{split}.{language}")
     config = DataConfig(path=str(folder), train="my_train", valid="my_valid", test="my_test")
-    assert reads_as_written(config, tmp_path / "finalists.json")
+    assert reads_as_written(config, tmp_path)
 
 
 def test_the_limit_keeps_the_first_training_pairs_and_all_of_the_others(tmp_path: Path) -> None:
@@ -240,15 +240,15 @@ def test_the_test_split_stays_closed_until_the_finalists_are_frozen(tmp_path: Pa
     test_file.write_bytes(b"not one line\n\xff\xfe\n\n")
     assert read_corpus(config).warnings == []
     with pytest.raises(RuntimeError, match="closed until"):
-        read_test(config, finalists)
+        read_test(config, tmp_path, "a test")
     finalists.write_text(json.dumps({"finalists": []}))
     with pytest.raises(UserError, match=r"test\.fr: line 2 is not UTF-8"):
-        read_test(config, finalists)
+        read_test(config, tmp_path, "a test")
     test_file.write_text("\n")
     with pytest.raises(UserError, match=r"test has a blank line .* at line 1"):
-        read_test(config, finalists)
+        read_test(config, tmp_path, "a test")
 
 
 def test_the_phrasebook_test_split_stays_closed_too(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="closed until"):
-        read_test(DataConfig(), tmp_path / "finalists.json")
+        read_test(DataConfig(), tmp_path, "a test")

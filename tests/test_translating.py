@@ -15,11 +15,12 @@ from model.transformer import BOS, EOS, PAD
 from search.attention_figures import attend
 from search.attention_page import write_attention_page
 from search.best import BestModel, read_best, write_best
+from search.finals_config import Decoding
 from search.translating import Translating, main, translate_lines
 from trainables.config import TrialConfig
 from trainables.errors import UserError
 from trainables.evaluation import translate
-from trainables.training import train
+from trainables.training import load_model, train
 
 COMMAND = [sys.executable, str(Path(__file__).parents[1] / "search" / "run.py"), "translate"]
 SENTENCES = ["two one", "nine eight seven", "three three four five six", "one"]
@@ -39,7 +40,8 @@ def make_run(folder: Path, epochs: int, **model: Any) -> Path:
     )
     for _ in train(config, folder / "cache", folder / "checkpoints"):
         pass
-    write_best(run_dir, config, folder / "checkpoints", ["un"], folder / "cache")
+    trained, tokenizer = load_model(config, folder / "cache", folder / "checkpoints")
+    write_best(run_dir, trained, tokenizer, config, Decoding(5, 1.0), ["un"])
     return run_dir
 
 
@@ -178,7 +180,7 @@ def test_a_reader_that_leaves_early_is_no_mistake(run_dir: Path) -> None:
     ("arguments", "message"),
     [
         ([], "the following arguments are required: RUN; see --help"),
-        (["RUN", "--nbest", "9"], "--nbest: 9 of a beam of 5; raise beam_size to 9"),
+        (["RUN", "--nbest", "9", "--beam_size", "5"], "--nbest: 9 of a beam of 5; raise beam_size to 9"),
         (["RUN", "--beam", "2"], "--beam: unknown option; did you mean --beam_size?"),
         (
             ["RUN", "--output", "no/where"],
