@@ -1,9 +1,10 @@
 """How the finals are held: who gets there, how they are retrained, decoded and scored."""
 
+import re
 from dataclasses import dataclass
 from typing import Annotated, Self, TypeVar
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from model.config import Config
 
@@ -48,10 +49,16 @@ class FinalsConfig(Config):
     )
     neural_metric: str | None = Field(
         None,
-        pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$",
         description="one more score, as package.module:function, which gets sources, translations and references and "
         "returns a score for each sentence, or one for all",
     )
+
+    @field_validator("neural_metric")
+    @classmethod
+    def _names_a_function(cls, name: str | None) -> str | None:
+        if name is not None and not re.fullmatch(r"[^\W\d][\w.]*:[^\W\d]\w*", name):
+            raise ValueError(f"{name!r} names no function; write package.module:function")
+        return name
 
     @model_validator(mode="after")
     def _has_checkpoints(self) -> Self:

@@ -1,7 +1,11 @@
 """Reading parallel text, and what is said of text that can't be read."""
 
+import ast
 import gzip
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +16,7 @@ from trainables.config import DataConfig
 from trainables.corpus import Corpus, Split, read_corpus, read_test
 from trainables.errors import UserError
 
+ROOT = Path(__file__).parents[1]
 PAIRS = {
     "train": [("one", "un"), ("two two", "deux deux"), ("three", "trois")],
     "valid": [("four", "quatre"), ("été", "summer")],
@@ -247,6 +252,42 @@ def test_the_test_split_stays_closed_until_the_finalists_are_frozen(tmp_path: Pa
     test_file.write_text("\n")
     with pytest.raises(UserError, match=r"test has a blank line .* at line 1"):
         read_test(config, tmp_path, "a test")
+
+
+def test_each_opening_is_recorded(tmp_path: Path) -> None:
+    (tmp_path / "finalists.json").write_text(json.dumps({"frozen_at": "then"}))
+    for why in ("scoring", "ranking"):
+        read_test(DataConfig(), tmp_path, why)
+    lines = [json.loads(line) for line in (tmp_path / "test_opened.jsonl").read_text().splitlines()]
+    assert [(line["why"], line["frozen_at"], line["pid"]) for line in lines] == [
+        ("scoring", "then", os.getpid()),
+        ("ranking", "then", os.getpid()),
+    ]
+    assert all(set(line) == {"opened_at", "why", "frozen_at", "host", "pid"} for line in lines)
+
+
+def test_processes_append_whole_lines_to_one_file(tmp_path: Path) -> None:
+    script = (
+        "import sys; from pathlib import Path; from trainables.files import append_line\n"
+        "for i in range(100): append_line(Path(sys.argv[1]), {'who': sys.argv[2], 'i': i, 'text': 'é' * 3000})\n"
+    )
+    file = tmp_path / "lines.jsonl"
+    writing = [subprocess.Popen([sys.executable, "-c", script, str(file), str(n)]) for n in range(3)]
+    assert [process.wait(timeout=60) for process in writing] == [0, 0, 0]
+    lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    assert sorted((line["who"], line["i"]) for line in lines) == [(str(n), i) for n in range(3) for i in range(100)]
+
+
+def test_no_other_module_looks_for_the_test_split() -> None:
+    """`read_test` is the one that opens it: who wanted to do so elsewhere would have to name `data.test`."""
+    files = [file for package in ("model", "trainables", "search") for file in (ROOT / package).rglob("*.py")]
+    named = {
+        file.name
+        for file in files
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Attribute) and node.attr == "test"
+    }
+    assert named == {"corpus.py", "config.py"}
 
 
 def test_the_phrasebook_test_split_stays_closed_too(tmp_path: Path) -> None:
