@@ -11,7 +11,7 @@ from typing import Any
 
 from search.bleu_statistics import sentence_statistics
 from search.finals import Finalist
-from search.scoring import FinalModel, TestResult
+from search.scoring import FinalModel, ScoredModel
 from search.sentence_tests import RESAMPLES, SEED, SHUFFLES
 from search.significance import LEVEL, Evidence, weigh
 from trainables.evaluation import signatures
@@ -35,7 +35,7 @@ class Entry:
 
     finalist: Finalist
     models: list[FinalModel]
-    results: list[TestResult]
+    results: list[ScoredModel]
 
     @property
     def bleu(self) -> float:
@@ -47,7 +47,7 @@ class Entry:
         return fmean(result.sentences_per_second for result in self.results)
 
     @property
-    def best(self) -> tuple[FinalModel, TestResult]:
+    def best(self) -> tuple[FinalModel, ScoredModel]:
         """Of the seed that was best on the validation split."""
         return max(zip(self.models, self.results, strict=True), key=lambda pair: pair[1].valid_bleu)
 

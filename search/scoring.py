@@ -41,7 +41,7 @@ class FinalModel:
 
 
 @dataclass(frozen=True)
-class TestResult:
+class ScoredModel:
     """One trained model on the test split."""
 
     seed: int
@@ -55,14 +55,14 @@ class TestResult:
     neural: float | None = None  # by finals.neural_metric
 
 
-def score_all(models: list[FinalModel], experiment: Experiment, gpus: float) -> list[TestResult]:
+def score_all(models: list[FinalModel], experiment: Experiment, gpus: float) -> list[ScoredModel]:
     """The results of the models, in their order; as many at a time as Ray has slots. Raises UserError."""
     on_valid = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=2)(score_on_valid)
     on_test = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=2)(score_on_test)
     try:
         valid: list[dict[Decoding, float]] = ray.get([on_valid.remote(model, experiment) for model in models])
         chosen = choose_decodings(models, valid, experiment)
-        results: list[TestResult] = ray.get(
+        results: list[ScoredModel] = ray.get(
             [
                 on_test.remote(model, chosen[model.trial], bleu[GREEDY], experiment)
                 for model, bleu in zip(models, valid, strict=True)
@@ -111,7 +111,7 @@ def score_on_valid(model: FinalModel, experiment: Experiment) -> dict[Decoding, 
     return known
 
 
-def score_on_test(model: FinalModel, decoding: Decoding, valid_bleu: float, experiment: Experiment) -> TestResult:
+def score_on_test(model: FinalModel, decoding: Decoding, valid_bleu: float, experiment: Experiment) -> ScoredModel:
     """Decode the test split with a trained model, or read the result of having done so."""
     file = model.checkpoints / "test.json"
     if (done := _read(file)) is not None:
@@ -122,7 +122,7 @@ def score_on_test(model: FinalModel, decoding: Decoding, valid_bleu: float, expe
     started = time.perf_counter()
     translations = translate(network, tokenizer, test.source, decoding.beam_size, decoding.length_penalty)
     seconds = time.perf_counter() - started
-    result = TestResult(
+    result = ScoredModel(
         seed=model.config.seed,
         decoding=decoding,
         valid_bleu=valid_bleu,
@@ -145,13 +145,13 @@ def nll_per_char(network: Transformer, tokenizer: Tokenizer, split: Split) -> fl
     return reference_loss(network, encoded) / sum(map(len, split.target))
 
 
-def _read(file: Path) -> TestResult | None:
+def _read(file: Path) -> ScoredModel | None:
     """None if there is no result, or one of an earlier version with other scores."""
     if not file.exists():
         return None
     record = json.loads(file.read_text(encoding="utf-8"))
     try:
         nested = {"scores": Scores(**record["scores"]), "decoding": Decoding(**record["decoding"])}
-        return TestResult(**{**record, **nested})
+        return ScoredModel(**{**record, **nested})
     except (TypeError, KeyError):
         return None
