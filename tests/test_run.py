@@ -237,7 +237,7 @@ def test_a_budget_ends_a_search_that_is_then_extended_and_changed(tmp_path: Path
 
     def spent(limit: int) -> int:
         """Epochs in all journals; those of trials that were taken over stand in two."""
-        journals = [*run_dir.glob("*.jsonl"), *earlier.glob("*/finals.jsonl"), *earlier.glob("*/trials.jsonl")]
+        journals = [*run_dir.glob("*als.jsonl"), *earlier.glob("*/finals.jsonl"), *earlier.glob("*/trials.jsonl")]
         taken = [json.loads(file.read_text()) for file in earlier.glob("*/taken.json")]
         old = (earlier / "2" / "trials.jsonl").read_text().splitlines() if taken else []
         twice = sum(str(json.loads(line)["trial"]) in taken[0] for line in old)
@@ -277,7 +277,10 @@ def test_a_budget_ends_a_search_that_is_then_extended_and_changed(tmp_path: Path
     kept = [trial.params for trial in old if trial.params["model.d_model"] == 16]
     assert [trial.params for trial in new][: len(kept)] == kept and len(new) > len(kept)
     assert_sound(run_dir, trials=len(new), epochs=2)
-    assert len(json.loads((run_dir / "finalists.json").read_text())["test_opened_before"]) == 2
+    before = json.loads((run_dir / "finalists.json").read_text())["test_opened_before"]
+    openings = [json.loads(line) for line in (run_dir / "test_opened.jsonl").read_text().splitlines()]
+    frozen = list(dict.fromkeys(line["frozen_at"] for line in openings))
+    assert len(before) == 2 and frozen[:2] == before and len(frozen) == 3, "each ranking that looked at test"
     assert "opened 2 times before" in (run_dir / "report.html").read_text()
 
 
