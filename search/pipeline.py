@@ -13,12 +13,7 @@ from search.budget import Budget, Spent, spent_on
 from search.checkpoint_cleaner import CheckpointCleaner
 from search.earlier import Earlier
 from search.experiment import Experiment
-from search.finals import (
-    FinalsPlan,
-    choose_finalists,
-    freeze_finalists,
-    read_finalists,
-)
+from search.finals import FinalsPlan, choose_finalists, freeze_finalists, read_finalists
 from search.journal import Journal, read_lines
 from search.leaderboard import Cost, Entry, rank, write_leaderboard
 from search.neural_metric import neural_score

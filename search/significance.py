@@ -7,7 +7,7 @@ first is as large as the differences that papers report. docs/evidence.md has th
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
@@ -94,7 +94,7 @@ def weigh(systems: list[list[np.ndarray]]) -> Evidence:
         ci, nested = compare(scored[a], scored[b], noise)
         raw.append(Comparison(a, b, scored[a].mean - scored[b].mean, ci, by_resampling, by_shuffling, nested, 1.0))
     corrected = holm([max(pair.p_nested, pair.p_randomisation) for pair in raw])
-    pairs = [Comparison(**{**vars(pair), "p_holm": p}) for pair, p in zip(raw, corrected, strict=True)]
+    pairs = [replace(pair, p_holm=p) for pair, p in zip(raw, corrected, strict=True)]
     apart = {(pair.a, pair.b): pair.p_holm < 1 - LEVEL for pair in pairs}
     return Evidence([interval(system, noise) for system in scored], pairs, groups(len(systems), apart), noise)
 
@@ -119,11 +119,10 @@ def interval(system: System, noise: SeedNoise) -> tuple[float, float]:
 
 def compare(a: System, b: System, noise: SeedNoise) -> tuple[tuple[float, float], float]:
     """The interval of the difference of a and b, and the p-value of there being none; the sentences are paired."""
-    error = _Error(
-        (a.resampled.mean(axis=1) - b.resampled.mean(axis=1)), 1 / len(a.observed) + 1 / len(b.observed), noise
-    )
+    difference, share = a.mean - b.mean, 1 / len(a.observed) + 1 / len(b.observed)
+    error = _Error(a.resampled.mean(axis=1) - b.resampled.mean(axis=1), share, noise)
     low, high = error.quantiles()
-    return (a.mean - b.mean + low, a.mean - b.mean + high), error.beyond(a.mean - b.mean)
+    return (difference + low, difference + high), error.beyond(difference)
 
 
 class _Error:
