@@ -132,7 +132,7 @@ def test_a_group_is_led_by_its_best_system_not_by_the_one_before() -> None:
 # Simulated systems: each word is right with a probability whose logit is a constant plus the luck of the seed, of the
 # sentence, and of both together.
 SEED_STD, SENTENCE_STD, BOTH_STD = 0.15, 0.6, 0.6
-SENTENCES, EXPERIMENTS = 120, 300
+SENTENCES, EXPERIMENTS = 120, 200
 
 
 def simulate(rng: np.random.Generator, seed_effects: np.ndarray, sentences: int) -> np.ndarray:
@@ -188,7 +188,7 @@ def test_the_interval_covers_the_mean_over_seeds_and_sentences(seeds: int, syste
     for ranking in rankings:
         low, high = interval(ranking[0], seed_noise(ranking))
         covered.append(low <= truth <= high)
-    assert 0.92 <= np.mean(covered) <= 0.99  # 0.95 but for 300 tries, and somewhat too careful where t has one degree
+    assert 0.92 <= np.mean(covered) <= 0.99  # 0.95 but for 200 tries, and somewhat too careful where t has one degree
 
 
 def test_with_one_seed_the_interval_is_of_that_model_and_too_narrow_for_its_configuration() -> None:
