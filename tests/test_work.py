@@ -370,7 +370,7 @@ def test_after_a_failed_write_nothing_more_is_written(tmp_path: Path) -> None:
 def test_a_machine_at_fault_is_not_the_trials_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[dict[str, str]] = []
 
-    def no_space(*_: object) -> None:
+    def no_space(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(translation, "train", no_space)
