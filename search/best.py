@@ -1,18 +1,20 @@
 """best/: the best model of a search, with all that it takes to translate."""
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import yaml
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from model.transformer import Transformer
+from search.finals_config import Decoding
 from trainables.command_line import dump_yaml, read_yaml, validate
 from trainables.config import TrialConfig
 from trainables.errors import UserError
 from trainables.tokenizer import Tokenizer, load_tokenizer, save_tokenizer
-from trainables.training import default_device, load_model
+from trainables.training import default_device
 
 
 @dataclass(frozen=True)
@@ -22,19 +24,27 @@ class BestModel:
     config: TrialConfig
     model: Transformer
     tokenizer: Tokenizer
+    decoding: Decoding  # as in the finals
 
 
-def write_best(folder: Path, config: TrialConfig, checkpoints: Path, translations: list[str], cache: Path) -> None:
-    """best/ in the folder of a run: the model of these checkpoints, its tokenizer, config and test translations."""
+def write_best(
+    folder: Path,
+    model: Transformer,
+    tokenizer: Tokenizer,
+    config: TrialConfig,
+    decoding: Decoding,
+    translations: list[str],
+) -> None:
+    """best/ in the folder of a run: a model, its tokenizer and config, and how it translated the test split."""
     draft = folder / ".best"
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir()
-    model, tokenizer = load_model(config, cache, checkpoints)
     # Tied weights are one tensor under several names; the file holds it once.
     tensors = {name: parameter.detach().contiguous() for name, parameter in model.named_parameters()}
     save_file(tensors, draft / "model.safetensors")
     save_tokenizer(tokenizer, draft)
     (draft / "config.yaml").write_text(dump_yaml(config), encoding="utf-8")
+    (draft / "decoding.yaml").write_text(yaml.safe_dump(asdict(decoding)), encoding="utf-8")
     (draft / "translations.txt").write_text("\n".join(translations) + "\n", encoding="utf-8")
     shutil.rmtree(folder / "best", ignore_errors=True)
     draft.rename(folder / "best")
@@ -63,4 +73,15 @@ def read_best(run_dir: Path) -> BestModel:
     if {name: w.shape for name, w in weights.items()} != {name: w.shape for name, w in model.named_parameters()}:
         raise UserError(f"{weights_file}: its tensors are not those of the model in {config_file}; {again}")
     model.load_state_dict(weights, strict=False)
-    return BestModel(config, model.to(default_device()).eval(), tokenizer)
+    return BestModel(config, model.to(default_device()).eval(), tokenizer, _read_decoding(folder / "decoding.yaml"))
+
+
+def _read_decoding(file: Path) -> Decoding:
+    """Runs of earlier versions lack the file. Raises UserError."""
+    if not file.is_file():
+        return Decoding(5, 1.0)
+    try:
+        decoding = Decoding(**read_yaml(file))
+        return Decoding(int(decoding.beam_size), float(decoding.length_penalty))
+    except (TypeError, ValueError):
+        raise UserError(f"{file}: must hold beam_size and length_penalty, as a search writes it; restore it") from None

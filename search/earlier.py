@@ -23,6 +23,7 @@ from trainables.config import TrialConfig, flatten
 from trainables.files import write_atomically
 
 FINALS = ("finalists.json", "finals.jsonl", "finals", "leaderboard.json", "leaderboard.csv", "best", "report.html")
+RESULTS = ("test.json", "neural.json")  # of the test split, beside the model they are of
 STUDY = ("study.db", "study.db-wal", "study.db-shm", "trials.jsonl", "trials")
 
 
@@ -107,7 +108,8 @@ class Earlier:
         for name in names:
             if (self.run_dir / name).exists():
                 (self.run_dir / name).rename(self.moving / name)
-        for result in self.run_dir.glob("trials/*/test.json"):  # of finals that scored the models of the search
+        # Of finals that scored the models of the search.
+        for result in (file for name in RESULTS for file in self.run_dir.glob(f"trials/*/{name}")):
             target = self.moving / result.relative_to(self.run_dir)
             target.parent.mkdir(parents=True, exist_ok=True)
             result.rename(target)
@@ -143,7 +145,7 @@ class Earlier:
             _copy(trial, study, copy, f"{folder.relative_to(self.run_dir)}, trial {trial.number}")
             checkpoints = folder / "trials" / str(trial.number)
             if checkpoints.exists():
-                ignored = shutil.ignore_patterns("test.json")
+                ignored = shutil.ignore_patterns(*RESULTS)
                 target = self.run_dir / "trials" / str(copy.number)
                 shutil.copytree(checkpoints, target, ignore=ignored, copy_function=_link)
         journal = Journal(self.run_dir / "trials.jsonl")

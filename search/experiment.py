@@ -9,6 +9,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from model.config import Config
 from search.budget import BudgetConfig
+from search.finals_config import FinalsConfig
 from search.samplers.base import SamplerName
 from search.space import LARGEST_GRID, Params, Scalar, SearchSpace
 from trainables.command_line import did_you_mean
@@ -88,17 +89,6 @@ class SearchConfig(Config):
         return "maximize" if self.metric == "valid_bleu" else "minimize"
 
 
-class FinalsConfig(Config):
-    """How the finalists are retrained and decoded."""
-
-    top: int = Field(3, ge=1, description="finalists")
-    seeds: int = Field(
-        2, ge=0, description="fresh seeds to retrain each with; 0 scores the models of the search itself"
-    )
-    beam_size: int = Field(5, ge=1, description="hypotheses of beam search on the test split; 1 is greedy")
-    length_penalty: float = Field(1.0, ge=0, description="exponent of the length that divides a hypothesis' score")
-
-
 class TrackingConfig(Config):
     """Where progress is recorded besides the run directory."""
 
@@ -164,6 +154,11 @@ class Experiment(TrialConfig):
             raise ValueError(
                 f"search.budget.epochs: {search.budget.epochs} is too few: the finals need {finals} and one trial "
                 f"{epochs}; give {finals + epochs} or more, or lower finals.top, finals.seeds or training.epochs"
+            )
+        if self.finals.average_checkpoints > epochs and self.training.report_steps is None:
+            raise ValueError(
+                f"finals.average_checkpoints: {self.finals.average_checkpoints} is more than training.epochs {epochs}; "
+                f"give {epochs} or less"
             )
         if search.metric == "valid_loss" and any(path.startswith("tokenizer.") for path in self.space.domains):
             raise ValueError(

@@ -1,23 +1,19 @@
-"""The finalists: chosen by the search's metric, retrained with fresh seeds, then decoded on the test split."""
+"""The finalists: chosen by the search's metric and unlike each other, then retrained with fresh seeds."""
 
 import json
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
-import ray
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
 from search.experiment import Experiment
 from search.samplers import Proposal
 from search.space import Params
-from search.study import Study
+from search.study import Study, StudyTrial
 from trainables.config import TrialConfig
-from trainables.corpus import read_test
 from trainables.errors import UserError
-from trainables.evaluation import Scores, score, translate
 from trainables.files import write_atomically
-from trainables.training import default_device, load_model
 
 
 @dataclass(frozen=True)
@@ -31,34 +27,44 @@ class Finalist:
 
 
 @dataclass(frozen=True)
-class TestResult:
-    """One trained model on the test split."""
+class Choice:
+    """Who goes to the finals, the best first, and who was passed over for being like a better one."""
 
-    seed: int
-    scores: Scores
-    translations: list[str]
-    num_parameters: int
-    sentences_per_second: float
+    finalists: list[Finalist]
+    passed_over: dict[int, int]  # trial -> the finalist it is like
 
 
-def choose_finalists(study: Study, experiment: Experiment) -> list[Finalist]:
-    """The best trials: those trained to the end first, then by the last rung they reached, by score in each."""
-    complete_only = experiment.finals.seeds == 0  # stopped models are not scored as they are
+def choose_finalists(study: Study, experiment: Experiment) -> Choice:
+    """The best trials: those trained to the end first, then by the last rung they reached, by score in each.
+
+    One within `finals.min_distance` of a better finalist is passed over while others are left.
+    """
+    settings = experiment.finals
+    complete_only = settings.seeds == 0  # stopped models are not scored as they are
     candidates = [
         trial
         for trial in study.trials.values()
         if trial.outcome == "completed" or (trial.outcome == "stopped" and not complete_only)
     ]
     candidates.sort(key=study.standing)
-    return [
-        Finalist(trial.number, trial.params, trial.epochs, trial.scores[trial.epoch])
-        for trial in candidates[: experiment.finals.top]
-    ]
+    chosen: list[StudyTrial] = []
+    like: dict[int, int] = {}
+    for trial in candidates:
+        if len(chosen) == settings.top:
+            break
+        near = (c for c in chosen if experiment.space.distance(c.params, trial.params) < settings.min_distance)
+        if (better := next(near, None)) is None:
+            chosen.append(trial)
+        else:
+            like[trial.number] = better.number
+    for trial in [trial for trial in candidates if trial.number in like][: settings.top - len(chosen)]:
+        chosen.append(trial)
+        del like[trial.number]
+    chosen.sort(key=study.standing)
+    return Choice([Finalist(t.number, t.params, t.epochs, t.scores[t.epoch]) for t in chosen], like)
 
 
-def freeze_finalists(
-    file: Path, finalists: list[Finalist], experiment: Experiment, test_opened_before: list[str]
-) -> None:
+def freeze_finalists(file: Path, choice: Choice, experiment: Experiment, test_opened_before: list[str]) -> None:
     """Write the choice, once: from here on the test split may be opened. It was before, at those times, if the
     search is an extension."""
     record = {
@@ -68,8 +74,9 @@ def freeze_finalists(
         "seeds": final_seeds(experiment),
         "finalists": [
             {"trial": f.trial, "config": f.params, "epochs": f.epochs, experiment.search.metric: f.score}
-            for f in finalists
+            for f in choice.finalists
         ],
+        "passed_over": [{"trial": trial, "like": finalist} for trial, finalist in choice.passed_over.items()],
     }
     write_atomically(file, json.dumps(record, indent=2))
 
@@ -115,51 +122,3 @@ class FinalsPlan:
         trial = params["finalist"]
         assert isinstance(trial, int)
         return self.base.with_values({**self.params[trial], "seed": params["seed"]})
-
-
-@dataclass(frozen=True)
-class FinalModel:
-    """A trained model to score."""
-
-    config: TrialConfig
-    trial: int  # of the search
-    number: int | None  # in the study of the finals; None for a model of the search itself
-    valid_bleu: float
-    train_seconds: float
-    checkpoints: Path
-
-
-def score_on_test(model: FinalModel, experiment: Experiment) -> TestResult:
-    """Decode the test split with a trained model, or read the result of having done so."""
-    file = model.checkpoints / "test.json"
-    if file.exists():
-        record = json.loads(file.read_text(encoding="utf-8"))
-        return TestResult(**{**record, "scores": Scores(**record["scores"])})
-    test = read_test(model.config.data, experiment.run_dir / "finalists.json")
-    network, tokenizer = load_model(model.config, experiment.cache, model.checkpoints, default_device())
-    started = time.perf_counter()
-    translations = translate(
-        network, tokenizer, test.source, experiment.finals.beam_size, experiment.finals.length_penalty
-    )
-    seconds = time.perf_counter() - started
-    result = TestResult(
-        seed=model.config.seed,
-        scores=score(translations, test.target),
-        translations=translations,
-        num_parameters=network.num_parameters(),
-        sentences_per_second=len(test) / seconds,
-    )
-    write_atomically(file, json.dumps(asdict(result), ensure_ascii=False))
-    return result
-
-
-def score_all(models: list[FinalModel], experiment: Experiment, gpus: float) -> list[TestResult]:
-    """The results of the models, in their order; as many at a time as Ray has slots. Raises UserError."""
-    remote = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=2)(score_on_test)
-    try:
-        results: list[TestResult] = ray.get([remote.remote(model, experiment) for model in models])
-    except ray.exceptions.RayTaskError as error:
-        if isinstance(error.cause, UserError):
-            raise error.cause from None  # without Ray's traceback
-        raise
-    return results

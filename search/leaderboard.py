@@ -3,13 +3,17 @@
 import csv
 import io
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from search.finals import Finalist, FinalModel, TestResult
-from search.significance import bootstrap, groups, interval, sentence_statistics
+from search.bleu_statistics import sentence_statistics
+from search.finals import Finalist
+from search.scoring import FinalModel, ScoredModel
+from search.sentence_tests import RESAMPLES, SEED, SHUFFLES
+from search.significance import LEVEL, Evidence, weigh
 from trainables.evaluation import signatures
 from trainables.files import write_atomically
 
@@ -31,65 +35,98 @@ class Entry:
 
     finalist: Finalist
     models: list[FinalModel]
-    results: list[TestResult]
+    results: list[ScoredModel]
 
     @property
     def bleu(self) -> float:
         return fmean(result.scores.bleu for result in self.results)
 
     @property
-    def best(self) -> tuple[FinalModel, TestResult]:
+    def speed(self) -> float:
+        """Sentences a second."""
+        return fmean(result.sentences_per_second for result in self.results)
+
+    @property
+    def best(self) -> tuple[FinalModel, ScoredModel]:
         """Of the seed that was best on the validation split."""
-        return max(zip(self.models, self.results, strict=True), key=lambda pair: pair[0].valid_bleu)
+        return max(zip(self.models, self.results, strict=True), key=lambda pair: pair[1].valid_bleu)
 
 
-def rank(entries: list[Entry], references: list[str]) -> list[tuple[Entry, dict[str, Any]]]:
-    """The entries, best first, each with its line of the ranking; intervals and groups come from one bootstrap."""
+def rank(entries: list[Entry], references: list[str]) -> tuple[list[Entry], Evidence]:
+    """The entries, best first, and what can be said of them."""
     entries = sorted(entries, key=lambda entry: -entry.bleu)
-    replicates = bootstrap(
-        [[sentence_statistics(result.translations, references) for result in entry.results] for entry in entries]
-    )
-    ranking = []
-    for place, (entry, group) in enumerate(zip(entries, groups(replicates), strict=True)):
-        results = entry.results
-        ranking.append(
-            (
-                entry,
-                {
-                    "rank": place + 1,
-                    "group": group,
-                    "trial": entry.finalist.trial,
-                    "config": entry.finalist.params,
-                    "seeds": [result.seed for result in results],
-                    "final_trials": [model.number for model in entry.models if model.number is not None],
-                    "test_bleu": entry.bleu,
-                    "test_bleu_std": stdev(r.scores.bleu for r in results) if len(results) > 1 else None,
-                    "test_bleu_ci": list(interval(replicates[:, place])),
-                    "test_chrf": fmean(r.scores.chrf for r in results),
-                    "test_sentence_bleu": fmean(r.scores.sentence_bleu for r in results),
-                    "valid_bleu": fmean(model.valid_bleu for model in entry.models),
-                    "num_parameters": results[0].num_parameters,
-                    "train_seconds": fmean(model.train_seconds for model in entry.models),
-                    "decode_sentences_per_second": fmean(r.sentences_per_second for r in results),
-                },
-            )
-        )
-    return ranking
+    statistics = [[sentence_statistics(result.translations, references) for result in e.results] for e in entries]
+    return entries, weigh(statistics)
 
 
 def write_leaderboard(
-    folder: Path, name: str, corpus: dict[str, Any], cost: Cost, ranked: list[tuple[Entry, dict[str, Any]]]
+    folder: Path, name: str, corpus: dict[str, Any], cost: Cost, entries: list[Entry], evidence: Evidence
 ) -> dict[str, Any]:
     """Write leaderboard.json and the same for people, leaderboard.csv; returns the content of the first."""
-    ranking = [line for _, line in ranked]
+    trials = [entry.finalist.trial for entry in entries]
+    ranking = [_line(place, entries, evidence) for place in range(len(entries))]
     board = {
         "experiment": name,
         "corpus": corpus,
         "signatures": signatures(),
-        "search": cost.__dict__,
+        "search": vars(cost),
         "ranking": ranking,
+        "comparisons": [
+            {**vars(pair), "a": trials[pair.a], "b": trials[pair.b], "ci": list(pair.ci)}
+            for pair in evidence.comparisons
+        ],
+        "significance": {
+            "level": LEVEL,
+            "resamples": RESAMPLES,
+            "shuffles": SHUFFLES,
+            "seed": SEED,
+            "bleu_std_of_seeds": math.sqrt(evidence.noise.variance) if evidence.noise.degrees else None,
+            "degrees_of_freedom": evidence.noise.degrees,
+        },
     }
     write_atomically(folder / "leaderboard.json", json.dumps(board, indent=2, ensure_ascii=False))
+    write_atomically(folder / "leaderboard.csv", _csv(ranking))
+    return board
+
+
+def _line(place: int, entries: list[Entry], evidence: Evidence) -> dict[str, Any]:
+    """An entry's line of the ranking."""
+    entry = entries[place]
+    results = entry.results
+    neural = [r.neural for r in results if r.neural is not None]
+    likelihoods = [r.nll_per_char for r in results if r.nll_per_char is not None]
+    return {
+        "rank": place + 1,
+        "group": evidence.groups[place],
+        "trial": entry.finalist.trial,
+        "config": entry.finalist.params,
+        "seeds": [result.seed for result in results],
+        "final_trials": [model.number for model in entry.models if model.number is not None],
+        "test_bleu": entry.bleu,
+        "test_bleu_std": stdev(r.scores.bleu for r in results) if len(results) > 1 else None,
+        "test_bleu_ci": list(evidence.intervals[place]),
+        "test_chrf": fmean(r.scores.chrf for r in results),
+        "test_ter": fmean(r.scores.ter for r in results),
+        "test_sentence_bleu": fmean(r.scores.sentence_bleu for r in results),
+        "test_ppl_per_char": math.exp(fmean(likelihoods)) if likelihoods else None,
+        **({"test_neural": fmean(neural)} if neural else {}),
+        "valid_bleu": fmean(r.valid_bleu for r in results),
+        "num_parameters": results[0].num_parameters,
+        "train_seconds": fmean(model.train_seconds for model in entry.models),
+        "decode_sentences_per_second": entry.speed,
+        "beam_size": results[0].decoding.beam_size,
+        "length_penalty": results[0].decoding.length_penalty,
+        "pareto": not any(_dominates(other, entry) for other in entries),
+    }
+
+
+def _dominates(other: Entry, entry: Entry) -> bool:
+    """Whether the other is nowhere worse in BLEU, parameters and speed, and somewhere better."""
+    theirs, ours = ((e.bleu, -e.results[0].num_parameters, e.speed) for e in (other, entry))
+    return theirs != ours and all(their >= our for their, our in zip(theirs, ours, strict=True))
+
+
+def _csv(ranking: list[dict[str, Any]]) -> str:
     table = io.StringIO()
     config_keys = list(dict.fromkeys(key for entry in ranking for key in entry["config"]))
     plain_keys = [key for key in ranking[0] if key not in ("config", "final_trials")]
@@ -98,5 +135,4 @@ def write_leaderboard(
     for entry in ranking:
         cells = [" ".join(map(str, entry[key])) if isinstance(entry[key], list) else entry[key] for key in plain_keys]
         writer.writerow([*cells, *(entry["config"].get(key) for key in config_keys)])
-    write_atomically(folder / "leaderboard.csv", table.getvalue())
-    return board
+    return table.getvalue()

@@ -3,6 +3,7 @@
 import json
 import math
 from contextlib import ExitStack
+from dataclasses import replace
 
 from rich.console import Console
 
@@ -13,16 +14,10 @@ from search.checkpoint_cleaner import CheckpointCleaner
 from search.corpus_facts import CorpusFacts, corpus_facts
 from search.earlier import Earlier
 from search.experiment import Experiment
-from search.finals import (
-    FinalModel,
-    FinalsPlan,
-    choose_finalists,
-    freeze_finalists,
-    read_finalists,
-    score_all,
-)
+from search.finals import FinalsPlan, choose_finalists, freeze_finalists, read_finalists
 from search.journal import Journal, read_lines
 from search.leaderboard import Cost, Entry, rank, write_leaderboard
+from search.neural_metric import neural_score
 from search.prior_sources import keep_prior
 from search.progress import TrialProgress, ranking_table
 from search.proposals import Plan, SearchPlan
@@ -30,12 +25,14 @@ from search.report import Sample, write_report
 from search.schedulers import Scheduler, make_scheduler
 from search.schedulers.population import Population
 from search.schedulers.unranked import ToTheEnd
+from search.scoring import FinalModel, score_all
 from search.settling import Settled
 from search.study import Study, StudyTrial
 from search.tracking import WandbTracker, resolve_mode
 from search.tuning import find_slots, local_ray, run_work
 from search.wording import count, describe
 from search.work import Listener, Work
+from trainables.checkpoint import KEEP
 from trainables.config import TrialConfig
 from trainables.corpus import Split, read_test
 from trainables.errors import UserError
@@ -152,20 +149,17 @@ class SearchRun:
             stack.callback(tracker.close)
             stack.enter_context(progress)
             if not work.done:
-                run_work(work, self.slots, lock, experiment.cache)
+                keep = experiment.finals.average_checkpoints if kind == "final" else KEEP
+                run_work(work, self.slots, lock, experiment.cache, keep=keep)
 
     def _finals(self, search: Study, study: Study, lock: DriverLock) -> list[Entry]:
         """Freeze the finalists, retrain them, score all on the test split."""
-        experiment, frozen = self.experiment, self.run_dir / "finalists.json"
-        if not frozen.exists():
-            if study.trials or (self.run_dir / "leaderboard.json").exists():
-                raise UserError(f"{frozen}: is gone, though the test split was open to this search; restore it")
-            finalists = choose_finalists(search, experiment)
-            if not finalists:
-                raise UserError(f"{self.run_dir}: no trial came far enough for the finals: {_first_failure(search)}")
-            freeze_finalists(frozen, finalists, experiment, self.earlier.test_opened())
-        finalists = read_finalists(frozen)
-        read_test(experiment.data, frozen)  # what is wrong with it is told before the retraining
+        experiment = self.experiment
+        if not (self.run_dir / "finalists.json").exists():
+            self._freeze(search, study)
+        finalists = read_finalists(self.run_dir / "finalists.json")
+        # What is wrong with it is told before the retraining.
+        test = read_test(experiment.data, self.run_dir, "checking it before the retraining")
         models = []
         if experiment.finals.seeds:
             plan = FinalsPlan(experiment, finalists)
@@ -187,22 +181,36 @@ class SearchRun:
                 )
                 for finalist in finalists
             ]
-        results = []
-        if models:
-            with self.console.status("translating the test split"):
-                results = score_all(models, experiment, self.slots.gpus)
+        if not models:
+            raise UserError(f"{self.run_dir}: no finalist could be trained: {_first_failure(study)}")
+        with self.console.status("translating the test split"):
+            results = score_all(models, experiment, self.slots.gpus)
+        if name := experiment.finals.neural_metric:
+            with self.console.status(f"scoring by {name}"):
+                files = [model.checkpoints / "neural.json" for model in models]
+                results = [
+                    replace(result, neural=neural_score(name, file, test, result.translations))
+                    for file, result in zip(files, results, strict=True)
+                ]
         entries = []
         for finalist in finalists:
-            mine = [
-                (model, result) for model, result in zip(models, results, strict=True) if model.trial == finalist.trial
-            ]
+            mine = [pair for pair in zip(models, results, strict=True) if pair[0].trial == finalist.trial]
             if mine:
                 entries.append(Entry(finalist, [model for model, _ in mine], [result for _, result in mine]))
             else:
                 self._warn(f"trial {finalist.trial} drops out of the ranking: none of its retrainings ended")
-        if not entries:
-            raise UserError(f"{self.run_dir}: no finalist could be trained: {_first_failure(study)}")
         return entries
+
+    def _freeze(self, search: Study, finals: Study) -> None:
+        frozen = self.run_dir / "finalists.json"
+        if finals.trials or (self.run_dir / "leaderboard.json").exists():
+            raise UserError(f"{frozen}: is gone, though the test split was open to this search; restore it")
+        choice = choose_finalists(search, self.experiment)
+        if not choice.finalists:
+            raise UserError(f"{self.run_dir}: no trial came far enough for the finals: {_first_failure(search)}")
+        for trial, finalist in choice.passed_over.items():
+            self._say(f"trial {trial} is too like trial {finalist} to go to the finals, too (finals.min_distance)")
+        freeze_finalists(frozen, choice, self.experiment, self.earlier.test_opened())
 
     def _model(self, kind: str, config: TrialConfig, trial: StudyTrial, finalist: int) -> FinalModel:
         journal = self.run_dir / f"{kind}s.jsonl"
@@ -216,12 +224,13 @@ class SearchRun:
             valid_bleu=reports[-1]["valid_bleu"],
             train_seconds=sum(line["train_seconds"] for line in reports),
             checkpoints=self.run_dir / f"{kind}s" / str(trial.number),
+            averaged=self.experiment.finals.average_checkpoints,
         )
 
     def _finish(self, study: Study, finals_study: Study, entries: list[Entry]) -> None:
         """Rank, write leaderboard, best model and report, and say what came out."""
         experiment = self.experiment
-        test = read_test(experiment.data, self.run_dir / "finalists.json")
+        test = read_test(experiment.data, self.run_dir, "ranking; translations and attention for the report")
         trials, finals = read_lines(self.run_dir / "trials.jsonl"), read_lines(self.run_dir / "finals.jsonl")
         cost = Cost(
             trials=len(study.trials),
@@ -238,17 +247,17 @@ class SearchRun:
             "valid_pairs": len(cached_corpus(experiment.data).valid),
             "test_pairs": len(test),
         }
-        ranked = rank(entries, test.target)
-        board = write_leaderboard(self.run_dir, str(experiment.name), corpus, cost, ranked)
-        model, result = ranked[0][0].best
-        write_best(self.run_dir, model.config, model.checkpoints, result.translations, experiment.cache)
+        entries, evidence = rank(entries, test.target)
+        board = write_leaderboard(self.run_dir, str(experiment.name), corpus, cost, entries, evidence)
+        model, result = entries[0].best
+        network, tokenizer = model.load(experiment.cache)
+        write_best(self.run_dir, network, tokenizer, model.config, result.decoding, result.translations)
         report = self.run_dir / "report.html"
         frozen_at = json.loads((self.run_dir / "finalists.json").read_text())["frozen_at"]
         opened = [*self.earlier.test_opened(), frozen_at]
-        samples = _samples(test, [entry for entry, _ in ranked[:2]])
-        beam_size, length_penalty = experiment.finals.beam_size, experiment.finals.length_penalty
-        sources = [sample.source for sample in samples]
-        attended = attend_to_some(read_best(self.run_dir), sources, beam_size, length_penalty)
+        samples = _samples(test, entries[:2])
+        sources, decoding = [sample.source for sample in samples], result.decoding
+        attended = attend_to_some(read_best(self.run_dir), sources, decoding.beam_size, decoding.length_penalty)
         spent = spent_on(study, trials) + spent_on(finals_study, finals)
         budget = self._budget(self.earlier.spent() + spent)
         spending = budget.describe() + ([study.ended] if study.ended else [])

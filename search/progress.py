@@ -114,7 +114,7 @@ class TrialProgress:
 def ranking_table(ranking: list[dict[str, Any]]) -> Table:
     """The leaderboard for a terminal of 80 columns."""
     table = Table(title="Ranking by test BLEU", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for heading in ("rank", "group", "trial", "BLEU", "95% interval", "chrF", "sent.BLEU", "valid BLEU", "params"):
+    for heading in ("rank", "group", "trial", "BLEU", "95% interval", "chrF++", "sent.BLEU", "valid", "params"):
         table.add_column(heading, justify="right", no_wrap=True)
     for entry in ranking:
         low, high = entry["test_bleu_ci"]

@@ -16,6 +16,7 @@ from pathlib import Path
 from rich.console import Console
 
 from search.experiment import Experiment
+from search.neural_metric import load_metric
 from search.prior_sources import find_prior
 from search.resuming import find_change, stored_experiment
 from trainables.command_line import override, parse_config
@@ -68,6 +69,8 @@ def main(arguments: list[str]) -> int:
         resuming = arguments[:1] == ["resume"]
         experiment = resumed_experiment(arguments[1:]) if resuming else new_experiment(arguments)
         find_prior(experiment)
+        if experiment.finals.neural_metric:
+            load_metric(experiment.finals.neural_metric)
         # Torch and Ray take seconds to import: mistakes that need neither are told before.
         from search.preparation import prepare_corpus
 

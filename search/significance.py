@@ -1,78 +1,183 @@
-"""How sure a BLEU score and a difference are: bootstrap over sentences, and over seeds where there are several.
+"""How sure a system's BLEU and a difference are, when both the sentences and the seeds might have been others.
 
-Koehn 2004 ("Statistical significance tests for machine translation evaluation") resamples the sentences of
-the test set; where a configuration was trained with several seeds, each replicate also resamples those.
+What is estimated is the mean BLEU of a configuration over trainings with other seeds, on a test set of such sentences.
+A mean of n seeds on N sentences misses it by the luck of its seeds and the luck of the sentences. Clark et al. 2011
+("Better hypothesis testing for statistical machine translation: controlling for optimizer instability") show that the
+first is as large as the differences that papers report. docs/evidence.md has the method in full.
 """
 
 import math
+from dataclasses import dataclass, replace
+from itertools import combinations
 
 import numpy as np
-from sacrebleu.metrics.bleu import BLEU
+from scipy.optimize import brentq
+from scipy.special import stdtr, stdtrit
 
-REPLICATES = 1000
+from search.bleu_statistics import bleu_of_sums
+from search.sentence_tests import bootstrap_p, randomisation_p, resampled_sums, shuffled_sums
+
 LEVEL = 0.95
-MAX_ORDER = 4
 
 
-def sentence_statistics(translations: list[str], references: list[str]) -> np.ndarray:
-    """What corpus BLEU sums up: (sentences, 2 + 4 + 4) = lengths of translation and reference, matches, totals."""
-    bleu = BLEU(effective_order=True)
-    rows = []
-    for translation, reference in zip(translations, references, strict=True):
-        result = bleu.sentence_score(translation, [reference])
-        rows.append([result.sys_len, result.ref_len, *result.counts, *result.totals])
-    return np.array(rows, dtype=np.float64)
+@dataclass(frozen=True)
+class System:
+    """BLEU of each of a configuration's models, on the test set and on samples of its sentences."""
+
+    observed: np.ndarray  # (seeds,)
+    resampled: np.ndarray  # (samples, seeds)
+
+    @property
+    def mean(self) -> float:
+        return float(self.observed.mean())
 
 
-def bleu_of_sums(sums: np.ndarray) -> np.ndarray:
-    """Corpus BLEU, 0..100, of summed statistics: (..., 10) -> (...). Smoothing as sacreBLEU's default ("exp")."""
-    translation, reference = sums[..., 0], sums[..., 1]
-    matches, totals = sums[..., 2 : 2 + MAX_ORDER], sums[..., 2 + MAX_ORDER :]
-    zeros = np.cumsum((matches == 0) & (totals > 0), axis=-1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        precision = np.where(matches > 0, matches / totals, 1.0 / (2.0**zeros * totals))
-        log_mean = np.where(totals.min(axis=-1) > 0, np.log(precision).mean(axis=-1), -np.inf)
-        brevity = np.where(translation < reference, 1.0 - reference / translation, 0.0)
-        score = 100.0 * np.exp(log_mean + brevity)
-    return np.where((matches.sum(axis=-1) > 0) & (translation > 0), score, 0.0)
+@dataclass(frozen=True)
+class SeedNoise:
+    """What the seed does to BLEU, taken as equally large for all systems of a ranking.
 
-
-def bootstrap(systems: list[list[np.ndarray]], seed: int = 12345) -> np.ndarray:
-    """Replicates of each system's mean BLEU over its seeds: (REPLICATES, systems).
-
-    systems[i][j]: the statistics of system i's j-th seed, (sentences, 10). A replicate draws one sample of
-    sentences for all systems, so differences are paired, and for each system a sample of its seeds.
+    variance: of a model's BLEU on this test set among seeds. interaction: the part of it that comes of these
+    sentences, as seeds differ in which sentences they do well. degrees: of freedom of the variance; with 0, as with
+    one seed each, the seed's luck is unknown and what is said holds for these very models.
     """
-    rng = np.random.default_rng(seed)
-    sentences = len(systems[0][0])
-    draws = rng.multinomial(sentences, np.full(sentences, 1 / sentences), size=REPLICATES).astype(np.float64)
-    columns = []
-    for seeds in systems:
-        scores = np.stack([bleu_of_sums(draws @ statistics) for statistics in seeds], axis=1)  # (R, seeds)
-        picked = rng.integers(len(seeds), size=scores.shape)
-        columns.append(np.take_along_axis(scores, picked, axis=1).mean(axis=1))
-    return np.stack(columns, axis=1)
+
+    variance: float
+    interaction: float
+    degrees: int
 
 
-def interval(replicates: np.ndarray) -> tuple[float, float]:
-    """The percentile interval of a system's replicates (R,)."""
-    tail = 50 * (1 - LEVEL)
-    low, high = np.percentile(replicates, [tail, 100 - tail])
-    return float(low), float(high)
+@dataclass(frozen=True)
+class Comparison:
+    """Two systems, by their place in the list; the p-values are two-sided."""
+
+    a: int
+    b: int
+    difference: float  # BLEU of a minus BLEU of b
+    ci: tuple[float, float]  # of the difference, over seeds and sentences
+    p_bootstrap: float  # these models, other sentences
+    p_randomisation: float  # these models, these sentences
+    p_nested: float  # other seeds, other sentences: agrees with ci
+    p_holm: float  # the larger of the last two, corrected for all comparisons
 
 
-def groups(replicates: np.ndarray) -> list[int]:
-    """The group, from 1, of each system, best first: (R, systems) -> systems numbers.
+@dataclass(frozen=True)
+class Evidence:
+    """Of some systems: an interval for each, all pairs, and who can be told apart."""
 
-    A system opens a new group when the best one of the current group beats it in at least 97.5% of the
-    replicates (two-sided 5%). Not corrected for the number of comparisons.
+    intervals: list[tuple[float, float]]
+    comparisons: list[Comparison]
+    groups: list[int]  # from 1
+    noise: SeedNoise
+
+
+def weigh(systems: list[list[np.ndarray]]) -> Evidence:
+    """systems[i][j]: the sentence statistics of system i's j-th seed, (sentences, 10); the best system first."""
+    statistics = np.stack([seed for seeds in systems for seed in seeds], axis=1)  # (sentences, models, 10)
+    ends = np.cumsum([len(seeds) for seeds in systems])[:-1]
+    sums = np.split(resampled_sums(statistics), ends, axis=1)
+    scored = [
+        System(bleu_of_sums(np.sum(seeds, axis=1)), bleu_of_sums(resampled))
+        for seeds, resampled in zip(systems, sums, strict=True)
+    ]
+    # The tests on sentences see a system as the concatenation of what its models wrote.
+    joined = np.stack([np.mean(seeds, axis=0) for seeds in systems], axis=1)  # (sentences, systems, 10)
+    totals, shuffled = joined.sum(axis=0), shuffled_sums(joined)
+    scores = bleu_of_sums(totals)
+    resampled = np.stack([bleu_of_sums(part.mean(axis=1)) for part in sums], axis=1)
+    noise = seed_noise(scored)
+    raw = []
+    for a, b in combinations(range(len(systems)), 2):
+        swapped = shuffled[:, a] + totals[b] - shuffled[:, b]
+        gap = float(scores[a] - scores[b])
+        by_shuffling = randomisation_p(bleu_of_sums(swapped), bleu_of_sums(totals[a] + totals[b] - swapped), gap)
+        by_resampling = bootstrap_p(resampled[:, a], resampled[:, b], gap)
+        ci, nested = compare(scored[a], scored[b], noise)
+        raw.append(Comparison(a, b, scored[a].mean - scored[b].mean, ci, by_resampling, by_shuffling, nested, 1.0))
+    corrected = holm([max(pair.p_nested, pair.p_randomisation) for pair in raw])
+    pairs = [replace(pair, p_holm=p) for pair, p in zip(raw, corrected, strict=True)]
+    apart = {(pair.a, pair.b): pair.p_holm < 1 - LEVEL for pair in pairs}
+    return Evidence([interval(system, noise) for system in scored], pairs, groups(len(systems), apart), noise)
+
+
+def seed_noise(systems: list[System]) -> SeedNoise:
+    """Pooled over the systems that have several seeds."""
+    degrees = sum(len(system.observed) - 1 for system in systems)
+    if not degrees:
+        return SeedNoise(0.0, 0.0, 0)
+    several = [system for system in systems if len(system.observed) > 1]
+    squares = sum(float(np.var(system.observed)) * len(system.observed) for system in several)
+    # A sample of the sentences adds the interaction once more to the differences between seeds.
+    resampled = sum(float(np.var(s.resampled, axis=1).mean()) * len(s.observed) for s in several)
+    return SeedNoise(squares / degrees, max(0.0, resampled - squares) / degrees, degrees)
+
+
+def interval(system: System, noise: SeedNoise) -> tuple[float, float]:
+    """Of a system's BLEU, at LEVEL."""
+    low, high = _Error(system.resampled.mean(axis=1), 1 / len(system.observed), noise).quantiles()
+    return max(0.0, system.mean + low), min(100.0, system.mean + high)
+
+
+def compare(a: System, b: System, noise: SeedNoise) -> tuple[tuple[float, float], float]:
+    """The interval of the difference of a and b, and the p-value of there being none; the sentences are paired."""
+    difference, share = a.mean - b.mean, 1 / len(a.observed) + 1 / len(b.observed)
+    error = _Error(a.resampled.mean(axis=1) - b.resampled.mean(axis=1), share, noise)
+    low, high = error.quantiles()
+    return (difference + low, difference + high), error.beyond(difference)
+
+
+class _Error:
+    """The distribution of an estimate's error: what samples of the sentences say, plus Student's t for the seeds.
+
+    The t with the observed variance of seeds is right for few seeds, where a resampling of seeds is not: n of them
+    resampled have (n - 1) / n of the variance, and no heavier tails. The seeds' part has the interaction with the
+    sentences in it, so that this is taken out of the sentences' part.
     """
-    numbers, leader = [1], 0
-    needed = math.ceil((1 + LEVEL) / 2 * len(replicates))
-    for system in range(1, replicates.shape[1]):
-        if (replicates[:, leader] > replicates[:, system]).sum() >= needed:
-            leader = system
-            numbers.append(numbers[-1] + 1)
+
+    def __init__(self, resampled: np.ndarray, share: float, noise: SeedNoise):
+        """resampled: the estimate on samples of the sentences. share: sum of 1 / seeds over the systems in it."""
+        deviations = resampled - resampled.mean()
+        variance = float(np.var(deviations))
+        left = max(0.0, 1 - noise.interaction * share / variance) if variance else 0.0
+        self.sentences = deviations * math.sqrt(left)
+        self.seeds, self.degrees = math.sqrt(noise.variance * share), noise.degrees
+
+    def quantiles(self) -> tuple[float, float]:
+        tail = (1 - LEVEL) / 2
+        if not self.seeds:
+            low, high = np.quantile(self.sentences, [tail, 1 - tail])
+            return float(low), float(high)
+        reach = self.seeds * stdtrit(self.degrees, 1 - tail / 2) + float(np.abs(self.sentences).max())
+        return tuple(brentq(lambda x, p=p: self._below(x) - p, -reach, reach, xtol=1e-6) for p in (tail, 1 - tail))
+
+    def beyond(self, distance: float) -> float:
+        """The probability of an error as large as the distance, to either side."""
+        distance = abs(distance)
+        if self.seeds:
+            share = self._below(-distance) + 1 - self._below(distance)
         else:
-            numbers.append(numbers[-1])
+            share = float((np.abs(self.sentences) >= distance).mean())
+        samples = len(self.sentences)
+        return min(1.0, (share * samples + 1) / (samples + 1))
+
+    def _below(self, x: float) -> float:
+        return float(stdtr(self.degrees, (x - self.sentences) / self.seeds).mean())
+
+
+def holm(p_values: list[float]) -> list[float]:
+    """Corrected so that one false claim among all has the probability of one (Holm 1979), in the same order."""
+    order = sorted(range(len(p_values)), key=p_values.__getitem__)
+    corrected, largest = [0.0] * len(p_values), 0.0
+    for place, index in enumerate(order):
+        largest = max(largest, min(1.0, (len(p_values) - place) * p_values[index]))
+        corrected[index] = largest
+    return corrected
+
+
+def groups(systems: int, apart: dict[tuple[int, int], bool]) -> list[int]:
+    """The group, from 1, of each system, best first: one that is told apart from its group's best opens a new one."""
+    numbers, leader = [1], 0
+    for system in range(1, systems):
+        if apart[leader, system]:
+            leader = system
+        numbers.append(numbers[-1] + (leader == system))
     return numbers

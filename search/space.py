@@ -186,6 +186,19 @@ class SearchSpace(RootModel[dict[str, Domain]]):
     def to_optuna(self) -> dict[str, optuna.distributions.BaseDistribution]:
         return {path: domain.to_optuna() for path, domain in self.domains.items()}
 
+    def distance(self, first: Params, second: Params) -> float:
+        """The largest difference in one hyperparameter, 0..1: of places where it is ordered, else 1 for two values.
+
+        One that the other values leave unused in one configuration alone counts as 1.
+        """
+        largest = 0.0
+        for path, domain in self.domains.items():
+            if path in first and path in second and domain.is_ordered:
+                largest = max(largest, abs(domain.unit(first[path]) - domain.unit(second[path])))
+            elif first.get(path) != second.get(path):
+                largest = 1.0
+        return largest
+
     def key(self, params: Params) -> str:
         """Equal for equal configurations."""
         return repr(sorted(params.items()))

@@ -14,6 +14,7 @@ from pydantic_settings import CliPositionalArg
 from model.config import Config
 from model.decoding import Hypothesis
 from search.best import BestModel, read_best
+from search.finals_config import Decoding
 from trainables.command_line import parse_config
 from trainables.errors import UserError
 from trainables.evaluation import find_hypotheses
@@ -27,8 +28,10 @@ class Translating(Config):
     """What to translate with, and where to."""
 
     run: CliPositionalArg[str] = Field(min_length=1, description="directory of a search that has ended")
-    beam_size: int = Field(5, ge=1, description="hypotheses of beam search; 1 is greedy")
-    length_penalty: float = Field(1.0, ge=0, description="exponent of the length that divides a hypothesis' score")
+    beam_size: int | None = Field(None, ge=1, description="hypotheses of beam search; 1 is greedy; as in the finals")
+    length_penalty: float | None = Field(
+        None, ge=0, description="exponent of the length that divides a hypothesis' score; as in the finals"
+    )
     nbest: int | None = Field(
         None, ge=1, description="so many translations of each line, as 'line ||| translation ||| score', from line 0"
     )
@@ -39,9 +42,14 @@ class Translating(Config):
 
     @model_validator(mode="after")
     def _enough_hypotheses(self) -> Self:
-        if self.nbest is not None and self.nbest > self.beam_size:
+        if self.nbest and self.beam_size and self.nbest > self.beam_size:
             raise ValueError(f"nbest: {self.nbest} of a beam of {self.beam_size}; raise beam_size to {self.nbest}")
         return self
+
+    def decoding(self, best: BestModel) -> Decoding:
+        """As asked, else as in the finals, with a beam that holds the translations that are wanted."""
+        beam_size = self.beam_size or max(best.decoding.beam_size, self.nbest or 1)
+        return Decoding(beam_size, best.decoding.length_penalty if self.length_penalty is None else self.length_penalty)
 
 
 def main(arguments: list[str]) -> None:
@@ -109,6 +117,7 @@ def _chunks(source: BinaryIO) -> Iterator[tuple[int, list[str]]]:
 
 def _translate(best: BestModel, lines: list[str], first: int, options: Translating) -> list[list[Hypothesis]]:
     """The hypotheses for each line, the best first; empty ones for a line without tokens."""
+    decoding = options.decoding(best)
     ids = best.tokenizer.encode_source(lines)
     longest = max(range(len(ids)), key=lambda row: len(ids[row]))
     place = f"standard input: line {first + longest + 1} has {len(ids[longest])} tokens"
@@ -120,12 +129,12 @@ def _translate(best: BestModel, lines: list[str], first: int, options: Translati
         )
     spoken = [row for row in range(len(ids)) if len(ids[row]) > 1]  # not EOS alone
     try:
-        decoded = find_hypotheses(best.model, [ids[row] for row in spoken], options.beam_size, options.length_penalty)
+        decoded = find_hypotheses(best.model, [ids[row] for row in spoken], decoding.beam_size, decoding.length_penalty)
     except RuntimeError as error:
         if "memory" not in str(error):
             raise
         raise UserError(f"{place}, too many for this memory; split the line, or lower --beam_size") from None
-    found = [[Hypothesis([], 0.0)] * options.beam_size for _ in ids]
+    found = [[Hypothesis([], 0.0)] * decoding.beam_size for _ in ids]
     for row, hypotheses in zip(spoken, decoded, strict=True):
         found[row] = hypotheses
     return found

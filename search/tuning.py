@@ -27,6 +27,7 @@ from ray.tune.search import Searcher
 
 from search.experiment import SearchConfig
 from search.work import FINISHED, WAIT, Assignment, Work
+from trainables.checkpoint import KEEP
 from trainables.errors import UserError
 from trainables.locks import DriverLock
 from trainables.training import EpochReport
@@ -71,11 +72,21 @@ def local_ray(slots: Slots) -> Iterator[None]:
 Trainable = Callable[[dict[str, Any]], None]  # of an assignment, as `train_translation` describes it
 
 
-def run_work(work: Work, slots: Slots, lock: DriverLock, cache: Path, trainable: Trainable = train_translation) -> None:
-    """Train until the work is finished. Raises what the work raises, such as UserError for a full disk."""
+def run_work(
+    work: Work,
+    slots: Slots,
+    lock: DriverLock,
+    cache: Path,
+    trainable: Trainable = train_translation,
+    keep: int = KEEP,
+) -> None:
+    """Train until the work is finished; each trial keeps its `keep` last checkpoints.
+
+    Raises what the work raises, such as UserError for a full disk.
+    """
     fuse = Fuse()
     scratch = work.folder / f".tune-{lock.incarnation}"  # Tune's own records are never read again
-    common = {"cache": str(cache), "driver_lock": str(lock.workers)}
+    common = {"cache": str(cache), "driver_lock": str(lock.workers), "keep": keep}
     tuner = tune.Tuner(
         tune.with_resources(
             trainable,
@@ -133,7 +144,7 @@ class Fuse:
 class WorkSearcher(Searcher):
     """Hands assignments to Tune; a Tune trial is one segment of a trial of the study."""
 
-    def __init__(self, work: Work, fuse: Fuse, slots: int, common: dict[str, str]):
+    def __init__(self, work: Work, fuse: Fuse, slots: int, common: dict[str, Any]):
         super().__init__()
         self.work, self.fuse, self.slots, self.common = work, fuse, slots, common
         self.numbers: dict[str, int] = {}  # Tune's trial id -> trial number

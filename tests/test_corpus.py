@@ -1,7 +1,11 @@
 """Reading parallel text, and what is said of text that can't be read."""
 
+import ast
 import gzip
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +16,7 @@ from trainables.config import DataConfig
 from trainables.corpus import Corpus, Split, read_corpus, read_test
 from trainables.errors import UserError
 
+ROOT = Path(__file__).parents[1]
 PAIRS = {
     "train": [("one", "un"), ("two two", "deux deux"), ("three", "trois")],
     "valid": [("four", "quatre"), ("été", "summer")],
@@ -45,11 +50,11 @@ def write_tables(folder: Path, pattern: str, line: str, header: str = "") -> Pat
     return folder
 
 
-def reads_as_written(config: DataConfig, finalists: Path) -> bool:
+def reads_as_written(config: DataConfig, run_dir: Path) -> bool:
     flipped = config.source == "fr"
-    finalists.write_text("{}")
+    (run_dir / "finalists.json").write_text("{}")
     return read_corpus(config) == Corpus(split("train", flipped), split("valid", flipped), []) and (
-        read_test(config, finalists) == split("test", flipped)
+        read_test(config, run_dir, "a test") == split("test", flipped)
     )
 
 
@@ -58,13 +63,13 @@ def reads_as_written(config: DataConfig, finalists: Path) -> bool:
 def test_a_folder_of_two_files_a_split(pattern: str, languages: tuple[str, str], tmp_path: Path) -> None:
     folder = write_sides(tmp_path / "corpus", pattern)
     config = DataConfig(path=str(folder), source=languages[0], target=languages[1])
-    assert reads_as_written(config, tmp_path / "finalists.json")
+    assert reads_as_written(config, tmp_path)
 
 
 @pytest.mark.parametrize("pattern", ["{language}/{split}-v2.txt", "{split}.{language}.gz"])
 def test_a_pattern(pattern: str, tmp_path: Path) -> None:
     folder = write_sides(tmp_path / "corpus", pattern)
-    assert reads_as_written(DataConfig(path=f"{folder}/{pattern}"), tmp_path / "finalists.json")
+    assert reads_as_written(DataConfig(path=f"{folder}/{pattern}"), tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -81,20 +86,20 @@ def test_a_pattern(pattern: str, tmp_path: Path) -> None:
 def test_a_table_a_split(pattern: str, line: str, header: str, named: str, tmp_path: Path) -> None:
     folder = write_tables(tmp_path / "corpus", pattern, line, header)
     path = str(folder) if named == "folder" else f"{folder}/{pattern}"
-    assert reads_as_written(DataConfig(path=path), tmp_path / "finalists.json")
+    assert reads_as_written(DataConfig(path=path), tmp_path)
 
 
 def test_windows_line_ends_a_byte_order_mark_and_a_missing_last_newline_do_not_matter(tmp_path: Path) -> None:
     folder = write_sides(tmp_path)
     for file in folder.iterdir():
         write(file, b"\xef\xbb\xbf" + file.read_bytes().replace(b"\n", b"\r\n").removesuffix(b"\r\n"))
-    assert reads_as_written(DataConfig(path=str(folder)), tmp_path / "finalists.json")
+    assert reads_as_written(DataConfig(path=str(folder)), tmp_path)
 
 
 def test_splits_may_have_other_names(tmp_path: Path) -> None:
     folder = write_sides(tmp_path, "my_{split}.{language}")
     config = DataConfig(path=str(folder), train="my_train", valid="my_valid", test="my_test")
-    assert reads_as_written(config, tmp_path / "finalists.json")
+    assert reads_as_written(config, tmp_path)
 
 
 def test_the_limit_keeps_the_first_training_pairs_and_all_of_the_others(tmp_path: Path) -> None:
@@ -240,15 +245,51 @@ def test_the_test_split_stays_closed_until_the_finalists_are_frozen(tmp_path: Pa
     test_file.write_bytes(b"not one line\n\xff\xfe\n\n")
     assert read_corpus(config).warnings == []
     with pytest.raises(RuntimeError, match="closed until"):
-        read_test(config, finalists)
+        read_test(config, tmp_path, "a test")
     finalists.write_text(json.dumps({"finalists": []}))
     with pytest.raises(UserError, match=r"test\.fr: line 2 is not UTF-8"):
-        read_test(config, finalists)
+        read_test(config, tmp_path, "a test")
     test_file.write_text("\n")
     with pytest.raises(UserError, match=r"test has a blank line .* at line 1"):
-        read_test(config, finalists)
+        read_test(config, tmp_path, "a test")
+
+
+def test_each_opening_is_recorded(tmp_path: Path) -> None:
+    (tmp_path / "finalists.json").write_text(json.dumps({"frozen_at": "then"}))
+    for why in ("scoring", "ranking"):
+        read_test(DataConfig(), tmp_path, why)
+    lines = [json.loads(line) for line in (tmp_path / "test_opened.jsonl").read_text().splitlines()]
+    assert [(line["why"], line["frozen_at"], line["pid"]) for line in lines] == [
+        ("scoring", "then", os.getpid()),
+        ("ranking", "then", os.getpid()),
+    ]
+    assert all(set(line) == {"opened_at", "why", "frozen_at", "host", "pid"} for line in lines)
+
+
+def test_processes_append_whole_lines_to_one_file(tmp_path: Path) -> None:
+    script = (
+        "import sys; from pathlib import Path; from trainables.files import append_line\n"
+        "for i in range(100): append_line(Path(sys.argv[1]), {'who': sys.argv[2], 'i': i, 'text': 'é' * 3000})\n"
+    )
+    file = tmp_path / "lines.jsonl"
+    writing = [subprocess.Popen([sys.executable, "-c", script, str(file), str(n)]) for n in range(3)]
+    assert [process.wait(timeout=60) for process in writing] == [0, 0, 0]
+    lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    assert sorted((line["who"], line["i"]) for line in lines) == [(str(n), i) for n in range(3) for i in range(100)]
+
+
+def test_no_other_module_looks_for_the_test_split() -> None:
+    """`read_test` is the one that opens it: who wanted to do so elsewhere would have to name `data.test`."""
+    files = [file for package in ("model", "trainables", "search") for file in (ROOT / package).rglob("*.py")]
+    named = {
+        file.name
+        for file in files
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Attribute) and node.attr == "test"
+    }
+    assert named == {"corpus.py", "config.py"}
 
 
 def test_the_phrasebook_test_split_stays_closed_too(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="closed until"):
-        read_test(DataConfig(), tmp_path / "finalists.json")
+        read_test(DataConfig(), tmp_path, "a test")

@@ -69,7 +69,9 @@ def test_scores_are_those_of_sacrebleu() -> None:
     expected = sacrebleu.corpus_bleu(HYPOTHESES, [REFERENCES]).score
     assert 0 < expected < 100
     assert scores.bleu == corpus_bleu(HYPOTHESES, REFERENCES) == pytest.approx(expected, abs=1e-9)
-    assert scores.chrf == pytest.approx(sacrebleu.corpus_chrf(HYPOTHESES, [REFERENCES]).score, abs=1e-9)
+    chrf = sacrebleu.corpus_chrf(HYPOTHESES, [REFERENCES], word_order=2)
+    assert scores.chrf == pytest.approx(chrf.score, abs=1e-9)
+    assert scores.ter == pytest.approx(sacrebleu.corpus_ter(HYPOTHESES, [REFERENCES]).score, abs=1e-9)
     each = [sacrebleu.sentence_bleu(h, [r]).score for h, r in zip(HYPOTHESES, REFERENCES, strict=True)]
     assert scores.sentence_bleu == pytest.approx(sum(each) / len(each), abs=1e-9)
     assert abs(scores.sentence_bleu - scores.bleu) > 1
@@ -77,4 +79,5 @@ def test_scores_are_those_of_sacrebleu() -> None:
 
 def test_signatures_say_what_was_computed() -> None:
     assert signatures()["bleu"].startswith("nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:")
-    assert signatures()["chrf"].startswith("nrefs:1|case:mixed|eff:yes|nc:6|nw:0|space:no|version:")
+    assert signatures()["chrf"].startswith("nrefs:1|case:mixed|eff:yes|nc:6|nw:2|space:no|version:")
+    assert signatures()["ter"].startswith("nrefs:1|case:lc|tok:tercom|norm:no|punct:yes|asian:no|version:")

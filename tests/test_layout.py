@@ -6,7 +6,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 FLOORS = {"model": 0, "trainables": 1, "search": 2}
 ROOMS = {
-    "ray": {"search.tuning", "search.finals", "trainables.translation"},
+    "ray": {"search.tuning", "search.scoring", "trainables.translation"},
     "wandb": {"search.tracking"},
     "optuna": {
         "search.space",

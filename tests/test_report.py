@@ -70,6 +70,7 @@ def entry(rank: int, trial: int, bleu: float, group: int, params: dict[str, Any]
         "num_parameters": 1_000_000 // rank,
         "train_seconds": 10.0,
         "decode_sentences_per_second": 99.0,
+        "beam_size": 5,
     }
 
 

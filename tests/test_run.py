@@ -67,11 +67,42 @@ def assert_sound(run_dir: Path, trials: int, epochs: int = 4) -> None:
 
 
 def test_a_whole_search_leaves_a_ranking_the_best_model_and_a_report(tmp_path: Path) -> None:
-    config = write_config(tmp_path)
-    done = run("--config", str(config), "--name", "whole", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    finals = {"top": 2, "seeds": 2, "beam_size": [1, 2], "length_penalty": [0.5, 1], "average_checkpoints": 2}
+    config = write_config(tmp_path, finals={**finals, "neural_metric": "lengths:compare"})
+    (tmp_path / "lengths.py").write_text("def compare(source, found, wanted):\n    return [len(t) for t in found]\n")
     run_dir = tmp_path / "runs" / "whole"
+
+    # The test split can't be read until the finalists are frozen, so nothing before has read it.
+    test_files = [tmp_path / "corpus" / f"test.{language}" for language in ("en", "fr")]
+    good = [path.read_bytes() for path in test_files]
+    for path in test_files:
+        path.write_bytes(b"\xff\xfe garbage\n")
+    spoilt = run("--config", str(config), "--name", "whole", cwd=tmp_path)
+    assert spoilt.returncode == 2
+    assert "test.en: line 1 is not UTF-8" in spoilt.stderr and "Traceback" not in spoilt.stderr
     assert_sound(run_dir, trials=5)
+    searched = (run_dir / "trials.jsonl").read_bytes()
+    frozen_at = json.loads((run_dir / "finalists.json").read_text())["frozen_at"]
+    opened = (run_dir / "test_opened.jsonl").read_text()
+    assert opened.count("\n") == 1 and not (run_dir / "finals.jsonl").exists()
+
+    for path, content in zip(test_files, good, strict=True):
+        path.write_bytes(content)
+    done = run("resume", str(run_dir), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (run_dir / "trials.jsonl").read_bytes() == searched
+    openings = [json.loads(line) for line in (run_dir / "test_opened.jsonl").read_text().splitlines()]
+    assert (run_dir / "test_opened.jsonl").read_text().startswith(opened)
+    assert {line["frozen_at"] for line in openings} == {frozen_at}
+    assert all(line["opened_at"] >= frozen_at and line["pid"] > 0 and line["host"] for line in openings)
+    finalists = [entry["trial"] for entry in json.loads((run_dir / "finalists.json").read_text())["finalists"]]
+    assert sorted(line["why"] for line in openings) == sorted(
+        [
+            *2 * ["checking it before the retraining"],
+            *(f"scoring finalist {trial}, seed {seed}" for trial in finalists for seed in (2, 3)),
+            "ranking; translations and attention for the report",
+        ]
+    )
     assert "Ranking by test BLEU" in done.stdout
     assert str(run_dir / "report.html") in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
@@ -96,12 +127,22 @@ def test_a_whole_search_leaves_a_ranking_the_best_model_and_a_report(tmp_path: P
         assert entry["num_parameters"] > 0 and entry["train_seconds"] > 0
         assert entry["decode_sentences_per_second"] > 0
         assert {"group", "trial", "test_bleu_std", "test_chrf", "test_sentence_bleu", "valid_bleu"} <= set(entry)
+        assert entry["test_ter"] > 0 and 1 < entry["test_ppl_per_char"] < 3
+        assert 5 < entry["test_neural"] < 50, "mean characters of a line"
+        assert (entry["beam_size"], entry["length_penalty"]) in [(1, 1.0), (2, 0.5), (2, 1.0)]
+    assert any(entry["pareto"] for entry in board["ranking"]) and set(board["signatures"]) == {"bleu", "chrf", "ter"}
+    (pair,) = board["comparisons"]
+    assert (pair["a"], pair["b"]) == (first["trial"], second["trial"])
+    assert pair["difference"] == pytest.approx(first["test_bleu"] - second["test_bleu"])
+    assert pair["ci"][0] < pair["difference"] < pair["ci"][1]
+    assert all(0 < pair[key] <= 1 for key in ("p_bootstrap", "p_randomisation", "p_nested", "p_holm"))
     with (run_dir / "leaderboard.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [int(row["trial"]) for row in rows] == [first["trial"], second["trial"]]
 
     frozen = json.loads((run_dir / "finalists.json").read_text())
     assert {entry["trial"] for entry in frozen["finalists"]} == {first["trial"], second["trial"]}
+    assert all(len(list((run_dir / "finals" / str(n)).glob("epoch-*"))) == 2 for n in range(4))
     best = run_dir / "best"
     assert len((best / "translations.txt").read_text().splitlines()) == 40
     assert yaml.safe_load((best / "config.yaml").read_text())["model"]["d_model"] == first["config"]["model.d_model"]
@@ -196,7 +237,7 @@ def test_a_budget_ends_a_search_that_is_then_extended_and_changed(tmp_path: Path
 
     def spent(limit: int) -> int:
         """Epochs in all journals; those of trials that were taken over stand in two."""
-        journals = [*run_dir.glob("*.jsonl"), *earlier.glob("*/finals.jsonl"), *earlier.glob("*/trials.jsonl")]
+        journals = [*run_dir.glob("*als.jsonl"), *earlier.glob("*/finals.jsonl"), *earlier.glob("*/trials.jsonl")]
         taken = [json.loads(file.read_text()) for file in earlier.glob("*/taken.json")]
         old = (earlier / "2" / "trials.jsonl").read_text().splitlines() if taken else []
         twice = sum(str(json.loads(line)["trial"]) in taken[0] for line in old)
@@ -236,7 +277,10 @@ def test_a_budget_ends_a_search_that_is_then_extended_and_changed(tmp_path: Path
     kept = [trial.params for trial in old if trial.params["model.d_model"] == 16]
     assert [trial.params for trial in new][: len(kept)] == kept and len(new) > len(kept)
     assert_sound(run_dir, trials=len(new), epochs=2)
-    assert len(json.loads((run_dir / "finalists.json").read_text())["test_opened_before"]) == 2
+    before = json.loads((run_dir / "finalists.json").read_text())["test_opened_before"]
+    openings = [json.loads(line) for line in (run_dir / "test_opened.jsonl").read_text().splitlines()]
+    frozen = list(dict.fromkeys(line["frozen_at"] for line in openings))
+    assert len(before) == 2 and frozen[:2] == before and len(frozen) == 3, "each ranking that looked at test"
     assert "opened 2 times before" in (run_dir / "report.html").read_text()
 
 
@@ -257,18 +301,3 @@ def test_a_mistake_ends_with_one_message_and_status_2(arguments: list[str], mess
     assert message in done.stderr
     assert "Traceback" not in done.stderr + done.stdout
     assert time.monotonic() - started < 60
-
-
-def test_the_test_split_is_not_read_before_the_finalists_are_frozen(tmp_path: Path) -> None:
-    config = write_config(tmp_path, search={"trials": 1, "concurrency": 1}, finals={"top": 1, "seeds": 1})
-    test_file = tmp_path / "corpus" / "test.fr"
-    good = test_file.read_bytes()
-    test_file.write_bytes(b"\xff\xfe garbage\n")
-    spoilt = run("--config", str(config), "--name", "vault", "--training.epochs", "1")
-    run_dir = tmp_path / "runs" / "vault"
-    assert spoilt.returncode == 2
-    assert "test.fr" in spoilt.stderr and "Traceback" not in spoilt.stderr
-    assert (run_dir / "finalists.json").exists() and not (run_dir / "leaderboard.json").exists()
-    test_file.write_bytes(good)
-    assert run("resume", str(run_dir)).returncode == 0
-    assert (run_dir / "leaderboard.json").exists()

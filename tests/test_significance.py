@@ -1,137 +1,210 @@
-"""BLEU from sentence statistics, and what the bootstrap says of systems that are known to differ or not."""
+"""What is said of systems that are known to differ or not: against sacreBLEU's command line, and by simulation."""
+
+import json
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-import sacrebleu
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from search.significance import REPLICATES, bleu_of_sums, bootstrap, groups, interval, sentence_statistics
-
-TEXT = st.lists(st.sampled_from(["a", "b", "c", "d", "Haus", "l'été", ",", "1.5"]), max_size=9).map(" ".join)
-REFERENCE = TEXT.filter(bool)
-
-
-def bleu(translations: list[str], references: list[str]) -> float:
-    return float(bleu_of_sums(sentence_statistics(translations, references).sum(axis=0)))
+from search.bleu_statistics import bleu_of_sums, sentence_statistics
+from search.sentence_tests import RESAMPLES, SHUFFLES, resampled_sums
+from search.significance import System, compare, groups, holm, interval, seed_noise, weigh
 
 
-@settings(derandomize=True, deadline=None)
-@given(st.lists(st.tuples(TEXT, REFERENCE), min_size=1, max_size=6))
-def test_it_is_the_bleu_of_sacrebleu(pairs: list[tuple[str, str]]) -> None:
-    translations, references = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
-    expected = sacrebleu.corpus_bleu(translations, [references]).score
-    assert bleu(translations, references) == pytest.approx(expected, abs=1e-6)
+def texts(quality: float, sentences: int = 150, seed: int = 1) -> tuple[list[str], list[str]]:
+    """Translations that have this share of the words right, and their references, which depend on neither."""
+    rng, chance = np.random.default_rng(0), np.random.default_rng(seed)
+    references = [[f"w{i}" for i in rng.integers(300, size=rng.integers(5, 20))] for _ in range(sentences)]
+    translations = [[word if chance.random() < quality else "wrong" for word in text] for text in references]
+    return [" ".join(text) for text in translations], [" ".join(text) for text in references]
 
 
-@pytest.mark.parametrize(
-    ("translations", "references", "expected"),
-    [
-        (["a b c d e"], ["a b c d e"], 100.0),
-        (["a b c d e f"], ["a b c d e"], None),  # too long
-        (["a b c d"], ["a b c d e f g h"], None),  # too short
-        (["a b x d e"], ["a b c d e"], None),  # no 3-gram: smoothed
-        (["x", "a b c d"], ["y", "a b c d"], None),
-        (["p q r s t"], ["a b c d e"], 0.0),  # no match
-        (["a b c"], ["a b c"], 0.0),  # no sentence of four tokens
-        (["", "a b c d"], ["a b", "a b c d"], None),  # an empty translation
-        (["", ""], ["a b", "c"], 0.0),
-        (["It's 5,000.5 francs!  "], ["It's 5,000.5 francs !"], 100.0),  # tokenized, white space aside
-    ],
-)
-def test_it_is_the_bleu_of_sacrebleu_at_the_edges(
-    translations: list[str], references: list[str], expected: float | None
-) -> None:
-    official = sacrebleu.corpus_bleu(translations, [references]).score
-    assert bleu(translations, references) == pytest.approx(official, abs=1e-6)
-    if expected is None:
-        assert 0 < official < 100.0001
-    else:
-        assert official == pytest.approx(expected)
+def statistics(quality: float, sentences: int = 150, seed: int = 1) -> np.ndarray:
+    return sentence_statistics(*texts(quality, sentences, seed))
 
 
-def test_statistics_of_many_samples_at_once() -> None:
-    statistics = sentence_statistics(["a b c d", "a b x d e", "e f g h i"], ["a b c d", "a b c d e", "e f g i h"])
-    assert statistics.shape == (3, 10)
-    samples = np.array([[1, 1, 1], [2, 1, 0], [0, 0, 3]])
-    chosen = ([0, 1, 2], [0, 0, 1], [2, 2, 2])
-    expected = [float(bleu_of_sums(statistics[rows].sum(axis=0))) for rows in chosen]
-    assert bleu_of_sums(samples @ statistics).tolist() == pytest.approx(expected)
+def sacrebleu(folder: Path, test: str, samples: int) -> list[dict[str, Any]]:
+    command = [sys.executable, "-m", "sacrebleu", "reference", "-i", "0", "1", "2", "3"]
+    options = [f"--paired-{test}", f"--paired-{test}-n", str(samples), "--format", "json", "--metrics", "bleu"]
+    done = subprocess.run([*command, *options], cwd=folder, capture_output=True, text=True, check=True, timeout=120)
+    lines: list[dict[str, Any]] = json.loads(done.stdout)
+    return [line["BLEU"] for line in lines]
 
 
-def system(quality: float, seed: int = 0, sentences: int = 200) -> tuple[np.ndarray, float]:
-    """Statistics and BLEU of a system that gets this share of the words right."""
-    rng = np.random.default_rng(seed)
-    words = np.array([f"w{i}" for i in range(300)])
-    references = [words[rng.integers(300, size=rng.integers(5, 20))] for _ in range(sentences)]
-    chance = np.random.default_rng(seed + 1)
-    translations = [np.where(chance.random(len(text)) < quality, text, "wrong") for text in references]
-    texts = [" ".join(text) for text in translations], [" ".join(text) for text in references]
-    return sentence_statistics(*texts), sacrebleu.corpus_bleu(texts[0], [texts[1]]).score
+def test_the_p_values_are_those_of_sacrebleus_command_line(tmp_path: Path) -> None:
+    systems = [texts(quality, seed=seed) for seed, quality in enumerate((0.82, 0.8, 0.79, 0.74), 5)]
+    (tmp_path / "reference").write_text("\n".join(systems[0][1]) + "\n")
+    for number, (translations, _) in enumerate(systems):
+        (tmp_path / str(number)).write_text("\n".join(translations) + "\n")
+    evidence = weigh([[sentence_statistics(*system)] for system in systems])
+    bootstrap, randomisation = sacrebleu(tmp_path, "bs", RESAMPLES), sacrebleu(tmp_path, "ar", SHUFFLES)
+    for pair in evidence.comparisons[:3]:  # of the first with each other one
+        assert pair.a == 0
+        assert pair.p_bootstrap == pytest.approx(bootstrap[pair.b]["p_value"], abs=1e-12)
+        assert pair.p_randomisation == pytest.approx(randomisation[pair.b]["p_value"], abs=1e-12)
+        assert pair.difference == pytest.approx(bootstrap[0]["score"] - bootstrap[pair.b]["score"], abs=1e-9)
+    assert sum(0.001 < line["p_value"] < 0.9 for line in (*bootstrap[1:], *randomisation[1:])) >= 2, "a test of some"
+    for (low, high), line in zip(evidence.intervals, bootstrap, strict=True):
+        assert (high - low) / 2 == pytest.approx(line["ci"], abs=0.02)
 
 
-def test_the_interval_holds_the_score_and_narrows_with_more_sentences() -> None:
-    widths = []
-    for sentences in (50, 800):
-        statistics, score = system(0.8, sentences=sentences)
-        replicates = bootstrap([[statistics]])
-        assert replicates.shape == (REPLICATES, 1)
-        low, high = interval(replicates[:, 0])
-        assert low < score < high
-        inside = ((replicates >= low) & (replicates <= high)).mean()
-        assert inside == pytest.approx(0.95, abs=0.002)
-        widths.append(high - low)
-    assert 3 < widths[0] / widths[1] < 5.5  # the square root of 16
-
-
-def test_equal_systems_have_equal_replicates_and_share_a_group() -> None:
-    statistics, _ = system(0.8)
-    replicates = bootstrap([[statistics], [statistics.copy()], [statistics, statistics]])
-    assert replicates.shape == (REPLICATES, 3)
-    assert (replicates == replicates[:, :1]).all()
-    assert replicates.std() > 0
-    assert groups(replicates) == [1, 1, 1]
-    assert (bootstrap([[statistics]]) == bootstrap([[statistics]])).all()
-    assert (bootstrap([[statistics]], seed=1) != bootstrap([[statistics]], seed=2)).any()
-
-
-def test_a_clear_difference_opens_a_group_and_a_tiny_one_does_not() -> None:
-    good, tiny, worse, bad = (system(quality)[0] for quality in (0.9, 0.899, 0.7, 0.69))
-    scores = [float(bleu_of_sums(statistics.sum(axis=0))) for statistics in (good, tiny, worse, bad)]
-    assert scores == sorted(scores, reverse=True)
-    replicates = bootstrap([[good], [tiny], [worse], [bad]])
-    assert groups(replicates)[:3] == [1, 1, 2]
-    assert groups(replicates[:, :1]) == [1]
+def test_equal_systems_share_a_group_and_a_clear_difference_opens_one() -> None:
+    good, worse = statistics(0.9), statistics(0.7)
+    evidence = weigh([[good], [good.copy()], [worse]])
+    assert evidence.groups == [1, 1, 2]
+    same, apart, _ = evidence.comparisons
+    assert (same.a, same.b, apart.a, apart.b) == (0, 1, 0, 2)
+    assert same.difference == 0 and same.ci == (0, 0)
+    assert same.p_bootstrap == same.p_randomisation == same.p_nested == same.p_holm == 1
+    assert apart.p_holm < 0.001 and apart.ci[0] > 10
+    assert weigh([[good]]).groups == [1] and weigh([[good]]).comparisons == []
+    assert evidence == weigh([[good], [good.copy()], [worse]]), "the same numbers each time"
 
 
 def test_differences_are_paired() -> None:
     """Two systems whose intervals overlap are told apart, because one is better on the same sentences."""
-    statistics, _ = system(0.8, sentences=100)
-    worse = statistics.copy()
+    better = statistics(0.8, sentences=100)
+    worse = better.copy()
     worse[:, 2:6] = np.maximum(worse[:, 2:6] - 0.2, 0)
-    replicates = bootstrap([[statistics], [worse]])
-    assert interval(replicates[:, 1])[1] > interval(replicates[:, 0])[0]
-    assert groups(replicates) == [1, 2]
+    evidence = weigh([[better], [worse]])
+    assert evidence.intervals[1][1] > evidence.intervals[0][0]
+    assert evidence.groups == [1, 2]
+
+
+def test_intervals_narrow_with_more_sentences_and_with_seeds_that_agree() -> None:
+    def width(*seeds: np.ndarray) -> float:
+        ((low, high),) = weigh([list(seeds)]).intervals
+        assert low < np.mean([bleu_of_sums(seed.sum(axis=0)) for seed in seeds]) < high
+        return high - low
+
+    few, many = width(statistics(0.8, 100)), width(statistics(0.8, 1600))
+    assert 3 < few / many < 5.5, "the square root of 16"
+    one, again = statistics(0.8), statistics(0.8, seed=2)
+    assert width(one, one.copy(), one.copy()) == pytest.approx(width(one), rel=1e-3)
+    assert width(one, again, statistics(0.8, seed=3)) < width(one, again), "three seeds say more of seeds than two"
+
+
+def test_seeds_that_differ_keep_together_what_one_seed_each_would_tell_apart() -> None:
+    def difference(*qualities: float) -> list[np.ndarray]:
+        return [statistics(quality, 800, seed=seed) for seed, quality in enumerate(qualities, 1)]
+
+    alone = weigh([difference(0.85), difference(0.8)])
+    assert alone.groups == [1, 2] and alone.noise.degrees == 0
+    spread = weigh([difference(0.85, 0.79), difference(0.8, 0.75)])
+    assert spread.groups == [1, 1] and spread.noise.degrees == 2
+    assert spread.comparisons[0].p_randomisation < 0.01 < 0.05 < spread.comparisons[0].p_nested
+    steady = weigh([difference(0.85, 0.85), difference(0.8, 0.8)])
+    assert steady.groups == [1, 2]
+    unequal = weigh([difference(0.85, 0.85), difference(0.8)])  # a retraining failed
+    assert unequal.noise.degrees == 1 and len(unequal.comparisons) == 1
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
+def test_holm_rejects_what_its_procedure_rejects(p_values: list[float]) -> None:
+    corrected = holm(p_values)
+    assert all(p <= adjusted <= 1 for p, adjusted in zip(p_values, corrected, strict=True))
+    for level in (0.01, 0.05, 0.3):
+        rejected = set()
+        for step, index in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+            if p_values[index] * (len(p_values) - step) >= level:
+                break
+            rejected.add(index)
+        assert rejected == {index for index, adjusted in enumerate(corrected) if adjusted < level}
+
+
+def test_holm_as_in_a_worked_example() -> None:
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([]) == []
 
 
 def test_a_group_is_led_by_its_best_system_not_by_the_one_before() -> None:
-    rng = np.random.default_rng(0)
-    replicates = np.array([30.0, 29.0, 28.0, 27.0]) + rng.normal(0, 0.55, (REPLICATES, 4))
-    # Each differs from the next by 1 ± 0.78 (not clear), from the one after that by 2 ± 0.78 (clear).
-    assert groups(replicates) == [1, 1, 2, 2]
+    # Each is close to the next, and apart from the one after that.
+    apart = {(a, b): b - a >= 2 for a in range(5) for b in range(a + 1, 5)}
+    assert groups(5, apart) == [1, 1, 2, 2, 3]
 
 
-@pytest.mark.parametrize(("wins", "expected"), [(974, [1, 1]), (975, [1, 2])])
-def test_it_takes_975_of_1000_replicates_to_open_a_group(wins: int, expected: list[int]) -> None:
-    first = np.where(np.arange(1000) < wins, 2.0, 1.0)  # the rest are ties
-    assert groups(np.stack([first, np.ones(1000)], axis=1)) == expected
+# Simulated systems: each word is right with a probability whose logit is a constant plus the luck of the seed, of the
+# sentence, and of both together.
+SEED_STD, SENTENCE_STD, BOTH_STD = 0.15, 0.6, 0.6
+SENTENCES, EXPERIMENTS = 120, 200
 
 
-def test_seeds_are_averaged_and_widen_the_interval() -> None:
-    high, low = system(0.85)[0], system(0.75)[0]
-    spread, one = bootstrap([[high, low]])[:, 0], bootstrap([[high]])[:, 0]
-    mean = (bleu_of_sums(high.sum(axis=0)) + bleu_of_sums(low.sum(axis=0))) / 2
-    assert spread.mean() == pytest.approx(mean, abs=1)
-    assert spread.std() > 1.5 * one.std()
-    equal = bootstrap([[high, high.copy(), high.copy()]])[:, 0]
-    np.testing.assert_allclose(equal, one, rtol=1e-12)
+def simulate(rng: np.random.Generator, seed_effects: np.ndarray, sentences: int) -> np.ndarray:
+    """Sentence statistics of systems with the given luck, (systems, seeds): (sentences, systems, seeds, 10)."""
+    systems, seeds = seed_effects.shape
+    logits = 2.2 + seed_effects + rng.normal(0, SENTENCE_STD, (sentences, systems, 1))
+    logits = logits + rng.normal(0, BOTH_STD, (sentences, systems, seeds))
+    lengths = rng.integers(6, 21, (sentences, systems, 1))
+    right = rng.random((sentences, systems, seeds, 20), dtype=np.float32) < 1 / (1 + np.exp(-logits))[..., None]
+    right &= np.arange(20) < lengths[..., None]
+    columns = [np.broadcast_to(lengths, logits.shape)] * 2
+    runs = right
+    for order in range(4):
+        runs = runs[..., : 20 - order] & right[..., order:]
+        columns.append(runs.sum(axis=-1))
+    columns += [np.broadcast_to(lengths - order, logits.shape) for order in range(4)]
+    return np.stack(columns, axis=-1).astype(np.float64)
+
+
+@cache
+def curve() -> tuple[np.ndarray, np.ndarray]:
+    """True BLEU of a model by the luck of its seed."""
+    effects = np.linspace(-0.6, 0.6, 13)
+    sums = simulate(np.random.default_rng(1), effects[:, None], 12_000).sum(axis=0)
+    return effects, bleu_of_sums(sums)[:, 0]
+
+
+def true_bleu(seed_effects: np.ndarray) -> np.ndarray:
+    return np.interp(seed_effects, *curve())
+
+
+@cache
+def draw(seeds: int, systems: int) -> tuple[list[list[System]], np.ndarray]:
+    """EXPERIMENTS rankings of so many systems, and the luck of their seeds (experiments, systems, seeds)."""
+    rng = np.random.default_rng(10 * seeds + systems)
+    effects = rng.normal(0, SEED_STD, (EXPERIMENTS * systems, seeds))
+    statistics = simulate(rng, effects, SENTENCES)
+    observed = bleu_of_sums(statistics.sum(axis=0))
+    resampled = bleu_of_sums(resampled_sums(statistics, 1000))
+    scored = [System(observed[i], resampled[:, i]) for i in range(len(observed))]
+    rankings = [scored[i : i + systems] for i in range(0, len(scored), systems)]
+    return rankings, effects.reshape(EXPERIMENTS, systems, seeds)
+
+
+MEAN = np.random.default_rng(2).normal(0, SEED_STD, 100_000)
+
+
+@pytest.mark.parametrize(("seeds", "systems"), [(2, 1), (3, 1), (2, 3), (3, 3)])
+def test_the_interval_covers_the_mean_over_seeds_and_sentences(seeds: int, systems: int) -> None:
+    rankings, _ = draw(seeds, systems)
+    truth = true_bleu(MEAN).mean()
+    covered = []
+    for ranking in rankings:
+        low, high = interval(ranking[0], seed_noise(ranking))
+        covered.append(low <= truth <= high)
+    assert 0.92 <= np.mean(covered) <= 0.99  # 0.95 but for 200 tries, and somewhat too careful where t has one degree
+
+
+def test_with_one_seed_the_interval_is_of_that_model_and_too_narrow_for_its_configuration() -> None:
+    rankings, effects = draw(1, 1)
+    intervals = [interval(system, seed_noise([system])) for (system,) in rankings]
+
+    def coverage(truth: np.ndarray) -> float:
+        return float(np.mean([low <= t <= high for (low, high), t in zip(intervals, truth, strict=True)]))
+
+    assert 0.92 <= coverage(true_bleu(effects[:, 0, 0])) <= 0.98
+    assert coverage(np.full(EXPERIMENTS, true_bleu(MEAN).mean())) < 0.85
+
+
+@pytest.mark.parametrize("seeds", [2, 3])
+def test_two_seeds_of_equal_systems_are_told_apart_in_one_of_twenty_cases(seeds: int) -> None:
+    rankings, _ = draw(seeds, 3)
+    found = [compare(first, second, seed_noise(ranking)) for ranking in rankings for first, second, _ in [ranking]]
+    assert 0.02 <= np.mean([p < 0.05 for _, p in found]) <= 0.085
+    assert np.mean([(p < 0.05) == (not low <= 0 <= high) for (low, high), p in found]) > 0.98, "they agree"

@@ -21,7 +21,9 @@ ROOT = Path(__file__).parents[1]
 COMMAND = [sys.executable, "-m", "trainables.training"]
 ENVIRONMENT = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
 EPOCH = re.compile(r"^ +(\d+) +(\d+\.\d{4}) +(\d+\.\d{4}) +(\d+\.\d\d)  \d+ \+ \d+$", re.M)
-TEST = re.compile(r"^test, beam (\d+): BLEU (\d+\.\d\d), chrF (\d+\.\d\d), mean sentence BLEU (\d+\.\d\d)$", re.M)
+TEST = re.compile(
+    r"^test, beam (\d+): BLEU (\d+\.\d\d), chrF\+\+ (\d+\.\d\d), TER (\d+\.\d\d), mean sentence BLEU (\d+\.\d\d)$", re.M
+)
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +57,7 @@ def read_scores(config: Path, checkpoints: Path, beam_size: int) -> tuple[str, .
     model, tokenizer = load_model(trial, Path(run.output_dir) / ".cache", checkpoints)
     source, target = ((Path(run.data.path) / f"test.{side}").read_text().splitlines() for side in ("en", "fr"))
     scores = score(translate(model, tokenizer, source, beam_size, run.length_penalty), target)
-    return tuple(f"{value:.2f}" for value in (scores.bleu, scores.chrf, scores.sentence_bleu))
+    return tuple(f"{value:.2f}" for value in (scores.bleu, scores.chrf, scores.ter, scores.sentence_bleu))
 
 
 def test_it_trains_scores_the_test_split_and_goes_on_where_it_was(tmp_path: Path, corpus: Path) -> None:

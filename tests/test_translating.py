@@ -1,8 +1,10 @@
 """`python search/run.py translate`: as many lines out as in, and a message for what can't be translated."""
 
 import io
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +17,12 @@ from model.transformer import BOS, EOS, PAD
 from search.attention_figures import attend
 from search.attention_page import write_attention_page
 from search.best import BestModel, read_best, write_best
+from search.finals_config import Decoding
 from search.translating import Translating, main, translate_lines
 from trainables.config import TrialConfig
 from trainables.errors import UserError
 from trainables.evaluation import translate
-from trainables.training import train
+from trainables.training import load_model, train
 
 COMMAND = [sys.executable, str(Path(__file__).parents[1] / "search" / "run.py"), "translate"]
 SENTENCES = ["two one", "nine eight seven", "three three four five six", "one"]
@@ -39,7 +42,8 @@ def make_run(folder: Path, epochs: int, **model: Any) -> Path:
     )
     for _ in train(config, folder / "cache", folder / "checkpoints"):
         pass
-    write_best(run_dir, config, folder / "checkpoints", ["un"], folder / "cache")
+    trained, tokenizer = load_model(config, folder / "cache", folder / "checkpoints")
+    write_best(run_dir, trained, tokenizer, config, Decoding(5, 1.0), ["un"])
     return run_dir
 
 
@@ -97,6 +101,40 @@ def test_n_best_lists_are_numbered_ranked_and_start_with_the_best(best: BestMode
         scores = [float(line[2]) for line in ranked]
         assert scores == sorted(scores, reverse=True) and scores[0] < 0
     assert [line[1:] for line in lines[3:6]] == [["", "0.0000"]] * 3
+
+
+def test_it_decodes_as_in_the_finals_unless_told_otherwise(best: BestModel) -> None:
+    text = "\n".join(SENTENCES)
+    assert best.decoding == Decoding(5, 1.0)
+    greedy = replace(best, decoding=Decoding(1, 1.0))
+    assert lines_of(greedy, text) == translate(best.model, best.tokenizer, SENTENCES, 1)
+    assert lines_of(greedy, text, beam_size=5) == lines_of(best, text)
+    assert lines_of(greedy, text, nbest=3) == lines_of(best, text, nbest=3, beam_size=3)
+    short = replace(best, decoding=Decoding(5, 0.0))
+    assert lines_of(short, text, nbest=5) == lines_of(best, text, nbest=5, length_penalty=0)
+    assert lines_of(short, text, nbest=5) != lines_of(best, text, nbest=5)
+
+
+def test_the_best_model_of_an_earlier_version_is_decoded_as_it_was(run_dir: Path, tmp_path: Path) -> None:
+    shutil.copytree(run_dir / "best", tmp_path / "best")
+    (tmp_path / "best" / "decoding.yaml").write_text("beam_size: 2\nlength_penalty: 0.6\n")
+    assert read_best(tmp_path).decoding == Decoding(2, 0.6)
+    for broken in ("beam: 3\n", "beam_size: five\nlength_penalty: 1\n"):
+        (tmp_path / "best" / "decoding.yaml").write_text(broken)
+        with pytest.raises(UserError, match=r"decoding\.yaml: must hold beam_size and length_penalty"):
+            read_best(tmp_path)
+    (tmp_path / "best" / "decoding.yaml").unlink()
+    assert read_best(tmp_path).decoding == Decoding(5, 1.0)
+
+
+def test_nothing_is_unpickled(run_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a pickle may run any code")
+
+    for name in ("load", "loads", "Unpickler"):
+        monkeypatch.setattr(f"pickle.{name}", refuse)
+    monkeypatch.setattr("torch.load", refuse)
+    assert lines_of(read_best(run_dir), "two one")
 
 
 def test_scores_are_log_probabilities_a_token(best: BestModel) -> None:
@@ -178,7 +216,7 @@ def test_a_reader_that_leaves_early_is_no_mistake(run_dir: Path) -> None:
     ("arguments", "message"),
     [
         ([], "the following arguments are required: RUN; see --help"),
-        (["RUN", "--nbest", "9"], "--nbest: 9 of a beam of 5; raise beam_size to 9"),
+        (["RUN", "--nbest", "9", "--beam_size", "5"], "--nbest: 9 of a beam of 5; raise beam_size to 9"),
         (["RUN", "--beam", "2"], "--beam: unknown option; did you mean --beam_size?"),
         (
             ["RUN", "--output", "no/where"],

@@ -370,7 +370,7 @@ def test_after_a_failed_write_nothing_more_is_written(tmp_path: Path) -> None:
 def test_a_machine_at_fault_is_not_the_trials_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[dict[str, str]] = []
 
-    def no_space(*_: object) -> None:
+    def no_space(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(translation, "train", no_space)
@@ -378,7 +378,13 @@ def test_a_machine_at_fault_is_not_the_trials_failure(tmp_path: Path, monkeypatc
     (tmp_path / "lock").touch()
     config = experiment().trial.model_dump(mode="json")
     translation.train_translation(
-        {"driver_lock": str(tmp_path / "lock"), "config": config, "cache": "c", "checkpoints": "run/trials/0"}
+        {
+            "driver_lock": str(tmp_path / "lock"),
+            "config": config,
+            "cache": "c",
+            "checkpoints": "run/trials/0",
+            "keep": 2,
+        }
     )
     assert told[0]["outcome"] == "halted"
     assert "run/trials/0: can't be written: [Errno 28] No space left on device" in told[0]["message"]

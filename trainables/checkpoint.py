@@ -4,6 +4,8 @@ import json
 import os
 import re
 import shutil
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,9 +17,14 @@ KEEP = 2  # the newest, and the one before it in case the newest is torn
 
 
 def save_checkpoint(
-    folder: Path, unit: Literal["epoch", "step"], number: int, state: dict[str, Any], report: dict[str, Any]
+    folder: Path,
+    unit: Literal["epoch", "step"],
+    number: int,
+    state: dict[str, Any],
+    report: dict[str, Any],
+    keep: int = KEEP,
 ) -> None:
-    """Write folder/epoch-N or step-N with the training state and the report made there, and drop old ones."""
+    """Write folder/epoch-N or step-N with the training state and the report made there, and keep the `keep` last."""
     final, draft = folder / f"{unit}-{number}", folder / ".draft"
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
@@ -30,7 +37,7 @@ def save_checkpoint(
         file.flush()
         _sync(file.fileno())
     _publish(draft, final)
-    for old in _checkpoints(folder)[KEEP:]:
+    for old in _checkpoints(folder)[max(KEEP, keep) :]:
         shutil.rmtree(old, ignore_errors=True)
 
 
@@ -55,14 +62,25 @@ def copy_checkpoint(source: Path, target: Path) -> None:
 
 def newest_checkpoint(folder: Path) -> tuple[Path, dict[str, Any]] | None:
     """The newest whole checkpoint and its report; None if there is none."""
-    for path in _checkpoints(folder):
-        try:
-            meta = json.loads((path / "report.json").read_text())
-            if (path / "state.pt").stat().st_size == meta["size"]:
-                return path, meta["report"]
-        except (OSError, ValueError, KeyError, TypeError):
-            continue
-    return None
+    return next(_whole_checkpoints(folder), None)
+
+
+def last_checkpoints(folder: Path, count: int) -> list[Path]:
+    """The newest `count` whole checkpoints, or as many as there are, the newest first."""
+    return [path for path, _ in islice(_whole_checkpoints(folder), count)]
+
+
+def average_weights(paths: list[Path], device: torch.device) -> dict[str, torch.Tensor]:
+    """The mean of the models' weights in these checkpoints; of what is no number the first's.
+
+    Averaging the last checkpoints of one training: Vaswani et al. 2017, section 6.1.
+    """
+    mean: dict[str, torch.Tensor] = load_state(paths[0], device)["model"]
+    sums = {name: tensor.double() for name, tensor in mean.items() if tensor.is_floating_point()}
+    for path in paths[1:]:
+        weights = load_state(path, device)["model"]
+        sums = {name: total + weights[name] for name, total in sums.items()}
+    return mean | {name: (total / len(paths)).to(mean[name].dtype) for name, total in sums.items()}
 
 
 def load_state(path: Path, device: torch.device) -> dict[str, Any]:
@@ -78,6 +96,17 @@ def _publish(draft: Path, final: Path) -> None:
     descriptor = os.open(final.parent, os.O_RDONLY)
     _sync(descriptor)
     os.close(descriptor)
+
+
+def _whole_checkpoints(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """With their reports, the newest first."""
+    for path in _checkpoints(folder):
+        try:
+            meta = json.loads((path / "report.json").read_text())
+            if (path / "state.pt").stat().st_size == meta["size"]:
+                yield path, meta["report"]
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
 
 
 def _checkpoints(folder: Path) -> list[Path]:

@@ -14,7 +14,7 @@ from trainables.config import flatten
 from trainables.errors import UserError
 
 T = TypeVar("T", bound=BaseModel)
-UNION_MEMBER = re.compile(r"(constrained-)?(int|float|bool|str)|literal\[.*\]")
+UNION_MEMBER = re.compile(r"(constrained-)?(int|float|bool|str)|(literal|tuple)\[.*\]")
 
 
 def parse_config(

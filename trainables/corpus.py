@@ -3,6 +3,9 @@
 import gzip
 import hashlib
 import json
+import os
+import socket
+import time
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,6 +13,7 @@ from pathlib import Path
 
 from trainables.config import PHRASEBOOK, DataConfig
 from trainables.errors import UserError
+from trainables.files import append_line, unwritable
 from trainables.phrasebook import LANGUAGES, phrasebook
 
 
@@ -63,13 +67,26 @@ def read_corpus(config: DataConfig) -> Corpus:
     return Corpus(train, valid, warnings)
 
 
-def read_test(config: DataConfig, finalists: Path) -> Split:
-    """The test split: opened here alone, and not before the finalists are frozen in that file.
+def read_test(config: DataConfig, run_dir: Path, why: str) -> Split:
+    """The test split: opened here alone, and not before the finalists are frozen in finalists.json of the run.
 
-    Raises UserError for what is wrong with the files, RuntimeError if the finalists are not yet frozen.
+    Each opening is a line of test_opened.jsonl there: when, why, by which process, and when the finalists were frozen
+    that it was for. Raises UserError for what is wrong with the files, RuntimeError if no finalists are frozen.
     """
+    finalists = run_dir / "finalists.json"
     if not finalists.is_file():
         raise RuntimeError(f"the test split stays closed until {finalists} is written")
+    opening = {
+        "opened_at": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "why": why,
+        "frozen_at": json.loads(finalists.read_text()).get("frozen_at"),
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+    }
+    try:
+        append_line(run_dir / "test_opened.jsonl", opening)
+    except OSError as error:
+        raise unwritable(run_dir / "test_opened.jsonl", error) from error
     if config.path == PHRASEBOOK:
         return _phrasebook_split(config, "test")
     test = _read_split(config, config.test)

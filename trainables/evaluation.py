@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
+from sacrebleu.metrics.ter import TER
 from torch import Tensor
 
 from model.decoding import Hypothesis, beam_hypotheses, beam_search, greedy_search
@@ -21,22 +22,28 @@ Found = TypeVar("Found")
 
 @dataclass(frozen=True)
 class Scores:
-    """Of one system's translations, 0..100 each. `sentence_bleu` is the mean over sentences, which is
+    """Of one system's translations, in percent. `sentence_bleu` is the mean over sentences, which is
     another quantity than corpus `bleu`: the two must not be compared."""
 
     bleu: float
-    chrf: float
+    chrf: float  # chrF++: with words and pairs of words (Popović 2017)
+    ter: float  # edits to the reference by its words (Snover et al. 2006): lower is better, and it may be above 100
     sentence_bleu: float
 
 
 def score(translations: list[str], references: list[str]) -> Scores:
-    """Corpus BLEU and chrF by sacreBLEU, on detokenised text."""
+    """Corpus BLEU, chrF++ and TER by sacreBLEU, on detokenised text."""
     sentence = BLEU(effective_order=True)
     mean = sum(
         sentence.sentence_score(translation, [reference]).score
         for translation, reference in zip(translations, references, strict=True)
     ) / len(references)
-    return Scores(corpus_bleu(translations, references), CHRF().corpus_score(translations, [references]).score, mean)
+    return Scores(
+        corpus_bleu(translations, references),
+        CHRF(word_order=2).corpus_score(translations, [references]).score,
+        TER().corpus_score(translations, [references]).score,
+        mean,
+    )
 
 
 def corpus_bleu(translations: list[str], references: list[str]) -> float:
@@ -45,10 +52,10 @@ def corpus_bleu(translations: list[str], references: list[str]) -> float:
 
 def signatures() -> dict[str, str]:
     """What sacreBLEU computed, in its own notation."""
-    bleu, chrf = BLEU(), CHRF()
-    bleu.corpus_score(["x"], [["x"]])
-    chrf.corpus_score(["x"], [["x"]])
-    return {"bleu": str(bleu.get_signature()), "chrf": str(chrf.get_signature())}
+    metrics = {"bleu": BLEU(), "chrf": CHRF(word_order=2), "ter": TER()}
+    for metric in metrics.values():
+        metric.corpus_score(["x"], [["x"]])  # it counts the references
+    return {name: str(metric.get_signature()) for name, metric in metrics.items()}
 
 
 @torch.inference_mode()

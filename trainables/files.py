@@ -1,7 +1,9 @@
 """Files that are whole or absent."""
 
+import json
 import os
 from pathlib import Path
+from typing import Any
 
 from trainables.errors import UserError
 
@@ -18,6 +20,16 @@ def unwritable(file: Path, error: BaseException) -> UserError:
     """For a write into a run that failed: a full disk, a lost mount."""
     reason = " ".join(str(error).split())[:200]
     return UserError(f"{file}: can't be written: {reason}; nothing is lost: mend it (is the disk full?), then resume")
+
+
+def append_line(file: Path, record: dict[str, Any]) -> None:
+    """Append the record as a line of JSON, whole, whatever other processes append at the same time."""
+    descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+    try:
+        os.write(descriptor, f"{json.dumps(record, ensure_ascii=False)}\n".encode())  # one write is one place in it
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def write_atomically(file: Path, content: str | bytes) -> None:

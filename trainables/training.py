@@ -14,7 +14,14 @@ from torch import Tensor
 
 from model.transformer import PAD, Transformer
 from trainables.batching import count_batches, training_batches
-from trainables.checkpoint import load_state, newest_checkpoint, save_checkpoint
+from trainables.checkpoint import (
+    KEEP,
+    average_weights,
+    last_checkpoints,
+    load_state,
+    newest_checkpoint,
+    save_checkpoint,
+)
 from trainables.command_line import dump_yaml, parse_config, read_yaml
 from trainables.config import RunName, TrainingConfig, TrialConfig, digest, flatten
 from trainables.corpus import read_test
@@ -81,13 +88,17 @@ def build_model(config: TrialConfig, prepared: Prepared, device: torch.device) -
 
 
 def train(
-    config: TrialConfig, cache: Path, checkpoints: Path | None = None, device: torch.device | None = None
+    config: TrialConfig,
+    cache: Path,
+    checkpoints: Path | None = None,
+    device: torch.device | None = None,
+    keep: int = KEEP,
 ) -> Iterator[tuple[EpochReport, Transformer]]:
     """Train, yielding after each epoch its report and the model; the checkpoint is on disk by then.
 
     With `training.report_steps` that happens after each round of so many steps instead, and at the end. With
     a checkpoint folder that already holds one, its report comes first again and training goes on after it, to
-    the numbers of a run that was never interrupted. Raises Diverged when the loss or the
+    the numbers of a run that was never interrupted; the `keep` last ones stay. Raises Diverged when the loss or the
     gradient leaves the finite numbers.
     """
     device = device or default_device()
@@ -117,7 +128,7 @@ def train(
         if checkpoints:
             state = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
             number = step if settings.report_steps else step // epoch_steps
-            save_checkpoint(checkpoints, settings.unit, number, state, asdict(report))
+            save_checkpoint(checkpoints, settings.unit, number, state, asdict(report), keep)
         yield report, model
 
 
@@ -188,17 +199,20 @@ def _run_round(
 
 
 def load_model(
-    config: TrialConfig, cache: Path, checkpoints: Path, device: torch.device = CPU
+    config: TrialConfig, cache: Path, checkpoints: Path, device: torch.device = CPU, averaged: int = 1
 ) -> tuple[Transformer, Tokenizer]:
-    """The model of the newest checkpoint, ready to translate. Raises UserError if there is none."""
-    found = newest_checkpoint(checkpoints)
-    if found is None:
+    """The model of the newest checkpoint, or the mean of so many last ones, ready to translate.
+
+    Raises UserError if there are none.
+    """
+    found = last_checkpoints(checkpoints, averaged)
+    if not found:
         raise UserError(
             f"{checkpoints}: holds no whole checkpoint; it was removed; restore it, or train anew under another name"
         )
     prepared = prepare(config.data, config.tokenizer, cache)
     model = build_model(config, prepared, device)
-    model.load_state_dict(load_state(found[0], device)["model"])
+    model.load_state_dict(average_weights(found, device))
     return model.eval(), prepared.tokenizer
 
 
@@ -239,14 +253,14 @@ def main(arguments: list[str]) -> None:
     print(f"{model.num_parameters():,} parameters")
     if not run.score_test:
         return
-    frozen = folder / "finalists.json"  # the run's own model is its only finalist
-    frozen.write_text(json.dumps({"finalists": [config.model_dump()]}))
-    test = read_test(config.data, frozen)
+    frozen = {"frozen_at": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "finalists": [config.model_dump()]}
+    write_atomically(folder / "finalists.json", json.dumps(frozen))  # the run's own model is its only finalist
+    test = read_test(config.data, folder, "scoring the trained model")
     for beam_size in sorted({1, run.beam_size}):
         translations = translate(model, prepared.tokenizer, test.source, beam_size, run.length_penalty)
         scores = score(translations, test.target)
         print(
-            f"test, beam {beam_size}: BLEU {scores.bleu:.2f}, chrF {scores.chrf:.2f}, "
+            f"test, beam {beam_size}: BLEU {scores.bleu:.2f}, chrF++ {scores.chrf:.2f}, TER {scores.ter:.2f}, "
             f"mean sentence BLEU {scores.sentence_bleu:.2f}"
         )
     print(signatures()["bleu"])

@@ -18,16 +18,17 @@ from trainables.training import train
 def train_translation(assignment: dict[str, Any]) -> None:
     """Train, reporting each epoch to Tune once its checkpoint is on disk.
 
-    assignment: "config" (a TrialConfig as a dictionary), "checkpoints", "cache", "driver_lock" (paths). The
-    last report of a run that ends by itself carries "outcome" and "message": diverged or failed, or halted
-    where the machine is at fault, such as a full disk, so that it would fail all trials alike. An exception
-    means that the process is broken, never that the configuration is bad.
+    assignment: "config" (a TrialConfig as a dictionary), "checkpoints", "cache", "driver_lock" (paths), "keep" (how
+    many checkpoints stay). The last report of a run that ends by itself carries "outcome" and "message": diverged
+    or failed, or halted where the machine is at fault, such as a full disk, so that it would fail all trials alike.
+    An exception means that the process is broken, never that the configuration is bad.
     """
     join_driver(Path(assignment["driver_lock"]))
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     config = TrialConfig.model_validate(assignment["config"])
     try:
-        for report, _ in train(config, Path(assignment["cache"]), Path(assignment["checkpoints"])):
+        cache, checkpoints = Path(assignment["cache"]), Path(assignment["checkpoints"])
+        for report, _ in train(config, cache, checkpoints, keep=assignment["keep"]):
             tune.report(asdict(report))
     except Diverged as error:
         tune.report({"outcome": "diverged", "message": str(error)})

@@ -1,0 +1,67 @@
+"""One more score for translations, from a function of the user's: nothing is imported unless it is named."""
+
+import importlib
+import json
+import math
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from statistics import fmean
+
+from trainables.corpus import Split
+from trainables.errors import UserError
+from trainables.files import write_atomically
+
+Metric = Callable[[list[str], list[str], list[str]], object]  # of sources, translations, references
+
+
+def load_metric(name: str) -> Metric:
+    """The function that `finals.neural_metric` names, from the working directory, too. Raises UserError."""
+    module, _, function = name.partition(":")
+    if str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))
+    try:
+        found = getattr(importlib.import_module(module), function)
+    except Exception as error:  # whatever the module raises
+        raise UserError(
+            f"finals.neural_metric: {name} can't be imported: {type(error).__name__}: {error}; install it, or start "
+            "where its file is"
+        ) from None
+    if not callable(found):
+        raise UserError(f"finals.neural_metric: {name} is no function")
+    metric: Metric = found
+    return metric
+
+
+def neural_score(name: str, file: Path, text: Split, translations: list[str]) -> float:
+    """The mean score of the translations of a text, which is kept in the file. Raises UserError."""
+    kept = json.loads(file.read_text()) if file.exists() else {}
+    if kept.get("metric") != name:
+        kept = {"metric": name, "score": _score(name, text.source, translations, text.target)}
+        write_atomically(file, json.dumps(kept))
+    return float(kept["score"])
+
+
+def _score(name: str, source: list[str], translations: list[str], references: list[str]) -> float:
+    metric = load_metric(name)
+    try:
+        given = metric(source, translations, references)
+    except Exception as error:  # the user's code may raise anything
+        reason = f"{type(error).__name__}: {error}"
+        raise UserError(f"finals.neural_metric: {name} raised {reason}; mend it, then resume") from error
+    score = _mean(given, len(translations))
+    if score is None:
+        raise UserError(
+            f"finals.neural_metric: {name} returned {str(given)[:80]}; it must return a number for each of the "
+            f"{len(translations)} sentences, or one for all; mend it, then resume"
+        )
+    return score
+
+
+def _mean(given: object, sentences: int) -> float | None:
+    """None for what is no finite number, or not one for each sentence."""
+    try:
+        values = [float(value) for value in given] if isinstance(given, Iterable) else [float(str(given))] * sentences
+    except (TypeError, ValueError):
+        return None
+    return fmean(values) if len(values) == sentences and all(map(math.isfinite, values)) else None

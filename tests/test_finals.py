@@ -1,0 +1,224 @@
+"""Who goes to the finals, what the weights of a finalist are, and how it is decoded."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from corpora import write_digits
+from pydantic import ValidationError
+
+from search.experiment import Experiment
+from search.finals import choose_finalists
+from search.finals_config import Decoding
+from search.scoring import GREEDY, FinalModel, choose_decodings, score_on_test, score_on_valid
+from search.space import Params
+from search.study import Study
+from trainables.checkpoint import load_state, newest_checkpoint
+from trainables.config import TrialConfig
+from trainables.corpus import read_test
+from trainables.evaluation import corpus_bleu, score, translate
+from trainables.training import load_model, train
+
+CPU = torch.device("cpu")
+SPACE = {
+    "model.encoder_layers": {"values": [1, 2, 3]},
+    "model.activation": {"values": ["relu", "gelu"]},
+    "training.learning_rate": {"min": 0.001, "max": 0.01, "distribution": "log_uniform_values"},
+}
+
+
+def study_of(experiment: Experiment, trials: list[tuple[Params, int, float]]) -> Study:
+    """With trials of these parameters, epochs and last scores."""
+    study = Study(None, "search", "maximize")
+    for params, epochs, last in trials:
+        trial = study.add(params, experiment.space.to_optuna())
+        for epoch in range(1, epochs + 1):
+            study.report(trial, epoch, last)
+        study.finish(trial, "completed" if epochs == experiment.training.epochs else "stopped")
+    return study
+
+
+def params(layers: int, activation: str, rate: float) -> Params:
+    return {"model.encoder_layers": layers, "model.activation": activation, "training.learning_rate": rate}
+
+
+TRIALS = [
+    (params(1, "relu", 0.0020), 4, 30.0),
+    (params(1, "relu", 0.0021), 4, 31.0),  # the best
+    (params(1, "relu", 0.0022), 4, 29.0),  # like it, as the first is
+    (params(1, "gelu", 0.0021), 4, 20.0),
+    (params(2, "relu", 0.0021), 2, 40.0),  # stopped
+    (params(1, "relu", 0.0040), 2, 10.0),  # stopped
+]
+
+
+def chosen(top: int, **finals: Any) -> tuple[list[int], dict[int, int]]:
+    experiment = Experiment.model_validate(
+        {"space": SPACE, "training": {"epochs": 4}, "finals": {"top": top, **finals}}
+    )
+    choice = choose_finalists(study_of(experiment, TRIALS), experiment)
+    return [finalist.trial for finalist in choice.finalists], choice.passed_over
+
+
+def test_the_best_come_first_and_what_is_like_a_better_one_waits() -> None:
+    assert chosen(1) == ([1], {})
+    assert chosen(2) == ([1, 3], {0: 1, 2: 1})
+    assert chosen(4) == ([1, 3, 4, 5], {0: 1, 2: 1})
+    assert chosen(5) == ([1, 0, 3, 4, 5], {2: 1}), "the best of those passed over, as no others are left"
+    assert chosen(9) == ([1, 0, 2, 3, 4, 5], {})
+    assert chosen(3, min_distance=0) == ([1, 0, 2], {})
+    assert chosen(3, min_distance=0.4) == ([1, 3, 4], {0: 1, 2: 1})
+    assert chosen(4, min_distance=0.4) == ([1, 0, 3, 4], {2: 1, 5: 1}), "rates 0.28 of their range apart are alike"
+    assert chosen(9, seeds=0) == ([1, 0, 2, 3], {}), "a grid ranks all that came to the end"
+
+
+def test_distance_is_the_largest_difference_in_one_hyperparameter() -> None:
+    space = Experiment.model_validate({"space": SPACE}).space
+    one = params(1, "relu", 0.001)
+    assert space.distance(one, one) == 0
+    assert space.distance(one, params(2, "relu", 0.001)) == 0.5
+    assert space.distance(one, params(2, "relu", 0.01)) == pytest.approx(1)
+    assert space.distance(one, params(1, "relu", 0.00125)) == pytest.approx(0.0969, abs=1e-4)
+    assert space.distance(one, params(1, "gelu", 0.001)) == 1
+    unused: Params = {"model.activation": "relu", "training.learning_rate": 0.001}
+    assert space.distance(one, unused) == space.distance(unused, one) == 1
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A corpus, and runs/run/finals/0 with a model that kept its last three checkpoints."""
+    folder = tmp_path_factory.mktemp("finals")
+    write_digits(folder / "corpus")
+    for _ in train(trial(folder), cache(folder), checkpoints(folder), CPU, keep=3):
+        pass
+    return folder
+
+
+def trial(folder: Path) -> TrialConfig:
+    return TrialConfig.model_validate(
+        {
+            "data": {"path": str(folder / "corpus")},
+            "tokenizer": {"vocab_size": 40},
+            "model": {"encoder_layers": 1, "decoder_layers": 1, "d_model": 32, "num_heads": 2, "ffn_dim": 64},
+            "training": {"epochs": 5, "batch_tokens": 256, "learning_rate": 0.005, "warmup_steps": 10},
+        }
+    )
+
+
+def cache(folder: Path) -> Path:
+    return folder / "runs" / ".cache"
+
+
+def checkpoints(folder: Path) -> Path:
+    return folder / "runs" / "run" / "finals" / "0"
+
+
+def test_averaged_weights_are_the_mean_of_the_last_checkpoints(folder: Path) -> None:
+    paths = sorted(checkpoints(folder).glob("epoch-*"))
+    assert [path.name for path in paths] == ["epoch-3", "epoch-4", "epoch-5"]
+    states = [load_state(path, CPU)["model"] for path in paths]
+    for averaged in (1, 2, 3):
+        model, _ = load_model(trial(folder), cache(folder), checkpoints(folder), averaged=averaged)
+        for name, weight in model.state_dict().items():
+            expected = torch.stack([state[name] for state in states[-averaged:]]).mean(dim=0)
+            torch.testing.assert_close(weight, expected, rtol=1e-6, atol=1e-7)
+    assert not torch.equal(states[-1]["source_embedding.weight"], states[0]["source_embedding.weight"])
+
+
+def test_a_final_that_was_killed_gives_the_same_average(folder: Path, tmp_path: Path) -> None:
+    for stop in (1, 3, 4):
+        for report, _ in train(trial(folder), cache(folder), tmp_path, CPU, keep=3):
+            if report.epoch == stop:
+                break
+    (newest, _) = newest_checkpoint(tmp_path) or (Path(), {})
+    with (newest / "state.pt").open("r+b") as file:  # torn as it was written
+        file.truncate(1000)
+    for _ in train(trial(folder), cache(folder), tmp_path, CPU, keep=3):
+        pass
+    whole, resumed = (
+        load_model(trial(folder), cache(folder), path, averaged=3)[0].state_dict()
+        for path in (checkpoints(folder), tmp_path)
+    )
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+def experiment_of(folder: Path, **finals: Any) -> Experiment:
+    return Experiment.model_validate(
+        {**trial(folder).model_dump(), "name": "run", "output_dir": str(folder / "runs"), "finals": finals}
+    )
+
+
+def final_model(folder: Path, averaged: int = 1) -> FinalModel:
+    return FinalModel(trial(folder), 7, 0, 12.5, 1.0, checkpoints(folder), averaged)
+
+
+def test_valid_alone_says_how_to_decode(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    experiment = experiment_of(folder, beam_size=[1, 3], length_penalty=[0.0, 2.0])
+    assert not (experiment.run_dir / "finalists.json").exists(), "the test split is closed"
+    found = score_on_valid(final_model(folder, averaged=2), experiment)
+    model, tokenizer = load_model(trial(folder), cache(folder), checkpoints(folder), averaged=2)
+    source, target = (
+        (folder / "corpus" / f"valid.{side}").read_text(encoding="utf-8").splitlines() for side in ("en", "fr")
+    )
+    assert found == {
+        Decoding(size, penalty): corpus_bleu(translate(model, tokenizer, source, size, penalty), target)
+        for size, penalty in ((1, 1.0), (3, 0.0), (3, 2.0))
+    }
+    assert len(set(found.values())) > 1
+    monkeypatch.setattr("search.scoring.translate", None)
+    assert score_on_valid(final_model(folder, averaged=2), experiment) == found, "nothing is decoded twice"
+    (checkpoints(folder) / "valid.json").unlink()
+    single = score_on_valid(final_model(folder), experiment_of(folder, beam_size=4))
+    assert single == {GREEDY: 12.5}, "with one way to decode, the epoch's report says all"
+
+
+def test_the_best_decoding_is_chosen_by_the_mean_of_the_seeds(folder: Path) -> None:
+    experiment = experiment_of(folder, beam_size=[1, 3], length_penalty=[1.0, 2.0])
+    one, two = final_model(folder), replace(final_model(folder), trial=8)
+    short, long = Decoding(3, 1.0), Decoding(3, 2.0)
+    valid = [
+        {GREEDY: 20.0, short: 30.0, long: 31.0},
+        {GREEDY: 20.0, short: 30.0, long: 20.0},
+        {GREEDY: 25.0, short: 25.0, long: 24.0},
+    ]
+    assert choose_decodings([one, one, two], valid, experiment) == {7: short, 8: GREEDY}
+    assert choose_decodings([one], [{GREEDY: 1.0}], experiment_of(folder)) == {7: Decoding(5, 1.0)}
+
+
+def test_a_scored_model_is_not_scored_again_unless_by_an_earlier_version(folder: Path) -> None:
+    experiment = experiment_of(folder)
+    (experiment.run_dir / "finalists.json").write_text(json.dumps({"frozen_at": "now"}))
+    first = score_on_test(final_model(folder), Decoding(2, 1.0), 12.5, experiment)
+    test = read_test(experiment.data, experiment.run_dir, "a test")
+    assert first.scores == score(first.translations, test.target) and first.valid_bleu == 12.5
+    assert first.nll_per_char is not None and 0 < first.nll_per_char < 2
+    openings = (experiment.run_dir / "test_opened.jsonl").read_text().splitlines()
+    assert "scoring finalist 7, seed 1" in openings[0] and len(openings) == 2
+    assert score_on_test(final_model(folder), Decoding(2, 1.0), 12.5, experiment) == first
+    old = json.loads((checkpoints(folder) / "test.json").read_text())
+    del old["scores"]["ter"]
+    (checkpoints(folder) / "test.json").write_text(json.dumps(old))
+    again = score_on_test(final_model(folder), Decoding(2, 1.0), 12.5, experiment)
+    assert again.scores == first.scores and again.translations == first.translations
+    assert len((experiment.run_dir / "test_opened.jsonl").read_text().splitlines()) == 3
+
+
+@pytest.mark.parametrize(
+    ("finals", "message"),
+    [
+        (
+            {"average_checkpoints": 2, "seeds": 0},
+            "average_checkpoints: finals.seeds: 0 scores the models",
+        ),
+        ({"average_checkpoints": 6}, "finals.average_checkpoints: 6 is more than training.epochs 5; give 5 or less"),
+        ({"beam_size": []}, "at least 1 item"),
+        ({"neural_metric": "nothing"}, "'nothing' names no function; write package.module:function"),
+    ],
+)
+def test_what_can_not_be_asked_of_the_finals(finals: dict[str, Any], message: str, tmp_path: Path) -> None:
+    with pytest.raises(ValidationError) as told:
+        Experiment.model_validate({"finals": finals})
+    assert message in str(told.value)
