@@ -1,0 +1,285 @@
+"""W&B and TensorBoard, with the real client against a stand-in for the server on the loopback.
+
+This proves the client's side only: what is sent, and what becomes of a search when the server fails. With a
+WANDB_API_KEY, `make test-wandb-online` shows the first part to the real service.
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from processes import IN_CLOSED_NETWORK, can_close_network, packets_out
+from test_run import COMMAND, SPACE, run, write_config
+from wandb_server import ENTITY, KEY, Fault, WandbServer, serve
+
+from search.earlier import Earlier
+from search.experiment import Experiment
+from search.resuming import stored_experiment
+from search.study import Study
+from search.tracking import tracker
+from search.tracking.tracked import FeedReader
+
+ROOT = Path(__file__).parents[1]
+
+
+@dataclass
+class Told:
+    """What a person was told."""
+
+    lines: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Watched:
+    """A search, killed and resumed, that the server watched."""
+
+    run_dir: Path
+    server: WandbServer
+    shown: str
+    before_kill: int  # runs that the server had then
+
+
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+    folder = tmp_path_factory.mktemp("watched")
+    config = write_config(
+        folder,
+        search={"trials": 5, "startup_trials": 3, "concurrency": 2},
+        finals={"top": 2, "seeds": 1, "beam_size": 1},
+        tracking={"wandb": "auto", "project": "words", "tags": ["digits"], "notes": "a test", "tensorboard": True},
+    )
+    run_dir = folder / "runs" / "seen"
+    with serve() as server, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WANDB_BASE_URL", server.url)
+        patch.setenv("WANDB_API_KEY", KEY)
+        driver = subprocess.Popen(
+            [*COMMAND, "--config", str(config), "--name", "seen"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "RAY_worker_niceness": "0"},
+        )
+        deadline = time.monotonic() + 200
+        while not any(served.history for served in server.runs.values()):
+            assert driver.poll() is None and time.monotonic() < deadline
+            time.sleep(0.05)
+        os.kill(driver.pid, signal.SIGKILL)
+        driver.wait()
+        before = len(server.runs)
+        resumed = run("resume", str(run_dir))
+        assert resumed.returncode == 0, resumed.stderr
+        yield Watched(run_dir, server, resumed.stdout + resumed.stderr, before)
+
+
+def copy(run_dir: Path, folder: Path) -> Experiment:
+    """The run in another place, as if W&B had never heard of it."""
+    copied = folder / run_dir.name
+    shutil.copytree(run_dir, copied, ignore=shutil.ignore_patterns("wandb*", "tracking.jsonl", "locks"))
+    return stored_experiment(copied)
+
+
+def publish(experiment: Experiment, told: Told) -> bool:
+    return tracker.publish(experiment, told.lines.append, told.warnings.append)
+
+
+def assert_received(run_dir: Path, server: WandbServer) -> None:
+    """The server has the search: one run a trial and one a finalist's seed, as study and journals have them."""
+    assert server.unknown == []
+    assert {served.group for served in server.runs.values()} == {"seen"}
+    assert {served.project for served in server.runs.values()} == {"words"}
+    for kind, study_name in (("trial", "search"), ("final", "finals")):
+        study = Study(run_dir / "study.db", study_name, "maximize")
+        lines = [json.loads(line) for line in (run_dir / f"{kind}s.jsonl").read_text().splitlines()]
+        served = {int(r.name.rpartition("-")[2]): r for r in server.runs.values() if r.job_type == kind}
+        assert served.keys() == study.trials.keys()
+        for number, one in served.items():
+            trial = study.trials[number]
+            reports = [{k: v for k, v in line.items() if v is not None} for line in lines if line["trial"] == number]
+            assert one.metrics == [{k: v for k, v in report.items() if k != "trial"} for report in reports]
+            assert [line["_step"] for line in one.history] == [report["epoch"] for report in reports]
+            assert one.summary["state"] == trial.outcome
+            assert one.state == "finished"
+            values = {key: entry["value"] for key, entry in one.config.items() if key != "_wandb"}
+            searched = {path: values[path] for path in SPACE}
+            assert searched["model.d_model"] == values["model"]["d_model"]
+            if kind == "trial":
+                assert searched == trial.params
+                assert one.display_name == f"seen-trial-{number}"
+                assert one.sweep in server.sweeps
+            else:
+                assert one.display_name == f"seen-final-{trial.params['finalist']}-seed{trial.params['seed']}"
+                assert one.sweep == ""
+            assert one.tags == ["digits"] and one.notes == "a test"
+            axes = one.config["_wandb"]["value"]["m"]
+            assert any(axis.get("2") == "epoch" or axis.get("1") == "epoch" for axis in axes)
+    (sweep,) = server.sweeps.values()
+    assert sweep.config["parameters"] == SPACE
+    assert sweep.config["method"] == "custom" and sweep.config["controller"] == {"type": "local"}
+    assert sweep.config["metric"] == {"name": "valid_bleu", "goal": "maximize"}
+    assert sweep.state == "FINISHED"
+    (html,) = (served for served in server.runs.values() if served.job_type == "report")
+    assert (run_dir / "report.html").read_bytes() in html.files.values()
+    (report,) = server.reports.values()
+    board = json.loads((run_dir / "leaderboard.json").read_text())
+    said = json.dumps(report["spec"], ensure_ascii=False)
+    assert f"{board['ranking'][0]['test_bleu']:.2f} BLEU on the test split" in said
+    for panel in ("Parallel Coordinates Plot", "Parameter Importance", "Run History Line Plot", "Media Browser"):
+        assert f'"viewType": "{panel}"' in said
+
+
+def test_a_killed_and_resumed_search_is_one_run_a_trial(watched: Watched) -> None:
+    assert_received(watched.run_dir, watched.server)
+    assert 0 < watched.before_kill < len(watched.server.runs)
+    outcomes = {served.summary["state"] for served in watched.server.runs.values()}
+    assert {"completed", "stopped"} <= outcomes
+    kept = json.loads((watched.run_dir / "wandb.json").read_text())[f"{watched.server.url}/{ENTITY}/words"]
+    assert f"W&B sweep: {watched.server.url}/{ENTITY}/words/sweeps/{kept['sweep-0']}" in watched.shown
+    assert f"W&B report: {kept['report-address']}" in watched.shown
+    assert "warning" not in watched.shown
+
+
+def test_the_key_is_written_nowhere(watched: Watched) -> None:
+    assert KEY not in watched.shown
+    for file in watched.run_dir.rglob("*"):
+        assert not file.is_file() or KEY.encode() not in file.read_bytes(), file
+
+
+def test_tensorboard_files_have_every_epoch(watched: Watched) -> None:
+    from tensorboardX.proto.event_pb2 import Event
+    from tensorboardX.record_writer import masked_crc32c  # noqa: F401  # the format's own checksum
+
+    found = {folder.name for folder in (watched.run_dir / "tensorboard").iterdir()}
+    assert {f"trial-{n}" for n in range(5)} | {"final-0", "final-1"} == found
+    values: dict[int, float] = {}
+    for file in (watched.run_dir / "tensorboard" / "final-0").iterdir():
+        content = file.read_bytes()
+        while content:  # length, its checksum, the record, its checksum
+            length = int.from_bytes(content[:8], "little")
+            event = Event.FromString(content[12 : 12 + length])
+            values |= {event.step: v.simple_value for v in event.summary.value if v.tag == "valid_bleu"}
+            content = content[16 + length :]
+    lines = [json.loads(line) for line in (watched.run_dir / "finals.jsonl").read_text().splitlines()]
+    expected = {line["epoch"]: line["valid_bleu"] for line in lines if line["trial"] == 0}
+    assert values == pytest.approx(expected, rel=1e-6)
+
+
+def test_publish_sends_a_run_and_a_second_time_nothing(
+    watched: Watched, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment, told = copy(watched.run_dir, tmp_path), Told()
+    with serve() as server:
+        monkeypatch.setenv("WANDB_BASE_URL", server.url)
+        monkeypatch.setenv("WANDB_API_KEY", KEY)
+        assert publish(experiment, told), told
+        assert_received(experiment.run_dir, server)
+        runs, starts = set(server.runs), [served.starts for served in server.runs.values()]
+        assert set(starts) == {1}
+        assert publish(experiment, told), told
+        assert_received(experiment.run_dir, server)
+        assert (set(server.runs), [served.starts for served in server.runs.values()]) == (runs, starts)
+        monkeypatch.delenv("WANDB_API_KEY")
+        monkeypatch.setenv("NETRC", str(tmp_path / "none"))
+        assert not publish(experiment, told)
+    assert "set WANDB_API_KEY" in told.warnings[-1]
+
+
+def test_offline_runs_stay_here_and_are_readable(watched: Watched, tmp_path: Path) -> None:
+    experiment = copy(watched.run_dir, tmp_path)
+    script = """
+import sys
+from pathlib import Path
+from search.earlier import Earlier
+from search.resuming import stored_experiment
+from search.tracking.tracker import mirror_once
+experiment = stored_experiment(Path(sys.argv[1]))
+tracking = experiment.tracking.model_copy(update={"wandb": "auto", "tensorboard": False})
+mirror_once(experiment.model_copy(update={"tracking": tracking}), Earlier(experiment.run_dir), print, print)
+"""
+    closed = can_close_network()
+    command = [*(IN_CLOSED_NETWORK if closed else ()), sys.executable, "-c", script, str(experiment.run_dir)]
+    (experiment.run_dir / "locks").mkdir()
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("WANDB")}
+    environment["NETRC"] = str(tmp_path / "none")
+    shown = subprocess.run(command, capture_output=True, text=True, env=environment, check=True).stdout
+    assert not closed or packets_out(shown) == 0, "something tried to leave the machine"
+    reader = FeedReader(experiment.run_dir / "tracking.jsonl")
+    reader.read()
+    files = list((experiment.run_dir / "wandb").glob("offline-run-*/*.wandb"))
+    assert len(files) == len(reader.search.runs) == 7
+    assert "7 runs in" in shown and "publish" in shown
+
+    def inspect(file: Path) -> tuple[str, str, int]:
+        command = [sys.executable, "-m", "wandb", "leet", "inspect", str(file), "--summary", "--json"]
+        summary = json.loads(subprocess.run(command, capture_output=True, check=True, env=environment).stdout)
+        return summary["display_name"], summary["summary"]["state"], summary["summary"]["epoch"]
+
+    with ThreadPoolExecutor() as pool:
+        read = set(pool.map(inspect, files))
+    assert read == {(tracked.name, tracked.state, max(tracked.reports)) for tracked in reader.search.runs.values()}
+
+
+FAULTS: dict[str, Fault | None] = {
+    "refuses the key": "wrong key",
+    "is too busy": "429",
+    "is broken": "500",
+    "hangs": "hang",
+    "is not there": None,
+}
+
+
+@pytest.mark.parametrize("when", ["at once", "in the middle"])
+def test_a_server_that_fails_costs_a_bounded_time_and_a_line(
+    watched: Watched, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    """All faults at a time, each with a server and a run directory of its own."""
+    monkeypatch.setenv("WANDB_API_KEY", KEY)
+
+    def fail(name: str) -> tuple[str, float, Told, Told, bool]:
+        (tmp_path / name).mkdir()
+        experiment, told, later = copy(watched.run_dir, tmp_path / name), Told(), Told()
+        with serve() as server:
+
+            def at(url: str) -> Experiment:
+                changes = {"flush_seconds": 12.0, "base_url": url, "wandb": "online", "tensorboard": False}
+                return experiment.model_copy(update={"tracking": experiment.tracking.model_copy(update=changes)})
+
+            there = FAULTS[name] is not None
+            if when == "at once":
+                server.fault = FAULTS[name]
+            else:
+                server.fails_after, server.later_fault = 30, FAULTS[name]
+            (experiment.run_dir / "locks").mkdir()
+            url = server.url if there else "http://127.0.0.1:9"
+            watching = tracker.Tracker(at(url), Earlier(experiment.run_dir), told.lines.append, told.warnings.append)
+            study = Study(experiment.run_dir / "study.db", "search", "maximize")
+            with watching:
+                began = time.monotonic()
+                watching.listeners("trial", study)
+                told_within = time.monotonic() - began
+                time.sleep(6)
+                began = time.monotonic()
+            seconds = time.monotonic() - began
+            server.fault, server.later_fault = None, None
+            server.released.set()
+            healed = publish(at(server.url), later)
+            if healed:
+                assert_received(experiment.run_dir, server)
+        assert told_within < 1
+        return name, seconds, told, later, healed
+
+    names = [name for name in FAULTS if when == "at once" or FAULTS[name] is not None]
+    with ThreadPoolExecutor(len(names)) as pool:
+        for name, seconds, told, later, healed in pool.map(fail, names):
+            assert seconds < 14, name
+            assert "publish" in told.warnings[-1] and str(tmp_path / name) in told.warnings[-1], name
+            assert len(told.warnings) <= 2 and "Traceback" not in "".join(told.warnings), name
+            assert healed, (name, later)
