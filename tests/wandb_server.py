@@ -335,9 +335,9 @@ class Handler(BaseHTTPRequestHandler):
     def _faulty(self) -> bool:
         """Whether the request was answered with the fault that is set, or with that of its key."""
         with self.served.lock:
-            self.served.requests += 1
             if self.served.requests == self.served.fails_after:
                 self.served.fault = self.served.later_fault
+            self.served.requests += 1
         fault = self.served.fault
         right = base64.b64encode(f"api:{KEY}".encode()).decode()
         if self.path == "/graphql" and not self.headers.get("Authorization", "").endswith(right):

@@ -32,17 +32,19 @@ def follow(run_dir: Path, destination: Destination, tell: Tell) -> None:
     make = OnlineRuns if online else OfflineRuns
     runs = make(run_dir, destination, reader.search, lambda text: tell("say", text))
     over = False
-    while not over:
+    try:
+        while not over:
+            runs.update()
+            tell("missing", runs.missing())
+            over = bool(select.select([sys.stdin], [], [], POLL_SECONDS)[0])
+            reader.read()
+        for run in reader.search.runs.values():
+            if run.state == RUNNING:
+                run.state = INTERRUPTED
         runs.update()
+        runs.complete()
+    finally:
         tell("missing", runs.missing())
-        over = bool(select.select([sys.stdin], [], [], POLL_SECONDS)[0])
-        reader.read()
-    for run in reader.search.runs.values():
-        if run.state == RUNNING:
-            run.state = INTERRUPTED
-    runs.update()
-    tell("missing", runs.missing())
-    runs.complete()
     tell("complete", "")
 
 

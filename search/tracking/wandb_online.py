@@ -45,9 +45,8 @@ class OnlineRuns:
 
     def update(self) -> None:
         """Send what is new."""
-        for key, run in self.search.runs.items():
-            if self.sent.get(key) != _standing(run):
-                self._send(key, run)
+        for key in self._lacking():
+            self._send(key, self.search.runs[key])
         if self.sweep and self.search.searched:
             self._set_sweep("finished")
 
@@ -63,13 +62,15 @@ class OnlineRuns:
         self.sent[key] = _standing(run)
 
     def missing(self) -> str:
-        runs = self.search.runs
-        lacking = sum(self.sent.get(key) != _standing(run) for key, run in runs.items())
         report = " and the report" if self.search.report and not self.reported else ""
-        return f"{lacking} of {len(runs)} runs{report}"
+        return f"{len(self._lacking())} of {len(self.search.runs)} runs{report}"
+
+    def _lacking(self) -> list[str]:
+        return [key for key, run in self.search.runs.items() if self.sent.get(key) != _standing(run)]
 
     def _received(self) -> dict[str, tuple[int, str]]:
         """What the server has: the last step and the state of each run."""
+        self.api.flush()  # type: ignore[no-untyped-call]  # else it answers from memory
         path, filters = f"{self.entity}/{self.destination.project}", {"group": self.search.name}
         try:
             runs = list(self.api.runs(path, filters=filters, per_page=500, lazy=False))
@@ -88,10 +89,10 @@ class OnlineRuns:
         for check in range(CHECKS):
             time.sleep(check)
             self.sent = self._received()
-            if all(self.sent.get(key) == _standing(run) for key, run in self.search.runs.items()):
+            if not (lacking := self._lacking()):
                 self.say(f"W&B: all {len(self.search.runs)} runs are at {self.place}")
                 return
-        raise RuntimeError("the server does not show what it was sent")
+        raise RuntimeError(f"the server does not show {', '.join(lacking[:5])} as sent")
 
     # -- the sweep
 
