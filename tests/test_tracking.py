@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+import yaml
 from processes import IN_CLOSED_NETWORK, can_close_network, packets_out
 from tensorboardX.proto.event_pb2 import Event
 from test_run import COMMAND, SPACE, run, write_config
@@ -29,6 +30,7 @@ from search.study import Study
 from search.tracking import tracker
 from search.tracking.tracked import FeedReader
 
+ROOT = Path(__file__).parents[1]
 PATIENCE = 8.0
 OFFLINE = [
     sys.executable,
@@ -309,3 +311,39 @@ def test_a_full_disk_leaves_no_torn_file(watched: Watched, tmp_path: Path) -> No
     assert done.returncode == 0, done.stderr
     (line,) = done.stdout.splitlines()
     assert line.startswith(f"W&B lacks 7 of 7 runs on disk (the disk of {folder} is full)")
+
+
+def test_agents_run_the_trials_of_a_sweep_and_end_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = write_config(tmp_path, training={"epochs": 2, "batch_tokens": 128, "warmup_steps": 20})
+    sweep = yaml.safe_load((ROOT / "configs" / "wandb-sweep.yaml").read_text())
+    sweep["command"] = [str(config) if word == "configs/quickstart.yaml" else word for word in sweep["command"]]
+    file = tmp_path / "sweep.yaml"
+    file.write_text(yaml.safe_dump(sweep))
+    with serve() as server:
+        environment = {
+            **os.environ,
+            "WANDB_BASE_URL": server.url,
+            "WANDB_API_KEY": KEY,
+            "WANDB_DIR": str(tmp_path),
+            "WANDB_ERROR_REPORTING": "false",
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        }
+        made = subprocess.run(
+            ["wandb", "sweep", "--project", "words", str(file)], capture_output=True, text=True, env=environment
+        )
+        assert made.returncode == 0, made.stderr
+        (served,) = server.sweeps.values()
+        assert served.config["parameters"].keys() == sweep["parameters"].keys()
+        served.pending = [{"model.d_model": 16, "model.dropout": 0.0}, {"model.d_model": 32, "model.dropout": 0.1}]
+        agents = [
+            subprocess.Popen(["wandb", "agent", f"{ENTITY}/words/{served.name}"], env=environment, cwd=ROOT)
+            for _ in range(2)
+        ]
+        assert [agent.wait(timeout=200) for agent in agents] == [0, 0]
+        assert server.unknown == []
+        assert served.state == "FINISHED"
+        tried = [one.config["model"]["value"]["d_model"] for one in server.runs.values()]
+        assert sorted(tried) == [16, 32]
+        for one in server.runs.values():
+            assert [line["epoch"] for line in one.metrics] == [1, 2]
+            assert (one.state, one.summary["state"], one.sweep) == ("finished", "completed", served.name)
