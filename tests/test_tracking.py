@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+import wandb
 import yaml
 from processes import IN_CLOSED_NETWORK, can_close_network, packets_out
 from tensorboardX.proto.event_pb2 import Event
@@ -347,3 +348,35 @@ def test_agents_run_the_trials_of_a_sweep_and_end_with_it(tmp_path: Path, monkey
         for one in server.runs.values():
             assert [line["epoch"] for line in one.metrics] == [1, 2]
             assert (one.state, one.summary["state"], one.sweep) == ("finished", "completed", served.name)
+
+
+@pytest.mark.online
+@pytest.mark.skipif(not os.environ.get("WANDB_API_KEY"), reason="WANDB_API_KEY is not set: the real W&B was not asked")
+def test_the_real_service_shows_what_it_was_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name, project = f"check-{int(time.time())}", "babeltune-test"
+    config = write_config(tmp_path, tracking={"wandb": "online", "project": project}, finals={"top": 2, "seeds": 1})
+    done = run("--config", str(config), "--name", name)
+    assert done.returncode == 0, done.stderr
+    assert "warning" not in done.stdout and "W&B report: " in done.stdout
+    run_dir, told = tmp_path / "runs" / name, Told()
+    assert publish(stored_experiment(run_dir), told), told
+    kept = json.loads((run_dir / "wandb.json").read_text())
+    ((place, addresses),) = ((key, value) for key, value in kept.items() if key != "id")
+    api = wandb.Api()
+    path = "/".join(place.split("/")[-2:])
+    shown = {one.name: one for one in api.runs(path, filters={"group": name}, lazy=False)}
+    for kind, study_name in (("trial", "search"), ("final", "finals")):
+        for trial in Study(run_dir / "study.db", study_name, "maximize").trials.values():
+            key = f"{trial.params['finalist']}-seed{trial.params['seed']}" if kind == "final" else trial.number
+            one = shown.pop(f"{name}-{kind}-{key}")
+            history = {
+                row["epoch"]: row["valid_bleu"] for row in one.history(keys=["epoch", "valid_bleu"], pandas=False)
+            }
+            assert history == pytest.approx(trial.scores)
+            assert (one.state, one.summary["state"]) == ("finished", trial.outcome)
+            if kind == "trial":
+                assert {path: one.config[path] for path in trial.params} == trial.params
+                assert one.sweep_name == addresses["sweep-0"]
+    assert shown.keys() == {f"{name}-report"}
+    sweep = api.sweep(f"{path}/{addresses['sweep-0']}")  # type: ignore[no-untyped-call]
+    assert sweep.state.lower() == "finished"

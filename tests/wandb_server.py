@@ -96,6 +96,9 @@ class WandbServer:
     def _answer_GetDefaultEntity(self, values: dict[str, Any]) -> dict[str, Any]:
         return {"viewer": {"id": "1", "entity": ENTITY}}
 
+    def _answer_OrganizationCoreWeaveOrganizationID(self, values: dict[str, Any]) -> dict[str, Any]:
+        return {"entity": {"organization": {"coreWeaveOrganizationId": None}}}
+
     def _answer_RunResumeStatus(self, values: dict[str, Any]) -> dict[str, Any]:
         run = self.runs.get(values["name"])
         if run is None:
@@ -193,6 +196,19 @@ class WandbServer:
         ]
         project = {"internalId": "1", "runCount": len(nodes), "readOnly": False, "runs": _edges(nodes)}
         return {"project": project if values["project"] in self.projects else None}
+
+    def _answer_RunSampledHistory(self, values: dict[str, Any]) -> dict[str, Any]:
+        keys = [json.loads(spec)["keys"] for spec in values["specs"]]
+        rows = self.runs[values["name"]].history
+        sampled = [[{key: row[key] for key in wanted if key in row} for row in rows] for wanted in keys]
+        return {"project": {"run": {"sampledHistory": sampled}}}
+
+    def _answer_GetSweep(self, values: dict[str, Any]) -> dict[str, Any]:
+        sweep = self.sweeps[values["name"]]
+        shown = {"__typename": "Sweep", "id": sweep.name, "name": sweep.name, "method": sweep.config["method"]}
+        shown |= {"state": sweep.state, "config": yaml.safe_dump(sweep.config), "createdAt": "2026-01-01T00:00:00"}
+        empty = ("displayName", "description", "bestLoss", "updatedAt", "runCountExpected")
+        return {"project": {"sweep": shown | dict.fromkeys(empty) | {"runCount": 0}}}
 
     def _answer_UpsertSweep(self, values: dict[str, Any]) -> dict[str, Any]:
         name = values.get("id")
