@@ -223,8 +223,9 @@ def test_offline_runs_stay_here_and_are_readable(watched: Watched, tmp_path: Pat
     environment = without_key(tmp_path)
     shown = subprocess.run(command, capture_output=True, text=True, env=environment, check=True).stdout
     assert not closed or packets_out(shown) == 0, "something tried to leave the machine"
-    reader = FeedReader(experiment.run_dir / "tracking.jsonl")
-    reader.read()
+    reader, lived = (FeedReader(folder / "tracking.jsonl") for folder in (experiment.run_dir, watched.run_dir))
+    assert reader.read() and lived.read()
+    assert reader.search.runs == lived.search.runs, "a feed made afterwards says what the one of the search said"
     files = list((experiment.run_dir / "wandb").glob("offline-run-*/*.wandb"))
     assert len(files) == len(reader.search.runs) == 7
     assert "7 runs in" in shown and "publish" in shown

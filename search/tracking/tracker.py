@@ -93,11 +93,14 @@ def mirror_once(
 ) -> bool:
     """Bring W&B, online or offline, up to what a run directory has; whether it has all then."""
     tracker, run_dir = Tracker(experiment, earlier, say, warn), experiment.run_dir
-    direction = experiment.search.direction
-    tracker.listeners("trial", Study(run_dir / "study.db", "search", direction))
+    studies: dict[Literal["trial", "final"], str] = {"trial": "search"}
     if (run_dir / "finalists.json").exists():
+        studies["final"] = earlier.finals_name
         tracker.searched()
-        tracker.listeners("final", Study(run_dir / "study.db", earlier.finals_name, direction))
+    for kind, name in studies.items():
+        study = Study(run_dir / "study.db", name, experiment.search.direction)
+        tracker.listeners(kind, study)
+        study.close()
     if (run_dir / "leaderboard.json").exists():
         tracker.finished(json.loads((run_dir / "leaderboard.json").read_text()))
     assert tracker.mirror
