@@ -49,6 +49,7 @@ def follow(run_dir: Path, destination: Destination, tell: Tell) -> None:
 
 
 def main(arguments: list[str]) -> None:
+    os.nice(19)  # training comes first
     run_dir, destination = Path(arguments[0]), Destination(**json.loads(arguments[1]))
     driver = os.fdopen(os.dup(1), "w")
     with Path(os.devnull).open("w") as nothing:
