@@ -80,7 +80,14 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
         folder,
         search={"trials": 5, "startup_trials": 3, "concurrency": 2},
         finals={"top": 2, "seeds": 1, "beam_size": 1},
-        tracking={"wandb": "auto", "project": "words", "tags": ["digits"], "notes": "a test", "tensorboard": True},
+        tracking={
+            "wandb": "auto",
+            "project": "words",
+            "tags": ["digits"],
+            "notes": "a test",
+            "tensorboard": True,
+            "flush_seconds": 200,  # a busy machine is no fault of the client
+        },
     )
     run_dir = folder / "runs" / "seen"
     with serve() as server, pytest.MonkeyPatch.context() as patch:
@@ -270,7 +277,6 @@ def test_a_server_that_fails_costs_a_bounded_time_and_a_line(
         with serve() as server:
             server.fails_after, server.later_fault = failing.after, failing.fault
             url = server.url if failing.fault else "http://127.0.0.1:9"
-
             changes = {"flush_seconds": PATIENCE, "base_url": url, "wandb": "online", "tensorboard": False}
             tracking = experiment.tracking.model_copy(update=changes)
             search = Study(experiment.run_dir / "study.db", "search", "maximize")
@@ -282,8 +288,8 @@ def test_a_server_that_fails_costs_a_bounded_time_and_a_line(
                 told.warnings.append,
             ) as watching:
                 watching.show_trials(search)
-                assert time.monotonic() - began < 2, "the driver waited"
-            assert time.monotonic() - began < PATIENCE + 3
+                assert time.monotonic() - began < PATIENCE / 2, "the driver waited"
+            assert time.monotonic() - began < PATIENCE * 2
             (lacks,) = [line for line in told.warnings if line.startswith("W&B lacks")]
             assert f"publish {experiment.run_dir}" in lacks and "Traceback" not in lacks
             assert len(told.warnings) <= 2
