@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install search test soak check format clean
+.PHONY: install search test test-wandb-online soak check format clean
 
 install: .venv/installed
 
@@ -17,6 +17,10 @@ search: install
 
 test: install
 	$(BIN)/python -m pytest
+
+# A search published to the real W&B, into the project babeltune-test; needs WANDB_API_KEY, and says so.
+test-wandb-online: install
+	$(BIN)/python -m pytest -m online -rs tests/test_tracking.py
 
 # Real searches under random SIGKILLs: about 10 minutes on two cores.
 soak: install

@@ -4,6 +4,7 @@ import json
 import math
 from contextlib import ExitStack
 from dataclasses import replace
+from typing import Literal
 
 from rich.console import Console
 
@@ -28,7 +29,7 @@ from search.schedulers.unranked import ToTheEnd
 from search.scoring import FinalModel, score_all
 from search.settling import Settled
 from search.study import Study, StudyTrial
-from search.tracking import WandbTracker, resolve_mode
+from search.tracking.tracker import Tracker
 from search.tuning import find_slots, local_ray, run_work
 from search.wording import count, describe
 from search.work import Listener, Work
@@ -64,13 +65,16 @@ class SearchRun:
             search = Study(self.run_dir / "study.db", "search", direction)
             finals = Study(self.run_dir / "study.db", self.earlier.finals_name, direction)
             where = f"{self.slots.gpus:g} GPU" if self.slots.gpus else "one CPU thread"
-            tracking = resolve_mode(self.experiment)
-            self._say(f"{self.slots.count} trials at a time, each on {where}; W&B {tracking}; {self.run_dir}")
-            with local_ray(self.slots):
-                if not (self.run_dir / "finalists.json").exists():
-                    self._search(search, lock)
-                entries = self._finals(search, finals, lock)
-            self._finish(search, finals, entries)
+            self._say(f"{self.slots.count} trials at a time, each on {where}; {self.run_dir}")
+            with Tracker(self.experiment, self.earlier, self._say, self._warn) as self.tracker:
+                with local_ray(self.slots):
+                    if (self.run_dir / "finalists.json").exists():
+                        self.tracker.show_trials(search)
+                    else:
+                        self._search(search, lock)
+                    self.tracker.searched()
+                    entries = self._finals(search, finals, lock)
+                self._finish(search, finals, entries)
         finally:
             lock.release()
 
@@ -106,7 +110,7 @@ class SearchRun:
 
     def _train(
         self,
-        kind: str,
+        kind: Literal["trial", "final"],
         study: Study,
         plan: Plan,
         scheduler: Scheduler,
@@ -120,8 +124,6 @@ class SearchRun:
         journal = Journal(self.run_dir / f"{kind}s.jsonl")
         budget = self._budget(spent)
         settled = [Settled(experiment.search.metric)] if experiment.search.stop_when_settled else []
-        before = self.earlier.studies if kind == "trial" else len(self.earlier.folders)
-        tracker = WandbTracker(experiment, kind, before, lambda trial: plan.config(trial.params), self._warn)
         progress = TrialProgress(
             self.console,
             study,
@@ -140,13 +142,12 @@ class SearchRun:
             experiment.search.metric,
             experiment.training.epochs,
             experiment.search.max_retries,
-            [progress, tracker, *listeners],
+            [progress, *self.tracker.listeners(kind, study), *listeners],
             [budget, *settled] if kind == "trial" else [],  # what the finals need was set aside
             experiment.training.report_steps,
         )
         with ExitStack() as stack:
             stack.callback(journal.close)
-            stack.callback(tracker.close)
             stack.enter_context(progress)
             if not work.done:
                 keep = experiment.finals.average_checkpoints if kind == "final" else KEEP
@@ -274,6 +275,7 @@ class SearchRun:
             opened,
             spending,
         )
+        self.tracker.finished(board)
         self.console.print(ranking_table(board["ranking"]))
         for line in board["ranking"]:
             self._say(f"trial {line['trial']}: {describe(line['config'])}")

@@ -4,6 +4,7 @@ python search/run.py                              search with configs/quickstart
 python search/run.py --config FILE [--key VALUE]  search with another configuration, keys in dotted form
 python search/run.py resume runs/NAME             go on with a search that was stopped
 python search/run.py resume runs/NAME --key VALUE extend or change a search, finished or not
+python search/run.py publish runs/NAME            send to W&B what it lacks of a search, with sweep and report
 python search/run.py translate runs/NAME          translate standard input with the best model; --help says more
 python search/run.py replay --tables DIR          how soon a policy finds the best of systems that are trained
 python search/run.py --help                       all keys, their defaults and meaning
@@ -40,16 +41,28 @@ def new_experiment(arguments: list[str]) -> Experiment:
     return experiment
 
 
-def resumed_experiment(arguments: list[str]) -> Experiment:
-    """The experiment of a run directory, perhaps with changed keys. Raises UserError."""
+def resumed_experiment(arguments: list[str], verb: str) -> Experiment:
+    """The experiment of a run directory to `verb`, perhaps with changed keys. Raises UserError."""
     if not arguments or arguments[0].startswith("-"):
-        raise UserError(f"resume: name the run, as in `{PROGRAM} resume runs/NAME`")
+        raise UserError(f"{verb}: name the run, as in `{PROGRAM} {verb} runs/NAME`")
     run_dir = Path(arguments[0]).absolute()
     stored = stored_experiment(run_dir)
     file = run_dir / "experiment.yaml"
-    experiment = override(stored, arguments[1:], f"{PROGRAM} resume {arguments[0]}", __doc__ or "", file)
+    experiment = override(stored, arguments[1:], f"{PROGRAM} {verb} {arguments[0]}", __doc__ or "", file)
+    if verb == "publish" and experiment != stored.model_copy(update={"tracking": experiment.tracking}):
+        raise UserError("publish: changes nothing of a search; of its keys it takes those of tracking alone")
     find_change(stored, experiment)
     return experiment
+
+
+def publish(experiment: Experiment, console: Console) -> int:
+    """Send a run to W&B; 0 if it has everything then, else 1."""
+    from search.tracking import tracker
+
+    def say(text: str) -> None:
+        console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    return 0 if tracker.publish(experiment, say, say) else 1
 
 
 def main(arguments: list[str]) -> int:
@@ -66,8 +79,10 @@ def main(arguments: list[str]) -> int:
 
             command.main(arguments[1:])
             return 0
+        if arguments[:1] == ["publish"]:
+            return publish(resumed_experiment(arguments[1:], "publish"), console)
         resuming = arguments[:1] == ["resume"]
-        experiment = resumed_experiment(arguments[1:]) if resuming else new_experiment(arguments)
+        experiment = resumed_experiment(arguments[1:], "resume") if resuming else new_experiment(arguments)
         find_prior(experiment)
         if experiment.finals.neural_metric:
             load_metric(experiment.finals.neural_metric)
@@ -82,7 +97,7 @@ def main(arguments: list[str]) -> int:
         Console(stderr=True).print(str(error), style="red", highlight=False, markup=False, soft_wrap=True)
         return 2
     except KeyboardInterrupt:
-        if arguments[:1] in (["translate"], ["replay"]):
+        if arguments[:1] in (["translate"], ["replay"], ["publish"]):
             return 130
         where = f"`{PROGRAM} resume {experiment.run_dir}`" if experiment else "the same command"
         console.print(f"\nstopped; nothing is lost: go on with {where}", highlight=False, markup=False, soft_wrap=True)

@@ -53,15 +53,31 @@ def find_slots(settings: SearchConfig) -> Slots:
 
 
 @contextmanager
+def _without_a_way_out() -> Iterator[None]:
+    """Processes that start here send HTTP to a port where nothing listens: even with usage statistics off, one of
+    Ray's asks the metadata services of three clouds where it runs."""
+    nowhere = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
+    before = {name: os.environ[name] for name in nowhere if name in os.environ}
+    os.environ |= nowhere
+    try:
+        yield
+    finally:
+        for name in nowhere:
+            del os.environ[name]
+        os.environ |= before
+
+
+@contextmanager
 def local_ray(slots: Slots) -> Iterator[None]:
     """Ray on this machine, for as long as the block runs."""
-    ray.init(
-        num_cpus=slots.count,
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-        runtime_env={"env_vars": {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}},
-    )
+    with _without_a_way_out():
+        ray.init(
+            num_cpus=slots.count,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            runtime_env={"env_vars": {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}},
+        )
     logging.getLogger("ray").setLevel(logging.ERROR)
     try:
         yield

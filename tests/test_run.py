@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import safetensors.torch
 import sentencepiece
 import yaml
 from corpora import write_digits
-from processes import accept_interrupts
+from processes import IN_CLOSED_NETWORK, accept_interrupts, can_close_network, packets_out
 
 from search.study import Study
 
@@ -46,9 +47,10 @@ def write_config(folder: Path, **changes: Any) -> Path:
     return file
 
 
-def run(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+def run(*arguments: str, cwd: Path = ROOT, within: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "RAY_worker_niceness": "0", "COLUMNS": "100"}
-    return subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, timeout=280, cwd=cwd, env=environment)
+    command = [*within, *COMMAND, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=280, cwd=cwd, env=environment)
 
 
 def assert_sound(run_dir: Path, trials: int, epochs: int = 4) -> None:
@@ -212,8 +214,11 @@ def test_a_grid_scores_every_model_and_a_diverged_trial_does_not_end_it(tmp_path
         finals={"top": 4, "seeds": 0},
         tracking={"wandb": "offline"},
     )
-    done = run("--config", str(config), "--name", "grid", "--training.epochs", "2")
+    closed = can_close_network()
+    within = IN_CLOSED_NETWORK if closed else ()
+    done = run("--config", str(config), "--name", "grid", "--training.epochs", "2", within=within)
     assert done.returncode == 0, done.stderr
+    assert not closed or packets_out(done.stdout) == 0, "something tried to leave the machine"
     run_dir = tmp_path / "runs" / "grid"
     assert_sound(run_dir, trials=4, epochs=2)
     outcomes = [t.outcome for t in Study(run_dir / "study.db", "search", "maximize").trials.values()]

@@ -17,6 +17,7 @@ from trainables.checkpoint import load_state, newest_checkpoint
 from trainables.config import TrialConfig
 from trainables.errors import Diverged, UserError
 from trainables.evaluation import reference_loss, translate
+from trainables.gpu import GpuFigures, measure
 from trainables.preparing import prepare
 from trainables.training import EpochReport, build_model, learning_rate, load_model, train
 
@@ -283,3 +284,12 @@ def test_models_of_the_same_seed_start_equal(corpus: Path) -> None:
         return model.state_dict()
 
     assert equal(weights(1), weights(1)) and not equal(weights(1), weights(2))
+
+
+def test_gpu_figures_are_what_the_gpu_tells_and_never_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert measure(torch.device("cpu")) == GpuFigures(None, None)
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda device: 3 * 2**29)
+    monkeypatch.setattr(torch.cuda, "utilization", lambda device: 87)
+    assert measure(torch.device("cuda")) == GpuFigures(1.5, 87.0)
+    monkeypatch.delattr(torch.cuda, "utilization")
+    assert measure(torch.device("cuda")) == GpuFigures(1.5, None)

@@ -28,6 +28,7 @@ from trainables.corpus import read_test
 from trainables.errors import Diverged, UserError
 from trainables.evaluation import corpus_bleu, reference_loss, score, signatures, translate
 from trainables.files import make_folder, write_atomically
+from trainables.gpu import measure, start_measuring
 from trainables.loss import linear_cross_entropy
 from trainables.preparing import Prepared, cached_corpus, prepare
 from trainables.tokenizer import Tokenizer
@@ -49,6 +50,8 @@ class EpochReport:
     train_seconds: float
     eval_seconds: float
     tokens: int  # target tokens trained on in this epoch or round
+    gpu_memory_gib: float | None = None  # the peak while training; None without a GPU
+    gpu_utilization: float | None = None  # percent, near the end of training; None without a GPU or NVML
 
 
 def default_device() -> torch.device:
@@ -152,6 +155,7 @@ def _run_round(
     """Train for the given steps, numbered from 1, then validate."""
     settings = config.training
     epoch = -(-steps[-1] // epoch_steps)
+    start_measuring(device)
     started = time.perf_counter()
     model.train()
     total_nll = torch.zeros((), device=device)
@@ -177,7 +181,7 @@ def _run_round(
     train_loss = float(total_nll) / tokens
     if not math.isfinite(train_loss):  # on a GPU this waits for the end, to keep the queue full
         raise Diverged(f"the training loss became {train_loss} in epoch {epoch}")
-    trained = time.perf_counter()
+    trained, gpu = time.perf_counter(), measure(device)
 
     model.eval()
     text = prepared.valid_text
@@ -195,6 +199,8 @@ def _run_round(
         train_seconds=trained - started,
         eval_seconds=time.perf_counter() - trained,
         tokens=tokens,
+        gpu_memory_gib=gpu.memory_gib,
+        gpu_utilization=gpu.utilization,
     )
 
 

@@ -94,7 +94,7 @@ def _forecasts(study: Study, trials: list[StudyTrial], finished: dict[int, float
         if len(known) < ENOUGH_RUNS - 1:
             continue
         early, final = np.array([sign * t.scores[epoch] for t in known]), np.array([finished[t.number] for t in known])
-        forecast = fit(early, final)
+        forecast = fit(early.tolist(), final.tolist())
         slope = final.std() / (early.std() or 1.0)
         for trial in [*unfinished, *known]:
             score = sign * trial.scores[epoch]

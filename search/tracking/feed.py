@@ -1,0 +1,132 @@
+"""The driver's side of tracking: RUN/tracking.jsonl, a line for all that W&B is to show. Knows nothing of W&B."""
+
+import json
+from collections.abc import Callable
+from typing import Any, Literal
+
+from search.experiment import Experiment
+from search.journal import read_lines
+from search.schedulers.base import parked
+from search.study import Study, StudyTrial
+from search.tracking.tracked import INTERRUPTED, PARKED, RUNNING
+from trainables.config import TrialConfig, flatten
+
+FEED = "tracking.jsonl"
+Configure = Callable[[StudyTrial], TrialConfig]
+
+
+class Feed:
+    """Begun anew by each driver from what the run has, then appended to. It follows from study and journals, so
+    that it need not survive anything; a write that fails ends it, and never the search."""
+
+    def __init__(self, experiment: Experiment, study: int, warn: Callable[[str], None]):
+        """`study` counts the studies that came before in this run."""
+        self.experiment, self.file = experiment, experiment.run_dir / FEED
+        self._warn, self._broken = warn, False
+        self.file.unlink(missing_ok=True)  # an earlier driver's follower may still read the old one
+        self.write(
+            {
+                "name": experiment.name,
+                "metric": experiment.search.metric,
+                "goal": experiment.search.direction,
+                "unit": experiment.training.unit,
+                "study": study,
+                "parameters": experiment.space.model_dump(mode="json", exclude_none=True),
+            }
+        )
+
+    def searched(self) -> None:
+        """The finalists are chosen."""
+        self.write({"searched": True})
+
+    def report(self, content: dict[str, Any]) -> None:
+        """All is done; the content of the W&B report, see `wandb_report.py`."""
+        self.write({"report": content})
+
+    def write(self, *lines: dict[str, Any]) -> None:
+        if self._broken:
+            return
+        try:
+            with self.file.open("a") as file:
+                file.write("".join(f"{json.dumps(line)}\n" for line in lines))
+        except OSError as error:
+            self._broken = True
+            self._warn(f"{self.file}: can't be written ({error.strerror}), so W&B lacks what follows")
+
+
+class FeedListener:
+    """Writes the trials of one study into the feed: those there are, then what happens."""
+
+    def __init__(
+        self,
+        feed: Feed,
+        study: Study,
+        job_type: Literal["trial", "final"],
+        before: int,
+        configure: Configure,
+    ):
+        """`before` counts the studies of this job type that this one has replaced: their runs are others."""
+        self.feed, self.job_type, self.configure = feed, job_type, configure
+        self.prefix = f"{before}-{job_type}" if before else job_type
+        self.known: set[int] = set()
+        for trial in study.trials.values():
+            self._begin(trial, PARKED if parked(trial, feed.experiment.rungs) else INTERRUPTED)
+        for line in read_lines(feed.experiment.run_dir / f"{job_type}s.jsonl"):
+            self.epoch_reported(study.trials[line["trial"]], line)
+        for trial in study.trials.values():
+            if not trial.running:
+                self.trial_ended(trial)
+
+    def trial_started(self, trial: StudyTrial) -> None:
+        if trial.number in self.known:
+            self._state(trial, RUNNING)
+        else:
+            self._begin(trial, RUNNING)
+
+    def epoch_reported(self, trial: StudyTrial, report: dict[str, Any]) -> None:
+        step = int(report[self.feed.experiment.training.unit])
+        values = {name: value for name, value in report.items() if name != "trial" and value is not None}
+        self.feed.write({"run": self._key(trial), "step": step, "report": values})
+
+    def trial_parked(self, trial: StudyTrial) -> None:
+        self._state(trial, PARKED)
+
+    def trial_ended(self, trial: StudyTrial) -> None:
+        self._state(trial, trial.outcome)
+
+    def _begin(self, trial: StudyTrial, state: str) -> None:
+        self.known.add(trial.number)
+        config, experiment = self.configure(trial), self.feed.experiment
+        values = flatten(config.model_dump(mode="json"))
+        searched = {path: values[path] for path in experiment.space.domains if path not in config.unused}
+        name = f"{self.prefix}-{trial.number}"
+        if self.job_type == "final":
+            searched["finalist"] = trial.params["finalist"]
+            name = f"{self.prefix}-{trial.params['finalist']}-seed{config.seed}"
+        self.feed.write(
+            {
+                "run": self._key(trial),
+                "name": f"{experiment.name}-{name}",
+                "job_type": self.job_type,
+                "config": {**config.model_dump(mode="json"), **searched},
+                "state": state,
+            }
+        )
+
+    def _state(self, trial: StudyTrial, state: str) -> None:
+        message = str(trial.attrs.get("message", ""))
+        self.feed.write({"run": self._key(trial), "state": state, "message": message})
+
+    def _key(self, trial: StudyTrial) -> str:
+        return f"{self.prefix}-{trial.number}"
+
+
+def describe_report(experiment: Experiment, board: dict[str, Any], answer: list[str]) -> dict[str, Any]:
+    """The content of the W&B report. board: the content of leaderboard.json."""
+    return {
+        "answer": answer,
+        "ranking": board["ranking"],
+        "signatures": board["signatures"],
+        "paths": list(experiment.space.domains),
+        "html": str(experiment.run_dir / "report.html"),
+    }

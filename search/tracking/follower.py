@@ -1,0 +1,76 @@
+"""The process that mirrors a feed into W&B: python -m search.tracking.follower RUN DESTINATION.
+
+It reads on until its standard input is closed, completes what W&B has, and ends. What it tells the driver are lines of
+JSON on its standard output: say, missing (what W&B lacks so far), complete, or failed (why it gives up).
+"""
+
+import fcntl
+import json
+import os
+import select
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from search.tracking.tracked import INTERRUPTED, RUNNING, Destination, FeedReader
+from search.tracking.wandb_offline import OfflineRuns
+from search.tracking.wandb_online import OnlineRuns
+from search.tracking.wandb_runs import find_key
+
+POLL_SECONDS = 1.0
+
+Tell = Callable[[str, str], None]
+
+
+def follow(run_dir: Path, destination: Destination, tell: Tell) -> None:
+    """Mirror the feed until standard input is closed. Raises whatever W&B raises."""
+    reader = FeedReader(run_dir / "tracking.jsonl")
+    reader.read()
+    online = destination.mode != "offline" and find_key()
+    if destination.mode == "online" and not online:
+        raise RuntimeError("no key is found: set WANDB_API_KEY, or run `wandb login`")
+    make = OnlineRuns if online else OfflineRuns
+    runs = make(run_dir, destination, reader.search, lambda text: tell("say", text))
+    over = False
+    try:
+        while not over:
+            runs.update()
+            tell("missing", runs.missing())
+            over = bool(select.select([sys.stdin], [], [], POLL_SECONDS)[0])
+            reader.read()
+        for run in reader.search.runs.values():
+            if run.state == RUNNING:
+                run.state = INTERRUPTED
+        runs.update()
+        runs.complete()
+    finally:
+        tell("missing", runs.missing())
+    tell("complete", "")
+
+
+def main(arguments: list[str]) -> None:
+    os.nice(19)  # training comes first
+    run_dir, destination = Path(arguments[0]), Destination(**json.loads(arguments[1]))
+    driver = os.fdopen(os.dup(1), "w")
+    with Path(os.devnull).open("w") as nothing:
+        os.dup2(nothing.fileno(), 1)  # W&B prints there
+
+    def tell(kind: str, text: str) -> None:
+        print(json.dumps({kind: text}), file=driver, flush=True)
+
+    status = 1
+    try:
+        with (run_dir / "locks" / "tracking").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # the follower of a killed driver ends first
+            follow(run_dir, destination, tell)
+            status = 0
+    except BrokenPipeError:  # the driver was killed; the next one starts anew
+        pass
+    except Exception as error:  # whatever W&B raises is told in a line
+        tell("failed", " ".join(str(error).split())[:200] or type(error).__name__)
+    finally:
+        os._exit(status)  # without W&B's wait for a server that may never answer
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,135 @@
+"""The driver's side of W&B: a process of its own mirrors the feed, so that training never waits for a server."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict
+from typing import IO, Any
+
+from search.experiment import Experiment
+from search.tracking.tracked import Destination
+
+RETRY_SECONDS = 60.0
+LONGEST_CALL = 30.0
+INTERRUPTED_SECONDS = 10.0  # the end of a search that Ctrl-C or an error ends
+STRAY = ("WANDB_MODE", "WANDB_SWEEP_ID", "WANDB_RUN_ID", "WANDB_RESUME", "WANDB_DIR")  # what the configuration decides
+
+
+class Mirror:
+    """Keeps a follower (`follower.py`) alive while the block runs, and gives it a bounded time at the end.
+
+    A follower that fails says why and ends; another one starts a minute later, and once more at the end. It reads
+    the feed from its beginning and asks the server what is there, so nothing is sent twice.
+    """
+
+    def __init__(self, experiment: Experiment, say: Callable[[str], None], warn: Callable[[str], None]):
+        """The feed must have been begun."""
+        tracking, patience = experiment.tracking, experiment.tracking.flush_seconds
+        self.run_dir, self.say, self.warn, self.patience = experiment.run_dir, say, warn, patience
+        self.reason = ""  # why the last follower failed
+        self.missing = "all of this search"
+        self.complete = False
+        self._said: set[str] = set()  # not again by each follower
+        assert tracking.wandb != "disabled"
+        self._scratch = tempfile.TemporaryDirectory(prefix="babeltune-", ignore_cleanup_errors=True)
+        destination = Destination(
+            mode=tracking.wandb,
+            project=tracking.project,
+            entity=tracking.entity,
+            tags=tracking.tags,
+            notes=tracking.notes,
+            scratch=self._scratch.name,
+            patience=min(LONGEST_CALL, patience / 2),
+        )
+        self._command = [sys.executable, "-P", "-m", "search.tracking.follower"]
+        self._command += [str(self.run_dir), json.dumps(asdict(destination))]
+        stray = STRAY[1:] if tracking.wandb == "auto" else STRAY
+        self._environment = {name: value for name, value in os.environ.items() if name not in stray}
+        self._environment |= {"WANDB_ERROR_REPORTING": "false"}  # else an offline run looks a host up
+        if tracking.base_url:
+            self._environment["WANDB_BASE_URL"] = tracking.base_url
+        self._closing = threading.Event()
+        self._follower: subprocess.Popen[str] | None = None
+        self._thread = threading.Thread(target=self._supervise, daemon=True)
+
+    def __enter__(self) -> "Mirror":
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._end(self.patience if kind is None else min(self.patience, INTERRUPTED_SECONDS))
+
+    def publish(self) -> None:
+        """Send all that the feed says, however long it takes; only a single call is bounded."""
+        self._closing.set()
+        self._thread.start()
+        self._end(None)
+
+    def _end(self, patience: float | None) -> None:
+        self._closing.set()
+        if self._follower:
+            _close(self._follower.stdin)
+        self._thread.join(patience)
+        if self._thread.is_alive():
+            self.reason = self.reason or f"it did not take all within {patience:g} s"
+            if self._follower:
+                with suppress(ProcessLookupError):
+                    os.killpg(self._follower.pid, signal.SIGKILL)
+        self._scratch.cleanup()
+        if not self.complete:
+            self.warn(
+                f"W&B lacks {self.missing} ({self.reason or 'its process died'}); the run directory has it all: "
+                f"send it by `python search/run.py publish {self.run_dir}`"
+            )
+
+    def _supervise(self) -> None:
+        while not self.complete:
+            last = self._closing.is_set()
+            self._follow()
+            if last:
+                return
+            self._closing.wait(RETRY_SECONDS)
+
+    def _follow(self) -> None:
+        with subprocess.Popen(
+            self._command,
+            stdin=subprocess.PIPE,  # closed when the search is over
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env=self._environment,
+            start_new_session=True,  # Ctrl-C is the driver's to handle
+        ) as follower:
+            self._follower = follower
+            if self._closing.is_set():
+                _close(follower.stdin)
+            assert follower.stdout
+            for line in follower.stdout:
+                self._hear(json.loads(line))
+            _close(follower.stdin)
+
+    def _hear(self, message: dict[str, Any]) -> None:
+        match message:
+            case {"say": text} if text not in self._said:
+                self._said.add(text)
+                self.say(text)
+            case {"missing": text}:
+                self.missing = text
+            case {"complete": _}:
+                self.complete = True
+            case {"failed": reason}:
+                if not self.reason and not self._closing.is_set():
+                    self.warn(f"W&B: {reason}; the search goes on, and this is tried again")
+                self.reason = reason
+
+
+def _close(pipe: IO[str] | None) -> None:
+    with suppress(OSError):
+        if pipe:
+            pipe.close()

@@ -1,0 +1,48 @@
+"""One trial of a W&B sweep: the program that `wandb agent` runs, see configs/wandb-sweep.yaml.
+
+python -m search.tracking.sweep_program --config FILE [--key VALUE]   the base, and what the sweep chose
+"""
+
+import os
+import sys
+from dataclasses import asdict
+
+os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
+
+import torch
+import wandb
+
+from search.experiment import Experiment
+from search.tracking.tracked import TrackedRun
+from search.tracking.wandb_runs import end_run
+from trainables.command_line import parse_config
+from trainables.errors import Diverged, UserError
+from trainables.training import train
+
+
+def main(arguments: list[str]) -> None:
+    """Train on this process's GPU, or on one CPU thread, and log each epoch. Raises UserError."""
+    program, about = "python -m search.tracking.sweep_program", "Train one trial of a W&B sweep."
+    experiment, _ = parse_config(Experiment, arguments, program, about)
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    run = wandb.init(settings=wandb.Settings(console="off"))  # the agent says which run of which sweep
+    run.config.update(experiment.trial.model_dump(mode="json"))  # type: ignore[no-untyped-call]
+    run.define_metric("epoch")
+    run.define_metric("*", step_metric="epoch")
+    tracked = TrackedRun(run.name or "", "trial", {}, "completed")
+    try:
+        for report, _ in train(experiment.trial, experiment.cache):
+            values = {name: value for name, value in asdict(report).items() if value is not None}
+            step = int(values[experiment.training.unit])
+            tracked.reports[step] = values
+            run.log(values, step=step)
+    except Diverged as error:
+        tracked.state, tracked.message = "diverged", str(error)
+    end_run(run, tracked)
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except UserError as error:
+        sys.exit(str(error))

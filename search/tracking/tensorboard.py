@@ -1,0 +1,55 @@
+"""TensorBoard files, where tracking.tensorboard asks for them: RUN/tensorboard/trial-3, one curve a metric."""
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+from tensorboardX import SummaryWriter
+
+from search.experiment import Experiment
+from search.study import StudyTrial
+from search.wording import describe
+
+
+class TensorBoardFiles:
+    """A listener. A trial that goes on, after a rung or a kill, gets a further file in its folder."""
+
+    def __init__(self, experiment: Experiment, kind: Literal["trial", "final"], warn: Callable[[str], None]):
+        self.folder, self.kind, self.unit, self.warn = experiment.run_dir, kind, experiment.training.unit, warn
+        self.writers: dict[int, SummaryWriter] = {}
+        self.broken = False
+
+    def trial_started(self, trial: StudyTrial) -> None:
+        """Nothing: a trial without reports needs no file."""
+
+    def epoch_reported(self, trial: StudyTrial, report: dict[str, Any]) -> None:
+        if self.broken:
+            return
+        try:
+            if trial.number not in self.writers:
+                writer = SummaryWriter(str(self.folder / "tensorboard" / f"{self.kind}-{trial.number}"))
+                writer.add_text("settings", describe(trial.params), trial.epoch)
+                self.writers[trial.number] = writer
+            for name, value in report.items():
+                if name != self.unit and value is not None:
+                    self.writers[trial.number].add_scalar(name, value, trial.epoch)
+            self.writers[trial.number].flush()
+        except OSError as error:
+            self.broken = True
+            self.warn(f"tensorboard: can't be written ({error.strerror}); the search goes on without it")
+
+    def trial_parked(self, trial: StudyTrial) -> None:
+        self._close(trial.number)
+
+    def trial_ended(self, trial: StudyTrial) -> None:
+        self._close(trial.number)
+
+    def close(self) -> None:
+        for number in list(self.writers):
+            self._close(number)
+
+    def _close(self, number: int) -> None:
+        if writer := self.writers.pop(number, None):
+            try:
+                writer.close()
+            except OSError:
+                self.broken = True

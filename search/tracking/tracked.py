@@ -1,0 +1,89 @@
+"""What W&B is to show of a search, as plain values: the driver writes them, the follower reads them.
+
+Imports nothing heavy, as the follower runs beside the training.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+RUNNING, PARKED, INTERRUPTED = "running", "parked", "interrupted"  # otherwise an outcome of the study
+
+
+@dataclass(frozen=True)
+class Destination:
+    """Where runs go, and how."""
+
+    mode: Literal["auto", "online", "offline"]
+    project: str
+    entity: str | None
+    tags: tuple[str, ...]
+    notes: str | None
+    scratch: str  # for what the client keeps of a run while it sends it
+    patience: float  # seconds that a single call may wait for the server
+
+
+@dataclass
+class TrackedRun:
+    """A trial, or the retraining of a finalist, whatever the number of processes and drivers it took."""
+
+    name: str
+    job_type: Literal["trial", "final", "report"]
+    config: dict[str, Any]  # nested, and what was searched in dotted form, too
+    state: str
+    message: str = ""
+    reports: dict[int, dict[str, Any]] = field(default_factory=dict)  # by epoch, or by step where it reports by steps
+
+    @property
+    def ended(self) -> bool:
+        return self.state not in (RUNNING, PARKED, INTERRUPTED)
+
+
+@dataclass
+class TrackedSearch:
+    """All that was read of a search so far."""
+
+    name: str = ""
+    metric: str = ""
+    goal: str = ""
+    unit: str = "epoch"  # what reports are counted in: epoch or step
+    study: int = 0  # how many studies of the run came before
+    parameters: dict[str, Any] = field(default_factory=dict)  # the space, in the grammar of sweeps
+    runs: dict[str, TrackedRun] = field(default_factory=dict)  # by a key that stays
+    searched: bool = False  # whether the search itself is over, and the finalists are chosen
+    report: dict[str, Any] | None = None  # what the W&B report says, once all is done
+
+
+class FeedReader:
+    """Reads on where it has stopped; a line that is still being written waits."""
+
+    def __init__(self, file: Path):
+        self._file = file.open("rb")
+        self._rest = b""
+        self.search = TrackedSearch()
+
+    def read(self) -> bool:
+        """Take in what is new; whether there was any."""
+        lines = list(self._lines())
+        for line in lines:
+            self._take(line)
+        return bool(lines)
+
+    def _lines(self) -> Iterator[dict[str, Any]]:
+        *whole, self._rest = (self._rest + self._file.read()).split(b"\n")
+        yield from map(json.loads, whole)
+
+    def _take(self, line: dict[str, Any]) -> None:
+        match line:
+            case {"run": key, "name": _}:
+                values = {name: value for name, value in line.items() if name != "run"}
+                self.search.runs[key] = TrackedRun(**values)
+            case {"run": key, "step": step, "report": report}:
+                self.search.runs[key].reports[step] = report
+            case {"run": key, "state": state, "message": message}:
+                self.search.runs[key].state, self.search.runs[key].message = state, message
+            case _:
+                for name, value in line.items():
+                    setattr(self.search, name, value)

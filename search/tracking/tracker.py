@@ -1,0 +1,108 @@
+"""All that watches a search from outside, behind one door: W&B through feed and mirror, and TensorBoard files."""
+
+import json
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Any, Literal
+
+from search.earlier import Earlier
+from search.experiment import Experiment
+from search.finals import FinalsPlan, read_finalists
+from search.report import answer
+from search.study import Study, StudyTrial
+from search.tracking.feed import Feed, FeedListener, describe_report
+from search.tracking.mirror import Mirror
+from search.tracking.tensorboard import TensorBoardFiles
+from search.work import Listener
+from trainables.config import TrialConfig
+from trainables.locks import DriverLock
+
+
+class Tracker:
+    """Tracks while the block runs; its end takes tracking.flush_seconds at most."""
+
+    def __init__(
+        self, experiment: Experiment, earlier: Earlier, say: Callable[[str], None], warn: Callable[[str], None]
+    ):
+        self.experiment, self.earlier, self.warn = experiment, earlier, warn
+        self.feed: Feed | None = None
+        self.mirror: Mirror | None = None
+        if experiment.tracking.wandb != "disabled":
+            self.feed = Feed(experiment, earlier.studies, warn)
+            self.mirror = Mirror(experiment, say, warn)
+        self._stack = ExitStack()
+
+    def __enter__(self) -> "Tracker":
+        if self.mirror:
+            self._stack.enter_context(self.mirror)
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._stack.__exit__(*error)
+
+    def listeners(self, kind: Literal["trial", "final"], study: Study) -> list[Listener]:
+        """Those that tell of a study's trials what happens from now on; what it has already is told at once."""
+        listeners: list[Listener] = []
+        if self.feed:
+            before = self.earlier.studies if kind == "trial" else len(self.earlier.folders)
+            listeners.append(FeedListener(self.feed, study, kind, before, self._configure(kind)))
+        if self.experiment.tracking.tensorboard:
+            files = TensorBoardFiles(self.experiment, kind, self.warn)
+            self._stack.callback(files.close)
+            listeners.append(files)
+        return listeners
+
+    def show_trials(self, search: Study) -> None:
+        """Tell of a search that was over before this driver."""
+        self.listeners("trial", search)
+
+    def _configure(self, kind: Literal["trial", "final"]) -> Callable[[StudyTrial], TrialConfig]:
+        if kind == "trial":
+            return lambda trial: self.experiment.trial.with_values(trial.params)
+        plan = FinalsPlan(self.experiment, read_finalists(self.experiment.run_dir / "finalists.json"))
+        return lambda trial: plan.config(trial.params)
+
+    def searched(self) -> None:
+        """The search itself is over."""
+        if self.feed:
+            self.feed.searched()
+
+    def finished(self, board: dict[str, Any]) -> None:
+        """All is done. board: the content of leaderboard.json."""
+        if self.feed:
+            self.feed.report(describe_report(self.experiment, board, answer(board)))
+
+
+def publish(experiment: Experiment, say: Callable[[str], None], warn: Callable[[str], None]) -> bool:
+    """Send what W&B lacks of a run directory, whatever its search did about W&B; whether it has all then.
+
+    Raises UserError if another process works on the run.
+    """
+    lock = DriverLock(experiment.run_dir)
+    try:
+        earlier = Earlier(experiment.run_dir)
+        earlier.extend(experiment)  # keeps where it was published
+        tracking = experiment.tracking.model_copy(update={"wandb": "online", "tensorboard": False})
+        return mirror_once(experiment.model_copy(update={"tracking": tracking}), earlier, say, warn)
+    finally:
+        lock.release()
+
+
+def mirror_once(
+    experiment: Experiment, earlier: Earlier, say: Callable[[str], None], warn: Callable[[str], None]
+) -> bool:
+    """Bring W&B, online or offline, up to what a run directory has; whether it has all then."""
+    tracker, run_dir = Tracker(experiment, earlier, say, warn), experiment.run_dir
+    studies: dict[Literal["trial", "final"], str] = {"trial": "search"}
+    if (run_dir / "finalists.json").exists():
+        studies["final"] = earlier.finals_name
+        tracker.searched()
+    for kind, name in studies.items():
+        study = Study(run_dir / "study.db", name, experiment.search.direction)
+        tracker.listeners(kind, study)
+        study.close()
+    if (run_dir / "leaderboard.json").exists():
+        tracker.finished(json.loads((run_dir / "leaderboard.json").read_text()))
+    assert tracker.mirror
+    tracker.mirror.publish()
+    return tracker.mirror.complete

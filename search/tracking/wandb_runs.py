@@ -1,0 +1,109 @@
+"""W&B runs, one for each tracked run of a search."""
+
+import json
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import wandb
+
+from search.tracking.tracked import Destination, TrackedRun
+from trainables.files import write_atomically
+
+FAILED = ("failed", "interrupted")  # what W&B shows as failed
+
+
+def find_key() -> bool:
+    """Whether W&B finds a key: WANDB_API_KEY, its settings, or .netrc."""
+    return bool(wandb.login(prompt=False, verify=False))
+
+
+class Kept:
+    """RUN/wandb.json: what identifies the run directory in W&B, and the addresses there, by project."""
+
+    def __init__(self, run_dir: Path):
+        self.file = run_dir / "wandb.json"
+        self._values: dict[str, Any] = json.loads(self.file.read_text()) if self.file.exists() else {}
+        if "id" not in self._values:
+            self._values["id"] = uuid.uuid4().hex[:8]
+            self._write()
+
+    def run_id(self, key: str) -> str:
+        """The same for a trial whoever trains it and wherever the run directory is moved."""
+        return f"{self._values['id']}-{key}"
+
+    def key(self, run_id: str) -> str | None:
+        """The key behind a run id; None if it is of another run directory."""
+        own = f"{self._values['id']}-"
+        return run_id.removeprefix(own) if run_id.startswith(own) else None
+
+    def get(self, place: str, name: str) -> str | None:
+        value = self._values.get(place, {}).get(name)
+        return None if value is None else str(value)
+
+    def set(self, place: str, name: str, value: str) -> None:
+        self._values.setdefault(place, {})[name] = value
+        self._write()
+
+    def _write(self) -> None:
+        write_atomically(self.file, json.dumps(self._values, indent=2))
+
+
+@dataclass(frozen=True)
+class Group:
+    """What the W&B runs of one search have in common."""
+
+    name: str
+    mode: Literal["online", "offline"]
+    destination: Destination
+    folder: Path  # their files lie in folder/wandb
+    entity: str | None
+
+    def start(self, run_id: str, run: TrackedRun, sweep: str | None = None) -> Any:
+        """A W&B run, new or gone on with. Raises what W&B raises."""
+        started = wandb.init(
+            project=self.destination.project,
+            entity=self.entity,
+            group=self.name,
+            job_type=run.job_type,
+            name=run.name,
+            id=run_id,
+            config=run.config,
+            tags=self.destination.tags or None,
+            notes=self.destination.notes,
+            dir=str(self.folder),
+            mode=self.mode,
+            resume="allow",
+            reinit="create_new",
+            settings=wandb.Settings(
+                sweep_id=sweep,
+                console="off",
+                silent=True,
+                save_code=False,
+                x_disable_meta=True,
+                x_disable_stats=True,  # they would be the driver's: GPU figures come from the workers, in the reports
+                init_timeout=self.destination.patience,
+                finish_timeout=self.destination.patience,
+                finish_timeout_raises=True,
+            ),
+        )
+        started.define_metric("epoch")
+        started.define_metric("*", step_metric="epoch")
+        return started
+
+
+def log_reports(started: Any, run: TrackedRun, after: int) -> int:
+    """Log the reports later than step `after`; the last step that is logged."""
+    for step in sorted(run.reports):
+        if step > after:
+            started.log(run.reports[step], step=step)
+            after = step
+    return after
+
+
+def end_run(started: Any, run: TrackedRun) -> None:
+    """Say how it stands and let go of it. Raises TimeoutError if W&B does not take it in time."""
+    last = run.reports[max(run.reports)] if run.reports else {}  # a run that goes on may have lost its summary
+    started.summary.update({**last, "state": run.state, **({"message": run.message} if run.message else {})})
+    started.finish(exit_code=1 if run.state in FAILED else 0)

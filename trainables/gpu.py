@@ -1,0 +1,29 @@
+"""What a trial's GPU does, for people to see; nothing hangs on it."""
+
+from contextlib import suppress
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass(frozen=True)
+class GpuFigures:
+    """Since the last `start_measuring`. All None without a GPU."""
+
+    memory_gib: float | None = None  # peak of what PyTorch held
+    utilization: float | None = None  # percent of the last second in which a kernel ran, as NVML sees it
+
+
+def start_measuring(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+
+
+def measure(device: torch.device) -> GpuFigures:
+    """The figures; never raises for what a driver does not tell."""
+    if device.type != "cuda":
+        return GpuFigures()
+    utilization = None
+    with suppress(Exception):  # no NVML here, or not for a share of a GPU
+        utilization = float(torch.cuda.utilization(device))
+    return GpuFigures(torch.cuda.max_memory_allocated(device) / 2**30, utilization)
