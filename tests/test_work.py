@@ -35,13 +35,10 @@ def experiment(scheduler: str = "asha") -> Experiment:
     if scheduler == "pbt":
         del space["model.d_model"]
     sampler = "random" if scheduler == "pbt" else "default"
-    return Experiment.model_validate(
-        {
-            "space": space,
-            "search": {"trials": TRIALS, "startup_trials": 3, "scheduler": scheduler, "sampler": sampler},
-            "training": {"epochs": 4},
-        }
-    )
+    search: dict[str, Any] = {"trials": TRIALS, "startup_trials": 3, "scheduler": scheduler, "sampler": sampler}
+    if scheduler in ("asha", "asha_promotion", "hyperband", "gentle"):
+        search |= {"rungs": [1, 2], "reduction_factor": 2}
+    return Experiment.model_validate({"space": space, "search": search, "training": {"epochs": 4}})
 
 
 BUDGETED = experiment().with_values({"search.budget": {"epochs": 36}})

@@ -44,7 +44,7 @@ class Policy:
         return make_sampler(self.sampler, table.task(seed), START, prior)
 
     def make_scheduler(self, table: Table) -> Scheduler:
-        """With rungs at a quarter and half of the median length R; `asha` as it is often set: 0.1 R, thrice that, …"""
+        """As a search has it by default, over the median length R; `asha` as it often is: 0.1 R, thrice that, …"""
         length = int(median(len(system.curve) for system in table.systems.values()))
         rungs = tuple(sorted({-(-length // 4), -(-length // 2)} - {length}))
 
@@ -58,7 +58,7 @@ class Policy:
             case "asha_promotion":
                 return Promotion(rungs[:1], 3, comparable)
             case "hyperband":
-                return Hyperband(rungs, comparable=comparable)
+                return Hyperband(rungs, 3, comparable)
             case "median":
                 return MedianStopping(tuple(range(rungs[0], length)), comparable)
             case "gentle":

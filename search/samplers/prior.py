@@ -37,15 +37,15 @@ class Prior:
         self._opinions = [Opinion(self._coding, _places(space, findings), findings) for findings in sources]
 
     def start(self, task: Task, count: int, listed: list[Params] | None = None) -> list[Params]:
-        """`count` trials to begin with: in turn a promising one, and one of a balanced design of the whole space.
+        """`count` trials to begin with: promising ones, in turn with those of a balanced design of the whole space.
 
-        So a wrong prior costs no more than half of them. listed: the whole space, where it is small.
+        At most half are promising ones, so that a wrong prior does not cost the search its start. listed: the whole space, where it is small.
         """
         pool = draw_pool(task, np.random.default_rng([task.seed, 5])) if listed is None else listed
         guess = self._guesses(self._coding.places(pool)).mean(0)
         promising = max(count, math.ceil(SHARE * len(pool)))
         best = [pool[row] for row in np.argsort(-guess, kind="stable")[:promising]]
-        favourites = balanced_design(task, -(-count // 2), best)
+        favourites = balanced_design(task, max(1, count // 2), best)
         design = [params for params in balanced_design(task, count, pool) if params not in favourites]
         turns = chain.from_iterable(zip_longest(favourites, design[: count - len(favourites)]))
         return [params for params in turns if params is not None]
