@@ -2,6 +2,8 @@
 
 import logging
 import os
+import socket
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -27,6 +29,7 @@ from trainables.files import make_folder
 
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 NODE_SECONDS = 120  # for a node to start a process and look at itself
+GOING_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ def find_slots(experiment: Experiment, console: Console) -> Slots:
     if experiment.cluster is None:
         return machine_slots(experiment.search)
     with joined_ray(experiment.cluster):
-        nodes = [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+        nodes = _nodes()
         _check_nodes(nodes, experiment, console)
     return cluster_slots(experiment.search, [node["Resources"] for node in nodes])
 
@@ -100,8 +103,10 @@ def joined_ray(address: str) -> Iterator[None]:
     """A running cluster, to whose nodes the packages of this project travel. Raises UserError."""
     packages = [str(Path(str(package.__file__)).parent) for package in (model, trainables, search)]
     try:
+        if address != "auto":
+            _reach(address)
         _init(address=address, runtime_env={"py_modules": packages, "env_vars": ONE_THREAD})
-    except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         reason = " ".join(str(error).split())[:300]
         raise UserError(
             f"cluster: {address} can't be joined: {reason}; start the search on the head node of a running cluster, as "
@@ -111,6 +116,30 @@ def joined_ray(address: str) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _reach(address: str) -> None:
+    """Raises OSError at once where nobody listens, for which Ray would wait for minutes."""
+    host, port = address.rsplit(":", 1)
+    socket.create_connection((host, int(port)), timeout=10).close()
+
+
+def machine_is_gone(address: str) -> bool:
+    """Whether the cluster has lost the node, or does within GOING_SECONDS: a machine that is taken away ends its
+    processes first. Never for the driver's own."""
+    if address == ray.util.get_node_ip_address():  # type: ignore[no-untyped-call]
+        return False
+    deadline = time.monotonic() + GOING_SECONDS
+    while any(node["NodeManagerAddress"] == address for node in _nodes()):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.2)
+    return True
+
+
+def _nodes() -> list[dict[str, Any]]:
+    """Those that live."""
+    return [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
 
 
 def _init(**settings: Any) -> None:

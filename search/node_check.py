@@ -89,7 +89,7 @@ def find_faults(facts: NodeFacts, driver: NodeFacts, gpus: float) -> tuple[list[
     if facts.lacking:
         more = f" and {len(facts.lacking) - 1} more" if len(facts.lacking) > 1 else ""
         faults.append(
-            f"data.path: {facts.lacking[0]}{more} can't be read, or differs; put the corpus on shared storage"
+            f"data.path: {facts.lacking[0]}{more} can't be read there, or differs; put the corpus on shared storage"
         )
     notes = []
     if gpus and not facts.gpus:
@@ -176,7 +176,7 @@ def _locked(token: Path) -> bool | None:
 
 def _count_gpus() -> int | None:
     try:
-        import pynvml  # type: ignore[import-untyped]
+        import pynvml
 
         pynvml.nvmlInit()
         return int(pynvml.nvmlDeviceGetCount())

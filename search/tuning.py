@@ -1,6 +1,9 @@
 """Ray Tune runs the work: it owns processes and slots; what to train and when to stop is decided by `Work`."""
 
+import logging
 import os
+import pickle
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import fields
@@ -19,7 +22,7 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from search.cluster import Slots
+from search.cluster import Slots, machine_is_gone
 from search.work import FINISHED, WAIT, Assignment, Work
 from trainables.checkpoint import KEEP
 from trainables.errors import UserError
@@ -42,6 +45,7 @@ def run_work(
 
     Raises what the work raises, such as UserError for a full disk.
     """
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # a process that dies is the work's to tell of
     fuse = Fuse()
     scratch = work.folder / f".tune-{lock.incarnation}"  # Tune's own records are never read again
     common = {"cache": str(cache), "driver_lock": str(lock.workers), "keep": keep}
@@ -157,6 +161,22 @@ class WorkScheduler(FIFOScheduler):
         elif self.fuse(lambda: self.work.reported(number, {key: result[key] for key in REPORTED}), False):
             return TrialScheduler.CONTINUE
         return TrialScheduler.STOP
+
+    def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
+        if (address := _address(trial)) and machine_is_gone(address):
+            # Tune tells the searcher of the error next, which finds the trial let go by then.
+            self.fuse(lambda: self.work.lost(trial.config["number"]), None)
+
+
+def _address(trial: Trial) -> str | None:
+    """Of the machine whose process died; None if the error tells none. Tune knows it from the first report on, and
+    passes the error to nobody but its own records."""
+    file = trial.pickled_error_file
+    if not file or not Path(file).exists():
+        return None
+    with Path(file).open("rb") as errors:
+        found = re.search(r"^\s*ip: (\S+)", str(pickle.load(errors)), re.MULTILINE)
+    return found[1] if found else None
 
 
 def _halt(message: str) -> None:
