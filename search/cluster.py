@@ -89,9 +89,9 @@ def running_ray(cluster: str | None, slots: Slots) -> AbstractContextManager[Non
 
 @contextmanager
 def local_ray(slots: Slots) -> Iterator[None]:
-    """Ray on this machine, started for the block."""
+    """Ray on this machine, started for the block, even where another runs."""
     with _without_a_way_out():
-        _init(num_cpus=slots.count, include_dashboard=False, runtime_env={"env_vars": ONE_THREAD})
+        _init(address="local", num_cpus=slots.count, include_dashboard=False, runtime_env={"env_vars": ONE_THREAD})
     try:
         yield
     finally:

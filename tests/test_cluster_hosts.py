@@ -31,6 +31,7 @@ class Cluster:
         shipped = yaml.safe_load((ROOT / "configs" / "clusters" / "on-premises.yaml").read_text())
         self.token, token = os.urandom(32).hex(), folder / "auth_token"
         token.write_text(self.token)
+        shipped["cluster_name"] = "babeltune-test"  # Ray notes by name, in /tmp/ray, what is up
         shipped["provider"] |= {"head_ip": hosts.address(0), "worker_ips": [hosts.address(1), hosts.address(2)]}
         shipped["auth"] = {"ssh_user": "root", "ssh_private_key": str(hosts.key)}
         shipped["file_mounts"] = {"~/babeltune": str(ROOT), "~/.ray/auth_token": str(token)}

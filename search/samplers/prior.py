@@ -39,7 +39,8 @@ class Prior:
     def start(self, task: Task, count: int, listed: list[Params] | None = None) -> list[Params]:
         """`count` trials to begin with: promising ones, in turn with those of a balanced design of the whole space.
 
-        At most half are promising ones, so that a wrong prior does not cost the search its start. listed: the whole space, where it is small.
+        At most half are promising ones, so that a wrong prior does not cost the search its start. listed: the whole
+        space, where it is small.
         """
         pool = draw_pool(task, np.random.default_rng([task.seed, 5])) if listed is None else listed
         guess = self._guesses(self._coding.places(pool)).mean(0)
