@@ -14,8 +14,9 @@ from typing import Any
 from quick import open_work, quick_experiment
 from ray import tune
 
+from search.cluster import Slots, local_ray
 from search.study import StudyTrial
-from search.tuning import Slots, local_ray, run_work
+from search.tuning import run_work
 from trainables.locks import DriverLock, join_driver
 from trainables.training import EpochReport
 

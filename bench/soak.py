@@ -22,10 +22,11 @@ from typing import Any
 
 from quick import WORKERS, open_work, quick_epochs, quick_experiment, train_quickly
 
+from search.cluster import Slots, local_ray
 from search.experiment import Experiment
 from search.journal import Journal
 from search.study import Study
-from search.tuning import Slots, local_ray, run_work
+from search.tuning import run_work
 from search.work import Assignment
 from trainables.locks import DriverLock
 

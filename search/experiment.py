@@ -2,6 +2,7 @@
 
 import math
 import random
+import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -115,14 +116,27 @@ class Experiment(TrialConfig):
 
     name: RunName | None = Field(None, description="of the run directory; config file and time unless given")
     output_dir: str = Field("runs", min_length=1, description="holds the run directories and the caches they share")
+    cluster: str | None = Field(
+        None,
+        description="a running Ray cluster to search on, from one of its nodes: auto, or HOST:PORT; else this machine",
+    )
     space: SearchSpace = Field(SearchSpace({}), description="dotted path: domain, as in W&B sweep parameters")
     search: SearchConfig = SearchConfig()
     finals: FinalsConfig = FinalsConfig()
     tracking: TrackingConfig = TrackingConfig()
 
+    @field_validator("cluster")
+    @classmethod
+    def _no_client(cls, address: str | None) -> str | None:
+        if address is not None and address != "auto" and not re.fullmatch(r"[\w.-]+:\d+", address):
+            raise ValueError(f"{address!r}: is neither auto nor HOST:PORT; start the search on a node of the cluster")
+        return address
+
     @field_validator("output_dir")
     @classmethod
     def _absolute(cls, path: str) -> str:
+        if "://" in path:
+            raise ValueError(f"{path}: URLs can't hold a run; mount the storage, and name the folder")
         return str(Path(path).expanduser().absolute())
 
     @field_validator("space")

@@ -12,6 +12,7 @@ from search.attention_figures import attend_to_some
 from search.best import read_best, write_best
 from search.budget import Budget, Spent, spent_on
 from search.checkpoint_cleaner import CheckpointCleaner
+from search.cluster import find_slots, running_ray
 from search.corpus_facts import CorpusFacts, corpus_facts
 from search.earlier import Earlier
 from search.experiment import Experiment
@@ -30,7 +31,7 @@ from search.scoring import FinalModel, score_all
 from search.settling import Settled
 from search.study import Study, StudyTrial
 from search.tracking.tracker import Tracker
-from search.tuning import find_slots, local_ray, run_work
+from search.tuning import run_work
 from search.wording import count, describe
 from search.work import Listener, Work
 from trainables.checkpoint import KEEP
@@ -49,7 +50,7 @@ class SearchRun:
     def __init__(self, experiment: Experiment, console: Console):
         self.experiment, self.console = experiment, console
         self.run_dir = experiment.run_dir
-        self.slots = find_slots(experiment.search)
+        self.slots = find_slots(experiment, console)
 
     def run(self) -> None:
         """Run the search, or what is left of it. Raises UserError for what the user can mend."""
@@ -67,7 +68,7 @@ class SearchRun:
             where = f"{self.slots.gpus:g} GPU" if self.slots.gpus else "one CPU thread"
             self._say(f"{self.slots.count} trials at a time, each on {where}; {self.run_dir}")
             with Tracker(self.experiment, self.earlier, self._say, self._warn) as self.tracker:
-                with local_ray(self.slots):
+                with running_ray(self.experiment.cluster, self.slots):
                     if (self.run_dir / "finalists.json").exists():
                         self.tracker.show_trials(search)
                     else:

@@ -2,88 +2,33 @@
 
 import logging
 import os
+import pickle
+import re
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
 
 os.environ |= {
     "RAY_AIR_NEW_OUTPUT": "0",
-    "RAY_USAGE_STATS_ENABLED": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C is ours to handle
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
 
-import ray
-import torch
 from ray import tune
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from search.experiment import SearchConfig
+from search.cluster import Slots, machine_is_gone
 from search.work import FINISHED, WAIT, Assignment, Work
 from trainables.checkpoint import KEEP
 from trainables.errors import UserError
 from trainables.locks import DriverLock
 from trainables.training import EpochReport
 from trainables.translation import train_translation
-
-
-@dataclass(frozen=True)
-class Slots:
-    """How many trials run at a time, and what each may use."""
-
-    count: int
-    gpus: float  # of one trial
-
-
-def find_slots(settings: SearchConfig) -> Slots:
-    """What the machine offers: a trial a GPU where there are GPUs, else a one-thread trial a core."""
-    gpus = torch.cuda.device_count()
-    each = (1.0 if gpus else 0.0) if settings.gpus_per_trial == "auto" else settings.gpus_per_trial
-    if settings.concurrency != "auto":
-        return Slots(settings.concurrency, each)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return Slots(max(1, int(gpus / each)) if each else cores, each)
-
-
-@contextmanager
-def _without_a_way_out() -> Iterator[None]:
-    """Processes that start here send HTTP to a port where nothing listens: even with usage statistics off, one of
-    Ray's asks the metadata services of three clouds where it runs."""
-    nowhere = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
-    before = {name: os.environ[name] for name in nowhere if name in os.environ}
-    os.environ |= nowhere
-    try:
-        yield
-    finally:
-        for name in nowhere:
-            del os.environ[name]
-        os.environ |= before
-
-
-@contextmanager
-def local_ray(slots: Slots) -> Iterator[None]:
-    """Ray on this machine, for as long as the block runs."""
-    with _without_a_way_out():
-        ray.init(
-            num_cpus=slots.count,
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            runtime_env={"env_vars": {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}},
-        )
-    logging.getLogger("ray").setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        ray.shutdown()
-
 
 Trainable = Callable[[dict[str, Any]], None]  # of an assignment, as `train_translation` describes it
 
@@ -100,6 +45,7 @@ def run_work(
 
     Raises what the work raises, such as UserError for a full disk.
     """
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # a process that dies is the work's to tell of
     fuse = Fuse()
     scratch = work.folder / f".tune-{lock.incarnation}"  # Tune's own records are never read again
     common = {"cache": str(cache), "driver_lock": str(lock.workers), "keep": keep}
@@ -215,6 +161,22 @@ class WorkScheduler(FIFOScheduler):
         elif self.fuse(lambda: self.work.reported(number, {key: result[key] for key in REPORTED}), False):
             return TrialScheduler.CONTINUE
         return TrialScheduler.STOP
+
+    def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
+        if (address := _address(trial)) and machine_is_gone(address):
+            # Tune tells the searcher of the error next, which finds the trial let go by then.
+            self.fuse(lambda: self.work.lost(trial.config["number"]), None)
+
+
+def _address(trial: Trial) -> str | None:
+    """Of the machine whose process died; None if the error tells none. Tune knows it from the first report on, and
+    passes the error to nobody but its own records."""
+    file = trial.pickled_error_file
+    if not file or not Path(file).exists():
+        return None
+    with Path(file).open("rb") as errors:
+        found = re.search(r"^\s*ip: (\S+)", str(pickle.load(errors)), re.MULTILINE)
+    return found[1] if found else None
 
 
 def _halt(message: str) -> None:

@@ -231,6 +231,8 @@ class Work:
 
     def released(self, number: int, crashed: bool) -> None:
         """The worker has let go of the trial: it ended, was parked, or crashed and is started again, a few times."""
+        if number not in self.live:
+            return
         self.live.discard(number)
         trial = self.study.trials[number]
         if not trial.running or self._parked(trial):
@@ -242,6 +244,12 @@ class Work:
         self.study.set_attr(trial, "crashes", crashes)
         if crashes > self.max_retries:
             self._finish(trial, "failed", f"its process died {crashes} times (out of memory?)")
+
+    def lost(self, number: int) -> None:
+        """The machine under the worker is gone, which is no fault of the trial: it goes on elsewhere, however often."""
+        self.live.discard(number)
+        trial = self.study.trials[number]
+        self.study.set_attr(trial, "machines_lost", int(trial.attrs.get("machines_lost", 0)) + 1)
 
     def _decide(self, trial: StudyTrial) -> None:
         if trial.epochs >= self.epochs:

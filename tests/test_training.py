@@ -99,7 +99,7 @@ def test_stopped_and_resumed_it_ends_as_if_undisturbed(
     assert again == reports[-1:] and equal(weights, undisturbed[1])
 
 
-@pytest.mark.parametrize("torn", ["state.pt", "report.json", "a missing state.pt", "a draft"])
+@pytest.mark.parametrize("torn", ["state.pt", "report.json", "a missing state.pt", "a flipped bit", "a draft"])
 def test_a_torn_checkpoint_is_skipped_and_it_ends_as_if_undisturbed(
     torn: str, corpus: Path, undisturbed: tuple[list[EpochReport], dict[str, Tensor]], tmp_path: Path
 ) -> None:
@@ -109,6 +109,10 @@ def test_a_torn_checkpoint_is_skipped_and_it_ends_as_if_undisturbed(
         newest.rename(tmp_path / ".draft")
     elif torn == "a missing state.pt":
         (newest / "state.pt").unlink()
+    elif torn == "a flipped bit":
+        content = bytearray((newest / "state.pt").read_bytes())
+        content[len(content) // 2] ^= 1
+        (newest / "state.pt").write_bytes(content)
     else:
         whole = (newest / torn).read_bytes()
         (newest / torn).write_bytes(whole[: len(whole) // 2])

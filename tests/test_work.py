@@ -280,6 +280,18 @@ def test_a_crashed_trial_is_retried_from_where_it_was_then_failed(tmp_path: Path
     assert len(work.study.trials) == 6  # the search went on
 
 
+def test_a_lost_machine_is_no_crash_of_its_trial(tmp_path: Path) -> None:
+    work = open_work(tmp_path)
+    for _ in range(10):
+        task = work.next(1)
+        assert isinstance(task, Assignment) and task.number == 0
+        work.lost(0)
+        work.released(0, crashed=True)  # as Tune tells it next
+    assert work.study.trials[0].running and work.study.trials[0].attrs == {"machines_lost": 10}
+    simulate(work, {})
+    assert work.study.trials[0].epoch >= 1 and len(work.study.trials) == 6
+
+
 def test_a_diverged_trial_ends_with_its_reason_and_the_search_goes_on(tmp_path: Path) -> None:
     work = open_work(tmp_path)
     task = work.next(2)

@@ -1,5 +1,6 @@
-"""Checkpoints that are whole or absent: written beside, synced, renamed; their size is checked when read."""
+"""Checkpoints that are whole or absent: written beside, synced, renamed; their content is checked when read."""
 
+import hashlib
 import json
 import os
 import re
@@ -31,9 +32,8 @@ def save_checkpoint(
     with (draft / "state.pt").open("wb") as file:
         torch.save(state, file)
         _sync(file.fileno())
-        size = file.tell()
     with (draft / "report.json").open("w") as file:
-        json.dump({unit: number, "size": size, "report": report}, file)
+        json.dump({unit: number, "sha256": _digest(draft / "state.pt"), "report": report}, file)
         file.flush()
         _sync(file.fileno())
     _publish(draft, final)
@@ -103,7 +103,7 @@ def _whole_checkpoints(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
     for path in _checkpoints(folder):
         try:
             meta = json.loads((path / "report.json").read_text())
-            if (path / "state.pt").stat().st_size == meta["size"]:
+            if _digest(path / "state.pt") == meta["sha256"]:
                 yield path, meta["report"]
         except (OSError, ValueError, KeyError, TypeError):
             continue
@@ -113,6 +113,11 @@ def _checkpoints(folder: Path) -> list[Path]:
     """All of a folder, whole or torn, the newest first."""
     found = (re.fullmatch(r"(?:epoch|step)-(\d+)", path.name) for path in folder.glob("*"))
     return [folder / match[0] for match in sorted(filter(None, found), key=lambda match: -int(match[1]))]
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def _sync(descriptor: int) -> None:

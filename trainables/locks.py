@@ -13,7 +13,7 @@ from pathlib import Path
 from trainables.errors import UserError
 from trainables.files import make_folder
 
-WAIT_SECONDS = 60
+WAIT_SECONDS = 120  # an NFS server keeps the locks of a lost machine for its lease, 90 s by default
 
 _joined: dict[Path, int] = {}  # held until this process ends
 
@@ -48,10 +48,11 @@ class DriverLock:
 
 
 def join_driver(lock: Path) -> None:
-    """Become a worker of the driver whose incarnation this file stands for. Raises RuntimeError if it is gone."""
+    """Become a worker of the driver whose incarnation this file stands for. Raises RuntimeError if it is gone, and
+    FileNotFoundError where this machine does not see the run directory."""
     if lock in _joined:
         return
-    descriptor = _open(lock)
+    descriptor = os.open(lock, os.O_RDWR)
     if not _take(descriptor, fcntl.LOCK_SH):
         os.close(descriptor)
         raise RuntimeError(f"the driver behind {lock} is gone")

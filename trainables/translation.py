@@ -1,6 +1,7 @@
 """The trainable that Ray Tune runs: one assignment of the search, epoch by epoch."""
 
 import os
+import platform
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,12 @@ def train_translation(assignment: dict[str, Any]) -> None:
     or failed, or halted where the machine is at fault, such as a full disk, so that it would fail all trials alike.
     An exception means that the process is broken, never that the configuration is bad.
     """
-    join_driver(Path(assignment["driver_lock"]))
+    try:
+        join_driver(Path(assignment["driver_lock"]))
+    except FileNotFoundError as error:
+        reason = f"{error.filename}: node {platform.node()} lacks it; mount there what holds output_dir, then resume"
+        tune.report({"outcome": "halted", "message": reason})
+        return
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     config = TrialConfig.model_validate(assignment["config"])
     try:

@@ -1,0 +1,184 @@
+"""What a node of a cluster says of itself, and what is wrong with that. Imports nothing that a node may lack."""
+
+import errno
+import fcntl
+import os
+import platform
+import resource
+import shutil
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+# A training takes these from the node; the packages of this project travel with the search.
+SAME_VERSION = ("ray", "torch")
+PRESENT = ("filelock", "numpy", "pydantic", "pydantic-settings", "pyyaml", "sacrebleu", "safetensors", "sentencepiece")
+LEAST_FREE_GIB = 2.0
+LEAST_OPEN_FILES = 4096  # Ray holds several for each worker process and each other node
+
+
+@dataclass(frozen=True)
+class NodeFacts:
+    """Of one node, as its own worker process sees it."""
+
+    host: str
+    versions: dict[str, str | None]  # python and packages; None for one that is not installed
+    open_files: int  # the limit
+    free_gib: dict[str, float]  # of the folder, where it is there
+    token: str | None  # what the shared token file holds here; None if it can't be read
+    writable: bool  # the node could write its answer beside the token
+    locked: bool | None  # whether the driver's lock of the token keeps this node out; None if locks don't work
+    lacking: tuple[str, ...]  # corpus files that can't be read, or have another size
+    gpus: int | None = None  # that NVIDIA's driver shows; None without one
+
+
+def inspect_node(token_file: str, answer: str, sizes: dict[str, int]) -> NodeFacts:
+    """Run on a node: look at it, and write `answer` beside the token. `sizes` are the corpus files, in bytes."""
+    token = Path(token_file)
+    folders = (tempfile.gettempdir(), str(token.parent))
+    return NodeFacts(
+        host=platform.node(),
+        versions={"python": platform.python_version(), **{name: _version(name) for name in SAME_VERSION + PRESENT}},
+        open_files=resource.getrlimit(resource.RLIMIT_NOFILE)[0],
+        free_gib={folder: shutil.disk_usage(folder).free / 2**30 for folder in folders if Path(folder).is_dir()},
+        token=_read(token),
+        writable=_write(token.with_name(answer), platform.node()),
+        locked=_locked(token),
+        lacking=tuple(path for path, size in sizes.items() if not _readable(path, size)),
+        gpus=_count_gpus(),
+    )
+
+
+def find_faults(facts: NodeFacts, driver: NodeFacts, gpus: float) -> tuple[list[str], list[str]]:
+    """What keeps this node out of a search of that driver, and what the user should know; messages for people.
+
+    gpus: how many Ray takes it to have.
+    """
+    faults = []
+    for name in ("python", *SAME_VERSION):
+        here, there = driver.versions[name], facts.versions[name]
+        if there is None:
+            faults.append(f"{name} is not installed; install {name}=={here} there")
+        elif here != there:
+            faults.append(f"{name} {there}, but {here} where the search was started; install the same on all nodes")
+    if missing := [name for name in PRESENT if facts.versions[name] is None]:
+        faults.append(f"{', '.join(missing)} not installed; run `pip install -e .` there, as cluster.yaml does")
+    if facts.open_files < LEAST_OPEN_FILES:
+        faults.append(
+            f"only {facts.open_files} open files allowed, {LEAST_OPEN_FILES} needed; put `ulimit -n 65536` before "
+            "`ray start`"
+        )
+    shared = list(driver.free_gib)[-1]
+    for folder, free in facts.free_gib.items():
+        if free < LEAST_FREE_GIB:
+            faults.append(f"{free:.1f} GiB free in {folder}, {LEAST_FREE_GIB:g} needed; free some, or give it more")
+    if facts.token is None:
+        faults.append(f"output_dir {shared} is not there; mount the shared folder, or name one that all nodes share")
+    elif facts.token != driver.token:
+        faults.append(f"output_dir {shared} is another folder there; name one that all nodes share")
+    elif not facts.writable:
+        faults.append(f"output_dir {shared} can't be written; give the user that runs Ray there the right to")
+    elif not facts.locked:
+        faults.append(
+            f"locks of files in output_dir {shared} don't reach it, so two drivers could write one search; use a file "
+            "system with flock across nodes, such as NFS 4"
+        )
+    if facts.lacking:
+        more = f" and {len(facts.lacking) - 1} more" if len(facts.lacking) > 1 else ""
+        faults.append(
+            f"data.path: {facts.lacking[0]}{more} can't be read there, or differs; put the corpus on shared storage"
+        )
+    notes = []
+    if gpus and not facts.gpus:
+        notes.append(f"Ray counts {gpus:g} GPU, but NVIDIA's driver shows none: models would train on its CPU")
+    return faults, notes
+
+
+class SharedToken:
+    """A file in the output directory that the driver holds locked, for nodes to find; gone after the block."""
+
+    def __init__(self, folder: Path):
+        self.file = folder / f".shared-{os.urandom(8).hex()}"
+
+    def __enter__(self) -> "SharedToken":
+        self.file.write_text(self.file.name)
+        self._held = os.open(self.file, os.O_RDWR)
+        with suppress(OSError):  # then the nodes say that locks don't work
+            fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return self
+
+    def answer(self, node: int) -> str:
+        """The file name of a node's answer."""
+        return f"{self.file.name}-{node}"
+
+    def as_answered(self, facts: NodeFacts, node: int) -> NodeFacts:
+        """The facts, corrected if what the node wrote did not come here."""
+        arrived = _read(self.file.with_name(self.answer(node))) == facts.host
+        return replace(facts, writable=facts.writable and arrived)
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._held)
+        for file in self.file.parent.glob(f"{self.file.name}*"):
+            file.unlink(missing_ok=True)
+
+
+def list_sizes(files: Sequence[Path]) -> dict[str, int]:
+    return {str(file): file.stat().st_size for file in files}
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _read(file: Path) -> str | None:
+    try:
+        return file.read_text()
+    except OSError:
+        return None
+
+
+def _write(file: Path, text: str) -> bool:
+    try:
+        file.write_text(text)
+    except OSError:
+        return False
+    return True
+
+
+def _readable(path: str, size: int) -> bool:
+    try:
+        with Path(path).open("rb") as file:
+            file.read(1)
+            return os.fstat(file.fileno()).st_size == size
+    except OSError:
+        return False
+
+
+def _locked(token: Path) -> bool | None:
+    try:
+        descriptor = os.open(token, os.O_RDWR)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError as error:
+        return True if error.errno in (errno.EWOULDBLOCK, errno.EACCES) else None
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _count_gpus() -> int | None:
+    try:
+        import pynvml
+
+        pynvml.nvmlInit()
+        return int(pynvml.nvmlDeviceGetCount())
+    except Exception:  # no module, no driver, no device: all say the same
+        return None
