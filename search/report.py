@@ -74,6 +74,7 @@ def write_report(
         colours=colours_of(ranking),
         ranking=ranking_figure(ranking),
         pareto=pareto_figures(ranking) if len(ranking) > 1 else [],
+        neural="test_neural" in ranking[0],
         training_figures=[
             learning_curves(experiment, trials, ranking),
             loss_figure(ranking[0], reports, finals),

@@ -2,6 +2,7 @@
 
 import re
 from html.parser import HTMLParser
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -65,12 +66,16 @@ def entry(rank: int, trial: int, bleu: float, group: int, params: dict[str, Any]
         "test_bleu_std": 0.3 if seeds > 1 else None,
         "test_bleu_ci": [bleu - 1.5, bleu + 1.4],
         "test_chrf": 50.0,
+        "test_ter": 61.5,
         "test_sentence_bleu": bleu - 1,
+        "test_ppl_per_char": 1.875,
         "valid_bleu": bleu - 2,
         "num_parameters": 1_000_000 // rank,
         "train_seconds": 10.0,
         "decode_sentences_per_second": 99.0,
         "beam_size": 5,
+        "length_penalty": 0.8,
+        "pareto": rank == 1,
     }
 
 
@@ -85,7 +90,7 @@ def board(*ranking: dict[str, Any]) -> dict[str, Any]:
             "valid_pairs": 500,
             "test_pairs": 500,
         },
-        "signatures": {"bleu": "nrefs:1|version:2", "chrf": "nrefs:1"},
+        "signatures": {"bleu": "nrefs:1|version:2", "chrf": "nrefs:1", "ter": "nrefs:1|case:lc"},
         "search": {
             "trials": 4,
             "epochs_trained": 10,
@@ -94,7 +99,13 @@ def board(*ranking: dict[str, Any]) -> dict[str, Any]:
             "wall_seconds": 4000.0,
         },
         "ranking": list(ranking),
+        "comparisons": [comparison(a["trial"], b["trial"]) for a, b in combinations(ranking, 2)],
     }
+
+
+def comparison(a: int, b: int) -> dict[str, Any]:
+    p_values = {"p_bootstrap": 0.0101, "p_randomisation": 0.0202, "p_nested": 0.0303, "p_holm": 0.0404}
+    return {"a": a, "b": b, "difference": 3.5, "ci": [1.25, 5.75], **p_values}
 
 
 class Page(HTMLParser):
@@ -180,6 +191,8 @@ def test_the_page_holds_all_sections_and_needs_no_network(tmp_path: Path) -> Non
     assert f"Cross-attention, {seen}" in [image["aria-label"] for image in images]
     for text in ("26.00", "24.5–27.4", "nrefs:1|version:2", "0.00432", "2026-01-02T03:04:05", "learning rate"):
         assert text in page.text
+    for text in ("2 and 0", "+1.2 to +5.8", "0.0101", "0.0202", "0.0303", "0.0404", "61.5", "1.875", "case:lc"):
+        assert text in page.text, "the evidence behind the groups, and the other metrics"
     assert "31 of 40 epochs" in page.text and "6 saved" in page.text
     assert "25 (5.0%)" in page.text and "3 (0.6%)" in page.text, "test sentences that training saw"
     assert "Too few trials with scores to tell the effects apart: 6 are needed" in page.text
@@ -210,6 +223,8 @@ def test_the_answer_is_three_sentences_that_say_how_sure_it_is(ranked: dict[str,
 
 
 def test_a_search_of_one_trial_without_a_space_has_a_report(tmp_path: Path) -> None:
-    alone = board(entry(1, 0, 24.0, 1, {}, seeds=0))
-    page = render(tmp_path, make_experiment(space={}, finals={"seeds": 0}), alone, {0: [24.0]})
+    alone = board({**entry(1, 0, 24.0, 1, {}, seeds=0), "test_neural": 0.8125})
+    experiment = make_experiment(space={}, finals={"seeds": 0, "neural_metric": "my.metrics:fluency"})
+    page = render(tmp_path, experiment, alone, {0: [24.0]})
+    assert "my.metrics:fluency" in page.text and "0.8125" in page.text
     assert "only finalist" in page.text and "What each setting did" not in page.text
