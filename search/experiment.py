@@ -49,8 +49,8 @@ class SearchConfig(Config):
     rungs: tuple[int, ...] | None = Field(
         None,
         description="epochs (steps with training.report_steps) at which trials may be stopped; a quarter of "
-        "training.epochs unless given; hyperband, gentle: half of them, too; median: each from a quarter on; pbt: "
-        "every fifth part",
+        "training.epochs, two at least, unless given; hyperband, gentle: half of them, too; median: each from a "
+        "quarter on; pbt: every fifth part",
     )
     reduction_factor: int = Field(3, ge=2, description="one of so many trials passes a rung")
     startup_trials: int = Field(3, ge=1, description="trials before default, tpe or gp lets its model decide")
@@ -257,7 +257,7 @@ class Experiment(TrialConfig):
         if self.search.rungs is not None:
             return self.search.rungs
         epochs = self.training.epochs
-        quarter, half, fifth = -(-epochs // 4), -(-epochs // 2), max(1, epochs // 5)
+        quarter, half, fifth = max(2, -(-epochs // 4)), -(-epochs // 2), max(1, epochs // 5)
         match self.search.scheduler:
             case "asha" | "asha_promotion":
                 rungs = {quarter}

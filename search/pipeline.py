@@ -1,6 +1,5 @@
 """A search from trials to report: search, finals, rank, report. Every step can be entered again."""
 
-import json
 import math
 from contextlib import ExitStack
 from dataclasses import replace
@@ -8,22 +7,19 @@ from typing import Literal
 
 from rich.console import Console
 
-from search.attention_figures import attend_to_some
-from search.best import read_best, write_best
 from search.budget import Budget, Spent, spent_on
 from search.checkpoint_cleaner import CheckpointCleaner
 from search.cluster import find_slots, running_ray
-from search.corpus_facts import CorpusFacts, corpus_facts
+from search.concluding import conclude
 from search.earlier import Earlier
 from search.experiment import Experiment
 from search.finals import FinalsPlan, choose_finalists, freeze_finalists, read_finalists
 from search.journal import Journal, read_lines
-from search.leaderboard import Cost, Entry, rank, write_leaderboard
+from search.leaderboard import Entry
 from search.neural_metric import neural_score
 from search.prior_sources import keep_prior
 from search.progress import TrialProgress, ranking_table
 from search.proposals import Plan, SearchPlan
-from search.report import Sample, write_report
 from search.schedulers import Scheduler, make_scheduler
 from search.schedulers.population import Population
 from search.schedulers.unranked import ToTheEnd
@@ -36,12 +32,9 @@ from search.wording import count, describe
 from search.work import Listener, Work
 from trainables.checkpoint import KEEP
 from trainables.config import TrialConfig
-from trainables.corpus import Split, read_test
+from trainables.corpus import read_test
 from trainables.errors import UserError
 from trainables.locks import DriverLock
-from trainables.preparing import cached_corpus, prepare
-
-SAMPLES = 12  # translations shown in the report
 
 
 class SearchRun:
@@ -230,80 +223,23 @@ class SearchRun:
         )
 
     def _finish(self, study: Study, finals_study: Study, entries: list[Entry]) -> None:
-        """Rank, write leaderboard, best model and report, and say what came out."""
-        experiment = self.experiment
-        test = read_test(experiment.data, self.run_dir, "ranking; translations and attention for the report")
+        """Rank, write what people read, and say what came out."""
         trials, finals = read_lines(self.run_dir / "trials.jsonl"), read_lines(self.run_dir / "finals.jsonl")
-        cost = Cost(
-            trials=len(study.trials),
-            epochs_trained=sum(trial.trained for trial in study.trials.values()),
-            epochs_full=sum(experiment.training.epochs - trial.inherited for trial in study.trials.values()),
-            gpu_seconds=sum(line["train_seconds"] + line["eval_seconds"] for line in trials),
-            wall_seconds=study.wall_seconds,
-        )
-        corpus = {
-            "path": experiment.data.path,
-            "source": experiment.data.source,
-            "target": experiment.data.target,
-            "train_pairs": len(cached_corpus(experiment.data).train),
-            "valid_pairs": len(cached_corpus(experiment.data).valid),
-            "test_pairs": len(test),
-        }
-        entries, evidence = rank(entries, test.target)
-        board = write_leaderboard(self.run_dir, str(experiment.name), corpus, cost, entries, evidence)
-        model, result = entries[0].best
-        network, tokenizer = model.load(experiment.cache)
-        write_best(self.run_dir, network, tokenizer, model.config, result.decoding, result.translations)
-        report = self.run_dir / "report.html"
-        frozen_at = json.loads((self.run_dir / "finalists.json").read_text())["frozen_at"]
-        opened = [*self.earlier.test_opened(), frozen_at]
-        samples = _samples(test, entries[:2])
-        sources, decoding = [sample.source for sample in samples], result.decoding
-        attended = attend_to_some(read_best(self.run_dir), sources, decoding.beam_size, decoding.length_penalty)
-        spent = spent_on(study, trials) + spent_on(finals_study, finals)
-        budget = self._budget(self.earlier.spent() + spent)
-        spending = budget.describe() + ([study.ended] if study.ended else [])
-        write_report(
-            report,
-            experiment,
-            list(study.trials.values()),
-            trials,
-            finals,
-            board,
-            samples,
-            attended,
-            self._corpus_facts(model.config, test),
-            opened,
-            spending,
-        )
+        spent = self.earlier.spent() + spent_on(study, trials) + spent_on(finals_study, finals)
+        spending = self._budget(spent).describe() + ([study.ended] if study.ended else [])
+        board = conclude(self.experiment, study, trials, finals, entries, self.earlier.test_opened(), spending)
         self.tracker.finished(board)
         self.console.print(ranking_table(board["ranking"]))
         for line in board["ranking"]:
             self._say(f"trial {line['trial']}: {describe(line['config'])}")
-        self._say(f"BLEU {board['signatures']['bleu']}\nbest model: {self.run_dir / 'best'}\nreport: {report}")
-
-    def _corpus_facts(self, best: TrialConfig, test: Split) -> CorpusFacts:
-        """In tokens of the best model."""
-        data, prepared = best.data, prepare(best.data, best.tokenizer, self.experiment.cache)
-        return corpus_facts((data.source, data.target), cached_corpus(data).train, test, prepared)
+        best, report = self.run_dir / "best", self.run_dir / "report.html"
+        self._say(f"BLEU {board['signatures']['bleu']}\nbest model: {best}\nreport: {report}")
 
     def _say(self, text: str) -> None:
         self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def _warn(self, text: str) -> None:
         self.console.print(f"warning: {text}", style="yellow", highlight=False, markup=False, soft_wrap=True)
-
-
-def _samples(test: Split, entries: list[Entry]) -> list[Sample]:
-    """Sentences from all over the test split with the systems' translations, of the first seed each."""
-    return [
-        Sample(
-            test.source[row],
-            test.target[row],
-            {f"trial {entry.finalist.trial}": entry.results[0].translations[row] for entry in entries},
-        )
-        for row in range(0, len(test), max(1, len(test) // SAMPLES))[:SAMPLES]
-    ]
 
 
 def _first_failure(study: Study) -> str:

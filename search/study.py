@@ -51,7 +51,7 @@ class StudyTrial:
 
     @property
     def outcome(self) -> str:
-        """running, completed, stopped (at a rung), diverged or failed."""
+        """running, completed, stopped (at a rung), diverged, infeasible (too large for its slot) or failed."""
         return str(self.attrs.get("outcome", "running"))
 
     @property
@@ -147,11 +147,11 @@ class Study:
         trial.attrs[key] = value
 
     def finish(self, trial: StudyTrial, outcome: str, message: str = "", value: float | None = None) -> None:
-        """End a trial as completed, stopped, diverged or failed; once ended it stays so.
+        """End a trial as completed, stopped, diverged, infeasible or failed; once ended it stays so.
 
         Optuna gets the last score of completed and stopped trials, or `value`, where the end is judged by another
-        quantity. A diverged trial is PRUNED: a sampler should learn from it; a failed one says nothing about its
-        configuration.
+        quantity. A diverged or infeasible trial is PRUNED: a sampler should learn from it; a failed one says nothing
+        about its configuration.
         """
         if not trial.running:
             return
@@ -159,7 +159,7 @@ class Study:
         if message:
             self.set_attr(trial, "message", message)
         state = {"completed": TrialState.COMPLETE, "failed": TrialState.FAIL}.get(outcome, TrialState.PRUNED)
-        if value is None and state != TrialState.FAIL:
+        if value is None and outcome not in ("failed", "infeasible"):
             value = trial.scores.get(trial.epoch)
         if value is not None and not math.isfinite(value):  # it would make the stored study unreadable
             value = None

@@ -224,7 +224,7 @@ class Work:
         return trial.running and not self._parked(trial)
 
     def ended(self, number: int, outcome: str, message: str) -> None:
-        """The trial ended by itself: diverged or failed."""
+        """The trial ended by itself: diverged, infeasible or failed."""
         trial = self.study.trials[number]
         if trial.running:
             self._finish(trial, outcome, message)

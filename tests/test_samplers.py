@@ -110,21 +110,23 @@ def test_goes_on_after_a_resume_as_if_undisturbed(sampler: str, tmp_path: Any) -
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_stopped_failed_diverged_and_running_trials_do_not_hinder(sampler: str) -> None:
     def end(study: Study, trial: StudyTrial) -> None:
-        match trial.number % 5:
+        match trial.number % 6:
             case 0:
-                study.finish(trial, "failed", "out of memory")
+                study.finish(trial, "failed", "it raised")
             case 1:
                 study.finish(trial, "diverged", "nan")
             case 2:
                 study.report(trial, 1, made_up(trial.params))
                 study.finish(trial, "stopped")
-            case 3:  # runs on
+            case 3:
+                study.finish(trial, "infeasible", "memory is too small for it")
+            case 4:  # runs on
                 study.report(trial, 1, made_up(trial.params))
 
     searched = experiment(sampler, FINITE if sampler == "grid" else INFINITE)
     study, drawn = draw(searched, most=24, workers=3, end=end)
     assert len(drawn) == len({searched.space.key(params) for params in drawn}) == 24
-    assert {trial.outcome for trial in study.trials.values()} > {"failed", "diverged", "stopped", "completed"}
+    assert {trial.outcome for trial in study.trials.values()} > {"failed", "diverged", "infeasible", "stopped"}
 
 
 @pytest.mark.parametrize("sampler", LEARNING)

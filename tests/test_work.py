@@ -25,7 +25,7 @@ from search.tuning import Fuse, WorkScheduler, WorkSearcher
 from search.work import FINISHED, WAIT, Assignment, Work
 from trainables import translation
 from trainables.checkpoint import load_state, newest_checkpoint, save_checkpoint
-from trainables.errors import UserError
+from trainables.errors import TooLarge, UserError
 
 TRIALS = 6
 
@@ -376,13 +376,37 @@ def test_after_a_failed_write_nothing_more_is_written(tmp_path: Path) -> None:
     assert work.study.trials[0].running and not {"outcome", "crashes"} & work.study.trials[0].attrs.keys()
 
 
-def test_a_machine_at_fault_is_not_the_trials_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("error", "outcome", "message"),
+    [
+        (
+            OSError(errno.ENOSPC, "No space left on device"),
+            "halted",
+            "run/trials/0: can't be written: [Errno 28] No space left on device",
+        ),
+        (
+            torch.OutOfMemoryError("CUDA out of memory."),
+            "infeasible",
+            "memory is too small for it: CUDA out of memory.",
+        ),
+        (
+            RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes."),
+            "infeasible",
+            "memory is too small for it",
+        ),
+        (TooLarge("model: it does not fit"), "infeasible", "model: it does not fit"),
+        (RuntimeError("a shape is wrong"), "failed", "RuntimeError: a shape is wrong"),
+    ],
+)
+def test_what_an_error_in_training_says_of_the_trial(
+    error: Exception, outcome: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     told: list[dict[str, str]] = []
 
-    def no_space(*_: object, **__: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
+    def train(*_: object, **__: object) -> None:
+        raise error
 
-    monkeypatch.setattr(translation, "train", no_space)
+    monkeypatch.setattr(translation, "train", train)
     monkeypatch.setattr("ray.tune.report", told.append)
     (tmp_path / "lock").touch()
     config = experiment().trial.model_dump(mode="json")
@@ -395,8 +419,7 @@ def test_a_machine_at_fault_is_not_the_trials_failure(tmp_path: Path, monkeypatc
             "keep": 2,
         }
     )
-    assert told[0]["outcome"] == "halted"
-    assert "run/trials/0: can't be written: [Errno 28] No space left on device" in told[0]["message"]
+    assert told[0]["outcome"] == outcome and message in told[0]["message"]
 
 
 def test_a_journal_on_a_full_disk_says_so(tmp_path: Path) -> None:

@@ -5,5 +5,9 @@ class UserError(Exception):
     """Says what was wrong, where, and what to do."""
 
 
+class TooLarge(UserError):
+    """A model does not fit into the memory there is: a result of the configuration, on this machine."""
+
+
 class Diverged(Exception):
     """Training left the finite numbers. This is a result of the configuration, not a fault."""

@@ -25,7 +25,7 @@ from trainables.checkpoint import (
 from trainables.command_line import dump_yaml, parse_config, read_yaml
 from trainables.config import RunName, TrainingConfig, TrialConfig, digest, flatten
 from trainables.corpus import read_test
-from trainables.errors import Diverged, UserError
+from trainables.errors import Diverged, TooLarge, UserError
 from trainables.evaluation import corpus_bleu, reference_loss, score, signatures, translate
 from trainables.files import make_folder, write_atomically
 from trainables.gpu import measure, start_measuring
@@ -81,13 +81,13 @@ def loss_sums(model: Transformer, source: Tensor, target: Tensor, smoothing: flo
 
 
 def build_model(config: TrialConfig, prepared: Prepared, device: torch.device) -> Transformer:
-    """A freshly initialised model; the same seed gives the same weights. Raises UserError if memory is too small."""
+    """A freshly initialised model; the same seed gives the same weights. Raises TooLarge."""
     torch.manual_seed(config.seed)
     try:
         return Transformer(config.model, prepared.tokenizer.source_vocab, prepared.tokenizer.target_vocab).to(device)
     except RuntimeError as error:
         size = f"{config.num_parameters:,} parameters"
-        raise UserError(f"model: its {size} don't fit into memory; lower model.d_model or the layers") from error
+        raise TooLarge(f"model: its {size} don't fit into memory; lower model.d_model or the layers") from error
 
 
 def train(

@@ -10,7 +10,7 @@ import torch
 from ray import tune
 
 from trainables.config import TrialConfig
-from trainables.errors import Diverged, UserError
+from trainables.errors import Diverged, TooLarge, UserError
 from trainables.files import unwritable
 from trainables.locks import join_driver
 from trainables.training import train
@@ -20,8 +20,9 @@ def train_translation(assignment: dict[str, Any]) -> None:
     """Train, reporting each epoch to Tune once its checkpoint is on disk.
 
     assignment: "config" (a TrialConfig as a dictionary), "checkpoints", "cache", "driver_lock" (paths), "keep" (how
-    many checkpoints stay). The last report of a run that ends by itself carries "outcome" and "message": diverged
-    or failed, or halted where the machine is at fault, such as a full disk, so that it would fail all trials alike.
+    many checkpoints stay). The last report of a run that ends by itself carries "outcome" and "message": diverged,
+    infeasible (memory is too small for it) or failed, or halted where the machine is at fault, such as a full disk, so
+    that it would fail all trials alike.
     An exception means that the process is broken, never that the configuration is bad.
     """
     try:
@@ -39,11 +40,14 @@ def train_translation(assignment: dict[str, Any]) -> None:
     except Diverged as error:
         tune.report({"outcome": "diverged", "message": str(error)})
     except UserError as error:
-        tune.report({"outcome": "failed", "message": str(error)})
+        tune.report({"outcome": "infeasible" if isinstance(error, TooLarge) else "failed", "message": str(error)})
     except OSError as error:
         tune.report({"outcome": "halted", "message": str(unwritable(Path(assignment["checkpoints"]), error))})
-    except (ValueError, RuntimeError, torch.OutOfMemoryError) as error:
-        tune.report({"outcome": "failed", "message": f"{type(error).__name__}: {error}"})
+    except (ValueError, RuntimeError) as error:
+        if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):  # on GPU, on CPU
+            tune.report({"outcome": "infeasible", "message": f"memory is too small for it: {error}"})
+        else:
+            tune.report({"outcome": "failed", "message": f"{type(error).__name__}: {error}"})
     finally:
         if torch.cuda.is_available():
             torch.cuda.empty_cache()  # the next trial runs in this process

@@ -46,10 +46,11 @@ def gather(study: Study) -> Evidence:
     Until enough runs have finished, runs are compared by their scores at the highest epoch that enough have reached.
     After that a finished run counts by its final score, every other by what its latest epoch lets expect. So do the
     finished ones once more, at the epochs at which others stand: a model of it all can learn from them where such
-    forecasts err. A diverged run counts as the worst; a failed one says nothing.
+    forecasts err. A run that diverged, or that memory is too small for, counts as the worst; a failed one says nothing.
     """
     sign = 1.0 if study.maximize else -1.0
-    trials = [trial for trial in study.trials.values() if trial.outcome != "failed"]
+    died = [trial for trial in study.trials.values() if trial.outcome in ("diverged", "infeasible")]
+    trials = [trial for trial in study.trials.values() if trial.outcome != "failed" and trial not in died]
     finished = {t.number: sign * t.value for t in trials if t.value is not None and t.outcome == "completed"}
     scores = [Score(number, value) for number, value in finished.items()]
     if len(finished) >= ENOUGH_RUNS:
@@ -58,7 +59,7 @@ def gather(study: Study) -> Evidence:
         scores = [Score(t.number, sign * t.scores[epoch]) for t in trials if epoch in t.scores]
     if scores:
         worst = min(score.value for score in scores)
-        scores += [Score(t.number, worst) for t in trials if t.outcome == "diverged"]
+        scores += [Score(trial.number, worst) for trial in died]
     scored = {score.trial for score in scores}
     values, scale = _standardise(np.array([score.value for score in scores]))
     return Evidence(

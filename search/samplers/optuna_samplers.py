@@ -123,7 +123,8 @@ class OptunaSampler:
             distributions={path: self._distributions[path] for path in params},
             intermediate_values={} if state == TrialState.RUNNING else trial.scores,
             value=trial.value if state == TrialState.COMPLETE else None,
-            system_attrs=trial.attrs.get("memory", {}).get("optuna", {}),
+            constraints={"valid": 1.0} if trial.outcome == "infeasible" else None,
+            system_attrs=dict(trial.attrs.get("memory", {}).get("optuna", {})),  # Optuna writes into it
         )
 
     def _decoded(self, coded: dict[str, Any]) -> Params:

@@ -19,7 +19,7 @@ class Scheduler(Protocol):
     - At an epoch that is no rung the decision is "go".
     - A score that is no finite number never passes, at a rung or elsewhere: "stop".
     - A trial that diverged counts as arrived, and as worst, at the rung it was on its way to. A failed one
-      counts nowhere, as it says nothing about its configuration.
+      counts nowhere, as it says nothing about its configuration, nor does one too large for the memory.
     - The best of its group at a rung is never stopped there.
     A trial is parked when it is running, its last epoch is a rung, and it has not passed it.
     """

@@ -21,8 +21,8 @@ class Population:
     checkpoint, and its parameters perturbed (times 0.8 or 1.2, or the next value of a list; a quarter of them drawn
     anew). As nobody is compared with half a generation, the outcome does not hang on the number of workers.
 
-    The first to arrive waits; of equals the lower number is ahead. One that diverged or failed on the way counts as
-    worst and is replaced, so that the population keeps its size.
+    The first to arrive waits; of equals the lower number is ahead. One that died on the way counts as worst and is
+    replaced, so that the population keeps its size.
     """
 
     rungs: tuple[int, ...]
@@ -79,7 +79,7 @@ class Population:
     def _belongs(self, trial: StudyTrial, rung: int) -> bool:
         if trial.inherited >= rung:
             return False
-        died = trial.outcome in ("diverged", "failed")
+        died = trial.outcome in ("diverged", "infeasible", "failed")
         return rung in trial.scores or (died and rung == min((r for r in self.rungs if r > trial.epoch), default=None))
 
     def _perturbed(self, params: Params, rng: np.random.Generator) -> Params:

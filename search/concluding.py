@@ -1,0 +1,89 @@
+"""From finalists that are scored to what people read: the ranking, the best model, the report."""
+
+import json
+from typing import Any
+
+from search.attention_figures import attend_to_some
+from search.best import read_best, write_best
+from search.corpus_facts import corpus_facts
+from search.experiment import Experiment
+from search.leaderboard import Cost, Entry, rank, write_leaderboard
+from search.report import Sample, write_report
+from search.study import Study
+from trainables.corpus import Split, read_test
+from trainables.preparing import cached_corpus, prepare
+
+SAMPLES = 12  # translations shown in the report
+
+
+def conclude(
+    experiment: Experiment,
+    study: Study,
+    trials: list[dict[str, Any]],
+    finals: list[dict[str, Any]],
+    entries: list[Entry],
+    opened_before: list[str],
+    spending: list[str],
+) -> dict[str, Any]:
+    """Rank the entries and write leaderboard, best/ and report.html; returns the content of leaderboard.json.
+
+    trials, finals: the lines of trials.jsonl and finals.jsonl. opened_before: when test was opened for rankings before
+    this one. spending: sentences on the budget.
+    """
+    run_dir, data = experiment.run_dir, experiment.data
+    test = read_test(data, run_dir, "ranking; translations and attention for the report")
+    corpus = cached_corpus(data)
+    facts = {
+        "path": data.path,
+        "source": data.source,
+        "target": data.target,
+        "train_pairs": len(corpus.train),
+        "valid_pairs": len(corpus.valid),
+        "test_pairs": len(test),
+    }
+    entries, evidence = rank(entries, test.target)
+    cost = _cost(experiment, study, trials)
+    board = write_leaderboard(run_dir, str(experiment.name), facts, cost, entries, evidence)
+    model, result = entries[0].best
+    network, tokenizer = model.load(experiment.cache)
+    write_best(run_dir, network, tokenizer, model.config, result.decoding, result.translations)
+    samples = _samples(test, entries[:2])
+    sources, decoding = [sample.source for sample in samples], result.decoding
+    frozen_at = json.loads((run_dir / "finalists.json").read_text())["frozen_at"]
+    prepared = prepare(model.config.data, model.config.tokenizer, experiment.cache)  # in tokens of the best model
+    write_report(
+        run_dir / "report.html",
+        experiment,
+        list(study.trials.values()),
+        trials,
+        finals,
+        board,
+        samples,
+        attend_to_some(read_best(run_dir), sources, decoding.beam_size, decoding.length_penalty),
+        corpus_facts((data.source, data.target), corpus.train, test, prepared),
+        [*opened_before, frozen_at],
+        spending,
+    )
+    return board
+
+
+def _cost(experiment: Experiment, study: Study, trials: list[dict[str, Any]]) -> Cost:
+    return Cost(
+        trials=len(study.trials),
+        epochs_trained=sum(trial.trained for trial in study.trials.values()),
+        epochs_full=sum(experiment.training.epochs - trial.inherited for trial in study.trials.values()),
+        gpu_seconds=sum(line["train_seconds"] + line["eval_seconds"] for line in trials),
+        wall_seconds=study.wall_seconds,
+    )
+
+
+def _samples(test: Split, entries: list[Entry]) -> list[Sample]:
+    """Sentences from all over the test split with the systems' translations, of the first seed each."""
+    return [
+        Sample(
+            test.source[row],
+            test.target[row],
+            {f"trial {entry.finalist.trial}": entry.results[0].translations[row] for entry in entries},
+        )
+        for row in range(0, len(test), max(1, len(test) // SAMPLES))[:SAMPLES]
+    ]
