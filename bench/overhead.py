@@ -14,7 +14,8 @@ from typing import Any
 from quick import open_work, quick_experiment
 from ray import tune
 
-from search.cluster import Slots, local_ray
+from search.cluster import local_ray
+from search.slots import Slots
 from search.study import StudyTrial
 from search.tuning import run_work
 from trainables.locks import DriverLock, join_driver
@@ -47,7 +48,7 @@ def main(trials: int) -> None:
         work = open_work(experiment)
         work.listeners.append(clock)
         started = time.perf_counter()
-        with local_ray(Slots(1, 0)):
+        with local_ray(1):
             run_work(work, Slots(1, 0), lock, experiment.cache, report_once)
             seconds = time.perf_counter() - started
         lock.release()

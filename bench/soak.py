@@ -22,9 +22,10 @@ from typing import Any
 
 from quick import WORKERS, open_work, quick_epochs, quick_experiment, train_quickly
 
-from search.cluster import Slots, local_ray
+from search.cluster import local_ray
 from search.experiment import Experiment
 from search.journal import Journal
+from search.slots import Slots
 from search.study import Study
 from search.tuning import run_work
 from search.work import Assignment
@@ -38,7 +39,7 @@ def drive(experiment: Experiment, slots: int) -> None:
     lock = DriverLock(experiment.run_dir)
     work = open_work(experiment)
     if not work.done:
-        with local_ray(Slots(slots, 0)):
+        with local_ray(slots):
             run_work(work, Slots(slots, 0), lock, experiment.cache, train_quickly)
     lock.release()
 

@@ -1,26 +1,24 @@
-"""Ray on this machine for one search, or a running cluster that the search joins; and the slots there are."""
+"""Ray on this machine for one search, or a running cluster that the search joins, and its nodes."""
 
 import logging
 import os
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 
 import ray
-import torch
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from rich.console import Console
 
 import model
 import search
 import trainables
-from search.experiment import Experiment, SearchConfig
+from search.experiment import Experiment
 from search.node_check import NodeFacts, SharedToken, find_faults, inspect_node, list_sizes
 from trainables.config import PHRASEBOOK, DataConfig
 from trainables.corpus import find_files
@@ -30,68 +28,19 @@ from trainables.files import make_folder
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 NODE_SECONDS = 120  # for a node to start a process and look at itself
 GOING_SECONDS = 5.0
+Answer = TypeVar("Answer")
 
 
-@dataclass(frozen=True)
-class Slots:
-    """How many trials run at a time, and what each may use."""
-
-    count: int
-    gpus: float  # of one trial
-
-
-def find_slots(experiment: Experiment, console: Console) -> Slots:
-    """What this machine, or the cluster, offers. Raises UserError for a cluster that can't run the search."""
-    if experiment.cluster is None:
-        return machine_slots(experiment.search)
-    with joined_ray(experiment.cluster):
-        nodes = _nodes()
-        _check_nodes(nodes, experiment, console)
-    return cluster_slots(experiment.search, [node["Resources"] for node in nodes])
-
-
-def machine_slots(settings: SearchConfig) -> Slots:
-    """A trial a GPU where there are GPUs, else a one-thread trial a core."""
-    gpus = torch.cuda.device_count()
-    each = (1.0 if gpus else 0.0) if settings.gpus_per_trial == "auto" else settings.gpus_per_trial
-    if settings.concurrency != "auto":
-        return Slots(settings.concurrency, each)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return Slots(max(1, int(gpus / each)) if each else cores, each)
-
-
-def cluster_slots(settings: SearchConfig, nodes: Sequence[dict[str, float]]) -> Slots:
-    """The same over nodes, given by their resources; one without CPUs takes no trial. Raises UserError where
-    nothing is there to count, as in a cluster that starts its workers on demand."""
-    workers = [node for node in nodes if node.get("CPU", 0) >= 1]
-    if settings.gpus_per_trial == "auto" and not workers:
-        raise UserError(
-            "search.gpus_per_trial: auto, but no worker of the cluster runs yet; say what a trial takes (1, or 0 for "
-            "CPUs), and workers that have it are started"
-        )
-    gpus = any(node.get("GPU", 0) for node in workers)
-    each = (1.0 if gpus else 0.0) if settings.gpus_per_trial == "auto" else settings.gpus_per_trial
-    if settings.concurrency != "auto":
-        return Slots(settings.concurrency, each)
-    count = sum(int(min(node["CPU"], node.get("GPU", 0) / each) if each else node["CPU"]) for node in workers)
-    if not count:
-        raise UserError(
-            f"search.concurrency: auto, but no running node of the cluster can take a trial of {each:g} GPU and a CPU; "
-            "give a number: workers for so many trials are started"
-        )
-    return Slots(count, each)
-
-
-def running_ray(cluster: str | None, slots: Slots) -> AbstractContextManager[None]:
-    """Ray for as long as the block runs."""
+def running_ray(cluster: str | None, slots: int) -> AbstractContextManager[None]:
+    """Ray for as long as the block runs; slots: trials at a time on this machine."""
     return local_ray(slots) if cluster is None else joined_ray(cluster)
 
 
 @contextmanager
-def local_ray(slots: Slots) -> Iterator[None]:
+def local_ray(slots: int) -> Iterator[None]:
     """Ray on this machine, started for the block, even where another runs."""
     with _without_a_way_out():
-        _init(address="local", num_cpus=slots.count, include_dashboard=False, runtime_env={"env_vars": ONE_THREAD})
+        _init(address="local", num_cpus=slots, include_dashboard=False, runtime_env={"env_vars": ONE_THREAD})
     try:
         yield
     finally:
@@ -130,16 +79,35 @@ def machine_is_gone(address: str) -> bool:
     if address == ray.util.get_node_ip_address():  # type: ignore[no-untyped-call]
         return False
     deadline = time.monotonic() + GOING_SECONDS
-    while any(node["NodeManagerAddress"] == address for node in _nodes()):
+    while any(node["NodeManagerAddress"] == address for node in living_nodes()):
         if time.monotonic() > deadline:
             return False
         time.sleep(0.2)
     return True
 
 
-def _nodes() -> list[dict[str, Any]]:
-    """Those that live."""
+def living_nodes() -> list[dict[str, Any]]:
+    """As `ray.nodes()` tells them."""
     return [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+
+
+def ask_gpus(nodes: list[dict[str, Any]], question: Callable[..., Answer], *arguments: Any) -> list[Answer]:
+    """The answers of one GPU of each node that has any, from processes that end with them. Raises UserError."""
+    ask = ray.remote(num_gpus=1, max_calls=1)(question)
+    refs = [
+        ask.options(scheduling_strategy=_on(node)).remote(*arguments)
+        for node in nodes
+        if node["Resources"].get("GPU", 0) >= 1
+    ]
+    try:
+        answers: list[Answer] = ray.get(refs)
+    except ray.exceptions.RayError as error:
+        raise UserError(" ".join(str(error).split())[-300:]) from None
+    return answers
+
+
+def _on(node: dict[str, Any]) -> NodeAffinitySchedulingStrategy:
+    return NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
 
 
 def _init(**settings: Any) -> None:
@@ -162,7 +130,7 @@ def _without_a_way_out() -> Iterator[None]:
         os.environ |= before
 
 
-def _check_nodes(nodes: list[dict[str, Any]], experiment: Experiment, console: Console) -> None:
+def check_nodes(nodes: list[dict[str, Any]], experiment: Experiment, console: Console) -> None:
     """Let each node look at itself and tell the user. Raises UserError with a line for each fault."""
     folder = Path(experiment.output_dir)
     make_folder(folder)
@@ -171,9 +139,7 @@ def _check_nodes(nodes: list[dict[str, Any]], experiment: Experiment, console: C
     faults = []
     with SharedToken(folder) as token:
         asked = [
-            inspect.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)).remote(
-                str(token.file), token.answer(index), sizes
-            )
+            inspect.options(scheduling_strategy=_on(node)).remote(str(token.file), token.answer(index), sizes)
             for index, node in enumerate(nodes)
         ]
         driver = inspect_node(str(token.file), token.answer(len(nodes)), sizes)

@@ -62,10 +62,12 @@ class SearchConfig(Config):
     )
     max_retries: int = Field(2, ge=0, description="new starts of a trial whose process died, each from its checkpoint")
     concurrency: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
-        "auto", description="trials at a time; auto: one a GPU, or one a core"
+        "auto", description="trials at a time; auto: as many as have a core and their share of a GPU"
     )
     gpus_per_trial: Annotated[float, Field(ge=0)] | Literal["auto"] = Field(
-        "auto", description="share of a GPU; auto: one where there is one"
+        "auto",
+        description="share of a GPU, or how many; auto: as many trials a GPU as fit, by the memory that the largest "
+        "models of the space take in a short probe; none where there is no GPU",
     )
     seed: int = Field(0, ge=0, lt=2**31, description="of the proposals")
 

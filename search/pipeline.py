@@ -9,7 +9,7 @@ from rich.console import Console
 
 from search.budget import Budget, Spent, spent_on
 from search.checkpoint_cleaner import CheckpointCleaner
-from search.cluster import find_slots, running_ray
+from search.cluster import running_ray
 from search.concluding import conclude
 from search.earlier import Earlier
 from search.experiment import Experiment
@@ -25,6 +25,7 @@ from search.schedulers.population import Population
 from search.schedulers.unranked import ToTheEnd
 from search.scoring import FinalModel, score_all
 from search.settling import Settled
+from search.slots import find_slots
 from search.study import Study, StudyTrial
 from search.tracking.tracker import Tracker
 from search.tuning import run_work
@@ -58,10 +59,10 @@ class SearchRun:
             direction = self.experiment.search.direction
             search = Study(self.run_dir / "study.db", "search", direction)
             finals = Study(self.run_dir / "study.db", self.earlier.finals_name, direction)
-            where = f"{self.slots.gpus:g} GPU" if self.slots.gpus else "one CPU thread"
+            where = f"{self.slots.gpus:.3g} GPU" if self.slots.gpus else "one CPU thread"
             self._say(f"{self.slots.count} trials at a time, each on {where}; {self.run_dir}")
             with Tracker(self.experiment, self.earlier, self._say, self._warn) as self.tracker:
-                with running_ray(self.experiment.cluster, self.slots):
+                with running_ray(self.experiment.cluster, self.slots.count):
                     if (self.run_dir / "finalists.json").exists():
                         self.tracker.show_trials(search)
                     else:

@@ -22,7 +22,8 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from search.cluster import Slots, machine_is_gone
+from search.cluster import machine_is_gone
+from search.slots import Slots
 from search.work import FINISHED, WAIT, Assignment, Work
 from trainables.checkpoint import KEEP
 from trainables.errors import UserError
@@ -48,7 +49,7 @@ def run_work(
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # a process that dies is the work's to tell of
     fuse = Fuse()
     scratch = work.folder / f".tune-{lock.incarnation}"  # Tune's own records are never read again
-    common = {"cache": str(cache), "driver_lock": str(lock.workers), "keep": keep}
+    common = {"cache": str(cache), "driver_lock": str(lock.workers), "gpus": slots.gpus, "keep": keep}
     tuner = tune.Tuner(
         tune.with_resources(
             trainable,

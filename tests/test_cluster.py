@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from search.cluster import Slots, cluster_slots, joined_ray
+from search.cluster import joined_ray
 from search.experiment import Experiment, SearchConfig
 from search.node_check import NodeFacts, SharedToken, find_faults, inspect_node, list_sizes
+from search.slots import Slots, count_slots
 from trainables.errors import UserError
+from trainables.gpu_memory import Need
 from trainables.locks import join_driver
 
 
@@ -77,15 +79,16 @@ def test_pretended_gpus_are_noted(tmp_path: Path) -> None:
     ("settings", "nodes", "slots"),
     [
         ({}, [{"CPU": 8.0}, {"CPU": 4.0}], Slots(12, 0.0)),
-        ({}, [{"memory": 1.0}, {"CPU": 8.0, "GPU": 2.0}, {"CPU": 4.0, "GPU": 1.0}], Slots(3, 1.0)),
+        ({}, [{"memory": 1.0}, {"CPU": 8.0, "GPU": 2.0}, {"CPU": 4.0, "GPU": 1.0}], Slots(12, 0.25)),
+        ({}, [{"CPU": 1.0, "GPU": 1.0}, {"CPU": 8.0, "GPU": 1.0}], Slots(2, 1.0)),
         ({"gpus_per_trial": 0.5}, [{"CPU": 3.0, "GPU": 2.0}], Slots(3, 0.5)),
         ({"gpus_per_trial": 2}, [{"CPU": 8.0, "GPU": 3.0}, {"CPU": 8.0, "GPU": 3.0}], Slots(2, 2.0)),
-        ({"concurrency": 5}, [{"CPU": 8.0, "GPU": 2.0}], Slots(5, 1.0)),
+        ({"concurrency": 5}, [{"CPU": 8.0, "GPU": 2.0}], Slots(5, 0.25)),
         ({"concurrency": 4, "gpus_per_trial": 1}, [{"memory": 1.0}], Slots(4, 1.0)),
     ],
 )
 def test_slots_are_counted_node_by_node(settings: dict[str, Any], nodes: list[dict[str, float]], slots: Slots) -> None:
-    assert cluster_slots(SearchConfig(**settings), nodes) == slots
+    assert count_slots(SearchConfig(**settings), nodes, lambda: [Need(20, 100), Need(20, 150)]) == slots
 
 
 @pytest.mark.parametrize(
@@ -94,7 +97,7 @@ def test_slots_are_counted_node_by_node(settings: dict[str, Any], nodes: list[di
 )
 def test_without_workers_their_number_has_to_be_said(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
-        cluster_slots(SearchConfig(**settings), [{"memory": 1.0}])
+        count_slots(SearchConfig(**settings), [{"memory": 1.0}], lambda: [])
 
 
 def test_a_cluster_that_is_not_there_is_told_in_one_message() -> None:

@@ -416,6 +416,7 @@ def test_what_an_error_in_training_says_of_the_trial(
             "config": config,
             "cache": "c",
             "checkpoints": "run/trials/0",
+            "gpus": 0.0,
             "keep": 2,
         }
     )

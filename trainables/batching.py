@@ -33,6 +33,9 @@ class Sequences:
     def lengths(self) -> np.ndarray:
         return np.diff(self.offsets)
 
+    def chosen(self, rows: np.ndarray) -> "Sequences":
+        return Sequences.pack([self.ids[self.offsets[row] : self.offsets[row + 1]] for row in rows])
+
     def padded(self, rows: np.ndarray) -> Tensor:
         """The given sequences, padded on the right: (len(rows), longest) int64."""
         lengths = self.lengths[rows]
@@ -111,15 +114,20 @@ def training_batches(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """The batches of one epoch, without the first `start`, as (source, target) ids; their order is a function of
     seed and epoch."""
-    rng = np.random.default_rng([seed, epoch])
-    batches = group_by_length(_pair_lengths(split), config.batch_tokens, config.batch_sentences, rng)
-    for rows in batches[start:]:
+    for rows in pair_batches(split, config, np.random.default_rng([seed, epoch]))[start:]:
         yield split.source.padded(rows), split.target.padded(rows)
 
 
 def count_batches(split: EncodedSplit, config: TrainingConfig) -> int:
     """Optimizer steps an epoch; the same for every epoch."""
-    return len(group_by_length(_pair_lengths(split), config.batch_tokens, config.batch_sentences))
+    return len(pair_batches(split, config))
+
+
+def pair_batches(
+    split: EncodedSplit, config: TrainingConfig, rng: np.random.Generator | None = None
+) -> list[np.ndarray]:
+    """The rows of each training batch; see group_by_length."""
+    return group_by_length(_pair_lengths(split), config.batch_tokens, config.batch_sentences, rng)
 
 
 def evaluation_batches(split: EncodedSplit, tokens: int) -> Iterator[tuple[Tensor, Tensor]]:

@@ -104,8 +104,14 @@ def train(
     the numbers of a run that was never interrupted; the `keep` last ones stay. Raises Diverged when the loss or the
     gradient leaves the finite numbers.
     """
-    device = device or default_device()
     prepared = prepare(config.data, config.tokenizer, cache)
+    return train_on(prepared, config, checkpoints, device or default_device(), keep)
+
+
+def train_on(
+    prepared: Prepared, config: TrialConfig, checkpoints: Path | None, device: torch.device, keep: int = KEEP
+) -> Iterator[tuple[EpochReport, Transformer]]:
+    """`train`, on text that is prepared."""
     model = build_model(config, prepared, device)
     optimizer = torch.optim.Adam(model.parameters(), lr=config.training.learning_rate, betas=(0.9, 0.98), fused=True)
     settings = config.training

@@ -19,11 +19,11 @@ from trainables.training import train
 def train_translation(assignment: dict[str, Any]) -> None:
     """Train, reporting each epoch to Tune once its checkpoint is on disk.
 
-    assignment: "config" (a TrialConfig as a dictionary), "checkpoints", "cache", "driver_lock" (paths), "keep" (how
-    many checkpoints stay). The last report of a run that ends by itself carries "outcome" and "message": diverged,
-    infeasible (memory is too small for it) or failed, or halted where the machine is at fault, such as a full disk, so
-    that it would fail all trials alike.
-    An exception means that the process is broken, never that the configuration is bad.
+    assignment: "config" (a TrialConfig as a dictionary), "checkpoints", "cache", "driver_lock" (paths), "gpus" (the
+    share of one that the trial may use), "keep" (how many checkpoints stay). The last report of a run that ends by
+    itself carries "outcome" and "message": diverged, infeasible (memory is too small for it) or failed, or halted where
+    the machine is at fault, such as a full disk, so that it would fail all trials alike. An exception means that the
+    process is broken, never that the configuration is bad.
     """
     try:
         join_driver(Path(assignment["driver_lock"]))
@@ -32,6 +32,8 @@ def train_translation(assignment: dict[str, Any]) -> None:
         tune.report({"outcome": "halted", "message": reason})
         return
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    if torch.cuda.is_available() and assignment["gpus"] < 1:  # what others have is not to be had
+        torch.cuda.set_per_process_memory_fraction(assignment["gpus"])
     config = TrialConfig.model_validate(assignment["config"])
     try:
         cache, checkpoints = Path(assignment["cache"]), Path(assignment["checkpoints"])

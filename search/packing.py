@@ -1,0 +1,43 @@
+"""How many trials share a GPU: as many of the largest as fit into its memory."""
+
+from collections.abc import Sequence
+from itertools import islice
+
+import numpy as np
+
+from model.counting import count_flops
+from search.experiment import Experiment
+from search.samplers.base import Task, distinct, uniform_draws
+from trainables.config import TrialConfig
+from trainables.gpu_memory import Need
+
+MARGIN = 1.1  # for fragments, and batches that no probe has seen
+DRAWS = 1000  # of a space, to find its largest models
+SENTENCE = 30  # tokens, to compare models by
+
+
+def largest_models(experiment: Experiment) -> list[TrialConfig]:
+    """Those of the space, by draws, whose weights, and whose activations, take most: one or two configurations."""
+    task = Task(experiment.space, experiment.accept, seed=0)
+    rng = np.random.default_rng(0)
+    configs = [
+        experiment.trial.with_values(params) for params in islice(distinct(task, uniform_draws(task, rng), rng), DRAWS)
+    ]
+    weights = max(configs, key=lambda config: config.num_parameters)
+    activations = max(configs, key=_work)
+    return [weights] if activations == weights else [weights, activations]
+
+
+def _work(config: TrialConfig) -> int:
+    """Operations on a batch, which grow with the activations that are kept."""
+    training = config.training
+    sentences = training.batch_sentences or max(1, (training.batch_tokens or 0) // (2 * SENTENCE))
+    return sentences * count_flops(config.model, config.tokenizer.vocab_size, SENTENCE, SENTENCE)
+
+
+def share_of_gpu(needs: Sequence[Need], cores: int) -> float:
+    """The share that each trial gets: the largest need fits into it on every GPU, and each has a core of `cores`, those
+    of a GPU. One trial has the GPU, fit or not, as it is told infeasible then; so where nothing could be measured."""
+    fit = min((int(need.total / (need.peak * MARGIN)) for need in needs), default=1)
+    count = max(1, min(fit, cores))
+    return int(10_000 / count) / 10_000  # Ray counts shares by ten thousandths

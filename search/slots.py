@@ -1,0 +1,95 @@
+"""How many trials run at a time, and what each of them may use."""
+
+import multiprocessing
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from rich.console import Console
+
+from search.cluster import ask_gpus, check_nodes, joined_ray, living_nodes
+from search.experiment import Experiment, SearchConfig
+from search.packing import largest_models, share_of_gpu
+from trainables.errors import UserError
+from trainables.gpu_memory import Need, measure_need
+
+
+@dataclass(frozen=True)
+class Slots:
+    """How many trials run at a time, and what each may use."""
+
+    count: int
+    gpus: float  # of one trial
+
+
+def find_slots(experiment: Experiment, console: Console) -> Slots:
+    """What this machine, or the cluster, offers. Raises UserError for a cluster that can't run the search."""
+    if experiment.cluster is None:
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        machine = {"CPU": float(cores), "GPU": float(torch.cuda.device_count())}
+        return count_slots(experiment.search, [machine], lambda: _measured_here(experiment, console))
+    with joined_ray(experiment.cluster):
+        nodes = living_nodes()
+        check_nodes(nodes, experiment, console)
+        resources = [node["Resources"] for node in nodes]
+        return count_slots(experiment.search, resources, lambda: _measured_there(experiment, nodes, console))
+
+
+def count_slots(
+    settings: SearchConfig, nodes: Sequence[dict[str, float]], measure: Callable[[], Sequence[Need]]
+) -> Slots:
+    """Over nodes, given by their resources, as a trial does not span nodes; one without CPUs takes no trial.
+
+    With `gpus_per_trial: auto` as many trials share a GPU as fit by what `measure` finds; where there is no GPU, a
+    trial takes a core. Raises UserError where nothing is there to count, as in a cluster that starts its workers on
+    demand.
+    """
+    workers = [node for node in nodes if node.get("CPU", 0) >= 1]
+    if settings.gpus_per_trial != "auto":
+        each = settings.gpus_per_trial
+    elif not workers:
+        raise UserError(
+            "search.gpus_per_trial: auto, but no worker of the cluster runs yet; say what a trial takes (1, or 0 for "
+            "CPUs), and workers that have it are started"
+        )
+    else:
+        cores = [int(node["CPU"] / node["GPU"]) for node in workers if node.get("GPU", 0)]
+        each = share_of_gpu(measure(), min(cores)) if cores else 0.0
+    if settings.concurrency != "auto":
+        return Slots(settings.concurrency, each)
+    count = sum(int(min(node["CPU"], node.get("GPU", 0) / each) if each else node["CPU"]) for node in workers)
+    if not count:
+        raise UserError(
+            f"search.concurrency: auto, but no running node of the cluster can take a trial of {each:g} GPU and a CPU; "
+            "give a number: workers for so many trials are started"
+        )
+    return Slots(count, each)
+
+
+def _measured_here(experiment: Experiment, console: Console) -> list[Need]:
+    """In a process of its own, after which the GPU is free again."""
+    with (
+        console.status("measuring the memory of the largest models"),
+        ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool,
+    ):
+        try:
+            need = pool.submit(measure_need, largest_models(experiment), experiment.cache).result()
+        except BrokenProcessPool:
+            console.print("warning: one trial a GPU, as the largest model could not be tried", style="yellow")
+            return []
+    return [need] if need else []
+
+
+def _measured_there(experiment: Experiment, nodes: list[dict[str, Any]], console: Console) -> list[Need]:
+    """On a GPU of each node, as these may be of several kinds."""
+    try:
+        with console.status("measuring the memory of the largest models on each node"):
+            found = ask_gpus(nodes, measure_need, largest_models(experiment), experiment.cache)
+    except UserError as error:
+        console.print(f"warning: one trial a GPU, as the largest model could not be tried: {error}", style="yellow")
+        return []
+    return [need for need in found if need]

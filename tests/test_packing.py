@@ -1,0 +1,70 @@
+"""Trials share a GPU by the measured memory of the largest model; here on a pretended GPU."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from search.experiment import Experiment
+from search.packing import largest_models, share_of_gpu
+from trainables import gpu_memory
+from trainables.batching import pair_batches
+from trainables.gpu_memory import Need, heaviest, measure_need
+from trainables.preparing import prepare
+
+SPACE = {
+    "model.d_model": {"values": [16, 32, 64]},
+    "model.encoder_layers": {"values": [1, 2, 3]},
+    "training.batch_tokens": {"values": [256, 512, 1024]},
+    "training.learning_rate": {"min": 0.001, "max": 0.01},
+}
+SMALL = {"model": {"num_heads": 4, "ffn_dim": 64}, "data": {"limit": 300}, "tokenizer": {"vocab_size": 300}}
+
+
+def test_the_largest_models_of_a_space_are_found() -> None:
+    found = largest_models(Experiment.model_validate({**SMALL, "space": SPACE}))
+    assert (found[0].model.d_model, found[0].model.encoder_layers) == (64, 3)
+    busiest = found[-1]
+    assert (busiest.model.d_model, busiest.model.encoder_layers, busiest.training.batch_tokens) == (64, 3, 1024)
+    assert largest_models(Experiment.model_validate(SMALL)) == [Experiment.model_validate(SMALL).trial]
+
+
+@pytest.mark.parametrize(
+    ("needs", "cores", "count"),
+    [
+        ([Need(10, 100)], 16, 9),  # with a margin
+        ([Need(10, 100)], 4, 4),
+        ([Need(10, 100), Need(10, 45)], 16, 4),
+        ([Need(100, 100)], 16, 1),
+        ([], 16, 1),
+    ],
+)
+def test_as_many_share_a_gpu_as_fit(needs: list[Need], cores: int, count: int) -> None:
+    share = share_of_gpu(needs, cores)
+    assert int(1 / share) == count and count * share <= 1
+
+
+def test_the_probe_trains_on_the_heaviest_batches_and_validates(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = Experiment.model_validate(SMALL).trial.with_values({"training.batch_tokens": 256, "model.d_model": 16})
+    whole = prepare(config.data, config.tokenizer, tmp_path)
+    part = heaviest(whole, config)
+    assert 0 < len(part.train) < len(whole.train) and part.valid is whole.valid
+    assert part.train.target.lengths.max() == whole.train.target.lengths.max()
+    assert max(map(len, pair_batches(part.train, config.training))) == max(
+        map(len, pair_batches(whole.train, config.training))
+    )
+    trained = []
+
+    def train_on(prepared: object, config: object, *_: object) -> list[None]:
+        trained.append((prepared, config))
+        raise torch.OutOfMemoryError("the whole GPU is taken")
+
+    assert measure_need([config], tmp_path) is None, "no GPU"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (30, 100))
+    monkeypatch.setattr(gpu_memory, "default_device", lambda: torch.device("cpu"))
+    assert measure_need([config], tmp_path) == Need(70, 100)
+    monkeypatch.setattr(gpu_memory, "train_on", train_on)
+    assert measure_need([config], tmp_path) == Need(70, 100) and len(trained) == 1

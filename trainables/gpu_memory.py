@@ -1,0 +1,54 @@
+"""How much of a GPU a trial takes at its peak: measured by training and validating where most is needed."""
+
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from trainables.batching import EncodedSplit, pair_batches
+from trainables.config import TrialConfig
+from trainables.errors import Diverged, UserError
+from trainables.preparing import Prepared, prepare
+from trainables.training import default_device, train_on
+
+BATCHES = 3  # of the most ids, padding included, so many of the most sentences, and of the longest ones
+
+
+@dataclass(frozen=True)
+class Need:
+    """In bytes."""
+
+    peak: int  # what a process holds of its GPU at most, the driver's own part included
+    total: int  # of the GPU
+
+
+def measure_need(configs: list[TrialConfig], cache: Path) -> Need | None:
+    """The largest need of the configurations, on the GPU of this process, which must have it for itself.
+
+    PyTorch gives nothing back before the process ends, so what is taken in the end is the peak. None without a GPU.
+    """
+    if not torch.cuda.is_available():
+        return None
+    for config in configs:
+        prepared = prepare(config.data, config.tokenizer, cache)
+        short = config.with_values({"training.epochs": 1, "training.report_steps": None})
+        with suppress(Diverged, UserError, torch.OutOfMemoryError):  # of the last, all is taken by then
+            for _ in train_on(heaviest(prepared, config), short, None, default_device()):
+                pass
+    free, total = torch.cuda.mem_get_info()
+    return Need(total - free, total)
+
+
+def heaviest(prepared: Prepared, config: TrialConfig) -> Prepared:
+    """The training pairs of the heaviest batches alone; validation, which may be the heavier part, as it is."""
+    batches = pair_batches(prepared.train, config.training)
+    sentences = np.array([len(rows) for rows in batches])
+    sides = (prepared.train.source.lengths, prepared.train.target.lengths)
+    longest = np.array([[side[rows].max() for side in sides] for rows in batches])
+    heavy = (sentences * longest.sum(1), sentences, longest.max(1))
+    chosen = {int(place) for order in heavy for place in np.argsort(-order, kind="stable")[:BATCHES]}
+    rows = np.concatenate([batches[place] for place in sorted(chosen)])
+    train = EncodedSplit(prepared.train.source.chosen(rows), prepared.train.target.chosen(rows))
+    return replace(prepared, train=train)
