@@ -71,6 +71,15 @@ class SearchConfig(Config):
     )
     seed: int = Field(0, ge=0, lt=2**31, description="of the proposals")
 
+    @field_validator("gpus_per_trial")
+    @classmethod
+    def _whole_above_one(cls, gpus: float | str) -> float | str:
+        if isinstance(gpus, float) and gpus > 1 and gpus % 1:
+            raise ValueError(
+                f"gpus_per_trial: {gpus:g} is neither a share of a GPU nor a number of GPUs; use {gpus:.0f}"
+            )
+        return gpus
+
     @field_validator("prior")
     @classmethod
     def _absolute(cls, paths: tuple[str, ...]) -> tuple[str, ...]:

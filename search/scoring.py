@@ -56,7 +56,11 @@ class ScoredModel:
 
 
 def score_all(models: list[FinalModel], experiment: Experiment, gpus: float) -> list[ScoredModel]:
-    """The results of the models, in their order; as many at a time as Ray has slots. Raises UserError."""
+    """The results of the models, in their order; as many at a time as Ray has slots. Raises UserError.
+
+    gpus: of a trial; one is enough to decode.
+    """
+    gpus = min(gpus, 1.0)
     on_valid = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=2)(score_on_valid)
     on_test = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=2)(score_on_test)
     try:

@@ -10,6 +10,7 @@ from search.packing import largest_models, share_of_gpu
 from trainables import gpu_memory
 from trainables.batching import pair_batches
 from trainables.gpu_memory import Need, heaviest, measure_need
+from trainables.group import Group
 from trainables.preparing import prepare
 
 SPACE = {
@@ -64,7 +65,7 @@ def test_the_probe_trains_on_the_heaviest_batches_and_validates(
     assert measure_need([config], tmp_path) is None, "no GPU"
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (30, 100))
-    monkeypatch.setattr(gpu_memory, "default_device", lambda: torch.device("cpu"))
+    monkeypatch.setattr(Group, "device", lambda self: torch.device("cpu"))
     assert measure_need([config], tmp_path) == Need(70, 100)
     monkeypatch.setattr(gpu_memory, "train_on", train_on)
     assert measure_need([config], tmp_path) == Need(70, 100) and len(trained) == 1

@@ -1,4 +1,4 @@
-"""`python -m trainables.training`, as it is typed."""
+"""`python -m trainables`, as it is typed."""
 
 import os
 import re
@@ -13,12 +13,13 @@ import yaml
 from corpora import write_digits
 from processes import accept_interrupts
 
+from trainables.__main__ import SingleRun
 from trainables.config import TrialConfig
 from trainables.evaluation import score, translate
-from trainables.training import SingleRun, load_model
+from trainables.training import load_model
 
 ROOT = Path(__file__).parents[1]
-COMMAND = [sys.executable, "-m", "trainables.training"]
+COMMAND = [sys.executable, "-m", "trainables"]
 ENVIRONMENT = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
 EPOCH = re.compile(r"^ +(\d+) +(\d+\.\d{4}) +(\d+\.\d{4}) +(\d+\.\d\d)  \d+ \+ \d+$", re.M)
 TEST = re.compile(

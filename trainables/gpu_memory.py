@@ -11,7 +11,7 @@ from trainables.batching import EncodedSplit, pair_batches
 from trainables.config import TrialConfig
 from trainables.errors import Diverged, UserError
 from trainables.preparing import Prepared, prepare
-from trainables.training import default_device, train_on
+from trainables.training import train_on
 
 BATCHES = 3  # of the most ids, padding included, so many of the most sentences, and of the longest ones
 
@@ -35,7 +35,7 @@ def measure_need(configs: list[TrialConfig], cache: Path) -> Need | None:
         prepared = prepare(config.data, config.tokenizer, cache)
         short = config.with_values({"training.epochs": 1, "training.report_steps": None})
         with suppress(Diverged, UserError, torch.OutOfMemoryError):  # of the last, all is taken by then
-            for _ in train_on(heaviest(prepared, config), short, None, default_device()):
+            for _ in train_on(heaviest(prepared, config), short):
                 pass
     free, total = torch.cuda.mem_get_info()
     return Need(total - free, total)

@@ -1,15 +1,12 @@
-"""One training run, from text to a model and its BLEU. Runs without Ray: `python -m trainables.training --help`."""
+"""One training run, from text to a model and its BLEU. Runs without Ray."""
 
-import json
 import math
-import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from pydantic import Field
 from torch import Tensor
 
 from model.transformer import PAD, Transformer
@@ -22,18 +19,17 @@ from trainables.checkpoint import (
     newest_checkpoint,
     save_checkpoint,
 )
-from trainables.command_line import dump_yaml, parse_config, read_yaml
-from trainables.config import RunName, TrainingConfig, TrialConfig, digest, flatten
-from trainables.corpus import read_test
+from trainables.config import TrainingConfig, TrialConfig
 from trainables.errors import Diverged, TooLarge, UserError
-from trainables.evaluation import corpus_bleu, reference_loss, score, signatures, translate
-from trainables.files import make_folder, write_atomically
-from trainables.gpu import measure, start_measuring
+from trainables.evaluation import corpus_bleu, reference_loss, translate
+from trainables.gpu import GpuFigures, measure, start_measuring
+from trainables.group import ALONE, Group
 from trainables.loss import linear_cross_entropy
-from trainables.preparing import Prepared, cached_corpus, prepare
+from trainables.preparing import Prepared, prepare
 from trainables.tokenizer import Tokenizer
 
 CPU = torch.device("cpu")
+OTHER_MASKS = 104_729  # seeds of the processes of a group lie so far apart
 
 
 @dataclass(frozen=True)
@@ -71,13 +67,12 @@ def learning_rate(step: int, total_steps: int, config: TrainingConfig) -> float:
     return config.learning_rate
 
 
-def loss_sums(model: Transformer, source: Tensor, target: Tensor, smoothing: float) -> tuple[Tensor, Tensor, int]:
-    """The smoothed objective and the plain negative log-likelihood, both summed over the target's tokens, and
-    their count. Padding is never predicted."""
+def loss_sums(model: Transformer, source: Tensor, target: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:
+    """The smoothed objective and the plain negative log-likelihood, both summed over the target's tokens. Padding is
+    never predicted."""
     hidden, gold = model(source, target[:, :-1]), target[:, 1:]
     predicted = gold != PAD
-    gold = gold[predicted]
-    return *linear_cross_entropy(hidden[predicted], model.output.weight, gold, smoothing), len(gold)
+    return linear_cross_entropy(hidden[predicted], model.output.weight, gold[predicted], smoothing)
 
 
 def build_model(config: TrialConfig, prepared: Prepared, device: torch.device) -> Transformer:
@@ -96,7 +91,7 @@ def train(
     checkpoints: Path | None = None,
     device: torch.device | None = None,
     keep: int = KEEP,
-) -> Iterator[tuple[EpochReport, Transformer]]:
+) -> Generator[tuple[EpochReport, Transformer]]:
     """Train, yielding after each epoch its report and the model; the checkpoint is on disk by then.
 
     With `training.report_steps` that happens after each round of so many steps instead, and at the end. With
@@ -105,13 +100,19 @@ def train(
     gradient leaves the finite numbers.
     """
     prepared = prepare(config.data, config.tokenizer, cache)
-    return train_on(prepared, config, checkpoints, device or default_device(), keep)
+    return train_on(prepared, config, checkpoints, keep, device=device)
 
 
 def train_on(
-    prepared: Prepared, config: TrialConfig, checkpoints: Path | None, device: torch.device, keep: int = KEEP
-) -> Iterator[tuple[EpochReport, Transformer]]:
-    """`train`, on text that is prepared."""
+    prepared: Prepared,
+    config: TrialConfig,
+    checkpoints: Path | None = None,
+    keep: int = KEEP,
+    group: Group = ALONE,
+    device: torch.device | None = None,
+) -> Generator[tuple[EpochReport, Transformer]]:
+    """`train`, on text that is prepared, by one of a group of processes; the first validates, saves and reports."""
+    device = device or group.device()
     model = build_model(config, prepared, device)
     optimizer = torch.optim.Adam(model.parameters(), lr=config.training.learning_rate, betas=(0.9, 0.98), fused=True)
     settings = config.training
@@ -126,14 +127,18 @@ def train_on(
         report = EpochReport(**values)
         # The checkpoint may be another trial's, whose batches had other sizes (search/schedulers/population.py).
         step = report.step if settings.report_steps else epoch_steps * int(report.epoch)
-        yield report, model.eval()
+        if group.rank == 0:
+            yield report, model.eval()
     batches = _batches(config, prepared, epoch_steps, step)
     while step < total:
         # All randomness follows from the seed and the number of the epoch or round, so that a checkpoint holds none.
-        torch.manual_seed(config.seed * 1_000_003 + step // round_steps + 1)
-        end = min(step + round_steps, total)
-        report = _run_round(config, prepared, model, optimizer, batches, range(step + 1, end + 1), epoch_steps, device)
-        step = end
+        torch.manual_seed(config.seed * 1_000_003 + step // round_steps + 1 + group.rank * OTHER_MASKS)
+        steps = range(step + 1, min(step + round_steps, total) + 1)
+        trained = _train_round(config.training, model, optimizer, batches, steps, epoch_steps, group)
+        step = steps[-1]
+        if group.rank:
+            continue
+        report = _validated(prepared, model, trained, step, epoch_steps)
         if checkpoints:
             state = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
             number = step if settings.report_steps else step // epoch_steps
@@ -148,19 +153,27 @@ def _batches(config: TrialConfig, prepared: Prepared, epoch_steps: int, done: in
         yield from training_batches(prepared.train, config.training, config.seed, epoch + 1, start)
 
 
-def _run_round(
-    config: TrialConfig,
-    prepared: Prepared,
+@dataclass(frozen=True)
+class Trained:
+    """What training for a round gave."""
+
+    loss: float
+    tokens: int
+    seconds: float
+    gpu: GpuFigures
+
+
+def _train_round(
+    settings: TrainingConfig,
     model: Transformer,
     optimizer: torch.optim.Optimizer,
     batches: Iterator[tuple[Tensor, Tensor]],
     steps: range,
     epoch_steps: int,
-    device: torch.device,
-) -> EpochReport:
-    """Train for the given steps, numbered from 1, then validate."""
-    settings = config.training
-    epoch = -(-steps[-1] // epoch_steps)
+    group: Group,
+) -> Trained:
+    """Train for the given steps, numbered from 1. Losses and gradients are of whole batches, not of parts."""
+    device = model.target_embedding.weight.device
     start_measuring(device)
     started = time.perf_counter()
     model.train()
@@ -169,12 +182,13 @@ def _run_round(
     for step in steps:
         source, target = next(batches)
         rate = learning_rate(step, epoch_steps * settings.epochs, settings)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-            objective, nll, count = loss_sums(model, source.to(device), target.to(device), settings.label_smoothing)
+        for group_of_parameters in optimizer.param_groups:
+            group_of_parameters["lr"] = rate
+        count = int((target[:, 1:] != PAD).sum())
         optimizer.zero_grad()
-        (objective / count).backward()  # type: ignore[no-untyped-call]
+        total_nll += _backward(model, group.part(source), group.part(target), settings.label_smoothing, count)
+        if group.size > 1:
+            group.sum([_gradient(parameter) for parameter in model.parameters()])
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip_norm)
         if device.type == "cpu" and not math.isfinite(float(norm)):
             raise Diverged(
@@ -182,31 +196,54 @@ def _run_round(
                 f"{rate:.3g}"
             )
         optimizer.step()
-        total_nll += nll
         tokens += count
-    train_loss = float(total_nll) / tokens
-    if not math.isfinite(train_loss):  # on a GPU this waits for the end, to keep the queue full
-        raise Diverged(f"the training loss became {train_loss} in epoch {epoch}")
-    trained, gpu = time.perf_counter(), measure(device)
+    group.sum([total_nll])
+    loss = float(total_nll) / tokens
+    if not math.isfinite(loss):  # on a GPU this waits for the end, to keep the queue full
+        raise Diverged(f"the training loss became {loss} in epoch {-(-steps[-1] // epoch_steps)}")
+    return Trained(loss, tokens, time.perf_counter() - started, measure(device))
 
+
+def _backward(model: Transformer, source: Tensor, target: Tensor, smoothing: float, count: int) -> Tensor:
+    """Add the gradients of the objective per token, of which the whole batch has `count`; returns the summed negative
+    log-likelihood."""
+    device = model.target_embedding.weight.device
+    if not len(source):
+        return torch.zeros((), device=device)
+    with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+        objective, nll = loss_sums(model, source.to(device), target.to(device), smoothing)
+    (objective / count).backward()  # type: ignore[no-untyped-call]
+    return nll
+
+
+def _gradient(parameter: Tensor) -> Tensor:
+    """Where it is None, as where a process had no rows, zeros in its place."""
+    if parameter.grad is None:
+        parameter.grad = torch.zeros_like(parameter)
+    return parameter.grad
+
+
+def _validated(prepared: Prepared, model: Transformer, trained: Trained, step: int, epoch_steps: int) -> EpochReport:
+    """Loss and BLEU on the validation split after `step`, beside what training gave."""
+    started = time.perf_counter()
     model.eval()
-    text = prepared.valid_text
+    text, epoch = prepared.valid_text, -(-step // epoch_steps)
     nll_sum = reference_loss(model, prepared.valid)
     if not math.isfinite(nll_sum):
         raise Diverged(f"the validation loss became {nll_sum} in epoch {epoch}")
     bleu = corpus_bleu(translate(model, prepared.tokenizer, text.source), text.target)
     return EpochReport(
-        epoch=epoch if steps[-1] % epoch_steps == 0 else steps[-1] / epoch_steps,
-        step=steps[-1],
-        train_loss=train_loss,
+        epoch=epoch if step % epoch_steps == 0 else step / epoch_steps,
+        step=step,
+        train_loss=trained.loss,
         valid_loss=nll_sum / prepared.valid.target_tokens,
         valid_nll_per_char=nll_sum / sum(map(len, text.target)),
         valid_bleu=bleu,
-        train_seconds=trained - started,
-        eval_seconds=time.perf_counter() - trained,
-        tokens=tokens,
-        gpu_memory_gib=gpu.memory_gib,
-        gpu_utilization=gpu.utilization,
+        train_seconds=trained.seconds,
+        eval_seconds=time.perf_counter() - started,
+        tokens=trained.tokens,
+        gpu_memory_gib=trained.gpu.memory_gib,
+        gpu_utilization=trained.gpu.utilization,
     )
 
 
@@ -226,78 +263,3 @@ def load_model(
     model = build_model(config, prepared, device)
     model.load_state_dict(average_weights(found, device))
     return model.eval(), prepared.tokenizer
-
-
-class SingleRun(TrialConfig):
-    """One training run from the command line."""
-
-    output_dir: str = Field("runs", min_length=1, description="holds the run's folder and the tokenizer cache")
-    name: RunName | None = Field(None, description="of the folder; from the configuration unless given")
-    threads: int = Field(1, ge=1, description="CPU threads")
-    score_test: bool = Field(False, description="at the end, translate the test split and print its BLEU")
-    beam_size: int = Field(5, ge=1, description="hypotheses of beam search on the test split, beside greedy search")
-    length_penalty: float = Field(1.0, ge=0, description="exponent of the length that divides a hypothesis' score")
-
-
-def main(arguments: list[str]) -> None:
-    """Train one model, or go on with it, and print losses and BLEU."""
-    program, about = "python -m trainables.training", "Train one translation model."
-    run, _ = parse_config(SingleRun, arguments, program, about)
-    config = TrialConfig(**{name: getattr(run, name) for name in TrialConfig.model_fields})
-    cache = Path(run.output_dir).absolute() / ".cache"
-    folder = Path(run.output_dir).absolute() / (run.name or f"training-{digest(config.model_dump())}")
-    torch.set_num_threads(run.threads)
-    for warning in cached_corpus(config.data).warnings:
-        print(f"warning: {warning}")
-    prepared = prepare(config.data, config.tokenizer, cache)
-    _claim(folder, config)
-    print(f"{len(prepared.train)} training pairs ({prepared.train.overlong} overlong), {folder}")
-    print("epoch  train loss  valid loss  valid BLEU  seconds")
-    model: Transformer | None = None
-    for report, trained in train(config, cache, folder):
-        model = trained
-        print(
-            f"{report.epoch:5.4g}  {report.train_loss:10.4f}  {report.valid_loss:10.4f}  {report.valid_bleu:10.2f}  "
-            f"{report.train_seconds:.0f} + {report.eval_seconds:.0f}",
-            flush=True,
-        )
-    assert model is not None
-    print(f"{model.num_parameters():,} parameters")
-    if not run.score_test:
-        return
-    frozen = {"frozen_at": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "finalists": [config.model_dump()]}
-    write_atomically(folder / "finalists.json", json.dumps(frozen))  # the run's own model is its only finalist
-    test = read_test(config.data, folder, "scoring the trained model")
-    for beam_size in sorted({1, run.beam_size}):
-        translations = translate(model, prepared.tokenizer, test.source, beam_size, run.length_penalty)
-        scores = score(translations, test.target)
-        print(
-            f"test, beam {beam_size}: BLEU {scores.bleu:.2f}, chrF++ {scores.chrf:.2f}, TER {scores.ter:.2f}, "
-            f"mean sentence BLEU {scores.sentence_bleu:.2f}"
-        )
-    print(signatures()["bleu"])
-
-
-def _claim(folder: Path, config: TrialConfig) -> None:
-    """Write the configuration into the run's folder. Raises UserError if another one was trained there."""
-    file = folder / "config.yaml"
-    if (folder / "study.db").exists():
-        raise UserError(f"--name: {folder} is the directory of a search; choose another name")
-    if file.exists():
-        trained, asked = flatten(read_yaml(file)), flatten(config.model_dump(mode="json"))
-        if other := [f"{path} {trained.get(path)}" for path in asked if trained.get(path) != asked[path]]:
-            raise UserError(f"--name: {folder} holds a run with {', '.join(other)}; choose another name")
-    make_folder(folder)
-    write_atomically(file, dump_yaml(config))
-
-
-if __name__ == "__main__":
-    try:
-        main(sys.argv[1:])
-    except UserError as error:
-        print(error, file=sys.stderr)
-        sys.exit(2)
-    except Diverged as error:
-        sys.exit(f"diverged: {error}")
-    except KeyboardInterrupt:
-        sys.exit("stopped; the same command goes on from the last checkpoint")

@@ -2,6 +2,7 @@
 
 import os
 import platform
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import torch
 from ray import tune
 
 from trainables.config import TrialConfig
+from trainables.data_parallel import train_together
 from trainables.errors import Diverged, TooLarge, UserError
 from trainables.files import unwritable
 from trainables.locks import join_driver
@@ -37,8 +39,15 @@ def train_translation(assignment: dict[str, Any]) -> None:
     config = TrialConfig.model_validate(assignment["config"])
     try:
         cache, checkpoints = Path(assignment["cache"]), Path(assignment["checkpoints"])
-        for report, _ in train(config, cache, checkpoints, keep=assignment["keep"]):
-            tune.report(asdict(report))
+        size, keep = int(assignment["gpus"]), assignment["keep"]
+        together = size > 1
+        with closing(
+            train_together(config, cache, checkpoints, size, keep)
+            if together
+            else train(config, cache, checkpoints, keep=keep)
+        ) as running:
+            for report, _ in running:
+                tune.report(asdict(report))
     except Diverged as error:
         tune.report({"outcome": "diverged", "message": str(error)})
     except UserError as error:

@@ -1,0 +1,94 @@
+"""One training run without a search: `python -m trainables --help`."""
+
+import json
+import sys
+import time
+from pathlib import Path
+
+import torch
+from pydantic import Field
+
+from model.transformer import Transformer
+from trainables.command_line import dump_yaml, parse_config, read_yaml
+from trainables.config import RunName, TrialConfig, digest, flatten
+from trainables.corpus import read_test
+from trainables.errors import Diverged, UserError
+from trainables.evaluation import score, signatures, translate
+from trainables.files import make_folder, write_atomically
+from trainables.preparing import cached_corpus, prepare
+from trainables.training import train
+
+
+class SingleRun(TrialConfig):
+    """One training run from the command line."""
+
+    output_dir: str = Field("runs", min_length=1, description="holds the run's folder and the tokenizer cache")
+    name: RunName | None = Field(None, description="of the folder; from the configuration unless given")
+    threads: int = Field(1, ge=1, description="CPU threads")
+    score_test: bool = Field(False, description="at the end, translate the test split and print its BLEU")
+    beam_size: int = Field(5, ge=1, description="hypotheses of beam search on the test split, beside greedy search")
+    length_penalty: float = Field(1.0, ge=0, description="exponent of the length that divides a hypothesis' score")
+
+
+def main(arguments: list[str]) -> None:
+    """Train one model, or go on with it, and print losses and BLEU."""
+    program, about = "python -m trainables", "Train one translation model."
+    run, _ = parse_config(SingleRun, arguments, program, about)
+    config = TrialConfig(**{name: getattr(run, name) for name in TrialConfig.model_fields})
+    cache = Path(run.output_dir).absolute() / ".cache"
+    folder = Path(run.output_dir).absolute() / (run.name or f"training-{digest(config.model_dump())}")
+    torch.set_num_threads(run.threads)
+    for warning in cached_corpus(config.data).warnings:
+        print(f"warning: {warning}")
+    prepared = prepare(config.data, config.tokenizer, cache)
+    _claim(folder, config)
+    print(f"{len(prepared.train)} training pairs ({prepared.train.overlong} overlong), {folder}")
+    print("epoch  train loss  valid loss  valid BLEU  seconds")
+    model: Transformer | None = None
+    for report, trained in train(config, cache, folder):
+        model = trained
+        print(
+            f"{report.epoch:5.4g}  {report.train_loss:10.4f}  {report.valid_loss:10.4f}  {report.valid_bleu:10.2f}  "
+            f"{report.train_seconds:.0f} + {report.eval_seconds:.0f}",
+            flush=True,
+        )
+    assert model is not None
+    print(f"{model.num_parameters():,} parameters")
+    if not run.score_test:
+        return
+    frozen = {"frozen_at": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "finalists": [config.model_dump()]}
+    write_atomically(folder / "finalists.json", json.dumps(frozen))  # the run's own model is its only finalist
+    test = read_test(config.data, folder, "scoring the trained model")
+    for beam_size in sorted({1, run.beam_size}):
+        translations = translate(model, prepared.tokenizer, test.source, beam_size, run.length_penalty)
+        scores = score(translations, test.target)
+        print(
+            f"test, beam {beam_size}: BLEU {scores.bleu:.2f}, chrF++ {scores.chrf:.2f}, TER {scores.ter:.2f}, "
+            f"mean sentence BLEU {scores.sentence_bleu:.2f}"
+        )
+    print(signatures()["bleu"])
+
+
+def _claim(folder: Path, config: TrialConfig) -> None:
+    """Write the configuration into the run's folder. Raises UserError if another one was trained there."""
+    file = folder / "config.yaml"
+    if (folder / "study.db").exists():
+        raise UserError(f"--name: {folder} is the directory of a search; choose another name")
+    if file.exists():
+        trained, asked = flatten(read_yaml(file)), flatten(config.model_dump(mode="json"))
+        if other := [f"{path} {trained.get(path)}" for path in asked if trained.get(path) != asked[path]]:
+            raise UserError(f"--name: {folder} holds a run with {', '.join(other)}; choose another name")
+    make_folder(folder)
+    write_atomically(file, dump_yaml(config))
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except UserError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+    except Diverged as error:
+        sys.exit(f"diverged: {error}")
+    except KeyboardInterrupt:
+        sys.exit("stopped; the same command goes on from the last checkpoint")

@@ -1,0 +1,76 @@
+"""The processes that train one model together: each takes part of every batch, and gradients are summed."""
+
+import os
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import torch
+from torch import Tensor, distributed
+
+FOREVER = timedelta(days=7)  # the others wait while one validates
+LOOPBACK = {"GLOO_SOCKET_IFNAME": "lo", "NCCL_SOCKET_IFNAME": "lo"}  # all are on one machine
+
+
+@dataclass(frozen=True)
+class Group:
+    """One of `size` processes with equal weights. Alone, nothing is done."""
+
+    rank: int = 0
+    size: int = 1
+
+    def part(self, sequences: Tensor) -> Tensor:
+        """This process' rows of a batch: (rows, length) -> (rows / size, length), none where there are too few."""
+        return sequences[self.rank :: self.size]
+
+    def sum(self, tensors: Sequence[Tensor]) -> None:
+        """Put the sum over the group in the place of each; in one message, so all must be of one type."""
+        if self.size == 1:
+            return
+        flat = torch.cat([tensor.flatten() for tensor in tensors])
+        distributed.all_reduce(flat)
+        for tensor, total in zip(tensors, torch.split(flat, [tensor.numel() for tensor in tensors]), strict=True):
+            tensor.copy_(total.view_as(tensor))
+
+    def device(self) -> torch.device:
+        """The GPU of this process, of those that it sees; a CPU where there are none."""
+        if not torch.cuda.is_available():
+            return torch.device("cpu")
+        return torch.device("cuda", self.rank if self.size > 1 else torch.cuda.current_device())
+
+
+ALONE = Group()
+
+
+def meet(group: Group, place: Path) -> None:
+    """Wait for the others of the group, at a file that is not there yet."""
+    os.environ |= LOOPBACK
+    device = group.device()
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    distributed.init_process_group(
+        "nccl" if device.type == "cuda" else "gloo",
+        init_method=place.as_uri(),
+        rank=group.rank,
+        world_size=group.size,
+        timeout=FOREVER,
+    )
+
+
+def part() -> None:
+    """Leave the group that this process has met."""
+    distributed.destroy_process_group()
+
+
+def die_with(parent: int) -> None:
+    """End this process soon after its parent, even one that was killed and could say nothing."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
