@@ -175,7 +175,7 @@ def answer(leaderboard: dict[str, Any]) -> list[str]:
             chance = "test sentences explains; what another seed would change is not known from one"
         sentences.append(
             f"It leads the next finalist, trial {second['trial']}, by {lead:.2f} BLEU, more than chance among {chance} "
-            "(paired bootstrap, 95%)."
+            "(paired tests, 95%)."
         )
     share = cost["epochs_trained"] / cost["epochs_full"]
     sentences.append(
