@@ -75,9 +75,7 @@ class SearchConfig(Config):
     @classmethod
     def _whole_above_one(cls, gpus: float | str) -> float | str:
         if isinstance(gpus, float) and gpus > 1 and gpus % 1:
-            raise ValueError(
-                f"gpus_per_trial: {gpus:g} is neither a share of a GPU nor a number of GPUs; use {gpus:.0f}"
-            )
+            raise ValueError(f"{gpus:g} is neither a share of a GPU nor a number of GPUs; use {gpus:.0f}")
         return gpus
 
     @field_validator("prior")

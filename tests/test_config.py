@@ -97,6 +97,7 @@ MISTAKES = {
     "space: {training.report_steps: {values: [1, 2]}}": "training.report_steps: decides what is compared",
     "search: {rungs: [9]}": "x.yaml: search.rungs: [9] must rise, from 1 to below training.epochs 5",
     "search: {concurrency: 0}": "x.yaml: search.concurrency: input should be greater than or equal to 1 or",
+    "search: {gpus_per_trial: 1.6}": "x.yaml: search.gpus_per_trial: 1.6 is neither a share of a GPU nor a number of",
     "model: {positions: learned, max_length: 100}": "model.max_length: learned positions end at 100, before data.max_",
     "seed: 1\nseed: 2": "seed stands twice",
     "tokenizer: {vocab_size: 99999999999}": "tokenizer.vocab_size: input should be less than or equal to",
