@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from model.attention import CrossAttention, KeyValueCache, SelfAttention
 from model.config import ModelConfig
+from model.dropout import Dropout
 from model.layers import DecoderLayer, EncoderLayer, FeedForward, make_norm
 from model.positions import AbsolutePositions, attention_positions
 
@@ -70,7 +71,7 @@ class Transformer(nn.Module):
         self.output = nn.Linear(config.d_model, target_vocab, bias=False)
         if config.tied_embeddings != "none":
             self.output.weight = self.target_embedding.weight
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self._initialise()
 
     def _initialise(self) -> None:
