@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install search test test-cluster test-wandb-online soak bench check format clean
+.PHONY: install search test test-cluster test-wandb-online soak bench bench-gpu check format clean
 
 install: .venv/installed
 
@@ -47,6 +47,10 @@ bench: .bench-venv/installed
 	$(PEERS) bench/training.py $(if $(DATA),--data $(DATA))
 	$(PEERS) bench/trial.py $(if $(DATA),--data $(DATA))
 	$(PEERS) bench/decoding.py $(if $(DATA),--data $(DATA))
+
+# Trials on a GPU, one and several at a time; DATA as above, GRID=1 for the time of a grid of 32, too.
+bench-gpu: install
+	$(BIN)/python bench/gpu.py $(if $(DATA),--data $(DATA)) $(if $(GRID),--grid)
 
 check: install
 	$(BIN)/ruff check .

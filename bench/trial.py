@@ -35,7 +35,8 @@ def corpus_options(folder: Path | None) -> dict[str, str]:
 
 def bench_trial(data: Path | None) -> TrialConfig:
     """A post-norm model that learns where sentences end; that kind does not bear the usual learning rate."""
-    options = corpus_options(data) | {"training.epochs": 2, "training.learning_rate": 0.001}
+    epochs = 1 if data else 2  # until it ends its sentences
+    options = corpus_options(data) | {"training.epochs": epochs, "training.learning_rate": 0.001}
     if data is None:
         options["tokenizer.vocab_size"] = 1000  # the embedded corpus has no more pieces
     return TrialConfig(model=bench_model(2, 256)).with_values(options)
@@ -47,7 +48,7 @@ def main(arguments: argparse.Namespace) -> None:
     make_folder(arguments.output_dir)
     config = arguments.output_dir / f"{NAME}.yaml"
     config.write_text(dump_yaml(bench_trial(arguments.data)))
-    command = [sys.executable, "-m", "trainables.training", "--config", str(config), "--score_test", "true"]
+    command = [sys.executable, "-m", "trainables.training", "--config", str(config), "--score_test"]
     subprocess.run([*command, "--name", NAME, "--output_dir", str(arguments.output_dir)], check=True)
     memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
     found = newest_checkpoint(checkpoints)
