@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install search test test-cluster test-wandb-online soak check format clean
+.PHONY: install search test test-cluster test-wandb-online soak bench bench-gpu check format clean
 
 install: .venv/installed
 
@@ -30,6 +30,28 @@ test-wandb-online: install
 soak: install
 	$(BIN)/python bench/soak.py
 
+# Speed and memory on one CPU thread, against other people's transformers in an environment of their own: about 10 minutes.
+# DATA=DIR takes Multi30k, or files of the same names, in place of made-up text and the embedded corpus.
+PEERS := .bench-venv/bin/python
+
+.bench-venv/installed: bench/requirements.txt | install
+	test -x $(PEERS) || $(PYTHON) -m venv .bench-venv
+	$(BIN)/python -c "import sysconfig; print('import site; site.addsitedir(%r)' % sysconfig.get_path('purelib'))" \
+		> "$$($(PEERS) -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/babeltune.pth"
+	$(PEERS) -m pip install --quiet --requirement bench/requirements.txt
+	$(PEERS) -m pip install --quiet --no-deps joeynmt==2.3.0
+	touch $@
+
+bench: export OMP_NUM_THREADS = 1
+bench: .bench-venv/installed
+	$(PEERS) bench/training.py $(if $(DATA),--data $(DATA))
+	$(PEERS) bench/trial.py $(if $(DATA),--data $(DATA))
+	$(PEERS) bench/decoding.py $(if $(DATA),--data $(DATA))
+
+# Trials on a GPU, one and several at a time; DATA as above, GRID=1 for the time of a grid of 32, too.
+bench-gpu: install
+	$(BIN)/python bench/gpu.py $(if $(DATA),--data $(DATA)) $(if $(GRID),--grid)
+
 check: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -40,4 +62,4 @@ format: install
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf .venv *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .bench-venv *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

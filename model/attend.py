@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from model.dropout import dropout as drop
+
 
 def attend(
     query: Tensor,
@@ -22,6 +24,8 @@ def attend(
     allowed; causal: no query sees a later key (S = T);
     dropout: of the attention weights; bias: (1 or B, H, T, S). -> (B, H, T, head_size).
     """
+    if dropout and query.device.type == "cpu":  # there, PyTorch's kernel steps aside for dropout, too
+        return drop(attention_weights(query, key, mask, causal, bias), dropout).to(value.dtype) @ value
     if bias is None:
         return F.scaled_dot_product_attention(query, key, value, mask, dropout, causal)
     return F.scaled_dot_product_attention(query, key, value, _forbid(bias, mask, causal).to(query.dtype), dropout)

@@ -49,7 +49,7 @@ def greedy_search(model: Transformer, source: Tensor) -> list[list[int]]:
     chosen: list[tuple[Tensor, Tensor]] = []  # per step: sources, their tokens
     while len(active):
         logits = model.decode_step(tokens, state)
-        tokens = _allow(logits, limits[active] <= state.length).argmax(dim=-1)
+        tokens = _allow(logits, limits[active] <= state.length).max(dim=-1).indices  # argmax is slow on a CPU
         going = (tokens != EOS).nonzero().squeeze(1)
         if len(going) < len(tokens):
             active, tokens = active[going], tokens[going]

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from model.attention import CrossAttention, KeyValueCache, SelfAttention
 from model.config import ModelConfig
+from model.dropout import Dropout
 from model.positions import AttentionPositions
 
 
@@ -27,7 +28,7 @@ class FeedForward(nn.Module):
         self.activation = config.activation
         hidden = config.hidden_dim
         self.expand = nn.Linear(config.d_model, 2 * hidden if config.gated else hidden)
-        self.dropout = nn.Dropout(config.activation_dropout)
+        self.dropout = Dropout(config.activation_dropout)
         self.contract = nn.Linear(hidden, config.d_model)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -53,7 +54,7 @@ class Residual(nn.Module):
         self.pre = config.norm == "pre"
         self.alpha = alpha if config.norm == "deep" else 1.0
         self.norm = make_norm(config)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def forward(self, x: Tensor, sublayer: Callable[[Tensor], Tensor]) -> Tensor:
         """(B, T, d_model) -> (B, T, d_model)."""

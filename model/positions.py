@@ -8,11 +8,11 @@ Query i is at position i of its sequence; with cached keys, the queries are the 
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from model.attend import attend, attention_weights
 from model.config import ModelConfig
+from model.dropout import dropout as drop
 
 ABSOLUTE = ("sinusoidal", "learned")
 
@@ -206,7 +206,7 @@ class Relative(AttentionPositions):
     def forward(
         self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, causal: bool, dropout: float
     ) -> Tensor:
-        weights = F.dropout(self.weights(query, key, mask, causal), dropout)  # autocast: in single precision
+        weights = drop(self.weights(query, key, mask, causal), dropout)  # autocast: in single precision
         by_distance = weights.new_zeros(*weights.shape[:3], self.values.num_embeddings).scatter_add(
             3, self._clipped(query, key).expand_as(weights), weights
         )

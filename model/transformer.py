@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from typing import cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from model.attention import CrossAttention, KeyValueCache, SelfAttention
 from model.config import ModelConfig
+from model.dropout import Dropout
 from model.layers import DecoderLayer, EncoderLayer, FeedForward, make_norm
 from model.positions import AbsolutePositions, attention_positions
 
@@ -70,7 +72,7 @@ class Transformer(nn.Module):
         self.output = nn.Linear(config.d_model, target_vocab, bias=False)
         if config.tied_embeddings != "none":
             self.output.weight = self.target_embedding.weight
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self._initialise()
 
     def _initialise(self) -> None:
@@ -114,12 +116,16 @@ class Transformer(nn.Module):
         return sum(parameter.numel() for parameter in self.parameters())
 
     def _embed_source(self, ids: Tensor) -> Tensor:
-        x = self.source_embedding(ids) * math.sqrt(self.config.d_model)
-        return self.dropout(self.source_positions(x))
+        return self.dropout(self.source_positions(self._look_up(ids, self.source_embedding.weight)))
 
     def _embed_target(self, ids: Tensor, start: int = 0) -> Tensor:
-        x = self.target_embedding(ids) * math.sqrt(self.config.d_model)
-        return self.dropout(self.target_positions(x, start))
+        return self.dropout(self.target_positions(self._look_up(ids, self.target_embedding.weight), start))
+
+    def _look_up(self, ids: Tensor, table: Tensor) -> Tensor:
+        # The output's gradient of a tied table is dense: on a CPU the few rows that were looked up are added to it,
+        # where each look-up would fill a table of its own with zeros.
+        sparse = table is self.output.weight and table.device.type == "cpu"
+        return F.embedding(ids, table, sparse=sparse) * math.sqrt(self.config.d_model)
 
     def encode(self, source: Tensor) -> tuple[Tensor, Tensor | None]:
         """source: (B, S) ids -> memory (B, S, d_model) and its mask (B, 1, 1, S), None where nothing is padded."""

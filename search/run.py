@@ -7,6 +7,7 @@ python search/run.py resume runs/NAME --key VALUE extend or change a search, fin
 python search/run.py publish runs/NAME            send to W&B what it lacks of a search, with sweep and report
 python search/run.py translate runs/NAME          translate standard input with the best model; --help says more
 python search/run.py replay --tables DIR          how soon a policy finds the best of systems that are trained
+python search/run.py doctor                       what this machine can do, and what holds it back
 python search/run.py --help                       all keys, their defaults and meaning
 """
 
@@ -79,6 +80,11 @@ def main(arguments: list[str]) -> int:
 
             command.main(arguments[1:])
             return 0
+        if arguments[:1] == ["doctor"]:
+            from search import doctor
+
+            doctor.main(arguments[1:], console)
+            return 0
         if arguments[:1] == ["publish"]:
             return publish(resumed_experiment(arguments[1:], "publish"), console)
         resuming = arguments[:1] == ["resume"]
@@ -97,7 +103,7 @@ def main(arguments: list[str]) -> int:
         Console(stderr=True).print(str(error), style="red", highlight=False, markup=False, soft_wrap=True)
         return 2
     except KeyboardInterrupt:
-        if arguments[:1] in (["translate"], ["replay"], ["publish"]):
+        if arguments[:1] in (["translate"], ["replay"], ["doctor"], ["publish"]):
             return 130
         where = f"`{PROGRAM} resume {experiment.run_dir}`" if experiment else "the same command"
         console.print(f"\nstopped; nothing is lost: go on with {where}", highlight=False, markup=False, soft_wrap=True)

@@ -29,14 +29,18 @@ class Slots:
 def find_slots(experiment: Experiment, console: Console) -> Slots:
     """What this machine, or the cluster, offers. Raises UserError for a cluster that can't run the search."""
     if experiment.cluster is None:
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        machine = {"CPU": float(cores), "GPU": float(torch.cuda.device_count())}
-        return count_slots(experiment.search, [machine], lambda: _measured_here(experiment, console))
+        return count_slots(experiment.search, [this_machine()], lambda: _measured_here(experiment, console))
     with joined_ray(experiment.cluster):
         nodes = living_nodes()
         check_nodes(nodes, experiment, console)
         resources = [node["Resources"] for node in nodes]
         return count_slots(experiment.search, resources, lambda: _measured_there(experiment, nodes, console))
+
+
+def this_machine() -> dict[str, float]:
+    """What it has, in Ray's terms."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return {"CPU": float(cores), "GPU": float(torch.cuda.device_count())}
 
 
 def count_slots(

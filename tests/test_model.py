@@ -182,6 +182,21 @@ def test_tied_embeddings_are_one_matrix(tied: str, matrices: int) -> None:
     assert (source is target, target is output) == (tied == "all", tied != "none")
 
 
+@pytest.mark.parametrize("tied", ["all", "decoder"])
+def test_the_gradient_of_a_tied_matrix_is_the_sum_of_what_its_parts_get(tied: str) -> None:
+    tied_model, untied = tiny(tied_embeddings=tied), tiny(tied_embeddings="none")
+    untied.load_state_dict(tied_model.state_dict())
+    for model in (tied_model, untied):
+        hidden = model(padded(SOURCES), padded(TARGETS))
+        model.output(hidden).log_softmax(dim=-1)[..., EOS].sum().backward()
+    parts = [untied.output.weight.grad, untied.target_embedding.weight.grad, untied.source_embedding.weight.grad]
+    gradients = [part for part in parts if part is not None]
+    together = sum(gradients[: {"all": 3, "decoder": 2}[tied]], torch.zeros(VOCAB, TINY.d_model))
+    assert tied_model.output.weight.grad is not None
+    assert_close(tied_model.output.weight.grad, together)
+    assert_close(tied_model.source_embedding.weight.grad, together if tied == "all" else gradients[2])
+
+
 def test_dropout_falls_on_both_embeddings_and_on_every_sublayer() -> None:
     model = tiny(dropout=0.25).train()
     shares: list[float] = []

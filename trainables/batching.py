@@ -87,26 +87,36 @@ def _cut(ids: np.ndarray, length: int) -> np.ndarray:
 def group_by_length(
     lengths: np.ndarray, tokens: int | None, sentences: int | None, rng: np.random.Generator | None = None
 ) -> list[np.ndarray]:
-    """Rows in batches of like length: rows × longest ≤ tokens, or so many rows; every row once.
+    """Rows in batches of like length: padded to no more than `tokens`, or so many rows; every row once.
 
-    A row longer than `tokens` is a batch of its own. With a generator, rows of equal length and the
-    batches themselves come in random order; how many batches there are does not depend on it.
+    lengths: (n,), or (n, 2) of source and target: rows whose targets are equally long have sources of like length
+    beside them, so that both sides carry little padding. A row longer than `tokens` is a batch of its own. With a
+    generator, rows of equal length and the batches themselves come in random order; how many batches there are does
+    not depend on it.
     """
-    order = np.arange(len(lengths)) if rng is None else rng.permutation(len(lengths))
-    order = order[np.argsort(lengths[order], kind="stable")]
-    batches, start = [], 0
-    for end in range(1, len(order) + 1):
-        full = end == len(order)
-        if not full and tokens is not None:
-            full = (end + 1 - start) * lengths[order[end]] > tokens
-        if not full and sentences is not None:
-            full = end - start == sentences
-        if full:
+    sides = np.atleast_2d(lengths.T).T
+    order = np.arange(len(sides)) if rng is None else rng.permutation(len(sides))
+    order = order[_by_length(sides[order])]
+    batches, start, longest = [], 0, (0,) * sides.shape[1]
+    for end, row in enumerate(sides[order].tolist()):
+        longer = tuple(map(max, longest, row))
+        full = tokens is not None and (end + 1 - start) * sum(longer) > tokens
+        if end > start and (full or end - start == sentences):
             batches.append(order[start:end])
-            start = end
+            start, longer = end, tuple(row)
+        longest = longer
+    if start < len(order):
+        batches.append(order[start:])
     if rng is not None:
         rng.shuffle(batches)
     return batches
+
+
+def _by_length(sides: np.ndarray) -> np.ndarray:
+    """The order of rows by their last length, ties by the one before it, up and down in turn; stable."""
+    *others, last = sides.T
+    turn = np.where(last % 2, -1, 1)
+    return np.lexsort([other * turn for other in others] + [last])
 
 
 def training_batches(
@@ -137,4 +147,5 @@ def evaluation_batches(split: EncodedSplit, tokens: int) -> Iterator[tuple[Tenso
 
 
 def _pair_lengths(split: EncodedSplit) -> np.ndarray:
-    return split.source.lengths + split.target.lengths - 1
+    """(pairs, 2): tokens that are read and tokens that are predicted."""
+    return np.stack((split.source.lengths, split.target.lengths - 1), axis=1)

@@ -83,7 +83,7 @@ class TrainingConfig(Config):
     batch_tokens: int | None = Field(
         1024,
         ge=1,
-        description="most tokens a batch, source and target together: pairs times the longest pair",
+        description="most tokens a batch: pairs times the longest source and the longest target together",
     )
     batch_sentences: int | None = Field(None, ge=1, description="or: sentence pairs a batch (batch_tokens: null)")
     learning_rate: float = Field(0.002, gt=0, description="Adam's peak learning rate")

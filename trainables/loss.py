@@ -1,5 +1,6 @@
 """Cross-entropy straight from hidden states, so that the tokens × vocabulary matrix never exists whole."""
 
+import math
 from typing import Any
 
 import torch
@@ -16,24 +17,25 @@ class _LinearCrossEntropy(torch.autograd.Function):
         vocab = weight.shape[0]
         objective, total_nll = hidden.new_zeros(2, dtype=torch.float32).unbind()
         grad_hidden, grad_weight = torch.empty_like(hidden), torch.zeros_like(weight)
-        for start in range(0, len(hidden), CHUNK_TOKENS):
-            part, labels = (
-                hidden[start : start + CHUNK_TOKENS],
-                gold[start : start + CHUNK_TOKENS].unsqueeze(1),
-            )
-            log_p = torch.log_softmax((part @ weight.T).float(), dim=-1)  # (chunk, vocabulary)
-            nll = -log_p.gather(1, labels).sum()
-            total_nll = total_nll + nll
-            objective = objective + (1 - smoothing) * nll
-            if smoothing:
-                objective = objective - smoothing / vocab * log_p.sum()
+        chunks = max(1, math.ceil(len(hidden) / CHUNK_TOKENS))  # of like size: a product of few rows is slow
+        parts = zip(hidden.chunk(chunks), gold.unsqueeze(1).chunk(chunks), grad_hidden.chunk(chunks), strict=True)
+        for part, labels, grad_part in parts:
+            # As few passes over (chunk, vocabulary) as there can be; all of them but the first are in place.
+            shifted = (part @ weight.T).float()
+            shifted -= shifted.amax(dim=1, keepdim=True)
+            chosen, total = shifted.gather(1, labels).sum(), shifted.sum() if smoothing else shifted.new_zeros(())
+            grad = shifted.exp_()
+            norm = grad.sum(dim=1, keepdim=True)
+            log_norm = norm.log().sum()
+            total_nll = total_nll + log_norm - chosen
+            objective = objective + log_norm - (1 - smoothing) * chosen - smoothing / vocab * total
             # d objective / d logits = p - target distribution
-            grad = log_p.exp_()
+            grad /= norm
             if smoothing:
                 grad -= smoothing / vocab
             grad.scatter_add_(1, labels, torch.full_like(labels, smoothing - 1, dtype=grad.dtype))
             grad = grad.to(weight.dtype)
-            torch.mm(grad, weight, out=grad_hidden[start : start + CHUNK_TOKENS])
+            torch.mm(grad, weight, out=grad_part)
             grad_weight.addmm_(grad.T, part)
         ctx.save_for_backward(grad_hidden, grad_weight)
         ctx.mark_non_differentiable(total_nll)
@@ -41,10 +43,10 @@ class _LinearCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad_objective: Tensor, _: Tensor) -> tuple[Tensor, Tensor, None, None]:
-        grad_hidden, grad_weight = ctx.saved_tensors
+        grad_hidden, grad_weight = ctx.saved_tensors  # in place: a second backward pass would be an error
         return (
-            grad_hidden * grad_objective.to(grad_hidden.dtype),
-            grad_weight * grad_objective.to(grad_weight.dtype),
+            grad_hidden.mul_(grad_objective.to(grad_hidden.dtype)),
+            grad_weight.mul_(grad_objective.to(grad_weight.dtype)),
             None,
             None,
         )

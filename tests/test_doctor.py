@@ -1,0 +1,70 @@
+"""The doctor on this machine, on one whose MKL is made to take its slow path, and on machines that are made up."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from search.doctor import Gpu, Machine, describe_machine, find_obstacles
+
+COMMAND = [sys.executable, str(Path(__file__).parents[1] / "search" / "run.py"), "doctor"]
+SOUND = Machine("A Processor", "AVX2", 8, None, 0.1, 64.0, 60.0, 500.0, 100.0, 100.0, 95.0, (), 8)
+
+
+def doctor(**environment: str) -> str:
+    started = time.monotonic()
+    done = subprocess.run(COMMAND, capture_output=True, text=True, timeout=60, env=os.environ | environment)
+    assert done.returncode == 0, done.stderr
+    assert time.monotonic() - started < 20
+    return done.stdout
+
+
+def test_it_measures_this_machine() -> None:
+    said = doctor()
+    assert re.search(rf"^cores +{len(os.sched_getaffinity(0))};", said, re.MULTILINE)
+    rate = re.search(r"^matrix product +(\d+) GFLOP/s on a core alone", said, re.MULTILINE)
+    assert rate and 1 < int(rate[1]) < 1000
+    assert "one-thread trials at a time" in said or torch.cuda.is_available()
+
+
+@pytest.mark.skipif(
+    shutil.which("cc") is None or sys.platform != "linux" or "USE_MKL=ON" not in torch.__config__.show(),
+    reason="needs cc, Linux and MKL",
+)
+def test_it_tells_when_mkl_takes_its_slow_path(tmp_path: Path) -> None:
+    # MKL asks this function whether it may use all instructions; docs/performance.md lets it return 1.
+    library, source = tmp_path / "distrust.so", "int mkl_serv_intel_cpu_true(void) { return 0; }"
+    subprocess.run(["cc", "-shared", "-fPIC", "-x", "c", "-o", library, "-"], input=source, text=True, check=True)
+    assert re.search(r"matrix products reach (\d+) of the (\d+) GFLOP/s", doctor(LD_PRELOAD=str(library)))
+
+
+@pytest.mark.parametrize(
+    ("machine", "message"),
+    [
+        (replace(SOUND, product_gflops=40.0, together_gflops=40.0), r"40 of the 100 GFLOP/s .* \"MKL on AMD\""),
+        (replace(SOUND, load=6.0), r"other processes want 6\.0 of 8 cores"),
+        (replace(SOUND, load=6.0, together_gflops=40.0), r"other processes want 6\.0 of 8 cores"),
+        (replace(SOUND, together_gflops=55.0), r"each does 55 instead of 100 GFLOP/s"),
+        (replace(SOUND, quota=2.5), r"2\.5 cores' worth of time, though it sees 8: set search\.concurrency to 2"),
+        (replace(SOUND, free_gib=3.0), r"3\.0 are free: set search\.concurrency to 3"),
+        (replace(SOUND, disk_gib=1.0), r"1\.0 GiB of disk"),
+    ],
+)
+def test_each_obstacle_is_told_alone_with_what_to_do(machine: Machine, message: str) -> None:
+    (obstacle,) = find_obstacles(machine)
+    assert re.search(message, obstacle)
+
+
+def test_a_sound_machine_has_none() -> None:
+    assert find_obstacles(SOUND) == []
+    gpu = Gpu("A GPU", 80.0, 79.0, 600.0)
+    assert find_obstacles(replace(SOUND, gpus=(gpu,), slots=1, free_gib=0.5)) == []
+    rows = dict(describe_machine(replace(SOUND, gpus=(gpu,), slots=1)))
+    assert rows["GPU"] == "A GPU, 80 GiB, 79 free, 600 TFLOP/s (bf16)" and "as fit into the memory of a GPU" in rows["a search runs"]

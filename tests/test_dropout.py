@@ -1,0 +1,55 @@
+"""Dropout against its definition: exact shares, no pattern, one mask for values and gradients, one seed one mask."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from model.dropout import Dropout, dropout
+
+
+def ones(size: int = 400_003) -> Tensor:
+    return torch.ones(size, requires_grad=True)
+
+
+@pytest.mark.parametrize("probability", [0.001, 0.1, 0.5, 0.9])
+def test_a_share_is_dropped_and_the_rest_is_scaled_to_the_same_mean(probability: float) -> None:
+    torch.manual_seed(1)
+    y = dropout(ones(), probability).detach()
+    share = float((y == 0).float().mean())
+    assert abs(share - probability) < 5 * math.sqrt(probability * (1 - probability) / len(y))
+    low, high = y[y != 0].aminmax()
+    assert low == high == pytest.approx(1 / (1 - probability), rel=1e-4)
+
+
+def test_elements_are_dropped_independently() -> None:
+    torch.manual_seed(2)
+    dropped = (dropout(ones(), 0.3) == 0).double()
+    for distance in (1, 2, 3, 4, 5, 8, 256):
+        both = float((dropped[distance:] * dropped[:-distance]).mean())
+        assert both == pytest.approx(0.09, abs=0.003), f"elements {distance} apart"
+
+
+def test_the_gradient_passes_where_the_value_did() -> None:
+    x = torch.randn(7, 5, 3, requires_grad=True)
+    y = dropout(x, 0.4)
+    (gradient,) = torch.autograd.grad(y.sum(), x)
+    torch.testing.assert_close(gradient * x, y)
+    assert 0 < int((gradient == 0).sum()) < x.numel()
+
+
+def test_the_seed_decides_the_mask() -> None:
+    masks = []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        masks.append(dropout(ones(1000), 0.5))
+    assert torch.equal(masks[0], masks[1]) and not torch.equal(masks[0], masks[2])
+
+
+def test_it_keeps_the_type_and_leaves_evaluation_alone() -> None:
+    x = torch.randn(4, 6, dtype=torch.bfloat16)
+    module = Dropout(0.5)
+    assert module(x).dtype == torch.bfloat16 and not torch.equal(module(x), x)
+    assert torch.equal(module.eval()(x), x)
+    assert torch.equal(Dropout(0.0)(x), x)
