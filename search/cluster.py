@@ -86,6 +86,11 @@ def machine_is_gone(address: str) -> bool:
     return True
 
 
+def count_workers() -> int:
+    """How many machines of the cluster live that take trials."""
+    return sum(node["Resources"].get("CPU", 0) >= 1 for node in living_nodes())
+
+
 def living_nodes() -> list[dict[str, Any]]:
     """As `ray.nodes()` tells them."""
     return [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]

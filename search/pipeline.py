@@ -9,12 +9,12 @@ from rich.console import Console
 
 from search.budget import Budget, Spent, spent_on
 from search.checkpoint_cleaner import CheckpointCleaner
-from search.cluster import running_ray
+from search.cluster import count_workers, running_ray
 from search.concluding import conclude
 from search.earlier import Earlier
 from search.experiment import Experiment
 from search.finals import FinalsPlan, choose_finalists, freeze_finalists, read_finalists
-from search.journal import Journal, read_lines
+from search.journal import Journal, Totals, read_lines
 from search.leaderboard import Entry
 from search.neural_metric import neural_score
 from search.prior_sources import keep_prior
@@ -122,11 +122,12 @@ class SearchRun:
         progress = TrialProgress(
             self.console,
             study,
+            journal,
+            budget,
             kind,
             experiment.search.metric,
             expected,
-            experiment.training.epochs,
-            lambda: budget.share(study, journal),
+            None if experiment.cluster is None else count_workers,
         )
         work = Work(
             study,
@@ -159,7 +160,7 @@ class SearchRun:
         models = []
         if experiment.finals.seeds:
             plan = FinalsPlan(experiment, finalists)
-            spent = spent_on(search, read_lines(self.run_dir / "trials.jsonl"))
+            spent = spent_on(search, Totals(read_lines(self.run_dir / "trials.jsonl")))
             spent += self.earlier.spent()
             self._train("final", study, plan, ToTheEnd(), len(plan.points), [], lock, spent)
             for trial in study.trials.values():
@@ -226,7 +227,7 @@ class SearchRun:
     def _finish(self, study: Study, finals_study: Study, entries: list[Entry]) -> None:
         """Rank, write what people read, and say what came out."""
         trials, finals = read_lines(self.run_dir / "trials.jsonl"), read_lines(self.run_dir / "finals.jsonl")
-        spent = self.earlier.spent() + spent_on(study, trials) + spent_on(finals_study, finals)
+        spent = self.earlier.spent() + spent_on(study, Totals(trials)) + spent_on(finals_study, Totals(finals))
         spending = self._budget(spent).describe() + ([study.ended] if study.ended else [])
         board = conclude(self.experiment, study, trials, finals, entries, self.earlier.test_opened(), spending)
         self.tracker.finished(board)

@@ -40,7 +40,7 @@ class ModelSampler:
         self._start = begin(task, start, self._listed)
 
     def propose(self, study: Study) -> Proposal | None:
-        known = self._task.known(study)
+        known = study.known
         rng = np.random.default_rng([self._task.seed, len(study.trials)])
         if len(study.trials) < len(self._start):
             for params in self._start:
@@ -104,11 +104,11 @@ class ModelSampler:
             points = self._coding.places(list(found.values()))
             if len(points):
                 parents = points[np.argsort(-value(points), kind="stable")[:PARENTS]]
-        return list(found.values()) or list(islice(self._random(self._task.known(study), rng), 1))
+        return list(found.values()) or list(islice(self._random(study.known, rng), 1))
 
     def _apart(self, study: Study, rng: np.random.Generator) -> Proposal | None:
         """While nothing is known to go by, what is least like the trials that run: of some draws, the farthest."""
-        draws = list(islice(self._random(self._task.known(study), rng), SHORTLIST))
+        draws = list(islice(self._random(study.known, rng), SHORTLIST))
         if not draws:
             return None
         tried = self._columns(self._coding.places([trial.params for trial in study.trials.values()]))

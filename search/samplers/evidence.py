@@ -50,7 +50,7 @@ def gather(study: Study) -> Evidence:
     """
     sign = 1.0 if study.maximize else -1.0
     died = [trial for trial in study.trials.values() if trial.outcome in ("diverged", "infeasible")]
-    trials = [trial for trial in study.trials.values() if trial.outcome != "failed" and trial not in died]
+    trials = [t for t in study.trials.values() if t.outcome not in ("failed", "diverged", "infeasible")]
     finished = {t.number: sign * t.value for t in trials if t.value is not None and t.outcome == "completed"}
     scores = [Score(number, value) for number, value in finished.items()]
     if len(finished) >= ENOUGH_RUNS:
