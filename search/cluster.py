@@ -92,8 +92,10 @@ def count_workers() -> int:
 
 
 def living_nodes() -> list[dict[str, Any]]:
-    """As `ray.nodes()` tells them."""
-    return [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+    """As `ray.nodes()` tells them, without those that are drained: their machines are about to be taken away."""
+    drained = ray._private.state.state.get_draining_nodes()  # what Ray Train asks
+    nodes = ray.nodes()  # type: ignore[no-untyped-call]
+    return [node for node in nodes if node["Alive"] and node["NodeID"] not in drained]
 
 
 def ask_gpus(nodes: list[dict[str, Any]], question: Callable[..., Answer], *arguments: Any) -> list[Answer]:

@@ -27,6 +27,7 @@ from search.scoring import FinalModel, score_all
 from search.settling import Settled
 from search.slots import find_slots
 from search.study import Study, StudyTrial
+from search.teardown import check_teardown, take_down
 from search.tracking.tracker import Tracker
 from search.tuning import run_work
 from search.wording import count, describe
@@ -44,6 +45,7 @@ class SearchRun:
     def __init__(self, experiment: Experiment, console: Console):
         self.experiment, self.console = experiment, console
         self.run_dir = experiment.run_dir
+        check_teardown(experiment)
         self.slots = find_slots(experiment, console)
 
     def run(self) -> None:
@@ -72,6 +74,10 @@ class SearchRun:
                 self._finish(search, finals, entries)
         finally:
             lock.release()
+        if self.experiment.teardown:
+            self._say("the cluster is taken down")
+            if failed := take_down():
+                self._warn(f"the cluster may still cost: end it by `ray down`; {failed}")
 
     def _search(self, study: Study, lock: DriverLock) -> None:
         settings = self.experiment.search
