@@ -122,7 +122,7 @@ def test_a_search_that_loses_a_host_and_its_driver_equals_one_in_peace(
     cluster.hosts.kill(2)
     cluster.hosts.start(2)  # the machine is back, new; Ray still takes the old one to live
     wait_for_reports(run_dir, 9, driver)
-    cluster.on_head(f"kill -9 {pid.read_text()}")
+    assert cluster.on_head(f"kill -9 {pid.read_text().strip()}").returncode == 0
     assert driver.wait(timeout=60) != 0
     cluster.wait_for_gpus(2)  # the host is taken in again
 
