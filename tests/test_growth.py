@@ -56,24 +56,24 @@ class CallsAt:
     def trial_ended(self, trial: StudyTrial) -> None: ...
 
 
-@pytest.mark.parametrize("scheduler", ["asha_promotion", "asha", "median", "gentle"])
+@pytest.mark.parametrize("scheduler", ["asha_promotion", "asha", "median"])
 def test_a_trial_costs_as_many_calls_after_hundreds_of_trials_as_at_first(scheduler: str, tmp_path: Path) -> None:
-    work, profile = open_long(tmp_path, scheduler, trials=300), cProfile.Profile()
-    at = CallsAt(profile, (60, 120, 239, 299))
+    work, profile = open_long(tmp_path, scheduler, trials=600), cProfile.Profile()
+    at = CallsAt(profile, (60, 120, 539, 599))
     work.listeners.append(at)
     profile.runcall(simulate, work, {}, SLOTS)
-    early, late = at.calls[120] - at.calls[60], at.calls[299] - at.calls[239]
-    assert late < 1.25 * early, "any look at all trials at each report would double it"
+    early, late = at.calls[120] - at.calls[60], at.calls[599] - at.calls[539]
+    assert late < 1.25 * early, "a look at all trials at each proposal or report would add half as much and more"
 
     study, trials = work.study, list(work.study.trials.values())
-    assert len(trials) == 300 and not study.running and not study.owing and len(study.over) == 300
+    assert len(trials) == 600 and not study.running and not study.owing and len(study.over) == 600
     assert study.known == {SearchSpace.key(trial.params) for trial in trials}
-    assert study.best(300) == sorted(trials, key=study.standing)
+    assert study.best(600) == sorted(trials, key=study.standing)
     assert all(set(map(id, study.reached[e])) == {id(t) for t in trials if e in t.scores} for e in range(1, 5))
     assert vars(work.journal.totals) == vars(Totals(work.journal.lines))
     progress = work.listeners[0]
     assert isinstance(progress, TrialProgress)
     shown, dollars = progress.bar.tasks[0].fields["text"], work.journal.totals.seconds / 3600 * 2
     assert shown.startswith(
-        f"300/300 done, 0 running on 3 machines, ${dollars:.2f}, 0% of the budget spent, best valid"
+        f"600/600 done, 0 running on 3 machines, ${dollars:.2f}, 0% of the budget spent, best valid"
     )
