@@ -18,9 +18,10 @@ search: install
 test: install
 	$(BIN)/python -m pytest
 
-# `ray up` of three hosts made here, a search over them, one of which dies: as root, about 4 minutes on two cores.
+# `ray up` of three hosts made here, searches over them while hosts and driver die, and machines that come on demand: as
+# root, about 15 minutes on two cores.
 test-cluster: install
-	$(BIN)/python -m pytest -m cluster -rs --timeout 600 tests/test_cluster_hosts.py
+	$(BIN)/python -m pytest -m cluster -rs --timeout 900 tests/test_cluster_hosts.py tests/test_cluster_autoscaling.py
 
 # A search published to the real W&B, into the project babeltune-test; needs WANDB_API_KEY, and says so.
 test-wandb-online: install

@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Self
+from typing import Self
 
 from pydantic import Field, model_validator
 
 from model.config import Config
-from search.journal import Journal
+from search.journal import Journal, Totals
 from search.study import Study, StudyTrial
 
 UNITS = {"epochs": "epochs", "gpu_hours": "GPU hours", "dollars": "dollars", "wall_hours": "hours by the clock"}
@@ -53,11 +53,10 @@ class Spent:
         )
 
 
-def spent_on(study: Study, lines: list[dict[str, Any]]) -> Spent:
-    """What the trials of a study have cost, by the lines of its journal."""
-    last = {line["trial"]: line["epoch"] for line in lines}
-    inherited = sum(trial.inherited for trial in study.trials.values() if trial.number in last)
-    return Spent(sum(last.values()) - inherited, _seconds(lines), study.wall_seconds)
+def spent_on(study: Study, totals: Totals) -> Spent:
+    """What the trials of a study have cost, by its journal."""
+    inherited = sum(trial.inherited for trial in study.heirs if trial.number in totals.epochs_of)
+    return Spent(totals.epochs - inherited, totals.seconds, study.wall_seconds)
 
 
 @dataclass(frozen=True)
@@ -84,16 +83,15 @@ class Budget:
         """Why the search must end; None while it may go on."""
         if not self.config.limits:
             return None
-        lines = journal.lines
-        spent = self.before + spent_on(study, lines)
+        totals = journal.totals
+        spent = self.spent(study, journal)
         per_epoch = self._rung_units(study)
         ends = [0, *(rung / per_epoch for rung in self.rungs if rung < self.epochs * per_epoch), self.epochs]
         longest = max(end - start for start, end in pairwise(ends))
-        owed = longest + sum(self._owed(trial, per_epoch) for trial in study.trials.values() if trial.running)
-        each = _seconds_an_epoch(study, lines)
+        owed = longest + sum(self._owed(trial, per_epoch) for trial in study.owing.values())
+        each = _seconds_an_epoch(spent_on(study, totals))
         needed = Spent(owed, owed * each, longest * each)
-        leaders = sorted((t for t in study.trials.values() if t.scores), key=study.standing)[: self.finalists]
-        each = _seconds_an_epoch(study, [line for line in lines if line["trial"] in {t.number for t in leaders}])
+        each = _seconds_an_epoch(sum((_spent_on_one(t, totals) for t in study.best(self.finalists)), Spent()))
         waves = -(-self.finals // self.slots)
         kept = Spent(self.finals * self.epochs, self.finals * self.epochs * each, waves * self.epochs * each)
         for key, limit in self.config.limits.items():
@@ -106,15 +104,25 @@ class Budget:
                 )
         return None
 
-    def share(self, study: Study, journal: Journal) -> float | None:
+    def spent(self, study: Study, journal: Journal) -> Spent:
+        """So far."""
+        return self.before + spent_on(study, journal.totals)
+
+    def share(self, spent: Spent) -> float | None:
         """The spent share of the limit that is nearest; None without limits."""
-        spent = self.before + spent_on(study, journal.lines)
         return max((self._amount(key, spent) / limit for key, limit in self.config.limits.items()), default=None)
 
+    def bill(self, spent: Spent) -> float | None:
+        """In dollars; None without a price."""
+        return None if self.config.price_per_gpu_hour is None else self._amount("dollars", spent)
+
     def describe(self) -> list[str]:
-        """A line for each limit: how much of it was spent before."""
+        """A line for each limit: how much of it was spent before; and the bill, where no limit in dollars has it."""
         amounts = [(key, limit, self._amount(key, self.before)) for key, limit in self.config.limits.items()]
-        return [f"{used:.4g} of {limit:g} {UNITS[key]} ({used / limit:.0%})" for key, limit, used in amounts]
+        lines = [f"{used:.4g} of {limit:g} {UNITS[key]} ({used / limit:.0%})" for key, limit, used in amounts]
+        if self.config.dollars is None and (bill := self.bill(self.before)) is not None:
+            lines.append(f"{bill:.4g} dollars, at {self.config.price_per_gpu_hour:g} a GPU hour")
+        return lines
 
     def _rung_units(self, study: Study) -> int:
         """How many units of the rungs an epoch has: one, or the fewest steps that were seen."""
@@ -144,11 +152,11 @@ class Budget:
         return spent.wall_seconds / 3600
 
 
-def _seconds(lines: list[dict[str, Any]]) -> float:
-    return sum(float(line["train_seconds"] + line["eval_seconds"]) for line in lines)
+def _spent_on_one(trial: StudyTrial, totals: Totals) -> Spent:
+    epochs = totals.epochs_of.get(trial.number, 0)
+    return Spent(epochs - trial.inherited if epochs else 0, totals.seconds_of.get(trial.number, 0))
 
 
-def _seconds_an_epoch(study: Study, lines: list[dict[str, Any]]) -> float:
+def _seconds_an_epoch(spent: Spent) -> float:
     """The mean; 0 before anything is measured."""
-    spent = spent_on(study, lines)
     return spent.device_seconds / spent.epochs if spent.epochs else 0

@@ -86,9 +86,16 @@ def machine_is_gone(address: str) -> bool:
     return True
 
 
+def count_workers() -> int:
+    """How many machines of the cluster live that take trials."""
+    return sum(node["Resources"].get("CPU", 0) >= 1 for node in living_nodes())
+
+
 def living_nodes() -> list[dict[str, Any]]:
-    """As `ray.nodes()` tells them."""
-    return [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+    """As `ray.nodes()` tells them, without those that are drained: their machines are about to be taken away."""
+    drained = ray._private.state.state.get_draining_nodes()  # what Ray Train asks
+    nodes = ray.nodes()  # type: ignore[no-untyped-call]
+    return [node for node in nodes if node["Alive"] and node["NodeID"] not in drained]
 
 
 def ask_gpus(nodes: list[dict[str, Any]], question: Callable[..., Answer], *arguments: Any) -> list[Answer]:

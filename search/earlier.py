@@ -14,7 +14,7 @@ from typing import Any
 
 from search.budget import Spent, spent_on
 from search.experiment import Experiment
-from search.journal import Journal, read_lines
+from search.journal import Journal, Totals, read_lines
 from search.resuming import Change, find_change, stored_experiment
 from search.space import Params
 from search.study import Study, StudyTrial
@@ -67,7 +67,7 @@ class Earlier:
                 taken = set(map(int, json.loads((folder / "taken.json").read_text())))
                 lines = [line for line in read_lines(folder / "trials.jsonl") if line["trial"] not in taken]
                 study = Study(folder / "study.db", "search", stored_experiment(folder).search.direction)
-                total += replace(spent_on(study, lines), wall_seconds=0)  # the new study has gone on counting
+                total += replace(spent_on(study, Totals(lines)), wall_seconds=0)  # the new study has gone on counting
                 study.close()
         return total
 
@@ -92,7 +92,7 @@ class Earlier:
     def _begin_move(self, stored: Experiment, study: bool) -> None:
         """Say that the finals are to be moved, and the study of the stored experiment, too, if `study`."""
         finals = Study(self.run_dir / "study.db", self.finals_name, stored.search.direction)
-        cost = spent_on(finals, read_lines(self.run_dir / "finals.jsonl"))
+        cost = spent_on(finals, Totals(read_lines(self.run_dir / "finals.jsonl")))
         finals.close()
         draft = self.folder / "draft"
         shutil.rmtree(draft, ignore_errors=True)

@@ -129,6 +129,9 @@ class Experiment(TrialConfig):
         None,
         description="a running Ray cluster to search on, from one of its nodes: auto, or HOST:PORT; else this machine",
     )
+    teardown: bool = Field(
+        False, description="after the search end the cluster, head included; one that `ray up` made, from its head"
+    )
     space: SearchSpace = Field(SearchSpace({}), description="dotted path: domain, as in W&B sweep parameters")
     search: SearchConfig = SearchConfig()
     finals: FinalsConfig = FinalsConfig()
@@ -168,6 +171,8 @@ class Experiment(TrialConfig):
     @model_validator(mode="after")
     def _can_be_searched(self) -> Self:
         search, epochs = self.search, self.training.epochs
+        if self.teardown and self.cluster is None:
+            raise ValueError("teardown: there is no cluster to end; name it with cluster: auto, or drop teardown")
         if search.sampler == "grid" and self.space.size() > LARGEST_GRID:
             raise ValueError(
                 "search.sampler: grid needs values, or whole-number ranges, for every hyperparameter, and at most "

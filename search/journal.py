@@ -3,11 +3,31 @@
 import errno
 import json
 import os
+from collections import defaultdict
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from trainables.errors import UserError
 from trainables.files import unwritable
+
+
+class Totals:
+    """What lines of a journal add up to: the last epoch of each trial, seconds of training and validation."""
+
+    def __init__(self, lines: Iterable[dict[str, Any]] = ()):
+        self.epochs, self.seconds = 0.0, 0.0
+        self.epochs_of: dict[int, float] = {}
+        self.seconds_of: defaultdict[int, float] = defaultdict(float)
+        for line in lines:
+            self.add(line)
+
+    def add(self, line: dict[str, Any]) -> None:
+        trial, seconds = line["trial"], line["train_seconds"] + line["eval_seconds"]
+        self.epochs += line["epoch"] - self.epochs_of.get(trial, 0)
+        self.epochs_of[trial] = line["epoch"]
+        self.seconds += seconds
+        self.seconds_of[trial] += seconds
 
 
 class Journal:
@@ -30,6 +50,7 @@ class Journal:
         self._file = file.open("ab", buffering=0)
         self._file.truncate(whole)
         self._written = {(line["trial"], line["epoch"]) for line in self.lines}
+        self._totals, self._counted = Totals(), 0
 
     def append(self, line: dict[str, Any]) -> None:
         """Write a line with "trial" and "epoch"; on disk when the call returns. Raises UserError for a full disk."""
@@ -45,6 +66,14 @@ class Journal:
             raise unwritable(self.file, error) from error
         self._written.add(key)
         self.lines.append(line)
+
+    @property
+    def totals(self) -> Totals:
+        """Of all lines so far."""
+        for line in self.lines[self._counted :]:
+            self._totals.add(line)
+        self._counted = len(self.lines)
+        return self._totals
 
     def close(self) -> None:
         self._file.close()

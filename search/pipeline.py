@@ -9,12 +9,12 @@ from rich.console import Console
 
 from search.budget import Budget, Spent, spent_on
 from search.checkpoint_cleaner import CheckpointCleaner
-from search.cluster import running_ray
+from search.cluster import count_workers, running_ray
 from search.concluding import conclude
 from search.earlier import Earlier
 from search.experiment import Experiment
 from search.finals import FinalsPlan, choose_finalists, freeze_finalists, read_finalists
-from search.journal import Journal, read_lines
+from search.journal import Journal, Totals, read_lines
 from search.leaderboard import Entry
 from search.neural_metric import neural_score
 from search.prior_sources import keep_prior
@@ -27,6 +27,7 @@ from search.scoring import FinalModel, score_all
 from search.settling import Settled
 from search.slots import find_slots
 from search.study import Study, StudyTrial
+from search.teardown import check_teardown, take_down
 from search.tracking.tracker import Tracker
 from search.tuning import run_work
 from search.wording import count, describe
@@ -44,6 +45,7 @@ class SearchRun:
     def __init__(self, experiment: Experiment, console: Console):
         self.experiment, self.console = experiment, console
         self.run_dir = experiment.run_dir
+        check_teardown(experiment)
         self.slots = find_slots(experiment, console)
 
     def run(self) -> None:
@@ -72,6 +74,10 @@ class SearchRun:
                 self._finish(search, finals, entries)
         finally:
             lock.release()
+        if self.experiment.teardown:
+            self._say("the cluster is taken down")
+            if failed := take_down():
+                self._warn(f"the cluster may still cost: end it by `ray down`; {failed}")
 
     def _search(self, study: Study, lock: DriverLock) -> None:
         settings = self.experiment.search
@@ -122,11 +128,12 @@ class SearchRun:
         progress = TrialProgress(
             self.console,
             study,
+            journal,
+            budget,
             kind,
             experiment.search.metric,
             expected,
-            experiment.training.epochs,
-            lambda: budget.share(study, journal),
+            None if experiment.cluster is None else count_workers,
         )
         work = Work(
             study,
@@ -159,7 +166,7 @@ class SearchRun:
         models = []
         if experiment.finals.seeds:
             plan = FinalsPlan(experiment, finalists)
-            spent = spent_on(search, read_lines(self.run_dir / "trials.jsonl"))
+            spent = spent_on(search, Totals(read_lines(self.run_dir / "trials.jsonl")))
             spent += self.earlier.spent()
             self._train("final", study, plan, ToTheEnd(), len(plan.points), [], lock, spent)
             for trial in study.trials.values():
@@ -226,7 +233,7 @@ class SearchRun:
     def _finish(self, study: Study, finals_study: Study, entries: list[Entry]) -> None:
         """Rank, write what people read, and say what came out."""
         trials, finals = read_lines(self.run_dir / "trials.jsonl"), read_lines(self.run_dir / "finals.jsonl")
-        spent = self.earlier.spent() + spent_on(study, trials) + spent_on(finals_study, finals)
+        spent = self.earlier.spent() + spent_on(study, Totals(trials)) + spent_on(finals_study, Totals(finals))
         spending = self._budget(spent).describe() + ([study.ended] if study.ended else [])
         board = conclude(self.experiment, study, trials, finals, entries, self.earlier.test_opened(), spending)
         self.tracker.finished(board)

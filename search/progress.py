@@ -11,29 +11,37 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from search.budget import Budget
+from search.journal import Journal
 from search.study import Study, StudyTrial
-from search.wording import METRIC_NAMES, describe, duration, plain
+from search.wording import METRIC_NAMES, count, describe, duration, plain
+
+NODES_SECONDS = 5.0  # after which the nodes of a cluster are counted again
 
 
 class TrialProgress:
     """A line for each trial that ends or waits at a rung and, on a terminal, a bar below: done, running, parked,
-    best so far, time left."""
+    what was spent, best after any epoch, time left."""
 
     def __init__(
         self,
         console: Console,
         study: Study,
+        journal: Journal,
+        budget: Budget,
         title: str,
         metric: str,
         trials: float,
-        epochs: int,
-        spent: Callable[[], float | None],
+        count_nodes: Callable[[], int] | None = None,
     ):
-        """`trials` and `epochs` are what is expected: infinite where the budget alone ends the search; stopped trials
-        train fewer epochs. `spent` is the share of the budget."""
-        self.console, self.study, self.title, self.spent = console, study, title, spent
-        self.metric, self.trials, self.epochs = METRIC_NAMES[metric], trials, epochs
+        """`trials` is what is expected: infinite where the budget alone ends the search. `count_nodes` says how many
+        machines of a cluster can take trials now."""
+        self.console, self.study, self.journal, self.budget = console, study, journal, budget
+        self.title, self.metric, self.trials = title, METRIC_NAMES[metric], trials
+        self.count_nodes, self.nodes, self.nodes_counted = count_nodes, 0, -math.inf
         self.live: set[int] = set()
+        scores = [trial.scores[trial.epoch] for trial in study.trials.values() if trial.scores]
+        self.best = (max if study.maximize else min)(scores, default=None)
         self.epochs_before = self._epochs()  # trained before this driver started
         self.started = time.monotonic()
         self.bar = Progress(
@@ -60,6 +68,8 @@ class TrialProgress:
         self._refresh()
 
     def epoch_reported(self, trial: StudyTrial, report: dict[str, Any]) -> None:
+        score = trial.scores[trial.epoch]
+        self.best = score if self.best is None else (max if self.study.maximize else min)(self.best, score)
         self._refresh()
 
     def trial_parked(self, trial: StudyTrial) -> None:
@@ -81,34 +91,49 @@ class TrialProgress:
         self._refresh()
 
     def _refresh(self) -> None:
-        ended = [trial for trial in self.study.trials.values() if not trial.running]
-        parked = [trial for trial in self.study.trials.values() if trial.running and trial.number not in self.live]
-        scores = [trial.scores[trial.epoch] for trial in self.study.trials.values() if trial.scores]
-        best = (max if self.study.maximize else min)(scores, default=None)
-        counted, spent = self.trials < math.inf, self.spent()
-        text = f"{len(ended)}{f'/{self.trials:g}' if counted else ''} done, {len(self.live)} running"
+        if self.bar.disable:
+            return
+        spent = self.budget.spent(self.study, self.journal)
+        share, bill = self.budget.share(spent), self.budget.bill(spent)
+        ended = len(self.study.trials) - len(self.study.running)
+        parked = len(self.study.running) - len(self.live)
+        counted = self.trials < math.inf
+        parts = [f"{ended}{f'/{self.trials:g}' if counted else ''} done", self._running()]
         if parked:
-            text += f", {len(parked)} parked"
-        if spent is not None:
-            text += f", {spent:.0%} of the budget spent"
-        if best is not None:
-            text += f", best {self.metric} {best:.2f}"
+            parts.append(f"{parked} parked")
+        if bill is not None:
+            parts.append(f"${bill:.2f}")
+        if share is not None:
+            parts.append(f"{share:.0%} of the budget spent")
+        if self.best is not None:
+            parts.append(f"best {self.metric} {self.best:.2f}")
         if (left := self._seconds_left(ended + parked)) is not None:
-            text += f", about {duration(left)} left,"
-        self.bar.update(self.task, completed=len(ended) if counted else spent or 0, text=text)
+            parts.append(f"about {duration(left)} left,")
+        self.bar.update(self.task, completed=ended if counted else share or 0, text=", ".join(parts))
 
-    def _seconds_left(self, resting: list[StudyTrial]) -> float | None:
+    def _running(self) -> str:
+        """What costs money now."""
+        running = f"{len(self.live)} running"
+        if self.count_nodes is None:
+            return running
+        if time.monotonic() > self.nodes_counted + NODES_SECONDS:
+            self.nodes, self.nodes_counted = self.count_nodes(), time.monotonic()
+        return f"{running} on {count(self.nodes, 'machine', 'machines')}"
+
+    def _seconds_left(self, resting: int) -> float | None:
         """As if the trials to come, and those that run, went as far as those that ended or wait have come."""
-        epochs_here = self._epochs() - self.epochs_before
+        trained = self._epochs()
+        epochs_here = trained - self.epochs_before
         if not epochs_here or self.trials == math.inf:
             return None
-        each = sum(trial.trained for trial in resting) / len(resting) if resting else self.epochs
         running = sum(self.study.trials[number].trained for number in self.live)
-        epochs_left = max(0.0, (self.trials - len(resting)) * each - running)
+        each = (trained - running) / resting if resting else self.budget.epochs
+        epochs_left = max(0.0, (self.trials - resting) * each - running)
         return epochs_left * (time.monotonic() - self.started) / epochs_here
 
     def _epochs(self) -> float:
-        return sum(trial.trained for trial in self.study.trials.values())
+        """That the trials of this study have trained."""
+        return self.budget.spent(self.study, self.journal).epochs - self.budget.before.epochs
 
 
 def ranking_table(ranking: list[dict[str, Any]]) -> Table:

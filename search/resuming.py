@@ -11,7 +11,7 @@ from trainables.errors import UserError
 # They decide what is compared: scores from before and after a change would not belong together.
 COMPARED = ("data", "training.epochs", "training.report_steps", "search.metric")
 # They belong to the machine and to those who watch: the result stays what it is.
-INDIFFERENT = ("tracking", "cluster", "search.concurrency", "search.gpus_per_trial", "search.max_retries")
+INDIFFERENT = ("tracking", "cluster", "teardown", "search.concurrency", "search.gpus_per_trial", "search.max_retries")
 # A trial of the study means another model after a change.
 MEANING = ("space", *TrialConfig.model_fields)
 

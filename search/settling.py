@@ -23,10 +23,10 @@ class Settled:
 
     def reason(self, study: Study, journal: Journal) -> str | None:
         """Why nothing should be proposed any more; None while something should."""
-        trials = list(study.trials.values())
-        if len(trials) < TRIALS or sum(trial.outcome == "completed" for trial in trials) < COMPLETED:
+        trials = study.trials
+        if len(trials) < TRIALS or sum(trial.outcome == "completed" for trial in study.best(COMPLETED)) < COMPLETED:
             return None
-        memories = [trial.attrs.get("memory", {}) for trial in trials[-PROPOSALS:]]
+        memories = [trials[len(trials) - back].attrs.get("memory", {}) for back in range(1, PROPOSALS + 1)]
         gains = [memory.get("gain", math.inf) for memory in memories]
         noises = [memory.get("noise", 0.0) for memory in memories]
         if any(gain >= SHARE * noise for gain, noise in zip(gains, noises, strict=True)):

@@ -199,6 +199,7 @@ class SearchSpace(RootModel[dict[str, Domain]]):
                 largest = 1.0
         return largest
 
-    def key(self, params: Params) -> str:
+    @staticmethod
+    def key(params: Params) -> str:
         """Equal for equal configurations."""
         return repr(sorted(params.items()))

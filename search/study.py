@@ -2,6 +2,8 @@
 
 import math
 import sqlite3
+from bisect import bisect_left, insort
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -13,13 +15,14 @@ from optuna.distributions import BaseDistribution
 from optuna.storages import BaseStorage, InMemoryStorage, RDBStorage
 from optuna.trial import TrialState, create_trial
 
-from search.space import Params
+from search.space import Params, SearchSpace
 from trainables.errors import UserError
 from trainables.files import unwritable
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 LOCK_TIMEOUT_SECONDS = 60
+Standing = tuple[float, float, int]  # of a trial among all, the last being its number
 
 
 @dataclass
@@ -73,6 +76,10 @@ class Study:
     """All reads come from memory; every write is one transaction of the storage, done when the call returns.
 
     A write that fails (a full disk) changes nothing, on disk or in memory, and raises UserError.
+
+    What is asked at each report is kept up to date, so that no report costs a look at all trials: `known` has the keys
+    of their configurations, `running` those that have not ended, `owing` those of them that do not wait at a rung
+    (`rest`), `over` those that have ended, `heirs` those with a parent, `reached` by epoch those with a score there.
     """
 
     def __init__(self, file: Path | None, name: str, direction: Literal["maximize", "minimize"]):
@@ -98,13 +105,56 @@ class Study:
         }
         self.wall_seconds = float(study.user_attrs.get("wall_seconds", 0.0))
         self.ended: str | None = study.user_attrs.get("ended")  # why nothing more was proposed, if that had a reason
+        self.known: set[str] = set()
+        self.running: dict[int, StudyTrial] = {}
+        self.owing: dict[int, StudyTrial] = {}
+        self.reached: defaultdict[int, list[StudyTrial]] = defaultdict(list)
+        self.over: list[StudyTrial] = []
+        self.heirs: list[StudyTrial] = []
+        self._standings: dict[int, Standing] = {}
+        self._ranking: list[Standing] = []
+        for trial in self.trials.values():
+            self._note(trial)
 
-    def standing(self, trial: StudyTrial) -> tuple[float, float, int]:
+    def _note(self, trial: StudyTrial) -> None:
+        """A trial that is there now."""
+        self.known.add(SearchSpace.key(trial.params))
+        if trial.running:
+            self.running[trial.number] = self.owing[trial.number] = trial
+        else:
+            self.over.append(trial)
+        if trial.inherited:
+            self.heirs.append(trial)
+        for epoch in trial.scores:
+            self.reached[epoch].append(trial)
+        self._rank(trial)
+
+    def _rank(self, trial: StudyTrial) -> None:
+        if old := self._standings.pop(trial.number, None):
+            del self._ranking[bisect_left(self._ranking, old)]
+        if trial.scores:
+            self._standings[trial.number] = new = self.standing(trial)
+            insort(self._ranking, new)
+
+    def best(self, count: int) -> list[StudyTrial]:
+        """The first by standing, best first."""
+        return [self.trials[standing[-1]] for standing in self._ranking[:count]]
+
+    def rest(self, trial: StudyTrial) -> None:
+        """It waits at a rung; as that follows from the rungs, nothing is written."""
+        self.owing.pop(trial.number, None)
+
+    def go_on(self, trial: StudyTrial) -> None:
+        """It rests no longer."""
+        self.owing[trial.number] = trial
+
+    def standing(self, trial: StudyTrial) -> Standing:
         """A key that sorts trials with scores best first: who came to the end or further, then by the last score."""
         score = trial.scores[trial.epoch]
+        merit = score if self.maximize else -score
         return (
             -math.inf if trial.outcome == "completed" else -trial.epoch,
-            -score if self.maximize else score,
+            -merit if math.isfinite(merit) else math.inf,
             trial.number,
         )
 
@@ -132,14 +182,17 @@ class Study:
             storage_id = self._storage.create_new_trial(self._study_id, template_trial=template)
         number = self._storage.get_trial_number_from_id(storage_id)
         assert number == len(self.trials), f"another process wrote trial {number} into the study"
-        self.trials[number] = StudyTrial(number, storage_id, dict(params), scores=scores, attrs=attrs)
-        return self.trials[number]
+        self.trials[number] = trial = StudyTrial(number, storage_id, dict(params), scores=scores, attrs=attrs)
+        self._note(trial)
+        return trial
 
     def report(self, trial: StudyTrial, epoch: int, score: float) -> None:
         assert epoch > trial.epoch, f"trial {trial.number} reported {epoch} after {trial.epoch}"
         with self._writing():
             self._storage.set_trial_intermediate_value(trial.storage_id, epoch, score)
         trial.scores[epoch] = score
+        self.reached[epoch].append(trial)
+        self._rank(trial)
 
     def set_attr(self, trial: StudyTrial, key: str, value: Any) -> None:
         with self._writing():
@@ -166,6 +219,10 @@ class Study:
         with self._writing():
             self._storage.set_trial_state_values(trial.storage_id, state, None if value is None else [value])
         trial.state, trial.value = state, value
+        del self.running[trial.number]
+        self.rest(trial)
+        self.over.append(trial)
+        self._rank(trial)
 
     def set_wall_seconds(self, seconds: float) -> None:
         with self._writing():

@@ -26,7 +26,7 @@ from search.cluster import machine_is_gone
 from search.slots import Slots
 from search.work import FINISHED, WAIT, Assignment, Work
 from trainables.checkpoint import KEEP
-from trainables.errors import UserError
+from trainables.errors import MachineLeaves, UserError
 from trainables.locks import DriverLock
 from trainables.training import EpochReport
 from trainables.translation import train_translation
@@ -164,19 +164,25 @@ class WorkScheduler(FIFOScheduler):
         return TrialScheduler.STOP
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
-        if (address := _address(trial)) and machine_is_gone(address):
+        error = _error(trial)
+        if isinstance(error, MachineLeaves) or ((address := _address(error)) and machine_is_gone(address)):
             # Tune tells the searcher of the error next, which finds the trial let go by then.
             self.fuse(lambda: self.work.lost(trial.config["number"]), None)
 
 
-def _address(trial: Trial) -> str | None:
-    """Of the machine whose process died; None if the error tells none. Tune knows it from the first report on, and
-    passes the error to nobody but its own records."""
+def _error(trial: Trial) -> Exception | None:
+    """Tune passes it to nobody but its own records."""
     file = trial.pickled_error_file
     if not file or not Path(file).exists():
         return None
     with Path(file).open("rb") as errors:
-        found = re.search(r"^\s*ip: (\S+)", str(pickle.load(errors)), re.MULTILINE)
+        error: Exception = pickle.load(errors)
+    return error
+
+
+def _address(error: Exception | None) -> str | None:
+    """Of the machine whose process died; None if the error tells none. Tune knows it from the first report on."""
+    found = re.search(r"^\s*ip: (\S+)", str(error), re.MULTILINE)
     return found[1] if found else None
 
 

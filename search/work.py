@@ -97,13 +97,15 @@ class Work:
                 self.study.finish(trial, trial.outcome)
             elif trial.scores and not trial.passed(trial.epoch):
                 self._decide(trial)
+            if self._parked(trial):
+                self.study.rest(trial)
 
     # -- what to do next
 
     @property
     def done(self) -> bool:
         """Nothing is running, and nothing is left to propose."""
-        if any(trial.running for trial in self.study.trials.values()):
+        if self.study.running:
             return False
         return self._reason_to_end(starting=True) is not None or self.plan.propose(self.study) is None
 
@@ -125,7 +127,8 @@ class Work:
 
     def _interrupted(self) -> StudyTrial | None:
         """A trial that owes epochs, as its worker or an earlier driver died."""
-        return next((trial for trial in self._idle() if not self._parked(trial)), None)
+        numbers = (number for number in self.study.owing if number not in self.live)
+        return self.study.trials.get(min(numbers, default=-1))
 
     def _promoted(self) -> StudyTrial | None:
         if self._reason_to_end():
@@ -183,7 +186,7 @@ class Work:
 
     def _idle(self) -> list[StudyTrial]:
         """Running in the study, in nobody's hands."""
-        return [trial for trial in self.study.trials.values() if trial.running and trial.number not in self.live]
+        return [trial for number, trial in sorted(self.study.running.items()) if number not in self.live]
 
     def _reason_to_end(self, starting: bool = False) -> str | None:
         """starting: a trial that was never trained, not one that goes on."""
@@ -219,6 +222,7 @@ class Work:
                 listener.epoch_reported(trial, report)
             self._decide(trial)
             if self._parked(trial):
+                self.study.rest(trial)
                 for listener in self.listeners:
                     listener.trial_parked(trial)
         return trial.running and not self._parked(trial)
@@ -267,6 +271,7 @@ class Work:
     def _pass(self, trial: StudyTrial) -> None:
         # Written before it is acted on, so that later arrivals at this rung can't turn it round after a crash.
         self.study.set_attr(trial, f"epoch-{trial.epoch}", "passed")
+        self.study.go_on(trial)
 
     def _parked(self, trial: StudyTrial) -> bool:
         return parked(trial, self.scheduler.rungs)

@@ -27,7 +27,7 @@ def experiment(budget: dict[str, Any], trials: int | None = None, **changes: Any
 def test_epochs_are_never_exceeded_and_the_finals_keep_theirs(epochs: int, slots: int, tmp_path: Path) -> None:
     work = open_work(tmp_path, experiment({"epochs": epochs}), slots)
     simulate(work, {}, slots)
-    spent = spent_on(work.study, work.journal.lines).epochs
+    spent = spent_on(work.study, work.journal.totals).epochs
     assert spent == sum(trial.epoch for trial in work.study.trials.values())
     assert epochs - 24 - 2 < spent <= epochs - 24, "3 finalists x 2 seeds x 4 epochs are kept; rungs are 2 epochs apart"
     assert not any(trial.running for trial in work.study.trials.values())
@@ -43,7 +43,7 @@ def test_inherited_epochs_cost_nothing_and_a_population_ends_with_its_budget(tmp
         search = {"scheduler": "pbt", "sampler": "random", "trials": 6}
         work = open_work(tmp_path / str(epochs), experiment({"epochs": epochs}, search=search, space=space))
         simulate(work, {})
-        spent = spent_on(work.study, work.journal.lines).epochs
+        spent = spent_on(work.study, work.journal.totals).epochs
         assert spent == sum(trial.trained for trial in work.study.trials.values())
         assert spent == fits and (work.study.ended is None) == (fits == 24)
         assert not any(trial.running for trial in work.study.trials.values())
@@ -54,7 +54,7 @@ def test_epochs_are_never_exceeded_by_steps(slots: int, tmp_path: Path) -> None:
     by_steps = experiment({"epochs": 43}, training={"epochs": 4, "report_steps": 5}, search={"rungs": [10, 20]})
     work = open_work(tmp_path, by_steps, slots)
     simulate(work, {}, slots)
-    spent = spent_on(work.study, work.journal.lines).epochs
+    spent = spent_on(work.study, work.journal.totals).epochs
     assert spent == pytest.approx(sum(trial.epochs for trial in work.study.trials.values()))
     assert 43 - 24 - 4 < spent <= 43 - 24 and work.done and work.study.ended
 

@@ -12,6 +12,7 @@ from search.cluster import joined_ray
 from search.experiment import Experiment, SearchConfig
 from search.node_check import NodeFacts, SharedToken, find_faults, inspect_node, list_sizes
 from search.slots import Slots, count_slots
+from search.teardown import check_teardown
 from trainables.errors import UserError
 from trainables.gpu_memory import Need
 from trainables.locks import join_driver
@@ -110,6 +111,7 @@ def test_a_cluster_that_is_not_there_is_told_in_one_message() -> None:
     [
         ("output_dir", "s3://bucket/runs", "URLs can't hold a run; mount the storage"),
         ("cluster", "ray://head:10001", "is neither auto nor HOST:PORT"),
+        ("teardown", True, "there is no cluster to end"),
         ("name", "../elsewhere", "use letters, digits"),
         ("name", ".hidden", "use letters, digits"),
     ],
@@ -117,6 +119,18 @@ def test_a_cluster_that_is_not_there_is_told_in_one_message() -> None:
 def test_what_would_leave_the_shared_folder_is_refused(key: str, value: str, message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         Experiment.model_validate({key: value})
+
+
+def test_a_cluster_that_can_not_be_ended_from_here_is_told_before_the_search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    check_teardown(Experiment.model_validate({"cluster": "auto"}))
+    experiment = Experiment.model_validate({"cluster": "auto", "teardown": True})
+    with pytest.raises(UserError, match=r"teardown: ~/ray_bootstrap_config.yaml is not here"):
+        check_teardown(experiment)
+    (tmp_path / "ray_bootstrap_config.yaml").touch()
+    check_teardown(experiment)
 
 
 def test_a_worker_that_does_not_see_the_run_does_not_make_a_lock_of_its_own(tmp_path: Path) -> None:

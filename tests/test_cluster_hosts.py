@@ -3,6 +3,7 @@
 Not in `make test`; `make test-cluster` runs it.
 """
 
+import json
 import os
 import re
 import subprocess
@@ -17,10 +18,11 @@ from corpora import write_digits
 from hosts import ROOT, Hosts, missing
 from test_run import assert_sound, write_config
 
-from search.study import Study
+from search.study import Study, StudyTrial
 
 pytestmark = [pytest.mark.cluster, pytest.mark.skipif(missing() is not None, reason=str(missing()))]
 RAY = [str(Path(sys.executable).with_name("ray"))]
+SEARCH = "cd babeltune && export RAY_worker_niceness=0 TERM=dumb && python search/run.py"
 
 
 class Cluster:
@@ -50,6 +52,12 @@ class Cluster:
             assert time.monotonic() < deadline
             time.sleep(1)
 
+    def start(self, command: str, shown: Path, pid: Path) -> subprocess.Popen[bytes]:
+        """`ray exec` of a search, of which the head notes the process id."""
+        with shown.open("wb") as out:
+            noted = command.replace("python", f"echo $BASHPID > {pid} && exec python", 1)
+            return subprocess.Popen([*RAY, "exec", str(self.file), noted], stdout=out, stderr=subprocess.STDOUT)
+
     def on_head(self, command: str) -> subprocess.CompletedProcess[str]:
         return self.hosts.ssh(0, f"bash -ic {command!r}", check=False)
 
@@ -72,33 +80,76 @@ def cluster(folder: Path) -> Iterator[Cluster]:
         assert cluster.on_head("ray status").returncode != 0
 
 
-def test_a_search_over_hosts_one_of_which_dies_equals_one_in_peace(cluster: Cluster, folder: Path) -> None:
-    """No crash is allowed (max_retries: 0), so a lost host that counted as one would fail its trial."""
+@pytest.fixture(scope="module")
+def config(folder: Path) -> Path:
+    """No crash is allowed (max_retries: 0), so a lost host or driver that counted as one would fail a trial."""
     settings = {"sampler": "grid", "scheduler": "none", "trials": None, "max_retries": 0}
     space = {"model.d_model": {"values": [16, 32]}, "model.dropout": {"values": [0.0, 0.1]}}
     data = {"path": str(write_digits(folder / "long", train=6000))}
-    config = write_config(folder, data=data, space=space, search=settings, finals={"top": 2, "seeds": 0})
-    run_dir, shown = folder / "runs" / "killed", folder / "shown"
-    command = f"cd babeltune && RAY_worker_niceness=0 TERM=dumb python search/run.py --cluster auto --config {config}"
-    with shown.open("wb") as out:
-        driver = subprocess.Popen(
-            [*RAY, "exec", str(cluster.file), f"{command} --name killed"], stdout=out, stderr=subprocess.STDOUT
-        )
+    return write_config(folder, data=data, space=space, search=settings, finals={"top": 2, "seeds": 0})
+
+
+@pytest.fixture(scope="module")
+def peace(cluster: Cluster, folder: Path, config: Path) -> Path:
+    """The run directory of the same search, one trial at a time and undisturbed."""
+    alone = cluster.on_head(f"{SEARCH} --config {config} --cluster auto --name peace --search.concurrency 1")
+    assert alone.returncode == 0, alone.stdout + alone.stderr
+    return folder / "runs" / "peace"
+
+
+def trials_of(run_dir: Path) -> list[StudyTrial]:
+    return list(Study(run_dir / "study.db", "search", "maximize").trials.values())
+
+
+def assert_same(run_dir: Path, peace: Path) -> None:
+    """All trials accounted for, none twice; scores and ranking of the search in peace."""
+    assert_sound(run_dir, trials=4)
+    trials, calm = trials_of(run_dir), trials_of(peace)
+    assert [(t.params, t.scores) for t in trials] == [(t.params, t.scores) for t in calm]
+    assert not any("crashes" in trial.attrs for trial in trials)
+    kept = ("rank", "group", "trial", "config", "test_bleu", "test_bleu_ci", "valid_bleu")
+    boards = [json.loads((folder / "leaderboard.json").read_text())["ranking"] for folder in (run_dir, peace)]
+    first, second = ([{key: entry[key] for key in kept} for entry in board] for board in boards)
+    assert first == second
+
+
+def test_a_search_that_loses_a_host_and_its_driver_equals_one_in_peace(
+    cluster: Cluster, folder: Path, config: Path, peace: Path
+) -> None:
+    run_dir, shown, pid = folder / "runs" / "killed", folder / "shown", folder / "driver"
+    driver = cluster.start(f"{SEARCH} --config {config} --cluster auto --name killed", shown, pid)
     wait_for_reports(run_dir, 2, driver)
     cluster.hosts.kill(2)
-    assert driver.wait(timeout=250) == 0, shown.read_text()
-    assert_sound(run_dir, trials=4)
-    trials = Study(run_dir / "study.db", "search", "maximize").trials.values()
-    assert sum(trial.attrs.get("machines_lost", 0) for trial in trials) == 1
-    assert not any("crashes" in trial.attrs for trial in trials)
-    assert "node 10.77.0.13: 1 CPU, 1 GPU" in shown.read_text() and "Traceback" not in shown.read_text()
-    written = b"".join(file.read_bytes() for file in run_dir.rglob("*") if file.is_file())
-    assert cluster.token.encode() not in written and cluster.token not in shown.read_text()
+    cluster.hosts.start(2)  # the machine is back, new; Ray still takes the old one to live
+    wait_for_reports(run_dir, 9, driver)
+    assert cluster.on_head(f"kill -9 {pid.read_text().strip()}").returncode == 0
+    assert driver.wait(timeout=60) != 0
+    cluster.wait_for_gpus(2)  # the host is taken in again
 
-    alone = cluster.on_head(f"{command} --name peace --search.concurrency 1")
-    assert alone.returncode == 0, alone.stdout
-    peace = Study(folder / "runs" / "peace" / "study.db", "search", "maximize").trials.values()
-    assert [(t.params, t.scores) for t in trials] == [(t.params, t.scores) for t in peace]
+    resumed = cluster.ray("exec", str(cluster.file), f"{SEARCH} resume {run_dir} --cluster auto")
+    assert resumed.returncode == 0, resumed.stdout + resumed.stderr
+    assert_same(run_dir, peace)
+    assert sum(trial.attrs.get("machines_lost", 0) for trial in trials_of(run_dir)) == 1
+    said = shown.read_text() + resumed.stdout + resumed.stderr
+    assert said.count("node 10.77.0.13: 1 CPU, 1 GPU") == 2 and "Traceback" not in said
+    written = b"".join(file.read_bytes() for file in run_dir.rglob("*") if file.is_file())
+    assert cluster.token.encode() not in written and cluster.token not in said
+
+
+def test_a_host_that_is_about_to_go_hands_its_trial_on(
+    cluster: Cluster, folder: Path, config: Path, peace: Path
+) -> None:
+    run_dir, shown = folder / "runs" / "drained", folder / "shown-drained"
+    cluster.wait_for_gpus(2)
+    driver = cluster.start(f"{SEARCH} --config {config} --cluster auto --name drained", shown, folder / "driver")
+    wait_for_reports(run_dir, 2, driver)
+    told = cluster.hosts.ssh(
+        2, "bash -ic 'python -c \"from search.spot_notice import drain; drain(120)\"'", check=False
+    )
+    assert told.returncode == 0, told.stdout + told.stderr
+    assert driver.wait(timeout=250) == 0, shown.read_text()
+    assert_same(run_dir, peace)
+    assert sum(trial.attrs.get("machines_lost", 0) for trial in trials_of(run_dir)) == 1
 
 
 def test_a_folder_that_is_not_shared_is_refused(cluster: Cluster, folder: Path) -> None:
@@ -113,9 +164,14 @@ def test_nobody_joins_without_the_token(cluster: Cluster) -> None:
     assert stranger.returncode != 0 and "AuthenticationError" in stranger.stderr + stranger.stdout
 
 
-def test_a_host_that_comes_back_is_taken_in_again(cluster: Cluster) -> None:
-    cluster.hosts.start(2)
-    cluster.wait_for_gpus(2)
+def test_teardown_ends_the_cluster_after_the_search(cluster: Cluster, folder: Path) -> None:
+    config = write_config(folder, search={"trials": 1, "scheduler": "none"}, finals={"top": 1, "seeds": 0})
+    assert cluster.on_head("ray status").returncode == 0
+    done = cluster.on_head(f"{SEARCH} --config {config} --cluster auto --name last --teardown")
+    assert done.returncode == 0 and "the cluster is taken down" in done.stdout, done.stdout + done.stderr
+    assert "may still cost" not in done.stdout, done.stdout
+    assert (folder / "runs" / "last" / "report.html").exists()
+    assert cluster.on_head("ray status").returncode != 0
 
 
 def wait_for_reports(run_dir: Path, count: int, driver: subprocess.Popen[bytes]) -> None:

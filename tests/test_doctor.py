@@ -67,4 +67,5 @@ def test_a_sound_machine_has_none() -> None:
     gpu = Gpu("A GPU", 80.0, 79.0, 600.0)
     assert find_obstacles(replace(SOUND, gpus=(gpu,), slots=1, free_gib=0.5)) == []
     rows = dict(describe_machine(replace(SOUND, gpus=(gpu,), slots=1)))
-    assert rows["GPU"] == "A GPU, 80 GiB, 79 free, 600 TFLOP/s (bf16)" and "as fit into the memory of a GPU" in rows["a search runs"]
+    assert rows["GPU"] == "A GPU, 80 GiB, 79 free, 600 TFLOP/s (bf16)"
+    assert "as fit into the memory of a GPU" in rows["a search runs"]

@@ -252,6 +252,32 @@ def test_a_parked_trial_keeps_its_checkpoint_until_it_is_promoted_or_all_is_done
     assert Study(tmp_path / "study.db", "search", "maximize").trials[1].outcome == "stopped"
 
 
+class Writer:
+    """A listener that makes each trial's folder of checkpoints, and notes for whom there are any when a trial ends."""
+
+    def __init__(self, folder: Path):
+        self.folder, self.kept = folder, list[set[int]]()
+
+    def trial_started(self, trial: StudyTrial) -> None:
+        (self.folder / str(trial.number)).mkdir(parents=True, exist_ok=True)
+
+    def epoch_reported(self, trial: StudyTrial, report: dict[str, Any]) -> None: ...
+    def trial_parked(self, trial: StudyTrial) -> None: ...
+
+    def trial_ended(self, trial: StudyTrial) -> None:
+        self.kept.append({int(path.name) for path in self.folder.iterdir()})
+
+
+@pytest.mark.parametrize(("scheduler", "most"), [("asha", 2), ("asha_promotion", TRIALS)])
+def test_checkpoints_are_kept_of_trials_that_run_or_wait_alone(scheduler: str, most: int, tmp_path: Path) -> None:
+    work = open_work(tmp_path, scheduler)
+    cleaner, writer = CheckpointCleaner(work.folder, keep_completed=False), Writer(work.folder)
+    work.listeners += [cleaner, writer]
+    simulate(work, {}, slots=2)
+    assert len(writer.kept) == TRIALS and writer.kept[-1] == set()
+    assert max(map(len, writer.kept)) < most
+
+
 def test_a_search_by_promotion_trains_at_least_one_trial_to_the_end(tmp_path: Path) -> None:
     work = open_work(tmp_path, "asha_promotion")
     work.plan = SearchPlan(Experiment.model_validate({**experiment().model_dump(), "search": {"trials": 1}}))

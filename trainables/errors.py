@@ -11,3 +11,7 @@ class TooLarge(UserError):
 
 class Diverged(Exception):
     """Training left the finite numbers. This is a result of the configuration, not a fault."""
+
+
+class MachineLeaves(Exception):
+    """The machine is about to be taken away, so its trial should go on elsewhere."""

@@ -7,12 +7,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import ray
 import torch
 from ray import tune
 
 from trainables.config import TrialConfig
 from trainables.data_parallel import train_together
-from trainables.errors import Diverged, TooLarge, UserError
+from trainables.errors import Diverged, MachineLeaves, TooLarge, UserError
 from trainables.files import unwritable
 from trainables.locks import join_driver
 from trainables.training import train
@@ -25,7 +26,7 @@ def train_translation(assignment: dict[str, Any]) -> None:
     share of one that the trial may use), "keep" (how many checkpoints stay). The last report of a run that ends by
     itself carries "outcome" and "message": diverged, infeasible (memory is too small for it) or failed, or halted where
     the machine is at fault, such as a full disk, so that it would fail all trials alike. An exception means that the
-    process is broken, never that the configuration is bad.
+    process is broken, never that the configuration is bad; MachineLeaves, that the trial should go on elsewhere.
     """
     try:
         join_driver(Path(assignment["driver_lock"]))
@@ -33,6 +34,7 @@ def train_translation(assignment: dict[str, Any]) -> None:
         reason = f"{error.filename}: node {platform.node()} lacks it; mount there what holds output_dir, then resume"
         tune.report({"outcome": "halted", "message": reason})
         return
+    _stay_where_it_lasts()
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     if torch.cuda.is_available() and assignment["gpus"] < 1:  # what others have is not to be had
         torch.cuda.set_per_process_memory_fraction(assignment["gpus"])
@@ -48,6 +50,7 @@ def train_translation(assignment: dict[str, Any]) -> None:
         ) as running:
             for report, _ in running:
                 tune.report(asdict(report))
+                _stay_where_it_lasts()
     except Diverged as error:
         tune.report({"outcome": "diverged", "message": str(error)})
     except UserError as error:
@@ -62,3 +65,9 @@ def train_translation(assignment: dict[str, Any]) -> None:
     finally:
         if torch.cuda.is_available():
             torch.cuda.empty_cache()  # the next trial runs in this process
+
+
+def _stay_where_it_lasts() -> None:
+    """Raises MachineLeaves where Ray was told to drain this node: this process would go on to be used there."""
+    if ray.get_runtime_context().get_node_id() in ray._private.state.state.get_draining_nodes():
+        raise MachineLeaves(f"{platform.node()} is about to be taken away")

@@ -98,7 +98,7 @@ def progress_figure(experiment: Experiment, reports: Reports, spending: list[str
     if limit := experiment.search.budget.epochs:
         plot.add_vline(x=limit, line={"dash": "dot", "color": INK, "width": 1}, annotation_text="budget")
     if spending:
-        caption += f" Spent of the budget, finals and what was searched before included: {'; '.join(spending)}."
+        caption += f" Spent, finals and what was searched before included: {'; '.join(spending)}."
     return Figure("progress-figure", "What the search found, and when", caption, caption, plot)
 
 

@@ -25,10 +25,6 @@ class Task:
     accept: Callable[[Params], Params | None]
     seed: int
 
-    def known(self, study: Study) -> set[str]:
-        """The keys of the configurations that the study holds."""
-        return {self.space.key(trial.params) for trial in study.trials.values()}
-
 
 @dataclass(frozen=True)
 class Proposal:

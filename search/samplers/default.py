@@ -9,7 +9,7 @@ import numpy as np
 from search.samplers.base import Proposal, Task, distinct, list_all, uniform_draws
 from search.samplers.coding import Coding
 from search.samplers.design import balanced_design
-from search.samplers.evidence import Evidence, gather
+from search.samplers.evidence import Evidence, gather, heard
 from search.samplers.gaussian_process import GaussianProcess, log_expected_improvement
 from search.samplers.prior import Prior
 from search.space import Params
@@ -40,7 +40,7 @@ class ModelSampler:
         self._start = begin(task, start, self._listed)
 
     def propose(self, study: Study) -> Proposal | None:
-        known = self._task.known(study)
+        known = study.known
         rng = np.random.default_rng([self._task.seed, len(study.trials)])
         if len(study.trials) < len(self._start):
             for params in self._start:
@@ -94,21 +94,21 @@ class ModelSampler:
         order = np.argsort(-evidence.scores, kind="stable")
         incumbents = [evidence.configurations[row] for row in order[:PARENTS]]
         points = self._coding.draw(rng.random((CANDIDATES, len(self._task.space.domains))))
-        tried = self._coding.places([trial.params for trial in study.trials.values()])
+        tried = self._coding.places([trial.params for trial in heard(study)])
         found: dict[str, Params] = {}
         parents = self._coding.places(incumbents)
         for _ in range(ROUNDS):
             points = np.concatenate((points, self._moved(parents, rng)))
             by_value = points[np.argsort(-value(points), kind="stable")]
-            found |= {self._task.space.key(p): p for p in islice(self._trials(by_value, tried), SHORTLIST)}
+            found |= {self._task.space.key(p): p for p in islice(self._trials(by_value, tried, study.known), SHORTLIST)}
             points = self._coding.places(list(found.values()))
             if len(points):
                 parents = points[np.argsort(-value(points), kind="stable")[:PARENTS]]
-        return list(found.values()) or list(islice(self._random(self._task.known(study), rng), 1))
+        return list(found.values()) or list(islice(self._random(study.known, rng), 1))
 
     def _apart(self, study: Study, rng: np.random.Generator) -> Proposal | None:
         """While nothing is known to go by, what is least like the trials that run: of some draws, the farthest."""
-        draws = list(islice(self._random(self._task.known(study), rng), SHORTLIST))
+        draws = list(islice(self._random(study.known, rng), SHORTLIST))
         if not draws:
             return None
         tried = self._columns(self._coding.places([trial.params for trial in study.trials.values()]))
@@ -119,11 +119,11 @@ class ModelSampler:
         draws = distinct(self._task, uniform_draws(self._task, rng), rng)
         return (params for params in draws if self._task.space.key(params) not in known)
 
-    def _trials(self, points: np.ndarray, tried: np.ndarray) -> Iterator[Params]:
-        """Those of the points that make trials unlike all that were tried."""
+    def _trials(self, points: np.ndarray, tried: np.ndarray, known: set[str]) -> Iterator[Params]:
+        """Those of the points that make trials unlike all that were tried, and are not known."""
         for point in points:
             params = self._task.accept(self._coding.params(point))
-            if params is not None:
+            if params is not None and self._task.space.key(params) not in known:
                 away = np.abs(np.nan_to_num(tried - self._coding.places([params])))
                 if (away.max(axis=1) > TOO_NEAR).all():
                     yield params

@@ -20,7 +20,7 @@ class Enumeration:
         self._next: Params | None = next(self._sequence, None)
 
     def propose(self, study: Study) -> Proposal | None:
-        known = self._task.known(study)
+        known = study.known
         while self._next is not None and self._task.space.key(self._next) in known:
             self._next = next(self._sequence, None)
         return None if self._next is None else Proposal(self._next)

@@ -11,6 +11,7 @@ from search.study import Study, StudyTrial
 
 ENOUGH_RUNS = 4  # finished ones, before a forecast is made; values of an epoch, before they are compared
 OWN_SCATTER = 0.3  # share of a forecast's variance that is the run's own; the rest is common to similar configurations
+HEARD = 1000  # trials at most that say what is known
 LEAST_LEAD = 0.05  # of a run that has not finished
 
 
@@ -40,8 +41,17 @@ class Score:
     lead: float = 0.0
 
 
+def heard(study: Study) -> list[StudyTrial]:
+    """The trials that say what is known: all, or of more than HEARD the best half and the latest half."""
+    if len(study.trials) <= HEARD:
+        return list(study.trials.values())
+    latest = range(len(study.trials) - HEARD // 2, len(study.trials))
+    numbers = {*(trial.number for trial in study.best(HEARD // 2)), *latest, *study.owing}
+    return [study.trials[number] for number in sorted(numbers)]
+
+
 def gather(study: Study) -> Evidence:
-    """All that the study knows.
+    """What the study knows.
 
     Until enough runs have finished, runs are compared by their scores at the highest epoch that enough have reached.
     After that a finished run counts by its final score, every other by what its latest epoch lets expect. So do the
@@ -49,8 +59,9 @@ def gather(study: Study) -> Evidence:
     forecasts err. A run that diverged, or that memory is too small for, counts as the worst; a failed one says nothing.
     """
     sign = 1.0 if study.maximize else -1.0
-    died = [trial for trial in study.trials.values() if trial.outcome in ("diverged", "infeasible")]
-    trials = [trial for trial in study.trials.values() if trial.outcome != "failed" and trial not in died]
+    asked = heard(study)
+    died = [trial for trial in asked if trial.outcome in ("diverged", "infeasible")]
+    trials = [trial for trial in asked if trial.outcome not in ("failed", "diverged", "infeasible")]
     finished = {t.number: sign * t.value for t in trials if t.value is not None and t.outcome == "completed"}
     scores = [Score(number, value) for number, value in finished.items()]
     if len(finished) >= ENOUGH_RUNS:

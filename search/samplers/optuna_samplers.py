@@ -65,7 +65,7 @@ class OptunaSampler:
         self._distributions = {path: _coded(domain) for path, domain in task.space.domains.items()}
 
     def propose(self, study: Study) -> Proposal | None:
-        known = self._task.known(study)
+        known = study.known
         seeds = np.random.SeedSequence([self._task.seed, len(study.trials)])
         throwaway = optuna.create_study(direction="maximize" if study.maximize else "minimize")
         throwaway.add_trials(self._history(study))

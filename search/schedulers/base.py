@@ -77,16 +77,3 @@ def merit(study: Study, trial: StudyTrial, epoch: int) -> float:
     if not math.isfinite(score):
         return -math.inf
     return score if study.maximize else -score
-
-
-def arrivals(study: Study, trial: StudyTrial, rungs: tuple[int, ...], comparable: Comparable) -> list[StudyTrial]:
-    """The trials of the trial's group that have come to the rung at which it stands, itself included."""
-    rung, group = trial.epoch, comparable(trial)
-    return [other for other in study.trials.values() if arrived(other, rung, rungs) and comparable(other) == group]
-
-
-def arrived(trial: StudyTrial, rung: int, rungs: tuple[int, ...]) -> bool:
-    """Whether the trial has a score at the rung, or diverged on the way from the rung below."""
-    if rung in trial.scores:
-        return True
-    return trial.outcome == "diverged" and rung == min((r for r in rungs if r > trial.epoch), default=None)

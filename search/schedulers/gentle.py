@@ -2,10 +2,12 @@
 
 import math
 from dataclasses import dataclass
-from statistics import NormalDist, median
+from functools import cached_property
+from statistics import NormalDist
 
 from search.forecasting import fit
-from search.schedulers.base import Comparable, Decision, all_alike, arrivals, finite, merit
+from search.schedulers.arrivals import Arrivals
+from search.schedulers.base import Comparable, Decision, all_alike, finite, merit
 from search.study import Study, StudyTrial
 
 ENOUGH_FINISHED = 4
@@ -15,7 +17,7 @@ LEAST_CHANCE = 0.1
 @dataclass(frozen=True)
 class Gentle:
     """A trial ends at a rung only if all three hold: at least four trials have finished; its score is below the
-    rung's median (itself included); and a ridge regression of the final on the rung's score, over the finished
+    rung's median (itself included); and a ridge regression of the final on the rung's score, over the latest finished
     trials, gives it less than a tenth of a chance to beat the best of them.
 
     So the first arrivals go on, equal to the median goes on, and rungs that predict the final score badly stop
@@ -26,25 +28,24 @@ class Gentle:
     epochs: int  # of a finished trial
     comparable: Comparable = all_alike
 
+    @cached_property
+    def _arrivals(self) -> Arrivals:
+        return Arrivals(lambda trial: self.rungs, self.comparable)
+
     def decide(self, study: Study, trial: StudyTrial) -> Decision:
         if not finite(trial):
             return "stop"
         rung = trial.epoch
         if rung not in self.rungs:
             return "go"
-        field = arrivals(study, trial, self.rungs, self.comparable)
-        finished = [
-            (merit(study, other, rung), merit(study, other, self.epochs))
-            for other in field
-            if other.outcome == "completed"
-        ]
+        field = self._arrivals.field(study, trial)
+        finished = [(merit(study, other, rung), merit(study, other, self.epochs)) for other in field.finished(study)]
         finished = [(at_rung, at_end) for at_rung, at_end in finished if min(at_rung, at_end) > -math.inf]
         mine = merit(study, trial, rung)
-        if len(finished) < ENOUGH_FINISHED or mine >= median(merit(study, other, rung) for other in field):
+        if len(finished) < ENOUGH_FINISHED or mine >= field.median():
             return "go"
-        finals = [at_end for _, at_end in finished]
-        mean, std = fit([at_rung for at_rung, _ in finished], finals).predict(mine)
-        chance = 1 - NormalDist(mean, std).cdf(max(finals))
+        mean, std = fit([at_rung for at_rung, _ in finished], [at_end for _, at_end in finished]).predict(mine)
+        chance = 1 - NormalDist(mean, std).cdf(field.best_final)
         return "stop" if chance < LEAST_CHANCE else "go"
 
     def promote(self, study: Study, live: set[int]) -> StudyTrial | None:

@@ -1,8 +1,10 @@
 """Asynchronous successive halving by stopping."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
-from search.schedulers.base import Comparable, Decision, all_alike, arrivals, finite, merit
+from search.schedulers.arrivals import Arrivals
+from search.schedulers.base import Comparable, Decision, all_alike, finite, merit
 from search.study import Study, StudyTrial
 
 
@@ -18,14 +20,17 @@ class Halving:
     reduction_factor: int = 2
     comparable: Comparable = all_alike
 
+    @cached_property
+    def _arrivals(self) -> Arrivals:
+        return Arrivals(lambda trial: self.rungs, self.comparable)
+
     def decide(self, study: Study, trial: StudyTrial) -> Decision:
         if not finite(trial):
             return "stop"
         if trial.epoch not in self.rungs:
             return "go"
-        field = arrivals(study, trial, self.rungs, self.comparable)
-        mine = merit(study, trial, trial.epoch)
-        ahead = sum(merit(study, other, trial.epoch) > mine for other in field)
+        field = self._arrivals.field(study, trial)
+        ahead = field.ahead(merit(study, trial, trial.epoch))
         return "go" if ahead < -(-len(field) // self.reduction_factor) else "stop"
 
     def promote(self, study: Study, live: set[int]) -> StudyTrial | None:

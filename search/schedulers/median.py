@@ -1,10 +1,11 @@
 """The median stopping rule."""
 
-import math
 from dataclasses import dataclass
-from statistics import fmean, median
+from functools import cached_property
+from statistics import fmean
 
-from search.schedulers.base import Comparable, Decision, all_alike, arrivals, finite, merit
+from search.schedulers.arrivals import Arrivals
+from search.schedulers.base import Comparable, Decision, all_alike, finite, merit
 from search.study import Study, StudyTrial
 
 ENOUGH_OTHERS = 3  # with fewer a median says little
@@ -22,24 +23,29 @@ class MedianStopping:
     rungs: tuple[int, ...]
     comparable: Comparable = all_alike
 
+    @cached_property
+    def _by_score(self) -> Arrivals:
+        return Arrivals(lambda trial: self.rungs, self.comparable)
+
+    @cached_property
+    def _by_average(self) -> Arrivals:
+        return Arrivals(lambda trial: self.rungs, self.comparable, _running_average)
+
     def decide(self, study: Study, trial: StudyTrial) -> Decision:
         if not finite(trial):
             return "stop"
         rung = trial.epoch
-        field = arrivals(study, trial, self.rungs, self.comparable) if rung in self.rungs else []
-        others = [other for other in field if other.number != trial.number]
-        if len(others) < ENOUGH_OTHERS:
+        if rung not in self.rungs or len(self._by_score.field(study, trial)) <= ENOUGH_OTHERS:
             return "go"
+        leads = self._by_score.field(study, trial).ahead(merit(study, trial, rung)) == 0
         best = max(merit(study, trial, epoch) for epoch in trial.scores)
-        leads = all(merit(study, other, rung) <= merit(study, trial, rung) for other in others)
-        return "go" if leads or best >= median(_running_average(study, other, rung) for other in others) else "stop"
+        mine = -_running_average(study, trial, rung), trial.number
+        return "go" if leads or best >= self._by_average.field(study, trial).median(without=mine) else "stop"
 
     def promote(self, study: Study, live: set[int]) -> StudyTrial | None:
         return None
 
 
 def _running_average(study: Study, trial: StudyTrial, rung: int) -> float:
-    """Of the merits up to the rung; -inf for one that diverged on the way."""
-    if rung not in trial.scores:
-        return -math.inf
+    """Of the merits up to the rung."""
     return fmean(merit(study, trial, epoch) for epoch in trial.scores if epoch <= rung)

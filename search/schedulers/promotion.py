@@ -1,14 +1,15 @@
 """Successive halving by promotion: trials wait at the rungs until they are sure to belong to the best."""
 
 import math
-from collections import defaultdict
 from collections.abc import Hashable
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 
 import numpy as np
 from scipy.stats import spearmanr
 
-from search.schedulers.base import Comparable, Decision, all_alike, arrived, finite, merit, parked
+from search.schedulers.arrivals import Arrivals, Field
+from search.schedulers.base import Comparable, Decision, all_alike, finite, merit
 from search.study import Study, StudyTrial
 
 GOLDEN = (math.sqrt(5) - 1) / 2
@@ -38,54 +39,52 @@ class Promotion:
     def decide(self, study: Study, trial: StudyTrial) -> Decision:
         if not finite(trial):
             return "stop"
-        if trial.epoch not in self.rungs[self.bracket(trial) :]:
+        if trial.epoch not in self._own_rungs(trial):
             return "go"
-        best = self._best(study, trial.epoch)[self._group(trial)]
-        return "go" if trial.number in [other.number for other in best] else "park"
+        return "go" if self._may_pass(study, trial, self._arrivals.field(study, trial)) else "park"
 
     def promote(self, study: Study, live: set[int]) -> StudyTrial | None:
         for rung in reversed(self.rungs):
-            waiting = [
-                (place, trial.number)
-                for best in self._best(study, rung).values()
-                for place, trial in enumerate(best)
-                if trial.epoch == rung and parked(trial, self.rungs) and trial.number not in live
-            ]
-            if waiting:
-                return study.trials[min(waiting)[1]]
+            found = []
+            for field in self._arrivals.fields(study, rung).values():
+                trial = field.first_waiting(study, self.rungs, rung, live)
+                if trial is not None and self._may_pass(study, trial, field):
+                    found.append((field.ahead(merit(study, trial, rung), trial.number), trial.number))
+            if found:
+                return study.trials[min(found)[1]]
         return None
+
+    def _own_rungs(self, trial: StudyTrial) -> tuple[int, ...]:
+        return self.rungs[self.bracket(trial) :]
 
     def _group(self, trial: StudyTrial) -> Hashable:
         return self.bracket(trial), self.comparable(trial)
 
-    def _best(self, study: Study, rung: int) -> dict[Hashable, list[StudyTrial]]:
-        """Those who may pass the rung, the best first, by group."""
-        groups: defaultdict[Hashable, list[StudyTrial]] = defaultdict(list)
-        for trial in study.trials.values():
-            own_rungs = self.rungs[self.bracket(trial) :]
-            if rung in own_rungs and arrived(trial, rung, own_rungs):
-                groups[self._group(trial)].append(trial)
-        best = {}
-        for group, field in groups.items():
-            field.sort(key=lambda trial: (-merit(study, trial, rung), trial.number))
-            top = field if misleads(study, field, rung) else field[: len(field) // self.reduction_factor]
-            best[group] = [trial for trial in top if merit(study, trial, rung) > -math.inf]
-        return best
+    @cached_property
+    def _arrivals(self) -> Arrivals:
+        return Arrivals(self._own_rungs, self._group)
+
+    def _may_pass(self, study: Study, trial: StudyTrial, field: Field) -> bool:
+        """Whether the trial belongs to the best at the rung at which it stands."""
+        rung = trial.epoch
+        mine, ends = merit(study, trial, rung), [t for t in field.finished(study) if t.value is not None]
+        doubted = misleads(tuple(t.scores[rung] for t in ends), tuple(t.value for t in ends if t.value is not None))
+        passing = len(field) if doubted else len(field) // self.reduction_factor
+        return mine > -math.inf and field.ahead(mine, trial.number) < passing
 
 
-def misleads(study: Study, field: list[StudyTrial], rung: int) -> bool:
-    """Whether the scores at a rung say next to nothing of those at the end, by the trials that have ended.
+@lru_cache
+def misleads(at_rung: tuple[float, ...], at_end: tuple[float, ...]) -> bool:
+    """Whether the scores at a rung say next to nothing of those at the end, by trials that have ended.
 
     So it is when their rank correlation is below 0.3, nine times in ten (Fisher's z). Those who came to the end are
     alike, as they passed the rungs, which lowers their correlation: hence a bound far below what a good rung has.
     """
-    ended = [t for t in field if t.outcome == "completed" and t.value is not None and rung in t.scores]
-    if len(ended) < ENOUGH_FINISHED:
+    if len(at_end) < ENOUGH_FINISHED:
         return False
-    at_rung, at_end = [t.scores[rung] for t in ended], [t.value for t in ended]
     varied = len(set(at_rung)) > 1 and len(set(at_end)) > 1
     correlation = float(spearmanr(at_rung, at_end).statistic) if varied else 0.0
-    most = np.arctanh(min(correlation, 0.999)) + SURE / math.sqrt(len(ended) - 3)
+    most = np.arctanh(min(correlation, 0.999)) + SURE / math.sqrt(len(at_end) - 3)
     return bool(most < np.arctanh(LEAST_CORRELATION))
 
 

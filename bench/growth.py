@@ -1,0 +1,155 @@
+"""What a trial costs the driver of a long search: its own seconds and memory, after 100, 1,000 and 10,000 trials.
+
+python bench/growth.py [SAMPLER [SCHEDULER]]    random and asha_promotion unless given
+
+All that a driver does but for Ray: study and journal on disk, sampler, scheduler, budget, progress view and the feed of
+the tracking, on the space of configs/architecture.yaml; 64 pretended slots report in random order. Trials that are not
+timed are drawn at random.
+"""
+
+import os
+import random
+import resource
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from landscape import make_experiment, measured
+from rich.console import Console
+
+from search.budget import Budget
+from search.checkpoint_cleaner import CheckpointCleaner
+from search.experiment import Experiment
+from search.journal import Journal
+from search.progress import TrialProgress
+from search.proposals import SearchPlan
+from search.samplers import Proposal
+from search.schedulers import make_scheduler
+from search.space import Params
+from search.study import Study, StudyTrial
+from search.tracking.feed import Feed, FeedListener
+from search.work import FINISHED, Assignment, Work
+from trainables.config import TrialConfig
+
+SLOTS, EPOCHS = 64, 4
+WINDOWS = {100: 50, 1000: 100, 10_000: 200}  # trials after so many that are timed
+
+
+def growth_experiment(folder: Path, sampler: str, scheduler: str) -> Experiment:
+    tree = make_experiment(sampler, max(map(sum, WINDOWS.items())), 0).model_dump(mode="json")
+    tree |= {"name": "growth", "output_dir": str(folder)}
+    tree["training"] |= {"epochs": EPOCHS}
+    tree["search"] |= {"scheduler": scheduler, "rungs": None, "budget": {"dollars": 1e9, "price_per_gpu_hour": 1.0}}
+    return Experiment.model_validate(tree)
+
+
+def open_work(experiment: Experiment, console: Console) -> tuple[Work, TrialProgress]:
+    """What `search/pipeline.py` puts together for a search."""
+    run_dir, search = experiment.run_dir, experiment.search
+    run_dir.mkdir()
+    study, journal = Study(run_dir / "study.db", "search", search.direction), Journal(run_dir / "trials.jsonl")
+    plan = TimedPlan(experiment)
+    budget = Budget(search.budget, EPOCHS, experiment.rungs, False, 6, 3, SLOTS)
+    progress = TrialProgress(console, study, journal, budget, "trial", search.metric, search.trials or 0)
+    feed = FeedListener(
+        Feed(experiment, 0, print), study, "trial", 0, lambda trial: experiment.trial.with_values(trial.params)
+    )
+    cleaner = CheckpointCleaner(run_dir / "trials", keep_completed=False)
+    work = Work(
+        study,
+        journal,
+        run_dir / "trials",
+        plan,
+        make_scheduler(experiment),
+        search.metric,
+        EPOCHS,
+        search.max_retries,
+        [progress, feed, cleaner],
+        [budget],
+    )
+    return work, progress
+
+
+class TimedPlan:
+    """Asks the sampler for the trials that are timed, and draws the others at random."""
+
+    def __init__(self, experiment: Experiment):
+        self.asked = SearchPlan(experiment)
+        drawn = experiment.search.sampler == "random"
+        self.random = self.asked if drawn else SearchPlan(experiment.with_values({"search.sampler": "random"}))
+        self.distributions = self.asked.distributions
+
+    def propose(self, study: Study) -> Proposal | None:
+        timed = any(mark <= len(study.trials) < mark + window for mark, window in WINDOWS.items())
+        return (self.asked if timed else self.random).propose(study)
+
+    def config(self, params: Params) -> TrialConfig:
+        return self.asked.config(params)
+
+
+class Clock:
+    """Milliseconds of a core a trial, and the memory, after so many trials as WINDOWS says."""
+
+    def __init__(self, study: Study):
+        self.study, self.rows = study, dict[int, str]()
+        self.elsewhere = 0.0  # seconds that the made-up training took
+        self.begin: dict[int, float] = {}
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        started = time.process_time()
+        yield
+        self.elsewhere += time.process_time() - started
+
+    def look(self) -> None:
+        """To be called after each report."""
+        trials, seconds = len(self.study.trials), time.process_time() - self.elsewhere
+        for mark, window in WINDOWS.items():
+            if trials >= mark:
+                self.begin.setdefault(mark, seconds)
+            if trials >= mark + window and mark not in self.rows:
+                each = 1000 * (seconds - self.begin[mark]) / window
+                memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+                self.rows[mark] = f"| {mark:,} | {each:.1f} | {memory:.0f} |"
+
+
+def score(experiment: Experiment, trial: StudyTrial, epoch: int) -> float:
+    """A rising curve towards the landscape's score; not a number where that diverges."""
+    end = measured(experiment.trial.with_values(trial.params), 0)
+    return float("nan") if end is None else end * (1 - 0.5**epoch)
+
+
+def search(work: Work, experiment: Experiment, clock: Clock) -> None:
+    """Workers that cost nothing: whatever is said to train reports at once, in random order."""
+    chance, running = random.Random(0), list[int]()
+    while True:
+        while isinstance(task := work.next(SLOTS), Assignment):
+            running.append(task.number)
+        if task == FINISHED or len(clock.rows) == len(WINDOWS):
+            return
+        place = chance.randrange(len(running))
+        trial = work.study.trials[running[place]]
+        with clock.stopped():
+            epoch = trial.epoch + 1
+            report = {"epoch": epoch, "step": epoch, experiment.search.metric: score(experiment, trial, epoch)}
+            report |= {"train_seconds": 60.0, "eval_seconds": 6.0}
+        if not work.reported(trial.number, report):
+            work.released(running.pop(place), crashed=False)
+        clock.look()
+
+
+def main(sampler: str = "random", scheduler: str = "asha_promotion") -> None:
+    with TemporaryDirectory() as folder, Path(os.devnull).open("w") as nowhere:
+        experiment = growth_experiment(Path(folder), sampler, scheduler)
+        work, progress = open_work(experiment, Console(file=nowhere, force_terminal=True))
+        clock = Clock(work.study)
+        with progress:  # which catches what is printed
+            search(work, experiment, clock)
+    print("| trials before | ms of a core a trial | MiB in all |\n|---|---|---|", *clock.rows.values(), sep="\n")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

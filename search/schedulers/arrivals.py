@@ -1,0 +1,108 @@
+"""Who has come to which rung, ranked: kept as the study grows, so that no decision looks at all trials."""
+
+import math
+from bisect import bisect_left, insort
+from collections import defaultdict
+from collections.abc import Callable, Hashable
+
+from search.schedulers.base import merit, parked
+from search.study import Study, StudyTrial
+
+Key = tuple[float, int]  # sorts the best first: minus what a trial is worth, and its number
+Worth = Callable[[Study, StudyTrial, int], float]  # of a trial at a rung it has come to; higher is better
+LATEST = 200  # finished trials that are asked how well a rung tells the end
+
+
+class Field:
+    """Those of one group who have come to one rung, or diverged on the way to it."""
+
+    def __init__(self) -> None:
+        self._keys: list[Key] = []
+        self._waiting: list[Key] = []
+        self._finished: list[int] = []
+        self.best_final = -math.inf  # merit at the end
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def ahead(self, worth: float, number: int = -1) -> int:
+        """How many are worth more; with a number, or as much, with a lower one."""
+        return bisect_left(self._keys, (-worth, number))
+
+    def median(self, without: Key | None = None) -> float:
+        """Of what they are worth; perhaps without the one of this key."""
+        skipped = len(self) if without is None else bisect_left(self._keys, without)
+        count = len(self) - (without is not None)
+        return -sum(self._keys[i + (i >= skipped)][0] for i in ((count - 1) // 2, count // 2)) / 2
+
+    def finished(self, study: Study) -> list[StudyTrial]:
+        """Of those trained to the end the LATEST."""
+        return [study.trials[number] for number in self._finished[-LATEST:]]
+
+    def first_waiting(self, study: Study, rungs: tuple[int, ...], rung: int, live: set[int]) -> StudyTrial | None:
+        """The best of those who are parked at this rung, in nobody's hands."""
+        place = 0
+        while place < len(self._waiting):
+            trial = study.trials[self._waiting[place][1]]
+            if trial.epoch != rung or not parked(trial, rungs):
+                del self._waiting[place]  # who once went on never waits here again
+            elif trial.number in live:
+                place += 1
+            else:
+                return trial
+        return None
+
+    def arrive(self, key: Key, waiting: bool) -> None:
+        insort(self._keys, key)
+        if waiting:
+            insort(self._waiting, key)
+
+    def finish(self, number: int, final: float) -> None:
+        insort(self._finished, number)
+        self.best_final = max(self.best_final, final)
+
+
+class Arrivals:
+    """The fields at all rungs of a scheduler."""
+
+    def __init__(
+        self,
+        rungs_of: Callable[[StudyTrial], tuple[int, ...]],
+        group_of: Callable[[StudyTrial], Hashable],
+        worth: Worth = merit,
+    ):
+        """rungs_of: at which a trial is ranked; group_of: among whom."""
+        self._rungs_of, self._group_of, self._worth = rungs_of, group_of, worth
+        self._study: Study | None = None
+
+    def field(self, study: Study, trial: StudyTrial) -> Field:
+        """Of the trial's group at the rung at which it stands."""
+        return self.fields(study, trial.epoch)[self._group_of(trial)]
+
+    def fields(self, study: Study, rung: int) -> dict[Hashable, Field]:
+        """By group."""
+        if study is not self._study:
+            self._study, self._over = study, 0
+            self._seen: defaultdict[int, int] = defaultdict(int)
+            self._fields: defaultdict[int, defaultdict[Hashable, Field]] = defaultdict(lambda: defaultdict(Field))
+        fields, reached = self._fields[rung], study.reached[rung]
+        for trial in reached[self._seen[rung] :]:
+            if rung in self._rungs_of(trial):
+                key = (-self._worth(study, trial, rung), trial.number)
+                fields[self._group_of(trial)].arrive(key, waiting=True)
+        self._seen[rung] = len(reached)
+        for trial in study.over[self._over :]:
+            self._end(study, trial)
+        self._over = len(study.over)
+        return fields
+
+    def _end(self, study: Study, trial: StudyTrial) -> None:
+        rungs, group = self._rungs_of(trial), self._group_of(trial)
+        if trial.outcome == "diverged":
+            heading = min((rung for rung in rungs if rung > trial.epoch), default=None)
+            if heading is not None:
+                self._fields[heading][group].arrive((math.inf, trial.number), waiting=False)
+        elif trial.outcome == "completed":
+            for rung in rungs:
+                if rung in trial.scores:
+                    self._fields[rung][group].finish(trial.number, merit(study, trial, trial.epoch))

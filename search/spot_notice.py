@@ -1,0 +1,65 @@
+"""Tells Ray that a spot machine is about to be taken away, so that its trial goes on elsewhere and nothing new comes.
+
+python -m search.spot_notice CLOUD    beside `ray start` on each worker; CLOUD is aws or gcp
+"""
+
+import json
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+POLL_SECONDS = 5.0
+GCP_SECONDS = 30  # from notice to end
+AWS, GCP = "http://169.254.169.254", "http://metadata.google.internal"
+
+
+def aws_seconds(service: str = AWS) -> float | None:
+    """Until EC2 takes this machine away; None while it does not say so. Raises OSError."""
+    token = _ask(f"{service}/latest/api/token", {"X-aws-ec2-metadata-token-ttl-seconds": "60"}, "PUT")
+    try:
+        action = _ask(f"{service}/latest/meta-data/spot/instance-action", {"X-aws-ec2-metadata-token": token})
+    except urllib.error.HTTPError as error:
+        if error.code == 404:
+            return None
+        raise
+    end = datetime.strptime(json.loads(action)["time"], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+    return max(0.0, (end - datetime.now(UTC)).total_seconds())
+
+
+def gcp_seconds(service: str = GCP) -> float | None:
+    """The same of Compute Engine."""
+    told = _ask(f"{service}/computeMetadata/v1/instance/preempted", {"Metadata-Flavor": "Google"})
+    return GCP_SECONDS if told == "TRUE" else None
+
+
+def wait_for_notice(seconds_left: Callable[[], float | None], poll: float = POLL_SECONDS) -> float:
+    """The seconds that are left when there is a notice. A service that does not answer is asked again."""
+    while True:
+        try:
+            if (left := seconds_left()) is not None:
+                return left
+        except OSError as error:
+            print(f"spot_notice: {error}", flush=True)
+        time.sleep(poll)
+
+
+def drain(seconds: float) -> None:
+    """Tell Ray of the end of this machine."""
+    ray = Path(sys.executable).with_name("ray")
+    reason = ["--reason", "DRAIN_NODE_REASON_PREEMPTION", "--reason-message", "the cloud takes this machine away"]
+    subprocess.run([ray, "drain-node", *reason, "--deadline-remaining-seconds", str(int(seconds))], check=True)
+
+
+def _ask(url: str, headers: dict[str, str], method: str = "GET") -> str:
+    request = urllib.request.Request(url, headers=headers, method=method)
+    with urllib.request.urlopen(request, timeout=5) as answer:
+        return str(answer.read().decode())
+
+
+if __name__ == "__main__":
+    drain(wait_for_notice({"aws": aws_seconds, "gcp": gcp_seconds}[sys.argv[1]]))

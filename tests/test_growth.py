@@ -1,0 +1,79 @@
+"""A report costs the driver the same after many trials, and what is kept for that is what it stands for."""
+
+import cProfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+from test_work import budget_of, simulate
+
+from search.experiment import Experiment
+from search.journal import Journal, Totals
+from search.progress import TrialProgress
+from search.proposals import SearchPlan
+from search.schedulers import make_scheduler
+from search.space import SearchSpace
+from search.study import Study, StudyTrial
+from search.work import Work
+
+SLOTS = 4
+
+
+def open_long(folder: Path, scheduler: str, trials: int) -> Work:
+    """A search in memory, as the terminal shows it, with a budget that it does not reach."""
+    budget = {"epochs": 10**6, "price_per_gpu_hour": 2.0}
+    search = {"scheduler": scheduler, "sampler": "random", "trials": trials, "rungs": [1, 2], "budget": budget}
+    space = {"model.d_model": {"values": [64, 128, 256]}, "model.dropout": {"min": 0.0, "max": 0.5}}
+    experiment = Experiment.model_validate({"space": space, "search": search, "training": {"epochs": 4}})
+    study, journal, limits = Study(None, "s", "maximize"), Journal(folder / "trials.jsonl"), budget_of(experiment)
+    progress = TrialProgress(
+        Console(file=(folder / "shown").open("w"), force_terminal=True, width=200),
+        study,
+        journal,
+        limits,
+        "trial",
+        "valid_bleu",
+        trials,
+        lambda: 3,
+    )
+    plan, rules = SearchPlan(experiment), make_scheduler(experiment)
+    return Work(study, journal, folder / "trials", plan, rules, "valid_bleu", 4, 2, [progress], [limits])
+
+
+class CallsAt:
+    """A listener that notes how many calls there were when a trial of each of these numbers first started."""
+
+    def __init__(self, profile: cProfile.Profile, numbers: tuple[int, ...]):
+        self.profile, self.numbers, self.calls = profile, numbers, dict[int, int]()
+
+    def trial_started(self, trial: StudyTrial) -> None:
+        if trial.number in self.numbers and trial.number not in self.calls:
+            self.calls[trial.number] = sum(entry.callcount for entry in self.profile.getstats())
+
+    def epoch_reported(self, trial: StudyTrial, report: dict[str, Any]) -> None: ...
+    def trial_parked(self, trial: StudyTrial) -> None: ...
+    def trial_ended(self, trial: StudyTrial) -> None: ...
+
+
+@pytest.mark.parametrize("scheduler", ["asha_promotion", "asha", "median"])
+def test_a_trial_costs_as_many_calls_after_hundreds_of_trials_as_at_first(scheduler: str, tmp_path: Path) -> None:
+    work, profile = open_long(tmp_path, scheduler, trials=600), cProfile.Profile()
+    at = CallsAt(profile, (60, 120, 539, 599))
+    work.listeners.append(at)
+    profile.runcall(simulate, work, {}, SLOTS)
+    early, late = at.calls[120] - at.calls[60], at.calls[599] - at.calls[539]
+    assert late < 1.25 * early, "a look at all trials at each proposal or report would add half as much and more"
+
+    study, trials = work.study, list(work.study.trials.values())
+    assert len(trials) == 600 and not study.running and not study.owing and len(study.over) == 600
+    assert study.known == {SearchSpace.key(trial.params) for trial in trials}
+    assert study.best(600) == sorted(trials, key=study.standing)
+    assert all(set(map(id, study.reached[e])) == {id(t) for t in trials if e in t.scores} for e in range(1, 5))
+    assert vars(work.journal.totals) == vars(Totals(work.journal.lines))
+    progress = work.listeners[0]
+    assert isinstance(progress, TrialProgress)
+    shown, dollars = progress.bar.tasks[0].fields["text"], work.journal.totals.seconds / 3600 * 2
+    assert shown.startswith(
+        f"600/600 done, 0 running on 3 machines, ${dollars:.2f}, 0% of the budget spent, best valid"
+    )
