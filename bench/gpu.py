@@ -32,7 +32,7 @@ SHARES = (1.0, 0.5, 0.25)  # of a GPU, for the trials of the grid
 
 
 class Run(NamedTuple):
-    """Epochs of one trial after its first, and when each began to train."""
+    """Epochs of one trial after its first."""
 
     reports: list[EpochReport]
     seconds: float  # from the end of the first epoch, which all trials await, to the end of the last
