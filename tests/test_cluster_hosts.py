@@ -120,7 +120,8 @@ def test_a_search_that_loses_a_host_and_its_driver_equals_one_in_peace(
     driver = cluster.start(f"{SEARCH} --config {config} --cluster auto --name killed", shown, pid)
     wait_for_reports(run_dir, 2, driver)
     cluster.hosts.kill(2)
-    cluster.hosts.start(2)  # the machine is back, new; Ray still takes the old one to live
+    cluster.wait_for_gpus(1)  # Ray has noticed
+    cluster.hosts.start(2)  # new each time
     wait_for_reports(run_dir, 9, driver)
     assert cluster.on_head(f"kill -9 {pid.read_text().strip()}").returncode == 0
     assert driver.wait(timeout=60) != 0
