@@ -155,7 +155,10 @@ def check_nodes(nodes: list[dict[str, Any]], experiment: Experiment, console: Co
             try:
                 facts: NodeFacts = token.as_answered(ray.get(answer, timeout=NODE_SECONDS), index)
             except ray.exceptions.RayError as error:
-                faults.append(f"node {where}: can't be looked at: {' '.join(str(error).split())[-300:]}")
+                if any(other["NodeID"] == node["NodeID"] for other in living_nodes()):
+                    faults.append(f"node {where}: can't be looked at: {' '.join(str(error).split())[-300:]}")
+                else:
+                    console.print(f"node {where}: gone", highlight=False)
                 continue
             wrong, notes = find_faults(facts, driver, gpus)
             faults += [f"node {where}: {fault}" for fault in wrong]

@@ -31,8 +31,8 @@ def find_slots(experiment: Experiment, console: Console) -> Slots:
     if experiment.cluster is None:
         return count_slots(experiment.search, [this_machine()], lambda: _measured_here(experiment, console))
     with joined_ray(experiment.cluster):
-        nodes = living_nodes()
-        check_nodes(nodes, experiment, console)
+        check_nodes(living_nodes(), experiment, console)
+        nodes = living_nodes()  # one may have gone meanwhile
         resources = [node["Resources"] for node in nodes]
         return count_slots(experiment.search, resources, lambda: _measured_there(experiment, nodes, console))
 

@@ -18,6 +18,7 @@ from test_run import assert_sound, write_config
 
 pytestmark = [pytest.mark.cluster, pytest.mark.skipif(missing() is not None, reason=str(missing()))]
 RAY = Path(sys.executable).with_name("ray")
+NO_COMMANDS = ("initialization", "setup", "head_setup", "worker_setup", "head_start_ray", "worker_start_ray")
 START = (
     "RAY_FAKE_CLUSTER=1 AUTOSCALER_UPDATE_INTERVAL_S=1 RAY_enable_autoscaler_v2=1 "
     f"RAY_CLOUD_INSTANCE_ID={FAKE_HEAD_NODE_ID} RAY_OVERRIDE_NODE_ID_FOR_TESTING={FAKE_HEAD_NODE_ID} "
@@ -32,7 +33,13 @@ def pretended(folder: Path) -> Path:
     for name, kind in shipped["available_node_types"].items():
         resources = {**kind["resources"], "object_store_memory": 100_000_000}
         kinds[FAKE_HEAD_NODE_TYPE if name == "head" else name] = {**kind, "resources": resources, "node_config": {}}
-    provider = {"type": "fake_multinode", "launch_multiple": True, "head_node_id": FAKE_HEAD_NODE_ID}
+    provider = {
+        "type": "external",  # Ray's packages lack the defaults of its own name for it
+        "module": "ray.autoscaler._private.fake_multi_node.node_provider.FakeMultiNodeProvider",
+        "launch_multiple": True,
+        "head_node_id": FAKE_HEAD_NODE_ID,
+        "disable_node_updaters": True,
+    }
     tree = {
         "cluster_name": "babeltune-pretended",
         "max_workers": shipped["max_workers"],
@@ -40,6 +47,10 @@ def pretended(folder: Path) -> Path:
         "provider": provider,
         "available_node_types": kinds,
         "head_node_type": FAKE_HEAD_NODE_TYPE,
+        "auth": {},
+        "file_mounts": {},
+        "cluster_synced_files": [],
+        **{f"{kind}_commands": [] for kind in NO_COMMANDS},
     }
     file = folder / "pretended.yaml"
     file.write_text(yaml.safe_dump(tree))
