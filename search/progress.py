@@ -104,7 +104,7 @@ class TrialProgress:
         if bill is not None:
             parts.append(f"${bill:.2f}")
         if share is not None:
-            parts.append(f"{share:.0%} of the budget spent")
+            parts.append(f"{share:.0%} of the budget")
         if self.best is not None:
             parts.append(f"best {self.metric} {self.best:.2f}")
         if (left := self._seconds_left(ended + parked)) is not None:
