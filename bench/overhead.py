@@ -14,10 +14,10 @@ from typing import Any
 from quick import open_work, quick_experiment
 from ray import tune
 
-from search.cluster import local_ray
-from search.slots import Slots
+from search.cluster.joining import local_ray
+from search.cluster.slots import Slots
+from search.cluster.tuning import run_work
 from search.study import StudyTrial
-from search.tuning import run_work
 from trainables.locks import DriverLock, join_driver
 from trainables.training import EpochReport
 

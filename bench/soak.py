@@ -22,12 +22,12 @@ from typing import Any
 
 from quick import WORKERS, open_work, quick_epochs, quick_experiment, train_quickly
 
-from search.cluster import local_ray
+from search.cluster.joining import local_ray
+from search.cluster.slots import Slots
+from search.cluster.tuning import run_work
 from search.experiment import Experiment
 from search.journal import Journal
-from search.slots import Slots
 from search.study import Study
-from search.tuning import run_work
 from search.work import Assignment
 from trainables.locks import DriverLock
 

@@ -3,12 +3,12 @@
 import json
 from typing import Any
 
-from search.attention_figures import attend_to_some
-from search.best import read_best, write_best
-from search.corpus_facts import corpus_facts
 from search.experiment import Experiment
-from search.leaderboard import Cost, Entry, rank, write_leaderboard
-from search.report import Sample, write_report
+from search.finals.best import read_best, write_best
+from search.finals.leaderboard import Cost, Entry, rank, write_leaderboard
+from search.report.attention_figures import attend_to_some
+from search.report.corpus_facts import corpus_facts
+from search.report.page import Sample, write_report
 from search.study import Study
 from trainables.corpus import Split, read_test
 from trainables.preparing import cached_corpus, prepare

@@ -18,8 +18,8 @@ from rich.console import Console
 from rich.table import Table
 
 from model.config import Config
+from search.cluster.slots import count_slots, this_machine
 from search.experiment import SearchConfig
-from search.slots import count_slots, this_machine
 from trainables.command_line import parse_config
 
 PROGRAM = "python search/run.py doctor"

@@ -9,27 +9,27 @@ from rich.console import Console
 
 from search.budget import Budget, Spent, spent_on
 from search.checkpoint_cleaner import CheckpointCleaner
-from search.cluster import count_workers, running_ray
+from search.cluster.joining import count_workers, running_ray
+from search.cluster.slots import find_slots
+from search.cluster.teardown import check_teardown, take_down
+from search.cluster.tuning import run_work
 from search.concluding import conclude
 from search.earlier import Earlier
 from search.experiment import Experiment
-from search.finals import FinalsPlan, choose_finalists, freeze_finalists, read_finalists
+from search.finals.choosing import FinalsPlan, choose_finalists, freeze_finalists, read_finalists
+from search.finals.leaderboard import Entry
+from search.finals.neural_metric import neural_score
+from search.finals.scoring import FinalModel, score_all
 from search.journal import Journal, Totals, read_lines
-from search.leaderboard import Entry
-from search.neural_metric import neural_score
 from search.prior_sources import keep_prior
 from search.progress import TrialProgress, ranking_table
 from search.proposals import Plan, SearchPlan
 from search.schedulers import Scheduler, make_scheduler
 from search.schedulers.population import Population
 from search.schedulers.unranked import ToTheEnd
-from search.scoring import FinalModel, score_all
 from search.settling import Settled
-from search.slots import find_slots
 from search.study import Study, StudyTrial
-from search.teardown import check_teardown, take_down
 from search.tracking.tracker import Tracker
-from search.tuning import run_work
 from search.wording import count, describe
 from search.work import Listener, Work
 from trainables.checkpoint import KEEP

@@ -18,7 +18,7 @@ from pathlib import Path
 from rich.console import Console
 
 from search.experiment import Experiment
-from search.neural_metric import load_metric
+from search.finals.neural_metric import load_metric
 from search.prior_sources import find_prior
 from search.resuming import find_change, stored_experiment
 from trainables.command_line import override, parse_config

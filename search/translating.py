@@ -13,7 +13,7 @@ from pydantic_settings import CliPositionalArg
 
 from model.config import Config
 from model.decoding import Hypothesis
-from search.best import BestModel, read_best
+from search.finals.best import BestModel, read_best
 from search.finals_config import Decoding
 from trainables.command_line import parse_config
 from trainables.errors import UserError
@@ -67,7 +67,7 @@ def main(arguments: list[str]) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return
     if options.attention:
-        from search.attention_page import write_attention_page  # plotly takes its time to import
+        from search.report.attention_page import write_attention_page  # plotly takes its time to import
 
         write_attention_page(Path(options.attention), best, sentences[:DRAWN])
         if len(sentences) > DRAWN:

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from search.cluster import joined_ray
+from search.cluster.joining import joined_ray
+from search.cluster.node_check import NodeFacts, SharedToken, find_faults, inspect_node, list_sizes
+from search.cluster.slots import Slots, count_slots
+from search.cluster.teardown import check_teardown
 from search.experiment import Experiment, SearchConfig
-from search.node_check import NodeFacts, SharedToken, find_faults, inspect_node, list_sizes
-from search.slots import Slots, count_slots
-from search.teardown import check_teardown
 from trainables.errors import UserError
 from trainables.gpu_memory import Need
 from trainables.locks import join_driver

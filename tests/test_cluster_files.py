@@ -91,7 +91,7 @@ def test_workers_come_on_demand_and_spot_is_not_all_there_is(file: Path) -> None
     assert len(spot) < len(types) and "spot" not in str(head).lower()
     assert config["idle_timeout_minutes"] <= 5 and config["provider"]["cache_stopped_nodes"] is False
     assert any(
-        command.startswith(f"nohup python -m search.spot_notice {config['provider']['type']} ")
+        command.startswith(f"nohup python -m search.cluster.spot_notice {config['provider']['type']} ")
         for command in config["worker_start_ray_commands"]
     )
     assert config["docker"]["image"].startswith(f"rayproject/ray:{version('ray')}-py3")

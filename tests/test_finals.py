@@ -11,9 +11,9 @@ from corpora import write_digits
 from pydantic import ValidationError
 
 from search.experiment import Experiment
-from search.finals import choose_finalists
+from search.finals.choosing import choose_finalists
+from search.finals.scoring import GREEDY, FinalModel, choose_decodings, score_on_test, score_on_valid
 from search.finals_config import Decoding
-from search.scoring import GREEDY, FinalModel, choose_decodings, score_on_test, score_on_valid
 from search.space import Params
 from search.study import Study
 from trainables.checkpoint import load_state, newest_checkpoint
@@ -168,7 +168,7 @@ def test_valid_alone_says_how_to_decode(folder: Path, monkeypatch: pytest.Monkey
         for size, penalty in ((1, 1.0), (3, 0.0), (3, 2.0))
     }
     assert len(set(found.values())) > 1
-    monkeypatch.setattr("search.scoring.translate", None)
+    monkeypatch.setattr("search.finals.scoring.translate", None)
     assert score_on_valid(final_model(folder, averaged=2), experiment) == found, "nothing is decoded twice"
     (checkpoints(folder) / "valid.json").unlink()
     single = score_on_valid(final_model(folder), experiment_of(folder, beam_size=4))

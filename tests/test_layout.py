@@ -6,7 +6,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 FLOORS = {"model": 0, "trainables": 1, "search": 2}
 ROOMS = {
-    "ray": {"search.cluster", "search.tuning", "search.scoring", "trainables.translation"},
+    "ray": {"search.cluster.joining", "search.cluster.tuning", "search.finals.scoring", "trainables.translation"},
     "wandb": {"search.tracking.wandb_runs", "search.tracking.wandb_online", "search.tracking.sweep_program"},
     "wandb_workspaces": {"search.tracking.wandb_report"},
     "tensorboardX": {"search.tracking.tensorboard"},
@@ -14,17 +14,17 @@ ROOMS = {
         "search.space",
         "search.study",
         "search.proposals",
-        "search.finals",
+        "search.finals.choosing",
         "search.samplers.optuna_samplers",
         "search.effects.importance",
     },
     "plotly": {
-        "search.figures.figure",
-        "search.figures.training",
-        "search.figures.settings",
-        "search.attention_figures",
-        "search.report",
-        "search.attention_page",
+        "search.report.figures.figure",
+        "search.report.figures.training",
+        "search.report.figures.settings",
+        "search.report.attention_figures",
+        "search.report.page",
+        "search.report.attention_page",
     },
 }
 
@@ -86,4 +86,4 @@ def test_no_file_of_search_shadows_an_installed_module() -> None:
     from importlib.metadata import packages_distributions
 
     taken = set(sys.stdlib_module_names) | set(packages_distributions())
-    assert not {file.stem for file in (ROOT / "search").glob("*.py")} & taken - {"search", "__init__"}
+    assert not {entry.stem for entry in (ROOT / "search").iterdir()} & taken - {"search", "__init__"}

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from search.finals import Finalist
+from search.finals.choosing import Finalist
+from search.finals.leaderboard import Cost, Entry, rank, write_leaderboard
+from search.finals.neural_metric import load_metric, neural_score
+from search.finals.scoring import FinalModel, ScoredModel
 from search.finals_config import Decoding
-from search.leaderboard import Cost, Entry, rank, write_leaderboard
-from search.neural_metric import load_metric, neural_score
-from search.scoring import FinalModel, ScoredModel
 from trainables.config import TrialConfig
 from trainables.corpus import Split
 from trainables.errors import UserError

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from search.cluster.packing import largest_models, share_of_gpu
 from search.experiment import Experiment
-from search.packing import largest_models, share_of_gpu
 from trainables import gpu_memory
 from trainables.batching import pair_batches
 from trainables.gpu_memory import Need, heaviest, measure_need

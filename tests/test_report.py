@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from optuna.trial import TrialState
 
-from search.attention_figures import AttendedSentence, Attention
-from search.corpus_facts import CorpusFacts, SideFacts, SplitFacts
 from search.experiment import Experiment
-from search.report import Sample, answer, write_report
+from search.report.attention_figures import AttendedSentence, Attention
+from search.report.corpus_facts import CorpusFacts, SideFacts, SplitFacts
+from search.report.page import Sample, answer, write_report
 from search.study import StudyTrial
 
 SPACE = {

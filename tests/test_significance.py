@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.bleu_statistics import bleu_of_sums, sentence_statistics
-from search.sentence_tests import RESAMPLES, SHUFFLES, resampled_sums
-from search.significance import System, compare, groups, holm, interval, seed_noise, weigh
+from search.finals.bleu_statistics import bleu_of_sums, sentence_statistics
+from search.finals.sentence_tests import RESAMPLES, SHUFFLES, resampled_sums
+from search.finals.significance import System, compare, groups, holm, interval, seed_noise, weigh
 
 
 def texts(quality: float, sentences: int = 150, seed: int = 1) -> tuple[list[str], list[str]]:

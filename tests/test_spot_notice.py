@@ -8,7 +8,7 @@ from threading import Thread
 
 import pytest
 
-from search.spot_notice import aws_seconds, gcp_seconds, wait_for_notice
+from search.cluster.spot_notice import aws_seconds, gcp_seconds, wait_for_notice
 
 AWS_TOKEN, AWS_NOTICE = "/latest/api/token", "/latest/meta-data/spot/instance-action"
 GCP_NOTICE = "/computeMetadata/v1/instance/preempted"

@@ -14,10 +14,10 @@ from corpora import write_digits
 from safetensors.torch import load_file, save_file
 
 from model.transformer import BOS, EOS, PAD
-from search.attention_figures import attend
-from search.attention_page import write_attention_page
-from search.best import BestModel, read_best, write_best
+from search.finals.best import BestModel, read_best, write_best
 from search.finals_config import Decoding
+from search.report.attention_figures import attend
+from search.report.attention_page import write_attention_page
 from search.translating import Translating, main, translate_lines
 from trainables.config import TrialConfig
 from trainables.errors import UserError

@@ -15,13 +15,13 @@ from ray.tune.schedulers import TrialScheduler
 
 from search.budget import Budget, Spent
 from search.checkpoint_cleaner import CheckpointCleaner
+from search.cluster.tuning import Fuse, WorkScheduler, WorkSearcher
 from search.experiment import Experiment
-from search.finals import read_finalists
+from search.finals.choosing import read_finalists
 from search.journal import Journal
 from search.proposals import SearchPlan
 from search.schedulers import make_scheduler
 from search.study import Study, StudyTrial
-from search.tuning import Fuse, WorkScheduler, WorkSearcher
 from search.work import FINISHED, WAIT, Assignment, Work
 from trainables import translation
 from trainables.checkpoint import load_state, newest_checkpoint, save_checkpoint

@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 from search.earlier import Earlier
 from search.experiment import Experiment
-from search.finals import FinalsPlan, read_finalists
-from search.report import answer
+from search.finals.choosing import FinalsPlan, read_finalists
+from search.report.page import answer
 from search.study import Study, StudyTrial
 from search.tracking.feed import Feed, FeedListener, describe_report
 from search.tracking.mirror import Mirror

@@ -22,8 +22,8 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from search.cluster import machine_is_gone
-from search.slots import Slots
+from search.cluster.joining import machine_is_gone
+from search.cluster.slots import Slots
 from search.work import FINISHED, WAIT, Assignment, Work
 from trainables.checkpoint import KEEP
 from trainables.errors import MachineLeaves, UserError

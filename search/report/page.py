@@ -9,18 +9,18 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 
-from search.attention_figures import AttendedSentence, attention_figure
-from search.corpus_facts import CorpusFacts
 from search.effects.analysis import analyse
 from search.effects.importance import importances
 from search.effects.observing import observe
 from search.effects.sentences import disagreement, effect_sentences, interaction_sentences
 from search.experiment import Experiment
-from search.figures.corpus import length_figure
-from search.figures.figure import Figure, colours_of
-from search.figures.ranking import pareto_figures, ranking_figure
-from search.figures.settings import effects_figure, importance_figure, parallel_coordinates, slices
-from search.figures.training import learning_curves, loss_figure, progress_figure
+from search.report.attention_figures import AttendedSentence, attention_figure
+from search.report.corpus_facts import CorpusFacts
+from search.report.figures.corpus import length_figure
+from search.report.figures.figure import Figure, colours_of
+from search.report.figures.ranking import pareto_figures, ranking_figure
+from search.report.figures.settings import effects_figure, importance_figure, parallel_coordinates, slices
+from search.report.figures.training import learning_curves, loss_figure, progress_figure
 from search.study import StudyTrial
 from search.wording import METRIC_NAMES, count, describe, duration, plain, short_name, short_value
 from trainables.command_line import dump_yaml

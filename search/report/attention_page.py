@@ -5,9 +5,9 @@ from pathlib import Path
 from plotly.offline import get_plotlyjs
 
 from model.decoding import Hypothesis
-from search.attention_figures import attend, attention_figure
-from search.best import BestModel
-from search.report import PAGE
+from search.finals.best import BestModel
+from search.report.attention_figures import attend, attention_figure
+from search.report.page import PAGE
 from trainables.files import write_atomically
 
 

@@ -14,8 +14,8 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import stdtr, stdtrit
 
-from search.bleu_statistics import bleu_of_sums
-from search.sentence_tests import bootstrap_p, randomisation_p, resampled_sums, shuffled_sums
+from search.finals.bleu_statistics import bleu_of_sums
+from search.finals.sentence_tests import bootstrap_p, randomisation_p, resampled_sums, shuffled_sums
 
 LEVEL = 0.95
 

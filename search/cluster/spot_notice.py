@@ -1,6 +1,6 @@
 """Tells Ray that a spot machine is about to be taken away, so that its trial goes on elsewhere and nothing new comes.
 
-python -m search.spot_notice CLOUD    beside `ray start` on each worker; CLOUD is aws or gcp
+python -m search.cluster.spot_notice CLOUD    beside `ray start` on each worker; CLOUD is aws or gcp
 """
 
 import json

@@ -9,11 +9,11 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from search.bleu_statistics import sentence_statistics
-from search.finals import Finalist
-from search.scoring import FinalModel, ScoredModel
-from search.sentence_tests import RESAMPLES, SEED, SHUFFLES
-from search.significance import LEVEL, Evidence, weigh
+from search.finals.bleu_statistics import sentence_statistics
+from search.finals.choosing import Finalist
+from search.finals.scoring import FinalModel, ScoredModel
+from search.finals.sentence_tests import RESAMPLES, SEED, SHUFFLES
+from search.finals.significance import LEVEL, Evidence, weigh
 from trainables.evaluation import signatures
 from trainables.files import write_atomically
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from search.figures.figure import GREY, INK, Figure, colours_of, empty_plot
+from search.report.figures.figure import GREY, INK, Figure, colours_of, empty_plot
 
 
 def ranking_figure(ranking: list[dict[str, Any]]) -> Figure:

@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from search.cluster import ask_gpus, check_nodes, joined_ray, living_nodes
+from search.cluster.joining import ask_gpus, check_nodes, joined_ray, living_nodes
+from search.cluster.packing import largest_models, share_of_gpu
 from search.experiment import Experiment, SearchConfig
-from search.packing import largest_models, share_of_gpu
 from trainables.errors import UserError
 from trainables.gpu_memory import Need, measure_need
 

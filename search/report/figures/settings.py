@@ -10,7 +10,7 @@ from search.effects.analysis import Analysis
 from search.effects.importance import Importance
 from search.effects.sentences import signed
 from search.experiment import Experiment
-from search.figures.figure import COLOURS, GREY, INK, Figure, colours_of, empty_plot
+from search.report.figures.figure import COLOURS, GREY, INK, Figure, colours_of, empty_plot
 from search.space import Domain
 from search.study import StudyTrial
 from search.wording import METRIC_NAMES, plain, short_name, short_value

@@ -18,8 +18,8 @@ from rich.console import Console
 import model
 import search
 import trainables
+from search.cluster.node_check import NodeFacts, SharedToken, find_faults, inspect_node, list_sizes
 from search.experiment import Experiment
-from search.node_check import NodeFacts, SharedToken, find_faults, inspect_node, list_sizes
 from trainables.config import PHRASEBOOK, DataConfig
 from trainables.corpus import find_files
 from trainables.errors import UserError

@@ -1,7 +1,7 @@
 """The corpus: how long its sentences are."""
 
-from search.corpus_facts import CorpusFacts
-from search.figures.figure import COLOURS, Figure, empty_plot
+from search.report.corpus_facts import CorpusFacts
+from search.report.figures.figure import COLOURS, Figure, empty_plot
 
 
 def length_figure(facts: CorpusFacts) -> Figure:

@@ -7,7 +7,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from search.experiment import Experiment
-from search.figures.figure import COLOURS, GREY, INK, Figure, colours_of, empty_plot
+from search.report.figures.figure import COLOURS, GREY, INK, Figure, colours_of, empty_plot
 from search.study import StudyTrial
 from search.wording import METRIC_NAMES, count, plain
 

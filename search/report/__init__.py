@@ -1,0 +1,1 @@
+"""What people read afterwards: the page, its figures, attention."""
