@@ -28,7 +28,8 @@ for folder in "$here" "$@"; do
   i=$((i + 1)); mkdir /run/keep/$i; mount --rbind "$folder" /run/keep/$i
 done
 mount -t tmpfs -o mode=1777 tmpfs /tmp
-mount -t tmpfs tmpfs "$HOME"
+mkdir -p /run/keep/1/home
+mount --rbind /run/keep/1/home "$HOME"
 i=0
 for folder in "$here" "$@"; do
   i=$((i + 1)); mkdir -p "$folder"; mount --rbind /run/keep/$i "$folder"
@@ -69,7 +70,7 @@ class Hosts:
         return self
 
     def start(self, host: int) -> None:
-        """Boot a host; it is new each time."""
+        """Boot a host; what was in its home before is there again."""
         space, here, there = f"babel{host}", f"bb{host}", f"bh{host}"
         _run("ip", "netns", "add", space)
         _run("ip", "link", "add", here, "type", "veth", "peer", "name", there)

@@ -123,7 +123,7 @@ def test_a_search_that_loses_a_host_and_its_driver_equals_one_in_peace(
     wait_for_reports(run_dir, 2, driver)
     cluster.hosts.kill(2)
     cluster.wait_for_gpus(1)  # Ray has noticed; what the lost trial owes is still to come
-    cluster.hosts.start(2)  # new each time
+    cluster.hosts.start(2)
     wait_for_reports(run_dir, count_reports(run_dir) + 1, driver)
     assert cluster.on_head(f"kill -9 {pid.read_text().strip()}").returncode == 0
     assert driver.wait(timeout=60) != 0
