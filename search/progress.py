@@ -20,8 +20,8 @@ NODES_SECONDS = 5.0  # after which the nodes of a cluster are counted again
 
 
 class TrialProgress:
-    """A line for each trial that ends or waits at a rung and, on a terminal, a bar below: done, running, parked,
-    what was spent, best after any epoch, time left."""
+    """A line for each trial that ends or waits at a rung and, on a terminal of 80 columns, a bar below: done, running,
+    parked; what was spent, best after any epoch, time left."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class TrialProgress:
         self.started = time.monotonic()
         self.bar = Progress(
             TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
+            BarColumn(bar_width=10),
             TextColumn("{task.fields[text]}"),
             TimeElapsedColumn(),
             console=console,
@@ -98,18 +98,23 @@ class TrialProgress:
         ended = len(self.study.trials) - len(self.study.running)
         parked = len(self.study.running) - len(self.live)
         counted = self.trials < math.inf
-        parts = [f"{ended}{f'/{self.trials:g}' if counted else ''} done", self._running()]
+        now = [f"{ended}{f'/{self.trials:g}' if counted else ''} done", self._running()]
         if parked:
-            parts.append(f"{parked} parked")
+            now.append(f"{parked} parked")
+        parts = []
         if bill is not None:
             parts.append(f"${bill:.2f}")
         if share is not None:
-            parts.append(f"{share:.0%} of the budget")
+            parts.append(f"{share:.0%} spent")
         if self.best is not None:
             parts.append(f"best {self.metric} {self.best:.2f}")
         if (left := self._seconds_left(ended + parked)) is not None:
-            parts.append(f"about {duration(left)} left,")
-        self.bar.update(self.task, completed=ended if counted else share or 0, text=", ".join(parts))
+            parts.append(f"about {duration(left)} left")
+        self.bar.update(
+            self.task,
+            completed=ended if counted else share or 0,
+            text="\n".join(map(", ".join, filter(None, (now, parts)))),
+        )
 
     def _running(self) -> str:
         """What costs money now."""

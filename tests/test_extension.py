@@ -211,16 +211,16 @@ def test_a_running_trial_is_taken_over_and_goes_on(tmp_path: Path) -> None:
     task = work.next(1)
     assert isinstance(task, Assignment)
     trial = work.study.trials[task.number]
-    assert work.reported(
-        task.number, {"epoch": 1, "valid_bleu": score(trial, 1), "train_seconds": 1.0, "eval_seconds": 1.0}
-    )
+    for epoch in (1, 2):  # a rung is passed
+        report = {"epoch": epoch, "valid_bleu": score(trial, epoch), "train_seconds": 1.0, "eval_seconds": 1.0}
+        assert work.reported(task.number, report)
     wide = {**SPACE, "model.encoder_layers": {"values": [2, 3]}}
     _, message = Earlier(run_dir).extend(experiment_in(run_dir, space=wide))
     assert message.startswith("1 of 1 trials fit")
     work = open_work(run_dir, experiment_in(run_dir, space=wide))
-    assert work.study.trials[0].running and work.study.trials[0].passed(1)
-    simulate(work, {0: 1})
-    assert len(work.study.trials) == 6 and list(work.study.trials[0].scores)[:2] == [1, 2]
+    assert work.study.trials[0].running and work.study.trials[0].passed(2)
+    simulate(work, {0: 2})
+    assert len(work.study.trials) == 6 and list(work.study.trials[0].scores)[:3] == [1, 2, 3]
 
 
 def test_a_grid_finds_its_place_after_a_change(tmp_path: Path) -> None:

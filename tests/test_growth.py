@@ -74,4 +74,4 @@ def test_a_trial_costs_as_many_calls_after_hundreds_of_trials_as_at_first(schedu
     progress = work.listeners[0]
     assert isinstance(progress, TrialProgress)
     shown, dollars = progress.bar.tasks[0].fields["text"], work.journal.totals.seconds / 3600 * 2
-    assert shown.startswith(f"600/600 done, 0 running on 3 machines, ${dollars:.2f}, 0% of the budget, best valid")
+    assert shown.startswith(f"600/600 done, 0 running on 3 machines\n${dollars:.2f}, 0% spent, best valid")
