@@ -242,7 +242,7 @@ def test_in_half_precision_it_is_nearly_the_same(kind: str) -> None:
         hidden, logits = model(source, target), model.decode_step(target[:, 0], model.start_decoding(source))
     assert_close(hidden.float(), expected, atol=0.1, rtol=0.1)
     assert_close(logits.float(), model.output(expected[:, 0]), atol=0.1, rtol=0.1)
-    hidden.float().square().mean().backward()
+    model.output(hidden.float()).square().mean().backward()
     for parameter in model.parameters():
         assert parameter.grad is not None and parameter.grad.dtype == torch.float32
         assert parameter.grad.isfinite().all()
