@@ -77,6 +77,7 @@ class Budget:
     finalists: int
     slots: int  # trials at a time
     before: Spent = Spent()  # on what is in other journals
+    devices: float = 1.0  # of a trial, see `journal.device_seconds`
     ends_running = True
 
     def reason(self, study: Study, journal: Journal) -> str | None:
@@ -90,10 +91,11 @@ class Budget:
         longest = max(end - start for start, end in pairwise(ends))
         owed = longest + sum(self._owed(trial, per_epoch) for trial in study.owing.values())
         each = _seconds_an_epoch(spent_on(study, totals))
-        needed = Spent(owed, owed * each, longest * each)
+        needed = Spent(owed, owed * each, longest * each / self.devices)
         each = _seconds_an_epoch(sum((_spent_on_one(t, totals) for t in study.best(self.finalists)), Spent()))
         waves = -(-self.finals // self.slots)
-        kept = Spent(self.finals * self.epochs, self.finals * self.epochs * each, waves * self.epochs * each)
+        owed = self.finals * self.epochs
+        kept = Spent(owed, owed * each, waves * self.epochs * each / self.devices)
         for key, limit in self.config.limits.items():
             used, going, finals = (self._amount(key, cost) for cost in (spent, needed, kept))
             if used + going + finals > limit * (1 + 1e-9):  # broken epochs add up to whole ones only almost

@@ -6,6 +6,7 @@ from typing import Any
 from search.experiment import Experiment
 from search.finals.best import read_best, write_best
 from search.finals.leaderboard import Cost, Entry, rank, write_leaderboard
+from search.journal import device_seconds
 from search.report.attention_figures import attend_to_some
 from search.report.corpus_facts import corpus_facts
 from search.report.page import Sample, write_report
@@ -72,7 +73,7 @@ def _cost(experiment: Experiment, study: Study, trials: list[dict[str, Any]]) ->
         trials=len(study.trials),
         epochs_trained=sum(trial.trained for trial in study.trials.values()),
         epochs_full=sum(experiment.training.epochs - trial.inherited for trial in study.trials.values()),
-        gpu_seconds=sum(line["train_seconds"] + line["eval_seconds"] for line in trials),
+        gpu_seconds=sum(map(device_seconds, trials)),
         wall_seconds=study.wall_seconds,
     )
 

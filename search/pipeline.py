@@ -106,6 +106,7 @@ class SearchRun:
             finals=experiment.num_finals,
             finalists=experiment.finals.top,
             slots=self.slots.count,
+            devices=self.slots.gpus or 1.0,
             before=before,
         )
 

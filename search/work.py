@@ -94,7 +94,7 @@ class Work:
             if not trial.running:
                 continue
             if "outcome" in trial.attrs:
-                self.study.finish(trial, trial.outcome)
+                self._finish(trial, trial.outcome, str(trial.attrs.get("message", "")))
             elif trial.scores and not trial.passed(trial.epoch):
                 self._decide(trial)
             if self._parked(trial):

@@ -10,7 +10,7 @@ from test_work import budget_of, open_work, simulate
 
 from search.budget import BudgetConfig, Spent, spent_on
 from search.experiment import Experiment
-from search.journal import Journal
+from search.journal import Journal, Totals
 from search.study import Study
 
 SPACE = {"model.d_model": {"values": [64, 128, 256]}, "model.dropout": {"min": 0.0, "max": 0.5}}
@@ -145,3 +145,10 @@ def test_a_limit_alone_is_enough() -> None:
     assert BudgetConfig(wall_hours=2).limits == {"wall_hours": 2}
     assert experiment({"epochs": 28}).num_finals == 6
     assert experiment({}, trials=2).num_finals == 4, "no more finalists than trials"
+
+
+def test_a_share_of_a_gpu_costs_its_share() -> None:
+    line = {"trial": 0, "epoch": 1, "train_seconds": 3000.0, "eval_seconds": 600.0}
+    totals = Totals([{**line, "devices": 0.25}, {**line, "trial": 1, "devices": 2.0}, {**line, "trial": 2}])
+    assert totals.seconds == 900 + 7200 + 3600
+    assert totals.seconds_of == {0: 900, 1: 7200, 2: 3600}

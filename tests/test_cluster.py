@@ -83,6 +83,7 @@ def test_pretended_gpus_are_noted(tmp_path: Path) -> None:
         ({}, [{"memory": 1.0}, {"CPU": 8.0, "GPU": 2.0}, {"CPU": 4.0, "GPU": 1.0}], Slots(12, 0.25)),
         ({}, [{"CPU": 1.0, "GPU": 1.0}, {"CPU": 8.0, "GPU": 1.0}], Slots(2, 1.0)),
         ({"gpus_per_trial": 0.5}, [{"CPU": 3.0, "GPU": 2.0}], Slots(3, 0.5)),
+        ({"gpus_per_trial": 0.4}, [{"CPU": 30.0, "GPU": 8.0}], Slots(16, 0.4)),
         ({"gpus_per_trial": 2}, [{"CPU": 8.0, "GPU": 3.0}, {"CPU": 8.0, "GPU": 3.0}], Slots(2, 2.0)),
         ({"concurrency": 5}, [{"CPU": 8.0, "GPU": 2.0}], Slots(5, 0.25)),
         ({"concurrency": 4, "gpus_per_trial": 1}, [{"memory": 1.0}], Slots(4, 1.0)),

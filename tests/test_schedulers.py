@@ -229,7 +229,7 @@ def test_the_median_rule_spares_the_leader_where_all_decline(field: Field) -> No
 
 
 def test_gentle_stops_what_will_hardly_win_once_four_have_finished(field: Field) -> None:
-    gentle = Gentle((1,), epochs=2)
+    gentle = Gentle((1,))
     for merit in (1.0, 2.0, 3.0):
         field.end(field.trial(merit, 2 * merit), "completed")
     assert gentle.decide(field.study, field.trial(0.0)) == "go"  # three have finished
@@ -243,7 +243,7 @@ def test_gentle_stops_what_will_hardly_win_once_four_have_finished(field: Field)
 def test_gentle_stops_nobody_at_a_rung_that_tells_nothing(field: Field) -> None:
     for at_rung, final in ((1.0, 6.0), (2.0, 1.0), (3.0, 2.0), (4.0, 5.5)):
         field.end(field.trial(at_rung, final), "completed")
-    assert Gentle((1,), epochs=2).decide(field.study, field.trial(0.5)) == "go"
+    assert Gentle((1,)).decide(field.study, field.trial(0.5)) == "go"
 
 
 # -- promotion

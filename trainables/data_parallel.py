@@ -4,18 +4,23 @@ import multiprocessing
 import os
 import tempfile
 import threading
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from multiprocessing.connection import wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
+import torch
+
 from model.transformer import Transformer
 from trainables.config import TrialConfig
-from trainables.errors import Diverged
+from trainables.errors import Diverged, TooLarge
+from trainables.files import make_folder
 from trainables.group import Group, die_with, meet, part
 from trainables.preparing import prepare
 from trainables.training import EpochReport, train_on
+
+TOO_LARGE = "too-large"  # a file beside the checkpoints
 
 
 def train_together(
@@ -26,20 +31,24 @@ def train_together(
     Sums of gradients are over the whole batch, so without dropout the numbers are those of one process, but for
     rounding; with it each process draws masks of its own.
     """
+    if (checkpoints / TOO_LARGE).exists():
+        raise TooLarge(f"model: its part of a batch does not fit into one of its {size} GPUs")
     with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder) / "meeting"
-        with _others(config, cache, checkpoints, size, place):
-            group = Group(0, size)
+        place, group = Path(folder) / "meeting", Group(0, size)
+        with _others(config, cache, checkpoints, size, place) as end_others:
             meet(group, place)
             try:
                 yield from train_on(prepare(config.data, config.tokenizer, cache), config, checkpoints, keep, group)
             finally:
+                end_others()  # first, as they may wait for this process
                 part()
 
 
 @contextmanager
-def _others(config: TrialConfig, cache: Path, checkpoints: Path, size: int, place: Path) -> Iterator[None]:
-    """The other processes. Should one die, this one dies, too: it would wait for ever."""
+def _others(
+    config: TrialConfig, cache: Path, checkpoints: Path, size: int, place: Path
+) -> Iterator[Callable[[], None]]:
+    """The other processes, and how to end them. Should one die, this one dies, too: it would wait for ever."""
     spawn = multiprocessing.get_context("spawn")
     others = [
         spawn.Process(
@@ -49,16 +58,20 @@ def _others(config: TrialConfig, cache: Path, checkpoints: Path, size: int, plac
     ]
     needed = threading.Event()
     needed.set()
-    for other in others:
-        other.start()
-    threading.Thread(target=_die_with_any, args=(others, needed), daemon=True).start()
-    try:
-        yield
-    finally:
+
+    def end() -> None:
         needed.clear()
         for other in others:
             other.kill()
             other.join()
+
+    for other in others:
+        other.start()
+    threading.Thread(target=_die_with_any, args=(others, needed), daemon=True).start()
+    try:
+        yield end
+    finally:
+        end()
 
 
 def _die_with_any(others: list[SpawnProcess], needed: threading.Event) -> None:
@@ -72,7 +85,12 @@ def _follow(config: TrialConfig, cache: Path, checkpoints: Path, group: Group, p
     die_with(parent)
     prepared = prepare(config.data, config.tokenizer, cache)
     meet(group, place)
-    with suppress(Diverged):  # the first process says so
+    try:
         for _ in train_on(prepared, config, checkpoints, group=group):
             pass
-    part()
+    except Diverged:
+        pass  # the first process says so
+    except (TooLarge, torch.OutOfMemoryError):
+        make_folder(checkpoints)
+        (checkpoints / TOO_LARGE).touch()  # what the next start of the trial will say
+        raise

@@ -13,6 +13,7 @@ from trainables.errors import Diverged, UserError
 from trainables.preparing import Prepared, prepare
 from trainables.training import train_on
 
+SHORT = {"epochs": 1, "report_steps": None, "learning_rate": 1e-6}  # so that nothing diverges before validation
 BATCHES = 3  # of the most ids, padding included, so many of the most sentences, and of the longest ones
 
 
@@ -33,8 +34,8 @@ def measure_need(configs: list[TrialConfig], cache: Path) -> Need | None:
         return None
     for config in configs:
         prepared = prepare(config.data, config.tokenizer, cache)
-        short = config.with_values({"training.epochs": 1, "training.report_steps": None})
-        with suppress(Diverged, UserError, torch.OutOfMemoryError):  # of the last, all is taken by then
+        short = config.with_values({f"training.{key}": value for key, value in SHORT.items()})
+        with suppress(Diverged, UserError, RuntimeError):  # of memory: all is taken by then
             for _ in train_on(heaviest(prepared, config), short):
                 pass
     free, total = torch.cuda.mem_get_info()

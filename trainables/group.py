@@ -61,8 +61,11 @@ def meet(group: Group, place: Path) -> None:
 
 
 def part() -> None:
-    """Leave the group that this process has met."""
-    distributed.destroy_process_group()
+    """Leave the group that this process has met, whatever the others do: they may wait for it, or be gone."""
+    if distributed.get_backend() == "nccl":
+        distributed.distributed_c10d._abort_process_group()  # to destroy it would wait for them
+    else:
+        distributed.destroy_process_group()
 
 
 def die_with(parent: int) -> None:

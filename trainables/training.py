@@ -46,6 +46,7 @@ class EpochReport:
     train_seconds: float
     eval_seconds: float
     tokens: int  # target tokens trained on in this epoch or round
+    devices: float = 1.0  # that it had: GPUs, or a share of one; a CPU slot counts as one
     gpu_memory_gib: float | None = None  # the peak while training; None without a GPU
     gpu_utilization: float | None = None  # percent, near the end of training; None without a GPU or NVML
 

@@ -3,7 +3,7 @@
 import os
 import platform
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ def train_translation(assignment: dict[str, Any]) -> None:
         return
     _stay_where_it_lasts()
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
-    if torch.cuda.is_available() and assignment["gpus"] < 1:  # what others have is not to be had
+    if torch.cuda.is_available() and 0 < assignment["gpus"] < 1:  # the rest is others'
         torch.cuda.set_per_process_memory_fraction(assignment["gpus"])
     config = TrialConfig.model_validate(assignment["config"])
     try:
@@ -49,7 +49,7 @@ def train_translation(assignment: dict[str, Any]) -> None:
             else train(config, cache, checkpoints, keep=keep)
         ) as running:
             for report, _ in running:
-                tune.report(asdict(report))
+                tune.report(asdict(replace(report, devices=assignment["gpus"] or 1.0)))
                 _stay_where_it_lasts()
     except Diverged as error:
         tune.report({"outcome": "diverged", "message": str(error)})

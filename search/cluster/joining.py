@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -25,7 +25,8 @@ from trainables.corpus import find_files
 from trainables.errors import UserError
 from trainables.files import make_folder
 
-ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+# Of each process: one thread, and no sight of a GPU that it was not given.
+PROCESS = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1"}
 NODE_SECONDS = 120  # for a node to start a process and look at itself
 GOING_SECONDS = 5.0
 Answer = TypeVar("Answer")
@@ -40,7 +41,7 @@ def running_ray(cluster: str | None, slots: int) -> AbstractContextManager[None]
 def local_ray(slots: int) -> Iterator[None]:
     """Ray on this machine, started for the block, even where another runs."""
     with _without_a_way_out():
-        _init(address="local", num_cpus=slots, include_dashboard=False, runtime_env={"env_vars": ONE_THREAD})
+        _init(address="local", num_cpus=slots, include_dashboard=False, runtime_env={"env_vars": PROCESS})
     try:
         yield
     finally:
@@ -54,7 +55,7 @@ def joined_ray(address: str) -> Iterator[None]:
     try:
         if address != "auto":
             _reach(address)
-        _init(address=address, runtime_env={"py_modules": packages, "env_vars": ONE_THREAD})
+        _init(address=address, runtime_env={"py_modules": packages, "env_vars": PROCESS})
     except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         reason = " ".join(str(error).split())[:300]
         raise UserError(
@@ -100,7 +101,7 @@ def living_nodes() -> list[dict[str, Any]]:
 
 def ask_gpus(nodes: list[dict[str, Any]], question: Callable[..., Answer], *arguments: Any) -> list[Answer]:
     """The answers of one GPU of each node that has any, from processes that end with them. Raises UserError."""
-    ask = ray.remote(num_gpus=1, max_calls=1)(question)
+    ask = ray.remote(num_cpus=0, num_gpus=1, max_calls=1)(question)
     refs = [
         ask.options(scheduling_strategy=_on(node)).remote(*arguments)
         for node in nodes

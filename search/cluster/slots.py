@@ -29,7 +29,10 @@ class Slots:
 def find_slots(experiment: Experiment, console: Console) -> Slots:
     """What this machine, or the cluster, offers. Raises UserError for a cluster that can't run the search."""
     if experiment.cluster is None:
-        return count_slots(experiment.search, [this_machine()], lambda: _measured_here(experiment, console))
+        machine, asked = this_machine(), experiment.search.gpus_per_trial
+        if asked != "auto" and asked > machine["GPU"]:
+            raise UserError(f"search.gpus_per_trial: {asked:g}, but this machine has {machine['GPU']:g} GPUs; use auto")
+        return count_slots(experiment.search, [machine], lambda: _measured_here(experiment, console))
     with joined_ray(experiment.cluster):
         check_nodes(living_nodes(), experiment, console)
         nodes = living_nodes()  # one may have gone meanwhile
@@ -65,13 +68,21 @@ def count_slots(
         each = share_of_gpu(measure(), min(cores)) if cores else 0.0
     if settings.concurrency != "auto":
         return Slots(settings.concurrency, each)
-    count = sum(int(min(node["CPU"], node.get("GPU", 0) / each) if each else node["CPU"]) for node in workers)
+    count = sum(_slots_of(node, each) for node in workers)
     if not count:
         raise UserError(
             f"search.concurrency: auto, but no running node of the cluster can take a trial of {each:g} GPU and a CPU; "
             "give a number: workers for so many trials are started"
         )
     return Slots(count, each)
+
+
+def _slots_of(node: dict[str, float], each: float) -> int:
+    """How many trials the node takes, of `each` GPU; no share of a GPU is made up of parts of two."""
+    cpus, gpus = int(node["CPU"]), node.get("GPU", 0)
+    if not each:
+        return cpus
+    return min(cpus, int(gpus) * int(1 / each) if each < 1 else int(gpus / each))
 
 
 def _measured_here(experiment: Experiment, console: Console) -> list[Need]:

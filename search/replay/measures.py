@@ -62,7 +62,7 @@ class Policy:
             case "median":
                 return MedianStopping(tuple(range(rungs[0], length)), comparable)
             case "gentle":
-                return Gentle(rungs, length, comparable)
+                return Gentle(rungs, comparable)
             case _:
                 return ToTheEnd()
 

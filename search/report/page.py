@@ -14,6 +14,7 @@ from search.effects.importance import importances
 from search.effects.observing import observe
 from search.effects.sentences import disagreement, effect_sentences, interaction_sentences
 from search.experiment import Experiment
+from search.journal import device_seconds
 from search.report.attention_figures import AttendedSentence, attention_figure
 from search.report.corpus_facts import CorpusFacts
 from search.report.figures.corpus import length_figure
@@ -91,7 +92,7 @@ def write_report(
         corpus=corpus,
         lengths=length_figure(corpus),
         final_epochs=sum({line["trial"]: line["epoch"] for line in finals}.values()),
-        final_seconds=sum(line["train_seconds"] + line["eval_seconds"] for line in finals),
+        final_seconds=sum(map(device_seconds, finals)),
         test_opened=test_opened,
         spending=spending,
         versions={name: version(name) for name in ("torch", "ray", "optuna", "sacrebleu", "sentencepiece")},

@@ -27,7 +27,7 @@ def make_scheduler(experiment: Experiment) -> Scheduler:
         case "median":
             return MedianStopping(rungs)
         case "gentle":
-            return Gentle(rungs, experiment.training.epochs)
+            return Gentle(rungs)
         case "pbt":
             size = min(experiment.search.trials or math.inf, experiment.space.size())
             return Population(rungs, int(size), experiment.space, experiment.search.seed)

@@ -25,7 +25,6 @@ class Gentle:
     """
 
     rungs: tuple[int, ...]
-    epochs: int  # of a finished trial
     comparable: Comparable = all_alike
 
     @cached_property
@@ -39,7 +38,7 @@ class Gentle:
         if rung not in self.rungs:
             return "go"
         field = self._arrivals.field(study, trial)
-        finished = [(merit(study, other, rung), merit(study, other, self.epochs)) for other in field.finished(study)]
+        finished = [(merit(study, other, rung), merit(study, other, other.epoch)) for other in field.finished(study)]
         finished = [(at_rung, at_end) for at_rung, at_end in finished if min(at_rung, at_end) > -math.inf]
         mine = merit(study, trial, rung)
         if len(finished) < ENOUGH_FINISHED or mine >= field.median():
