@@ -87,7 +87,7 @@ def config(folder: Path) -> Path:
     """No crash is allowed (max_retries: 0), so a lost host or driver that counted as one would fail a trial."""
     settings = {"sampler": "grid", "scheduler": "none", "trials": None, "max_retries": 0}
     space = {"model.d_model": {"values": [16, 32]}, "model.dropout": {"values": [0.0, 0.1]}}
-    data = {"path": str(write_digits(folder / "long", train=4500))}
+    data = {"path": str(write_digits(folder / "long", train=10_000))}  # lasts until Ray has missed a host
     return write_config(folder, data=data, space=space, search=settings, finals={"top": 2, "seeds": 0})
 
 
