@@ -13,6 +13,11 @@ class CheckpointCleaner:
     def __init__(self, folder: Path, keep_completed: bool):
         self.folder, self.keep_completed = folder, keep_completed
 
+    def sweep(self, ended: list[StudyTrial]) -> None:
+        """What a driver had left to remove when it was killed."""
+        for trial in ended:
+            self.trial_ended(trial)
+
     def trial_started(self, trial: StudyTrial) -> None:
         """Nothing to remove yet."""
 

@@ -19,7 +19,7 @@ from rich.table import Table
 
 from model.config import Config
 from search.cluster.slots import count_slots, this_machine
-from search.experiment import SearchConfig
+from search.search_config import SearchConfig
 from trainables.command_line import parse_config
 
 PROGRAM = "python search/run.py doctor"

@@ -4,115 +4,18 @@ import math
 import random
 import re
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from model.config import Config
-from search.budget import BudgetConfig
 from search.finals_config import FinalsConfig
-from search.samplers.base import SamplerName
+from search.search_config import SearchConfig
 from search.space import LARGEST_GRID, Params, Scalar, SearchSpace
+from search.tracking_config import TrackingConfig
 from trainables.command_line import did_you_mean
 from trainables.config import RunName, TrialConfig, flatten
 
 PROBES = 1000  # draws that must fail before an infinite space counts as empty
-
-
-class SearchConfig(Config):
-    """How configurations are proposed, stopped and scheduled."""
-
-    sampler: SamplerName = Field(
-        "default",
-        description="who proposes: default (a Gaussian process made for few, costly trials), grid (every combination), "
-        "random, qmc (evenly spread), or Optuna's tpe, gp, cmaes, nsga2",
-    )
-    scheduler: Literal["asha", "asha_promotion", "hyperband", "median", "gentle", "pbt", "none"] = Field(
-        "asha_promotion",
-        description="asha_promotion parks all at the rungs and promotes the best; asha stops the worse ones at once; "
-        "hyperband does so in brackets; median stops below the others' median; gentle only what will hardly win; "
-        "pbt trains a population of search.trials members and changes their training parameters on the way",
-    )
-    trials: int | None = Field(
-        20, ge=1, description="configurations to try; null: all of a grid, or as many as the budget allows"
-    )
-    stop_when_settled: bool = Field(
-        False,
-        description="end before search.trials when sampler default expects next to nothing of another trial beside the "
-        "noise of a score",
-    )
-    budget: BudgetConfig = BudgetConfig()
-    max_parameters: int | None = Field(None, ge=1, description="larger models are never trained")
-    metric: Literal["valid_bleu", "valid_nll_per_char", "valid_loss"] = Field(
-        "valid_bleu", description="what trials are compared by"
-    )
-    rungs: tuple[int, ...] | None = Field(
-        None,
-        description="epochs (steps with training.report_steps) at which trials may be stopped; a quarter of "
-        "training.epochs, two at least, unless given; hyperband, gentle: half of them, too; median: each from a "
-        "quarter on; pbt: every fifth part",
-    )
-    reduction_factor: int = Field(3, ge=2, description="one of so many trials passes a rung")
-    startup_trials: int = Field(3, ge=1, description="trials before default, tpe or gp lets its model decide")
-    prior: tuple[str, ...] = Field(
-        (),
-        description="earlier searches that sampler default starts from: run directories, or CSV tables with a column "
-        "for each hyperparameter (its path or the path's last part) and one for the score (score, valid_bleu or "
-        "dev_bleu; higher is better)",
-    )
-    max_retries: int = Field(2, ge=0, description="new starts of a trial whose process died, each from its checkpoint")
-    concurrency: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
-        "auto", description="trials at a time; auto: as many as have a core and their share of a GPU"
-    )
-    gpus_per_trial: Annotated[float, Field(ge=0)] | Literal["auto"] = Field(
-        "auto",
-        description="share of a GPU, or how many; auto: as many trials a GPU as fit, by the memory that the largest "
-        "models of the space take in a short probe; none where there is no GPU",
-    )
-    seed: int = Field(0, ge=0, lt=2**31, description="of the proposals")
-
-    @field_validator("gpus_per_trial")
-    @classmethod
-    def _whole_above_one(cls, gpus: float | str) -> float | str:
-        if isinstance(gpus, float) and gpus > 1 and gpus % 1:
-            raise ValueError(f"{gpus:g} is neither a share of a GPU nor a number of GPUs; use {gpus:.0f}")
-        return gpus
-
-    @field_validator("prior")
-    @classmethod
-    def _absolute(cls, paths: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(str(Path(path).expanduser().absolute()) for path in paths)
-
-    @model_validator(mode="after")
-    def _has_a_model(self) -> Self:
-        if self.prior and self.sampler != "default":
-            raise ValueError(
-                f"prior: {self.sampler} does not start from earlier searches; use sampler default, or drop it"
-            )
-        if self.stop_when_settled and self.sampler != "default":
-            raise ValueError(
-                f"stop_when_settled: {self.sampler} does not say what it expects; use sampler default, or drop it"
-            )
-        return self
-
-    @property
-    def direction(self) -> Literal["maximize", "minimize"]:
-        return "maximize" if self.metric == "valid_bleu" else "minimize"
-
-
-class TrackingConfig(Config):
-    """Where progress is recorded besides the run directory."""
-
-    wandb: Literal["auto", "online", "offline", "disabled"] = Field(
-        "auto", description="auto is online where a W&B key is found, otherwise offline"
-    )
-    project: str = Field("babeltune", min_length=1, description="W&B project")
-    entity: str | None = Field(None, description="W&B user or team; your default one unless given")
-    base_url: str | None = Field(None, description="of a W&B server of your own")
-    tags: tuple[str, ...] = Field((), description="of every W&B run")
-    notes: str | None = Field(None, description="on every W&B run")
-    flush_seconds: float = Field(60.0, gt=0, description="how long the end of a search waits for W&B at most")
-    tensorboard: bool = Field(False, description="also write TensorBoard files into the run directory")
 
 
 def _leaves_weights(path: str) -> bool:

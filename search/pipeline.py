@@ -86,6 +86,7 @@ class SearchRun:
         if isinstance(scheduler, Population):
             expected = scheduler.trials
         cleaner = CheckpointCleaner(self.run_dir / "trials", keep_completed=self.experiment.finals.seeds == 0)
+        cleaner.sweep(study.over)
         plan = SearchPlan(self.experiment, keep_prior(self.experiment))
         self._train("trial", study, plan, scheduler, expected, [cleaner], lock, self.earlier.spent())
         if study.ended:

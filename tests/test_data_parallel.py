@@ -8,10 +8,14 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from search.experiment import Experiment
+from trainables import data_parallel
 from trainables.config import TrialConfig
 from trainables.data_parallel import train_together
+from trainables.errors import TooLarge
+from trainables.group import Group
 from trainables.training import EpochReport, train
 
 CONFIG = {
@@ -45,6 +49,20 @@ def test_two_processes_give_the_numbers_of_one_and_go_on_from_a_checkpoint(tmp_p
     assert again[0] == figures([first])[0]
     for ours, theirs in zip(again, alone, strict=True):
         assert ours == pytest.approx(theirs, rel=1e-4)
+
+
+def test_memory_too_small_for_another_process_is_told_by_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def train_on(*_: object, **__: object) -> None:
+        raise torch.OutOfMemoryError("a part of a batch")
+
+    monkeypatch.setattr(data_parallel, "meet", lambda *_: None)
+    monkeypatch.setattr(data_parallel, "train_on", train_on)
+    with pytest.raises(torch.OutOfMemoryError):
+        data_parallel._follow(config(), tmp_path, tmp_path / "trial", Group(1, 2), tmp_path / "place", os.getppid())
+    with pytest.raises(TooLarge, match="does not fit into one of its 2 GPUs"):
+        next(train_together(config(), tmp_path, tmp_path / "trial", 2, keep=2))
 
 
 def test_the_others_end_with_a_process_that_is_killed(tmp_path: Path) -> None:

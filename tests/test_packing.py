@@ -68,4 +68,4 @@ def test_the_probe_trains_on_the_heaviest_batches_and_validates(
     monkeypatch.setattr(Group, "device", lambda self: torch.device("cpu"))
     assert measure_need([config], tmp_path) == Need(70, 100)
     monkeypatch.setattr(gpu_memory, "train_on", train_on)
-    assert measure_need([config], tmp_path) == Need(70, 100) and len(trained) == 1
+    assert measure_need([config, config], tmp_path) == Need(100, 100) and len(trained) == 1

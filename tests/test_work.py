@@ -276,6 +276,9 @@ def test_checkpoints_are_kept_of_trials_that_run_or_wait_alone(scheduler: str, m
     simulate(work, {}, slots=2)
     assert len(writer.kept) == TRIALS and writer.kept[-1] == set()
     assert max(map(len, writer.kept)) < most
+    writer.trial_started(work.study.over[0])  # what a driver had not removed yet when it was killed
+    cleaner.sweep(work.study.over)
+    assert not list(work.folder.iterdir())
 
 
 def test_a_search_by_promotion_trains_at_least_one_trial_to_the_end(tmp_path: Path) -> None:

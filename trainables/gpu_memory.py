@@ -1,6 +1,5 @@
 """How much of a GPU a trial takes at its peak: measured by training and validating where most is needed."""
 
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -28,16 +27,20 @@ class Need:
 def measure_need(configs: list[TrialConfig], cache: Path) -> Need | None:
     """The largest need of the configurations, on the GPU of this process, which must have it for itself.
 
-    PyTorch gives nothing back before the process ends, so what is taken in the end is the peak. None without a GPU.
+    PyTorch gives nothing back before the process ends, so what is taken in the end is the peak. Where one can't be
+    trained, the whole GPU counts as needed. None without a GPU.
     """
     if not torch.cuda.is_available():
         return None
+    free, total = torch.cuda.mem_get_info()
     for config in configs:
         prepared = prepare(config.data, config.tokenizer, cache)
         short = config.with_values({f"training.{key}": value for key, value in SHORT.items()})
-        with suppress(Diverged, UserError, RuntimeError):  # of memory: all is taken by then
+        try:
             for _ in train_on(heaviest(prepared, config), short):
                 pass
+        except (Diverged, UserError, RuntimeError):  # of memory, as a rule: what is taken then tells nothing
+            return Need(total, total)
     free, total = torch.cuda.mem_get_info()
     return Need(total - free, total)
 

@@ -13,7 +13,8 @@ from rich.console import Console
 
 from search.cluster.joining import ask_gpus, check_nodes, joined_ray, living_nodes
 from search.cluster.packing import largest_models, share_of_gpu
-from search.experiment import Experiment, SearchConfig
+from search.experiment import Experiment
+from search.search_config import SearchConfig
 from trainables.errors import UserError
 from trainables.gpu_memory import Need, measure_need
 
