@@ -18,7 +18,7 @@ from transformers import MarianConfig, MarianMTModel
 from model.attention import CrossAttention, SelfAttention
 from model.positions import sinusoids
 from model.transformer import BOS, EOS, PAD, Transformer
-from trainables.training import loss_sums
+from trainables.learning import loss_sums
 
 LONGEST = 512  # positions in the peers' tables
 

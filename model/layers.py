@@ -16,6 +16,22 @@ def make_norm(config: ModelConfig) -> nn.Module:
     return nn.LayerNorm(config.d_model) if config.norm_type == "layer" else nn.RMSNorm(config.d_model, eps=1e-5)
 
 
+class Embedding(nn.Embedding):
+    """Rows of a table, which may serve the output layer, too."""
+
+    def __init__(self, vocabulary: int, d_model: int, is_output: bool = False):
+        """is_output: whether the output layer has the same matrix."""
+        super().__init__(vocabulary, d_model)
+        self.is_output = is_output
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """(B, T) ids -> (B, T, d_model)."""
+        # The output's gradient of a shared table is dense: on a CPU the few rows that were looked up are added to it,
+        # where each look-up would fill a table of its own with zeros.
+        sparse = self.is_output and self.weight.device.type == "cpu"
+        return F.embedding(ids, self.weight, sparse=sparse)
+
+
 class FeedForward(nn.Module):
     """Position-wise feed-forward block.
 

@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from typing import cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from model.attention import CrossAttention, KeyValueCache, SelfAttention
 from model.config import ModelConfig
 from model.dropout import Dropout
-from model.layers import DecoderLayer, EncoderLayer, FeedForward, make_norm
+from model.layers import DecoderLayer, Embedding, EncoderLayer, FeedForward, make_norm
 from model.positions import AbsolutePositions, attention_positions
 
 PAD, UNK, BOS, EOS = 0, 1, 2, 3  # every tokenizer numbers its special tokens so
@@ -52,9 +51,10 @@ class Transformer(nn.Module):
                 f"{target_vocab} target pieces; share the tokenizer or use 'decoder'"
             )
         self.config = config
-        self.target_embedding = nn.Embedding(target_vocab, config.d_model)
+        self.scale = math.sqrt(config.d_model)  # of embeddings (Vaswani et al. 2017, section 3.4)
+        self.target_embedding = Embedding(target_vocab, config.d_model, config.tied_embeddings != "none")
         self.source_embedding = (
-            self.target_embedding if config.tied_embeddings == "all" else nn.Embedding(source_vocab, config.d_model)
+            self.target_embedding if config.tied_embeddings == "all" else Embedding(source_vocab, config.d_model)
         )
         self.source_positions, self.target_positions = AbsolutePositions(config), AbsolutePositions(config)
         self.encoder = nn.ModuleList(
@@ -116,21 +116,16 @@ class Transformer(nn.Module):
         return sum(parameter.numel() for parameter in self.parameters())
 
     def _embed_source(self, ids: Tensor) -> Tensor:
-        return self.dropout(self.source_positions(self._look_up(ids, self.source_embedding.weight)))
+        return self.dropout(self.source_positions(self.source_embedding(ids) * self.scale))
 
     def _embed_target(self, ids: Tensor, start: int = 0) -> Tensor:
-        return self.dropout(self.target_positions(self._look_up(ids, self.target_embedding.weight), start))
-
-    def _look_up(self, ids: Tensor, table: Tensor) -> Tensor:
-        # The output's gradient of a tied table is dense: on a CPU the few rows that were looked up are added to it,
-        # where each look-up would fill a table of its own with zeros.
-        sparse = table is self.output.weight and table.device.type == "cpu"
-        return F.embedding(ids, table, sparse=sparse) * math.sqrt(self.config.d_model)
+        return self.dropout(self.target_positions(self.target_embedding(ids) * self.scale, start))
 
     def encode(self, source: Tensor) -> tuple[Tensor, Tensor | None]:
-        """source: (B, S) ids -> memory (B, S, d_model) and its mask (B, 1, 1, S), None where nothing is padded."""
+        """source: (B, S) ids -> memory (B, S, d_model) and its mask (B, 1, 1, S), None where a CPU sees no padding."""
         padding = source == PAD
-        mask = ~padding[:, None, None, :] if padding.any() else None
+        # To ask a GPU would be to wait for it.
+        mask = ~padding[:, None, None, :] if padding.device.type != "cpu" or padding.any() else None
         x = self._embed_source(source)
         for layer in self.encoder:
             x = layer(x, mask)

@@ -9,8 +9,8 @@ from model.decoding import beam_search, greedy_search
 from model.transformer import EOS, Transformer
 from trainables.config import TrialConfig
 from trainables.evaluation import corpus_bleu, reference_loss, score, signatures, translate
+from trainables.learning import build_model
 from trainables.preparing import Prepared, prepare
-from trainables.training import build_model
 
 HYPOTHESES = ["Ein Mann geht.", "the cat sat on the mat , alone", "", "completely other words", "Ja.", "Oh."]
 REFERENCES = ["Ein Mann geht.", "the cat sat on a mat, alone", "not empty", "nothing in common", "Ja.", "Oh."]

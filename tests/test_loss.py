@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from trainables.config import TrainingConfig
+from trainables.learning import learning_rate
 from trainables.loss import CHUNK_TOKENS, linear_cross_entropy
-from trainables.training import learning_rate
 
 VOCABULARY = 37
 

@@ -18,8 +18,9 @@ from trainables.config import TrialConfig
 from trainables.errors import Diverged, UserError
 from trainables.evaluation import reference_loss, translate
 from trainables.gpu import GpuFigures, measure
+from trainables.learning import build_model, learning_rate
 from trainables.preparing import prepare
-from trainables.training import EpochReport, build_model, learning_rate, load_model, train
+from trainables.training import EpochReport, load_model, train
 
 CPU = torch.device("cpu")
 

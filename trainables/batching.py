@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model.transformer import PAD
+from model.transformer import BOS, EOS, PAD
+from trainables.batch_shapes import Class, classify
 from trainables.config import DataConfig, TrainingConfig
 from trainables.corpus import Split
 from trainables.tokenizer import Tokenizer
@@ -36,10 +37,10 @@ class Sequences:
     def chosen(self, rows: np.ndarray) -> "Sequences":
         return Sequences.pack([self.ids[self.offsets[row] : self.offsets[row + 1]] for row in rows])
 
-    def padded(self, rows: np.ndarray) -> Tensor:
-        """The given sequences, padded on the right: (len(rows), longest) int64."""
+    def padded(self, rows: np.ndarray, length: int | None = None) -> Tensor:
+        """The given sequences, padded on the right: (len(rows), length) int64; by itself as long as the longest."""
         lengths = self.lengths[rows]
-        columns = np.arange(int(lengths.max()))
+        columns = np.arange(length or int(lengths.max()))
         inside = columns < lengths[:, None]
         out = np.full(inside.shape, PAD, dtype=np.int64)
         out[inside] = self.ids[(self.offsets[rows][:, None] + columns)[inside]]
@@ -123,14 +124,54 @@ def training_batches(
     split: EncodedSplit, config: TrainingConfig, seed: int, epoch: int, start: int = 0
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """The batches of one epoch, without the first `start`, as (source, target) ids; their order is a function of
-    seed and epoch."""
-    for rows in pair_batches(split, config, np.random.default_rng([seed, epoch]))[start:]:
-        yield split.source.padded(rows), split.target.padded(rows)
+    seed and epoch.
+
+    With `batch_shapes` the order of shapes follows from the epoch alone, and which pairs meet in a batch of a shape
+    from the seed, too: so trials with other seeds see other batches, of equal shape at each step. Rows without a pair
+    have nothing to predict.
+    """
+    rng = np.random.default_rng([seed, epoch])
+    if config.batch_shapes is None:
+        for rows in pair_batches(split, config, rng)[start:]:
+            yield split.source.padded(rows), split.target.padded(rows)
+        return
+    order, classes = _classes(split, config)
+    shares = [np.array_split(rng.permutation(order[each.start : each.end]), each.batches) for each in classes]
+    turns = np.repeat(np.arange(len(classes)), [each.batches for each in classes])
+    np.random.default_rng(epoch).shuffle(turns)
+    for turn, place in enumerate(turns):
+        rows, shape = shares[place].pop(), classes[place].shape
+        if turn >= start:
+            source, target = split.source.padded(rows, shape.source), split.target.padded(rows, shape.target + 1)
+            yield _filled(source, shape.pairs, EOS), _filled(target, shape.pairs, BOS)
+
+
+def _classes(split: EncodedSplit, config: TrainingConfig) -> tuple[np.ndarray, list[Class]]:
+    """All rows, sorted, and what `batch_shapes` cuts them into."""
+    lengths = _pair_lengths(split)
+    order = _by_length(lengths)
+    assert config.batch_shapes
+    return order, classify(lengths[order], config.batch_tokens, config.batch_sentences, config.batch_shapes)
+
+
+def _filled(ids: Tensor, rows: int, first: int) -> Tensor:
+    """With rows that hold nothing but one special token, so that attention has something to see: (rows, length)."""
+    filler = ids.new_full((rows - len(ids), ids.shape[1]), PAD)
+    filler[:, :1] = first
+    return torch.cat((ids, filler))
 
 
 def count_batches(split: EncodedSplit, config: TrainingConfig) -> int:
     """Optimizer steps an epoch; the same for every epoch."""
-    return len(pair_batches(split, config))
+    if config.batch_shapes is None:
+        return len(pair_batches(split, config))
+    return sum(each.batches for each in _classes(split, config)[1])
+
+
+def batch_sizes(split: EncodedSplit, config: TrainingConfig) -> list[tuple[int, int, int]]:
+    """All that batches have under `batch_shapes`: rows, and columns of source and target ids."""
+    shapes = {each.shape for each in _classes(split, config)[1]}
+    return sorted((shape.pairs, shape.source, shape.target + 1) for shape in shapes)
 
 
 def pair_batches(

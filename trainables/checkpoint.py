@@ -5,7 +5,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
@@ -65,6 +65,15 @@ def newest_checkpoint(folder: Path) -> tuple[Path, dict[str, Any]] | None:
     return next(_whole_checkpoints(folder), None)
 
 
+def common_checkpoints(folders: Sequence[Path]) -> list[tuple[Path, dict[str, Any]]]:
+    """The newest whole checkpoints, with their reports, that the folders have of one age; none if there are none."""
+    for path in _checkpoints(folders[0]) if folders else ():
+        found = [whole for folder in folders if (whole := _whole(folder / path.name))]
+        if len(found) == len(folders):
+            return found
+    return []
+
+
 def last_checkpoints(folder: Path, count: int) -> list[Path]:
     """The newest `count` whole checkpoints, or as many as there are, the newest first."""
     return [path for path, _ in islice(_whole_checkpoints(folder), count)]
@@ -100,13 +109,18 @@ def _publish(draft: Path, final: Path) -> None:
 
 def _whole_checkpoints(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
     """With their reports, the newest first."""
-    for path in _checkpoints(folder):
-        try:
-            meta = json.loads((path / "report.json").read_text())
-            if _digest(path / "state.pt") == meta["sha256"]:
-                yield path, meta["report"]
-        except (OSError, ValueError, KeyError, TypeError):
-            continue
+    return filter(None, map(_whole, _checkpoints(folder)))
+
+
+def _whole(path: Path) -> tuple[Path, dict[str, Any]] | None:
+    """With its report; None if it is torn, or not there."""
+    try:
+        meta = json.loads((path / "report.json").read_text())
+        if _digest(path / "state.pt") == meta["sha256"]:
+            return path, meta["report"]
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    return None
 
 
 def _checkpoints(folder: Path) -> list[Path]:

@@ -86,6 +86,12 @@ class TrainingConfig(Config):
         description="most tokens a batch: pairs times the longest source and the longest target together",
     )
     batch_sentences: int | None = Field(None, ge=1, description="or: sentence pairs a batch (batch_tokens: null)")
+    batch_shapes: int | None = Field(
+        None,
+        ge=1,
+        description="so many shapes of batches at most, with more padding: a GPU then runs each step as one captured "
+        "graph, and finalists' seeds can train together; null: as many shapes as batches, with little padding",
+    )
     learning_rate: float = Field(0.002, gt=0, description="Adam's peak learning rate")
     warmup_steps: int = Field(300, ge=0, description="steps of linear warm-up")
     schedule: Literal["cosine", "inverse_sqrt", "constant"] = Field("cosine", description="after the warm-up")

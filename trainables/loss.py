@@ -13,27 +13,43 @@ class _LinearCrossEntropy(torch.autograd.Function):
     """Computes its gradients in the forward pass, while a chunk's probabilities are at hand."""
 
     @staticmethod
-    def forward(ctx: Any, hidden: Tensor, weight: Tensor, gold: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:
+    def forward(
+        ctx: Any, hidden: Tensor, weight: Tensor, gold: Tensor, smoothing: float, kept: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
         vocab = weight.shape[0]
         objective, total_nll = hidden.new_zeros(2, dtype=torch.float32).unbind()
         grad_hidden, grad_weight = torch.empty_like(hidden), torch.zeros_like(weight)
         chunks = max(1, math.ceil(len(hidden) / CHUNK_TOKENS))  # of like size: a product of few rows is slow
-        parts = zip(hidden.chunk(chunks), gold.unsqueeze(1).chunk(chunks), grad_hidden.chunk(chunks), strict=True)
-        for part, labels, grad_part in parts:
+        kept = None if kept is None else kept.unsqueeze(1).to(torch.float32)
+        parts = zip(
+            hidden.chunk(chunks),
+            gold.unsqueeze(1).chunk(chunks),
+            grad_hidden.chunk(chunks),
+            [None] * chunks if kept is None else kept.chunk(chunks),
+            strict=True,
+        )
+        for part, labels, grad_part, kept_part in parts:
             # As few passes over (chunk, vocabulary) as there can be; all of them but the first are in place.
             shifted = (part @ weight.T).float()
             shifted -= shifted.amax(dim=1, keepdim=True)
-            chosen, total = shifted.gather(1, labels).sum(), shifted.sum() if smoothing else shifted.new_zeros(())
+            chosen = shifted.gather(1, labels)
+            total = shifted.sum(dim=1, keepdim=True) if smoothing else 0.0
             grad = shifted.exp_()
             norm = grad.sum(dim=1, keepdim=True)
-            log_norm = norm.log().sum()
-            total_nll = total_nll + log_norm - chosen
-            objective = objective + log_norm - (1 - smoothing) * chosen - smoothing / vocab * total
+            log_norm = norm.log()
+            nll = log_norm - chosen
+            smoothed = log_norm - (1 - smoothing) * chosen - smoothing / vocab * total
+            if kept_part is not None:
+                nll, smoothed = nll * kept_part, smoothed * kept_part
+            total_nll = total_nll + nll.sum()
+            objective = objective + smoothed.sum()
             # d objective / d logits = p - target distribution
             grad /= norm
             if smoothing:
                 grad -= smoothing / vocab
             grad.scatter_add_(1, labels, torch.full_like(labels, smoothing - 1, dtype=grad.dtype))
+            if kept_part is not None:
+                grad *= kept_part
             grad = grad.to(weight.dtype)
             torch.mm(grad, weight, out=grad_part)
             grad_weight.addmm_(grad.T, part)
@@ -42,23 +58,27 @@ class _LinearCrossEntropy(torch.autograd.Function):
         return objective, total_nll
 
     @staticmethod
-    def backward(ctx: Any, grad_objective: Tensor, _: Tensor) -> tuple[Tensor, Tensor, None, None]:
+    def backward(ctx: Any, grad_objective: Tensor, _: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
         grad_hidden, grad_weight = ctx.saved_tensors  # in place: a second backward pass would be an error
         return (
             grad_hidden.mul_(grad_objective.to(grad_hidden.dtype)),
             grad_weight.mul_(grad_objective.to(grad_weight.dtype)),
             None,
             None,
+            None,
         )
 
 
-def linear_cross_entropy(hidden: Tensor, weight: Tensor, gold: Tensor, smoothing: float = 0.0) -> tuple[Tensor, Tensor]:
+def linear_cross_entropy(
+    hidden: Tensor, weight: Tensor, gold: Tensor, smoothing: float = 0.0, kept: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """The smoothed objective and the plain negative log-likelihood of hidden @ weight.T, summed over tokens.
 
-    hidden: (N, d_model); weight: (vocabulary, d_model); gold: (N,) ids. Smoothing spreads its mass over the
-    whole vocabulary (Szegedy et al. 2016, section 7). Only the objective has a gradient.
+    hidden: (N, d_model); weight: (vocabulary, d_model); gold: (N,) ids; kept: (N,), False for tokens that count
+    nothing. Smoothing spreads its mass over the whole vocabulary (Szegedy et al. 2016, section 7). Only the objective
+    has a gradient.
     """
     if torch.is_autocast_enabled(hidden.device.type):
         hidden, weight = (x.to(torch.get_autocast_dtype(hidden.device.type)) for x in (hidden, weight))
-    objective, nll = _LinearCrossEntropy.apply(hidden, weight, gold, smoothing)  # type: ignore[no-untyped-call]
+    objective, nll = _LinearCrossEntropy.apply(hidden, weight, gold, smoothing, kept)  # type: ignore[no-untyped-call]
     return objective, nll

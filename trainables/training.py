@@ -2,34 +2,33 @@
 
 import math
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from model.transformer import PAD, Transformer
 from trainables.batching import count_batches, training_batches
 from trainables.checkpoint import (
     KEEP,
     average_weights,
+    common_checkpoints,
     last_checkpoints,
     load_state,
-    newest_checkpoint,
     save_checkpoint,
 )
-from trainables.config import TrainingConfig, TrialConfig
-from trainables.errors import Diverged, TooLarge, UserError
+from trainables.config import TrialConfig
+from trainables.errors import Diverged, UserError
 from trainables.evaluation import corpus_bleu, reference_loss, translate
 from trainables.gpu import GpuFigures, measure, start_measuring
 from trainables.group import ALONE, Group
-from trainables.loss import linear_cross_entropy
+from trainables.learning import build_model
 from trainables.preparing import Prepared, prepare
+from trainables.team import Batch, Team
 from trainables.tokenizer import Tokenizer
 
 CPU = torch.device("cpu")
-OTHER_MASKS = 104_729  # seeds of the processes of a group lie so far apart
 
 
 @dataclass(frozen=True)
@@ -53,37 +52,6 @@ class EpochReport:
 
 def default_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def learning_rate(step: int, total_steps: int, config: TrainingConfig) -> float:
-    """The rate of 1-based `step`: linear warm-up to the peak, then the schedule (cosine ends near 0)."""
-    warmup = min(config.warmup_steps, total_steps)
-    if step <= warmup:
-        return config.learning_rate * step / warmup
-    if config.schedule == "cosine":
-        progress = (step - warmup) / max(1, total_steps - warmup + 1)
-        return config.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
-    if config.schedule == "inverse_sqrt":
-        return config.learning_rate * math.sqrt(max(1, warmup) / step)
-    return config.learning_rate
-
-
-def loss_sums(model: Transformer, source: Tensor, target: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:
-    """The smoothed objective and the plain negative log-likelihood, both summed over the target's tokens. Padding is
-    never predicted."""
-    hidden, gold = model(source, target[:, :-1]), target[:, 1:]
-    predicted = gold != PAD
-    return linear_cross_entropy(hidden[predicted], model.output.weight, gold[predicted], smoothing)
-
-
-def build_model(config: TrialConfig, prepared: Prepared, device: torch.device) -> Transformer:
-    """A freshly initialised model; the same seed gives the same weights. Raises TooLarge."""
-    torch.manual_seed(config.seed)
-    try:
-        return Transformer(config.model, prepared.tokenizer.source_vocab, prepared.tokenizer.target_vocab).to(device)
-    except RuntimeError as error:
-        size = f"{config.num_parameters:,} parameters"
-        raise TooLarge(f"model: its {size} don't fit into memory; lower model.d_model or the layers") from error
 
 
 def train(
@@ -113,41 +81,54 @@ def train_on(
     device: torch.device | None = None,
 ) -> Generator[tuple[EpochReport, Transformer]]:
     """`train`, on text that is prepared, by one of a group of processes; the first validates, saves and reports."""
-    device = device or group.device()
-    model = build_model(config, prepared, device)
-    optimizer = torch.optim.Adam(model.parameters(), lr=config.training.learning_rate, betas=(0.9, 0.98), fused=True)
-    settings = config.training
-    epoch_steps = count_batches(prepared.train, settings)
-    total, round_steps = epoch_steps * settings.epochs, settings.report_steps or epoch_steps
-    step = 0
-    if checkpoints and (found := newest_checkpoint(checkpoints)):
-        path, values = found
-        state = load_state(path, device)
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        report = EpochReport(**values)
-        # The checkpoint may be another trial's, whose batches had other sizes (search/schedulers/population.py).
-        step = report.step if settings.report_steps else epoch_steps * int(report.epoch)
-        if group.rank == 0:
-            yield report, model.eval()
-    batches = _batches(config, prepared, epoch_steps, step)
-    while step < total:
-        # All randomness follows from the seed and the number of the epoch or round, so that a checkpoint holds none.
-        torch.manual_seed(config.seed * 1_000_003 + step // round_steps + 1 + group.rank * OTHER_MASKS)
-        steps = range(step + 1, min(step + round_steps, total) + 1)
-        trained = _train_round(config.training, model, optimizer, batches, steps, epoch_steps, group)
-        step = steps[-1]
-        if group.rank:
-            continue
-        report = _validated(prepared, model, trained, step, epoch_steps)
-        if checkpoints:
-            state = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
-            number = step if settings.report_steps else step // epoch_steps
-            save_checkpoint(checkpoints, settings.unit, number, state, asdict(report), keep)
+    team = Team([config], prepared, device or group.device(), group)
+    for _, report, model in train_team(prepared, team, [checkpoints] if checkpoints else [], keep):
+        if isinstance(report, Diverged):
+            raise report
         yield report, model
 
 
-def _batches(config: TrialConfig, prepared: Prepared, epoch_steps: int, done: int) -> Iterator[tuple[Tensor, Tensor]]:
+def train_team(
+    prepared: Prepared, team: Team, checkpoints: Sequence[Path], keep: int = KEEP
+) -> Generator[tuple[int, EpochReport | Diverged, Transformer]]:
+    """`train` for all learners of a team, each with its folder of checkpoints, or without any: the number of one, its
+    report and its model.
+
+    One that diverges says so once, and then no more. They go on from the last report that all of them have a checkpoint
+    of.
+    """
+    learners = team.learners
+    settings, going = learners[0].settings, set(range(len(learners)))
+    epoch_steps = count_batches(prepared.train, settings)
+    total, round_steps = epoch_steps * settings.epochs, settings.report_steps or epoch_steps
+    step = 0
+    for number, (path, values) in enumerate(common_checkpoints(checkpoints)):
+        learners[number].load(load_state(path, team.device))
+        report = EpochReport(**values)
+        # The checkpoint may be another trial's, whose batches had other sizes (search/schedulers/population.py).
+        step = report.step if settings.report_steps else epoch_steps * int(report.epoch)
+        if team.group.rank == 0:
+            yield number, report, learners[number].model.eval()
+    batches = [_batches(learner.config, prepared, epoch_steps, step) for learner in learners]
+    while step < total and going:
+        steps = range(step + 1, min(step + round_steps, total) + 1)
+        trained = _train_round(team, batches, step // round_steps + 1, steps, epoch_steps)
+        step = steps[-1]
+        for number in sorted(going) if team.group.rank == 0 else ():
+            learner = learners[number]
+            try:
+                report = _validated(prepared, learner.model, trained[number], step, epoch_steps)
+            except Diverged as error:
+                going.remove(number)
+                yield number, error, learner.model
+                continue
+            if checkpoints:
+                place = step if settings.report_steps else step // epoch_steps
+                save_checkpoint(checkpoints[number], settings.unit, place, learner.state(), asdict(report), keep)
+            yield number, report, learner.model
+
+
+def _batches(config: TrialConfig, prepared: Prepared, epoch_steps: int, done: int) -> Iterator[Batch]:
     """The batches of all epochs from the step after `done` on."""
     for epoch in range(done // epoch_steps, config.training.epochs):
         start = max(0, done - epoch * epoch_steps)
@@ -165,70 +146,33 @@ class Trained:
 
 
 def _train_round(
-    settings: TrainingConfig,
-    model: Transformer,
-    optimizer: torch.optim.Optimizer,
-    batches: Iterator[tuple[Tensor, Tensor]],
+    team: Team,
+    batches: Sequence[Iterator[Batch]],
+    number: int,
     steps: range,
     epoch_steps: int,
-    group: Group,
-) -> Trained:
-    """Train for the given steps, numbered from 1. Losses and gradients are of whole batches, not of parts."""
-    device = model.target_embedding.weight.device
-    start_measuring(device)
+) -> list[Trained]:
+    """Train for the given steps, numbered from 1, in the round of that number; what it gave each learner."""
+    start_measuring(team.device)
     started = time.perf_counter()
-    model.train()
-    total_nll = torch.zeros((), device=device)
-    tokens = 0
+    team.begin(number)
+    tokens = [0] * len(batches)
     for step in steps:
-        source, target = next(batches)
-        rate = learning_rate(step, epoch_steps * settings.epochs, settings)
-        for group_of_parameters in optimizer.param_groups:
-            group_of_parameters["lr"] = rate
-        count = int((target[:, 1:] != PAD).sum())
-        optimizer.zero_grad()
-        total_nll += _backward(model, group.part(source), group.part(target), settings.label_smoothing, count)
-        if group.size > 1:
-            group.sum([_gradient(parameter) for parameter in model.parameters()])
-        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip_norm)
-        if device.type == "cpu" and not math.isfinite(float(norm)):
-            raise Diverged(
-                f"the gradient became {float(norm)} in epoch {-(-step // epoch_steps)}, step {step}, at learning rate "
-                f"{rate:.3g}"
-            )
-        optimizer.step()
-        tokens += count
-    group.sum([total_nll])
-    loss = float(total_nll) / tokens
-    if not math.isfinite(loss):  # on a GPU this waits for the end, to keep the queue full
-        raise Diverged(f"the training loss became {loss} in epoch {-(-steps[-1] // epoch_steps)}")
-    return Trained(loss, tokens, time.perf_counter() - started, measure(device))
-
-
-def _backward(model: Transformer, source: Tensor, target: Tensor, smoothing: float, count: int) -> Tensor:
-    """Add the gradients of the objective per token, of which the whole batch has `count`; returns the summed negative
-    log-likelihood."""
-    device = model.target_embedding.weight.device
-    if not len(source):
-        return torch.zeros((), device=device)
-    with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-        objective, nll = loss_sums(model, source.to(device), target.to(device), smoothing)
-    (objective / count).backward()  # type: ignore[no-untyped-call]
-    return nll
-
-
-def _gradient(parameter: Tensor) -> Tensor:
-    """Where it is None, as where a process had no rows, zeros in its place."""
-    if parameter.grad is None:
-        parameter.grad = torch.zeros_like(parameter)
-    return parameter.grad
+        taken = [next(each) for each in batches]
+        team.step(taken, step, epoch_steps)
+        tokens = [count + int((target[:, 1:] != PAD).sum()) for count, (_, target) in zip(tokens, taken, strict=True)]
+    losses = team.losses()  # on a GPU this waits for the end, to keep the queue full
+    seconds, gpu = time.perf_counter() - started, measure(team.device)
+    return [Trained(loss / count, count, seconds, gpu) for loss, count in zip(losses, tokens, strict=True)]
 
 
 def _validated(prepared: Prepared, model: Transformer, trained: Trained, step: int, epoch_steps: int) -> EpochReport:
-    """Loss and BLEU on the validation split after `step`, beside what training gave."""
+    """Loss and BLEU on the validation split after `step`, beside what training gave. Raises Diverged."""
+    text, epoch = prepared.valid_text, -(-step // epoch_steps)
+    if not math.isfinite(trained.loss):
+        raise Diverged(f"the training loss became {trained.loss} in epoch {epoch}")
     started = time.perf_counter()
     model.eval()
-    text, epoch = prepared.valid_text, -(-step // epoch_steps)
     nll_sum = reference_loss(model, prepared.valid)
     if not math.isfinite(nll_sum):
         raise Diverged(f"the validation loss became {nll_sum} in epoch {epoch}")

@@ -1,0 +1,236 @@
+"""Models that train as one get the numbers of each by itself, through divergence, checkpoints and restarts."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from corpora import write_digits
+
+from model.stacking import POSITIONS, can_stack
+from model.transformer import BOS, EOS, PAD
+from trainables.batching import training_batches
+from trainables.capturing import CapturedSteps
+from trainables.config import TrialConfig
+from trainables.errors import Diverged
+from trainables.learning import Learner, can_learn_together
+from trainables.preparing import Prepared, prepare
+from trainables.team import Team
+from trainables.training import CPU, EpochReport, train_on, train_team
+
+TOLERANCE = 2e-5  # of losses, relative: float32, and sums in another order
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_digits(tmp_path_factory.mktemp("digits"))
+
+
+def members(corpus: Path, **values: Any) -> list[TrialConfig]:
+    """Three trials that differ in all that they may; keyword a__b sets a.b of all."""
+    base = TrialConfig.model_validate(
+        {
+            "data": {"path": str(corpus)},
+            "tokenizer": {"vocab_size": 40},
+            "model": {"encoder_layers": 1, "decoder_layers": 1, "d_model": 32, "num_heads": 2, "ffn_dim": 64},
+            "training": {"epochs": 3, "batch_tokens": 512, "learning_rate": 0.005, "batch_shapes": 4},
+        }
+    ).with_values({key.replace("__", "."): value for key, value in values.items()})
+    return [
+        base.with_values({"seed": 1, "training.warmup_steps": 10}),
+        base.with_values({"seed": 2, "training.learning_rate": 0.003, "model.dropout": 0.3, "training.clip_norm": 0.5}),
+        base.with_values(
+            {
+                "seed": 3,
+                "model.dropout": 0.0,
+                "model.activation_dropout": 0.2,
+                "training.label_smoothing": 0.0,
+                "training.schedule": "inverse_sqrt",
+            }
+        ),
+    ]
+
+
+def prepared_text(config: TrialConfig, corpus: Path) -> Prepared:
+    return prepare(config.data, config.tokenizer, corpus / "cache")
+
+
+def train_as_one(
+    configs: list[TrialConfig], corpus: Path, folders: list[Path] | None = None, until: float = 99
+) -> list[list[EpochReport | Diverged]]:
+    """What each reports, clocks apart; stopped when the last one has reported epoch `until`."""
+    text = prepared_text(configs[0], corpus)
+    reports: list[list[EpochReport | Diverged]] = [[] for _ in configs]
+    for number, report, _ in train_team(text, Team(configs, text, CPU), folders or []):
+        if isinstance(report, EpochReport):
+            report = replace(report, train_seconds=0, eval_seconds=0)
+            if report.epoch == until and number == len(configs) - 1:
+                reports[number].append(report)
+                break
+        reports[number].append(report)
+    return reports
+
+
+def train_alone(config: TrialConfig, corpus: Path, folder: Path | None = None) -> list[EpochReport]:
+    return [report for report, _ in train_on(prepared_text(config, corpus), config, folder, device=CPU)]
+
+
+def assert_alike(ours: list[EpochReport | Diverged], theirs: list[EpochReport]) -> None:
+    assert len(ours) == len(theirs)
+    for one, other in zip(ours, theirs, strict=True):
+        assert isinstance(one, EpochReport)
+        assert (one.epoch, one.step, one.tokens) == (other.epoch, other.step, other.tokens)
+        assert one.train_loss == pytest.approx(other.train_loss, rel=TOLERANCE)
+        assert one.valid_loss == pytest.approx(other.valid_loss, rel=TOLERANCE)
+        assert one.valid_bleu == pytest.approx(other.valid_bleu, abs=3.0)  # a near tie may fall to another word
+
+
+SHAPES: list[dict[str, Any]] = [
+    {"model__positions": "sinusoidal"},
+    {"model__positions": "rotary", "model__norm_type": "rms", "model__activation": "swiglu", "model__num_kv_heads": 1},
+    {"model__positions": "alibi", "model__norm": "post", "model__tied_embeddings": "decoder"},
+    {"model__positions": "none", "model__norm": "deep", "model__tied_embeddings": "none", "training__report_steps": 9},
+]
+assert {shape["model__positions"] for shape in SHAPES} == set(POSITIONS)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_each_gets_the_numbers_that_it_gets_alone(shape: dict[str, Any], corpus: Path) -> None:
+    configs = members(corpus, **shape)
+    assert can_learn_together(configs)
+    for config, reports in zip(configs, train_as_one(configs, corpus), strict=True):
+        assert_alike(reports, train_alone(config, corpus))
+
+
+def test_one_that_diverges_says_so_once_and_leaves_the_others_alone(corpus: Path) -> None:
+    configs = members(corpus)
+    configs[1] = configs[1].with_values({"training.learning_rate": 1e20, "training.warmup_steps": 0})
+    reports = train_as_one(configs, corpus)
+    (error,) = reports[1]
+    assert isinstance(error, Diverged) and "loss became" in str(error)
+    for number in (0, 2):
+        assert_alike(reports[number], train_alone(configs[number], corpus))
+
+
+def test_restarted_they_end_as_if_undisturbed_from_the_last_checkpoint_of_all(corpus: Path, tmp_path: Path) -> None:
+    configs, folders = members(corpus), [tmp_path / str(number) for number in range(3)]
+    undisturbed = train_as_one(configs, corpus)
+    assert train_as_one(configs, corpus, folders, until=2) == [reports[:2] for reports in undisturbed]
+    (folders[1] / "epoch-2" / "state.pt").unlink()
+    assert train_as_one(configs, corpus, folders) == undisturbed  # epoch 1 again, from the checkpoint
+    assert train_as_one(configs, corpus, folders) == [reports[-1:] for reports in undisturbed]
+
+
+def test_a_checkpoint_is_the_same_whoever_goes_on_from_it(corpus: Path, tmp_path: Path) -> None:
+    configs, folders = members(corpus), [tmp_path / str(number) for number in range(3)]
+    train_as_one(configs, corpus, folders, until=1)
+    size = (folders[0] / "epoch-1" / "state.pt").stat().st_size
+    assert_alike(train_alone(configs[0], corpus, folders[0]), train_alone(configs[0], corpus))  # type: ignore[arg-type]
+    assert size < 1.05 * (folders[0] / "epoch-3" / "state.pt").stat().st_size, "a third of the stack, not all of it"
+    others = [train_alone(configs[number], corpus, folders[number])[:2] for number in (1, 2)]
+    assert [len(reports) for reports in others] == [2, 2]
+    assert_alike(train_as_one(configs[1:], corpus, folders[1:])[0], train_alone(configs[1], corpus)[2:])
+
+
+def test_who_may_train_together(corpus: Path) -> None:
+    first, second, third = members(corpus)
+    assert can_learn_together([first, second, third])
+    for path, value in {
+        "model.d_model": 64,
+        "model.norm": "post",
+        "training.epochs": 2,
+        "training.batch_shapes": 3,
+        "tokenizer.vocab_size": 41,
+        "data.limit": 10,
+    }.items():
+        assert not can_learn_together([first, second.with_values({path: value})]), path
+    for path, value in {
+        "training.batch_shapes": None,
+        "model.positions": "t5",
+        "model.attention_dropout": 0.1,
+    }.items():
+        both = [config.with_values({path: value}) for config in (first, second)]
+        assert not can_learn_together(both) and can_learn_together(both[:1]), path
+    assert not can_stack(first.model.model_copy(update={"positions": "learned"}))
+
+
+def a_step_of(text: Prepared, config: TrialConfig) -> tuple[torch.Tensor, torch.Tensor]:
+    return next(training_batches(text.train, config.training, config.seed, 1))
+
+
+def test_the_step_that_a_gpu_captures_is_the_step_of_one_alone(corpus: Path) -> None:
+    config = members(corpus)[0].with_values({"model.dropout": 0.1})
+    text = prepared_text(config, corpus)
+    source, target = a_step_of(text, config)
+    weights = []
+    for captured in (False, True):
+        team = Team([config], text, CPU)
+        team.begin(1)
+        team.learners[0].set_rate(0.01)
+        if captured:
+            team._step_as_one(source[None], target[None])
+        else:
+            team._step_alone(source, target)
+        weights.append((team.losses(), team.learners[0].model.state_dict()))
+    torch.testing.assert_close(*weights)
+
+
+def test_fixing_what_a_capture_needs_changes_nothing(corpus: Path) -> None:
+    config = members(corpus)[0]
+    text = prepared_text(config, corpus)
+    states = []
+    for fixed in ([], [0], [1], [0, 1]):  # before which of two steps
+        team = Team([config], text, CPU)
+        team.begin(1)
+        for number in range(2):
+            if number in fixed:
+                team.learners[0].stay_in_place()
+            team.learners[0].set_rate(0.01)
+            team._step_as_one(*(side[None] for side in a_step_of(text, config)))
+        state = team.learners[0].state()
+        states.append((state["model"], state["optimizer"]["state"]))
+    for other in states[1:]:
+        torch.testing.assert_close(other, states[0], rtol=0, atol=0)
+
+
+def test_a_learner_takes_its_rate_where_a_capture_reads_it(corpus: Path) -> None:
+    config = members(corpus)[0]
+    learner = Learner(config, prepared_text(config, corpus), CPU)
+    learner.stay_in_place()
+    (place,) = (group["lr"] for group in learner.optimizer.param_groups)
+    learner.set_rate(0.25)
+    assert float(place) == 0.25
+    learner.load(learner.state())
+    assert learner.optimizer.param_groups[0]["capturable"]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU: captured steps are CUDA graphs")
+@pytest.mark.parametrize("count", [1, 3])
+def test_captured_steps_give_the_numbers_of_those_that_are_not(count: int, corpus: Path) -> None:
+    configs, device = members(corpus)[:count], torch.device("cuda")
+    text = prepared_text(configs[0], corpus)
+    results = []
+    for captured in (True, False):
+        team = Team(configs, text, device)
+        if not captured:
+            team._sizes = []
+        reports = [report for _, report, _ in train_team(text, team, [])]
+        assert (team._captured is not None) == captured
+        results.append([report.train_loss for report in reports if isinstance(report, EpochReport)])
+    assert results[0] == pytest.approx(results[1], rel=0.01) and len(results[0]) == 3 * count
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU: captured steps are CUDA graphs")
+def test_a_captured_step_reads_the_batch_it_is_given() -> None:
+    device = torch.device("cuda")
+    total = torch.zeros((), device=device, dtype=torch.int64)
+
+    def add(source: torch.Tensor, target: torch.Tensor) -> None:
+        total.add_(source.sum() + target.sum())
+
+    steps = CapturedSteps(add, lambda *_: None, 1, [(2, 3, 4), (1, 2, 2)], device, [])
+    total.zero_()
+    for rows, columns in ((2, (3, 4)), (1, (2, 2)), (2, (3, 4))):
+        steps(*(torch.full((1, rows, length), 5, device=device) for length in columns))
+    assert int(total) == 5 * (14 + 4 + 14) and {PAD, BOS, EOS} == {0, 2, 3}

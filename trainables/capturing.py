@@ -1,0 +1,62 @@
+"""Steps as CUDA graphs: recorded once for each shape of a batch, then launched by one call.
+
+The models here are small, so a GPU waits for the next of a step's hundreds of kernels; a graph hands over all at once.
+Recording computes nothing, but a kernel's first call can't be recorded, so each shape is computed once before.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+
+import torch
+from torch import Tensor
+
+from model.transformer import BOS, EOS, PAD
+
+Step = Callable[[Tensor, Tensor], None]  # of source (K, B, S) and target (K, B, T), ids
+Size = tuple[int, int, int]  # B, S, T
+
+
+class CapturedSteps:
+    """Steps on a GPU, for batches of the given sizes."""
+
+    def __init__(
+        self,
+        step: Step,
+        rehearse: Step,
+        models: int,
+        sizes: Iterable[Size],
+        device: torch.device,
+        generators: Sequence[torch.Generator],
+    ):
+        """step: what is captured: works on tensors that stay where they are, and waits for nothing. rehearse: calls the
+        same kernels, and leaves no trace but in random numbers. generators: that it draws from, besides PyTorch's own.
+        """
+        self._inputs: dict[Size, tuple[Tensor, Tensor]] = {}
+        self._graphs: dict[Size, torch.cuda.CUDAGraph] = {}
+        stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        memory = torch.cuda.graph_pool_handle()  # of all: one runs at a time
+        torch.cuda.synchronize(device)
+        with torch.cuda.stream(stream):
+            for pairs, source_length, target_length in sizes:
+                source = torch.full((models, pairs, source_length), PAD, device=device)
+                target = torch.full((models, pairs, target_length), PAD, device=device)
+                source[..., 0], target[..., 0], target[..., 1] = EOS, BOS, EOS
+                rehearse(source, target)
+                graph = torch.cuda.CUDAGraph()
+                for generator in generators:
+                    graph.register_generator_state(generator)
+                stream.synchronize()
+                graph.capture_begin(pool=memory)
+                try:
+                    step(source, target)
+                finally:
+                    graph.capture_end()
+                size = (pairs, source_length, target_length)
+                self._inputs[size], self._graphs[size] = (source, target), graph
+        torch.cuda.synchronize(device)
+
+    def __call__(self, source: Tensor, target: Tensor) -> None:
+        """source: (K, B, S), target: (K, B, T), ids in pinned memory, of a size that was captured."""
+        size = (*source.shape[1:], target.shape[2])
+        for place, ids in zip(self._inputs[size], (source, target), strict=True):
+            place.copy_(ids, non_blocking=True)
+        self._graphs[size].replay()
