@@ -101,8 +101,9 @@ class StackedEmbedding(nn.Module):
     def forward(self, ids: Tensor) -> Tensor:
         """(K·B, T) ids -> (K·B, T, d_model)."""
         models, vocabulary, _ = self.weight.shape
-        first = torch.arange(models, device=ids.device).repeat_interleave(len(ids) // models) * vocabulary
-        return F.embedding(ids + first.unsqueeze(1), self.weight.flatten(0, 1))
+        first = torch.arange(models, device=ids.device).view(-1, 1, 1) * vocabulary  # row of each model's table
+        rows = ids.view(models, -1, ids.shape[1]) + first
+        return F.embedding(rows.view(ids.shape), self.weight.flatten(0, 1))
 
 
 class StackedLinear(nn.Module):

@@ -154,8 +154,10 @@ class SearchRun:
             stack.callback(journal.close)
             stack.enter_context(progress)
             if not work.done:
-                keep = experiment.finals.average_checkpoints if kind == "final" else KEEP
-                run_work(work, self.slots, lock, experiment.cache, keep=keep)
+                keep, together = KEEP, 1
+                if kind == "final":
+                    keep, together = experiment.finals.average_checkpoints, self.slots.runs_each(int(expected))
+                run_work(work, self.slots, lock, experiment.cache, keep=keep, together=together)
 
     def _finals(self, search: Study, study: Study, lock: DriverLock) -> list[Entry]:
         """Freeze the finalists, retrain them, score all on the test split."""

@@ -4,7 +4,7 @@ import math
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,6 +14,7 @@ from search.schedulers.base import Breeder, Scheduler, merit, parked
 from search.study import Study, StudyTrial
 from trainables.checkpoint import copy_checkpoint
 from trainables.config import TrialConfig
+from trainables.learning import can_learn_together
 
 
 class Listener(Protocol):
@@ -48,6 +49,7 @@ class Assignment:
     number: int
     config: TrialConfig
     checkpoints: Path
+    mates: tuple["Assignment", ...] = ()  # that the same worker trains as one with it
 
 
 WAIT, FINISHED = "wait", "finished"
@@ -84,7 +86,7 @@ class Work:
         self.scheduler, self.metric, self.epochs = scheduler, metric, epochs
         self.max_retries, self.listeners = max_retries, listeners
         self.endings, self.report_steps = endings, report_steps
-        self.live: set[int] = set()  # numbers in the hands of workers
+        self.live: dict[int, int] = {}  # numbers in the hands of workers, each with the first of its team
         self._started = time.monotonic()
         self._wall_before = study.wall_seconds
         self._recover()
@@ -109,9 +111,13 @@ class Work:
             return False
         return self._reason_to_end(starting=True) is not None or self.plan.propose(self.study) is None
 
-    def next(self, slots: int) -> Assignment | str:
-        """An assignment, WAIT while all slots are taken or what runs may still call for more, or FINISHED."""
-        if len(self.live) >= slots:
+    def next(self, slots: int, together: int = 1) -> Assignment | str:
+        """An assignment, WAIT while all slots are taken or what runs may still call for more, or FINISHED.
+
+        With `together` above 1 it takes along up to so many trials that can train as one; the plan must propose the
+        same until a proposal is taken.
+        """
+        if len(set(self.live.values())) >= slots:
             return WAIT
         trial = self._interrupted() or self._promoted() or self._inheriting() or self._proposed()
         if trial is None and self.live:
@@ -120,10 +126,27 @@ class Work:
         if trial is None:
             self._end_parked()
             return FINISHED
-        self.live.add(trial.number)
+        team = [self._handed_out(trial, trial.number)]
+        while len(team) < together and (mate := self._mate([each.config for each in team])) is not None:
+            team.append(self._handed_out(mate, trial.number))
+        return replace(team[0], mates=tuple(team[1:]))
+
+    def _handed_out(self, trial: StudyTrial, first: int) -> Assignment:
+        self.live[trial.number] = first
         for listener in self.listeners:
             listener.trial_started(trial)
         return Assignment(trial.number, self.plan.config(trial.params), self.checkpoints(trial))
+
+    def _mate(self, team: list[TrialConfig]) -> StudyTrial | None:
+        """One more that can train as one with those: interrupted, or new."""
+        for number in sorted(self.study.owing.keys() - self.live.keys()):
+            trial = self.study.trials[number]
+            if can_learn_together([*team, self.plan.config(trial.params)]):
+                return trial
+        proposal = self.plan.propose(self.study)
+        if proposal is None or not can_learn_together([*team, self.plan.config(proposal.params)]):
+            return None
+        return self._proposed()
 
     def _interrupted(self) -> StudyTrial | None:
         """A trial that owes epochs, as its worker or an earlier driver died."""
@@ -133,7 +156,7 @@ class Work:
     def _promoted(self) -> StudyTrial | None:
         if self._reason_to_end():
             return None
-        trial = self.scheduler.promote(self.study, self.live)
+        trial = self.scheduler.promote(self.study, set(self.live))
         if trial is not None:
             self._pass(trial)
         return trial
@@ -225,6 +248,11 @@ class Work:
                 self.study.rest(trial)
                 for listener in self.listeners:
                     listener.trial_parked(trial)
+        return self.goes_on(number)
+
+    def goes_on(self, number: int) -> bool:
+        """Whether a worker that has the trial should keep it."""
+        trial = self.study.trials[number]
         return trial.running and not self._parked(trial)
 
     def ended(self, number: int, outcome: str, message: str) -> None:
@@ -237,7 +265,7 @@ class Work:
         """The worker has let go of the trial: it ended, was parked, or crashed and is started again, a few times."""
         if number not in self.live:
             return
-        self.live.discard(number)
+        del self.live[number]
         trial = self.study.trials[number]
         if not trial.running or self._parked(trial):
             return
@@ -251,7 +279,7 @@ class Work:
 
     def lost(self, number: int) -> None:
         """The machine under the worker is gone, which is no fault of the trial: it goes on elsewhere, however often."""
-        self.live.discard(number)
+        self.live.pop(number, None)
         trial = self.study.trials[number]
         self.study.set_attr(trial, "machines_lost", int(trial.attrs.get("machines_lost", 0)) + 1)
 

@@ -395,7 +395,7 @@ def limit_pages(connection: sqlite3.Connection, _: object) -> None:
 
 def test_after_a_failed_write_nothing_more_is_written(tmp_path: Path) -> None:
     work, fuse = open_work(tmp_path), Fuse()
-    searcher, scheduler = WorkSearcher(work, fuse, 1, {}), WorkScheduler(work, fuse)
+    searcher, scheduler = WorkSearcher(work, fuse, 1, 1, {}), WorkScheduler(work, fuse)
     segment = type("Segment", (), {"config": searcher.suggest("a")})()
     with pytest.raises(UserError, match="the disk is full"):
         scheduler.on_trial_result(None, segment, {"outcome": "halted", "message": "the disk is full"})
@@ -442,6 +442,8 @@ def test_what_an_error_in_training_says_of_the_trial(
     translation.train_translation(
         {
             "driver_lock": str(tmp_path / "lock"),
+            "number": 0,
+            "mates": [],
             "config": config,
             "cache": "c",
             "checkpoints": "run/trials/0",

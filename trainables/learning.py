@@ -97,23 +97,24 @@ class Learner:
         self.optimizer.load_state_dict({"state": state["optimizer"]["state"], "param_groups": groups})
 
     def set_rate(self, rate: float) -> None:
-        for group in self.optimizer.param_groups:
-            if isinstance(group["lr"], Tensor):
-                group["lr"].fill_(rate)  # a captured step reads it there
-            else:
-                group["lr"] = rate
+        (group,) = self.optimizer.param_groups
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(rate)  # a captured step reads it there
+        else:
+            group["lr"] = rate
 
     def stay_in_place(self) -> None:
         """Put all that a step reads and writes where it stays, so that the step can be captured."""
         for parameter in self.model.parameters():
             parameter.grad = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad.zero_()
-        for group in self.optimizer.param_groups:
-            group |= {"capturable": True, "lr": torch.zeros((), device=self.model.output.weight.device)}
+        (group,) = self.optimizer.param_groups
+        group["lr"] = torch.zeros((), device=self.model.output.weight.device)
         before = copy.deepcopy(self.optimizer.state_dict()["state"])
         self.update()  # at rate 0, along no gradient: makes what is made at a first step, and leaves the weights
         for number, values in self.optimizer.state_dict()["state"].items():
             for name, tensor in values.items():
-                tensor.copy_(before[number][name] if before else 0)
+                tensor.copy_(before[number][name] if before else torch.zeros_like(tensor))
+        group["capturable"] = True
 
     def update(self) -> Tensor:
         """Step along the gradients; returns the norm that they had."""

@@ -26,6 +26,10 @@ class Slots:
     count: int
     gpus: float  # of one trial
 
+    def runs_each(self, runs: int) -> int:
+        """How many of so many runs a slot has to take, where it may take several as one: on a GPU, or a share of it."""
+        return -(-runs // self.count) if 0 < self.gpus <= 1 else 1
+
 
 def find_slots(experiment: Experiment, console: Console) -> Slots:
     """What this machine, or the cluster, offers. Raises UserError for a cluster that can't run the search."""

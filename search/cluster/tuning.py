@@ -7,6 +7,7 @@ import re
 import shutil
 from collections.abc import Callable
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -41,8 +42,10 @@ def run_work(
     cache: Path,
     trainable: Trainable = train_translation,
     keep: int = KEEP,
+    together: int = 1,
 ) -> None:
-    """Train until the work is finished; each trial keeps its `keep` last checkpoints.
+    """Train until the work is finished; each trial keeps its `keep` last checkpoints, and up to `together` trials of
+    one shape train as one.
 
     Raises what the work raises, such as UserError for a full disk.
     """
@@ -56,7 +59,7 @@ def run_work(
             tune.PlacementGroupFactory([{"CPU": 1.0, "GPU": slots.gpus} if slots.gpus else {"CPU": 1.0}]),
         ),
         tune_config=tune.TuneConfig(
-            search_alg=WorkSearcher(work, fuse, slots.count, common),
+            search_alg=WorkSearcher(work, fuse, slots.count, together, common),
             scheduler=WorkScheduler(work, fuse),
             num_samples=-1,
             reuse_actors=True,
@@ -105,28 +108,27 @@ class Fuse:
 
 
 class WorkSearcher(Searcher):
-    """Hands assignments to Tune; a Tune trial is one segment of a trial of the study."""
+    """Hands assignments to Tune; a Tune trial is a segment of a trial of the study, or of several as one."""
 
-    def __init__(self, work: Work, fuse: Fuse, slots: int, common: dict[str, Any]):
+    def __init__(self, work: Work, fuse: Fuse, slots: int, together: int, common: dict[str, Any]):
         super().__init__()
-        self.work, self.fuse, self.slots, self.common = work, fuse, slots, common
-        self.numbers: dict[str, int] = {}  # Tune's trial id -> trial number
+        self.work, self.fuse, self.slots, self.together, self.common = work, fuse, slots, together, common
+        self.numbers: dict[str, list[int]] = {}  # Tune's trial id -> trial numbers
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]  # FINISHED is a str
-        assignment = self.fuse(lambda: self.work.next(self.slots), FINISHED)
+        assignment = self.fuse(lambda: self.work.next(self.slots, self.together), FINISHED)
         if not isinstance(assignment, Assignment):
             return None if assignment == WAIT else Searcher.FINISHED
-        self.numbers[trial_id] = assignment.number
-        return {
-            "number": assignment.number,
-            "config": assignment.config.model_dump(mode="json"),
-            "checkpoints": str(assignment.checkpoints),
-            **self.common,
-        }
+        given = {**_described(assignment), "mates": [_described(mate) for mate in assignment.mates], **self.common}
+        self.numbers[trial_id] = _numbers(given)
+        return given
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        if (number := self.numbers.pop(trial_id, None)) is not None:
-            self.fuse(lambda: self.work.released(number, crashed=error), None)
+        def release() -> None:
+            for number in self.numbers.pop(trial_id, ()):
+                self.work.released(number, crashed=error)
+
+        self.fuse(release, None)
 
     # The study is the truth: Tune's snapshots hold nothing of ours, and nothing is restored from them.
 
@@ -154,20 +156,35 @@ class WorkScheduler(FIFOScheduler):
         return {}
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
-        number = trial.config["number"]
+        number = result.get("number", trial.config["number"])
         if result.get("outcome") == "halted":
             self.fuse(lambda: _halt(result["message"]), None)
         elif "outcome" in result:
             self.fuse(lambda: self.work.ended(number, result["outcome"], result["message"]), None)
-        elif self.fuse(lambda: self.work.reported(number, {key: result[key] for key in REPORTED}), False):
-            return TrialScheduler.CONTINUE
-        return TrialScheduler.STOP
+        else:
+            self.fuse(lambda: self.work.reported(number, {key: result[key] for key in REPORTED}), None)
+        going = self.fuse(lambda: any(map(self.work.goes_on, _numbers(trial.config))), False)
+        return TrialScheduler.CONTINUE if going else TrialScheduler.STOP
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
         error = _error(trial)
         if isinstance(error, MachineLeaves) or ((address := _address(error)) and machine_is_gone(address)):
             # Tune tells the searcher of the error next, which finds the trial let go by then.
-            self.fuse(lambda: self.work.lost(trial.config["number"]), None)
+            for number in _numbers(trial.config):
+                self.fuse(partial(self.work.lost, number), None)
+
+
+def _described(assignment: Assignment) -> dict[str, Any]:
+    return {
+        "number": assignment.number,
+        "config": assignment.config.model_dump(mode="json"),
+        "checkpoints": str(assignment.checkpoints),
+    }
+
+
+def _numbers(given: dict[str, Any]) -> list[int]:
+    """Of the trials of what a worker was given."""
+    return [given["number"], *(mate["number"] for mate in given["mates"])]
 
 
 def _error(trial: Trial) -> Exception | None:
