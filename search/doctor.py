@@ -64,6 +64,7 @@ class Machine:
     onednn_gflops: float | None  # of oneDNN's, which asks the processor itself what it can do; None without it
     together_gflops: float  # of a core while all are at work
     gpus: tuple[Gpu, ...]
+    idle_mps: bool  # NVIDIA's multi-process service is there, but does not run
     slots: int  # trials that a search runs at a time; at least, where they may share a GPU
 
 
@@ -130,6 +131,11 @@ def find_obstacles(machine: Machine) -> list[str]:
         )
     if machine.disk_gib < CHECKPOINTS_GIB:
         found.append(f"{machine.disk_gib:.1f} GiB of disk may not hold the checkpoints: choose another output_dir")
+    if machine.gpus and machine.idle_mps:
+        found.append(
+            "trials that share a GPU take turns on it; with NVIDIA's multi-process service they compute at the same time: "
+            "start it by `nvidia-cuda-mps-control -d` before the search"
+        )
     if not machine.gpus and shutil.which("nvidia-smi"):
         found.append("there is an NVIDIA driver, but PyTorch can't use its GPU: install a build of PyTorch with CUDA")
     return found
@@ -164,6 +170,7 @@ def examine(output_dir: Path) -> Machine:
         onednn_gflops=flop / onednn if onednn else None,
         together_gflops=flop * sum(counts) / cores / SECONDS,
         gpus=tuple(examine_gpu(torch.device("cuda", index)) for index in range(torch.cuda.device_count())),
+        idle_mps=shutil.which("nvidia-cuda-mps-control") is not None and not (_mps_folder() / "control").exists(),
         slots=count_slots(SearchConfig(), [this_machine()], list).count,
     )
 
@@ -189,6 +196,11 @@ def examine_gpu(device: torch.device) -> Gpu:
     free, total = torch.cuda.mem_get_info(device)
     rate = 2 * GPU_SIZE**3 / min(_timings(multiply))
     return Gpu(torch.cuda.get_device_name(device), total / GIB, free / GIB, rate / 1e12)
+
+
+def _mps_folder() -> Path:
+    """Where NVIDIA's multi-process service listens."""
+    return Path(os.environ.get("CUDA_MPS_PIPE_DIRECTORY", "/tmp/nvidia-mps"))
 
 
 def _processor() -> str:

@@ -15,7 +15,8 @@ import torch
 from search.doctor import Gpu, Machine, describe_machine, find_obstacles
 
 COMMAND = [sys.executable, str(Path(__file__).parents[1] / "search" / "run.py"), "doctor"]
-SOUND = Machine("A Processor", "AVX2", 8, None, 0.1, 64.0, 60.0, 500.0, 100.0, 100.0, 95.0, (), 8)
+SOUND = Machine("A Processor", "AVX2", 8, None, 0.1, 64.0, 60.0, 500.0, 100.0, 100.0, 95.0, (), False, 8)
+GPU = Gpu("A GPU", 80.0, 79.0, 600.0)
 
 
 def doctor(**environment: str) -> str:
@@ -55,6 +56,7 @@ def test_it_tells_when_mkl_takes_its_slow_path(tmp_path: Path) -> None:
         (replace(SOUND, quota=2.5), r"2\.5 cores' worth of time, though it sees 8: set search\.concurrency to 2"),
         (replace(SOUND, free_gib=3.0), r"3\.0 are free: set search\.concurrency to 3"),
         (replace(SOUND, disk_gib=1.0), r"1\.0 GiB of disk"),
+        (replace(SOUND, gpus=(GPU,), idle_mps=True), r"start it by `nvidia-cuda-mps-control -d`"),
     ],
 )
 def test_each_obstacle_is_told_alone_with_what_to_do(machine: Machine, message: str) -> None:
@@ -64,8 +66,8 @@ def test_each_obstacle_is_told_alone_with_what_to_do(machine: Machine, message: 
 
 def test_a_sound_machine_has_none() -> None:
     assert find_obstacles(SOUND) == []
-    gpu = Gpu("A GPU", 80.0, 79.0, 600.0)
-    assert find_obstacles(replace(SOUND, gpus=(gpu,), slots=1, free_gib=0.5)) == []
-    rows = dict(describe_machine(replace(SOUND, gpus=(gpu,), slots=1)))
+    assert find_obstacles(replace(SOUND, gpus=(GPU,), slots=1, free_gib=0.5)) == []
+    assert find_obstacles(replace(SOUND, idle_mps=True)) == []
+    rows = dict(describe_machine(replace(SOUND, gpus=(GPU,), slots=1)))
     assert rows["GPU"] == "A GPU, 80 GiB, 79 free, 600 TFLOP/s (bf16)"
     assert "as fit into the memory of a GPU" in rows["a search runs"]
