@@ -1,17 +1,23 @@
-"""Training on a GPU: `make bench-gpu`. How fast one trial is, how much 2, 4 and 8 at a time do, and a grid of 32.
+"""Training on a GPU: `make bench-gpu`. What one trial reaches, step by step or as captured graphs, and what several do:
+in processes of their own, as one batched computation, or both.
 
-Each trial is the product's own loop in a process of its own. All begin each epoch together; the first one warms up and
-is not counted. The matrix rate is that of `doctor`: a large bfloat16 product. --data DIR takes Multi30k (or files of
-the same names) in place of the embedded corpus; the grid, which takes long, is searched with --grid alone.
+Each process runs the product's own loop. All begin each epoch together; the first one warms up and captures, and is
+not counted. The matrix rate is that of `doctor`: a large bfloat16 product. --data DIR takes Multi30k (or files of the same
+names) in place of the embedded corpus; the grid, which takes long, is searched with --grid alone.
 """
 
 import argparse
+import os
+import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import chain
 from multiprocessing import get_context
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Barrier
 from typing import NamedTuple
 
@@ -24,39 +30,90 @@ from model.counting import count_flops
 from search.doctor import examine_gpu
 from trainables.config import TrialConfig
 from trainables.preparing import prepare
-from trainables.training import EpochReport, train
+from trainables.team import Team
+from trainables.training import EpochReport, train_team
 
 EPOCHS = 3
-AT_A_TIME = (1, 2, 4, 8)
+SHAPES = 32  # of batches, where steps are captured
 SHARES = (1.0, 0.5, 0.25)  # of a GPU, for the trials of the grid
+MPS = "nvidia-cuda-mps-control"
+
+
+class Way(NamedTuple):
+    """How trials run: so many processes, each with so many trials as one."""
+
+    processes: int
+    members: int
+    captured: bool
+    mps: bool = False
+
+    def __str__(self) -> str:
+        if not self.captured:
+            return "one, step by step"
+        parts = [f"{self.processes} processes"] if self.processes > 1 else []
+        parts += [f"{self.members} as one"] if self.members > 1 else []
+        return (" of ".join(parts) or "one") + ", graphs" + (", MPS" if self.mps else "")
+
+
+WAYS = (
+    Way(1, 1, captured=False),
+    Way(1, 1, captured=True),
+    *(Way(processes, 1, captured=True) for processes in (2, 4, 8)),
+    *(Way(1, members, captured=True) for members in (2, 4, 8, 16)),
+    Way(4, 4, captured=True),
+    *(Way(processes, members, captured=True, mps=True) for processes, members in ((4, 1), (8, 1), (4, 4))),
+)
 
 
 class Run(NamedTuple):
-    """Epochs of one trial after its first."""
+    """Epochs of a process' trials after the first."""
 
     reports: list[EpochReport]
-    seconds: float  # from the end of the first epoch, which all trials await, to the end of the last
+    seconds: float  # from the end of the first epoch, which all processes await, to the end of the last
 
 
-def run_trial(config: TrialConfig, cache: Path, device: torch.device, share: float, start: Barrier) -> Run:
+def run_trials(configs: list[TrialConfig], cache: Path, device: torch.device, share: float, start: Barrier) -> Run:
     if device.type == "cuda":
         torch.cuda.set_per_process_memory_fraction(share, device)
     else:
         torch.set_num_threads(1)
-    epochs = train(config, cache, device=device)
-    next(epochs)
+    prepared = prepare(configs[0].data, configs[0].tokenizer, cache)
+    reports = train_team(prepared, Team(configs, prepared, device), [])
+    for _ in configs:
+        next(reports)
     start.wait()
     started = time.perf_counter()
-    return Run([report for report, _ in epochs], time.perf_counter() - started)
+    rest = [report for _, report, _ in reports if isinstance(report, EpochReport)]
+    return Run(rest, time.perf_counter() - started)
 
 
-def run_together(config: TrialConfig, cache: Path, device: torch.device, trials: int) -> list[Run]:
-    """So many trials, which differ in their seeds, at a time on one device."""
+def run_way(way: Way, config: TrialConfig, cache: Path, device: torch.device) -> list[Run]:
+    """Trials that differ in their seeds."""
+    shaped = config.with_values({"training.batch_shapes": SHAPES if way.captured else None})
+    seeds = iter(range(1, way.processes * way.members + 1))
+    teams = [[shaped.with_values({"seed": next(seeds)}) for _ in range(way.members)] for _ in range(way.processes)]
     context = get_context("spawn")
-    with context.Manager() as manager, context.Pool(trials) as pool:
-        start = manager.Barrier(trials)
-        configs = [config.with_values({"seed": seed}) for seed in range(1, trials + 1)]
-        return pool.starmap(run_trial, [(each, cache, device, 1 / trials, start) for each in configs])
+    with mps(way.mps), context.Manager() as manager, context.Pool(way.processes) as pool:
+        start = manager.Barrier(way.processes)
+        return pool.starmap(run_trials, [(team, cache, device, 1 / way.processes, start) for team in teams])
+
+
+@contextmanager
+def mps(wanted: bool) -> Iterator[None]:
+    """NVIDIA's multi-process service for the processes that the block starts."""
+    if not wanted:
+        yield
+        return
+    with TemporaryDirectory() as folder:
+        places = {"CUDA_MPS_PIPE_DIRECTORY": folder, "CUDA_MPS_LOG_DIRECTORY": folder}
+        os.environ |= places
+        subprocess.run([MPS, "-d"], check=True)
+        try:
+            yield
+        finally:
+            subprocess.run([MPS], input="quit\n", text=True, check=True)
+            for name in places:
+                del os.environ[name]
 
 
 def flops_an_epoch(config: TrialConfig, cache: Path) -> float:
@@ -66,26 +123,31 @@ def flops_an_epoch(config: TrialConfig, cache: Path) -> float:
     return 3.0 * sum(count_flops(config.model, config.tokenizer.vocab_size, *pair) for pair in sides)
 
 
-def measure_trials(config: TrialConfig, cache: Path, device: torch.device, peak_flops: float, console: Console) -> None:
+def measure_ways(config: TrialConfig, cache: Path, device: torch.device, peak_flops: float, console: Console) -> None:
     prepare(config.data, config.tokenizer, cache)  # before several want it
     flops = flops_an_epoch(config, cache)
     size = f"{config.model.encoder_layers} + {config.model.decoder_layers} layers, d_model {config.model.d_model}"
     columns = ("trials at a time", "times the trials an hour", "target tokens / s", "of the matrix rate")
-    table = Table(*columns, "validation, of training", "GiB a trial", title=size, title_justify="left")
-    alone = 0.0
-    for trials in AT_A_TIME:
-        runs = run_together(config, cache, device, trials)
+    table = Table(*columns, "validation, of training", "GiB a process", title=size, title_justify="left")
+    first = 0.0
+    for way in WAYS:
+        if way.mps and shutil.which(MPS) is None:
+            continue
+        try:
+            runs = run_way(way, config, cache, device)
+        except torch.OutOfMemoryError:
+            table.add_row(str(way), "memory is too small")
+            continue
         reports = list(chain.from_iterable(run.reports for run in runs))
-        wall = max(run.seconds for run in runs)
-        rate = len(reports) / wall  # epochs a second, validation included
-        alone = alone or rate
-        training = sum(report.train_seconds for report in reports) / trials
+        rate = len(reports) / max(run.seconds for run in runs)  # epochs a second, validation included
+        first = first or rate
+        training = sum(report.train_seconds for report in reports) / (way.processes * way.members)
         tokens = sum(report.tokens for report in reports) / training
         memory = max(report.gpu_memory_gib or 0.0 for report in reports)
         share = flops * len(reports) / training / peak_flops
-        validation = sum(report.eval_seconds for report in reports) / (training * trials)
+        validation = sum(report.eval_seconds for report in reports) / (training * way.processes)
         table.add_row(
-            str(trials), f"{rate / alone:.2f}", f"{tokens:,.0f}", f"{share:.1%}", f"{validation:.1%}", f"{memory:.1f}"
+            str(way), f"{rate / first:.2f}", f"{tokens:,.0f}", f"{share:.1%}", f"{validation:.1%}", f"{memory:.1f}"
         )
     console.print(table)
 
@@ -100,6 +162,7 @@ def search_grid(data: Path | None, output_dir: Path, console: Console) -> None:
             "output_dir": str(output_dir),
             "name": f"bench-grid-{share:g}-{time.time():.0f}",
             "training.epochs": "5",
+            "training.batch_shapes": str(SHAPES),
             "search.gpus_per_trial": str(share),
             "tracking.wandb": "disabled",
         }
@@ -119,7 +182,7 @@ def main(data: Path | None, output_dir: Path, grid: bool) -> None:
     cache = output_dir.absolute() / ".cache"
     for layers, d_model in ((1, 64), (2, 128), (2, 256), (6, 512)):
         config = TrialConfig().with_values(bench_options(data, layers, d_model))
-        measure_trials(config, cache, device, gpu.tflops * 1e12, console)
+        measure_ways(config, cache, device, gpu.tflops * 1e12, console)
     if grid:
         search_grid(data, output_dir, console)
 

@@ -133,8 +133,8 @@ def find_obstacles(machine: Machine) -> list[str]:
         found.append(f"{machine.disk_gib:.1f} GiB of disk may not hold the checkpoints: choose another output_dir")
     if machine.gpus and machine.idle_mps:
         found.append(
-            "trials that share a GPU take turns on it; with NVIDIA's multi-process service they compute at the same time: "
-            "start it by `nvidia-cuda-mps-control -d` before the search"
+            "trials that share a GPU take turns on it; with NVIDIA's multi-process service they compute at the same "
+            "time: start it by `nvidia-cuda-mps-control -d` before the search"
         )
     if not machine.gpus and shutil.which("nvidia-smi"):
         found.append("there is an NVIDIA driver, but PyTorch can't use its GPU: install a build of PyTorch with CUDA")
