@@ -2,8 +2,8 @@
 in processes of their own, as one batched computation, or both.
 
 Each process runs the product's own loop. All begin each epoch together; the first one warms up and captures, and is
-not counted. The matrix rate is that of `doctor`: a large bfloat16 product. --data DIR takes Multi30k (or files of the same
-names) in place of the embedded corpus; the grid, which takes long, is searched with --grid alone.
+not counted. The matrix rate is that of `doctor`: a large bfloat16 product. --data DIR takes Multi30k (or files of the
+same names) in place of the embedded corpus; the grid, which takes long, is searched with --grid alone.
 """
 
 import argparse

@@ -39,6 +39,22 @@ def test_it_is_the_cross_entropy_of_the_logits(tokens: int, smoothing: float) ->
         torch.testing.assert_close(gradient.double(), exact, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("scale", [1.0, 0.02, torch.tensor(0.02)])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_tokens_that_are_not_kept_count_nothing_and_the_rest_is_scaled(
+    smoothing: float, scale: float | torch.Tensor
+) -> None:
+    hidden, weight, gold = random_inputs(2 * CHUNK_TOKENS + 7)
+    kept = torch.rand(len(gold), generator=torch.Generator().manual_seed(1)) < 0.6
+    results = []
+    for rows, mask in ((slice(None), kept), (kept, None)):
+        objective, nll = linear_cross_entropy(hidden[rows], weight, gold[rows], smoothing, mask, scale)
+        results.append((objective, nll, *torch.autograd.grad(objective, (hidden, weight))))
+    torch.testing.assert_close(*results)
+    plain, _ = linear_cross_entropy(hidden[kept], weight, gold[kept], smoothing)
+    torch.testing.assert_close(results[1][0], plain * scale)
+
+
 def test_under_autocast_it_takes_low_precision_products_and_gives_full_precision_gradients() -> None:
     hidden, weight, gold = random_inputs(600)
     with torch.autocast("cpu", torch.bfloat16):

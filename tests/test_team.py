@@ -163,7 +163,7 @@ def test_the_step_that_a_gpu_captures_is_the_step_of_one_alone(corpus: Path) -> 
     config = members(corpus)[0].with_values({"model.dropout": 0.1})
     text = prepared_text(config, corpus)
     source, target = a_step_of(text, config)
-    weights = []
+    found = []
     for captured in (False, True):
         team = Team([config], text, CPU)
         team.begin(1)
@@ -172,8 +172,9 @@ def test_the_step_that_a_gpu_captures_is_the_step_of_one_alone(corpus: Path) -> 
             team._step_as_one(source[None], target[None])
         else:
             team._step_alone(source, target)
-        weights.append((team.losses(), team.learners[0].model.state_dict()))
-    torch.testing.assert_close(*weights)
+        # Not the weights: where a gradient is nothing but rounding, as that of keys' biases, Adam goes by its sign.
+        found.append((team.losses(), [parameter.grad for parameter in team.learners[0].model.parameters()]))
+    torch.testing.assert_close(*found)
 
 
 def test_fixing_what_a_capture_needs_changes_nothing(corpus: Path) -> None:

@@ -56,19 +56,23 @@ def build_model(config: TrialConfig, prepared: Prepared, device: torch.device) -
         raise TooLarge(f"model: its {size} don't fit into memory; lower model.d_model or the layers") from error
 
 
-def loss_sums(model: Transformer, source: Tensor, target: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:
-    """The smoothed objective and the plain negative log-likelihood, both summed over the target's tokens. Padding is
-    never predicted."""
-    return hidden_loss(model(source, target[:, :-1]), model.output.weight, target[:, 1:], smoothing)
+def loss_sums(
+    model: Transformer, source: Tensor, target: Tensor, smoothing: float, scale: float | Tensor = 1.0
+) -> tuple[Tensor, Tensor]:
+    """The smoothed objective, times a scale, and the plain negative log-likelihood, both summed over the target's
+    tokens. Padding is never predicted."""
+    return hidden_loss(model(source, target[:, :-1]), model.output.weight, target[:, 1:], smoothing, scale)
 
 
-def hidden_loss(hidden: Tensor, weight: Tensor, gold: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:
+def hidden_loss(
+    hidden: Tensor, weight: Tensor, gold: Tensor, smoothing: float, scale: float | Tensor
+) -> tuple[Tensor, Tensor]:
     """`loss_sums` of hidden states (B, T, d_model), for the output's weight and the ids to predict, (B, T), padded."""
     predicted = gold != PAD
     if gold.device.type == "cpu":
-        return linear_cross_entropy(hidden[predicted], weight, gold[predicted], smoothing)
+        return linear_cross_entropy(hidden[predicted], weight, gold[predicted], smoothing, None, scale)
     # To choose rows on a GPU is to wait for their number.
-    return linear_cross_entropy(hidden.flatten(0, 1), weight, gold.flatten(), smoothing, predicted.flatten())
+    return linear_cross_entropy(hidden.flatten(0, 1), weight, gold.flatten(), smoothing, predicted.flatten(), scale)
 
 
 class Learner:

@@ -14,11 +14,17 @@ class _LinearCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, hidden: Tensor, weight: Tensor, gold: Tensor, smoothing: float, kept: Tensor | None
+        ctx: Any,
+        hidden: Tensor,
+        weight: Tensor,
+        gold: Tensor,
+        smoothing: float,
+        kept: Tensor | None,
+        scale: float | Tensor,
     ) -> tuple[Tensor, Tensor]:
         vocab = weight.shape[0]
         objective, total_nll = hidden.new_zeros(2, dtype=torch.float32).unbind()
-        grad_hidden, grad_weight = torch.empty_like(hidden), torch.zeros_like(weight)
+        grad_hidden, grad_weight = torch.empty_like(hidden), torch.empty_like(weight)
         chunks = max(1, math.ceil(len(hidden) / CHUNK_TOKENS))  # of like size: a product of few rows is slow
         kept = None if kept is None else kept.unsqueeze(1).to(torch.float32)
         parts = zip(
@@ -28,7 +34,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
             [None] * chunks if kept is None else kept.chunk(chunks),
             strict=True,
         )
-        for part, labels, grad_part, kept_part in parts:
+        for place, (part, labels, grad_part, kept_part) in enumerate(parts):
             # As few passes over (chunk, vocabulary) as there can be; all of them but the first are in place.
             shifted = (part @ weight.T).float()
             shifted -= shifted.amax(dim=1, keepdim=True)
@@ -43,26 +49,30 @@ class _LinearCrossEntropy(torch.autograd.Function):
                 nll, smoothed = nll * kept_part, smoothed * kept_part
             total_nll = total_nll + nll.sum()
             objective = objective + smoothed.sum()
-            # d objective / d logits = p - target distribution
-            grad /= norm
+            # d objective / d logits = scale * (p - target distribution)
+            grad *= scale / norm
             if smoothing:
-                grad -= smoothing / vocab
-            grad.scatter_add_(1, labels, torch.full_like(labels, smoothing - 1, dtype=grad.dtype))
+                grad -= scale * smoothing / vocab
+            grad.scatter_add_(1, labels, torch.full_like(norm, smoothing - 1).mul_(scale))
             if kept_part is not None:
                 grad *= kept_part
             grad = grad.to(weight.dtype)
             torch.mm(grad, weight, out=grad_part)
-            grad_weight.addmm_(grad.T, part)
+            torch.addmm(grad_weight, grad.T, part, beta=1 if place else 0, out=grad_weight)
         ctx.save_for_backward(grad_hidden, grad_weight)
         ctx.mark_non_differentiable(total_nll)
-        return objective, total_nll
+        return objective * scale, total_nll
 
     @staticmethod
-    def backward(ctx: Any, grad_objective: Tensor, _: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
-        grad_hidden, grad_weight = ctx.saved_tensors  # in place: a second backward pass would be an error
+    def backward(ctx: Any, grad_objective: Tensor, _: Tensor) -> tuple[Tensor, Tensor, None, None, None, None]:
+        grad_hidden, grad_weight = ctx.saved_tensors
+        if grad_objective.device.type == "cpu" and grad_objective == 1:
+            return grad_hidden, grad_weight, None, None, None, None
+        # In place: a second backward pass would be an error.
         return (
             grad_hidden.mul_(grad_objective.to(grad_hidden.dtype)),
             grad_weight.mul_(grad_objective.to(grad_weight.dtype)),
+            None,
             None,
             None,
             None,
@@ -70,9 +80,15 @@ class _LinearCrossEntropy(torch.autograd.Function):
 
 
 def linear_cross_entropy(
-    hidden: Tensor, weight: Tensor, gold: Tensor, smoothing: float = 0.0, kept: Tensor | None = None
+    hidden: Tensor,
+    weight: Tensor,
+    gold: Tensor,
+    smoothing: float = 0.0,
+    kept: Tensor | None = None,
+    scale: float | Tensor = 1.0,
 ) -> tuple[Tensor, Tensor]:
-    """The smoothed objective and the plain negative log-likelihood of hidden @ weight.T, summed over tokens.
+    """The smoothed objective, times a scale, and the plain negative log-likelihood of hidden @ weight.T, summed over
+    tokens.
 
     hidden: (N, d_model); weight: (vocabulary, d_model); gold: (N,) ids; kept: (N,), False for tokens that count
     nothing. Smoothing spreads its mass over the whole vocabulary (Szegedy et al. 2016, section 7). Only the objective
@@ -80,5 +96,5 @@ def linear_cross_entropy(
     """
     if torch.is_autocast_enabled(hidden.device.type):
         hidden, weight = (x.to(torch.get_autocast_dtype(hidden.device.type)) for x in (hidden, weight))
-    objective, nll = _LinearCrossEntropy.apply(hidden, weight, gold, smoothing, kept)  # type: ignore[no-untyped-call]
+    objective, nll = _LinearCrossEntropy.apply(hidden, weight, gold, smoothing, kept, scale)  # type: ignore[no-untyped-call]
     return objective, nll

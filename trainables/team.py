@@ -86,8 +86,8 @@ class Team:
         source, target = (_sent(self.group.part(side), self.device) for side in (source, target))
         if len(source):
             with self._autocast():
-                objective, nll = loss_sums(learner.model, source, target, learner.settings.label_smoothing)
-            (objective / count).backward()  # type: ignore[no-untyped-call]
+                objective, nll = loss_sums(learner.model, source, target, learner.settings.label_smoothing, 1 / count)
+            objective.backward()  # type: ignore[no-untyped-call]
             self._nll += nll
         if self.group.size > 1:
             self.group.sum([_gradient(parameter) for parameter in learner.model.parameters()])
@@ -112,9 +112,10 @@ class Team:
             else:
                 hidden, weights = self._stack(source, before).unbind(), self._stack.output_weights()
             smoothing = [learner.settings.label_smoothing for learner in self.learners]
-            sums = list(map(hidden_loss, hidden, weights, gold, smoothing))
+            scales = 1 / (gold != PAD).sum(dim=(1, 2))
+            sums = list(map(hidden_loss, hidden, weights, gold, smoothing, scales))
         objectives, nlls = (torch.stack(side) for side in zip(*sums, strict=True))
-        (objectives / (gold != PAD).sum(dim=(1, 2))).sum().backward()  # type: ignore[no-untyped-call]
+        objectives.sum().backward()  # type: ignore[no-untyped-call]
         return nlls
 
     def _clear_gradients(self) -> None:
