@@ -1,0 +1,88 @@
+"""How soon a slot trains again: seconds from the end of a trial to the first step of the next one.
+
+python bench/starting.py [TRIALS]
+
+A real search on one slot: Ray, the default sampler, the product's trainable and its usual model on the embedded corpus,
+cut to some steps, as what lies between trials counts alone. The worker stays, and with it corpus and tokenizer.
+"""
+
+import sys
+import time
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from quick import open_work
+
+from search.cluster.joining import local_ray
+from search.cluster.slots import Slots
+from search.cluster.tuning import run_work
+from search.experiment import Experiment
+from search.study import StudyTrial
+from trainables.locks import DriverLock
+from trainables.preparing import prepare
+from trainables.team import Team
+from trainables.translation import train_translation
+
+STARTS = "starts"  # the file of a run in which workers note when they begin to train
+
+
+def train_noting_the_start(assignment: dict[str, Any]) -> None:
+    begin = Team.begin
+
+    def begin_noting(team: Team, number: int) -> None:
+        begin(team, number)
+        with (Path(assignment["checkpoints"]).parents[1] / STARTS).open("a") as file:
+            file.write(f"{time.time()}\n")
+
+    Team.begin = begin_noting  # type: ignore[method-assign]
+    try:
+        train_translation(assignment)
+    finally:
+        Team.begin = begin  # type: ignore[method-assign]
+
+
+class Clock:
+    """A listener that notes when trials end."""
+
+    def __init__(self) -> None:
+        self.ends: list[float] = []
+
+    def trial_started(self, trial: StudyTrial) -> None: ...
+    def epoch_reported(self, trial: StudyTrial, report: dict[str, Any]) -> None: ...
+    def trial_parked(self, trial: StudyTrial) -> None: ...
+    def trial_ended(self, trial: StudyTrial) -> None:
+        self.ends.append(time.time())
+
+
+def main(trials: int) -> None:
+    clock = Clock()
+    with TemporaryDirectory() as folder:
+        experiment = Experiment.model_validate(
+            {
+                "name": "starting",
+                "output_dir": folder,
+                "data": {"limit": 200},
+                "tokenizer": {"vocab_size": 1000},
+                "training": {"epochs": 1},
+                "space": {"model.dropout": {"min": 0.0, "max": 0.5}, "model.d_model": {"values": [128, 256]}},
+                "search": {"trials": trials, "scheduler": "none"},
+            }
+        )
+        prepare(experiment.data, experiment.tokenizer, experiment.cache)
+        lock = DriverLock(experiment.run_dir)
+        work = open_work(experiment)
+        work.listeners.append(clock)
+        with local_ray(1):
+            run_work(work, Slots(1, 0), lock, experiment.cache, train_noting_the_start)
+        lock.release()
+        starts = [float(line) for line in (experiment.run_dir / STARTS).read_text().splitlines()]
+    gaps = [start - end for end, start in zip(clock.ends, starts[1:], strict=False)]
+    print(
+        f"{trials} trials: the next one trains {median(gaps):.2f} s after one ends (median; longest {max(gaps):.2f} s)"
+    )
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 30)
