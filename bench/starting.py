@@ -36,7 +36,7 @@ def train_noting_the_start(assignment: dict[str, Any]) -> None:
         with (Path(assignment["checkpoints"]).parents[1] / STARTS).open("a") as file:
             file.write(f"{time.time()}\n")
 
-    Team.begin = begin_noting  # type: ignore[method-assign]
+    Team.begin = begin_noting  # type: ignore[method-assign, assignment]
     try:
         train_translation(assignment)
     finally:
