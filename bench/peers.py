@@ -33,7 +33,7 @@ class System(Protocol):
         """Holds all its parameters."""
 
     def loss(self, source: Tensor, target: Tensor, smoothing: float) -> Tensor:
-        """source: (B, S) ids, target: (B, T) from BOS to EOS -> the objective, summed over the target's tokens."""
+        """source: (B, S) ids, target: (B, T) from BOS to EOS -> the objective, mean over the target's tokens."""
 
 
 class Ours:
@@ -43,7 +43,7 @@ class Ours:
         self.module = model
 
     def loss(self, source: Tensor, target: Tensor, smoothing: float) -> Tensor:
-        return loss_sums(self.module, source, target, smoothing)[0]
+        return loss_sums(self.module, source, target, smoothing, 1 / tokens(target))[0]
 
 
 class JoeyNMT:
@@ -99,7 +99,7 @@ class JoeyNMT:
         batch.sort_by_src_length()
         loss, _, _, correct = self.module(return_type="loss", **vars(batch))
         correct.item()
-        return loss
+        return loss / tokens(target)
 
 
 class TorchTransformer:
@@ -206,9 +206,11 @@ class Marian:
 
 
 def cross_entropy(logits: Tensor, gold: Tensor, smoothing: float) -> Tensor:
-    return F.cross_entropy(
-        logits.flatten(0, 1), gold.flatten(), ignore_index=PAD, reduction="sum", label_smoothing=smoothing
-    )
+    return F.cross_entropy(logits.flatten(0, 1), gold.flatten(), ignore_index=PAD, label_smoothing=smoothing)
+
+
+def tokens(target: Tensor) -> int:
+    return int((target[:, 1:] != PAD).sum())
 
 
 def copy_of(weight: Tensor) -> nn.Parameter:

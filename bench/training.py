@@ -17,12 +17,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from peers import JoeyNMT, Marian, Ours, System, TorchTransformer
+from peers import JoeyNMT, Marian, Ours, System, TorchTransformer, tokens
 from timing import Task, per_cpu_second, print_ratios
 from torch import Tensor
 from trial import bench_model, corpus_options
 
-from model.transformer import BOS, EOS, PAD, Transformer
+from model.transformer import BOS, EOS, Transformer
 from trainables.batching import EncodedSplit, Sequences, training_batches
 from trainables.config import TrialConfig
 from trainables.preparing import prepare
@@ -102,12 +102,11 @@ def training_steps(name: str, size: Size, own: bool) -> Task:
     parameters = [parameter for parameter in system.module.parameters() if parameter.requires_grad]
 
     def step(source: Tensor, target: Tensor) -> int:
-        tokens = int((target[:, 1:] != PAD).sum())
         optimizer.zero_grad()
-        (system.loss(source, target, SMOOTHING) / tokens).backward()  # type: ignore[no-untyped-call]
+        system.loss(source, target, SMOOTHING).backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
-        return tokens
+        return tokens(target)
 
     return lambda: sum(step(*batch) for batch in islice(batches, size.steps))
 

@@ -122,6 +122,9 @@ class Learner:
 
     def update(self) -> Tensor:
         """Step along the gradients; returns the norm that they had."""
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip_norm)
+        parameters = list(self.model.parameters())
+        norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+        if norm.device.type != "cpu" or norm > self.settings.clip_norm:  # to ask a GPU is to wait for it
+            torch.nn.utils.clip_grads_with_norm_(parameters, self.settings.clip_norm, norm)
         self.optimizer.step()
         return norm
