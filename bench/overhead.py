@@ -1,11 +1,14 @@
-"""What a trial costs beside its training: seconds from the end of one to the end of the next, on one slot.
+"""What a trial costs beside its training, Ray Tune's own share with it: seconds from the end of one trial to the end of
+the next, on one slot, with random proposals.
 
 python bench/overhead.py [TRIALS]
 """
 
+import resource
 import sys
 import time
 from dataclasses import asdict
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -44,6 +47,7 @@ def main(trials: int) -> None:
     clock = Clock()
     with TemporaryDirectory() as folder:
         experiment = quick_experiment(Path(folder) / "overhead", "none", trials, epochs=1)
+        experiment = experiment.with_values({"search.sampler": "random"})
         lock = DriverLock(experiment.run_dir)
         work = open_work(experiment)
         work.listeners.append(clock)
@@ -52,9 +56,15 @@ def main(trials: int) -> None:
             run_work(work, Slots(1, 0), lock, experiment.cache, report_once)
             seconds = time.perf_counter() - started
         lock.release()
-    each = [later - earlier for earlier, later in zip(clock.ends, clock.ends[1:], strict=False)]
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # KiB on Linux
+    each = [later - earlier for earlier, later in pairwise(clock.ends)]
     print(f"{trials} trials in {seconds:.1f} s, of which {clock.ends[0] - started:.1f} s to the end of the first;")
-    print(f"a trial costs {median(each):.3f} s (median; longest {max(each):.3f} s)")
+    print(f"a trial costs {median(each):.3f} s (median; longest {max(each):.3f} s),")
+    tenth = max(1, len(each) // 10)
+    early, late = median(each[:tenth]), median(each[-tenth:])
+    print(
+        f"{early:.3f} s in the first tenth, {late:.3f} s in the last; the driver's memory at its peak: {peak:.0f} MiB"
+    )
 
 
 if __name__ == "__main__":
