@@ -18,6 +18,7 @@ from transformers import MarianConfig, MarianMTModel
 from model.attention import CrossAttention, SelfAttention
 from model.positions import sinusoids
 from model.transformer import BOS, EOS, PAD, Transformer
+from trainables.freed_memory import keep_freed_memory
 from trainables.learning import loss_sums
 
 LONGEST = 512  # positions in the peers' tables
@@ -40,6 +41,7 @@ class Ours:
     name = "babeltune"
 
     def __init__(self, model: Transformer):
+        keep_freed_memory()  # as `train` does; the others' processes are as they are
         self.module = model
 
     def loss(self, source: Tensor, target: Tensor, smoothing: float) -> Tensor:

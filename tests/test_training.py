@@ -1,5 +1,8 @@
 """One run: what it computes, and that it goes on after an interruption as if there had been none."""
 
+import platform
+import subprocess
+import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -298,3 +301,20 @@ def test_gpu_figures_are_what_the_gpu_tells_and_never_an_error(monkeypatch: pyte
     assert measure(torch.device("cuda")) == GpuFigures(1.5, 87.0)
     monkeypatch.delattr(torch.cuda, "utilization")
     assert measure(torch.device("cuda")) == GpuFigures(1.5, None)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="a setting of glibc's")
+def test_a_process_that_trains_keeps_the_memory_that_it_frees() -> None:
+    """In a process of its own, as the setting is for life: large blocks come without page faults the second time."""
+    program = (
+        "import resource, torch\n"
+        "from trainables.freed_memory import keep_freed_memory\n"
+        "def faults():\n"
+        "    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
+        "    for _ in range(10): torch.ones(2**24)\n"
+        "    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before\n"
+        "usual = faults(); keep_freed_memory(); faults(); print(usual, faults())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    usual, kept = map(int, done.stdout.split())
+    assert kept < 1000 and kept < usual / 10

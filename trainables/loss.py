@@ -35,30 +35,27 @@ class _LinearCrossEntropy(torch.autograd.Function):
             strict=True,
         )
         for place, (part, labels, grad_part, kept_part) in enumerate(parts):
-            # As few passes over (chunk, vocabulary) as there can be; all of them but the first are in place.
-            shifted = (part @ weight.T).float()
-            shifted -= shifted.amax(dim=1, keepdim=True)
-            chosen = shifted.gather(1, labels)
-            total = shifted.sum(dim=1, keepdim=True) if smoothing else 0.0
-            grad = shifted.exp_()
-            norm = grad.sum(dim=1, keepdim=True)
-            log_norm = norm.log()
+            # As few passes over (chunk, vocabulary) as there can be: PyTorch's softmax is several in one.
+            logits = (part @ weight.T).float()
+            chosen, top = logits.gather(1, labels), logits.amax(dim=1, keepdim=True)
+            total = logits.sum(dim=1, keepdim=True) if smoothing else 0.0
+            grad = torch.softmax(logits, dim=1, out=logits if logits.device.type == "cpu" else None)  # in place there
+            log_norm = top - grad.amax(dim=1, keepdim=True).log()
             nll = log_norm - chosen
             smoothed = log_norm - (1 - smoothing) * chosen - smoothing / vocab * total
+            # d smoothed / d logits = p - target distribution
+            if smoothing:
+                grad -= smoothing / vocab
+            grad.scatter_add_(1, labels, torch.full_like(top, smoothing - 1))
             if kept_part is not None:
                 nll, smoothed = nll * kept_part, smoothed * kept_part
+                grad *= kept_part
             total_nll = total_nll + nll.sum()
             objective = objective + smoothed.sum()
-            # d objective / d logits = scale * (p - target distribution)
-            grad *= scale / norm
-            if smoothing:
-                grad -= scale * smoothing / vocab
-            grad.scatter_add_(1, labels, torch.full_like(norm, smoothing - 1).mul_(scale))
-            if kept_part is not None:
-                grad *= kept_part
             grad = grad.to(weight.dtype)
             torch.mm(grad, weight, out=grad_part)
-            torch.addmm(grad_weight, grad.T, part, beta=1 if place else 0, out=grad_weight)
+            torch.addmm(grad_weight, grad.T, part * scale, beta=1 if place else 0, out=grad_weight)
+        grad_hidden *= scale
         ctx.save_for_backward(grad_hidden, grad_weight)
         ctx.mark_non_differentiable(total_nll)
         return objective * scale, total_nll

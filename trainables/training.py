@@ -21,6 +21,7 @@ from trainables.checkpoint import (
 from trainables.config import TrialConfig
 from trainables.errors import Diverged, UserError
 from trainables.evaluation import corpus_bleu, reference_loss, translate
+from trainables.freed_memory import keep_freed_memory
 from trainables.gpu import GpuFigures, measure, start_measuring
 from trainables.group import ALONE, Group
 from trainables.learning import build_model
@@ -97,6 +98,8 @@ def train_team(
     One that diverges says so once, and then no more. They go on from the last report that all of them have a checkpoint
     of.
     """
+    if team.device.type == "cpu":
+        keep_freed_memory()
     learners = team.learners
     settings, going = learners[0].settings, set(range(len(learners)))
     epoch_steps = count_batches(prepared.train, settings)
