@@ -18,8 +18,8 @@ search: install
 test: install
 	$(BIN)/python -m pytest
 
-# `ray up` of three hosts made here, searches over them while hosts and driver die, and machines that come on demand: as
-# root, about 9 minutes on two cores.
+# `ray up` of three hosts made here, searches over them while hosts, driver and head die, and machines that come on demand:
+# as root, about 20 minutes on two cores.
 test-cluster: install
 	$(BIN)/python -m pytest -m cluster -rs --timeout 900 tests/test_cluster_hosts.py tests/test_cluster_autoscaling.py
 

@@ -32,6 +32,7 @@ from search.space import Params
 from search.study import Study, StudyTrial
 from search.tracking.feed import Feed, FeedListener
 from search.work import FINISHED, Assignment, Work
+from trainables.checkpoint_places import Checkpoints
 from trainables.config import TrialConfig
 
 SLOTS, EPOCHS = 64, 4
@@ -57,7 +58,7 @@ def open_work(experiment: Experiment, console: Console) -> tuple[Work, TrialProg
     feed = FeedListener(
         Feed(experiment, 0, print), study, "trial", 0, lambda trial: experiment.trial.with_values(trial.params)
     )
-    cleaner = CheckpointCleaner(run_dir / "trials", keep_completed=False)
+    cleaner = CheckpointCleaner(Checkpoints(run_dir / "trials"), keep_completed=False)
     work = Work(
         study,
         journal,

@@ -1,22 +1,23 @@
 """Disk space: what nobody will train or score again is removed."""
 
-import shutil
-from pathlib import Path
 from typing import Any
 
 from search.study import StudyTrial
+from trainables.checkpoint_places import Checkpoints
 
 
 class CheckpointCleaner:
     """A listener that removes the checkpoints of trials that nobody will train or score again."""
 
-    def __init__(self, folder: Path, keep_completed: bool):
-        self.folder, self.keep_completed = folder, keep_completed
+    def __init__(self, checkpoints: Checkpoints, keep_completed: bool):
+        self.checkpoints, self.keep_completed = checkpoints, keep_completed
 
     def sweep(self, ended: list[StudyTrial]) -> None:
         """What a driver had left to remove when it was killed."""
+        left = self.checkpoints.numbers()
         for trial in ended:
-            self.trial_ended(trial)
+            if trial.number in left:
+                self.trial_ended(trial)
 
     def trial_started(self, trial: StudyTrial) -> None:
         """Nothing to remove yet."""
@@ -29,4 +30,4 @@ class CheckpointCleaner:
 
     def trial_ended(self, trial: StudyTrial) -> None:
         if not (self.keep_completed and trial.outcome == "completed"):
-            shutil.rmtree(self.folder / str(trial.number), ignore_errors=True)
+            self.checkpoints.remove(trial.number)

@@ -33,7 +33,7 @@ def conclude(
     """
     run_dir, data = experiment.run_dir, experiment.data
     test = read_test(data, run_dir, "ranking; translations and attention for the report")
-    corpus = cached_corpus(data)
+    corpus = cached_corpus(data, experiment.cache)
     facts = {
         "path": data.path,
         "source": data.source,

@@ -71,15 +71,20 @@ class Earlier:
                 study.close()
         return total
 
+    def moves(self, experiment: Experiment) -> bool:
+        """Whether to extend the run to the experiment moves anything."""
+        if not (self.run_dir / "study.db").exists() or self.waiting:
+            return self.waiting is not None
+        change = find_change(stored_experiment(self.run_dir), experiment)
+        return change is Change.NEW_STUDY or (change is Change.GOES_ON and (self.run_dir / "finalists.json").exists())
+
     def extend(self, experiment: Experiment) -> list[str]:
         """Write the experiment of the run and, where it has changed, move what is over; what was done, for people."""
         done = []
         if (self.run_dir / "study.db").exists() and not self.waiting:
             stored = stored_experiment(self.run_dir)
-            change = find_change(stored, experiment)
-            finals_over = change is Change.GOES_ON and (self.run_dir / "finalists.json").exists()
-            if change is Change.NEW_STUDY or finals_over:
-                self._begin_move(stored, study=change is Change.NEW_STUDY)
+            if self.moves(experiment):
+                self._begin_move(stored, study=find_change(stored, experiment) is Change.NEW_STUDY)
         write_atomically(self.run_dir / "experiment.yaml", dump_yaml(experiment))
         if self.moving.exists():
             self._end_move()

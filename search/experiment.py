@@ -28,6 +28,11 @@ class Experiment(TrialConfig):
 
     name: RunName | None = Field(None, description="of the run directory; config file and time unless given")
     output_dir: str = Field("runs", min_length=1, description="holds the run directories and the caches they share")
+    storage: str | None = Field(
+        None,
+        description="an address such as s3://bucket/runs, through which machines that share no folder work together; "
+        "output_dir is of the machine that searches alone then",
+    )
     cluster: str | None = Field(
         None,
         description="a running Ray cluster to search on, from one of its nodes: auto, or HOST:PORT; else this machine",
@@ -51,8 +56,15 @@ class Experiment(TrialConfig):
     @classmethod
     def _absolute(cls, path: str) -> str:
         if "://" in path:
-            raise ValueError(f"{path}: URLs can't hold a run; mount the storage, and name the folder")
+            raise ValueError(f"{path}: is no folder of this machine; name the address as storage")
         return str(Path(path).expanduser().absolute())
+
+    @field_validator("storage")
+    @classmethod
+    def _is_url(cls, url: str | None) -> str | None:
+        if url is not None and not re.fullmatch(r"[a-z0-9]+://[^/].*[^/]|file:///.*[^/]", url):
+            raise ValueError(f"{url!r}: is no address such as s3://bucket/runs; a folder that is shared is output_dir")
+        return url
 
     @field_validator("space")
     @classmethod
@@ -195,6 +207,11 @@ class Experiment(TrialConfig):
     def run_dir(self) -> Path:
         assert self.name, "the command line names the run"
         return Path(self.output_dir) / self.name
+
+    @property
+    def run_url(self) -> str:
+        """Of the run in its storage."""
+        return f"{self.storage}/{self.name}"
 
     @property
     def cache(self) -> Path:

@@ -1,7 +1,7 @@
 """A search from trials to report: search, finals, rank, report. Every step can be entered again."""
 
 import math
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from typing import Literal
 
@@ -24,6 +24,7 @@ from search.journal import Journal, Totals, read_lines
 from search.prior_sources import keep_prior
 from search.progress import TrialProgress, ranking_table
 from search.proposals import Plan, SearchPlan
+from search.run_copy import RunCopy
 from search.schedulers import Scheduler, make_scheduler
 from search.schedulers.population import Population
 from search.schedulers.unranked import ToTheEnd
@@ -33,38 +34,46 @@ from search.tracking.tracker import Tracker
 from search.wording import count, describe
 from search.work import Listener, Work
 from trainables.checkpoint import KEEP
+from trainables.checkpoint_places import Checkpoints
 from trainables.config import TrialConfig
 from trainables.corpus import read_test
 from trainables.errors import UserError
 from trainables.locks import DriverLock
+from trainables.storage import Storage
 
 
 class SearchRun:
     """One driver's work on a run directory."""
 
-    def __init__(self, experiment: Experiment, console: Console):
-        self.experiment, self.console = experiment, console
+    def __init__(self, experiment: Experiment, storage: Storage | None, console: Console):
+        self.experiment, self.storage, self.console = experiment, storage, console
         self.run_dir = experiment.run_dir
         check_teardown(experiment)
-        self.slots = find_slots(experiment, console)
+        self.slots = find_slots(experiment, console, self.storage)
+        self.copy: RunCopy | None = None
 
     def run(self) -> None:
         """Run the search, or what is left of it. Raises UserError for what the user can mend."""
-        lock = DriverLock(self.run_dir)
-        try:
+        with ExitStack() as stack:
+            lock = DriverLock(self.run_dir)
+            stack.callback(lock.release)
+            if self.storage:
+                self.copy = stack.enter_context(RunCopy(self.storage, self.run_dir, self._warn))
             self.earlier = Earlier(self.run_dir)
             kept = (self.run_dir / "study.db").exists() or self.earlier.waiting
             if (self.run_dir / "trials.jsonl").exists() and not kept:
                 raise UserError(f"{self.run_dir}: study.db is missing; restore it, or start a new search")
-            for message in self.earlier.extend(self.experiment):
-                self._say(message)
+            moves = self.earlier.moves(self.experiment)
+            with self.copy.extension(moves) if self.copy else nullcontext():
+                for message in self.earlier.extend(self.experiment):
+                    self._say(message)
             direction = self.experiment.search.direction
             search = Study(self.run_dir / "study.db", "search", direction)
             finals = Study(self.run_dir / "study.db", self.earlier.finals_name, direction)
             where = f"{self.slots.gpus:.3g} GPU" if self.slots.gpus else "one CPU thread"
             self._say(f"{self.slots.count} trials at a time, each on {where}; {self.run_dir}")
             with Tracker(self.experiment, self.earlier, self._say, self._warn) as self.tracker:
-                with running_ray(self.experiment.cluster, self.slots.count):
+                with running_ray(self.experiment.cluster, self.slots.count, online=self.storage is not None):
                     if (self.run_dir / "finalists.json").exists():
                         self.tracker.show_trials(search)
                     else:
@@ -72,12 +81,15 @@ class SearchRun:
                     self.tracker.searched()
                     entries = self._finals(search, finals, lock)
                 self._finish(search, finals, entries)
-        finally:
-            lock.release()
         if self.experiment.teardown:
             self._say("the cluster is taken down")
             if failed := take_down():
                 self._warn(f"the cluster may still cost: end it by `ray down`; {failed}")
+
+    def _keep_safe(self) -> None:
+        """What stands in the run directory is in the storage, too, when the call returns."""
+        if self.copy:
+            self.copy.send()
 
     def _search(self, study: Study, lock: DriverLock) -> None:
         settings = self.experiment.search
@@ -85,7 +97,8 @@ class SearchRun:
         expected = min(settings.trials or math.inf, self.experiment.space.size())
         if isinstance(scheduler, Population):
             expected = scheduler.trials
-        cleaner = CheckpointCleaner(self.run_dir / "trials", keep_completed=self.experiment.finals.seeds == 0)
+        checkpoints = Checkpoints(self.run_dir / "trials", self.storage)
+        cleaner = CheckpointCleaner(checkpoints, keep_completed=self.experiment.finals.seeds == 0)
         cleaner.sweep(study.over)
         plan = SearchPlan(self.experiment, keep_prior(self.experiment))
         self._train("trial", study, plan, scheduler, expected, [cleaner], lock, self.earlier.spent())
@@ -149,6 +162,8 @@ class SearchRun:
             [progress, *self.tracker.listeners(kind, study), *listeners],
             [budget, *settled] if kind == "trial" else [],  # what the finals need was set aside
             experiment.training.report_steps,
+            self.storage,
+            self._keep_safe,
         )
         with ExitStack() as stack:
             stack.callback(journal.close)
@@ -158,15 +173,18 @@ class SearchRun:
                 if kind == "final":
                     keep, together = experiment.finals.average_checkpoints, self.slots.runs_each(int(expected))
                 run_work(work, self.slots, lock, experiment.cache, keep=keep, together=together)
+        self._keep_safe()
 
     def _finals(self, search: Study, study: Study, lock: DriverLock) -> list[Entry]:
         """Freeze the finalists, retrain them, score all on the test split."""
         experiment = self.experiment
         if not (self.run_dir / "finalists.json").exists():
             self._freeze(search, study)
+            self._keep_safe()
         finalists = read_finalists(self.run_dir / "finalists.json")
         # What is wrong with it is told before the retraining.
-        test = read_test(experiment.data, self.run_dir, "checking it before the retraining")
+        test = read_test(experiment.data, self.run_dir, "checking it before the retraining, and scoring after it")
+        self._keep_safe()
         models = []
         if experiment.finals.seeds:
             plan = FinalsPlan(experiment, finalists)
@@ -191,10 +209,10 @@ class SearchRun:
         if not models:
             raise UserError(f"{self.run_dir}: no finalist could be trained: {_first_failure(study)}")
         with self.console.status("translating the test split"):
-            results = score_all(models, experiment, self.slots.gpus)
+            results = score_all(models, test, experiment, self.slots.gpus)
         if name := experiment.finals.neural_metric:
             with self.console.status(f"scoring by {name}"):
-                files = [model.checkpoints / "neural.json" for model in models]
+                files = [model.folder / "neural.json" for model in models]
                 results = [
                     replace(result, neural=neural_score(name, file, test, result.translations))
                     for file, result in zip(files, results, strict=True)
@@ -230,8 +248,9 @@ class SearchRun:
             number=trial.number if kind == "final" else None,
             valid_bleu=reports[-1]["valid_bleu"],
             train_seconds=sum(line["train_seconds"] for line in reports),
-            checkpoints=self.run_dir / f"{kind}s" / str(trial.number),
+            folder=self.run_dir / f"{kind}s" / str(trial.number),
             averaged=self.experiment.finals.average_checkpoints,
+            storage=self.storage,
         )
 
     def _finish(self, study: Study, finals_study: Study, entries: list[Entry]) -> None:

@@ -1,16 +1,19 @@
 """The corpus and its tokenizers, checked and made before Ray starts."""
 
+import uuid
+
 from rich.console import Console
 
 from search.experiment import Experiment
 from trainables.batching import count_batches
 from trainables.config import TokenizerConfig
 from trainables.preparing import cached_corpus, prepare
+from trainables.storage import Storage, store_corpus
 
 
 def prepare_corpus(experiment: Experiment, console: Console) -> None:
     """Read and check the corpus, train the tokenizers, and say what there is. Raises UserError."""
-    for warning in cached_corpus(experiment.data).warnings:
+    for warning in cached_corpus(experiment.data, experiment.cache).warnings:
         console.print(f"warning: {warning}", style="yellow", highlight=False, markup=False, soft_wrap=True)
     for config in tokenizer_variants(experiment):
         prepared = prepare(experiment.data, config, experiment.cache)
@@ -23,6 +26,18 @@ def prepare_corpus(experiment: Experiment, console: Console) -> None:
         )
     if experiment.training.report_steps:
         _tell_steps(experiment, console)
+
+
+def prepare_storage(experiment: Experiment) -> Storage | None:
+    """The storage of the search, with corpus and tokenizers in it for all nodes, and the tokenizers that it had in the
+    cache here; None without one. Raises UserError."""
+    if experiment.storage is None:
+        return None
+    corpus = cached_corpus(experiment.data, experiment.cache)
+    storage = Storage(experiment.run_url, uuid.uuid4().hex, store_corpus(experiment.storage, corpus))
+    for config in tokenizer_variants(experiment):
+        storage.share_tokenizer(config, corpus, experiment.cache)
+    return storage
 
 
 def _tell_steps(experiment: Experiment, console: Console) -> None:

@@ -12,6 +12,8 @@ from trainables.errors import UserError
 COMPARED = ("data", "training.epochs", "training.report_steps", "search.metric")
 # They belong to the machine and to those who watch: the result stays what it is.
 INDIFFERENT = ("tracking", "cluster", "teardown", "search.concurrency", "search.gpus_per_trial", "search.max_retries")
+# A run of an earlier version lacks them, and has their defaults.
+LATER = ("storage", "cluster", "teardown")
 # A trial of the study means another model after a change.
 MEANING = ("space", *TrialConfig.model_fields)
 
@@ -24,16 +26,20 @@ class Change(Enum):
     NEW_STUDY = "a new study begins, with the trials of the old one that fit"
 
 
-def stored_experiment(run_dir: Path) -> Experiment:
-    """The experiment of a run directory, wherever that was moved to. Raises UserError."""
+def stored_experiment(run_dir: Path, url: str | None = None) -> Experiment:
+    """The experiment of a run directory, wherever that, or its storage with the run at `url`, was moved to.
+
+    Raises UserError.
+    """
     file = run_dir / "experiment.yaml"
     if not file.is_file():
         raise UserError(f"{run_dir}: not the directory of a run: it holds no experiment.yaml")
     tree = read_yaml(file)
-    if missing := [name for name in Experiment.model_fields if name not in tree]:
+    if missing := [name for name in Experiment.model_fields if name not in (*tree, *LATER)]:
         raise UserError(f"{file}: is not as the search wrote it: {', '.join(missing)} missing; restore the file")
     stored = validate(Experiment, tree, str(file))
-    return stored.model_copy(update={"name": run_dir.name, "output_dir": str(run_dir.parent)})
+    storage = url.rstrip("/").rpartition("/")[0] if url else stored.storage
+    return stored.model_copy(update={"name": run_dir.name, "output_dir": str(run_dir.parent), "storage": storage})
 
 
 def find_change(stored: Experiment, experiment: Experiment) -> Change:
@@ -41,8 +47,8 @@ def find_change(stored: Experiment, experiment: Experiment) -> Change:
     before, after = flatten(stored.model_dump()), flatten(experiment.model_dump())
     changed = [key for key in before | after if before.get(key) != after.get(key)]
     for key in changed:
-        if key in ("name", "output_dir"):
-            raise UserError("resume: name and output_dir belong to the run; start a new search to change them")
+        if key in ("name", "output_dir", "storage"):
+            raise UserError("resume: name, output_dir and storage belong to the run; start a new search to change them")
         if _below(key, COMPARED):
             raise UserError(
                 f"resume: {key} decides what is compared, so it can't change from {before.get(key)} to "

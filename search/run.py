@@ -4,6 +4,7 @@ python search/run.py                              search with configs/quickstart
 python search/run.py --config FILE [--key VALUE]  search with another configuration, keys in dotted form
 python search/run.py resume runs/NAME             go on with a search that was stopped
 python search/run.py resume runs/NAME --key VALUE extend or change a search, finished or not
+python search/run.py resume s3://bucket/runs/NAME go on, here, with a search of another machine that is lost
 python search/run.py publish runs/NAME            send to W&B what it lacks of a search, with sweep and report
 python search/run.py translate runs/NAME          translate standard input with the best model; --help says more
 python search/run.py replay --tables DIR          how soon a policy finds the best of systems that are trained
@@ -21,8 +22,10 @@ from search.experiment import Experiment
 from search.finals.neural_metric import load_metric
 from search.prior_sources import find_prior
 from search.resuming import find_change, stored_experiment
+from search.run_copy import fetch_run
 from trainables.command_line import override, parse_config
 from trainables.errors import UserError
+from trainables.store import Store
 
 PROGRAM = "python search/run.py"
 QUICKSTART = Path(__file__).parents[1] / "configs" / "quickstart.yaml"
@@ -39,6 +42,11 @@ def new_experiment(arguments: list[str]) -> Experiment:
             f"--name: {experiment.run_dir} exists and is not empty; choose another name, or go on with it by "
             f"`{PROGRAM} resume {experiment.run_dir}`"
         )
+    if experiment.storage and Store(experiment.run_url).read("experiment.yaml") is not None:
+        raise UserError(
+            f"--name: {experiment.run_url} exists; choose another name, or go on with it by "
+            f"`{PROGRAM} resume {experiment.run_url}`"
+        )
     return experiment
 
 
@@ -46,8 +54,9 @@ def resumed_experiment(arguments: list[str], verb: str) -> Experiment:
     """The experiment of a run directory to `verb`, perhaps with changed keys. Raises UserError."""
     if not arguments or arguments[0].startswith("-"):
         raise UserError(f"{verb}: name the run, as in `{PROGRAM} {verb} runs/NAME`")
-    run_dir = Path(arguments[0]).absolute()
-    stored = stored_experiment(run_dir)
+    url = arguments[0] if "://" in arguments[0] else None
+    run_dir = fetch_run(url, Path("runs")) if url else Path(arguments[0]).absolute()
+    stored = stored_experiment(run_dir, url)
     file = run_dir / "experiment.yaml"
     experiment = override(stored, arguments[1:], f"{PROGRAM} {verb} {arguments[0]}", __doc__ or "", file)
     if verb == "publish" and experiment != stored.model_copy(update={"tracking": experiment.tracking}):
@@ -90,15 +99,18 @@ def main(arguments: list[str]) -> int:
         resuming = arguments[:1] == ["resume"]
         experiment = resumed_experiment(arguments[1:], "resume") if resuming else new_experiment(arguments)
         find_prior(experiment)
+        if experiment.storage:
+            Store(experiment.storage).try_out()
         if experiment.finals.neural_metric:
             load_metric(experiment.finals.neural_metric)
         # Torch and Ray take seconds to import: mistakes that need neither are told before.
-        from search.preparation import prepare_corpus
+        from search.preparation import prepare_corpus, prepare_storage
 
+        storage = prepare_storage(experiment)
         prepare_corpus(experiment, console)
         from search.pipeline import SearchRun
 
-        SearchRun(experiment, console).run()
+        SearchRun(experiment, storage, console).run()
     except UserError as error:
         Console(stderr=True).print(str(error), style="red", highlight=False, markup=False, soft_wrap=True)
         return 2

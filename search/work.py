@@ -1,9 +1,8 @@
 """What to train next, and what a report means. Knows nothing of Ray, so it can be tested and killed anywhere."""
 
 import math
-import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,9 +11,10 @@ from search.journal import Journal
 from search.proposals import Plan
 from search.schedulers.base import Breeder, Scheduler, merit, parked
 from search.study import Study, StudyTrial
-from trainables.checkpoint import copy_checkpoint
+from trainables.checkpoint_places import Checkpoints
 from trainables.config import TrialConfig
 from trainables.learning import can_learn_together
+from trainables.storage import Storage
 
 
 class Listener(Protocol):
@@ -49,6 +49,7 @@ class Assignment:
     number: int
     config: TrialConfig
     checkpoints: Path
+    reached: int  # what the study knows of; a checkpoint may be one epoch, or round of steps, ahead of it
     mates: tuple["Assignment", ...] = ()  # that the same worker trains as one with it
 
 
@@ -79,13 +80,17 @@ class Work:
         listeners: list[Listener],
         endings: Sequence[Ending] = (),
         report_steps: int | None = None,
+        storage: Storage | None = None,
+        keep_safe: Callable[[], None] = lambda: None,
     ):
         """`folder` holds the checkpoints, by trial number; `metric` names the field of a report to compare by.
-        Reports come by the epoch, or each so many steps: then the study's scores and the rungs count steps."""
+        Reports come by the epoch, or each so many steps: then the study's scores and the rungs count steps.
+        `keep_safe` is called with a new trial in the study, before anybody trains it."""
         self.study, self.journal, self.folder, self.plan = study, journal, folder, plan
         self.scheduler, self.metric, self.epochs = scheduler, metric, epochs
         self.max_retries, self.listeners = max_retries, listeners
         self.endings, self.report_steps = endings, report_steps
+        self.checkpoints, self.keep_safe = Checkpoints(folder, storage), keep_safe
         self.live: dict[int, int] = {}  # numbers in the hands of workers, each with the first of its team
         self._started = time.monotonic()
         self._wall_before = study.wall_seconds
@@ -135,7 +140,8 @@ class Work:
         self.live[trial.number] = first
         for listener in self.listeners:
             listener.trial_started(trial)
-        return Assignment(trial.number, self.plan.config(trial.params), self.checkpoints(trial))
+        config = self.plan.config(trial.params)
+        return Assignment(trial.number, config, self.folder / str(trial.number), trial.epoch)
 
     def _mate(self, team: list[TrialConfig]) -> StudyTrial | None:
         """One more that can train as one with those: interrupted, or new."""
@@ -167,7 +173,7 @@ class Work:
         if heir is None or self._reason_to_end():
             return None
         epoch = heir.parent.epoch
-        copy_checkpoint(self.checkpoints(heir.parent), self.folder / str(len(self.study.trials)))
+        self.checkpoints.copy(heir.parent.number, len(self.study.trials))
         trial = self.study.add(
             heir.params,
             self.plan.distributions,
@@ -181,6 +187,7 @@ class Work:
         )
         if heir.replaces.running:
             self._finish(heir.replaces, "stopped")
+        self.keep_safe()
         return trial
 
     def _proposed(self) -> StudyTrial | None:
@@ -190,8 +197,10 @@ class Work:
         if proposal is None:
             return None
         # It starts from nothing, even if a driver was killed between copying a checkpoint and making its heir.
-        shutil.rmtree(self.folder / str(len(self.study.trials)), ignore_errors=True)
-        return self.study.add(proposal.params, self.plan.distributions, proposal.memory)
+        self.checkpoints.remove(len(self.study.trials))
+        trial = self.study.add(proposal.params, self.plan.distributions, proposal.memory)
+        self.keep_safe()
+        return trial
 
     def _furthest(self) -> StudyTrial | None:
         """Where everybody waits and nobody was trained to the end: the best of those who came furthest."""
@@ -218,9 +227,6 @@ class Work:
         if reason or starting:
             self.study.set_ended(reason)
         return reason
-
-    def checkpoints(self, trial: StudyTrial) -> Path:
-        return self.folder / str(trial.number)
 
     # -- what came of it
 

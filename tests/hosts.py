@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-BRIDGE = "br-babel"
+BRIDGE, OUTSIDE = "br-babel", "10.77.0.1"
 TOOLS = ("ip", "sshd", "ssh", "rsync", "unshare", "mount")
 SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 
@@ -63,7 +63,7 @@ class Hosts:
         for key in (self.key, self.folder / "hostkey"):
             _run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key))
         _run("ip", "link", "add", BRIDGE, "type", "bridge")
-        _run("ip", "addr", "add", "10.77.0.1/24", "dev", BRIDGE)
+        _run("ip", "addr", "add", f"{OUTSIDE}/24", "dev", BRIDGE)
         _run("ip", "link", "set", BRIDGE, "up")
         for host in range(self.count):
             self.start(host)
@@ -74,12 +74,13 @@ class Hosts:
         space, here, there = f"babel{host}", f"bb{host}", f"bh{host}"
         _run("ip", "netns", "add", space)
         _run("ip", "link", "add", here, "type", "veth", "peer", "name", there)
+        _run("ip", "link", "set", there, "address", f"02:00:00:00:77:{host:02x}")  # as a machine's own stays
         _run("ip", "link", "set", here, "master", BRIDGE, "up")
         _run("ip", "link", "set", there, "netns", space)
         _run("ip", "-n", space, "addr", "add", f"{self.address(host)}/24", "dev", there)
         for device in (there, "lo"):
             _run("ip", "-n", space, "link", "set", device, "up")
-        _run("ip", "-n", space, "route", "add", "default", "via", "10.77.0.1")
+        _run("ip", "-n", space, "route", "add", "default", "via", OUTSIDE)
         own = self.folder / space
         own.mkdir(exist_ok=True)
         settings = {
@@ -106,6 +107,10 @@ class Hosts:
         while self.ssh(host, "true", check=False).returncode:
             assert time.monotonic() < deadline, (own / "log").read_text()
             time.sleep(0.1)
+
+    def home(self, host: int) -> Path:
+        """Its home, as seen from outside; no other host sees it."""
+        return self.folder / f"babel{host}" / "home"
 
     def kill(self, host: int) -> None:
         """Take a host away without warning: the network first, so that no process can say goodbye."""

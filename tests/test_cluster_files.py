@@ -2,14 +2,18 @@
 
 import copy
 import json
+import re
 import subprocess
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import boto3
 import botocore.session
 import googleapiclient
+import kubernetes.client
+import moto
 import pytest
 import yaml
 from botocore.validate import ParamValidator
@@ -20,10 +24,66 @@ CLUSTERS = ROOT / "configs" / "clusters"
 LAUNCHED = [ROOT / "cluster.yaml", CLUSTERS / "gcp.yaml", CLUSTERS / "on-premises.yaml"]
 KUBERAY = [CLUSTERS / "kuberay.yaml", CLUSTERS / "kuberay-job.yaml"]
 
-# Of the ray.io/v1 API, what these files use.
-RAY_CLUSTER = {"rayVersion", "enableInTreeAutoscaling", "autoscalerOptions", "authOptions", "headGroupSpec"}
-RAY_JOB = {"entrypoint", "shutdownAfterJobFinishes", "ttlSecondsAfterFinished", "backoffLimit", "rayClusterSpec"}
-WORKERS = {"groupName", "replicas", "minReplicas", "maxReplicas", "rayStartParams", "template"}
+# The ray.io/v1 API of KubeRay 1.7: its fields, by the name of their type. A capital one is in this table, V1… is
+# Kubernetes' own. From raycluster_types.go and rayjob_types.go in ray-operator/apis/ray/v1 of ray-project/kuberay, and
+# the reference of that API in Ray's documentation.
+MAP, STRINGS = "Dict[str, str]", "List[str]"
+KUBERAY_API = {
+    "RayCluster": {"apiVersion": "str", "kind": "str", "metadata": "V1ObjectMeta", "spec": "RayClusterSpec"},
+    "RayJob": {"apiVersion": "str", "kind": "str", "metadata": "V1ObjectMeta", "spec": "RayJobSpec"},
+    "RayClusterSpec": {
+        **dict.fromkeys(("rayVersion", "managedBy"), "str"),
+        **dict.fromkeys(("enableInTreeAutoscaling", "suspend"), "bool"),
+        "headServiceAnnotations": MAP,
+        "autoscalerOptions": "AutoscalerOptions",
+        "authOptions": "AuthOptions",
+        "upgradeStrategy": "UpgradeStrategy",
+        "headGroupSpec": "HeadGroupSpec",
+        "workerGroupSpecs": "List[WorkerGroupSpec]",
+    },
+    "AuthOptions": {"mode": "str", "secretName": "str", "enableK8sTokenAuth": "bool"},
+    "UpgradeStrategy": {"type": "str"},
+    "AutoscalerOptions": {
+        **dict.fromkeys(("image", "imagePullPolicy", "upscalingMode", "version"), "str"),
+        "idleTimeoutSeconds": "int",
+        "resources": "V1ResourceRequirements",
+        "securityContext": "V1SecurityContext",
+        "env": "List[V1EnvVar]",
+        "envFrom": "List[V1EnvFromSource]",
+        "volumeMounts": "List[V1VolumeMount]",
+    },
+    "HeadGroupSpec": {
+        **dict.fromkeys(("rayStartParams", "resources", "labels"), MAP),
+        "template": "V1PodTemplateSpec",
+        "headService": "V1Service",
+        "enableIngress": "bool",
+        "serviceType": "str",
+    },
+    "WorkerGroupSpec": {
+        **dict.fromkeys(("replicas", "minReplicas", "maxReplicas", "numOfHosts", "idleTimeoutSeconds"), "int"),
+        **dict.fromkeys(("rayStartParams", "resources", "labels"), MAP),
+        "groupName": "str",
+        "priority": "int",
+        "suspend": "bool",
+        "template": "V1PodTemplateSpec",
+        "scaleStrategy": "ScaleStrategy",
+    },
+    "ScaleStrategy": {"workersToDelete": STRINGS},
+    "RayJobSpec": {
+        **dict.fromkeys(("entrypoint", "runtimeEnvYAML", "jobId", "submissionMode", "managedBy"), "str"),
+        **dict.fromkeys(("activeDeadlineSeconds", "preRunningDeadlineSeconds", "backoffLimit"), "int"),
+        **dict.fromkeys(("entrypointNumCpus", "entrypointNumGpus"), "float"),
+        **dict.fromkeys(("metadata", "clusterSelector"), MAP),
+        **dict.fromkeys(("suspend", "shutdownAfterJobFinishes"), "bool"),
+        "ttlSecondsAfterFinished": "int",
+        "entrypointResources": "str",
+        "submitterPodTemplate": "V1PodTemplateSpec",
+        "submitterConfig": "SubmitterConfig",
+        "rayClusterSpec": "RayClusterSpec",
+    },
+    "SubmitterConfig": {"backoffLimit": "int"},
+}
+PLAIN: dict[str, type | tuple[type, ...]] = {"str": str, "bool": bool, "int": int, "float": (int, float)}
 
 
 def read(file: Path) -> dict[str, Any]:
@@ -67,6 +127,37 @@ def gcp_mistakes(value: Any, schema: str = "Instance") -> Iterator[str]:
     yield from walk(value, {"$ref": schema}, schema)
 
 
+def kubernetes_mistakes(value: Any, kind: str, path: str = "") -> Iterator[str]:
+    """Names that Kubernetes' or KubeRay's type of this kind lacks, values of another type, and what is missing."""
+    if inside := re.fullmatch(r"List\[(.*)\]", kind):
+        for item in value if isinstance(value, list) else ():
+            yield from kubernetes_mistakes(item, inside[1], f"{path}[]")
+    elif inside := re.fullmatch(r"Dict\[str, (.*)\]", kind):
+        for key, item in value.items() if isinstance(value, dict) else ():
+            quantity = isinstance(item, int) and path.endswith(("limits", "requests"))  # 1 is "1" there
+            yield from () if quantity else kubernetes_mistakes(item, inside[1], f"{path}.{key}")
+    if kind in PLAIN or kind.startswith(("List", "Dict")):
+        wanted = PLAIN.get(kind, list if kind.startswith("List") else dict)
+        if not isinstance(value, wanted) or (kind == "int" and isinstance(value, bool)):
+            yield f"{path}: {value!r} is no {kind}"
+        return
+    model = getattr(kubernetes.client, kind, None)
+    if model is not None and not isinstance(value, dict):
+        yield f"{path}: {value!r} is no {kind}"
+        return
+    types, required = KUBERAY_API.get(kind, {}), []
+    if model is not None:
+        types = {model.attribute_map[name]: below for name, below in model.openapi_types.items()}
+        required = [model.attribute_map[name] for name, field in model.model_fields.items() if field.is_required()]
+    assert types, kind
+    for key, item in value.items():
+        if key in types:
+            yield from kubernetes_mistakes(item, types[key], f"{path}.{key}")
+        else:
+            yield f"{path}.{key}: unknown"
+    yield from (f"{path}.{key}: missing" for key in required if key not in value)
+
+
 @pytest.mark.parametrize("file", LAUNCHED, ids=lambda file: file.stem)
 def test_ray_up_takes_the_file_and_nobody_gets_in_without_the_token(file: Path) -> None:
     config = read(file)
@@ -107,6 +198,31 @@ def test_aws_takes_each_node_and_a_typo_is_found() -> None:
     )
 
 
+@moto.mock_aws
+def test_aws_makes_the_bucket_and_the_profiles_that_the_machines_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    template = (CLUSTERS / "aws-storage.yaml").read_text()
+    boto3.client("cloudformation", "us-east-1").create_stack(StackName="babeltune", TemplateBody=template)
+    (bucket,) = [bucket["Name"] for bucket in boto3.client("s3", "us-east-1").list_buckets()["Buckets"]]
+    assert re.fullmatch(r"babeltune-\d+-us-east-1", bucket)
+    iam = boto3.client("iam", "us-east-1")
+    named = {kind["node_config"]["IamInstanceProfile"]["Name"] for kind in node_types(ROOT / "cluster.yaml").values()}
+    made = {profile["InstanceProfileName"]: profile for profile in iam.list_instance_profiles()["InstanceProfiles"]}
+    assert named == made.keys()
+    role = made["babeltune-worker"]["Roles"][0]["RoleName"]
+    (policy,) = iam.list_role_policies(RoleName=role)["PolicyNames"]
+    assert iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"] == []
+    document = iam.get_role_policy(RoleName=role, PolicyName=policy)["PolicyDocument"]
+    allowed = {action for rule in document["Statement"] for action in listed(rule["Action"])}
+    assert {action.split(":")[0] for action in allowed} == {"s3"}
+    places = [place for rule in document["Statement"] for place in listed(rule["Resource"])]
+    assert places == [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"]
+
+
+def listed(value: str | list[str]) -> list[str]:
+    return [value] if isinstance(value, str) else value
+
+
 def test_google_cloud_takes_each_node_and_a_typo_is_found() -> None:
     for kind in node_types(CLUSTERS / "gcp.yaml").values():
         assert not list(gcp_mistakes(kind["node_config"]))
@@ -116,17 +232,17 @@ def test_google_cloud_takes_each_node_and_a_typo_is_found() -> None:
 
 
 @pytest.mark.parametrize("file", KUBERAY, ids=lambda file: file.stem)
-def test_kubernetes_gets_a_cluster_whose_pods_share_the_runs(file: Path) -> None:
+def test_kubernetes_takes_the_file_and_its_pods_share_the_runs(file: Path) -> None:
     tree = read(file)
+    assert list(kubernetes_mistakes(tree, tree["kind"])) == []
     assert tree["apiVersion"] == "ray.io/v1"
     spec = tree["spec"]
     if tree["kind"] == "RayJob":
-        assert set(spec) == RAY_JOB and spec["shutdownAfterJobFinishes"]
+        assert spec["shutdownAfterJobFinishes"]
         spec = spec["rayClusterSpec"]
-    assert set(spec) == RAY_CLUSTER | {"workerGroupSpecs"}
     assert spec["rayVersion"] == version("ray") and spec["authOptions"] == {"mode": "token"}
     (workers,) = spec["workerGroupSpecs"]
-    assert set(workers) == WORKERS and workers["minReplicas"] == 0
+    assert workers["minReplicas"] == 0
     for group in (spec["headGroupSpec"], workers):
         pod = group["template"]["spec"]
         (container,) = pod["containers"]
@@ -134,6 +250,36 @@ def test_kubernetes_gets_a_cluster_whose_pods_share_the_runs(file: Path) -> None
         assert container["resources"]["limits"] == container["resources"]["requests"]
     assert spec["headGroupSpec"]["rayStartParams"]["num-cpus"] == "0"
     assert workers["template"]["spec"]["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] == 1
+
+
+def mappings(tree: Any) -> Iterator[dict[str, Any]]:
+    """All that a file holds, but for those whose keys are free."""
+    for key, below in tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ():
+        if key not in ("rayStartParams", "limits", "requests"):
+            yield from mappings(below)
+    if isinstance(tree, dict):
+        yield tree
+
+
+@pytest.mark.parametrize("file", KUBERAY, ids=lambda file: file.stem)
+def test_a_typo_anywhere_in_a_file_for_kubernetes_is_found(file: Path) -> None:
+    tree = read(file)
+    tried = 0
+    for mapping in mappings(tree):
+        for key in list(mapping):
+            mapping[f"{key}x"] = mapping.pop(key)
+            assert any(f"{key}x: unknown" in mistake for mistake in kubernetes_mistakes(tree, read(file)["kind"])), key
+            mapping[key] = mapping.pop(f"{key}x")
+            tried += 1
+    assert tried > 40
+    container = read(file)
+    spec = container["spec"].get("rayClusterSpec", container["spec"])
+    spec["headGroupSpec"]["template"]["spec"]["containers"][0]["volumeMounts"][0]["readOnly"] = "yes"
+    del spec["workerGroupSpecs"][0]["template"]["spec"]["containers"][0]["name"]
+    (wrong, missing) = kubernetes_mistakes(container, container["kind"])
+    assert wrong.endswith("volumeMounts[].readOnly: 'yes' is no bool") and missing.endswith(
+        "containers[].name: missing"
+    )
 
 
 def test_slurm_gets_a_script_that_bash_can_read() -> None:

@@ -5,6 +5,7 @@ Not in `make test`; `make test-cluster` runs it.
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -14,10 +15,12 @@ from pathlib import Path
 import pytest
 import yaml
 from corpora import write_digits
-from hosts import ROOT, Hosts, missing
+from hosts import OUTSIDE, ROOT, Hosts, missing
+from object_store import BUCKET, object_store
 from test_run import assert_sound, write_config
 
 from search.study import Study, StudyTrial
+from trainables.store import Store
 
 pytestmark = [pytest.mark.cluster, pytest.mark.skipif(missing() is not None, reason=str(missing()))]
 RAY = [str(Path(sys.executable).with_name("ray"))]
@@ -27,7 +30,7 @@ SEARCH = "cd babeltune && export RAY_worker_niceness=0 TERM=dumb && python searc
 class Cluster:
     """Three hosts under `ray up`: a head and two workers, each with one pretended GPU."""
 
-    def __init__(self, folder: Path, hosts: Hosts):
+    def __init__(self, folder: Path, hosts: Hosts, environment: dict[str, str]):
         self.hosts, self.file = hosts, folder / "cluster.yaml"
         shipped = yaml.safe_load((ROOT / "configs" / "clusters" / "on-premises.yaml").read_text())
         self.token, token = os.urandom(32).hex(), folder / "auth_token"
@@ -38,9 +41,23 @@ class Cluster:
         shipped["file_mounts"] = {"~/babeltune": str(ROOT), "~/.ray/auth_token": str(token)}
         # There is no network to install from: the environment is seen by all hosts.
         shipped["setup_commands"][0] = f"ln -sfn {Path(sys.prefix)} ~/babeltune/.venv"
+        exports = " ".join(f"{name}={value}" for name, value in environment.items())
+        shipped["setup_commands"].append(f"grep -qs AWS ~/.bashrc || echo export {exports} >> ~/.bashrc")
         shipped["head_start_ray_commands"][-1] += " --object-store-memory=200000000"
         shipped["worker_start_ray_commands"][-1] += " --num-cpus=1 --num-gpus=1 --object-store-memory=200000000"
         self.file.write_text(yaml.safe_dump(shipped))
+
+    def up(self) -> None:
+        """As documented, for a new cluster and for one that has lost its head."""
+        up = self.ray("up", "--yes", "--no-config-cache", str(self.file))
+        assert up.returncode == 0, up.stdout + up.stderr
+        self.wait_for_gpus(2)
+
+    def lose_head(self, driver: subprocess.Popen[bytes]) -> None:
+        """Kill the host of head and driver without warning."""
+        self.hosts.kill(0)
+        driver.kill()  # the command that had begun it from outside
+        driver.wait()
 
     def ray(self, verb: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run([*RAY, verb, *arguments], capture_output=True, text=True, timeout=250)
@@ -71,11 +88,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def cluster(folder: Path) -> Iterator[Cluster]:
-    with Hosts(folder, 3) as hosts:
-        cluster = Cluster(folder, hosts)
-        up = cluster.ray("up", "--yes", "--no-config-cache", str(cluster.file))
-        assert up.returncode == 0, up.stderr
-        cluster.wait_for_gpus(2)
+    with Hosts(folder, 3) as hosts, object_store(OUTSIDE) as reach, pytest.MonkeyPatch.context() as patch:
+        for name, value in reach.items():
+            patch.setenv(name, value)
+        cluster = Cluster(folder, hosts, reach)
+        cluster.up()
         yield cluster
         down = cluster.ray("down", "--yes", str(cluster.file))
         assert down.returncode == 0, down.stderr
@@ -153,6 +170,51 @@ def test_a_host_that_is_about_to_go_hands_its_trial_on(
     assert driver.wait(timeout=250) == 0, shown.read_text()
     assert_same(run_dir, peace)
     assert sum(trial.attrs.get("machines_lost", 0) for trial in trials_of(run_dir)) == 1
+
+
+def test_a_search_that_loses_its_head_goes_on_with_a_new_one(
+    cluster: Cluster, folder: Path, config: Path, peace: Path
+) -> None:
+    run_dir, shown = folder / "runs" / "headless", folder / "shown-headless"
+    cluster.wait_for_gpus(2)
+    driver = cluster.start(f"{SEARCH} --config {config} --cluster auto --name headless", shown, folder / "driver")
+    wait_for_reports(run_dir, 3, driver)
+    cluster.lose_head(driver)
+    cluster.hosts.start(0)
+    cluster.up()
+    resumed = cluster.ray("exec", str(cluster.file), f"{SEARCH} resume {run_dir} --cluster auto")
+    assert resumed.returncode == 0, resumed.stdout + resumed.stderr
+    assert_same(run_dir, peace)
+
+
+def test_hosts_that_share_no_folder_search_through_a_storage_that_outlives_the_head(
+    cluster: Cluster, config: Path, peace: Path, tmp_path: Path
+) -> None:
+    cluster.wait_for_gpus(2)
+    home, storage = cluster.hosts.home(0), f"s3://{BUCKET}/runs"
+    settings = yaml.safe_load(config.read_text())
+    shutil.copytree(settings["data"]["path"], home / "corpus")  # on the head alone, as is all else
+    settings |= {"data": {"path": "~/corpus"}, "output_dir": "runs", "storage": storage}
+    (home / "storage.yaml").write_text(yaml.safe_dump(settings))
+    command = f"{SEARCH} --config ~/storage.yaml --cluster auto --name stored"
+    driver = cluster.start(command, tmp_path / "shown", home / "driver")
+    stored = Store(f"{storage}/stored")
+    deadline = time.monotonic() + 200
+    while (stored.read("trials.jsonl") or b"").count(b"\n") < 3:
+        assert driver.poll() is None and time.monotonic() < deadline, (tmp_path / "shown").read_text()
+        time.sleep(0.2)
+    cluster.lose_head(driver)
+    shutil.rmtree(home / "babeltune" / "runs")  # as if on a new disk
+    cluster.hosts.start(0)
+    cluster.up()
+    resumed = cluster.ray("exec", str(cluster.file), f"{SEARCH} resume {storage}/stored --cluster auto")
+    assert resumed.returncode == 0, resumed.stdout + resumed.stderr
+    assert_same(home / "babeltune" / "runs" / "stored", peace)
+    assert stored.read("leaderboard.json") == (home / "babeltune" / "runs" / "stored" / "leaderboard.json").read_bytes()
+    assert {key.split("/")[1] for key in stored.find("trials") if key.endswith("state.pt")} == {"0", "1", "2", "3"}
+    for worker in (1, 2):
+        seen = cluster.hosts.ssh(worker, "find /tmp/babeltune-0 -type f; ls ~").stdout
+        assert "corpus.json" in seen and "test." not in seen, "each node has the corpus, without its test split"
 
 
 def test_a_folder_that_is_not_shared_is_refused(cluster: Cluster, folder: Path) -> None:

@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from test_work import Killed, open_work, score, simulate
 
 from search.earlier import Earlier, express
 from search.experiment import Experiment
 from search.journal import Journal, read_lines
-from search.resuming import Change, find_change
+from search.resuming import LATER, Change, find_change, stored_experiment
 from search.study import Study
 from search.work import Assignment
 from trainables.command_line import dump_yaml
@@ -88,13 +89,29 @@ def test_what_a_changed_key_means(changes: dict[str, Any], meaning: Change, tmp_
         ({"search__metric": "valid_nll_per_char"}, "search.metric decides what is compared"),
         ({"finals__seeds": 0}, "finals.seeds: 0 scores the models of the search, but their checkpoints were not kept"),
         ({"search__scheduler": "pbt", "space": {}}, "can't change, as pbt trains a population as a whole"),
-        ({"name": "other"}, "name and output_dir belong to the run"),
+        ({"name": "other"}, "name, output_dir and storage belong to the run"),
     ],
 )
 def test_what_can_not_change_is_refused_with_the_reason(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
     with pytest.raises(UserError) as told:
         find_change(experiment_in(tmp_path), experiment_in(tmp_path, **changes))
     assert message in str(told.value)
+
+
+def test_a_run_of_an_earlier_version_has_the_defaults_of_what_it_lacks_and_a_gutted_one_is_refused(
+    tmp_path: Path,
+) -> None:
+    run_dir = tmp_path / "run"
+    run_dir.mkdir()
+    experiment = experiment_in(run_dir)
+    stored = {key: value for key, value in experiment.model_dump(mode="json").items() if key not in LATER}
+    del stored["search"]["gpus_per_trial"], stored["finals"]["average_checkpoints"], stored["training"]["report_steps"]
+    (run_dir / "experiment.yaml").write_text(yaml.safe_dump(stored))
+    assert stored_experiment(run_dir) == experiment
+    del stored["space"]
+    (run_dir / "experiment.yaml").write_text(yaml.safe_dump(stored))
+    with pytest.raises(UserError, match=r"is not as the search wrote it: space missing; restore the file"):
+        stored_experiment(run_dir)
 
 
 def test_a_finished_search_that_goes_on_keeps_its_finals_apart(tmp_path: Path) -> None:

@@ -12,7 +12,17 @@ from pydantic import ValidationError
 
 from search.experiment import Experiment
 from search.finals.choosing import choose_finalists
-from search.finals.scoring import GREEDY, FinalModel, choose_decodings, score_on_test, score_on_valid
+from search.finals.scoring import (
+    GREEDY,
+    FinalModel,
+    bleu_on_valid,
+    choose_decodings,
+    keep_on_test,
+    keep_on_valid,
+    known_on_test,
+    known_on_valid,
+    score_on_test,
+)
 from search.finals_config import Decoding
 from search.space import Params
 from search.study import Study
@@ -155,10 +165,11 @@ def final_model(folder: Path, averaged: int = 1) -> FinalModel:
     return FinalModel(trial(folder), 7, 0, 12.5, 1.0, checkpoints(folder), averaged)
 
 
-def test_valid_alone_says_how_to_decode(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    experiment = experiment_of(folder, beam_size=[1, 3], length_penalty=[0.0, 2.0])
-    assert not (experiment.run_dir / "finalists.json").exists(), "the test split is closed"
-    found = score_on_valid(final_model(folder, averaged=2), experiment)
+def test_valid_alone_says_how_to_decode(folder: Path) -> None:
+    assert not (experiment_of(folder).run_dir / "finalists.json").exists(), "the test split is closed"
+    mean = final_model(folder, averaged=2)
+    assert known_on_valid(mean) == {}
+    found = bleu_on_valid(mean, [GREEDY, Decoding(3, 0.0), Decoding(3, 2.0)], cache(folder))
     model, tokenizer = load_model(trial(folder), cache(folder), checkpoints(folder), averaged=2)
     source, target = (
         (folder / "corpus" / f"valid.{side}").read_text(encoding="utf-8").splitlines() for side in ("en", "fr")
@@ -168,11 +179,10 @@ def test_valid_alone_says_how_to_decode(folder: Path, monkeypatch: pytest.Monkey
         for size, penalty in ((1, 1.0), (3, 0.0), (3, 2.0))
     }
     assert len(set(found.values())) > 1
-    monkeypatch.setattr("search.finals.scoring.translate", None)
-    assert score_on_valid(final_model(folder, averaged=2), experiment) == found, "nothing is decoded twice"
+    keep_on_valid(mean, found)
+    assert known_on_valid(mean) == found, "nothing is decoded twice"
     (checkpoints(folder) / "valid.json").unlink()
-    single = score_on_valid(final_model(folder), experiment_of(folder, beam_size=4))
-    assert single == {GREEDY: 12.5}, "with one way to decode, the epoch's report says all"
+    assert known_on_valid(final_model(folder)) == {GREEDY: 12.5}, "one checkpoint's greedy BLEU is in its report"
 
 
 def test_the_best_decoding_is_chosen_by_the_mean_of_the_seeds(folder: Path) -> None:
@@ -189,21 +199,19 @@ def test_the_best_decoding_is_chosen_by_the_mean_of_the_seeds(folder: Path) -> N
 
 
 def test_a_scored_model_is_not_scored_again_unless_by_an_earlier_version(folder: Path) -> None:
-    experiment = experiment_of(folder)
+    experiment, model = experiment_of(folder), final_model(folder)
     (experiment.run_dir / "finalists.json").write_text(json.dumps({"frozen_at": "now"}))
-    first = score_on_test(final_model(folder), Decoding(2, 1.0), 12.5, experiment)
+    assert known_on_test(model) is None
     test = read_test(experiment.data, experiment.run_dir, "a test")
+    first = score_on_test(model, Decoding(2, 1.0), 12.5, test, cache(folder))
     assert first.scores == score(first.translations, test.target) and first.valid_bleu == 12.5
     assert first.nll_per_char is not None and 0 < first.nll_per_char < 2
-    openings = (experiment.run_dir / "test_opened.jsonl").read_text().splitlines()
-    assert "scoring finalist 7, seed 1" in openings[0] and len(openings) == 2
-    assert score_on_test(final_model(folder), Decoding(2, 1.0), 12.5, experiment) == first
+    keep_on_test(model, first)
+    assert known_on_test(model) == first
     old = json.loads((checkpoints(folder) / "test.json").read_text())
     del old["scores"]["ter"]
     (checkpoints(folder) / "test.json").write_text(json.dumps(old))
-    again = score_on_test(final_model(folder), Decoding(2, 1.0), 12.5, experiment)
-    assert again.scores == first.scores and again.translations == first.translations
-    assert len((experiment.run_dir / "test_opened.jsonl").read_text().splitlines()) == 3
+    assert known_on_test(model) is None
 
 
 @pytest.mark.parametrize(

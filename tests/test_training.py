@@ -1,5 +1,6 @@
 """One run: what it computes, and that it goes on after an interruption as if there had been none."""
 
+import json
 import platform
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from torch import Tensor
 
 from model.transformer import BOS, PAD, Transformer
 from trainables.batching import count_batches, training_batches
-from trainables.checkpoint import load_state, newest_checkpoint
+from trainables.checkpoint import last_checkpoints, load_state, newest_checkpoint
 from trainables.config import TrialConfig
 from trainables.errors import Diverged, UserError
 from trainables.evaluation import reference_loss, translate
@@ -122,6 +123,18 @@ def test_a_torn_checkpoint_is_skipped_and_it_ends_as_if_undisturbed(
         (newest / torn).write_bytes(whole[: len(whole) // 2])
     reports, weights = run(tiny(corpus), corpus, tmp_path)
     assert reports == undisturbed[0][1:] and equal(weights, undisturbed[1])
+
+
+def test_a_checkpoint_of_an_earlier_version_is_taken_if_it_can_be_read(corpus: Path, tmp_path: Path) -> None:
+    run(tiny(corpus), corpus, tmp_path, until=2)
+    for path in tmp_path.glob("epoch-*"):
+        meta = json.loads((path / "report.json").read_text())
+        del meta["sha256"]
+        (path / "report.json").write_text(json.dumps(meta))
+    assert [path.name for path in last_checkpoints(tmp_path, 2)] == ["epoch-2", "epoch-1"]
+    state = tmp_path / "epoch-2" / "state.pt"
+    state.write_bytes(state.read_bytes()[:-1000])
+    assert [path.name for path in last_checkpoints(tmp_path, 2)] == ["epoch-1"]
 
 
 def test_a_checkpoint_holds_the_report_and_the_last_learning_rate(corpus: Path, tmp_path: Path) -> None:

@@ -232,7 +232,7 @@ def test_by_steps_a_trial_ends_with_its_training_or_at_a_rung(tmp_path: Path) ->
 
 def test_a_parked_trial_keeps_its_checkpoint_until_it_is_promoted_or_all_is_done(tmp_path: Path) -> None:
     work = open_work(tmp_path, "asha_promotion")
-    cleaner = CheckpointCleaner(work.folder, keep_completed=True)
+    cleaner = CheckpointCleaner(work.checkpoints, keep_completed=True)
     work.listeners.append(cleaner)
     kept: list[bool] = []
     for number in (0, 1):
@@ -271,7 +271,7 @@ class Writer:
 @pytest.mark.parametrize(("scheduler", "most"), [("asha", 2), ("asha_promotion", TRIALS)])
 def test_checkpoints_are_kept_of_trials_that_run_or_wait_alone(scheduler: str, most: int, tmp_path: Path) -> None:
     work = open_work(tmp_path, scheduler)
-    cleaner, writer = CheckpointCleaner(work.folder, keep_completed=False), Writer(work.folder)
+    cleaner, writer = CheckpointCleaner(work.checkpoints, keep_completed=False), Writer(work.folder)
     work.listeners += [cleaner, writer]
     simulate(work, {}, slots=2)
     assert len(writer.kept) == TRIALS and writer.kept[-1] == set()
@@ -449,6 +449,7 @@ def test_what_an_error_in_training_says_of_the_trial(
             "checkpoints": "run/trials/0",
             "gpus": 0.0,
             "keep": 2,
+            "storage": None,
         }
     )
     assert told[0]["outcome"] == outcome and message in told[0]["message"]

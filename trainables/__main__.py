@@ -38,7 +38,7 @@ def main(arguments: list[str]) -> None:
     cache = Path(run.output_dir).absolute() / ".cache"
     folder = Path(run.output_dir).absolute() / (run.name or f"training-{digest(config.model_dump())}")
     torch.set_num_threads(run.threads)
-    for warning in cached_corpus(config.data).warnings:
+    for warning in cached_corpus(config.data, cache).warnings:
         print(f"warning: {warning}")
     prepared = prepare(config.data, config.tokenizer, cache)
     _claim(folder, config)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import pickle
 import re
 import shutil
 from collections.abc import Iterator, Sequence
@@ -68,7 +69,7 @@ def newest_checkpoint(folder: Path) -> tuple[Path, dict[str, Any]] | None:
 def common_checkpoints(folders: Sequence[Path]) -> list[tuple[Path, dict[str, Any]]]:
     """The newest whole checkpoints, with their reports, that the folders have of one age; none if there are none."""
     for path in _checkpoints(folders[0]) if folders else ():
-        found = [whole for folder in folders if (whole := _whole(folder / path.name))]
+        found = [whole for folder in folders if (whole := whole_checkpoint(folder / path.name))]
         if len(found) == len(folders):
             return found
     return []
@@ -109,24 +110,32 @@ def _publish(draft: Path, final: Path) -> None:
 
 def _whole_checkpoints(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
     """With their reports, the newest first."""
-    return filter(None, map(_whole, _checkpoints(folder)))
+    return filter(None, map(whole_checkpoint, _checkpoints(folder)))
 
 
-def _whole(path: Path) -> tuple[Path, dict[str, Any]] | None:
+def whole_checkpoint(path: Path) -> tuple[Path, dict[str, Any]] | None:
     """With its report; None if it is torn, or not there."""
     try:
         meta = json.loads((path / "report.json").read_text())
-        if _digest(path / "state.pt") == meta["sha256"]:
-            return path, meta["report"]
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
-    return None
+        if "sha256" not in meta:  # of an earlier version, of which nothing more can be known than that it can be read
+            load_state(path, torch.device("cpu"))
+        elif _digest(path / "state.pt") != meta["sha256"]:
+            return None
+        return path, meta["report"]
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, EOFError, pickle.UnpicklingError):
+        return None
 
 
 def _checkpoints(folder: Path) -> list[Path]:
     """All of a folder, whole or torn, the newest first."""
-    found = (re.fullmatch(r"(?:epoch|step)-(\d+)", path.name) for path in folder.glob("*"))
-    return [folder / match[0] for match in sorted(filter(None, found), key=lambda match: -int(match[1]))]
+    found = (path for path in folder.glob("*") if checkpoint_number(path.name) is not None)
+    return sorted(found, key=lambda path: -(checkpoint_number(path.name) or 0))
+
+
+def checkpoint_number(name: str) -> int | None:
+    """Of "epoch-3" or "step-3"; None for what is no checkpoint's name."""
+    match = re.fullmatch(r"(?:epoch|step)-(\d+)", name)
+    return int(match[1]) if match else None
 
 
 def _digest(file: Path) -> str:

@@ -9,6 +9,10 @@ class TooLarge(UserError):
     """A model does not fit into the memory there is: a result of the configuration, on this machine."""
 
 
+class StorageFails(UserError):
+    """Where a search is stored can't be read or written: the fault of no trial."""
+
+
 class Diverged(Exception):
     """Training left the finite numbers. This is a result of the configuration, not a fault."""
 

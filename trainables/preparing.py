@@ -1,5 +1,6 @@
 """From configuration to text in ids, once for all trials of a process that share it."""
 
+import json
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -21,15 +22,22 @@ class Prepared:
     valid_text: Split
 
 
+CORPUS = "corpus.json"  # in the cache of a node that does not see the corpus itself
+
+
 @lru_cache(maxsize=1)
-def cached_corpus(data: DataConfig) -> Corpus:
-    return read_corpus(data)
+def cached_corpus(data: DataConfig, cache: Path) -> Corpus:
+    """Training and validation text: what was brought into the cache for this node, or else the corpus itself."""
+    if not (cache / CORPUS).exists():
+        return read_corpus(data)
+    kept = json.loads((cache / CORPUS).read_text(encoding="utf-8"))
+    return Corpus(Split(**kept["train"]), Split(**kept["valid"]), kept["warnings"])
 
 
 @lru_cache(maxsize=4)  # a few vocabulary sizes; a worker keeps them for the next trial
 def prepare(data: DataConfig, tokenizer: TokenizerConfig, cache: Path) -> Prepared:
     """Read, tokenize and encode. Raises UserError for what is wrong with the corpus."""
-    corpus = cached_corpus(data)
+    corpus = cached_corpus(data, cache)
     pieces = train_tokenizer(tokenizer, corpus, cache)
     train = encode_split(corpus.train, pieces, data)
     if not len(train):

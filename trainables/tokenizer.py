@@ -57,7 +57,7 @@ def train_tokenizer(config: TokenizerConfig, corpus: Corpus, cache: Path) -> Tok
     Processes that ask at the same time wait for the first. Raises UserError when the text has too few
     pieces for the vocabulary size.
     """
-    folder = cache / "tokenizers" / digest([config.model_dump(), corpus.fingerprint(), sentencepiece.__version__])
+    folder = tokenizer_folder(config, corpus, cache)
     make_folder(folder)
     sides = {"source": corpus.train.source, "target": corpus.train.target}
     if config.shared:
@@ -67,6 +67,11 @@ def train_tokenizer(config: TokenizerConfig, corpus: Corpus, cache: Path) -> Tok
             if not (folder / f"{side}.model").exists():
                 write_atomically(folder / f"{side}.model", _train(config, sentences))
     return load_tokenizer(folder)
+
+
+def tokenizer_folder(config: TokenizerConfig, corpus: Corpus, cache: Path) -> Path:
+    """Where the cache holds it, by training text and settings."""
+    return cache / "tokenizers" / digest([config.model_dump(), corpus.fingerprint(), sentencepiece.__version__])
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:

@@ -2,8 +2,8 @@
 
 import os
 import platform
-from collections.abc import Generator
-from contextlib import closing
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,14 @@ import ray
 import torch
 from ray import tune
 
+from trainables.checkpoint import KEEP
 from trainables.config import TrialConfig
 from trainables.data_parallel import train_together
-from trainables.errors import Diverged, MachineLeaves, TooLarge, UserError
+from trainables.errors import Diverged, MachineLeaves, StorageFails, TooLarge, UserError
 from trainables.files import unwritable
 from trainables.locks import join_driver
 from trainables.side_by_side import Report, train_side_by_side
+from trainables.storage import Storage
 from trainables.training import train
 
 
@@ -25,16 +27,19 @@ def train_translation(assignment: dict[str, Any]) -> None:
     """Train, reporting each epoch to Tune once its checkpoint is on disk.
 
     assignment: "number" (of the trial), "config" (a TrialConfig as a dictionary), "checkpoints", "cache", "driver_lock"
-    (paths), "gpus" (the share of one that may be used), "keep" (how many checkpoints stay), "mates" (more trials, each
-    with number, config and checkpoints, to be trained as one with this).
+    (paths), "storage" (a Storage in the place of those paths, or None), "reached" (the last epoch, or step, that the
+    driver knows of), "gpus" (the share of one that may be used), "keep" (how many checkpoints stay), "mates" (more
+    trials, each with number, config, checkpoints and reached, to be trained as one with this).
 
     A report has its trial's "number". The last one of a trial that ends by itself carries "outcome" and "message":
     diverged, infeasible (memory is too small for it) or failed, or halted where the machine is at fault, such as a full
     disk, so that it would fail all trials alike. An exception means that the process is broken, never that the
     configuration is bad; MachineLeaves, that the trial should go on elsewhere.
     """
+    storage: Storage | None = assignment["storage"]
     try:
-        join_driver(Path(assignment["driver_lock"]))
+        if storage is None:
+            join_driver(Path(assignment["driver_lock"]))
     except FileNotFoundError as error:
         reason = f"{error.filename}: node {platform.node()} lacks it; mount there what holds output_dir, then resume"
         tune.report({"outcome": "halted", "message": reason})
@@ -44,17 +49,25 @@ def train_translation(assignment: dict[str, Any]) -> None:
     if torch.cuda.is_available() and 0 < assignment["gpus"] < 1:  # the rest is others'
         torch.cuda.set_per_process_memory_fraction(assignment["gpus"])
     trials = [assignment, *assignment["mates"]]
+    configs = [TrialConfig.model_validate(trial["config"]) for trial in trials]
     running = set(range(len(trials)))
     try:
-        with closing(_reports(trials, assignment)) as reports:
+        with (
+            _places(trials, configs, assignment) as (cache, folders),
+            closing(_reports(configs, cache, folders, int(assignment["gpus"]), assignment["keep"])) as reports,
+        ):
             for place, report in reports:
                 if isinstance(report, Diverged):
                     running.discard(place)
                     tune.report(_outcome(trials[place], "diverged", report))
                     continue
+                if storage:
+                    storage.send(folders[place], _key(trials[place]), assignment["keep"])
                 report = replace(report, devices=(assignment["gpus"] or 1.0) * report.devices)
                 tune.report({"number": trials[place]["number"], **asdict(report)})
                 _stay_where_it_lasts()
+    except StorageFails as error:
+        tune.report(_outcome(assignment, "halted", error))
     except OSError as error:
         tune.report(_outcome(assignment, "halted", unwritable(Path(assignment["checkpoints"]), error)))
     except (UserError, ValueError, RuntimeError) as error:
@@ -65,12 +78,33 @@ def train_translation(assignment: dict[str, Any]) -> None:
             torch.cuda.empty_cache()  # the next trial runs in this process
 
 
-def _reports(trials: list[dict[str, Any]], assignment: dict[str, Any]) -> Generator[Report]:
-    """With the place among the trials."""
-    configs = [TrialConfig.model_validate(trial["config"]) for trial in trials]
-    folders = [Path(trial["checkpoints"]) for trial in trials]
-    cache, size, keep = Path(assignment["cache"]), int(assignment["gpus"]), assignment["keep"]
-    if len(trials) > 1:
+@contextmanager
+def _places(
+    trials: list[dict[str, Any]], configs: list[TrialConfig], assignment: dict[str, Any]
+) -> Iterator[tuple[Path, list[Path]]]:
+    """The cache, and each trial's checkpoints, as this node has them."""
+    storage: Storage | None = assignment["storage"]
+    if storage is None:
+        yield Path(assignment["cache"]), [Path(trial["checkpoints"]) for trial in trials]
+        return
+    with ExitStack() as stack:
+        folders = [stack.enter_context(storage.scratch(_key(trial))) for trial in trials]
+        for trial, config, folder in zip(trials, configs, folders, strict=True):
+            # A driver's last seconds may be lost, and checkpoints be ahead of what the next one knows. It takes an
+            # older one, or the start, and comes to the same numbers, as these follow from configuration and seed.
+            newest = trial["reached"] + (config.training.report_steps or 1)
+            storage.fetch(_key(trial), folder, KEEP, at_most=newest)
+        yield storage.bring(configs[0]), folders
+
+
+def _key(trial: dict[str, Any]) -> str:
+    """Of its checkpoints in the storage, such as trials/3."""
+    return "/".join(Path(trial["checkpoints"]).parts[-2:])
+
+
+def _reports(configs: list[TrialConfig], cache: Path, folders: list[Path], size: int, keep: int) -> Generator[Report]:
+    """With the place among the trials. size: whole GPUs."""
+    if len(configs) > 1:
         yield from train_side_by_side(configs, cache, folders, keep)
         return
     alone = (

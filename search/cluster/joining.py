@@ -18,30 +18,34 @@ from rich.console import Console
 import model
 import search
 import trainables
-from search.cluster.node_check import NodeFacts, SharedToken, find_faults, inspect_node, list_sizes
+from search.cluster.node_check import NodeFacts, SharedToken, StoredToken, find_faults, inspect_node, list_sizes
 from search.experiment import Experiment
 from trainables.config import PHRASEBOOK, DataConfig
 from trainables.corpus import find_files
 from trainables.errors import UserError
 from trainables.files import make_folder
+from trainables.storage import Storage
 
 # Of each process: one thread, and no sight of a GPU that it was not given.
 PROCESS = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1"}
+NOWHERE = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
 NODE_SECONDS = 120  # for a node to start a process and look at itself
 GOING_SECONDS = 5.0
 Answer = TypeVar("Answer")
 
 
-def running_ray(cluster: str | None, slots: int) -> AbstractContextManager[None]:
-    """Ray for as long as the block runs; slots: trials at a time on this machine."""
-    return local_ray(slots) if cluster is None else joined_ray(cluster)
+def running_ray(cluster: str | None, slots: int, online: bool) -> AbstractContextManager[None]:
+    """Ray for as long as the block runs; slots: trials at a time on this machine; online: they need the network."""
+    return local_ray(slots, online) if cluster is None else joined_ray(cluster)
 
 
 @contextmanager
-def local_ray(slots: int) -> Iterator[None]:
+def local_ray(slots: int, online: bool = False) -> Iterator[None]:
     """Ray on this machine, started for the block, even where another runs."""
+    proxies = {name: os.environ.get(name, "") for name in NOWHERE} if online else {}
     with _without_a_way_out():
-        _init(address="local", num_cpus=slots, include_dashboard=False, runtime_env={"env_vars": PROCESS})
+        environment = {"env_vars": PROCESS | proxies}
+        _init(address="local", num_cpus=slots, include_dashboard=False, runtime_env=environment)
     try:
         yield
     finally:
@@ -127,30 +131,31 @@ def _init(**settings: Any) -> None:
 def _without_a_way_out() -> Iterator[None]:
     """Processes that start here send HTTP to a port where nothing listens: even with usage statistics off, one of
     Ray's asks the metadata services of three clouds where it runs."""
-    nowhere = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
-    before = {name: os.environ[name] for name in nowhere if name in os.environ}
-    os.environ |= nowhere
+    before = {name: os.environ[name] for name in NOWHERE if name in os.environ}
+    os.environ |= NOWHERE
     try:
         yield
     finally:
-        for name in nowhere:
+        for name in NOWHERE:
             del os.environ[name]
         os.environ |= before
 
 
-def check_nodes(nodes: list[dict[str, Any]], experiment: Experiment, console: Console) -> None:
+def check_nodes(
+    nodes: list[dict[str, Any]], experiment: Experiment, console: Console, storage: Storage | None = None
+) -> None:
     """Let each node look at itself and tell the user. Raises UserError with a line for each fault."""
     folder = Path(experiment.output_dir)
     make_folder(folder)
-    sizes = list_sizes(_files_before_finals(experiment.data))
+    sizes = {} if storage else list_sizes(_files_before_finals(experiment.data))
     inspect = ray.remote(num_cpus=0)(inspect_node)
     faults = []
-    with SharedToken(folder) as token:
+    with StoredToken(storage.shared) if storage else SharedToken(folder) as token:
         asked = [
-            inspect.options(scheduling_strategy=_on(node)).remote(str(token.file), token.answer(index), sizes)
+            inspect.options(scheduling_strategy=_on(node)).remote(token.place, token.answer(index), sizes)
             for index, node in enumerate(nodes)
         ]
-        driver = inspect_node(str(token.file), token.answer(len(nodes)), sizes)
+        driver = inspect_node(token.place, token.answer(len(nodes)), sizes)
         for index, (node, answer) in enumerate(zip(nodes, asked, strict=True)):
             where, cpus, gpus = node["NodeManagerAddress"], *(node["Resources"].get(key, 0) for key in ("CPU", "GPU"))
             try:

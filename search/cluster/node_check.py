@@ -12,10 +12,26 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trainables.errors import UserError
+
+if TYPE_CHECKING:
+    from trainables.store import Store
 
 # A training takes these from the node; the packages of this project travel with the search.
 SAME_VERSION = ("ray", "torch")
-PRESENT = ("filelock", "numpy", "pydantic", "pydantic-settings", "pyyaml", "sacrebleu", "safetensors", "sentencepiece")
+PRESENT = (
+    "filelock",
+    "fsspec",
+    "numpy",
+    "pydantic",
+    "pydantic-settings",
+    "pyyaml",
+    "sacrebleu",
+    "safetensors",
+    "sentencepiece",
+)
 LEAST_FREE_GIB = 2.0
 LEAST_OPEN_FILES = 4096  # Ray holds several for each worker process and each other node
 
@@ -32,22 +48,31 @@ class NodeFacts:
     writable: bool  # the node could write its answer beside the token
     locked: bool | None  # whether the driver's lock of the token keeps this node out; None if locks don't work
     lacking: tuple[str, ...]  # corpus files that can't be read, or have another size
+    storage: str | None = None  # what is wrong with the search's storage, as seen from here
     gpus: int | None = None  # that NVIDIA's driver shows; None without one
 
 
-def inspect_node(token_file: str, answer: str, sizes: dict[str, int]) -> NodeFacts:
-    """Run on a node: look at it, and write `answer` beside the token. `sizes` are the corpus files, in bytes."""
-    token = Path(token_file)
-    folders = (tempfile.gettempdir(), str(token.parent))
+def inspect_node(token: str, answer: str, sizes: dict[str, int]) -> NodeFacts:
+    """Run on a node: look at it, and write `answer` beside the token, which is a file or, in a storage, a URL. `sizes`
+    are the corpus files, in bytes."""
+    file, fault = Path(token), None
+    folders = [tempfile.gettempdir()]
+    if "://" in token:
+        text, fault = _try_storage(token, answer)
+        writable = fault is None
+    else:
+        text, writable = _read(file), _write(file.with_name(answer), platform.node())
+        folders.append(str(file.parent))
     return NodeFacts(
         host=platform.node(),
         versions={"python": platform.python_version(), **{name: _version(name) for name in SAME_VERSION + PRESENT}},
         open_files=resource.getrlimit(resource.RLIMIT_NOFILE)[0],
         free_gib={folder: shutil.disk_usage(folder).free / 2**30 for folder in folders if Path(folder).is_dir()},
-        token=_read(token),
-        writable=_write(token.with_name(answer), platform.node()),
-        locked=_locked(token),
+        token=text,
+        writable=writable,
+        locked="://" in token or _locked(file),
         lacking=tuple(path for path, size in sizes.items() if not _readable(path, size)),
+        storage=fault,
         gpus=_count_gpus(),
     )
 
@@ -75,7 +100,11 @@ def find_faults(facts: NodeFacts, driver: NodeFacts, gpus: float) -> tuple[list[
     for folder, free in facts.free_gib.items():
         if free < LEAST_FREE_GIB:
             faults.append(f"{free:.1f} GiB free in {folder}, {LEAST_FREE_GIB:g} needed; free some, or give it more")
-    if facts.token is None:
+    if facts.storage:
+        faults.append(facts.storage)
+    elif len(driver.free_gib) == 1 and not (facts.writable and facts.token == driver.token):
+        faults.append("storage: what the driver writes is not what is read there; name one that all nodes share")
+    elif facts.token is None:
         faults.append(f"output_dir {shared} is not there; mount the shared folder, or name one that all nodes share")
     elif facts.token != driver.token:
         faults.append(f"output_dir {shared} is another folder there; name one that all nodes share")
@@ -102,6 +131,7 @@ class SharedToken:
 
     def __init__(self, folder: Path):
         self.file = folder / f".shared-{os.urandom(8).hex()}"
+        self.place = str(self.file)
 
     def __enter__(self) -> "SharedToken":
         self.file.write_text(self.file.name)
@@ -123,6 +153,30 @@ class SharedToken:
         os.close(self._held)
         for file in self.file.parent.glob(f"{self.file.name}*"):
             file.unlink(missing_ok=True)
+
+
+class StoredToken:
+    """The same in the storage that nodes share instead of a folder."""
+
+    def __init__(self, store: "Store"):
+        self.store, self.name = store, f"check-{os.urandom(8).hex()}"
+        self.place = f"{store.url}/{self.name}/token"
+
+    def __enter__(self) -> "StoredToken":
+        self.store.write(f"{self.name}/token", self.place.encode())
+        return self
+
+    def answer(self, node: int) -> str:
+        """The name of a node's answer."""
+        return f"answer-{node}"
+
+    def as_answered(self, facts: NodeFacts, node: int) -> NodeFacts:
+        """The facts, corrected if what the node wrote did not come here."""
+        arrived = self.store.read(f"{self.name}/{self.answer(node)}") == facts.host.encode()
+        return replace(facts, writable=facts.writable and arrived)
+
+    def __exit__(self, *_: object) -> None:
+        self.store.remove(self.name)
 
 
 def list_sizes(files: Sequence[Path]) -> dict[str, int]:
@@ -149,6 +203,20 @@ def _write(file: Path, text: str) -> bool:
     except OSError:
         return False
     return True
+
+
+def _try_storage(token: str, answer: str) -> tuple[str | None, str | None]:
+    """What the token holds, and what is wrong, if something is."""
+    from trainables.store import Store  # what it imports may be missing, which is told by name
+
+    url, _, name = token.rpartition("/")
+    try:
+        store = Store(url)
+        content = store.read(name)
+        store.write(answer, platform.node().encode())
+    except UserError as error:  # a package or a right that is missing, or the network
+        return None, str(error)
+    return (content.decode() if content else None), None
 
 
 def _readable(path: str, size: int) -> bool:

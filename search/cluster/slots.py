@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,8 +16,10 @@ from search.cluster.joining import ask_gpus, check_nodes, joined_ray, living_nod
 from search.cluster.packing import largest_models, share_of_gpu
 from search.experiment import Experiment
 from search.search_config import SearchConfig
+from trainables.config import TrialConfig
 from trainables.errors import UserError
 from trainables.gpu_memory import Need, measure_need
+from trainables.storage import Storage
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ class Slots:
         return -(-runs // self.count) if 0 < self.gpus <= 1 else 1
 
 
-def find_slots(experiment: Experiment, console: Console) -> Slots:
+def find_slots(experiment: Experiment, console: Console, storage: Storage | None = None) -> Slots:
     """What this machine, or the cluster, offers. Raises UserError for a cluster that can't run the search."""
     if experiment.cluster is None:
         machine, asked = this_machine(), experiment.search.gpus_per_trial
@@ -39,10 +42,10 @@ def find_slots(experiment: Experiment, console: Console) -> Slots:
             raise UserError(f"search.gpus_per_trial: {asked:g}, but this machine has {machine['GPU']:g} GPUs; use auto")
         return count_slots(experiment.search, [machine], lambda: _measured_here(experiment, console))
     with joined_ray(experiment.cluster):
-        check_nodes(living_nodes(), experiment, console)
+        check_nodes(living_nodes(), experiment, console, storage)
         nodes = living_nodes()  # one may have gone meanwhile
         resources = [node["Resources"] for node in nodes]
-        return count_slots(experiment.search, resources, lambda: _measured_there(experiment, nodes, console))
+        return count_slots(experiment.search, resources, lambda: _measured_there(experiment, nodes, storage, console))
 
 
 def this_machine() -> dict[str, float]:
@@ -104,12 +107,21 @@ def _measured_here(experiment: Experiment, console: Console) -> list[Need]:
     return [need] if need else []
 
 
-def _measured_there(experiment: Experiment, nodes: list[dict[str, Any]], console: Console) -> list[Need]:
+def _measured_there(
+    experiment: Experiment, nodes: list[dict[str, Any]], storage: Storage | None, console: Console
+) -> list[Need]:
     """On a GPU of each node, as these may be of several kinds."""
     try:
         with console.status("measuring the memory of the largest models on each node"):
-            found = ask_gpus(nodes, measure_need, largest_models(experiment), experiment.cache)
+            found = ask_gpus(nodes, _measure, largest_models(experiment), experiment.cache, storage)
     except UserError as error:
         console.print(f"warning: one trial a GPU, as the largest model could not be tried: {error}", style="yellow")
         return []
     return [need for need in found if need]
+
+
+def _measure(models: list[TrialConfig], cache: Path, storage: Storage | None) -> Need | None:
+    for config in models if storage else ():
+        assert storage
+        cache = storage.bring(config)
+    return measure_need(models, cache)

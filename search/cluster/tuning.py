@@ -54,6 +54,7 @@ def run_work(
     fuse = Fuse()
     scratch = work.folder / f".tune-{lock.incarnation}"  # Tune's own records are never read again
     common = {"cache": str(cache), "driver_lock": str(lock.workers), "gpus": slots.gpus, "keep": keep}
+    common["storage"] = work.checkpoints.storage
     tuner = tune.Tuner(
         tune.with_resources(
             trainable,
@@ -180,6 +181,7 @@ def _described(assignment: Assignment) -> dict[str, Any]:
         "number": assignment.number,
         "config": assignment.config.model_dump(mode="json"),
         "checkpoints": str(assignment.checkpoints),
+        "reached": assignment.reached,
     }
 
 

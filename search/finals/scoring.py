@@ -2,9 +2,11 @@
 
 import json
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 import ray
 
@@ -12,12 +14,14 @@ from model.transformer import Transformer
 from search.experiment import Experiment
 from search.finals_config import Decoding
 from trainables.batching import encode_split
+from trainables.checkpoint_places import Checkpoints
 from trainables.config import TrialConfig
-from trainables.corpus import Split, read_test
+from trainables.corpus import Split
 from trainables.errors import UserError
 from trainables.evaluation import Scores, corpus_bleu, reference_loss, score, translate
-from trainables.files import write_atomically
+from trainables.files import make_folder, write_atomically
 from trainables.preparing import cached_corpus
+from trainables.storage import Storage
 from trainables.tokenizer import Tokenizer
 from trainables.training import default_device, load_model
 
@@ -33,11 +37,14 @@ class FinalModel:
     number: int | None  # in the study of the finals; None for a model of the search itself
     valid_bleu: float  # greedy, as its last report has it
     train_seconds: float
-    checkpoints: Path
+    folder: Path  # of its checkpoints and results, in the run directory
     averaged: int = 1  # its weights are the mean of so many last checkpoints
+    storage: Storage | None = None  # of its checkpoints
 
     def load(self, cache: Path) -> tuple[Transformer, Tokenizer]:
-        return load_model(self.config, cache, self.checkpoints, default_device(), self.averaged)
+        places = Checkpoints(self.folder.parent, self.storage)
+        with places.at_hand(int(self.folder.name), self.averaged) as folder:
+            return load_model(self.config, cache, folder, default_device(), self.averaged)
 
 
 @dataclass(frozen=True)
@@ -55,28 +62,65 @@ class ScoredModel:
     neural: float | None = None  # by finals.neural_metric
 
 
-def score_all(models: list[FinalModel], experiment: Experiment, gpus: float) -> list[ScoredModel]:
+def score_all(models: list[FinalModel], test: Split, experiment: Experiment, gpus: float) -> list[ScoredModel]:
     """The results of the models, in their order; as many at a time as Ray has slots. Raises UserError.
 
-    gpus: of a trial; one is enough to decode.
+    gpus: of a trial; one is enough to decode. Each result is kept beside its model, and not asked for again.
     """
-    gpus = min(gpus, 1.0)
-    on_valid = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=2)(score_on_valid)
-    on_test = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=2)(score_on_test)
-    try:
-        valid: list[dict[Decoding, float]] = ray.get([on_valid.remote(model, experiment) for model in models])
-        chosen = choose_decodings(models, valid, experiment)
-        results: list[ScoredModel] = ray.get(
-            [
-                on_test.remote(model, chosen[model.trial], bleu[GREEDY], experiment)
-                for model, bleu in zip(models, valid, strict=True)
-            ]
-        )
-    except ray.exceptions.RayTaskError as error:
-        if isinstance(error.cause, UserError):
-            raise error.cause from None  # without Ray's traceback
-        raise
-    return results
+    remotely = ray.remote(num_cpus=1, num_gpus=min(gpus, 1.0), max_retries=2)
+    valid = [known_on_valid(model) for model in models]
+    wanted = {GREEDY, *(experiment.finals.decodings if len(experiment.finals.decodings) > 1 else [])}
+    on_valid = remotely(bleu_on_valid)
+    asked = {
+        on_valid.remote(model, missing, experiment.cache): index
+        for index, model in enumerate(models)
+        if (missing := sorted(wanted - valid[index].keys(), key=astuple))
+    }
+    for index, bleu in _as_they_come(asked):
+        valid[index] |= bleu
+        keep_on_valid(models[index], valid[index])
+    chosen = choose_decodings(models, valid, experiment)
+    results = [known_on_test(model) for model in models]
+    if None in results:
+        split = ray.put(test)
+        on_test = remotely(score_on_test)
+        tested = {
+            on_test.remote(model, chosen[model.trial], valid[index][GREEDY], split, experiment.cache): index
+            for index, model in enumerate(models)
+            if results[index] is None
+        }
+        for index, result in _as_they_come(tested):
+            results[index] = result
+            keep_on_test(models[index], result)
+    return [result for result in results if result]
+
+
+def _as_they_come(asked: dict[Any, int]) -> Iterator[tuple[int, Any]]:
+    """What was asked of remote processes, by number, in the order of the answers. Raises UserError."""
+    waiting = list(asked)
+    while waiting:
+        (done,), waiting = ray.wait(waiting)
+        try:
+            yield asked[done], ray.get(done)
+        except ray.exceptions.RayTaskError as error:
+            if isinstance(error.cause, UserError):
+                raise error.cause from None  # without Ray's traceback
+            raise
+
+
+def keep_on_valid(model: FinalModel, bleu: dict[Decoding, float]) -> None:
+    """For `known_on_valid` to find."""
+    _keep(model.folder / "valid.json", [[way.beam_size, way.length_penalty, value] for way, value in bleu.items()])
+
+
+def keep_on_test(model: FinalModel, result: ScoredModel) -> None:
+    """For `known_on_test` to find."""
+    _keep(model.folder / "test.json", asdict(result))
+
+
+def _keep(file: Path, value: Any) -> None:
+    make_folder(file.parent)
+    write_atomically(file, json.dumps(value, ensure_ascii=False))
 
 
 def choose_decodings(
@@ -96,37 +140,35 @@ def choose_decodings(
     return chosen
 
 
-def score_on_valid(model: FinalModel, experiment: Experiment) -> dict[Decoding, float]:
-    """Valid BLEU by greedy search and, if there is a choice, each way to decode; what is known is not decoded again."""
-    candidates = experiment.finals.decodings
-    wanted = {GREEDY, *(candidates if len(candidates) > 1 else [])}
-    file = model.checkpoints / "valid.json"
+def known_on_valid(model: FinalModel) -> dict[Decoding, float]:
+    """Valid BLEU by ways to decode, as far as it was measured before."""
+    file = model.folder / "valid.json"
     known = {GREEDY: model.valid_bleu} if model.averaged == 1 else {}
     if file.exists():
         known |= {Decoding(size, penalty): bleu for size, penalty, bleu in json.loads(file.read_text())}
-    if missing := wanted - known.keys():
-        network, tokenizer = model.load(experiment.cache)
-        text = cached_corpus(model.config.data).valid
-        for decoding in missing:
-            translations = translate(network, tokenizer, text.source, decoding.beam_size, decoding.length_penalty)
-            known[decoding] = corpus_bleu(translations, text.target)
-        rows = [[decoding.beam_size, decoding.length_penalty, bleu] for decoding, bleu in known.items()]
-        write_atomically(file, json.dumps(rows))
     return known
 
 
-def score_on_test(model: FinalModel, decoding: Decoding, valid_bleu: float, experiment: Experiment) -> ScoredModel:
-    """Decode the test split with a trained model, or read the result of having done so."""
-    file = model.checkpoints / "test.json"
-    if (done := _read(file)) is not None:
-        return done
-    why = f"scoring finalist {model.trial}, seed {model.config.seed}"
-    test = read_test(model.config.data, experiment.run_dir, why)
-    network, tokenizer = model.load(experiment.cache)
+def bleu_on_valid(model: FinalModel, decodings: list[Decoding], cache: Path) -> dict[Decoding, float]:
+    """Of each way to decode."""
+    cache = model.storage.bring(model.config) if model.storage else cache
+    network, tokenizer = model.load(cache)
+    text = cached_corpus(model.config.data, cache).valid
+    return {
+        decoding: corpus_bleu(
+            translate(network, tokenizer, text.source, decoding.beam_size, decoding.length_penalty), text.target
+        )
+        for decoding in decodings
+    }
+
+
+def score_on_test(model: FinalModel, decoding: Decoding, valid_bleu: float, test: Split, cache: Path) -> ScoredModel:
+    """Decode the test split with a trained model."""
+    network, tokenizer = model.load(model.storage.bring(model.config) if model.storage else cache)
     started = time.perf_counter()
     translations = translate(network, tokenizer, test.source, decoding.beam_size, decoding.length_penalty)
     seconds = time.perf_counter() - started
-    result = ScoredModel(
+    return ScoredModel(
         seed=model.config.seed,
         decoding=decoding,
         valid_bleu=valid_bleu,
@@ -136,8 +178,6 @@ def score_on_test(model: FinalModel, decoding: Decoding, valid_bleu: float, expe
         num_parameters=network.num_parameters(),
         sentences_per_second=len(test) / seconds,
     )
-    write_atomically(file, json.dumps(asdict(result), ensure_ascii=False))
-    return result
 
 
 def nll_per_char(network: Transformer, tokenizer: Tokenizer, split: Split) -> float | None:
@@ -149,8 +189,9 @@ def nll_per_char(network: Transformer, tokenizer: Tokenizer, split: Split) -> fl
     return reference_loss(network, encoded) / sum(map(len, split.target))
 
 
-def _read(file: Path) -> ScoredModel | None:
+def known_on_test(model: FinalModel) -> ScoredModel | None:
     """None if there is no result, or one of an earlier version with other scores."""
+    file = model.folder / "test.json"
     if not file.exists():
         return None
     record = json.loads(file.read_text(encoding="utf-8"))

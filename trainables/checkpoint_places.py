@@ -1,0 +1,54 @@
+"""Where the checkpoints of a study's trials lie: in the run directory, or in the storage of the search."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from trainables.checkpoint import copy_checkpoint, newest_checkpoint
+from trainables.storage import Storage
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """Of trials by number. With a storage the folder, trials/ or finals/ of the run directory, only names them."""
+
+    folder: Path
+    storage: Storage | None = None
+
+    def key(self, number: int) -> str:
+        return f"{self.folder.name}/{number}"
+
+    def numbers(self) -> set[int]:
+        """Of the trials that have any."""
+        if self.storage:
+            names = {key.split("/")[1] for key in self.storage.run.find(self.folder.name)}
+        else:
+            names = {path.name for path in self.folder.glob("*")}
+        return {int(name) for name in names if name.isdigit()}
+
+    def remove(self, number: int) -> None:
+        shutil.rmtree(self.folder / str(number), ignore_errors=True)
+        if self.storage:
+            self.storage.run.remove(self.key(number))
+
+    def copy(self, source: int, target: int) -> None:
+        """The newest of one trial to another; nothing if there is none. Raises UserError."""
+        if self.storage is None:
+            copy_checkpoint(self.folder / str(source), self.folder / str(target))
+            return
+        with self.at_hand(source) as folder:
+            if newest_checkpoint(folder):
+                self.storage.send(folder, self.key(target), keep=1)
+
+    @contextmanager
+    def at_hand(self, number: int, count: int = 1) -> Iterator[Path]:
+        """A folder of this machine with the newest `count` of a trial."""
+        if self.storage is None:
+            yield self.folder / str(number)
+            return
+        with tempfile.TemporaryDirectory() as folder:
+            self.storage.fetch(self.key(number), Path(folder), count)
+            yield Path(folder)
