@@ -16,7 +16,7 @@ search: install
 	$(BIN)/python search/run.py
 
 test: install
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # `ray up` of three hosts made here, searches over them while hosts, driver and head die, and machines that come on demand:
 # as root, about 20 minutes on two cores.

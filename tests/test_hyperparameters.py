@@ -25,6 +25,7 @@ VALUES: dict[str, list[Any]] = {  # of the fields that are no choice among words
     "model.num_heads": [2, 4],
     "model.num_kv_heads": [None, 1, 2],
     "model.ffn_dim": [12, 24],
+    "training.batch_shapes": [None, 2],
     "model.dropout": [0.0, 0.1, 0.2],
     "model.attention_dropout": [0.0, 0.1],
     "model.activation_dropout": [0.0, 0.1],

@@ -436,6 +436,7 @@ def test_what_an_error_in_training_says_of_the_trial(
         raise error
 
     monkeypatch.setattr(translation, "train", train)
+    monkeypatch.setattr(translation, "_stay_where_it_lasts", lambda: None)  # which would start Ray
     monkeypatch.setattr("ray.tune.report", told.append)
     (tmp_path / "lock").touch()
     config = experiment().trial.model_dump(mode="json")
