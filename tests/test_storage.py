@@ -323,6 +323,7 @@ def test_a_search_whose_head_is_lost_goes_on_from_its_storage(reach: dict[str, s
     )
     url = f"s3://{BUCKET}/runs"
     named = ("--config", str(config), "--output_dir", "runs", "--name")
+    peace = start(tmp_path / "peace", {}, *named, "search")
     lost = start(tmp_path / "lost", reach, *named, "search", "--storage", url)
     store, deadline = Store(f"{url}/search"), time.monotonic() + 120
     while b'"epoch": 1' not in (store.read("trials.jsonl") or b""):
@@ -334,7 +335,6 @@ def test_a_search_whose_head_is_lost_goes_on_from_its_storage(reach: dict[str, s
 
     taken = start(tmp_path / "taken", reach, *named, "search", "--storage", url)
     resumed = start(tmp_path / "found", reach, "resume", f"{url}/search")
-    peace = start(tmp_path / "peace", {}, *named, "search")
     said = {process: process.communicate(timeout=250)[0] for process in (taken, resumed, peace)}
     assert taken.returncode == 2 and f"{url}/search exists; choose another name" in said[taken]
     assert resumed.returncode == 0 and peace.returncode == 0, said
