@@ -21,7 +21,8 @@ test: install
 # `ray up` of three hosts made here, searches over them while hosts, driver and head die, and machines that come on demand:
 # as root, about 20 minutes on two cores.
 test-cluster: install
-	$(BIN)/python -m pytest -m cluster -rs --timeout 900 tests/test_cluster_hosts.py tests/test_cluster_autoscaling.py
+	$(BIN)/python -m pytest -m cluster -rs --timeout 900 tests/test_cluster_hosts.py tests/test_cluster_autoscaling.py \
+		tests/test_storage.py
 
 # A search published to the real W&B, into the project babeltune-test; needs WANDB_API_KEY, and says so.
 test-wandb-online: install

@@ -313,6 +313,7 @@ def ranking(run_dir: Path) -> list[dict[str, Any]]:
     return [{k: entry[k] for k in kept} for entry in json.loads((run_dir / "leaderboard.json").read_text())["ranking"]]
 
 
+@pytest.mark.cluster  # a minute and more; the parts are tested above
 def test_a_search_whose_head_is_lost_goes_on_from_its_storage(reach: dict[str, str], tmp_path: Path) -> None:
     config = write_config(
         tmp_path,
