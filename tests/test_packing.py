@@ -10,7 +10,6 @@ from search.experiment import Experiment
 from trainables import gpu_memory
 from trainables.batching import pair_batches
 from trainables.gpu_memory import Need, heaviest, measure_need
-from trainables.group import Group
 from trainables.preparing import prepare
 
 SPACE = {
@@ -63,9 +62,9 @@ def test_the_probe_trains_on_the_heaviest_batches_and_validates(
         raise torch.OutOfMemoryError("the whole GPU is taken")
 
     assert measure_need([config], tmp_path) is None, "no GPU"
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    # PyTorch itself must not believe it: training asks it for more.
+    monkeypatch.setattr(gpu_memory, "default_device", lambda: torch.device("cuda"))
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (30, 100))
-    monkeypatch.setattr(Group, "device", lambda self: torch.device("cpu"))
     assert measure_need([config], tmp_path) == Need(70, 100)
     monkeypatch.setattr(gpu_memory, "train_on", train_on)
     assert measure_need([config, config], tmp_path) == Need(100, 100) and len(trained) == 1

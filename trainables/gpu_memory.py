@@ -10,7 +10,7 @@ from trainables.batching import EncodedSplit, pair_batches
 from trainables.config import TrialConfig
 from trainables.errors import Diverged, UserError
 from trainables.preparing import Prepared, prepare
-from trainables.training import train_on
+from trainables.training import default_device, train_on
 
 SHORT = {"epochs": 1, "report_steps": None, "learning_rate": 1e-6}  # so that nothing diverges before validation
 BATCHES = 3  # of the most ids, padding included, so many of the most sentences, and of the longest ones
@@ -30,7 +30,7 @@ def measure_need(configs: list[TrialConfig], cache: Path) -> Need | None:
     PyTorch gives nothing back before the process ends, so what is taken in the end is the peak. Where one can't be
     trained, the whole GPU counts as needed. None without a GPU.
     """
-    if not torch.cuda.is_available():
+    if default_device().type != "cuda":
         return None
     free, total = torch.cuda.mem_get_info()
     for config in configs:
