@@ -14,13 +14,12 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from quick import open_work, quick_experiment
+from quick import Clock, open_work, quick_experiment
 from ray import tune
 
 from search.cluster.joining import local_ray
 from search.cluster.slots import Slots
 from search.cluster.tuning import run_work
-from search.study import StudyTrial
 from trainables.locks import DriverLock, join_driver
 from trainables.training import EpochReport
 
@@ -28,19 +27,6 @@ from trainables.training import EpochReport
 def report_once(assignment: dict[str, Any]) -> None:
     join_driver(Path(assignment["driver_lock"]))
     tune.report(asdict(EpochReport(1, 1, 1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0)))
-
-
-class Clock:
-    """A listener that notes when trials end."""
-
-    def __init__(self) -> None:
-        self.ends: list[float] = []
-
-    def trial_started(self, trial: StudyTrial) -> None: ...
-    def epoch_reported(self, trial: StudyTrial, report: dict[str, Any]) -> None: ...
-    def trial_parked(self, trial: StudyTrial) -> None: ...
-    def trial_ended(self, trial: StudyTrial) -> None:
-        self.ends.append(time.perf_counter())
 
 
 def main(trials: int) -> None:
@@ -51,10 +37,10 @@ def main(trials: int) -> None:
         lock = DriverLock(experiment.run_dir)
         work = open_work(experiment)
         work.listeners.append(clock)
-        started = time.perf_counter()
+        started = time.time()
         with local_ray(1):
             run_work(work, Slots(1, 0), lock, experiment.cache, report_once)
-            seconds = time.perf_counter() - started
+            seconds = time.time() - started
         lock.release()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # KiB on Linux
     each = [later - earlier for earlier, later in pairwise(clock.ends)]

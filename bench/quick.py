@@ -15,7 +15,7 @@ from search.experiment import Experiment
 from search.journal import Journal
 from search.proposals import SearchPlan
 from search.schedulers import make_scheduler
-from search.study import Study
+from search.study import Study, StudyTrial
 from search.work import Work
 from trainables.checkpoint import load_state, newest_checkpoint, save_checkpoint
 from trainables.config import TrialConfig
@@ -98,3 +98,16 @@ def train_quickly(assignment: dict[str, Any]) -> None:
     config = TrialConfig.model_validate(assignment["config"])
     for report in quick_epochs(config, checkpoints, EPOCH_SECONDS):
         tune.report(asdict(report))
+
+
+class Clock:
+    """A listener that notes when trials end, in seconds since the epoch."""
+
+    def __init__(self) -> None:
+        self.ends: list[float] = []
+
+    def trial_started(self, trial: StudyTrial) -> None: ...
+    def epoch_reported(self, trial: StudyTrial, report: dict[str, Any]) -> None: ...
+    def trial_parked(self, trial: StudyTrial) -> None: ...
+    def trial_ended(self, trial: StudyTrial) -> None:
+        self.ends.append(time.time())

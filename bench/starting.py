@@ -13,13 +13,12 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from quick import open_work
+from quick import Clock, open_work
 
 from search.cluster.joining import local_ray
 from search.cluster.slots import Slots
 from search.cluster.tuning import run_work
 from search.experiment import Experiment
-from search.study import StudyTrial
 from trainables.locks import DriverLock
 from trainables.preparing import prepare
 from trainables.team import Team
@@ -41,19 +40,6 @@ def train_noting_the_start(assignment: dict[str, Any]) -> None:
         train_translation(assignment)
     finally:
         Team.begin = begin  # type: ignore[method-assign]
-
-
-class Clock:
-    """A listener that notes when trials end."""
-
-    def __init__(self) -> None:
-        self.ends: list[float] = []
-
-    def trial_started(self, trial: StudyTrial) -> None: ...
-    def epoch_reported(self, trial: StudyTrial, report: dict[str, Any]) -> None: ...
-    def trial_parked(self, trial: StudyTrial) -> None: ...
-    def trial_ended(self, trial: StudyTrial) -> None:
-        self.ends.append(time.time())
 
 
 def main(trials: int) -> None:
