@@ -58,19 +58,10 @@ def open_work(experiment: Experiment, console: Console) -> tuple[Work, TrialProg
     feed = FeedListener(
         Feed(experiment, 0, print), study, "trial", 0, lambda trial: experiment.trial.with_values(trial.params)
     )
-    cleaner = CheckpointCleaner(Checkpoints(run_dir / "trials"), keep_completed=False)
-    work = Work(
-        study,
-        journal,
-        run_dir / "trials",
-        plan,
-        make_scheduler(experiment),
-        search.metric,
-        EPOCHS,
-        search.max_retries,
-        [progress, feed, cleaner],
-        [budget],
-    )
+    checkpoints = Checkpoints(run_dir / "trials")
+    cleaner = CheckpointCleaner(checkpoints, keep_completed=False)
+    scheduler = make_scheduler(experiment)
+    work = Work(experiment, study, journal, checkpoints, plan, scheduler, [progress, feed, cleaner], [budget])
     return work, progress
 
 

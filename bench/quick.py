@@ -18,6 +18,7 @@ from search.schedulers import make_scheduler
 from search.study import Study, StudyTrial
 from search.work import Work
 from trainables.checkpoint import load_state, newest_checkpoint, save_checkpoint
+from trainables.checkpoint_places import Checkpoints
 from trainables.config import TrialConfig
 from trainables.locks import join_driver
 from trainables.training import CPU, EpochReport
@@ -50,18 +51,15 @@ def quick_experiment(run_dir: Path, scheduler: str, trials: int, epochs: int = 8
 
 def open_work(experiment: Experiment) -> Work:
     """The work of a run directory, new or gone on with."""
-    run_dir, search = experiment.run_dir, experiment.search
+    run_dir = experiment.run_dir
     run_dir.mkdir(parents=True, exist_ok=True)
     return Work(
-        Study(run_dir / "study.db", "search", search.direction),
+        experiment,
+        Study(run_dir / "study.db", "search", experiment.search.direction),
         Journal(run_dir / "trials.jsonl"),
-        run_dir / "trials",
+        Checkpoints(run_dir / "trials"),
         SearchPlan(experiment),
         make_scheduler(experiment),
-        search.metric,
-        experiment.training.epochs,
-        search.max_retries,
-        [],
     )
 
 

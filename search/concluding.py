@@ -9,7 +9,7 @@ from search.finals.leaderboard import Cost, Entry, rank, write_leaderboard
 from search.journal import device_seconds
 from search.report.attention_figures import attend_to_some
 from search.report.corpus_facts import corpus_facts
-from search.report.page import Sample, write_report
+from search.report.page import Findings, Sample, write_report
 from search.study import Study
 from trainables.corpus import Split, read_test
 from trainables.preparing import cached_corpus, prepare
@@ -52,19 +52,19 @@ def conclude(
     sources, decoding = [sample.source for sample in samples], result.decoding
     frozen_at = json.loads((run_dir / "finalists.json").read_text())["frozen_at"]
     prepared = prepare(model.config.data, model.config.tokenizer, experiment.cache)  # in tokens of the best model
-    write_report(
-        run_dir / "report.html",
-        experiment,
-        list(study.trials.values()),
-        trials,
-        finals,
-        board,
-        samples,
-        attend_to_some(read_best(run_dir), sources, decoding.beam_size, decoding.length_penalty),
-        corpus_facts((data.source, data.target), corpus.train, test, prepared),
-        [*opened_before, frozen_at],
-        spending,
+    findings = Findings(
+        experiment=experiment,
+        trials=list(study.trials.values()),
+        reports=trials,
+        finals=finals,
+        leaderboard=board,
+        samples=samples,
+        attended=attend_to_some(read_best(run_dir), sources, decoding.beam_size, decoding.length_penalty),
+        corpus=corpus_facts((data.source, data.target), corpus.train, test, prepared),
+        test_opened=[*opened_before, frozen_at],
+        spending=spending,
     )
+    write_report(run_dir / "report.html", findings)
     return board
 
 

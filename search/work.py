@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from search.experiment import Experiment
 from search.journal import Journal
 from search.proposals import Plan
 from search.schedulers.base import Breeder, Scheduler, merit, parked
@@ -14,7 +15,6 @@ from search.study import Study, StudyTrial
 from trainables.checkpoint_places import Checkpoints
 from trainables.config import TrialConfig
 from trainables.learning import can_learn_together
-from trainables.storage import Storage
 
 
 class Listener(Protocol):
@@ -69,28 +69,23 @@ class Work:
 
     def __init__(
         self,
+        experiment: Experiment,
         study: Study,
         journal: Journal,
-        folder: Path,
+        checkpoints: Checkpoints,
         plan: Plan,
         scheduler: Scheduler,
-        metric: str,
-        epochs: int,
-        max_retries: int,
-        listeners: list[Listener],
+        listeners: Sequence[Listener] = (),
         endings: Sequence[Ending] = (),
-        report_steps: int | None = None,
-        storage: Storage | None = None,
         keep_safe: Callable[[], None] = lambda: None,
     ):
-        """`folder` holds the checkpoints, by trial number; `metric` names the field of a report to compare by.
-        Reports come by the epoch, or each so many steps: then the study's scores and the rungs count steps.
-        `keep_safe` is called with a new trial in the study, before anybody trains it."""
-        self.study, self.journal, self.folder, self.plan = study, journal, folder, plan
-        self.scheduler, self.metric, self.epochs = scheduler, metric, epochs
-        self.max_retries, self.listeners = max_retries, listeners
-        self.endings, self.report_steps = endings, report_steps
-        self.checkpoints, self.keep_safe = Checkpoints(folder, storage), keep_safe
+        """`keep_safe` is called with a new trial in the study, before anybody trains it."""
+        self.study, self.journal, self.checkpoints = study, journal, checkpoints
+        self.plan, self.scheduler = plan, scheduler
+        self.listeners, self.endings, self.keep_safe = list(listeners), endings, keep_safe
+        self.metric, self.max_retries = experiment.search.metric, experiment.search.max_retries
+        self.epochs = experiment.training.epochs
+        self.report_steps = experiment.training.report_steps  # the study's scores and the rungs count steps, then
         self.live: dict[int, int] = {}  # numbers in the hands of workers, each with the first of its team
         self._started = time.monotonic()
         self._wall_before = study.wall_seconds
@@ -141,7 +136,7 @@ class Work:
         for listener in self.listeners:
             listener.trial_started(trial)
         config = self.plan.config(trial.params)
-        return Assignment(trial.number, config, self.folder / str(trial.number), trial.epoch)
+        return Assignment(trial.number, config, self.checkpoints.folder / str(trial.number), trial.epoch)
 
     def _mate(self, team: list[TrialConfig]) -> StudyTrial | None:
         """One more that can train as one with those: interrupted, or new."""

@@ -17,6 +17,7 @@ from search.schedulers import make_scheduler
 from search.space import SearchSpace
 from search.study import Study, StudyTrial
 from search.work import Work
+from trainables.checkpoint_places import Checkpoints
 
 SLOTS = 4
 
@@ -39,7 +40,7 @@ def open_long(folder: Path, scheduler: str, trials: int) -> Work:
         lambda: 3,
     )
     plan, rules = SearchPlan(experiment), make_scheduler(experiment)
-    return Work(study, journal, folder / "trials", plan, rules, "valid_bleu", 4, 2, [progress], [limits])
+    return Work(experiment, study, journal, Checkpoints(folder / "trials"), plan, rules, [progress], [limits])
 
 
 class CallsAt:

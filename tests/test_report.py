@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 from search.experiment import Experiment
 from search.report.attention_figures import AttendedSentence, Attention
 from search.report.corpus_facts import CorpusFacts, SideFacts, SplitFacts
-from search.report.page import Sample, answer, write_report
+from search.report.page import Findings, Sample, answer, write_report
 from search.study import StudyTrial
 
 SPACE = {
@@ -168,9 +168,19 @@ def render(folder: Path, experiment: Experiment, leaderboard: dict[str, Any], sc
     finals = lines({0: [20.0, 25.0], 1: [21.0, 26.0], 2: [19.0, 22.0], 3: [19.0, 23.0]})
     report = folder / "report.html"
     opened, spending = ["2026-01-01T01:01:01+0000", "2026-01-02T03:04:05+0000"], ["31 of 40 epochs (78%)"]
-    write_report(
-        report, experiment, trials, lines(scores), finals, leaderboard, samples, [attended()], facts(), opened, spending
+    found = Findings(
+        experiment=experiment,
+        trials=trials,
+        reports=lines(scores),
+        finals=finals,
+        leaderboard=leaderboard,
+        samples=samples,
+        attended=[attended()],
+        corpus=facts(),
+        test_opened=opened,
+        spending=spending,
     )
+    write_report(report, found)
     return Page(report)
 
 

@@ -18,6 +18,7 @@ from search.schedulers.unranked import ToTheEnd
 from search.study import Study
 from search.work import FINISHED, WAIT, Assignment, Work
 from trainables import side_by_side, training, translation
+from trainables.checkpoint_places import Checkpoints
 from trainables.config import TrialConfig
 from trainables.errors import Diverged
 from trainables.locks import DriverLock
@@ -52,7 +53,7 @@ def open_work(folder: Path, experiment: Experiment) -> Work:
     folder.mkdir(parents=True, exist_ok=True)
     study, journal = Study(folder / "study.db", "finals", "maximize"), Journal(folder / "finals.jsonl")
     plan = FinalsPlan(experiment, finalists)
-    return Work(study, journal, folder / "finals", plan, ToTheEnd(), "valid_bleu", 2, 2, [])
+    return Work(experiment, study, journal, Checkpoints(folder / "finals"), plan, ToTheEnd())
 
 
 def numbers(task: Assignment | str) -> list[int]:

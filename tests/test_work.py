@@ -25,6 +25,7 @@ from search.study import Study, StudyTrial
 from search.work import FINISHED, WAIT, Assignment, Work
 from trainables import translation
 from trainables.checkpoint import load_state, newest_checkpoint, save_checkpoint
+from trainables.checkpoint_places import Checkpoints
 from trainables.errors import TooLarge, UserError
 
 TRIALS = 6
@@ -70,8 +71,7 @@ def open_work(folder: Path, search: str | Experiment = "asha", slots: int = 1) -
     folder.mkdir(exist_ok=True)
     study, journal = Study(folder / "study.db", "search", "maximize"), Journal(folder / "trials.jsonl")
     plan, scheduler, endings = SearchPlan(search), make_scheduler(search), [budget_of(search, slots)]
-    steps = search.training.report_steps
-    return Work(study, journal, folder / "trials", plan, scheduler, "valid_bleu", 4, 2, [], endings, steps)
+    return Work(search, study, journal, Checkpoints(folder / "trials"), plan, scheduler, endings=endings)
 
 
 def sqlite(study: Study) -> sqlalchemy.Engine:
@@ -271,14 +271,14 @@ class Writer:
 @pytest.mark.parametrize(("scheduler", "most"), [("asha", 2), ("asha_promotion", TRIALS)])
 def test_checkpoints_are_kept_of_trials_that_run_or_wait_alone(scheduler: str, most: int, tmp_path: Path) -> None:
     work = open_work(tmp_path, scheduler)
-    cleaner, writer = CheckpointCleaner(work.checkpoints, keep_completed=False), Writer(work.folder)
+    cleaner, writer = CheckpointCleaner(work.checkpoints, keep_completed=False), Writer(work.checkpoints.folder)
     work.listeners += [cleaner, writer]
     simulate(work, {}, slots=2)
     assert len(writer.kept) == TRIALS and writer.kept[-1] == set()
     assert max(map(len, writer.kept)) < most
     writer.trial_started(work.study.over[0])  # what a driver had not removed yet when it was killed
     cleaner.sweep(work.study.over)
-    assert not list(work.folder.iterdir())
+    assert not list(work.checkpoints.folder.iterdir())
 
 
 def test_a_search_by_promotion_trains_at_least_one_trial_to_the_end(tmp_path: Path) -> None:

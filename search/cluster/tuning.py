@@ -52,7 +52,7 @@ def run_work(
     """
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # a process that dies is the work's to tell of
     fuse = Fuse()
-    scratch = work.folder / f".tune-{lock.incarnation}"  # Tune's own records are never read again
+    scratch = work.checkpoints.folder / f".tune-{lock.incarnation}"  # Tune's own records are never read again
     common = {"cache": str(cache), "driver_lock": str(lock.workers), "gpus": slots.gpus, "keep": keep}
     common["storage"] = work.checkpoints.storage
     tuner = tune.Tuner(

@@ -45,26 +45,26 @@ class Sample:
     translations: dict[str, str]  # "trial 3": its translation, the best system first
 
 
-def write_report(
-    file: Path,
-    experiment: Experiment,
-    trials: list[StudyTrial],
-    reports: list[dict[str, Any]],
-    finals: list[dict[str, Any]],
-    leaderboard: dict[str, Any],
-    samples: list[Sample],
-    attended: list[AttendedSentence],
-    corpus: CorpusFacts,
-    test_opened: list[str],
-    spending: list[str],
-) -> None:
-    """Write the page.
+@dataclass(frozen=True)
+class Findings:
+    """All that a search has found."""
 
-    reports, finals: the lines of trials.jsonl and finals.jsonl. leaderboard: the content of leaderboard.json.
-    attended: test sentences with what the best model attends to in them.
-    test_opened: when finalists were frozen, and the test split could be read from then on; the last time for this
-    ranking, before that for those of an extended search. spending: sentences on the budget; none if there was none.
-    """
+    experiment: Experiment
+    trials: list[StudyTrial]
+    reports: list[dict[str, Any]]  # the lines of trials.jsonl
+    finals: list[dict[str, Any]]  # the lines of finals.jsonl
+    leaderboard: dict[str, Any]  # the content of leaderboard.json
+    samples: list[Sample]
+    attended: list[AttendedSentence]  # test sentences with what the best model attends to in them
+    corpus: CorpusFacts
+    # When finalists were frozen, and the test split could be read from then on: the last time for this ranking, before
+    # that for those of an extended search.
+    test_opened: list[str]
+    spending: list[str]  # sentences on the budget; none if there was none
+
+
+def write_report(file: Path, found: Findings) -> None:
+    experiment, trials, leaderboard, finals = found.experiment, found.trials, found.leaderboard, found.finals
     ranking = leaderboard["ranking"]
     page = PAGE.get_template("report.html.jinja").render(
         experiment=experiment,
@@ -78,23 +78,23 @@ def write_report(
         neural="test_neural" in ranking[0],
         training_figures=[
             learning_curves(experiment, trials, ranking),
-            loss_figure(ranking[0], reports, finals),
-            progress_figure(experiment, reports, spending),
+            loss_figure(ranking[0], found.reports, finals),
+            progress_figure(experiment, found.reports, found.spending),
         ],
         explained=explain(experiment, trials, finals, ranking),
         paths=list(experiment.space.domains),
         trials=trials,
-        samples=samples,
+        samples=found.samples,
         attended=[
             (sentence, [attention_figure(kind, f"attention-{number}-{kind.key}") for kind in sentence.kinds])
-            for number, sentence in enumerate(attended, 1)
+            for number, sentence in enumerate(found.attended, 1)
         ],
-        corpus=corpus,
-        lengths=length_figure(corpus),
+        corpus=found.corpus,
+        lengths=length_figure(found.corpus),
         final_epochs=sum({line["trial"]: line["epoch"] for line in finals}.values()),
         final_seconds=sum(map(device_seconds, finals)),
-        test_opened=test_opened,
-        spending=spending,
+        test_opened=found.test_opened,
+        spending=found.spending,
         versions={name: version(name) for name in ("torch", "ray", "optuna", "sacrebleu", "sentencepiece")},
         yaml=dump_yaml(experiment),
         plotly=get_plotlyjs(),
