@@ -75,14 +75,14 @@ class Earlier:
         """Whether to extend the run to the experiment moves anything."""
         if not (self.run_dir / "study.db").exists() or self.waiting:
             return self.waiting is not None
-        change = find_change(stored_experiment(self.run_dir), experiment)
+        change = find_change(self._stored(experiment), experiment)
         return change is Change.NEW_STUDY or (change is Change.GOES_ON and (self.run_dir / "finalists.json").exists())
 
     def extend(self, experiment: Experiment) -> list[str]:
         """Write the experiment of the run and, where it has changed, move what is over; what was done, for people."""
         done = []
         if (self.run_dir / "study.db").exists() and not self.waiting:
-            stored = stored_experiment(self.run_dir)
+            stored = self._stored(experiment)
             if self.moves(experiment):
                 self._begin_move(stored, study=find_change(stored, experiment) is Change.NEW_STUDY)
         write_atomically(self.run_dir / "experiment.yaml", dump_yaml(experiment))
@@ -93,6 +93,9 @@ class Earlier:
             fit, trials = self._take_over(experiment)
             done.append(f"{fit} of {trials} trials fit the changed space and base, and are taken over")
         return done
+
+    def _stored(self, experiment: Experiment) -> Experiment:
+        return stored_experiment(self.run_dir, experiment.run_url if experiment.storage else None)
 
     def _begin_move(self, stored: Experiment, study: bool) -> None:
         """Say that the finals are to be moved, and the study of the stored experiment, too, if `study`."""

@@ -68,11 +68,16 @@ def resumed_experiment(arguments: list[str], verb: str) -> Experiment:
 def publish(experiment: Experiment, console: Console) -> int:
     """Send a run to W&B; 0 if it has everything then, else 1."""
     from search.tracking import tracker
+    from search.tracking.tracked import KNOWN
 
     def say(text: str) -> None:
         console.print(text, highlight=False, markup=False, soft_wrap=True)
 
-    return 0 if tracker.publish(experiment, say, say) else 1
+    complete = tracker.publish(experiment, say, say)
+    known = experiment.run_dir / KNOWN
+    if experiment.storage and known.exists():  # so that another machine finds the same W&B runs
+        Store(experiment.run_url).put(known, KNOWN)
+    return 0 if complete else 1
 
 
 def main(arguments: list[str]) -> int:

@@ -170,8 +170,11 @@ def test_a_clean_corpus_gives_no_warning(tmp_path: Path) -> None:
 
 # What is wrong: the files that are other than they should be, and what the message says.
 MISTAKES: dict[str, tuple[dict[str, str | bytes | None], list[str]]] = {
-    "unequal": ({"train.fr": "un\ndeux\n"}, ["train.fr has 2 lines", "train.en has 3", "line i must translate line i"]),
-    "unequal valid": ({"valid.en": "a\n"}, ["valid.fr has 2 lines", "valid.en has 1"]),
+    "unequal": (
+        {"train.fr": "un\ndeux\n"},
+        ["train.fr: its number of lines is 2", "train.en is 3", "line i must translate line i"],
+    ),
+    "unequal valid": ({"valid.en": "a\n"}, ["valid.fr: its number of lines is 2", "valid.en is 1"]),
     "blank valid": ({"valid.fr": "quatre\n\n"}, ["valid", "blank line", "at line 2 (1 in all)", "remove these pairs"]),
     "all blank": ({"train.fr": "\n\n\n"}, ["every pair of train has a blank side"]),
     "not UTF-8": ({"train.fr": b"un\nd\xe9\n3\n"}, ["train.fr: line 2", "not UTF-8", "byte 2", "convert"]),

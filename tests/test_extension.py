@@ -114,6 +114,14 @@ def test_a_run_of_an_earlier_version_has_the_defaults_of_what_it_lacks_and_a_gut
         stored_experiment(run_dir)
 
 
+def test_a_run_whose_storage_was_moved_goes_on_as_the_same(tmp_path: Path) -> None:
+    searched(tmp_path / "run")
+    moved = stored_experiment(tmp_path / "run", "s3://other/runs/run")
+    assert moved.storage == "s3://other/runs"
+    assert Earlier(tmp_path / "run").extend(moved) == []
+    assert stored_experiment(tmp_path / "run") == moved
+
+
 def test_a_finished_search_that_goes_on_keeps_its_finals_apart(tmp_path: Path) -> None:
     run_dir = tmp_path / "run"
     searched(run_dir)

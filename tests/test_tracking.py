@@ -27,6 +27,7 @@ from wandb_server import ENTITY, KEY, Fault, WandbServer, serve
 from search.earlier import Earlier
 from search.experiment import Experiment
 from search.resuming import stored_experiment
+from search.run import main
 from search.study import Study
 from search.tracking import tracker
 from search.tracking.tracked import FeedReader
@@ -221,6 +222,23 @@ def test_publish_sends_a_run_and_a_second_time_nothing(
         monkeypatch.setenv("NETRC", str(tmp_path / "none"))
         assert not publish(experiment, told)
     assert "set WANDB_API_KEY" in told.warnings[-1]
+
+
+def test_a_run_in_a_storage_is_published_from_anywhere_and_a_second_time_nothing(
+    watched: Watched, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"file://{copy(watched.run_dir, tmp_path / 'bucket').run_dir}"
+    with serve() as server:
+        monkeypatch.setenv("WANDB_BASE_URL", server.url)
+        monkeypatch.setenv("WANDB_API_KEY", KEY)
+        seen = []
+        for machine in ("first", "second"):
+            (tmp_path / machine).mkdir()
+            monkeypatch.chdir(tmp_path / machine)
+            assert main(["publish", url]) == 0
+            assert_received(Path.cwd() / "runs" / watched.run_dir.name, server)
+            seen.append({run_id: served.starts for run_id, served in server.runs.items()})
+    assert seen[0] == seen[1]
 
 
 def test_offline_runs_stay_here_and_are_readable(watched: Watched, tmp_path: Path) -> None:

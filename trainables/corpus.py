@@ -145,8 +145,8 @@ def _read_split(config: DataConfig, split: str) -> Split:
         sides = Split(*([line.strip() for line in read_lines(path)] for path in paths))
         if len(sides.source) != len(sides.target):
             raise UserError(
-                f"{paths[1]} has {len(sides.target)} lines but {paths[0].name} has {len(sides.source)}; "
-                "line i must translate line i"
+                f"{paths[1]}: its number of lines is {len(sides.target)}, that of {paths[0].name} is "
+                f"{len(sides.source)}; line i must translate line i"
             )
     if not len(sides):
         raise UserError(f"{paths[0]} is empty; it must hold one sentence a line")

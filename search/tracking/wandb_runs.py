@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import wandb
 
-from search.tracking.tracked import Destination, TrackedRun
+from search.tracking.tracked import KNOWN, Destination, TrackedRun
 from trainables.files import write_atomically
 
 FAILED = ("failed", "interrupted")  # what W&B shows as failed
@@ -23,7 +23,7 @@ class Kept:
     """RUN/wandb.json: what identifies the run directory in W&B, and the addresses there, by project."""
 
     def __init__(self, run_dir: Path):
-        self.file = run_dir / "wandb.json"
+        self.file = run_dir / KNOWN
         self._values: dict[str, Any] = json.loads(self.file.read_text()) if self.file.exists() else {}
         if "id" not in self._values:
             self._values["id"] = uuid.uuid4().hex[:8]
