@@ -1,4 +1,4 @@
-"""What a trial costs the driver of a long search: its own seconds and memory, after 100, 1,000 and 10,000 trials.
+"""What a trial costs the driver of a long search, after 100, 1,000 and 10,000 trials: seconds, memory, and its study.
 
 python bench/growth.py [SAMPLER [SCHEDULER]]    random and asha_promotion unless given
 
@@ -83,10 +83,10 @@ class TimedPlan:
 
 
 class Clock:
-    """Milliseconds of a core a trial, and the memory, after so many trials as WINDOWS says."""
+    """Milliseconds of a core a trial, memory and size of the study, after so many trials as WINDOWS says."""
 
-    def __init__(self, study: Study):
-        self.study, self.rows = study, dict[int, str]()
+    def __init__(self, study: Study, file: Path):
+        self.study, self.file, self.rows = study, file, dict[int, str]()
         self.elsewhere = 0.0  # seconds that the made-up training took
         self.begin: dict[int, float] = {}
 
@@ -105,7 +105,8 @@ class Clock:
             if trials >= mark + window and mark not in self.rows:
                 each = 1000 * (seconds - self.begin[mark]) / window
                 memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-                self.rows[mark] = f"| {mark:,} | {each:.1f} | {memory:.0f} |"
+                size = self.file.stat().st_size / 2**20
+                self.rows[mark] = f"| {mark:,} | {each:.1f} | {memory:.0f} | {size:.1f} |"
 
 
 def score(experiment: Experiment, trial: StudyTrial, epoch: int) -> float:
@@ -137,10 +138,11 @@ def main(sampler: str = "random", scheduler: str = "asha_promotion") -> None:
     with TemporaryDirectory() as folder, Path(os.devnull).open("w") as nowhere:
         experiment = growth_experiment(Path(folder), sampler, scheduler)
         work, progress = open_work(experiment, Console(file=nowhere, force_terminal=True))
-        clock = Clock(work.study)
+        clock = Clock(work.study, experiment.run_dir / "study.db")
         with progress:  # which catches what is printed
             search(work, experiment, clock)
-    print("| trials before | ms of a core a trial | MiB in all |\n|---|---|---|", *clock.rows.values(), sep="\n")
+    head = ("| trials before | ms of a core a trial | MiB in all | MiB of study.db |", "|---|---|---|---|")
+    print(*head, *clock.rows.values(), sep="\n")
 
 
 if __name__ == "__main__":

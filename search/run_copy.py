@@ -17,6 +17,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from search.lease import Lease
+from search.tracking.tracked import FEED
 from trainables.checkpoint import checkpoint_number
 from trainables.errors import StorageFails, UserError
 from trainables.storage import DRIVER, Storage
@@ -25,6 +26,7 @@ from trainables.store import Store
 SEND_SECONDS = 5.0
 BEFORE = "before-extension.tar"  # the whole run, while an extension moves things
 STUDY, JOURNALS = "study.db", ("trials.jsonl", "finals.jsonl")
+STAYS = ("study.db-wal", "study.db-shm", FEED)  # within the study, or made from it again
 FETCHED = Path("locks") / "fetched"  # marks a run directory in which no driver has worked yet
 
 State = tuple[tuple[int, int], ...]  # of a file: when it was written, and its size
@@ -240,6 +242,4 @@ def _is_checkpoint(key: str) -> bool:
 def _belongs_to_driver(key: str) -> bool:
     parts = Path(key).parts
     hidden = any(part.startswith(".") for part in parts)
-    return not (hidden or parts[0] == "locks" or key in (DRIVER, BEFORE, "study.db-wal", "study.db-shm")) and (
-        not _is_checkpoint(key)
-    )
+    return not (hidden or parts[0] == "locks" or key in (DRIVER, BEFORE, *STAYS) or _is_checkpoint(key))

@@ -8,10 +8,9 @@ from search.experiment import Experiment
 from search.journal import read_lines
 from search.schedulers.base import parked
 from search.study import Study, StudyTrial
-from search.tracking.tracked import INTERRUPTED, PARKED, RUNNING
+from search.tracking.tracked import FEED, INTERRUPTED, PARKED, RUNNING
 from trainables.config import TrialConfig, flatten
 
-FEED = "tracking.jsonl"
 Configure = Callable[[StudyTrial], TrialConfig]
 
 

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from search.tracking.tracked import INTERRUPTED, RUNNING, Destination, FeedReader
+from search.tracking.tracked import FEED, INTERRUPTED, RUNNING, Destination, FeedReader
 from search.tracking.wandb_offline import OfflineRuns
 from search.tracking.wandb_online import OnlineRuns
 from search.tracking.wandb_runs import find_key
@@ -24,7 +24,7 @@ Tell = Callable[[str, str], None]
 
 def follow(run_dir: Path, destination: Destination, tell: Tell) -> None:
     """Mirror the feed until standard input is closed. Raises whatever W&B raises."""
-    reader = FeedReader(run_dir / "tracking.jsonl")
+    reader = FeedReader(run_dir / FEED)
     reader.read()
     online = destination.mode != "offline" and find_key()
     if destination.mode == "online" and not online:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+FEED = "tracking.jsonl"  # follows from study and journals, so that it need not survive anything
 KNOWN = "wandb.json"  # what the run directory knows of its W&B runs
 RUNNING, PARKED, INTERRUPTED = "running", "parked", "interrupted"  # otherwise an outcome of the study
 
