@@ -14,8 +14,8 @@ from search.cluster.teardown import check_teardown, take_down
 from search.concluding import conclude
 from search.earlier import Earlier
 from search.experiment import Experiment
-from search.finals.holding import Finals
 from search.finals.leaderboard import Entry
+from search.finals_run import FinalsRun
 from search.journal import Totals, read_lines
 from search.prior_sources import keep_prior
 from search.progress import ranking_table
@@ -63,7 +63,7 @@ class SearchRun:
                     else:
                         self._search(search, trainer)
                     tracker.searched()
-                    entries = Finals(trainer, self.earlier, self._say, self._warn).hold(search, finals)
+                    entries = FinalsRun(trainer, self.earlier, self._say, self._warn).run(search, finals)
                 board = self._conclude(trainer, search, finals, entries)
                 tracker.finished(board)
                 self._announce(board)

@@ -19,14 +19,14 @@ from trainables.corpus import Split, read_test
 from trainables.errors import UserError
 
 
-class Finals:
-    """Of one search. Raises UserError where no model is left to rank."""
+class FinalsRun:
+    """One driver's work on the finals of a search. Raises UserError where no model is left to rank."""
 
     def __init__(self, trainer: Trainer, earlier: Earlier, say: Callable[[str], None], warn: Callable[[str], None]):
         self.trainer, self.experiment, self.run_dir = trainer, trainer.experiment, trainer.experiment.run_dir
         self.earlier, self.say, self.warn = earlier, say, warn
 
-    def hold(self, search: Study, finals: Study) -> list[Entry]:
+    def run(self, search: Study, finals: Study) -> list[Entry]:
         """Freeze the finalists of the search, retrain them in the study of the finals, score all on the test split."""
         if not (self.run_dir / "finalists.json").exists():
             self._freeze(search, finals)
