@@ -55,7 +55,7 @@ class CapturedSteps:
         torch.cuda.synchronize(device)
 
     def __call__(self, source: Tensor, target: Tensor) -> None:
-        """source: (K, B, S), target: (K, B, T), ids in pinned memory, of a size that was captured."""
+        """source: (K, B, S), target: (K, B, T), ids on the device, of a size that was captured."""
         size = (*source.shape[1:], target.shape[2])
         for place, ids in zip(self._inputs[size], (source, target), strict=True):
             place.copy_(ids, non_blocking=True)

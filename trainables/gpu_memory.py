@@ -27,8 +27,8 @@ class Need:
 def measure_need(configs: list[TrialConfig], cache: Path) -> Need | None:
     """The largest need of the configurations, on the GPU of this process, which must have it for itself.
 
-    PyTorch gives nothing back before the process ends, so what is taken in the end is the peak. Where one can't be
-    trained, the whole GPU counts as needed. None without a GPU.
+    PyTorch gives nothing back before the process ends, but captured steps go with their trial: so it is looked at each
+    report. Where one can't be trained, the whole GPU counts as needed. None without a GPU.
     """
     if default_device().type != "cuda":
         return None
@@ -38,10 +38,9 @@ def measure_need(configs: list[TrialConfig], cache: Path) -> Need | None:
         short = config.with_values({f"training.{key}": value for key, value in SHORT.items()})
         try:
             for _ in train_on(heaviest(prepared, config), short):
-                pass
+                free = min(free, torch.cuda.mem_get_info()[0])
         except (Diverged, UserError, RuntimeError):  # of memory, as a rule: what is taken then tells nothing
             return Need(total, total)
-    free, total = torch.cuda.mem_get_info()
     return Need(total - free, total)
 
 
