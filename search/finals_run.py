@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Literal
 
 from search.budget import spent_on
+from search.checkpoint_cleaner import CheckpointCleaner
 from search.earlier import Earlier
 from search.finals.choosing import Finalist, FinalsPlan, choose_finalists, freeze_finalists, read_finalists
 from search.finals.leaderboard import Entry
@@ -67,7 +68,9 @@ class FinalsRun:
     def _retrained(self, finalists: list[Finalist], search: Study, finals: Study) -> list[FinalModel]:
         plan = FinalsPlan(self.experiment, finalists)
         spent = spent_on(search, Totals(read_lines(self.run_dir / "trials.jsonl"))) + self.earlier.spent()
-        self.trainer.train("final", finals, plan, ToTheEnd(), len(plan.points), spent)
+        cleaner = CheckpointCleaner(self.trainer.checkpoints("final"), keep_completed=True)
+        cleaner.sweep(finals.over)
+        self.trainer.train("final", finals, plan, ToTheEnd(), len(plan.points), spent, [cleaner])
         return [
             self._model("final", plan.config(trial.params), trial, int(str(trial.params["finalist"])))
             for trial in finals.trials.values()

@@ -101,6 +101,8 @@ class SearchRun:
         trainer.train("trial", study, plan, scheduler, expected, self.earlier.spent(), [cleaner])
         if study.ended:
             self._say(f"the search ends with {count(len(study.trials), 'trial', 'trials')}: {study.ended}")
+        elif settings.trials is None:
+            self._say(f"all {len(study.trials)} valid configurations of the space were tried")
         elif len(study.trials) < (settings.trials or 0):
             self._warn(
                 f"the space holds only {len(study.trials)} valid configurations: all were tried, "

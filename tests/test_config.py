@@ -65,6 +65,13 @@ def test_options_win_over_the_file(tmp_path: Path) -> None:
     assert parse("--config", str(file), "--data.limit", "null").data.limit is None
 
 
+@pytest.mark.parametrize("flag", ["", " true", "=True", " --name x"])
+def test_a_flag_stands_alone_or_with_its_value(flag: str) -> None:
+    assert parse(*f"--search.stop_when_settled{flag}".split()).search.stop_when_settled
+    no = parse("--tracking.tensorboard", "false", "--tokenizer.shared=False", "--model.tied_embeddings", "decoder")
+    assert (no.tracking.tensorboard, no.tokenizer.shared, no.teardown) == (False, False, False)
+
+
 def test_print_config_and_help_say_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         parse("--print_config", "--training.epochs", "9")

@@ -220,6 +220,7 @@ def test_a_grid_scores_every_model_and_a_diverged_trial_does_not_end_it(tmp_path
     outcomes = [t.outcome for t in Study(run_dir / "study.db", "search", "maximize").trials.values()]
     assert outcomes == ["completed", "diverged", "completed", "diverged"]
     assert done.stdout.count("diverged") == 2
+    assert "all 4 valid configurations of the space were tried" in done.stdout
     ranking = json.loads((run_dir / "leaderboard.json").read_text())["ranking"]
     assert sorted(entry["trial"] for entry in ranking) == [0, 2]
     assert all(entry["seeds"] == [1] for entry in ranking)

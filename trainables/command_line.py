@@ -152,11 +152,10 @@ def _parse_options(config_class: type[BaseModel], arguments: list[str], program:
         source: CliSettingsSource[Any] = CliSettingsSource(
             cast(type[BaseSettings], settings),
             cli_prog_name=program,
-            cli_parse_args=arguments,
+            cli_parse_args=_spelled_out(arguments, settings),
             cli_parse_none_str="null",
             cli_avoid_json=True,
             cli_hide_none_type=True,
-            cli_implicit_flags=True,
             cli_exit_on_error=False,
         )
         options: dict[str, Any] = source()
@@ -164,19 +163,29 @@ def _parse_options(config_class: type[BaseModel], arguments: list[str], program:
         message = str(error).removeprefix("error parsing CLI: ")
         if unknown := re.search(r"unrecognized arguments: --(\S+)", message):
             name = unknown[1].partition("=")[0]
-            raise UserError(f"--{name}: unknown option{did_you_mean(name, _paths(config_class), '--')}") from None
+            raise UserError(f"--{name}: unknown option{did_you_mean(name, list(_leaves(settings)), '--')}") from None
         if broken := re.search(r'error parsing value for field "(\w+)"', message):
             raise UserError(f"--{broken[1]}: not valid JSON, such as '{{\"model.d_model\": {{...}}}}'") from None
         raise UserError(f"{message}; see --help") from None
     return options
 
 
-def _paths(config_class: type[BaseModel], prefix: str = "") -> list[str]:
-    paths = ["config", "print_config"] if not prefix else []
+def _spelled_out(arguments: list[str], settings: type[BaseModel]) -> list[str]:
+    """A flag alone, as `--teardown`, says true."""
+    flags = {f"--{path}" for path, annotation in _leaves(settings).items() if annotation is bool}
+    return [
+        f"{argument}=true" if argument in flags and following.startswith("--") else argument
+        for argument, following in zip(arguments, [*arguments[1:], "--"], strict=True)
+    ]
+
+
+def _leaves(config_class: type[BaseModel], prefix: str = "") -> dict[str, Any]:
+    """The annotation of each dotted path."""
+    leaves: dict[str, Any] = {}
     for name, field in config_class.model_fields.items():
         annotation = field.annotation
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            paths += _paths(annotation, f"{prefix}{name}.")
+            leaves |= _leaves(annotation, f"{prefix}{name}.")
         else:
-            paths.append(f"{prefix}{name}")
-    return paths
+            leaves[f"{prefix}{name}"] = annotation
+    return leaves
