@@ -78,9 +78,13 @@ def run_trials(configs: list[TrialConfig], cache: Path, device: torch.device, sh
     else:
         torch.set_num_threads(1)
     prepared = prepare(configs[0].data, configs[0].tokenizer, cache)
-    reports = train_team(prepared, Team(configs, prepared, device), [])
-    for _ in configs:
-        next(reports)
+    try:
+        reports = train_team(prepared, Team(configs, prepared, device), [])
+        for _ in configs:
+            next(reports)
+    except BaseException:
+        start.abort()  # the others would wait for ever
+        raise
     start.wait()
     started = time.perf_counter()
     rest = [report for _, report, _ in reports if isinstance(report, EpochReport)]

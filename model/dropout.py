@@ -13,6 +13,8 @@ def dropout(x: Tensor, probability: float, generator: torch.Generator | None = N
     bits for four elements; so the probability is the nearest multiple of 1/65536, and the scale is that of the
     probability that is taken. Without a generator, PyTorch's own is drawn from.
     """
+    if not probability:
+        return x
     if x.device.type != "cpu":
         return x * torch.empty_like(x).bernoulli_(1 - probability, generator=generator) * (1 / (1 - probability))
     dropped = round(probability * STEPS)

@@ -219,7 +219,8 @@ class Relative(AttentionPositions):
 
 def _pick(by_distance: Tensor, index: Tensor) -> Tensor:
     """(B, H, T, distances) and (T, S) -> (B, H, T, S)."""
-    return by_distance.gather(3, index.expand(*by_distance.shape[:2], -1, -1))
+    # In single precision, as its gradient adds up many terms of like distance.
+    return by_distance.float().gather(3, index.expand(*by_distance.shape[:2], -1, -1))
 
 
 def attention_positions(config: ModelConfig, layers: int, causal: bool) -> list[AttentionPositions]:

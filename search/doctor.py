@@ -187,13 +187,13 @@ def _timings(call: Callable[[], object]) -> list[float]:
 
 def examine_gpu(device: torch.device) -> Gpu:
     """Name and memory of a GPU, and a timed matrix product on it."""
+    free, total = torch.cuda.mem_get_info(device)
     left, right = torch.randn(2, GPU_SIZE, GPU_SIZE, device=device, dtype=torch.bfloat16)
 
     def multiply() -> None:
         left @ right
         torch.cuda.synchronize(device)
 
-    free, total = torch.cuda.mem_get_info(device)
     rate = 2 * GPU_SIZE**3 / min(_timings(multiply))
     return Gpu(torch.cuda.get_device_name(device), total / GIB, free / GIB, rate / 1e12)
 

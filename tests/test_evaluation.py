@@ -64,6 +64,29 @@ def test_translations_come_in_the_order_of_the_sentences(
     assert translate(model, prepared.tokenizer, [], beam_size) == []
 
 
+def test_where_memory_is_short_it_decodes_in_smaller_batches(
+    trial: tuple[Transformer, Prepared], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, prepared = trial
+    sentences, tried = prepared.valid_text.source[:20], list[int]()
+
+    def search(model: Transformer, batch: torch.Tensor) -> list[list[int]]:
+        tried.append(batch.numel())
+        if batch.numel() > room:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return greedy_search(model, batch)
+
+    expected = translate(model, prepared.tokenizer, sentences)
+    monkeypatch.setattr("trainables.evaluation.greedy_search", search)
+    monkeypatch.setattr("trainables.evaluation.SMALLEST_BATCH", 30)
+    room = 60
+    assert translate(model, prepared.tokenizer, sentences) == expected
+    assert max(tried) > room
+    room = 0
+    with pytest.raises(torch.OutOfMemoryError):
+        translate(model, prepared.tokenizer, sentences)
+
+
 def test_scores_are_those_of_sacrebleu() -> None:
     scores = score(HYPOTHESES, REFERENCES)
     expected = sacrebleu.corpus_bleu(HYPOTHESES, [REFERENCES]).score

@@ -309,7 +309,7 @@ def test_models_of_the_same_seed_start_equal(corpus: Path) -> None:
 
 def test_gpu_figures_are_what_the_gpu_tells_and_never_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     assert measure(torch.device("cpu")) == GpuFigures(None, None)
-    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda device: 3 * 2**29)
+    monkeypatch.setattr(torch.cuda, "max_memory_reserved", lambda device: 3 * 2**29)
     monkeypatch.setattr(torch.cuda, "utilization", lambda device: 87)
     assert measure(torch.device("cuda")) == GpuFigures(1.5, 87.0)
     monkeypatch.delattr(torch.cuda, "utilization")

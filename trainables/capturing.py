@@ -4,7 +4,10 @@ The models here are small, so a GPU waits for the next of a step's hundreds of k
 Recording computes nothing, but a kernel's first call can't be recorded, so each shape is computed once before.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+import gc
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 
 import torch
 from torch import Tensor
@@ -36,22 +39,26 @@ class CapturedSteps:
         memory = torch.cuda.graph_pool_handle()  # of all: one runs at a time
         torch.cuda.synchronize(device)
         with torch.cuda.stream(stream):
-            for pairs, source_length, target_length in sizes:
+            for pairs, source_length, target_length in sorted(sizes, key=math.prod, reverse=True):
                 source = torch.full((models, pairs, source_length), PAD, device=device)
                 target = torch.full((models, pairs, target_length), PAD, device=device)
                 source[..., 0], target[..., 0], target[..., 1] = EOS, BOS, EOS
                 rehearse(source, target)
-                graph = torch.cuda.CUDAGraph()
-                for generator in generators:
-                    graph.register_generator_state(generator)
-                stream.synchronize()
-                graph.capture_begin(pool=memory)
-                try:
-                    step(source, target)
-                finally:
+                self._inputs[pairs, source_length, target_length] = source, target
+            with _undisturbed(device):
+                for size, inputs in self._inputs.items():
+                    graph = torch.cuda.CUDAGraph()
+                    for generator in generators:
+                        graph.register_generator_state(generator)
+                    graph.capture_begin(pool=memory)
+                    try:
+                        step(*inputs)
+                    except BaseException:
+                        with suppress(RuntimeError):  # of what was captured in part
+                            graph.capture_end()
+                        raise
                     graph.capture_end()
-                size = (pairs, source_length, target_length)
-                self._inputs[size], self._graphs[size] = (source, target), graph
+                    self._graphs[size] = graph
         torch.cuda.synchronize(device)
 
     def __call__(self, source: Tensor, target: Tensor) -> None:
@@ -60,3 +67,17 @@ class CapturedSteps:
         for place, ids in zip(self._inputs[size], (source, target), strict=True):
             place.copy_(ids, non_blocking=True)
         self._graphs[size].replay()
+
+
+@contextmanager
+def _undisturbed(device: torch.device) -> Iterator[None]:
+    """While steps are captured: with the memory that rehearsals took, as it can't be freed then, and without freeing an
+    earlier trial's graphs, which would end a capture."""
+    torch.cuda.synchronize(device)
+    gc.collect()
+    torch.cuda.empty_cache()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()

@@ -113,7 +113,7 @@ class TrainingConfig(Config):
 
 
 class TrialConfig(Config):
-    """All that decides one run: the same value on the same machine gives the same numbers."""
+    """All that decides one run: the same value on the same machine gives the same numbers, on a GPU up to rounding."""
 
     data: DataConfig = DataConfig()
     tokenizer: TokenizerConfig = TokenizerConfig()

@@ -17,6 +17,7 @@ from trainables.batching import EncodedSplit, Sequences, evaluation_batches, gro
 from trainables.tokenizer import Tokenizer
 
 EVALUATION_TOKENS = 4096  # a batch, padding included
+SMALLEST_BATCH = 256
 GPU_DECODING_TOKENS = 32_768  # a step of decoding takes a GPU as long for many rows as for few
 Found = TypeVar("Found")
 
@@ -105,6 +106,13 @@ def _decode(
     sequences = Sequences.pack(source)
     found: dict[int, Found] = {}
     tokens = EVALUATION_TOKENS if device.type == "cpu" else GPU_DECODING_TOKENS
-    for rows in group_by_length(sequences.lengths, max(1, tokens // beam_size), None):
-        found.update(zip(rows.tolist(), search(sequences.padded(rows).to(device)), strict=True))
-    return [found[row] for row in range(len(source))]
+    while True:
+        try:
+            for rows in group_by_length(sequences.lengths, max(1, tokens // beam_size), None):
+                found.update(zip(rows.tolist(), search(sequences.padded(rows).to(device)), strict=True))
+            return [found[row] for row in range(len(source))]
+        except torch.OutOfMemoryError:  # others may have the rest of the GPU
+            if tokens <= SMALLEST_BATCH:
+                raise
+        tokens //= 2
+        torch.cuda.empty_cache()

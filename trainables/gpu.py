@@ -10,7 +10,7 @@ import torch
 class GpuFigures:
     """Since the last `start_measuring`. All None without a GPU."""
 
-    memory_gib: float | None = None  # peak of what PyTorch held
+    memory_gib: float | None = None  # peak of what PyTorch held, captured steps and its reserve included
     utilization: float | None = None  # percent of the last second in which a kernel ran, as NVML sees it
 
 
@@ -26,4 +26,4 @@ def measure(device: torch.device) -> GpuFigures:
     utilization = None
     with suppress(Exception):  # no NVML here, or not for a share of a GPU
         utilization = float(torch.cuda.utilization(device))
-    return GpuFigures(torch.cuda.max_memory_allocated(device) / 2**30, utilization)
+    return GpuFigures(torch.cuda.max_memory_reserved(device) / 2**30, utilization)

@@ -10,6 +10,7 @@ from trainables.batching import EncodedSplit, pair_batches
 from trainables.config import TrialConfig
 from trainables.errors import Diverged, UserError
 from trainables.preparing import Prepared, prepare
+from trainables.team import Team
 from trainables.training import default_device, train_on
 
 SHORT = {"epochs": 1, "report_steps": None, "learning_rate": 1e-6}  # so that nothing diverges before validation
@@ -37,6 +38,11 @@ def measure_need(configs: list[TrialConfig], cache: Path) -> Need | None:
         prepared = prepare(config.data, config.tokenizer, cache)
         short = config.with_values({f"training.{key}": value for key, value in SHORT.items()})
         try:
+            if config.training.batch_shapes is not None:  # the shapes, all of which are captured, are the whole text's
+                team = Team([short], prepared, default_device())
+                team.begin(1)
+                free = min(free, torch.cuda.mem_get_info()[0])
+                del team
             for _ in train_on(heaviest(prepared, config), short):
                 free = min(free, torch.cuda.mem_get_info()[0])
         except (Diverged, UserError, RuntimeError):  # of memory, as a rule: what is taken then tells nothing

@@ -52,6 +52,8 @@ def build_model(config: TrialConfig, prepared: Prepared, device: torch.device) -
     try:
         return Transformer(config.model, prepared.tokenizer.source_vocab, prepared.tokenizer.target_vocab).to(device)
     except RuntimeError as error:
+        if device.type != "cpu" and not isinstance(error, torch.OutOfMemoryError):
+            raise
         size = f"{config.num_parameters:,} parameters"
         raise TooLarge(f"model: its {size} don't fit into memory; lower model.d_model or the layers") from error
 

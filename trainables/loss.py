@@ -54,8 +54,9 @@ class _LinearCrossEntropy(torch.autograd.Function):
             objective = objective + smoothed.sum()
             grad = grad.to(weight.dtype)
             torch.mm(grad, weight, out=grad_part)
-            torch.addmm(grad_weight, grad.T, part * scale, beta=1 if place else 0, out=grad_weight)
-        grad_hidden *= scale
+            scaled = (part.float() * scale).to(part.dtype)  # the scale itself would be rounded to bfloat16
+            torch.addmm(grad_weight, grad.T, scaled, beta=1 if place else 0, out=grad_weight)
+        grad_hidden = (grad_hidden.float() * scale).to(grad_hidden.dtype)
         ctx.save_for_backward(grad_hidden, grad_weight)
         ctx.mark_non_differentiable(total_nll)
         return objective * scale, total_nll

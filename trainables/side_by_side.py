@@ -1,5 +1,6 @@
 """Several trials in one process: as one batched computation where that is faster, else one after another."""
 
+import gc
 import time
 from collections.abc import Generator, Sequence
 from dataclasses import replace
@@ -28,20 +29,27 @@ def train_side_by_side(
     prepared, device = prepare(configs[0].data, configs[0].tokenizer, cache), default_device()
     if is_faster_as_one(configs, prepared, device):
         try:
-            for number, report, _ in train_team(prepared, Team(configs, prepared, device), folders, keep):
-                if isinstance(report, EpochReport):
-                    report = replace(report, devices=report.devices / len(configs))
-                yield number, report
+            yield from _train_as_one(configs, prepared, device, folders, keep)
             return
         except torch.OutOfMemoryError:
             pass  # one by one they may fit; they go on from their checkpoints
+        gc.collect()
         torch.cuda.empty_cache()
     for number, (config, folder) in enumerate(zip(configs, folders, strict=True)):
         try:
             for report, _ in train_on(prepared, config, folder, keep, device=device):
                 yield number, report
         except Diverged as error:
-            yield number, error
+            yield number, error.with_traceback(None)  # whose frames hold the model
+
+
+def _train_as_one(
+    configs: Sequence[TrialConfig], prepared: Prepared, device: torch.device, folders: Sequence[Path], keep: int
+) -> Generator[Report]:
+    for number, report, _ in train_team(prepared, Team(configs, prepared, device), folders, keep):
+        if isinstance(report, EpochReport):
+            report = replace(report, devices=report.devices / len(configs))
+        yield number, report
 
 
 def is_faster_as_one(configs: Sequence[TrialConfig], prepared: Prepared, device: torch.device) -> bool:
@@ -52,6 +60,7 @@ def is_faster_as_one(configs: Sequence[TrialConfig], prepared: Prepared, device:
         return False
     finally:
         if device.type == "cuda":
+            gc.collect()
             torch.cuda.empty_cache()
 
 

@@ -28,6 +28,9 @@ class Team:
 
     def __init__(self, configs: Sequence[TrialConfig], prepared: Prepared, device: torch.device, group: Group = ALONE):
         """configs: such that `can_learn_together`; with a group just one. Raises TooLarge."""
+        if device.type == "cuda":
+            # It makes a plan for each new shape of a batch, which takes longer than the step; PyTorch prefers it.
+            torch.backends.cuda.enable_cudnn_sdp(False)
         self.device, self.group = device, group
         self.learners = [Learner(config, prepared, device) for config in configs]
         self._generators = [torch.Generator(device) for _ in configs] if len(configs) > 1 else []
@@ -143,7 +146,7 @@ class Team:
 
 def _sent(ids: Tensor, device: torch.device) -> Tensor:
     """On the device, without waiting for it."""
-    return ids if device.type == "cpu" else ids.pin_memory().to(device, non_blocking=True)
+    return ids if device.type == "cpu" else ids.contiguous().pin_memory().to(device, non_blocking=True)
 
 
 def _gradient(parameter: Tensor) -> Tensor:

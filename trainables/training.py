@@ -123,7 +123,7 @@ def train_team(
                 report = _validated(prepared, learner.model, trained[number], step, epoch_steps)
             except Diverged as error:
                 going.remove(number)
-                yield number, error, learner.model
+                yield number, error.with_traceback(None), learner.model  # whose frames hold the model
                 continue
             if checkpoints:
                 place = step if settings.report_steps else step // epoch_steps

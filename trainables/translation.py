@@ -1,5 +1,6 @@
 """The trainable that Ray Tune runs: one assignment of the search, epoch by epoch."""
 
+import gc
 import os
 import platform
 from collections.abc import Generator, Iterator
@@ -71,11 +72,14 @@ def train_translation(assignment: dict[str, Any]) -> None:
     except OSError as error:
         tune.report(_outcome(assignment, "halted", unwritable(Path(assignment["checkpoints"]), error)))
     except (UserError, ValueError, RuntimeError) as error:
+        if isinstance(error, torch.AcceleratorError) and not _lacks_memory(error):
+            raise  # the GPU, or what this process has of it, is broken
         for place in running:
             tune.report(_outcome(trials[place], *_verdict(error)))
     finally:
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()  # the next trial runs in this process
+        if torch.cuda.is_available():  # the next trial runs in this process
+            gc.collect()
+            torch.cuda.empty_cache()
 
 
 @contextmanager
@@ -117,7 +121,7 @@ def _reports(configs: list[TrialConfig], cache: Path, folders: list[Path], size:
             for report, _ in reports:
                 yield 0, report
         except Diverged as error:
-            yield 0, error
+            yield 0, error.with_traceback(None)  # whose frames hold the model
 
 
 def _outcome(trial: dict[str, Any], outcome: str, message: object) -> dict[str, Any]:
@@ -128,9 +132,14 @@ def _verdict(error: Exception) -> tuple[str, str]:
     """What the error says of a trial, and how."""
     if isinstance(error, UserError):
         return "infeasible" if isinstance(error, TooLarge) else "failed", str(error)
-    if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):  # on GPU, on CPU
+    if _lacks_memory(error):
         return "infeasible", f"memory is too small for it: {error}"
     return "failed", f"{type(error).__name__}: {error}"
+
+
+def _lacks_memory(error: Exception) -> bool:
+    said = ("can't allocate memory", "CUDA error: out of memory", "ALLOC_FAILED")  # on a CPU; outside PyTorch's memory
+    return isinstance(error, torch.OutOfMemoryError) or any(words in str(error) for words in said)
 
 
 def _stay_where_it_lasts() -> None:
