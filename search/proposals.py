@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from optuna.distributions import BaseDistribution
+from threadpoolctl import threadpool_limits
 
 from search.experiment import Experiment
 from search.samplers import Prior, Proposal, Task, make_sampler
@@ -37,7 +38,8 @@ class SearchPlan:
     def propose(self, study: Study) -> Proposal | None:
         if self.trials is not None and len(study.trials) >= self.trials:
             return None
-        return self.sampler.propose(study)
+        with threadpool_limits(1):  # more take no less time, and the cores are the trials'
+            return self.sampler.propose(study)
 
     def config(self, params: Params) -> TrialConfig:
         return self.base.with_values(params)
