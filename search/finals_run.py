@@ -43,7 +43,7 @@ class FinalsRun:
             config = self.experiment.trial.with_values
             models = [self._model("trial", config(f.params), search.trials[f.trial], f.trial) for f in finalists]
         if not models:
-            raise UserError(f"{self.run_dir}: no finalist could be trained: {first_failure(finals)}")
+            raise UserError(f"{self.run_dir}: no finalist could be trained: {_first_failure(finals)}")
         results = self._scored(models, test)
         entries = []
         for finalist in finalists:
@@ -60,7 +60,7 @@ class FinalsRun:
             raise UserError(f"{frozen}: is gone, though the test split was open to this search; restore it")
         choice = choose_finalists(search, self.experiment)
         if not choice.finalists:
-            raise UserError(f"{self.run_dir}: no trial came far enough for the finals: {first_failure(search)}")
+            raise UserError(f"{self.run_dir}: no trial came far enough for the finals: {_first_failure(search)}")
         for trial, finalist in choice.passed_over.items():
             self.say(f"trial {trial} is too like trial {finalist} to go to the finals, too (finals.min_distance)")
         freeze_finalists(frozen, choice, self.experiment, self.earlier.test_opened())
@@ -109,8 +109,7 @@ class FinalsRun:
         return results
 
 
-def first_failure(study: Study) -> str:
-    """Why trials of a study did not end well, for people."""
+def _first_failure(study: Study) -> str:
     messages = [
         f"trial {t.number} {t.outcome}: {t.attrs['message']}" for t in study.trials.values() if "message" in t.attrs
     ]

@@ -3,13 +3,15 @@
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import torch
 from corpora import write_digits
 from pydantic import ValidationError
 
+from search.earlier import Earlier
 from search.experiment import Experiment
 from search.finals.choosing import choose_finalists
 from search.finals.scoring import (
@@ -24,9 +26,12 @@ from search.finals.scoring import (
     score_on_test,
 )
 from search.finals_config import Decoding
+from search.finals_run import FinalsRun
 from search.space import Params
 from search.study import Study
+from search.trainer import Trainer
 from trainables.checkpoint import load_state, newest_checkpoint
+from trainables.checkpoint_places import Checkpoints
 from trainables.config import TrialConfig
 from trainables.corpus import read_test
 from trainables.evaluation import corpus_bleu, score, translate
@@ -230,3 +235,29 @@ def test_what_can_not_be_asked_of_the_finals(finals: dict[str, Any], message: st
     with pytest.raises(ValidationError) as told:
         Experiment.model_validate({"finals": finals})
     assert message in str(told.value)
+
+
+def test_checkpoints_of_a_final_that_failed_do_not_stay(tmp_path: Path) -> None:
+    experiment = Experiment.model_validate({"name": "run", "output_dir": str(tmp_path), "space": SPACE})
+    search = study_of(experiment, TRIALS)
+    folder = experiment.run_dir / "finals"
+
+    def train(kind: str, study: Study, plan: Any, *others: Any) -> None:
+        listeners = others[-1]
+        for number, outcome in enumerate(("failed", "completed")):
+            trial = study.add(plan.points[number], plan.distributions)
+            (folder / str(number)).mkdir(parents=True)
+            study.finish(trial, outcome)
+            for listener in listeners:
+                listener.trial_ended(trial)
+        line = {"trial": 1, "epoch": 1, "valid_bleu": 1.0, "train_seconds": 1.0}
+        (experiment.run_dir / "finals.jsonl").write_text(f"{json.dumps(line)}\n")
+
+    trainer = SimpleNamespace(
+        experiment=experiment, storage=None, train=train, checkpoints=lambda kind: Checkpoints(folder)
+    )
+    finals = Study(None, "finals", "maximize")
+    run = FinalsRun(cast(Trainer, trainer), Earlier(experiment.run_dir), print, print)
+    models = run._retrained(choose_finalists(search, experiment).finalists, search, finals)
+    assert [model.number for model in models] == [1]
+    assert [path.name for path in folder.iterdir()] == ["1"]

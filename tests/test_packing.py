@@ -1,6 +1,7 @@
 """Trials share a GPU by the measured memory of the largest model; here on a pretended GPU."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -66,5 +67,11 @@ def test_the_probe_trains_on_the_heaviest_batches_and_validates(
     monkeypatch.setattr(gpu_memory, "default_device", lambda: torch.device("cuda"))
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (30, 100))
     assert measure_need([config], tmp_path) == Need(70, 100)
+    begun: list[object] = []
+    monkeypatch.setattr(gpu_memory, "Team", lambda configs, prepared, _: SimpleNamespace(begin=begun.append))
+    monkeypatch.setattr(gpu_memory, "train_on", lambda *_: ())
+    assert measure_need([config], tmp_path) == Need(70, 100) and begun == []
+    assert measure_need([config.with_values({"training.batch_shapes": 4})], tmp_path) == Need(70, 100)
+    assert begun == [1], "steps of all shapes are captured"
     monkeypatch.setattr(gpu_memory, "train_on", train_on)
     assert measure_need([config, config], tmp_path) == Need(100, 100) and len(trained) == 1

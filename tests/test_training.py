@@ -1,5 +1,6 @@
 """One run: what it computes, and that it goes on after an interruption as if there had been none."""
 
+import gc
 import json
 import platform
 import subprocess
@@ -25,6 +26,7 @@ from trainables.gpu import GpuFigures, measure
 from trainables.learning import build_model, learning_rate
 from trainables.preparing import prepare
 from trainables.training import EpochReport, load_model, train
+from trainables.translation import _reports
 
 CPU = torch.device("cpu")
 
@@ -286,6 +288,15 @@ def test_divergence_is_told_plainly(values: dict[str, Any], message: str, corpus
     with pytest.raises(Diverged, match=message):
         run(tiny(corpus, **values), corpus, tmp_path)
     assert newest_checkpoint(tmp_path) is None
+    # A slot's process goes on to the next trial: the model, and on a GPU its captured steps, must have gone by then.
+    gc.collect()
+    gc.disable()
+    try:
+        reports = list(_reports([tiny(corpus, **values)], corpus / "cache", [tmp_path], size=0, keep=2))
+        assert isinstance(reports[-1][1], Diverged)
+        assert not [each for each in gc.get_objects() if isinstance(each, Transformer)]
+    finally:
+        gc.enable()
 
 
 def test_a_tiny_model_learns_to_translate(tmp_path: Path) -> None:

@@ -423,6 +423,7 @@ def test_after_a_failed_write_nothing_more_is_written(tmp_path: Path) -> None:
             "infeasible",
             "memory is too small for it",
         ),
+        (torch.AcceleratorError("CUDA error: out of memory"), "infeasible", "memory is too small for it"),
         (TooLarge("model: it does not fit"), "infeasible", "model: it does not fit"),
         (RuntimeError("a shape is wrong"), "failed", "RuntimeError: a shape is wrong"),
     ],
@@ -430,6 +431,17 @@ def test_after_a_failed_write_nothing_more_is_written(tmp_path: Path) -> None:
 def test_what_an_error_in_training_says_of_the_trial(
     error: Exception, outcome: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    told = failing(error, tmp_path, monkeypatch)
+    assert told[0]["outcome"] == outcome and message in told[0]["message"]
+
+
+def test_an_error_of_the_gpu_itself_ends_the_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(torch.AcceleratorError):
+        failing(torch.AcceleratorError("CUDA error: an illegal memory access"), tmp_path, monkeypatch)
+
+
+def failing(error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str]]:
+    """What is reported of a trial whose training raises the error."""
     told: list[dict[str, str]] = []
 
     def train(*_: object, **__: object) -> None:
@@ -453,7 +465,7 @@ def test_what_an_error_in_training_says_of_the_trial(
             "storage": None,
         }
     )
-    assert told[0]["outcome"] == outcome and message in told[0]["message"]
+    return told
 
 
 def test_a_journal_on_a_full_disk_says_so(tmp_path: Path) -> None:

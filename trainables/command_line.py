@@ -174,7 +174,7 @@ def _spelled_out(arguments: list[str], settings: type[BaseModel]) -> list[str]:
     """A flag alone, as `--teardown`, says true."""
     flags = {f"--{path}" for path, annotation in _leaves(settings).items() if annotation is bool}
     return [
-        f"{argument}=true" if argument in flags and following.startswith("--") else argument
+        f"{argument}=true" if argument in flags and following.startswith("-") else argument
         for argument, following in zip(arguments, [*arguments[1:], "--"], strict=False)
     ]
 
