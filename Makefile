@@ -1,31 +1,48 @@
 # `make search` and `make test` set up everything on a fresh machine with Python 3.11 and make.
 PYTHON ?= python3
-BIN := .venv/bin
+VENV ?= .venv
+BIN := $(VENV)/bin
+TORCH ?= torch==2.13.0
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
-.PHONY: install search test test-cluster test-wandb-online soak bench bench-gpu check format clean
+.PHONY: install install-dev lock search test test-cluster test-wandb-online soak bench bench-gpu check format clean
 
-install: .venv/installed
+# What the main job needs, in the versions of constraints.txt; torch has another build for each kind of GPU, so it comes
+# first and may be another: `make install TORCH=torch==2.14.1`.
+install: $(VENV)/installed
 
-.venv/installed: pyproject.toml
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+$(VENV)/installed: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	$(PIP_INSTALL) $(TORCH)
+	$(PIP_INSTALL) --editable .
 	touch $@
+
+# What tests and checks need besides.
+install-dev: $(VENV)/installed-dev
+
+$(VENV)/installed-dev: $(VENV)/installed
+	$(PIP_INSTALL) --editable '.[dev]'
+	touch $@
+
+# constraints.txt after a change of pyproject.toml; RENEW=1 for the newest versions of all.
+lock: install-dev
+	$(BIN)/python tools/lock.py $(if $(RENEW),--upgrade)
 
 search: install
 	$(BIN)/python search/run.py
 
-test: install
+test: install-dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # `ray up` of three hosts made here, searches over them while hosts, driver and head die, and machines that come on demand:
 # as root, about 20 minutes on two cores.
-test-cluster: install
+test-cluster: install-dev
 	$(BIN)/python -m pytest -m cluster -rs --timeout 900 tests/test_cluster_hosts.py tests/test_cluster_autoscaling.py \
 		tests/test_storage.py
 
 # A search published to the real W&B, into the project babeltune-test; needs WANDB_API_KEY, and says so.
-test-wandb-online: install
+test-wandb-online: install-dev
 	$(BIN)/python -m pytest -m online -rs tests/test_tracking.py
 
 # Real searches under random SIGKILLs: about 10 minutes on two cores.
@@ -54,12 +71,12 @@ bench: .bench-venv/installed
 bench-gpu: install
 	$(BIN)/python bench/gpu.py $(if $(DATA),--data $(DATA)) $(if $(GRID),--grid)
 
-check: install
+check: install-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-format: install
+format: install-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
