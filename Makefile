@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 TORCH ?= torch==2.13.0
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
-.PHONY: install install-dev lock search test test-cluster test-wandb-online soak bench bench-gpu check format clean
+.PHONY: install install-dev lock search test test-cluster test-lease test-emulators test-wandb-online soak bench bench-gpu check format clean
 
 # What the main job needs, in the versions of constraints.txt; torch has another build for each kind of GPU, so it comes
 # first and may be another: `make install TORCH=torch==2.14.1`.
@@ -40,6 +40,17 @@ test: install-dev
 test-cluster: install-dev
 	$(BIN)/python -m pytest -m cluster -rs --timeout 900 tests/test_cluster_hosts.py tests/test_cluster_autoscaling.py \
 		tests/test_storage.py
+
+# Drivers that compete for one run, 200 rounds over an S3 that delivers late: about 4 minutes.
+test-lease: install-dev
+	LEASE_ROUNDS=200 $(BIN)/python -m pytest --timeout 900 tests/test_lease.py
+
+# The object store's tests on Azurite, Microsoft's emulator, too; needs npm.
+test-emulators: install-dev .emulators/node_modules/.bin/azurite-blob
+	$(BIN)/python -m pytest -rs tests/test_store.py
+
+.emulators/node_modules/.bin/azurite-blob:
+	npm install --silent --prefix .emulators azurite@3.37.0
 
 # A search published to the real W&B, into the project babeltune-test; needs WANDB_API_KEY, and says so.
 test-wandb-online: install-dev
@@ -81,4 +92,4 @@ format: install-dev
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf .venv .bench-venv *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .bench-venv .emulators *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

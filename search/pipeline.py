@@ -78,7 +78,7 @@ class SearchRun:
         if (self.run_dir / "trials.jsonl").exists() and not kept:
             raise UserError(f"{self.run_dir}: study.db is missing; restore it, or start a new search")
         moves = self.earlier.moves(self.experiment)
-        with self.copy.extension(moves) if self.copy else nullcontext():
+        with self.copy.taking_over(moves) if self.copy else nullcontext():
             for message in self.earlier.extend(self.experiment):
                 self._say(message)
         file, direction = self.run_dir / "study.db", self.experiment.search.direction

@@ -1,14 +1,12 @@
 """The corpus and its tokenizers, checked and made before Ray starts."""
 
-import uuid
-
 from rich.console import Console
 
 from search.experiment import Experiment
 from trainables.batching import count_batches
 from trainables.config import TokenizerConfig
 from trainables.preparing import cached_corpus, prepare
-from trainables.storage import Storage, store_corpus
+from trainables.storage import Storage, new_driver, store_corpus
 
 
 def prepare_corpus(experiment: Experiment, console: Console) -> None:
@@ -34,7 +32,7 @@ def prepare_storage(experiment: Experiment) -> Storage | None:
     if experiment.storage is None:
         return None
     corpus = cached_corpus(experiment.data, experiment.cache)
-    storage = Storage(experiment.run_url, uuid.uuid4().hex, store_corpus(experiment.storage, corpus))
+    storage = Storage(experiment.run_url, new_driver(), store_corpus(experiment.storage, corpus))
     for config in tokenizer_variants(experiment):
         storage.share_tokenizer(config, corpus, experiment.cache)
     return storage

@@ -5,6 +5,7 @@ python search/run.py --config FILE [--key VALUE]  search with another configurat
 python search/run.py resume runs/NAME             go on with a search that was stopped
 python search/run.py resume runs/NAME --key VALUE extend or change a search, finished or not
 python search/run.py resume s3://bucket/runs/NAME go on, here, with a search of another machine that is lost
+python search/run.py fetch s3://bucket/runs/NAME  bring a run here from its storage, without its checkpoints
 python search/run.py publish runs/NAME            send to W&B what it lacks of a search, with sweep and report
 python search/run.py translate runs/NAME          translate standard input with the best model; --help says more
 python search/run.py replay --tables DIR          how soon a policy finds the best of systems that are trained
@@ -14,6 +15,7 @@ python search/run.py --help                       all keys, their defaults and m
 
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 from rich.console import Console
@@ -22,9 +24,11 @@ from search.experiment import Experiment
 from search.finals.neural_metric import load_metric
 from search.prior_sources import find_prior
 from search.resuming import find_change, stored_experiment
-from search.run_copy import fetch_run
+from search.run_copy import fetch_run, sole_access
 from trainables.command_line import override, parse_config
 from trainables.errors import UserError
+from trainables.locks import DriverLock
+from trainables.storage import find_place
 from trainables.store import Store
 
 PROGRAM = "python search/run.py"
@@ -42,7 +46,7 @@ def new_experiment(arguments: list[str]) -> Experiment:
             f"--name: {experiment.run_dir} exists and is not empty; choose another name, or go on with it by "
             f"`{PROGRAM} resume {experiment.run_dir}`"
         )
-    if experiment.storage and Store(experiment.run_url).read("experiment.yaml") is not None:
+    if experiment.storage and find_place(experiment.run_url):
         raise UserError(
             f"--name: {experiment.run_url} exists; choose another name, or go on with it by "
             f"`{PROGRAM} resume {experiment.run_url}`"
@@ -65,6 +69,13 @@ def resumed_experiment(arguments: list[str], verb: str) -> Experiment:
     return experiment
 
 
+def fetch(arguments: list[str]) -> Path:
+    """Bring the run at a URL into runs/. Raises UserError."""
+    if len(arguments) != 1 or "://" not in arguments[0]:
+        raise UserError(f"fetch: name the run in its storage, as in `{PROGRAM} fetch s3://bucket/runs/NAME`")
+    return fetch_run(arguments[0], Path("runs"))
+
+
 def publish(experiment: Experiment, console: Console) -> int:
     """Send a run to W&B; 0 if it has everything then, else 1."""
     from search.tracking import tracker
@@ -73,10 +84,15 @@ def publish(experiment: Experiment, console: Console) -> int:
     def say(text: str) -> None:
         console.print(text, highlight=False, markup=False, soft_wrap=True)
 
-    complete = tracker.publish(experiment, say, say)
-    known = experiment.run_dir / KNOWN
-    if experiment.storage and known.exists():  # so that another machine finds the same W&B runs
-        Store(experiment.run_url).put(known, KNOWN)
+    lock = DriverLock(experiment.run_dir)
+    try:
+        with sole_access(experiment.run_url, experiment.run_dir) if experiment.storage else nullcontext() as place:
+            complete = tracker.publish(experiment, say, say)
+            known = experiment.run_dir / KNOWN
+            if place and known.exists():  # so that another machine finds the same W&B runs
+                place.put(known, KNOWN)
+    finally:
+        lock.release()
     return 0 if complete else 1
 
 
@@ -99,6 +115,9 @@ def main(arguments: list[str]) -> int:
 
             doctor.main(arguments[1:], console)
             return 0
+        if arguments[:1] == ["fetch"]:
+            console.print(str(fetch(arguments[1:])), highlight=False, markup=False, soft_wrap=True)
+            return 0
         if arguments[:1] == ["publish"]:
             return publish(resumed_experiment(arguments[1:], "publish"), console)
         resuming = arguments[:1] == ["resume"]
@@ -120,7 +139,7 @@ def main(arguments: list[str]) -> int:
         Console(stderr=True).print(str(error), style="red", highlight=False, markup=False, soft_wrap=True)
         return 2
     except KeyboardInterrupt:
-        if arguments[:1] in (["translate"], ["replay"], ["doctor"], ["publish"]):
+        if arguments[:1] in (["translate"], ["replay"], ["doctor"], ["fetch"], ["publish"]):
             return 130
         where = f"`{PROGRAM} resume {experiment.run_dir}`" if experiment else "the same command"
         console.print(f"\nstopped; nothing is lost: go on with {where}", highlight=False, markup=False, soft_wrap=True)

@@ -9,10 +9,10 @@ sent when it was made, so that going back to those seconds, or a trial to an old
 import os
 import shutil
 import sqlite3
-import tarfile
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -20,13 +20,14 @@ from search.lease import Lease
 from search.tracking.tracked import FEED
 from trainables.checkpoint import checkpoint_number
 from trainables.errors import StorageFails, UserError
-from trainables.storage import DRIVER, Storage
+from trainables.storage import DRIVER, Storage, find_place, is_driver, new_driver
 from trainables.store import Store
 
 SEND_SECONDS = 5.0
-BEFORE = "before-extension.tar"  # the whole run, while an extension moves things
 STUDY, JOURNALS = "study.db", ("trials.jsonl", "finals.jsonl")
 STAYS = ("study.db-wal", "study.db-shm", FEED)  # within the study, or made from it again
+MOVING = Path("locks") / "moving"  # all checkpoints lie here, as an extension moves them
+COPIES = 8  # checkpoints that the storage copies at a time
 FETCHED = Path("locks") / "fetched"  # marks a run directory in which no driver has worked yet
 
 State = tuple[tuple[int, int], ...]  # of a file: when it was written, and its size
@@ -48,20 +49,18 @@ class RunCopy:
         try:
             if not here:
                 self._fetch_again()
-            self.lease.own()
-            # What was not sent by this process is sent again; what is not here any more goes.
-            self._sent = {key: () for key in self.storage.run.find() if _belongs_to_driver(key)}
         except BaseException:
             self.lease.release()
             raise
-        self._thread.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._ended.set()
-        self._thread.join()
+        if self._thread.is_alive():
+            self._thread.join()
         try:
-            self.send()
+            if self.lease.whole == self.storage.driver:  # else the storage has the run as it was before
+                self.send()
         except StorageFails as error:
             if kind is None:
                 raise
@@ -73,7 +72,7 @@ class RunCopy:
         """All that has changed; it is there when the call returns. Raises StorageFails, also for one that has no right
         to write any more."""
         with self._sending:
-            self.storage.check_driver()
+            self.lease.check()
             # The study is copied before the journals are read and sent after them, so that it knows of no report that
             # they lack. What follows from the end of a study is written after a `send`.
             files = dict(self._files())
@@ -131,48 +130,57 @@ class RunCopy:
         for name in others:
             path = self.run_dir / name
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-        _fetch(self.storage.run, self.run_dir)
+        _fetch(Store(f"{self.storage.url}/{self.lease.whole}"), self.run_dir)
+        self.lease.adopt()
         (self.run_dir / FETCHED).unlink(missing_ok=True)
 
     @contextmanager
-    def extension(self, moves: bool) -> Iterator[None]:
+    def taking_over(self, moves: bool) -> Iterator[None]:
         """What the block moves in the run directory, checkpoints among it, is moved in the storage, too, as a whole or
-        not at all. moves: whether it does; it ends an extension that was cut off, in any case."""
-        begun = bool(self.storage.run.find(BEFORE))
-        if moves and not begun:
-            self._begin_extension()
+        not at all; after it this driver's run is the run. moves: whether the block moves anything.
+
+        What was before stays as it is until all is sent anew, below this driver's own key, where checkpoints are copied
+        to by the storage itself; only where they are moved they come here meanwhile.
+        """
+        mark = self.run_dir / MOVING
+        if moves and not mark.exists():
+            self._bring_checkpoints()
+            mark.touch()
         yield
-        if moves or begun:
-            self._end_extension()
-
-    def _begin_extension(self) -> None:
-        """Bring the checkpoints here, and keep the run as it is until the extension is whole in the storage."""
-        for file in self._checkpoints():  # of an extension that was ended
-            file.unlink()
-        for key in self.storage.run.find():
-            if _is_checkpoint(key):
-                self.storage.run.get(key, self.run_dir / key)
-        with tempfile.TemporaryDirectory() as folder:
-            with tarfile.open(Path(folder) / BEFORE, "w") as archive:
-                for path in sorted(self.run_dir.iterdir()):
-                    if path.name != "locks":
-                        archive.add(path, path.name)
-            self.storage.run.put(Path(folder) / BEFORE, BEFORE)
-
-    def _end_extension(self) -> None:
-        """Send the checkpoints where they are now."""
-        with self._sending:
-            self.storage.check_driver()
-            here = self._checkpoints()
-            for key in self.storage.run.find():
-                if _is_checkpoint(key):
-                    self.storage.run.remove(key)
-            for file in here:
+        if mark.exists():
+            for file in self._checkpoints():
                 self.storage.run.put(file, self._key(file))
+        else:
+            self._copy_checkpoints()
         self.send()
-        self.storage.run.remove(BEFORE)
-        for file in here:
+        drivers = {key.partition("/")[0] for key in self.storage.root.find()}
+        self.lease.commit()  # so the lease was ours all the time, and none of these is of a later driver
+        for driver in filter(is_driver, drivers - {self.storage.driver}):
+            self.storage.root.remove(driver)
+        if mark.exists():
+            mark.unlink()
+            for file in self._checkpoints():
+                file.unlink()
+        self._thread.start()
+
+    def _bring_checkpoints(self) -> None:
+        """All of the run's, into the run directory."""
+        for file in self._checkpoints():  # left by a driver that died as it removed them
             file.unlink()
+        if self.lease.whole:
+            before = Store(f"{self.storage.url}/{self.lease.whole}")
+            for key in before.find():
+                if _is_checkpoint(key):
+                    before.get(key, self.run_dir / key)
+
+    def _copy_checkpoints(self) -> None:
+        """All of the run's, to this driver's place."""
+        if self.lease.whole is None:
+            return
+        root, before = self.storage.root, self.lease.whole
+        keys = [key for key in Store(f"{self.storage.url}/{before}").find() if _is_checkpoint(key)]
+        with ThreadPoolExecutor(COPIES) as pool:
+            list(pool.map(lambda key: root.copy(f"{before}/{key}", f"{self.storage.driver}/{key}"), keys))
 
     def _checkpoints(self) -> list[Path]:
         """Files of checkpoints in the run directory."""
@@ -187,29 +195,47 @@ def fetch_run(url: str, folder: Path) -> Path:
 
     Raises UserError if there is no run.
     """
-    store = Store(url)
-    run_dir = folder.absolute() / store.url.rpartition("/")[2]
+    url = url.rstrip("/")
+    run_dir = folder.absolute() / url.rpartition("/")[2]
     if run_dir.exists() and not (run_dir / FETCHED).exists():
         return run_dir  # a driver has worked here; whether it was the last is seen when the lease is taken
-    keys = store.find()
-    if "experiment.yaml" not in keys and BEFORE not in keys:
-        raise UserError(f"{url}: not a run: it holds no experiment.yaml; name one as in s3://bucket/runs/NAME")
-    shutil.rmtree(run_dir, ignore_errors=True)
-    (run_dir / FETCHED).parent.mkdir(parents=True)
-    (run_dir / FETCHED).touch()
-    _fetch(store, run_dir)
-    return run_dir
+    place = find_place(url)
+    if place is None:
+        raise UserError(f"{url}: not a run, or one that has not begun; name one as in s3://bucket/runs/NAME")
+    while True:
+        shutil.rmtree(run_dir, ignore_errors=True)
+        (run_dir / FETCHED).parent.mkdir(parents=True)
+        (run_dir / FETCHED).touch()
+        _fetch(place, run_dir)
+        last, place = place, find_place(url) or place
+        if place.url == last.url:  # else it was moved meanwhile, by a new driver
+            return run_dir
 
 
-def _fetch(store: Store, run_dir: Path) -> None:
-    if store.get(BEFORE, run_dir / BEFORE):  # an extension that a lost head did not end; it has to be asked for anew
-        with tarfile.open(run_dir / BEFORE) as archive:
-            archive.extractall(run_dir, filter="data")
-        (run_dir / BEFORE).unlink()
+@contextmanager
+def sole_access(url: str, run_dir: Path) -> Iterator[Store]:
+    """Where the run at a URL is, which no driver works on as long as the block runs.
+
+    The run directory's own lock must be held. Raises UserError if a driver lives.
+    """
+    place = find_place(url)
+    if place is None:
+        raise UserError(f"{url}: not a run, or one that has not begun")
+    if place.url == url:  # of version 0.1, whose drivers take no lease
+        yield place
         return
-    for key in store.find():
-        if _belongs_to_driver(key):
-            store.get(key, run_dir / key)
+    lease = Lease(Storage(url, new_driver(), corpus=""), run_dir)
+    lease.take()
+    try:
+        yield Store(f"{url}/{lease.whole}")
+    finally:
+        lease.release()
+
+
+def _fetch(place: Store, run_dir: Path) -> None:
+    """The study first: the journals may be ahead of it, not behind."""
+    for key in sorted(filter(_belongs_to_driver, place.find()), key=lambda key: key != STUDY):
+        place.get(key, run_dir / key)
 
 
 def _backup(study: Path, target: Path) -> Path:
@@ -242,4 +268,4 @@ def _is_checkpoint(key: str) -> bool:
 def _belongs_to_driver(key: str) -> bool:
     parts = Path(key).parts
     hidden = any(part.startswith(".") for part in parts)
-    return not (hidden or parts[0] == "locks" or key in (DRIVER, BEFORE, *STAYS) or _is_checkpoint(key))
+    return not (hidden or parts[0] == "locks" or key in (DRIVER, *STAYS) or _is_checkpoint(key))

@@ -1,10 +1,11 @@
-"""An S3 of our own: moto's server in a process of its own, with a bucket."""
+"""An S3 of our own: moto's server in a process of its own (s3_server.py), with a bucket."""
 
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from socket import create_server
 
 import boto3
@@ -23,12 +24,18 @@ def environment(endpoint: str) -> dict[str, str]:
     }
 
 
-@contextmanager
-def object_store(address: str = "127.0.0.1") -> Iterator[dict[str, str]]:
-    """The environment that reaches it, for as long as the block runs."""
+def free_port(address: str = "127.0.0.1") -> int:
     with create_server((address, 0)) as free:
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "moto.server", "--host", address, "--port", str(port)]
+        port: int = free.getsockname()[1]
+        return port
+
+
+@contextmanager
+def object_store(address: str = "127.0.0.1", *options: str) -> Iterator[dict[str, str]]:
+    """The environment that reaches it, for as long as the block runs. options: of s3_server.py."""
+    port = free_port(address)
+    server_file = Path(__file__).with_name("s3_server.py")
+    command = [sys.executable, str(server_file), "--host", address, "--port", str(port), *options]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
         try:
             reach = environment(f"http://{address}:{port}")

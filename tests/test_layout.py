@@ -18,7 +18,7 @@ ROOMS = {
         "search.samplers.optuna_samplers",
         "search.effects.importance",
     },
-    "fsspec": {"trainables.store"},
+    "obstore": {"trainables.store"},
     "plotly": {
         "search.report.figures.figure",
         "search.report.figures.training",

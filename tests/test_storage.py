@@ -5,10 +5,9 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,19 +20,17 @@ from test_run import COMMAND, assert_sound, write_config
 
 from search import lease
 from search.experiment import Experiment
-from search.lease import Lease
 from search.preparation import prepare_storage
-from search.run_copy import RunCopy, fetch_run
+from search.run_copy import RunCopy, fetch_run, sole_access
 from search.study import Study
 from trainables.checkpoint import last_checkpoints, newest_checkpoint, save_checkpoint
 from trainables.checkpoint_places import Checkpoints
 from trainables.config import DataConfig, TokenizerConfig, TrialConfig
 from trainables.errors import StorageFails, UserError
 from trainables.preparing import prepare
-from trainables.storage import Storage
-from trainables.store import Store
+from trainables.storage import Storage, find_place, new_driver
 
-DRIVER = json.dumps({"key": "first", "ended": True}).encode()
+ENDED = {"host": "elsewhere", "pid": 1, "ended": True}
 
 
 @pytest.fixture(scope="module")
@@ -48,50 +45,27 @@ def reach() -> Iterator[dict[str, str]]:
 @pytest.fixture
 def storage(reach: dict[str, str], request: pytest.FixtureRequest) -> Storage:
     """Of a run named after the test."""
-    storage = Storage(f"s3://{BUCKET}/{request.node.name[:60]}/run", "first", "corpus")
-    storage.run.write("driver.json", DRIVER)
+    storage = Storage(f"s3://{BUCKET}/{request.node.name[:60]}/run", new_driver(), "corpus")
+    storage.root.write("driver.json", json.dumps({"key": storage.driver, "whole": None, **ENDED}).encode())
     return storage
+
+
+def after(storage: Storage) -> Storage:
+    """As a later driver sees it."""
+    return replace(storage, driver=new_driver())
 
 
 def no_warning(text: str) -> None:
     raise AssertionError(text)
 
 
-# -- objects
-
-
-def test_objects_are_whole_or_absent_and_made_once(storage: Storage, tmp_path: Path) -> None:
-    store = storage.shared
-    assert store.read("a/1") is None and not store.get("a/1", tmp_path / "none") and not list(tmp_path.iterdir())
-    assert store.create("a/1", b"one") and not store.create("a/1", b"two") and store.read("a/1") == b"one"
-    store.write("a/1", b"three")
-    store.write("a/10", b"ten")
-    assert store.get("a/1", tmp_path / "new" / "file") and (tmp_path / "new" / "file").read_bytes() == b"three"
-    store.put(tmp_path / "new" / "file", "b")
-    assert [key for key in store.find() if not key.startswith("run/")] == ["a/1", "a/10", "b"]
-    store.remove("a/1")
-    assert store.find("a") == ["a/10"], "a key that only begins alike stays"
-
-
-@pytest.mark.parametrize(
-    ("url", "message"),
-    [
-        ("gs://bucket/runs", r"storage: gs://bucket/runs: .*gcsfs.*; `pip install -e '.\[gcs\]'` brings it"),
-        ("s9://bucket/runs", "storage: s9://bucket/runs: Protocol not known: s9"),
-        ("s3://no-such-bucket/runs", "storage: s3://no-such-bucket/runs/.*bucket does not exist; is the bucket there"),
-    ],
-)
-def test_a_storage_that_can_not_be_used_is_told(
-    url: str, message: str, reach: dict[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "gcsfs", None)
-    with pytest.raises(UserError, match=message):
-        Store(url).try_out()
-
-
-def test_a_storage_that_can_be_used_is_left_as_it_was(storage: Storage) -> None:
-    storage.run.try_out()
-    assert storage.run.find() == ["driver.json"]
+@contextmanager
+def working(storage: Storage, run_dir: Path, moves: bool = False) -> Iterator[RunCopy]:
+    """The copy of a driver that has taken over, while it works."""
+    with RunCopy(storage, run_dir, no_warning) as copy:
+        with copy.taking_over(moves):
+            pass
+        yield copy
 
 
 # -- what comes to a node
@@ -169,7 +143,7 @@ def test_a_driver_that_lost_its_last_seconds_trains_them_again(storage: Storage,
 def test_a_worker_of_a_lost_driver_writes_nothing(storage: Storage, tmp_path: Path) -> None:
     save(tmp_path, 1)
     with pytest.raises(StorageFails, match="another driver has taken this search over"):
-        replace(storage, driver="second").send(tmp_path, "trials/1", keep=2)
+        after(storage).send(tmp_path, "trials/1", keep=2)
     assert storage.run.find("trials") == []
 
 
@@ -209,7 +183,7 @@ def search_in(run_dir: Path) -> None:
 
 def test_a_run_directory_is_found_again_as_it_was_sent(storage: Storage, tmp_path: Path) -> None:
     run_dir = new_run_dir(tmp_path)
-    with RunCopy(storage, run_dir, no_warning) as copy:
+    with working(storage, run_dir) as copy:
         search_in(run_dir)
         copy.send()
         (run_dir / "best" / "config.yaml").unlink()
@@ -217,80 +191,134 @@ def test_a_run_directory_is_found_again_as_it_was_sent(storage: Storage, tmp_pat
         study = Study(run_dir / "study.db", "search", "maximize")  # what it writes lies in another file at first
         study.report(study.trials[0], 1, 12.5)
         copy.send()
-        held = set(storage.run.find())
-    assert held == {"driver.json", "experiment.yaml", "trials.jsonl", "study.db", "report.html"}
-    found = fetch_run(storage.url, tmp_path / "other")
+        sent = set(storage.run.find())
+    assert sent == {"experiment.yaml", "trials.jsonl", "study.db", "report.html"}
+    found = fetch_run(f"{storage.url}/", tmp_path / "other")
     assert Study(found / "study.db", "search", "maximize").trials[0].scores == {1: 12.5}
-    second = replace(storage, driver="second")
-    with RunCopy(second, found, no_warning):
+    second = after(storage)
+    with working(second, found):
         assert (found / "report.html").read_text() == "whole"
-    (found / "report.html").write_text("newer")
-    for driver in ("third", "fourth"):  # killed as soon as it had taken over, and just before
-        before = storage.run.read("driver.json")
-        killed = Lease(replace(storage, driver=driver), found)
-        assert killed.take(), "this directory is the last driver's"
-        killed._ended.set()
-    storage.run.write("driver.json", before or b"")
-    with RunCopy(second, found, no_warning):
-        assert (found / "report.html").read_text() == "newer"
+    assert {key.partition("/")[0] for key in storage.root.find()} == {"driver.json", second.driver}
     with (
         pytest.raises(UserError, match="has gone on elsewhere since; move this folder away"),
-        RunCopy(storage, run_dir, no_warning),
+        RunCopy(after(storage), run_dir, no_warning),
     ):
         pass
-    with pytest.raises(UserError, match=r"not a run: it holds no experiment.yaml"):
+    with pytest.raises(UserError, match=r"not a run, or one that has not begun"):
         fetch_run(f"{storage.url}s", tmp_path)
+
+
+def test_a_driver_that_died_as_it_took_over_is_followed_from_the_same_directory_without_waiting(
+    storage: Storage, tmp_path: Path
+) -> None:
+    run_dir = new_run_dir(tmp_path)
+    with working(storage, run_dir):
+        search_in(run_dir)
+    (run_dir / "report.html").write_text("newer than the storage has")
+    for when in ("taken", "sent"):
+        killed = RunCopy(after(storage), run_dir, no_warning)
+        assert killed.lease.take(), "this directory is the last driver's"
+        killed.lease._ended.set()
+        if when == "sent":
+            killed.send()
+    begun = time.monotonic()
+    third = after(storage)
+    with working(third, run_dir):
+        assert (run_dir / "report.html").read_text() == "newer than the storage has"
+    assert third.run.read("report.html") == b"newer than the storage has"
+    assert time.monotonic() - begun < lease.SILENT_SECONDS
 
 
 def test_of_two_drivers_the_second_is_refused_until_the_first_is_silent(
     storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lease, "BEAT_SECONDS", 0.2)
-    monkeypatch.setattr(lease, "SILENT_SECONDS", 2.0)
-    run_dir, second = new_run_dir(tmp_path), replace(storage, driver="second")
-    first = RunCopy(storage, run_dir, no_warning)
-    first.__enter__()
-    search_in(run_dir)
-    first.send()
-    found = fetch_run(storage.url, tmp_path / "other")
-    with (
-        pytest.raises(UserError, match=rf"process {os.getpid()} on .* is running this search; wait"),
-        RunCopy(second, found, no_warning),
-    ):
-        pass
-    monkeypatch.setattr(lease, "BEAT_SECONDS", 60.0)  # as if its head were lost
-    time.sleep(0.5)
-    with RunCopy(second, found, no_warning) as copy:
-        (found / "report.html").write_text("of the second")
+    for name, seconds in (("BEAT", 0.2), ("HOLD", 1.5), ("SILENT", 2.0)):
+        monkeypatch.setattr(lease, f"{name}_SECONDS", seconds)
+    run_dir, second = new_run_dir(tmp_path), after(storage)
+    first = working(storage, run_dir)
+    with first as copy:
+        search_in(run_dir)
         copy.send()
+        found = fetch_run(storage.url, tmp_path / "other")
+        with (
+            pytest.raises(UserError, match=rf"process {os.getpid()} on .* is running this search; wait"),
+            RunCopy(second, found, no_warning),
+        ):
+            pass
+        with (
+            pytest.raises(UserError, match="is running this search; wait"),
+            sole_access(storage.url, found),
+        ):
+            pass
+        copy.lease._ended.set()  # as if its head were lost
+        with working(second, found) as later:
+            (found / "report.html").write_text("of the second")
+            later.send()
+            storage.run.write("report.html", b"of the first, late")
+            with pytest.raises(StorageFails, match="another driver has taken"):
+                copy.send()
+            place = find_place(storage.url)
+            assert place and place.read("report.html") == b"of the second"
+        (run_dir / "report.html").write_text("of the first")
         with pytest.raises(StorageFails, match="another driver has taken"):
-            first.__exit__(None)
-    assert storage.run.read("report.html") == b"of the second"
+            copy.send()
+        copy.lease.whole = None  # it has nothing to say at its end
+
+
+def test_who_publishes_a_run_is_no_driver_of_it(storage: Storage, tmp_path: Path) -> None:
+    run_dir = new_run_dir(tmp_path)
+    with working(storage, run_dir):
+        search_in(run_dir)
+    with sole_access(storage.url, run_dir) as place:
+        place.write("wandb.json", b"{}")
+        with (
+            pytest.raises(UserError, match="is running this search"),
+            sole_access(storage.url, new_run_dir(tmp_path / "b")),
+        ):
+            pass
+    third = after(storage)
+    with working(third, run_dir):
+        pass
+    assert third.run.read("experiment.yaml") == b"of the run"
 
 
 def test_an_extension_cut_off_with_its_head_has_not_happened(storage: Storage, tmp_path: Path) -> None:
-    run_dir, second = new_run_dir(tmp_path), replace(storage, driver="second")
+    run_dir, second, third = new_run_dir(tmp_path), after(storage), after(storage)
     save(tmp_path / "trained", 1)
-    with suppress(InterruptedError), RunCopy(storage, run_dir, no_warning) as copy:
+    with working(storage, run_dir):
         search_in(run_dir)
         storage.send(tmp_path / "trained", "trials/1", keep=2)
+    with suppress(InterruptedError), RunCopy(second, run_dir, no_warning) as copy, copy.taking_over(moves=True):
+        (run_dir / "earlier" / "1").mkdir(parents=True)
+        for name in ("trials", "trials.jsonl"):
+            (run_dir / name).rename(run_dir / "earlier" / "1" / name)
         copy.send()
-        with copy.extension(moves=True):
-            (run_dir / "earlier" / "1").mkdir(parents=True)
-            for name in ("trials", "trials.jsonl"):
-                (run_dir / name).rename(run_dir / "earlier" / "1" / name)
-            copy.send()
-            raise InterruptedError("the head is lost")
-    assert "trials.jsonl" not in storage.run.find()
+        raise InterruptedError("the head is lost")
     found = fetch_run(storage.url, tmp_path / "other")
-    with RunCopy(second, found, no_warning) as copy:
+    with working(third, found):
         assert (found / "trials.jsonl").exists() and not (found / "earlier").exists()
-        with copy.extension(moves=False):
-            pass
-    held = set(storage.run.find())
-    assert {"trials.jsonl", "trials/1/epoch-1/state.pt"} < held
-    assert not any(key.startswith("earlier") or key.endswith(".tar") for key in held)
+    kept = set(third.run.find())
+    assert {"trials.jsonl", "trials/1/epoch-1/state.pt"} < kept
+    assert not any(key.startswith("earlier") for key in kept)
     assert not (found / "trials" / "1" / "epoch-1" / "state.pt").exists(), "checkpoints lie in the storage alone"
+
+
+def test_an_extension_cut_off_goes_on_where_its_directory_is_left(storage: Storage, tmp_path: Path) -> None:
+    run_dir, third = new_run_dir(tmp_path), after(storage)
+    save(tmp_path / "trained", 1)
+    with working(storage, run_dir):
+        search_in(run_dir)
+        storage.send(tmp_path / "trained", "trials/1", keep=2)
+    moved = run_dir / "earlier" / "1" / "trials"
+    with suppress(InterruptedError), RunCopy(after(storage), run_dir, no_warning) as copy, copy.taking_over(moves=True):
+        moved.parent.mkdir(parents=True)
+        (run_dir / "trials").rename(moved)
+        raise InterruptedError("killed, on a machine that lives")
+    with working(third, run_dir):
+        pass
+    kept = set(third.run.find())
+    assert {f"earlier/1/trials/1/epoch-1/{part}" for part in ("state.pt", "report.json")} < kept
+    assert "trials/1/epoch-1/state.pt" not in kept and not list(moved.glob("*/*/*"))
 
 
 # -- a whole search
@@ -326,8 +354,8 @@ def test_a_search_whose_head_is_lost_goes_on_from_its_storage(reach: dict[str, s
     named = ("--config", str(config), "--output_dir", "runs", "--name")
     peace = start(tmp_path / "peace", {}, *named, "search")
     lost = start(tmp_path / "lost", reach, *named, "search", "--storage", url)
-    store, deadline = Store(f"{url}/search"), time.monotonic() + 120
-    while b'"epoch": 1' not in (store.read("trials.jsonl") or b""):
+    deadline = time.monotonic() + 120
+    while b'"epoch": 1' not in (((place := find_place(f"{url}/search")) and place.read("trials.jsonl")) or b""):
         assert lost.poll() is None and time.monotonic() < deadline
         time.sleep(0.1)
     os.kill(lost.pid, signal.SIGKILL)
@@ -352,7 +380,9 @@ def test_a_search_whose_head_is_lost_goes_on_from_its_storage(reach: dict[str, s
     extended = start(tmp_path / "found", reach, "resume", str(run_dir), "--finals.beam_size", "2")
     assert extended.wait(timeout=250) == 0, extended.communicate()[0]
     assert (run_dir / "earlier" / "1" / "leaderboard.json").exists()
-    held = {key: store.read(key) for key in store.find()}
+    place = find_place(f"{url}/search")
+    assert place
+    held = {key: place.read(key) for key in place.find()}
     assert {key.split("/")[1] for key in held if key.endswith("state.pt")} == {"0", "1"}
     for name in (
         "earlier/1/leaderboard.json",

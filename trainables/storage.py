@@ -3,8 +3,11 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
+import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -22,7 +25,7 @@ from trainables.preparing import CORPUS, cached_corpus
 from trainables.store import Store
 from trainables.tokenizer import tokenizer_folder, train_tokenizer
 
-DRIVER = "driver.json"  # who may write; the driver renews it (search/lease.py)
+DRIVER = "driver.json"  # who may write, and where the run is; the driver renews it (search/lease.py)
 CHECKPOINT = ("state.pt", "report.json")  # in the order of sending: a torn one lacks its report
 
 
@@ -31,11 +34,36 @@ def _connect(url: str) -> Store:
     return Store(url)
 
 
+def new_driver() -> str:
+    """A key that no other driver has, ever; later ones sort later, as far as clocks agree."""
+    return f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{uuid.uuid4().hex[:12]}"
+
+
+def is_driver(name: str) -> bool:
+    return re.fullmatch(r"\d{8}T\d{6}-[0-9a-f]{12}", name) is not None
+
+
+def find_place(url: str) -> Store | None:
+    """Where the files of a run are: below the key of the last driver that held all of them. None if there is no run.
+
+    Raises StorageFails.
+    """
+    root = _connect(url)
+    content = root.read(DRIVER)
+    if content is None:
+        return None
+    record = json.loads(content)
+    if "whole" not in record:  # of version 0.1, which kept all files below the run itself
+        return root
+    return _connect(f"{url}/{record['whole']}") if record["whole"] else None
+
+
 @dataclass(frozen=True)
 class Storage:
     """Of one search, for its driver and, on any node, its workers.
 
-    All methods raise StorageFails.
+    Each driver, with its workers, writes below its own key and nowhere else but in `shared`, so what an earlier one has
+    sent and the network delivers late meets nothing of a later one's. All methods raise StorageFails.
     """
 
     url: str  # of the run in it
@@ -43,8 +71,14 @@ class Storage:
     corpus: str  # the name of the corpus in it, which is its hash
 
     @property
-    def run(self) -> Store:
+    def root(self) -> Store:
+        """The drivers of the run, and DRIVER."""
         return _connect(self.url)
+
+    @property
+    def run(self) -> Store:
+        """The run as this driver writes it."""
+        return _connect(f"{self.url}/{self.driver}")
 
     @property
     def shared(self) -> Store:
@@ -102,7 +136,7 @@ class Storage:
 
     def check_driver(self) -> None:
         """Raises StorageFails if another driver has taken over."""
-        content = self.run.read(DRIVER)
+        content = self.root.read(DRIVER)
         if content is None or json.loads(content)["key"] != self.driver:
             raise StorageFails(f"storage: {self.url}: another driver has taken this search over")
 
@@ -148,7 +182,8 @@ def store_corpus(url: str, corpus: Corpus) -> str:
     content = json.dumps(asdict(corpus), ensure_ascii=False).encode()
     name = _name(content)
     store = Store(f"{url}/.cache")
-    store.create(f"corpora/{name}", content)
+    if not store.exists(f"corpora/{name}"):  # a write would be refused only when all is sent
+        store.create(f"corpora/{name}", content)
     return name
 
 

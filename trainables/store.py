@@ -1,58 +1,86 @@
-"""Objects under an address that fsspec knows (s3, gs, file, …): whole or absent, without folders, locks or renames."""
+"""Objects at an address such as s3://bucket/runs: each is whole or absent; there are no folders, locks or renames."""
 
+import fcntl
+import os
+import re
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import cached_property
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
-
-import fsspec
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from trainables.errors import StorageFails
+from trainables.extras import missing_extra
 
-EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}  # of this project, by protocol
+if TYPE_CHECKING:
+    from obstore import UpdateVersion
+    from obstore.store import ObjectStore
+
+PROTOCOLS = ("s3", "gs", "az", "file", "memory")
+LARGEST_COPY = 5 * 2**30  # bytes that S3 copies in one request
+RETRIES = {"max_retries": 5, "retry_timeout": timedelta(seconds=20)}
+LOCK = ".lock"  # ends the name of the file that stands in for conditional replacement in file://
+
+
+@dataclass(frozen=True)
+class Version:
+    """The content of an object at one moment, and what the store calls that state of it."""
+
+    content: bytes
+    tag: "UpdateVersion"
 
 
 class Store:
     """The objects below a URL, by keys such as "trials/3/epoch-1/state.pt".
 
-    Every method raises StorageFails, which says what the storage has said.
+    S3, Google Cloud Storage, Azure and what speaks their protocols, by obstore; file:///… for tests on one machine, or
+    for a file system with flock that all machines mount. Every method raises StorageFails, with what the store said.
     """
 
     def __init__(self, url: str):
         self.url = url.rstrip("/")
 
     def __reduce__(self) -> tuple[type["Store"], tuple[str]]:
-        return Store, (self.url,)  # a connection is of one process
+        return Store, (self.url,)  # a connection belongs to one process
 
     @cached_property
-    def _place(self) -> tuple[Any, str]:
-        """The file system and the path in it."""
-        protocol = self.url.partition("://")[0]
-        settings: dict[str, Any] = {"auto_mkdir": True} if protocol == "file" else {}
+    def _place(self) -> tuple["ObjectStore", str]:
+        """The bucket, and what precedes each key in it, ending with a slash."""
+        parts = urlsplit(self.url)
+        if parts.scheme not in PROTOCOLS:
+            known = ", ".join(f"{protocol}://" for protocol in PROTOCOLS)
+            raise StorageFails(f"storage: {self.url}: unknown protocol; known are {known}")
         try:
-            # What was listed before may have changed: other machines write here, too.
-            fs, path = fsspec.core.url_to_fs(self.url, use_listings_cache=False, skip_instance_cache=True, **settings)
-        except (ImportError, ValueError) as error:
-            extra = EXTRAS.get(protocol)
-            cure = f"`pip install -e '.[{extra}]'` brings it" if extra else "install what fsspec needs for it"
-            raise StorageFails(f"storage: {self.url}: {_words(error)}; {cure}") from None
-        return fs, str(path)
+            return _connect(f"{parts.scheme}://{parts.netloc}"), f"{parts.path.strip('/')}/".lstrip("/")
+        except ImportError:
+            raise StorageFails(f"storage: {self.url}: {missing_extra('storage', 'obstore')}") from None
+        except (_obstore_error(), ValueError) as error:  # settings in the environment that make no sense
+            raise StorageFails(
+                f"storage: {self.url}: {_words(error)}; settings come from the environment (docs/cluster.md)"
+            ) from None
 
     @contextmanager
-    def _asked(self, key: str, reading: bool = False) -> Iterator[tuple[Any, str]]:
-        """The file system and the path of a key, while something is asked of them."""
-        fs, path = self._place
+    def _asked(self, key: str) -> Iterator[tuple["ObjectStore", str]]:
+        """The bucket and the path of a key in it, while something is asked of them. FileNotFoundError passes."""
+        store, prefix = self._place
         try:
-            yield fs, f"{path}/{key}".rstrip("/")
-        except FileExistsError:
+            yield store, prefix + key
+        except (FileNotFoundError, StorageFails):
             raise
-        except FileNotFoundError as error:
-            if reading:
-                raise
+        except (_obstore_error(), OSError) as error:  # an OSError may be the file's that is sent
             raise self._failed(key, error) from error
-        except Exception as error:  # each file system has its own
+
+    @contextmanager
+    def _changed(self, key: str) -> Iterator[tuple["ObjectStore", str]]:
+        """As `_asked`, where an object that is not there is a fault: of a bucket, above all."""
+        try:
+            with self._asked(key) as place:
+                yield place
+        except FileNotFoundError as error:
             raise self._failed(key, error) from error
 
     def _failed(self, key: str, error: Exception) -> StorageFails:
@@ -62,71 +90,179 @@ class Store:
         )
 
     def try_out(self) -> None:
-        """Raises StorageFails unless objects can be written, found, read and removed."""
+        """Raises StorageFails unless objects can be written, found, read, replaced on condition, and removed."""
         key = f".check-{uuid.uuid4().hex}"
-        self.write(key, key.encode())
-        if self.find(key) != [key] or self.read(key) != key.encode():
+        first = self.create(key, b"first")
+        second = self.replace(key, first, b"second") if first else None
+        if not first or not second or self.create(key, b"third") or self.replace(key, first, b"fourth"):
+            raise StorageFails(
+                f"storage: {self.url}: writes over what another has written, though asked not to, so two drivers could "
+                "write one run; name a storage with conditional writes, as S3, Google Cloud Storage and Azure have"
+            )
+        if self.find(key) != [key] or self.read(key) != b"second":
             raise StorageFails(f"storage: {self.url}: what is written is not found again; name another")
         self.remove(key)
 
     def read(self, key: str) -> bytes | None:
         """None if it is not there."""
+        version = self.read_version(key)
+        return None if version is None else version.content
+
+    def read_version(self, key: str) -> Version | None:
+        """None if it is not there."""
         try:
-            with self._asked(key, reading=True) as (fs, path):
-                content: bytes = fs.cat_file(path)
-                return content
+            with self._asked(key) as (store, path):
+                result = store.get(path)
+                return Version(bytes(result.bytes()), _tag(result.meta))
         except FileNotFoundError:
             return None
 
     def write(self, key: str, content: bytes) -> None:
-        with self._asked(key) as (fs, path):
-            fs.pipe_file(path, content)
+        with self._changed(key) as (store, path):
+            store.put(path, content)
 
-    def create(self, key: str, content: bytes) -> bool:
-        """Write it unless it is there already; whether it was written."""
-        if self.find(key):  # the write itself would be refused only when all is sent
-            return False
-        try:
-            with self._asked(key) as (fs, path):
-                fs.pipe_file(path, content, mode="create")
-        except FileExistsError:
-            return False
-        return True
+    def create(self, key: str, content: bytes) -> Version | None:
+        """Write it unless it is there already; None if it is."""
+        from obstore.exceptions import AlreadyExistsError, PreconditionError
+
+        with self._changed(key) as (store, path):
+            try:
+                return Version(content, _tag(store.put(path, content, mode="create")))
+            except (AlreadyExistsError, PreconditionError):
+                return None
+
+    def replace(self, key: str, known: Version, content: bytes) -> Version | None:
+        """Write it if it still is in the known version; None if it is not."""
+        from obstore.exceptions import NotFoundError, PreconditionError
+
+        with self._changed(key) as (store, path):
+            if self.url.startswith("file://"):  # obstore can't there, but the machine has locks
+                with _locked(Path(f"/{path}{LOCK}")):
+                    if self.read(key) != known.content:
+                        return None
+                    return Version(content, _tag(store.put(path, content)))
+            try:
+                return Version(content, _tag(store.put(path, content, mode=known.tag)))
+            except (PreconditionError, NotFoundError):
+                return None
 
     def put(self, file: Path, key: str) -> None:
-        with self._asked(key) as (fs, path):
-            fs.put_file(str(file), path)
+        with self._changed(key) as (store, path):
+            store.put(path, file)
 
     def get(self, key: str, file: Path) -> bool:
         """Into a file, whose folder is made; whether it was there."""
         file.parent.mkdir(parents=True, exist_ok=True)
         draft = file.with_name(f".{file.name}.draft")
         try:
-            with self._asked(key, reading=True) as (fs, path):
-                fs.get_file(path, str(draft))
+            with self._asked(key) as (store, path):
+                parts = store.get(path)
+                with draft.open("wb") as out:
+                    for part in parts.stream():
+                        out.write(part)
         except FileNotFoundError:
             draft.unlink(missing_ok=True)
             return False
         draft.replace(file)
         return True
 
-    def find(self, prefix: str = "") -> list[str]:
-        """The keys of all below a prefix that ends where a part of a key does, sorted."""
-        with self._asked(prefix) as (fs, path):
-            root = self._place[1]
-            return sorted(str(found)[len(root) :].lstrip("/") for found in fs.find(path))
+    def exists(self, key: str) -> bool:
+        try:
+            with self._asked(key) as (store, path):
+                store.head(path)
+        except FileNotFoundError:
+            return False
+        return True
 
-    def copy(self, source: str, target: str) -> None:
-        """Within the storage."""
-        with self._asked(source) as (fs, path):
-            fs.cp_file(path, f"{self._place[1]}/{target}")
+    def find(self, prefix: str = "") -> list[str]:
+        """The key that is the prefix, and those below it, sorted: "a" finds a and a/1, but not ab."""
+        with self._asked(prefix) as (store, path):
+            start = len(self._place[1])
+            below = [item["path"][start:] for part in store.list(path or None) for item in part]
+        found = [key for key in below if not key.endswith(LOCK)]
+        return sorted([*found, prefix] if prefix and self.exists(prefix) else found)
+
+    def copy(self, source: str, target: str) -> bool:
+        """Within the store; whether the source was there."""
+        try:
+            with self._asked(source) as (store, path):
+                size = store.head(path)["size"]
+                other = f"{self._place[1]}{target}"
+                if size < LARGEST_COPY:
+                    store.copy(path, other)
+                else:
+                    store.put(other, store.get(path).stream())
+        except FileNotFoundError:
+            return False
+        return True
 
     def remove(self, prefix: str) -> None:
         """All below it, and itself."""
-        if keys := self.find(prefix):
-            with self._asked(prefix) as (fs, _):
-                fs.rm([f"{self._place[1]}/{key}" for key in keys])
+        with self._changed(prefix) as (store, _):
+            if paths := [self._place[1] + key for key in self.find(prefix)]:
+                with suppress(FileNotFoundError):  # another was first
+                    store.delete(paths)
+
+
+@lru_cache
+def _connect(bucket: str) -> "ObjectStore":
+    """The connection of this process; its settings come from the environment."""
+    from obstore.store import from_url
+
+    protocol = bucket.partition("://")[0]
+    if protocol in ("file", "memory"):
+        return from_url(f"{protocol}:///")
+    # Obstore wants leave for an address without encryption; who sets one gives it.
+    endpoints = [value for name, value in os.environ.items() if "ENDPOINT" in name or name.endswith("BASE_URL")]
+    options: dict[str, Any] = {"allow_http": any(value.startswith("http://") for value in endpoints)}
+    settings: dict[str, Any] = {"client_options": options, "retry_config": RETRIES}
+    if protocol == "s3" and _has_aws_profile():
+        from obstore.auth.boto3 import Boto3CredentialProvider
+
+        settings["credential_provider"] = Boto3CredentialProvider()
+    return from_url(bucket, **settings)
+
+
+def _has_aws_profile() -> bool:
+    """Whether the keys are in ~/.aws, which boto3 reads and obstore does not. Raises StorageFails without boto3."""
+    file = Path(os.environ.get("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials")).expanduser()
+    if "AWS_ACCESS_KEY_ID" in os.environ or not ("AWS_PROFILE" in os.environ or file.is_file()):
+        return False
+    try:
+        import boto3  # noqa: F401
+    except ImportError:
+        raise StorageFails(f"{file}: {missing_extra('aws', 'boto3')}") from None
+    return True
+
+
+def _tag(answer: Mapping[str, Any]) -> "UpdateVersion":
+    """What the answer to a read or a write says of the object's version; each store has its own way."""
+    tag: UpdateVersion = {}
+    if answer["e_tag"] is not None:
+        tag["e_tag"] = answer["e_tag"]
+    if answer["version"] is not None:
+        tag["version"] = answer["version"]
+    return tag
+
+
+@contextmanager
+def _locked(file: Path) -> Iterator[None]:
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _obstore_error() -> type[Exception]:
+    from obstore.exceptions import BaseError
+
+    return BaseError
 
 
 def _words(error: BaseException) -> str:
-    return " ".join(str(error).split())[:300]
+    """What people need of an error: the server's own sentence, where there is one."""
+    text = str(error).partition("Debug source")[0]
+    said = re.search(r"<Message>(.*?)</Message>", text, re.DOTALL)
+    return " ".join((said[1] if said else text).split())[:300]

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 SAME_VERSION = ("ray", "torch")
 PRESENT = (
     "filelock",
-    "fsspec",
     "numpy",
     "pydantic",
     "pydantic-settings",

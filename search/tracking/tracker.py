@@ -15,7 +15,6 @@ from search.tracking.mirror import Mirror
 from search.tracking.tensorboard import TensorBoardFiles
 from search.work import Listener
 from trainables.config import TrialConfig
-from trainables.locks import DriverLock
 
 
 class Tracker:
@@ -76,16 +75,12 @@ class Tracker:
 def publish(experiment: Experiment, say: Callable[[str], None], warn: Callable[[str], None]) -> bool:
     """Send what W&B lacks of a run directory, whatever its search did about W&B; whether it has all then.
 
-    Raises UserError if another process works on the run.
+    The directory's lock must be held.
     """
-    lock = DriverLock(experiment.run_dir)
-    try:
-        earlier = Earlier(experiment.run_dir)
-        earlier.extend(experiment)  # keeps where it was published
-        tracking = experiment.tracking.model_copy(update={"wandb": "online", "tensorboard": False})
-        return mirror_once(experiment.model_copy(update={"tracking": tracking}), earlier, say, warn)
-    finally:
-        lock.release()
+    earlier = Earlier(experiment.run_dir)
+    earlier.extend(experiment)  # keeps where it was published
+    tracking = experiment.tracking.model_copy(update={"wandb": "online", "tensorboard": False})
+    return mirror_once(experiment.model_copy(update={"tracking": tracking}), earlier, say, warn)
 
 
 def mirror_once(
