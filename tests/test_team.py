@@ -19,7 +19,7 @@ from trainables.preparing import Prepared, prepare
 from trainables.team import Team
 from trainables.training import CPU, EpochReport, train_on, train_team
 
-TOLERANCE = 2e-5  # of losses, relative: float32, and sums in another order
+TOLERANCE = 1e-4  # of losses, relative: float32, and sums in another order; 2.3e-5 seen, by processor
 
 
 @pytest.fixture(scope="module")
