@@ -19,7 +19,9 @@ from trainables.preparing import Prepared, prepare
 from trainables.team import Team
 from trainables.training import CPU, EpochReport, train_on, train_team
 
-TOLERANCE = 1e-4  # of losses, relative: float32, and sums in another order; 2.3e-5 seen, by processor
+# Of losses, relative. Sums in another order differ by 1e-7 in the first step; Adam makes whole steps of the noise where
+# a gradient is zero (biases of keys), which by the third epoch was 3e-4 on one kind of processor, 2e-5 on another.
+TOLERANCE = 1e-3
 
 
 @pytest.fixture(scope="module")
