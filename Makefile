@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 TORCH ?= torch==2.13.0
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
-.PHONY: install install-dev lock search test test-cluster test-lease test-emulators test-wandb-online soak bench bench-gpu check format clean
+.PHONY: install install-dev lock search test test-lowest release test-cluster test-lease test-emulators test-wandb-online soak bench bench-gpu check format clean
 
 # What the main job needs, in the versions of constraints.txt; torch has another build for each kind of GPU, so it comes
 # first and may be another: `make install TORCH=torch==2.14.1`.
@@ -34,6 +34,26 @@ search: install
 
 test: install-dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+# The tests with the lowest versions that pyproject.toml allows, but for torch: about 15 minutes on two cores.
+LOWEST := .lowest-venv/bin
+
+test-lowest: install-dev
+	test -x $(LOWEST)/python || $(PYTHON) -m venv .lowest-venv
+	$(BIN)/uv pip compile pyproject.toml --quiet --all-extras --resolution lowest-direct --python-version 3.11 \
+		--only-binary :all: --no-binary antlr4-python3-runtime --output-file .lowest-venv/constraints.txt
+	$(LOWEST)/python -m pip install --quiet --constraint .lowest-venv/constraints.txt $(TORCH)
+	$(LOWEST)/python -m pip install --quiet --constraint .lowest-venv/constraints.txt --editable '.[dev]'
+	$(LOWEST)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+# What an upload would be: built, checked, and tried in an empty environment. The upload itself is by hand.
+release: install-dev
+	rm -rf dist .image
+	test -x .release-venv/bin/twine || $(PYTHON) -m venv .release-venv
+	.release-venv/bin/python -m pip install --quiet build twine
+	.release-venv/bin/python -m build --outdir dist .
+	.release-venv/bin/twine check --strict dist/*
+	mkdir .image && $(BIN)/python tools/try_image.py .image
 
 # `ray up` of three hosts made here, searches over them while hosts, driver and head die, and machines that come on demand:
 # as root, about 20 minutes on two cores.
@@ -92,4 +112,4 @@ format: install-dev
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf .venv .bench-venv .emulators *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .bench-venv .lowest-venv .release-venv .emulators .image build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,4 +1,4 @@
-"""`python search/run.py doctor`: what this machine can do, and what holds it back; takes a few seconds."""
+"""`babeltune doctor`: what this machine can do, and what holds it back; takes a few seconds."""
 
 import os
 import platform
@@ -21,8 +21,8 @@ from model.config import Config
 from search.cluster.slots import count_slots, this_machine
 from search.search_config import SearchConfig
 from trainables.command_line import parse_config
+from trainables.installed import program
 
-PROGRAM = "python search/run.py doctor"
 SECONDS = 0.5  # of each timing
 SIZE = 1024  # rows and columns of a core's matrices
 GPU_SIZE = 8192
@@ -70,7 +70,9 @@ class Machine:
 
 def main(arguments: list[str], console: Console) -> None:
     """Look, measure, print. Raises UserError."""
-    options, _ = parse_config(Doctoring, arguments, PROGRAM, "Say what this machine can do, and what holds it back.")
+    options, _ = parse_config(
+        Doctoring, arguments, program("doctor"), "Say what this machine can do, and what holds it back."
+    )
     machine = examine(Path(options.output_dir).absolute())
     table = Table(box=None, show_header=False, pad_edge=False)
     for name, value in describe_machine(machine):

@@ -1,21 +1,29 @@
 """Finds the best translation transformer: searches, retrains the finalists, ranks them by test BLEU.
 
-python search/run.py                              search with configs/quickstart.yaml
-python search/run.py --config FILE [--key VALUE]  search with another configuration, keys in dotted form
-python search/run.py resume runs/NAME             go on with a search that was stopped
-python search/run.py resume runs/NAME --key VALUE extend or change a search, finished or not
-python search/run.py resume s3://bucket/runs/NAME go on, here, with a search of another machine that is lost
-python search/run.py fetch s3://bucket/runs/NAME  bring a run here from its storage, without its checkpoints
-python search/run.py publish runs/NAME            send to W&B what it lacks of a search, with sweep and report
-python search/run.py translate runs/NAME          translate standard input with the best model; --help says more
-python search/run.py replay --tables DIR          how soon a policy finds the best of systems that are trained
-python search/run.py doctor                       what this machine can do, and what holds it back
-python search/run.py --help                       all keys, their defaults and meaning
+babeltune                                search with configs/quickstart.yaml; python search/run.py is the same
+babeltune --config FILE [--key VALUE]    search with another configuration, keys in dotted form
+babeltune resume runs/NAME               go on with a search that was stopped
+babeltune resume runs/NAME --key VALUE   extend or change a search, finished or not
+babeltune resume s3://bucket/runs/NAME   go on, here, with a search of another machine that is lost
+babeltune fetch s3://bucket/runs/NAME    bring a run here from its storage, without its checkpoints
+babeltune publish runs/NAME              send to W&B what it lacks of a search, with sweep and report
+babeltune translate runs/NAME            translate standard input with the best model; --help says more
+babeltune replay --tables DIR            how soon a policy finds the best of systems that are trained
+babeltune doctor                         what this machine can do, and what holds it back
+babeltune configs                        the configurations that --config takes by name, and where they lie
+babeltune schema                         the JSON Schema of a configuration, for editors
+babeltune completion bash                completion for bash, zsh or fish
+babeltune --version                      versions, for a report of a fault
+babeltune --help                         all keys, their defaults and meaning
 """
 
+import json
+import platform
 import sys
 import time
+from collections.abc import Callable
 from contextlib import nullcontext
+from itertools import takewhile
 from pathlib import Path
 
 from rich.console import Console
@@ -25,31 +33,33 @@ from search.finals.neural_metric import load_metric
 from search.prior_sources import find_prior
 from search.resuming import find_change, stored_experiment
 from search.run_copy import fetch_run, sole_access
-from trainables.command_line import override, parse_config
+from trainables.command_line import did_you_mean, override, parse_config
 from trainables.errors import UserError
+from trainables.extras import need_extra
+from trainables.installed import config_folder, list_configs, program, version_of
 from trainables.locks import DriverLock
 from trainables.storage import find_place
 from trainables.store import Store
 
-PROGRAM = "python search/run.py"
-QUICKSTART = Path(__file__).parents[1] / "configs" / "quickstart.yaml"
+ABOUT = __doc__ or ""
 
 
 def new_experiment(arguments: list[str]) -> Experiment:
     """The experiment that the command line describes, with a name that is not taken. Raises UserError."""
-    experiment, file = parse_config(Experiment, arguments, PROGRAM, __doc__ or "", QUICKSTART)
+    quickstart = config_folder() / "quickstart.yaml"
+    experiment, file = parse_config(Experiment, arguments, program(), ABOUT, quickstart)
     if experiment.name is None:
         name = f"{file.stem}-{time.strftime('%Y%m%d-%H%M%S')}"
         experiment = experiment.model_copy(update={"name": name})
     if experiment.run_dir.is_dir() and any(experiment.run_dir.iterdir()):
         raise UserError(
             f"--name: {experiment.run_dir} exists and is not empty; choose another name, or go on with it by "
-            f"`{PROGRAM} resume {experiment.run_dir}`"
+            f"`{program('resume')} {experiment.run_dir}`"
         )
     if experiment.storage and find_place(experiment.run_url):
         raise UserError(
             f"--name: {experiment.run_url} exists; choose another name, or go on with it by "
-            f"`{PROGRAM} resume {experiment.run_url}`"
+            f"`{program('resume')} {experiment.run_url}`"
         )
     return experiment
 
@@ -57,32 +67,63 @@ def new_experiment(arguments: list[str]) -> Experiment:
 def resumed_experiment(arguments: list[str], verb: str) -> Experiment:
     """The experiment of a run directory to `verb`, perhaps with changed keys. Raises UserError."""
     if not arguments or arguments[0].startswith("-"):
-        raise UserError(f"{verb}: name the run, as in `{PROGRAM} {verb} runs/NAME`")
+        raise UserError(f"{verb}: name the run, as in `{program(verb)} runs/NAME`")
     url = arguments[0] if "://" in arguments[0] else None
     run_dir = fetch_run(url, Path("runs")) if url else Path(arguments[0]).absolute()
     stored = stored_experiment(run_dir, url)
     file = run_dir / "experiment.yaml"
-    experiment = override(stored, arguments[1:], f"{PROGRAM} {verb} {arguments[0]}", __doc__ or "", file)
+    experiment = override(stored, arguments[1:], program(f"{verb} {arguments[0]}"), ABOUT, file)
     if verb == "publish" and experiment != stored.model_copy(update={"tracking": experiment.tracking}):
         raise UserError("publish: changes nothing of a search; of its keys it takes those of tracking alone")
     find_change(stored, experiment)
     return experiment
 
 
-def fetch(arguments: list[str]) -> Path:
-    """Bring the run at a URL into runs/. Raises UserError."""
+def search(experiment: Experiment, console: Console) -> int:
+    """Run a search, or what is left of it, to its report. Raises UserError."""
+    try:
+        find_prior(experiment)
+        if experiment.search.sampler == "cmaes":
+            need_extra("cmaes", "cmaes", "cmaes", "search.sampler: cmaes")
+        if experiment.storage:
+            Store(experiment.storage).try_out()
+        if experiment.finals.neural_metric:
+            load_metric(experiment.finals.neural_metric)
+        # Torch and Ray take seconds to import: mistakes that need neither are told before.
+        from search.preparation import prepare_corpus, prepare_storage
+
+        storage = prepare_storage(experiment)
+        prepare_corpus(experiment, console)
+        from search.pipeline import SearchRun
+
+        SearchRun(experiment, storage, console).run()
+    except KeyboardInterrupt:
+        _say(console, f"\nstopped; nothing is lost: go on with `{program('resume')} {experiment.run_dir}`")
+        return 130
+    return 0
+
+
+def resume(arguments: list[str], console: Console) -> int:
+    return search(resumed_experiment(arguments, "resume"), console)
+
+
+def fetch(arguments: list[str], console: Console) -> int:
+    """Bring the run at a URL into runs/."""
     if len(arguments) != 1 or "://" not in arguments[0]:
-        raise UserError(f"fetch: name the run in its storage, as in `{PROGRAM} fetch s3://bucket/runs/NAME`")
-    return fetch_run(arguments[0], Path("runs"))
+        raise UserError(f"fetch: name the run in its storage, as in `{program('fetch')} s3://bucket/runs/NAME`")
+    _say(console, str(fetch_run(arguments[0], Path("runs"))))
+    return 0
 
 
-def publish(experiment: Experiment, console: Console) -> int:
+def publish(arguments: list[str], console: Console) -> int:
     """Send a run to W&B; 0 if it has everything then, else 1."""
     from search.tracking import tracker
     from search.tracking.tracked import KNOWN
 
+    experiment = resumed_experiment(arguments, "publish")
+
     def say(text: str) -> None:
-        console.print(text, highlight=False, markup=False, soft_wrap=True)
+        _say(console, text)
 
     lock = DriverLock(experiment.run_dir)
     try:
@@ -96,56 +137,95 @@ def publish(experiment: Experiment, console: Console) -> int:
     return 0 if complete else 1
 
 
-def main(arguments: list[str]) -> int:
-    console = Console()
-    experiment = None
-    try:
-        if arguments[:1] == ["translate"]:
-            from search import translating
+def translate(arguments: list[str], console: Console) -> int:
+    from search import translating
 
-            translating.main(arguments[1:])
-            return 0
-        if arguments[:1] == ["replay"]:
-            from search.replay import command
-
-            command.main(arguments[1:])
-            return 0
-        if arguments[:1] == ["doctor"]:
-            from search import doctor
-
-            doctor.main(arguments[1:], console)
-            return 0
-        if arguments[:1] == ["fetch"]:
-            console.print(str(fetch(arguments[1:])), highlight=False, markup=False, soft_wrap=True)
-            return 0
-        if arguments[:1] == ["publish"]:
-            return publish(resumed_experiment(arguments[1:], "publish"), console)
-        resuming = arguments[:1] == ["resume"]
-        experiment = resumed_experiment(arguments[1:], "resume") if resuming else new_experiment(arguments)
-        find_prior(experiment)
-        if experiment.storage:
-            Store(experiment.storage).try_out()
-        if experiment.finals.neural_metric:
-            load_metric(experiment.finals.neural_metric)
-        # Torch and Ray take seconds to import: mistakes that need neither are told before.
-        from search.preparation import prepare_corpus, prepare_storage
-
-        storage = prepare_storage(experiment)
-        prepare_corpus(experiment, console)
-        from search.pipeline import SearchRun
-
-        SearchRun(experiment, storage, console).run()
-    except UserError as error:
-        Console(stderr=True).print(str(error), style="red", highlight=False, markup=False, soft_wrap=True)
-        return 2
-    except KeyboardInterrupt:
-        if arguments[:1] in (["translate"], ["replay"], ["doctor"], ["fetch"], ["publish"]):
-            return 130
-        where = f"`{PROGRAM} resume {experiment.run_dir}`" if experiment else "the same command"
-        console.print(f"\nstopped; nothing is lost: go on with {where}", highlight=False, markup=False, soft_wrap=True)
-        return 130
+    translating.main(arguments)
     return 0
 
 
-if __name__ == "__main__":
+def replay(arguments: list[str], console: Console) -> int:
+    from search.replay import command
+
+    command.main(arguments)
+    return 0
+
+
+def doctor(arguments: list[str], console: Console) -> int:
+    from search import doctor as examination
+
+    examination.main(arguments, console)
+    return 0
+
+
+def configs(arguments: list[str], console: Console) -> int:
+    """Each with the sentence that its file starts with."""
+    folder = config_folder()
+    for name in list_configs():
+        lines = (folder / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
+        comment = " ".join(line[2:] for line in takewhile(lambda line: line.startswith("#"), lines[1:]))
+        _say(console, f"{name:16} {comment.partition('. ')[0].rstrip('.')}")
+    _say(console, f"{folder} has them, and in clusters/ the files for `ray up`, Kubernetes and Slurm")
+    return 0
+
+
+def schema(arguments: list[str], console: Console) -> int:
+    print(json.dumps(Experiment.model_json_schema(), indent=1))
+    return 0
+
+
+def completion(arguments: list[str], console: Console) -> int:
+    from search.completion import completion as script
+
+    print(script(arguments[0] if arguments else ""))
+    return 0
+
+
+def show_version(arguments: list[str], console: Console) -> int:
+    packages = ("torch", "ray", "optuna", "sacrebleu", "sentencepiece", "wandb")
+    versions = ", ".join(f"{name} {version_of(name) or 'missing'}" for name in packages)
+    _say(console, f"babeltune {version_of('babeltune')} (Python {platform.python_version()}, {versions})")
+    return 0
+
+
+COMMANDS: dict[str, Callable[[list[str], Console], int]] = {
+    "resume": resume,
+    "fetch": fetch,
+    "publish": publish,
+    "translate": translate,
+    "replay": replay,
+    "doctor": doctor,
+    "configs": configs,
+    "schema": schema,
+    "completion": completion,
+    "--version": show_version,
+}
+
+
+def main(arguments: list[str]) -> int:
+    console = Console()
+    first = arguments[0] if arguments else "--"
+    try:
+        if first in COMMANDS:
+            return COMMANDS[first](arguments[1:], console)
+        if not first.startswith("-"):
+            raise UserError(f"{first}: unknown command{did_you_mean(first, list(COMMANDS)[:-1])}")
+        return search(new_experiment(arguments), console)
+    except UserError as error:
+        _say(Console(stderr=True, style="red"), str(error))
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def command() -> None:
+    """The command `babeltune`."""
     sys.exit(main(sys.argv[1:]))
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+if __name__ == "__main__":
+    command()

@@ -1,4 +1,4 @@
-"""`python search/run.py translate RUN`: lines in, translations by the best model of a run out."""
+"""`babeltune translate RUN`: lines in, translations by the best model of a run out."""
 
 import os
 import sys
@@ -18,10 +18,10 @@ from search.finals_config import Decoding
 from trainables.command_line import parse_config
 from trainables.errors import UserError
 from trainables.evaluation import find_hypotheses
+from trainables.installed import program
 
 AT_A_TIME = 1000  # lines that are read before their translations are written
 DRAWN = 20  # sentences of an attention page
-PROGRAM = "python search/run.py translate"
 
 
 class Translating(Config):
@@ -55,7 +55,7 @@ class Translating(Config):
 def main(arguments: list[str]) -> None:
     """Translate standard input. Raises UserError for what the user can mend."""
     about = "Translate standard input, line by line, with the best model of a run."
-    options, _ = parse_config(Translating, arguments, PROGRAM, about)
+    options, _ = parse_config(Translating, arguments, program("translate"), about)
     best = read_best(Path(options.run))
     for option, file in (("output", options.output), ("attention", options.attention)):
         if file and (Path(file).is_dir() or not os.access(Path(file).absolute().parent, os.W_OK)):

@@ -2,9 +2,10 @@
 
 import difflib
 import re
+from argparse import ArgumentParser
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, Field, ValidationError, create_model
@@ -12,6 +13,7 @@ from pydantic_settings import BaseSettings, CliSettingsSource, SettingsError
 
 from trainables.config import flatten
 from trainables.errors import UserError
+from trainables.installed import find_config
 
 T = TypeVar("T", bound=BaseModel)
 UNION_MEMBER = re.compile(r"(constrained-)?(int|float|bool|str)|(literal|tuple)\[.*\]")
@@ -26,7 +28,8 @@ def parse_config(
     the file or option, the key and what would be right.
     """
     options = _parse_options(config_class, arguments, program, about)
-    file = Path(options.pop("config", None) or default_file or "")
+    named = options.pop("config", None)
+    file = find_config(named) if named else default_file or Path()
     print_config = options.pop("print_config", False)
     tree = read_yaml(file) if file.name else {}
     value = validate(config_class, merge(tree, options), str(file), options)
@@ -139,18 +142,37 @@ def did_you_mean(name: str, known: list[str], prefix: str = "") -> str:
     return f"; did you mean {prefix}{close[0]}?" if close else f"; known are {', '.join(known)}" if known else ""
 
 
-def _parse_options(config_class: type[BaseModel], arguments: list[str], program: str, about: str) -> dict[str, Any]:
-    """Only what the command line itself says, as a nested dictionary."""
+def make_parser(config_class: type[BaseModel], program: str, about: str) -> ArgumentParser:
+    """The options of `parse_config`, with the values of those that have few, for completion in a shell."""
+    settings, leaves = _settings(config_class, about), _leaves(config_class)
+    source: CliSettingsSource[Any] = CliSettingsSource(settings, cli_prog_name=program, cli_hide_none_type=True)
+    parser: ArgumentParser = source.root_parser
+    for action in parser._actions:
+        annotation = leaves.get(action.option_strings[0].removeprefix("--")) if action.option_strings else None
+        if annotation is bool:
+            action.choices = ("true", "false")
+        elif get_origin(annotation) is Literal:
+            action.choices = get_args(annotation)
+    return parser
+
+
+def _settings(config_class: type[BaseModel], about: str) -> type[BaseSettings]:
     settings = create_model(
         config_class.__name__,
         __base__=cast(tuple[type[BaseSettings], ...], (config_class, BaseSettings)),
         __doc__=about,
-        config=(str | None, Field(None, description="YAML file to start from")),
+        config=(str | None, Field(None, description="YAML file to start from, or the name of one in configs/")),
         print_config=(bool, Field(False, description="print the resolved configuration and exit")),
     )
+    return cast(type[BaseSettings], settings)
+
+
+def _parse_options(config_class: type[BaseModel], arguments: list[str], program: str, about: str) -> dict[str, Any]:
+    """Only what the command line itself says, as a nested dictionary."""
+    settings = _settings(config_class, about)
     try:
         source: CliSettingsSource[Any] = CliSettingsSource(
-            cast(type[BaseSettings], settings),
+            settings,
             cli_prog_name=program,
             cli_parse_args=_spelled_out(arguments, settings),
             cli_parse_none_str="null",

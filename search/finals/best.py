@@ -13,6 +13,7 @@ from search.finals_config import Decoding
 from trainables.command_line import dump_yaml, read_yaml, validate
 from trainables.config import TrialConfig
 from trainables.errors import UserError
+from trainables.installed import program
 from trainables.tokenizer import Tokenizer, load_tokenizer, save_tokenizer
 from trainables.training import default_device
 
@@ -53,7 +54,7 @@ def write_best(
 def read_best(run_dir: Path) -> BestModel:
     """The best model of a run, on the default device. Raises UserError for what is missing or broken."""
     folder = run_dir / "best"
-    again = f"`python search/run.py resume {run_dir}` writes it anew"
+    again = f"`{program('resume')} {run_dir}` writes it anew"
     if not folder.is_dir():
         raise UserError(
             f"{run_dir}: holds no best/, as a search leaves at its end; name the directory of one that has ended"

@@ -1,4 +1,4 @@
-"""`python search/run.py replay`: how soon a policy finds the best of systems that were trained already."""
+"""`babeltune replay`: how soon a policy finds the best of systems that were trained already."""
 
 import json
 from pathlib import Path
@@ -17,8 +17,7 @@ from search.samplers.prior import Findings
 from trainables.command_line import parse_config
 from trainables.errors import UserError
 from trainables.files import write_atomically
-
-PROGRAM = "python search/run.py replay"
+from trainables.installed import program
 
 
 class Replaying(Config):
@@ -43,7 +42,7 @@ class Replaying(Config):
 def main(arguments: list[str]) -> None:
     """Simulate, print a table of measures, and write them. Raises UserError for what the user can mend."""
     about = "Run the real sampler and scheduler on tables of trained systems, under a virtual clock."
-    options, _ = parse_config(Replaying, arguments, PROGRAM, about)
+    options, _ = parse_config(Replaying, arguments, program("replay"), about)
     if not options.tables:
         raise UserError("--tables: missing; name a folder of tables, or the directory of a run")
     systems, curves = find_tables(Path(options.tables), options.pair)

@@ -14,6 +14,7 @@ from typing import IO, Any
 
 from search.experiment import Experiment
 from search.tracking.tracked import Destination
+from trainables.installed import program
 
 RETRY_SECONDS = 60.0
 LONGEST_CALL = 30.0
@@ -85,7 +86,7 @@ class Mirror:
         if not self.complete:
             self.warn(
                 f"W&B lacks {self.missing} ({self.reason or 'its process died'}); the run directory has it all: "
-                f"send it by `python search/run.py publish {self.run_dir}`"
+                f"send it by `{program('publish')} {self.run_dir}`"
             )
 
     def _supervise(self) -> None:

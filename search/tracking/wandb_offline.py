@@ -6,6 +6,7 @@ from pathlib import Path
 
 from search.tracking.tracked import Destination, TrackedSearch
 from search.tracking.wandb_runs import Group, Kept, end_run, log_reports
+from trainables.installed import program
 
 SPARE_BYTES = 10_000_000
 
@@ -40,5 +41,5 @@ class OfflineRuns:
     def complete(self) -> None:
         self.say(
             f"W&B: {len(self.written)} runs in {self.folder}; with a key, "
-            f"`python search/run.py publish {self.run_dir}` sends them, with sweep and report"
+            f"`{program('publish')} {self.run_dir}` sends them, with sweep and report"
         )

@@ -6,15 +6,17 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import wandb
 
 from search.tracking.tracked import RUNNING, Destination, TrackedRun, TrackedSearch
-from search.tracking.wandb_report import save_report
 from search.tracking.wandb_runs import Group, Kept, end_run, log_reports
+from trainables.extras import missing_extra
 
+LACKS_REPORTS = f"the report {missing_extra('wandb-reports', 'wandb-workspaces')}"
 CHECKS = 4  # the server may take seconds to show what it took
 
 
@@ -39,6 +41,9 @@ class OnlineRuns:
         self.open: dict[str, OpenRun] = {}
         self.sent: dict[str, tuple[int, str]] = self._received()
         self.reported = False
+        self.reports = find_spec("wandb_workspaces") is not None
+        if not self.reports:
+            self.say(f"W&B: {LACKS_REPORTS}; runs and sweep are sent all the same")
         self.sweep = self._join_sweep()
 
     # -- runs
@@ -62,7 +67,7 @@ class OnlineRuns:
         self.sent[key] = _standing(run)
 
     def missing(self) -> str:
-        report = " and the report" if self.search.report and not self.reported else ""
+        report = " and the report" if self.search.report and self.reports and not self.reported else ""
         return f"{len(self._lacking())} of {len(self.search.runs)} runs{report}"
 
     def _lacking(self) -> list[str]:
@@ -149,6 +154,10 @@ class OnlineRuns:
             started.log({"report": wandb.Html(str(html), inject=False)})
             end_run(started, run)
             self.kept.set(self.place, "html", digest)
+        if not self.reports:
+            return
+        from search.tracking.wandb_report import save_report
+
         known = self.kept.get(self.place, "report")
         report, url = save_report(self.search, content, self.entity, self.destination.project, known)
         self.kept.set(self.place, "report", report)

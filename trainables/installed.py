@@ -1,0 +1,42 @@
+"""What comes with the program, in a checkout or installed: its name on the command line, its version, its files."""
+
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from trainables.errors import UserError
+
+
+def program(verb: str = "") -> str:
+    """How this program is called, for messages: as it was called, or by its command."""
+    name = "python search/run.py" if Path(sys.argv[0]).name == "run.py" else "babeltune"
+    return f"{name} {verb}".strip()
+
+
+def version_of(package: str) -> str | None:
+    """None for one that is not installed."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def config_folder() -> Path:
+    """Where the configurations and cluster files lie; in a checkout a link to configs/."""
+    return Path(__file__).parents[1] / "search" / "configs"
+
+
+def list_configs() -> list[str]:
+    """Names that `--config` takes."""
+    return sorted(path.stem for path in config_folder().glob("*.yaml") if path.stem != "wandb-sweep")
+
+
+def find_config(name: str) -> Path:
+    """A file, or a configuration that comes with the program, by its name without .yaml. Raises UserError."""
+    path = Path(name).expanduser()
+    if path.exists() or path.suffix or "/" in name:
+        return path  # who reads it says what is wrong with it
+    named = config_folder() / f"{name}.yaml"
+    if name not in list_configs():
+        raise UserError(f"--config: {name}: no such file; configurations by name are {', '.join(list_configs())}")
+    return named
