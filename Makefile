@@ -8,8 +8,9 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 .PHONY: install install-dev lock search test test-lowest release test-cluster test-lease test-emulators test-wandb-online soak bench bench-gpu check format clean
 
 # What the main job needs, in the versions of constraints.txt; torch has another build for each kind of GPU, so it comes
-# first and may be another: `make install TORCH=torch==2.14.1`.
+# first and may be another: `make install TORCH=torch==2.14.1`. EXTRAS=aws,storage adds what pyproject.toml lists.
 install: $(VENV)/installed
+	$(if $(EXTRAS),$(PIP_INSTALL) --editable '.[$(EXTRAS)]')
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

@@ -31,6 +31,7 @@ def whole_parser() -> ArgumentParser:
     from search.translating import Translating
 
     parser = _with_files(make_parser(Experiment, "babeltune", "Search for the best translation model."))
+    parser.add_argument("--version", action="store_true", help="versions, for a report of a fault")
     commands = parser.add_subparsers(dest="command")
 
     def add(name: str, about: str, config_class: Any = None) -> ArgumentParser:

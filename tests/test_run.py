@@ -47,10 +47,12 @@ def write_config(folder: Path, **changes: Any) -> Path:
     return file
 
 
-def run(*arguments: str, cwd: Path = ROOT, within: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
+def run(
+    *arguments: str, cwd: Path = ROOT, within: Sequence[str] = (), stdin: str | None = None
+) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "RAY_worker_niceness": "0", "COLUMNS": "100"}
     command = [*within, *COMMAND, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=280, cwd=cwd, env=environment)
+    return subprocess.run(command, capture_output=True, text=True, timeout=280, cwd=cwd, env=environment, input=stdin)
 
 
 def assert_sound(run_dir: Path, trials: int, epochs: int = 4) -> None:

@@ -224,10 +224,14 @@ def test_publish_sends_a_run_and_a_second_time_nothing(
     assert "set WANDB_API_KEY" in told.warnings[-1]
 
 
+@pytest.mark.parametrize("place", ["", "20261128T120000-0123456789ab"], ids=["of 0.1", "below its driver"])
 def test_a_run_in_a_storage_is_published_from_anywhere_and_a_second_time_nothing(
-    watched: Watched, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    place: str, watched: Watched, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    url = f"file://{copy(watched.run_dir, tmp_path / 'bucket').run_dir}"
+    url = f"file://{tmp_path}/bucket/seen"
+    shutil.copytree(copy(watched.run_dir, tmp_path / "copied").run_dir, tmp_path / "bucket" / "seen" / place)
+    driver = {"key": place, "host": "gone", "pid": 1, "beat": 1, "ended": True} | ({"whole": place} if place else {})
+    (tmp_path / "bucket" / "seen" / "driver.json").write_text(json.dumps(driver))
     with serve() as server:
         monkeypatch.setenv("WANDB_BASE_URL", server.url)
         monkeypatch.setenv("WANDB_API_KEY", KEY)
@@ -236,7 +240,7 @@ def test_a_run_in_a_storage_is_published_from_anywhere_and_a_second_time_nothing
             (tmp_path / machine).mkdir()
             monkeypatch.chdir(tmp_path / machine)
             assert main(["publish", url]) == 0
-            assert_received(Path.cwd() / "runs" / watched.run_dir.name, server)
+            assert_received(Path.cwd() / "runs" / "seen", server)
             seen.append({run_id: served.starts for run_id, served in server.runs.items()})
     assert seen[0] == seen[1]
 
@@ -342,7 +346,7 @@ def test_a_full_disk_leaves_no_torn_file(watched: Watched, tmp_path: Path) -> No
 def test_agents_run_the_trials_of_a_sweep_and_end_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = write_config(tmp_path, training={"epochs": 2, "batch_tokens": 128, "warmup_steps": 20})
     sweep = yaml.safe_load((ROOT / "configs" / "wandb-sweep.yaml").read_text())
-    sweep["command"] = [str(config) if word == "configs/quickstart.yaml" else word for word in sweep["command"]]
+    sweep["command"] = [str(config) if word == "quickstart" else word for word in sweep["command"]]
     file = tmp_path / "sweep.yaml"
     file.write_text(yaml.safe_dump(sweep))
     with serve() as server:

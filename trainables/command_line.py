@@ -2,6 +2,7 @@
 
 import difflib
 import re
+import sys
 from argparse import ArgumentParser
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,8 @@ from trainables.errors import UserError
 from trainables.installed import find_config
 
 T = TypeVar("T", bound=BaseModel)
+# Old name of a key: its name now, and the version that no longer takes the old one (docs/compatibility.md).
+RENAMED: dict[str, tuple[str, str]] = {}
 UNION_MEMBER = re.compile(r"(constrained-)?(int|float|bool|str)|(literal|tuple)\[.*\]")
 
 
@@ -63,7 +66,7 @@ class _UniqueKeys(yaml.SafeLoader):
 
 
 def read_yaml(file: Path) -> dict[str, Any]:
-    """The mapping in a YAML file. Raises UserError."""
+    """The mapping in a YAML file, with renamed keys under their names of today. Raises UserError."""
     try:
         tree = yaml.load(file.read_text(encoding="utf-8"), _UniqueKeys)
     except OSError as error:
@@ -74,7 +77,7 @@ def read_yaml(file: Path) -> dict[str, Any]:
         raise UserError(f"{file}: not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(tree, dict | None):
         raise UserError(f"{file}: must hold keys and values, not {type(tree).__name__}")
-    return tree or {}
+    return _with_new_names(tree or {}, file)
 
 
 def dump_yaml(value: BaseModel) -> str:
@@ -97,6 +100,37 @@ def validate(config_class: type[T], tree: dict[str, Any], file: str, options: di
         return config_class.model_validate(tree)
     except ValidationError as error:
         raise UserError("\n".join(_explain(error, config_class, file, options or {}))) from None
+
+
+def _with_new_names(tree: dict[str, Any], file: Path) -> dict[str, Any]:
+    """The tree with renamed keys under their names of today; says so. Raises UserError where both are given."""
+    for old, (new, until) in RENAMED.items():
+        if old in tree.get("space", {}):
+            space = {new if path == old else path: domain for path, domain in tree["space"].items()}
+            tree = {**tree, "space": space}
+            print(
+                f"warning: {file}: space: {old} is called {new} now; the old name works until {until}", file=sys.stderr
+            )
+        value, rest = _taken_out(tree, old.split("."))
+        if value is not None:
+            if _taken_out(tree, new.split("."))[0] is not None:
+                raise UserError(f"{file}: {old}: is the old name of {new}, which is given, too; drop it")
+            print(f"warning: {file}: {old} is called {new} now; the old name works until {until}", file=sys.stderr)
+            for key in reversed(new.split(".")):
+                value = {key: value}
+            tree = merge(rest, value)
+    return tree
+
+
+def _taken_out(tree: dict[str, Any], keys: list[str]) -> tuple[Any, dict[str, Any]]:
+    """The value at a path, None if it is not there, and the tree without it."""
+    below = tree.get(keys[0])
+    if len(keys) == 1:
+        return below, {key: value for key, value in tree.items() if key != keys[0]}
+    if not isinstance(below, dict):
+        return None, tree
+    value, rest = _taken_out(below, keys[1:])
+    return value, {**tree, keys[0]: rest}
 
 
 def _explain(
@@ -193,12 +227,22 @@ def _parse_options(config_class: type[BaseModel], arguments: list[str], program:
 
 
 def _spelled_out(arguments: list[str], settings: type[BaseModel]) -> list[str]:
-    """A flag alone, as `--teardown`, says true."""
+    """A flag alone, as `--teardown`, says true; an old name is the new one."""
+    arguments = [_new_option(argument) for argument in arguments]
     flags = {f"--{path}" for path, annotation in _leaves(settings).items() if annotation is bool}
     return [
         f"{argument}=true" if argument in flags and following.startswith("-") else argument
         for argument, following in zip(arguments, [*arguments[1:], "--"], strict=False)
     ]
+
+
+def _new_option(argument: str) -> str:
+    name, equals, value = argument.partition("=")
+    if not name.startswith("--") or name[2:] not in RENAMED:
+        return argument
+    new, until = RENAMED[name[2:]]
+    print(f"warning: {name}: is called {new} now; the old name works until {until}", file=sys.stderr)
+    return f"--{new}{equals}{value}"
 
 
 def _leaves(config_class: type[BaseModel], prefix: str = "") -> dict[str, Any]:

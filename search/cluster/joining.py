@@ -123,8 +123,8 @@ def _on(node: dict[str, Any]) -> NodeAffinitySchedulingStrategy:
 
 
 def _init(**settings: Any) -> None:
-    # Ray puts the driver's working directory first on its workers' path, where a file model.py of the user's would stand
-    # in the way of our package. So it gets to see the one that the packages lie in.
+    # Ray puts the driver's working directory first on its workers' path, where a file model.py of the user's would
+    # stand in the way of our package. So it gets to see the one that the packages lie in.
     with chdir(Path(str(model.__file__)).parents[1]):
         ray.init(log_to_driver=False, logging_level=logging.ERROR, **settings)
     logging.getLogger("ray").setLevel(logging.ERROR)

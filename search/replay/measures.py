@@ -21,6 +21,7 @@ from search.schedulers.promotion import Hyperband, Promotion
 from search.schedulers.unranked import ToTheEnd
 from search.space import Scalar
 from search.study import StudyTrial
+from trainables.errors import UserError
 
 EVALUATIONS = (5, 10, 20, 40)
 LONGEST = 100  # evaluations; a search that is not near the best by then counts as one more
@@ -68,7 +69,15 @@ class Policy:
 
 
 def measure_systems(table: Table, policy: Policy, seeds: int, workers: int) -> dict[str, float]:
-    """Regret after so many whole runs, in BLEU and over (best - median), and the runs until near the best."""
+    """Regret after so many whole runs, in BLEU and over (best - median), and the runs until near the best.
+
+    Raises UserError where the best is no better than the median.
+    """
+    if table.best <= table.median:
+        raise UserError(
+            f"{table.name}: half of its {len(table.systems)} systems score {table.best:.2f} as the best does, so there "
+            "is nothing to find; name a table whose systems differ"
+        )
     runs = _over_seeds(partial(_evaluate, table, policy, workers), seeds)
     measures: dict[str, float] = {}
     for count in EVALUATIONS:

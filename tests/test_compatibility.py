@@ -1,0 +1,72 @@
+"""What version 0.1 has left can be used; keys that were renamed work by their old names, with a warning."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from test_run import run
+
+from search.experiment import Experiment
+from trainables import command_line
+from trainables.command_line import parse_config, read_yaml, validate
+from trainables.errors import UserError
+
+OLD = Path(__file__).parent / "runs" / "0.1"  # written by version 0.1: three trials and one final on the phrasebook
+
+
+@pytest.fixture
+def old_run(tmp_path: Path) -> Path:
+    shutil.copytree(OLD, tmp_path / "old")
+    return tmp_path / "old"
+
+
+def test_a_run_of_an_earlier_version_translates_and_replays(old_run: Path) -> None:
+    done = run("translate", str(old_run), stdin="the man reads a book\n\nthe house is old\n")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.split("\n")
+    assert len(lines) == 4 and lines[0] and not lines[1] and lines[2]
+    done = run("replay", "--tables", str(old_run), "--seeds", "2")
+    assert done.returncode == 0 and "old" in done.stdout, done.stderr
+
+
+def test_a_run_of_an_earlier_version_is_resumed_to_the_same_ranking(old_run: Path) -> None:
+    before = json.loads((old_run / "leaderboard.json").read_text())
+    done = run("resume", str(old_run), "--tracking.wandb", "disabled")
+    assert done.returncode == 0, done.stderr
+    after = json.loads((old_run / "leaderboard.json").read_text())
+    same = ("rank", "trial", "config", "final_trials", "test_bleu", "test_bleu_ci", "valid_bleu")
+    assert [{key: line[key] for key in same} for line in after["ranking"]] == [
+        {key: line[key] for key in same} for line in before["ranking"]
+    ]
+    assert (old_run / "report.html").is_file() and not (old_run / "earlier").exists()
+
+
+@pytest.fixture
+def renamed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command_line, "RENAMED", {"training.rate": ("training.learning_rate", "0.9")})
+
+
+def test_a_renamed_key_works_by_its_old_name_and_says_so(
+    renamed: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "old.yaml"
+    file.write_text("training: {rate: 0.25, epochs: 2}\nspace: {training.rate: {values: [0.1, 0.2]}}\n")
+    experiment = validate(Experiment, read_yaml(file), str(file))
+    assert experiment.training.learning_rate == 0.25 and experiment.training.epochs == 2
+    assert list(experiment.space.domains) == ["training.learning_rate"]
+    said = capsys.readouterr().err
+    assert f"{file}: training.rate is called training.learning_rate now; the old name works until 0.9" in said
+    for option in (["--training.rate", "0.5"], ["--training.rate=0.5"]):
+        changed, _ = parse_config(Experiment, option, "program", "", file)
+        assert changed.training.learning_rate == 0.5
+        assert "--training.rate: is called training.learning_rate now" in capsys.readouterr().err
+
+
+def test_both_names_of_a_key_at_once_are_refused(renamed: None, tmp_path: Path) -> None:
+    file = tmp_path / "both.yaml"
+    file.write_text("training: {rate: 0.1, learning_rate: 0.2}\n")
+    with pytest.raises(
+        UserError, match=r"both.yaml: training.rate: is the old name of training.learning_rate, which is"
+    ):
+        read_yaml(file)
