@@ -59,12 +59,11 @@ class Lease:
         here = self.whole is None or self.whole in mine
         if here:
             self._own(*mine, self.storage.driver)  # whichever stays, if it dies now
-        self._sent_at = time.monotonic()
-        content = self._record(ended=False)
-        root = self.storage.root
+        begun, content, root = time.monotonic(), self._record(ended=False), self.storage.root
         self._version = root.replace(DRIVER, known, content) if known else root.create(DRIVER, content)
         if self._version is None and not self._is_ours():
             raise UserError(f"{self.storage.url}: another process has just taken this search over; wait for it")
+        self._sent_at = begun
         self._thread.start()
         return here
 

@@ -13,7 +13,6 @@ from object_store import BUCKET, object_store
 
 from search import lease as lease_module
 from search.lease import Lease
-from trainables import store as store_module
 from trainables.errors import StorageFails, UserError
 from trainables.storage import Storage, find_place, new_driver
 
@@ -76,7 +75,6 @@ def test_two_drivers_never_hold_one_run_and_never_write_one(tmp_path: Path, monk
     with object_store("127.0.0.1", "--late", LATE, "--seconds", SECONDS) as reach:
         for variable, value in reach.items():
             monkeypatch.setenv(variable, value)
-        store_module._connect.cache_clear()
         contest = Contest(f"s3://{BUCKET}/runs/contended", tmp_path)
         drivers = [threading.Thread(target=contest.drive, args=(seed,)) for seed in range(3)]
         watcher = threading.Thread(target=contest.watch)

@@ -50,3 +50,19 @@ def test_torch_is_left_out_and_installed_in_one_version_everywhere() -> None:
     assert next(r for r in map(Requirement, PROJECT["dependencies"]) if r.name == "torch").specifier.contains(
         named.pop().partition("==")[2]
     )
+
+
+@pytest.mark.parametrize("name", ["Makefile", "Dockerfile", "cluster.yaml", "gcp.yaml", "on-premises.yaml", "slurm.sh"])
+def test_whoever_installs_does_it_by_the_lock(name: str) -> None:
+    file = ROOT / name if (ROOT / name).exists() else ROOT / "configs" / "clusters" / name
+    text = file.read_text().replace("\\\n", " ")
+    installs = re.findall(r"pip install .*|PIP_INSTALL := .*", text)
+    tools = ("--upgrade pip", "build twine", "bench/requirements.txt", "joeynmt")  # in environments of their own
+    ours = [line for line in installs if not any(tool in line for tool in tools)]
+    assert ours or ".venv" in text or "make -C" in text, "it installs, or uses what the Makefile installed"
+    assert all("--constraint" in line and "constraints.txt" in line for line in ours), ours
+
+
+def test_images_are_named_by_the_version() -> None:
+    for file in (ROOT / "configs" / "clusters").glob("kuberay*.yaml"):
+        assert set(re.findall(r"babeltune:([\d.]+)", file.read_text())) == {PROJECT["version"]}

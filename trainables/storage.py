@@ -29,11 +29,6 @@ DRIVER = "driver.json"  # who may write, and where the run is; the driver renews
 CHECKPOINT = ("state.pt", "report.json")  # in the order of sending: a torn one lacks its report
 
 
-@lru_cache
-def _connect(url: str) -> Store:
-    return Store(url)
-
-
 def new_driver() -> str:
     """A key that no other driver has, ever; later ones sort later, as far as clocks agree."""
     return f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{uuid.uuid4().hex[:12]}"
@@ -48,14 +43,14 @@ def find_place(url: str) -> Store | None:
 
     Raises StorageFails.
     """
-    root = _connect(url)
+    root = Store(url)
     content = root.read(DRIVER)
     if content is None:
         return None
     record = json.loads(content)
     if "whole" not in record:  # of version 0.1, which kept all files below the run itself
         return root
-    return _connect(f"{url}/{record['whole']}") if record["whole"] else None
+    return Store(f"{url}/{record['whole']}") if record["whole"] else None
 
 
 @dataclass(frozen=True)
@@ -73,17 +68,17 @@ class Storage:
     @property
     def root(self) -> Store:
         """The drivers of the run, and DRIVER."""
-        return _connect(self.url)
+        return Store(self.url)
 
     @property
     def run(self) -> Store:
         """The run as this driver writes it."""
-        return _connect(f"{self.url}/{self.driver}")
+        return Store(f"{self.url}/{self.driver}")
 
     @property
     def shared(self) -> Store:
         """What all runs of a storage share, named by content."""
-        return _connect(f"{self.url.rpartition('/')[0]}/.cache")
+        return Store(f"{self.url.rpartition('/')[0]}/.cache")
 
     # -- corpus and tokenizers
 

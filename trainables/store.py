@@ -55,7 +55,7 @@ class Store:
             known = ", ".join(f"{protocol}://" for protocol in PROTOCOLS)
             raise StorageFails(f"storage: {self.url}: unknown protocol; known are {known}")
         try:
-            return _connect(f"{parts.scheme}://{parts.netloc}"), f"{parts.path.strip('/')}/".lstrip("/")
+            return _connect(f"{parts.scheme}://{parts.netloc}", _settings()), f"{parts.path.strip('/')}/".lstrip("/")
         except ImportError:
             raise StorageFails(f"storage: {self.url}: {missing_extra('storage', 'obstore')}") from None
         except (_obstore_error(), ValueError) as error:  # settings in the environment that make no sense
@@ -204,23 +204,27 @@ class Store:
                     store.delete(paths)
 
 
+def _settings() -> tuple[tuple[str, str], ...]:
+    """What the environment says of the clouds."""
+    return tuple(sorted(item for item in os.environ.items() if item[0].startswith(("AWS_", "AZURE_", "GOOGLE_"))))
+
+
 @lru_cache
-def _connect(bucket: str) -> "ObjectStore":
-    """The connection of this process; its settings come from the environment."""
+def _connect(bucket: str, settings: tuple[tuple[str, str], ...]) -> "ObjectStore":
+    """The connection of this process to a bucket; obstore reads the settings itself."""
     from obstore.store import from_url
 
     protocol = bucket.partition("://")[0]
     if protocol in ("file", "memory"):
         return from_url(f"{protocol}:///")
     # Obstore wants leave for an address without encryption; who sets one gives it.
-    endpoints = [value for name, value in os.environ.items() if "ENDPOINT" in name or name.endswith("BASE_URL")]
-    options: dict[str, Any] = {"allow_http": any(value.startswith("http://") for value in endpoints)}
-    settings: dict[str, Any] = {"client_options": options, "retry_config": RETRIES}
+    plain = any(value.startswith("http://") for name, value in settings if "ENDPOINT" in name or "BASE_URL" in name)
+    options: dict[str, Any] = {"client_options": {"allow_http": plain}, "retry_config": RETRIES}
     if protocol == "s3" and _has_aws_profile():
         from obstore.auth.boto3 import Boto3CredentialProvider
 
-        settings["credential_provider"] = Boto3CredentialProvider()
-    return from_url(bucket, **settings)
+        options["credential_provider"] = Boto3CredentialProvider()
+    return from_url(bucket, **options)
 
 
 def _has_aws_profile() -> bool:
