@@ -37,6 +37,8 @@ def stored_experiment(run_dir: Path, url: str | None = None) -> Experiment:
     tree = read_yaml(file)
     if missing := [name for name in Experiment.model_fields if name not in (*tree, *LATER)]:
         raise UserError(f"{file}: is not as the search wrote it: {', '.join(missing)} missing; restore the file")
+    if isinstance(tree["data"], dict):
+        tree["data"].setdefault("bleu_tokenize", "13a")  # as version 0.1 scored all languages
     stored = validate(Experiment, tree, str(file))
     storage = url.rstrip("/").rpartition("/")[0] if url else stored.storage
     return stored.model_copy(update={"name": run_dir.name, "output_dir": str(run_dir.parent), "storage": storage})

@@ -7,13 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from search.finals.bleu_statistics import bleu_of_sums, sentence_statistics
+from trainables.scoring import Scoring
 
 TEXT = st.lists(st.sampled_from(["a", "b", "c", "d", "Haus", "l'été", ",", "1.5"]), max_size=9).map(" ".join)
 REFERENCE = TEXT.filter(bool)
 
 
 def bleu(translations: list[str], references: list[str]) -> float:
-    return float(bleu_of_sums(sentence_statistics(translations, references).sum(axis=0)))
+    return float(bleu_of_sums(sentence_statistics(translations, references, Scoring("13a")).sum(axis=0)))
 
 
 @settings(derandomize=True, deadline=None)
@@ -51,7 +52,8 @@ def test_it_is_the_bleu_of_sacrebleu_at_the_edges(
 
 
 def test_statistics_of_many_samples_at_once() -> None:
-    statistics = sentence_statistics(["a b c d", "a b x d e", "e f g h i"], ["a b c d", "a b c d e", "e f g i h"])
+    translations, references = ["a b c d", "a b x d e", "e f g h i"], ["a b c d", "a b c d e", "e f g i h"]
+    statistics = sentence_statistics(translations, references, Scoring("13a"))
     assert statistics.shape == (3, 10)
     samples = np.array([[1, 1, 1], [2, 1, 0], [0, 0, 3]])
     chosen = ([0, 1, 2], [0, 0, 1], [2, 2, 2])

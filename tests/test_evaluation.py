@@ -8,9 +8,10 @@ from corpora import write_digits
 from model.decoding import beam_search, greedy_search
 from model.transformer import EOS, Transformer
 from trainables.config import TrialConfig
-from trainables.evaluation import corpus_bleu, reference_loss, score, signatures, translate
+from trainables.evaluation import corpus_bleu, reference_loss, score, translate
 from trainables.learning import build_model
 from trainables.preparing import Prepared, prepare
+from trainables.scoring import Scoring
 
 HYPOTHESES = ["Ein Mann geht.", "the cat sat on the mat , alone", "", "completely other words", "Ja.", "Oh."]
 REFERENCES = ["Ein Mann geht.", "the cat sat on a mat, alone", "not empty", "nothing in common", "Ja.", "Oh."]
@@ -88,10 +89,10 @@ def test_where_memory_is_short_it_decodes_in_smaller_batches(
 
 
 def test_scores_are_those_of_sacrebleu() -> None:
-    scores = score(HYPOTHESES, REFERENCES)
+    scores = score(HYPOTHESES, REFERENCES, Scoring("13a"))
     expected = sacrebleu.corpus_bleu(HYPOTHESES, [REFERENCES]).score
     assert 0 < expected < 100
-    assert scores.bleu == corpus_bleu(HYPOTHESES, REFERENCES) == pytest.approx(expected, abs=1e-9)
+    assert scores.bleu == corpus_bleu(HYPOTHESES, REFERENCES, Scoring("13a")) == pytest.approx(expected, abs=1e-9)
     chrf = sacrebleu.corpus_chrf(HYPOTHESES, [REFERENCES], word_order=2)
     assert scores.chrf == pytest.approx(chrf.score, abs=1e-9)
     assert scores.ter == pytest.approx(sacrebleu.corpus_ter(HYPOTHESES, [REFERENCES]).score, abs=1e-9)
@@ -101,6 +102,7 @@ def test_scores_are_those_of_sacrebleu() -> None:
 
 
 def test_signatures_say_what_was_computed() -> None:
-    assert signatures()["bleu"].startswith("nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:")
-    assert signatures()["chrf"].startswith("nrefs:1|case:mixed|eff:yes|nc:6|nw:2|space:no|version:")
-    assert signatures()["ter"].startswith("nrefs:1|case:lc|tok:tercom|norm:no|punct:yes|asian:no|version:")
+    signatures = Scoring("13a").signatures()
+    assert signatures["bleu"].startswith("nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:")
+    assert signatures["chrf"].startswith("nrefs:1|case:mixed|eff:yes|nc:6|nw:2|space:no|version:")
+    assert signatures["ter"].startswith("nrefs:1|case:lc|tok:tercom|norm:no|punct:yes|asian:no|version:")

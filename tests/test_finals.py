@@ -35,6 +35,7 @@ from trainables.checkpoint_places import Checkpoints
 from trainables.config import TrialConfig
 from trainables.corpus import read_test
 from trainables.evaluation import corpus_bleu, score, translate
+from trainables.scoring import Scoring
 from trainables.training import load_model, train
 
 CPU = torch.device("cpu")
@@ -180,7 +181,7 @@ def test_valid_alone_says_how_to_decode(folder: Path) -> None:
         (folder / "corpus" / f"valid.{side}").read_text(encoding="utf-8").splitlines() for side in ("en", "fr")
     )
     assert found == {
-        Decoding(size, penalty): corpus_bleu(translate(model, tokenizer, source, size, penalty), target)
+        Decoding(size, penalty): corpus_bleu(translate(model, tokenizer, source, size, penalty), target, Scoring("13a"))
         for size, penalty in ((1, 1.0), (3, 0.0), (3, 2.0))
     }
     assert len(set(found.values())) > 1
@@ -209,7 +210,7 @@ def test_a_scored_model_is_not_scored_again_unless_by_an_earlier_version(folder:
     assert known_on_test(model) is None
     test = read_test(experiment.data, experiment.run_dir, "a test")
     first = score_on_test(model, Decoding(2, 1.0), 12.5, test, cache(folder))
-    assert first.scores == score(first.translations, test.target) and first.valid_bleu == 12.5
+    assert first.scores == score(first.translations, test.target, Scoring("13a")) and first.valid_bleu == 12.5
     assert first.nll_per_char is not None and 0 < first.nll_per_char < 2
     keep_on_test(model, first)
     assert known_on_test(model) == first

@@ -16,6 +16,7 @@ from trainables.config import TrialConfig
 from trainables.corpus import Split
 from trainables.errors import UserError
 from trainables.evaluation import score
+from trainables.scoring import Scoring
 
 REFERENCES = [f"the {a} sees a {b} in the {c}" for a in ("man", "dog") for b in ("cat", "bird") for c in ("sun", "sea")]
 COST = Cost(trials=9, epochs_trained=20, epochs_full=36, gpu_seconds=5.0, wall_seconds=6.0)
@@ -26,7 +27,7 @@ def entry(trial: int, mistakes: tuple[int, ...], parameters: int, speed: float, 
     results = []
     for seed, wrong in enumerate(mistakes, 2):
         translations = [f"a {text}" if row < wrong else text for row, text in enumerate(REFERENCES)]
-        scores = score(translations, REFERENCES)
+        scores = score(translations, REFERENCES, Scoring("13a"))
         results.append(ScoredModel(seed, Decoding(3, 0.6), 40.0 - wrong, scores, nll, translations, parameters, speed))
     models = [FinalModel(TrialConfig(seed=r.seed), trial, r.seed, 1.0, 7.0, Path()) for r in results]
     return Entry(Finalist(trial, {"model.d_model": 64 * trial}, 4, 30.0), models, results)

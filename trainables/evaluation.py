@@ -6,14 +6,12 @@ from typing import TypeVar
 
 import numpy as np
 import torch
-from sacrebleu.metrics.bleu import BLEU
-from sacrebleu.metrics.chrf import CHRF
-from sacrebleu.metrics.ter import TER
 from torch import Tensor
 
 from model.decoding import Hypothesis, beam_hypotheses, beam_search, greedy_search
 from model.transformer import PAD, Transformer
 from trainables.batching import EncodedSplit, Sequences, evaluation_batches, group_by_length
+from trainables.scoring import Scoring
 from trainables.tokenizer import Tokenizer
 
 EVALUATION_TOKENS = 4096  # a batch, padding included
@@ -33,31 +31,24 @@ class Scores:
     sentence_bleu: float
 
 
-def score(translations: list[str], references: list[str]) -> Scores:
+def score(translations: list[str], references: list[str], scoring: Scoring) -> Scores:
     """Corpus BLEU, chrF++ and TER by sacreBLEU, on detokenised text."""
-    sentence = BLEU(effective_order=True)
+    sentence = scoring.bleu(sentence=True)
     mean = sum(
         sentence.sentence_score(translation, [reference]).score
         for translation, reference in zip(translations, references, strict=True)
     ) / len(references)
+    words = [[scoring.words(text) for text in side] for side in (translations, references)]
     return Scores(
-        corpus_bleu(translations, references),
-        CHRF(word_order=2).corpus_score(translations, [references]).score,
-        TER().corpus_score(translations, [references]).score,
+        corpus_bleu(translations, references, scoring),
+        scoring.chrf().corpus_score(translations, [references]).score,
+        scoring.ter().corpus_score(words[0], words[1:]).score,
         mean,
     )
 
 
-def corpus_bleu(translations: list[str], references: list[str]) -> float:
-    return float(BLEU().corpus_score(translations, [references]).score)
-
-
-def signatures() -> dict[str, str]:
-    """What sacreBLEU computed, in its own notation."""
-    metrics = {"bleu": BLEU(), "chrf": CHRF(word_order=2), "ter": TER()}
-    for metric in metrics.values():
-        metric.corpus_score(["x"], [["x"]])  # it counts the references
-    return {name: str(metric.get_signature()) for name, metric in metrics.items()}
+def corpus_bleu(translations: list[str], references: list[str], scoring: Scoring) -> float:
+    return float(scoring.bleu().corpus_score(translations, [references]).score)
 
 
 @torch.inference_mode()

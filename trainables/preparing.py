@@ -9,6 +9,7 @@ from trainables.batching import EncodedSplit, encode_split
 from trainables.config import DataConfig, TokenizerConfig
 from trainables.corpus import Corpus, Split, read_corpus
 from trainables.errors import UserError
+from trainables.scoring import Scoring, scoring
 from trainables.tokenizer import Tokenizer, train_tokenizer
 
 
@@ -20,6 +21,7 @@ class Prepared:
     train: EncodedSplit
     valid: EncodedSplit
     valid_text: Split
+    scoring: Scoring  # of translations into its target language
 
 
 CORPUS = "corpus.json"  # in the cache of a node that does not see the corpus itself
@@ -42,4 +44,4 @@ def prepare(data: DataConfig, tokenizer: TokenizerConfig, cache: Path) -> Prepar
     train = encode_split(corpus.train, pieces, data)
     if not len(train):
         raise UserError(f"data.max_tokens: no training pair is as short as {data.max_tokens} tokens; raise it")
-    return Prepared(pieces, train, encode_split(corpus.valid, pieces), corpus.valid)
+    return Prepared(pieces, train, encode_split(corpus.valid, pieces), corpus.valid, scoring(data))

@@ -179,7 +179,7 @@ def _validated(prepared: Prepared, model: Transformer, trained: Trained, step: i
     nll_sum = reference_loss(model, prepared.valid)
     if not math.isfinite(nll_sum):
         raise Diverged(f"the validation loss became {nll_sum} in epoch {epoch}")
-    bleu = corpus_bleu(translate(model, prepared.tokenizer, text.source), text.target)
+    bleu = corpus_bleu(translate(model, prepared.tokenizer, text.source), text.target, prepared.scoring)
     return EpochReport(
         epoch=epoch if step % epoch_steps == 0 else step / epoch_steps,
         step=step,

@@ -1,14 +1,15 @@
 """BLEU from what it sums up for each sentence, so that thousands of samples of sentences are scored at once."""
 
 import numpy as np
-from sacrebleu.metrics.bleu import BLEU
+
+from trainables.scoring import Scoring
 
 MAX_ORDER = 4
 
 
-def sentence_statistics(translations: list[str], references: list[str]) -> np.ndarray:
+def sentence_statistics(translations: list[str], references: list[str], scoring: Scoring) -> np.ndarray:
     """What corpus BLEU sums up: (sentences, 2 + 4 + 4) = lengths of translation and reference, matches, totals."""
-    bleu = BLEU(effective_order=True)
+    bleu = scoring.bleu(sentence=True)
     rows = []
     for translation, reference in zip(translations, references, strict=True):
         result = bleu.sentence_score(translation, [reference])

@@ -14,8 +14,8 @@ from search.finals.choosing import Finalist
 from search.finals.scoring import FinalModel, ScoredModel
 from search.finals.sentence_tests import RESAMPLES, SEED, SHUFFLES
 from search.finals.significance import LEVEL, Evidence, weigh
-from trainables.evaluation import signatures
 from trainables.files import write_atomically
+from trainables.scoring import Scoring, scoring
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,10 @@ class Entry:
     results: list[ScoredModel]
 
     @property
+    def scoring(self) -> Scoring:
+        return scoring(self.models[0].config.data)
+
+    @property
     def bleu(self) -> float:
         return fmean(result.scores.bleu for result in self.results)
 
@@ -55,8 +59,9 @@ class Entry:
 def rank(entries: list[Entry], references: list[str]) -> tuple[list[Entry], Evidence]:
     """The entries, best first, and what can be said of them."""
     entries = sorted(entries, key=lambda entry: -entry.bleu)
-    statistics = [[sentence_statistics(result.translations, references) for result in e.results] for e in entries]
-    return entries, weigh(statistics)
+    return entries, weigh(
+        [[sentence_statistics(r.translations, references, entry.scoring) for r in entry.results] for entry in entries]
+    )
 
 
 def write_leaderboard(
@@ -68,7 +73,7 @@ def write_leaderboard(
     board = {
         "experiment": name,
         "corpus": corpus,
-        "signatures": signatures(),
+        "signatures": entries[0].scoring.signatures(),
         "search": vars(cost),
         "ranking": ranking,
         "comparisons": [

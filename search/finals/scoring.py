@@ -21,6 +21,7 @@ from trainables.errors import UserError
 from trainables.evaluation import Scores, corpus_bleu, reference_loss, score, translate
 from trainables.files import make_folder, write_atomically
 from trainables.preparing import cached_corpus
+from trainables.scoring import scoring
 from trainables.storage import Storage
 from trainables.tokenizer import Tokenizer
 from trainables.training import default_device, load_model
@@ -156,7 +157,9 @@ def bleu_on_valid(model: FinalModel, decodings: list[Decoding], cache: Path) -> 
     text = cached_corpus(model.config.data, cache).valid
     return {
         decoding: corpus_bleu(
-            translate(network, tokenizer, text.source, decoding.beam_size, decoding.length_penalty), text.target
+            translate(network, tokenizer, text.source, decoding.beam_size, decoding.length_penalty),
+            text.target,
+            scoring(model.config.data),
         )
         for decoding in decodings
     }
@@ -172,7 +175,7 @@ def score_on_test(model: FinalModel, decoding: Decoding, valid_bleu: float, test
         seed=model.config.seed,
         decoding=decoding,
         valid_bleu=valid_bleu,
-        scores=score(translations, test.target),
+        scores=score(translations, test.target, scoring(model.config.data)),
         nll_per_char=nll_per_char(network, tokenizer, test),
         translations=translations,
         num_parameters=network.num_parameters(),
