@@ -3,14 +3,15 @@
 import math
 import random
 import re
+from itertools import combinations
 from pathlib import Path
-from typing import Self
+from typing import Any, Self, get_args
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, TypeAdapter, ValidationError, field_validator, model_validator
 
 from search.finals_config import FinalsConfig
 from search.search_config import SearchConfig
-from search.space import LARGEST_GRID, Params, Scalar, SearchSpace
+from search.space import LARGEST_GRID, Domain, Params, Scalar, SearchSpace
 from search.tracking_config import TrackingConfig
 from trainables.command_line import did_you_mean
 from trainables.config import RunName, TrialConfig, flatten
@@ -81,7 +82,7 @@ class Experiment(TrialConfig):
             for value in domain.values or (domain.min, domain.max):
                 if mistake := _type_mistake(path, value):
                     raise ValueError(f"{path}: {value!r} can't be its value: {mistake}")
-        return space
+        return SearchSpace({path: _fitted(path, domain) for path, domain in space.domains.items()})
 
     @model_validator(mode="after")
     def _can_be_searched(self) -> Self:
@@ -228,6 +229,30 @@ def _type_mistake(path: str, value: Scalar) -> str | None:
             if ".".join(map(str, mistake["loc"])).startswith(path):
                 return mistake["msg"]
     return None
+
+
+def _fitted(path: str, domain: Domain) -> Domain:
+    """The domain in values as the field takes them. Raises ValueError for two that are one value then."""
+    annotation = _annotation(path)
+    if domain.values is None:
+        try:
+            return domain.for_whole_numbers() if int in (annotation, *get_args(annotation)) else domain
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
+    taken = [TypeAdapter(annotation).validate_python(value) for value in domain.values]
+    for first, second in combinations(range(len(taken)), 2):
+        if type(taken[first]) is type(taken[second]) and taken[first] == taken[second]:
+            one, other = domain.values[first], domain.values[second]
+            raise ValueError(f"{path}: {one!r} and {other!r} are one value here; drop one of them")
+    return domain
+
+
+def _annotation(path: str) -> Any:
+    """The type of a trial's field."""
+    annotation: Any = TrialConfig
+    for key in path.split("."):
+        annotation = annotation.model_fields[key].annotation
+    return annotation
 
 
 def _rise(rungs: tuple[int, ...]) -> bool:

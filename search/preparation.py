@@ -62,7 +62,7 @@ def tokenizer_variants(experiment: Experiment) -> list[TokenizerConfig]:
             field = path.removeprefix("tokenizer.")
             values = domain.values or (domain.min, domain.max)
             if field == "vocab_size":
-                sizes = sorted(int(str(value)) for value in values)
+                sizes = sorted(int(float(str(value))) for value in values)
                 values = (sizes[0], sizes[-1])
             variants = [v.model_validate({**v.model_dump(), field: value}) for v in variants for value in values]
     return variants

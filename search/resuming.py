@@ -2,6 +2,7 @@
 
 from enum import Enum
 from pathlib import Path
+from typing import Any
 
 from search.experiment import Experiment
 from trainables.command_line import read_yaml, validate
@@ -37,11 +38,20 @@ def stored_experiment(run_dir: Path, url: str | None = None) -> Experiment:
     tree = read_yaml(file)
     if missing := [name for name in Experiment.model_fields if name not in (*tree, *LATER)]:
         raise UserError(f"{file}: is not as the search wrote it: {', '.join(missing)} missing; restore the file")
-    if isinstance(tree["data"], dict):
-        tree["data"].setdefault("bleu_tokenize", "13a")  # as version 0.1 scored all languages
+    if isinstance(tree["data"], dict) and "bleu_tokenize" not in tree["data"]:
+        _as_version_0_1_meant_it(tree)
     stored = validate(Experiment, tree, str(file))
     storage = url.rstrip("/").rpartition("/")[0] if url else stored.storage
     return stored.model_copy(update={"name": run_dir.name, "output_dir": str(run_dir.parent), "storage": storage})
+
+
+def _as_version_0_1_meant_it(tree: dict[str, Any]) -> None:
+    """It scored all languages by 13a, and took a range for one of whole numbers if its ends were, written 1.0 or 1."""
+    tree["data"]["bleu_tokenize"] = "13a"
+    for domain in (tree["space"] or {}).values():
+        ends = [domain.get("min"), domain.get("max")] if isinstance(domain, dict) else [None]
+        if all(isinstance(end, float) and end.is_integer() for end in ends) and not domain.get("distribution"):
+            domain["min"], domain["max"] = int(domain["min"]), int(domain["max"])
 
 
 def find_change(stored: Experiment, experiment: Experiment) -> Change:

@@ -22,13 +22,15 @@ class Domain(Config):
     """What one hyperparameter may be: a list of `values`, or a range from `min` to `max`."""
 
     values: tuple[Scalar, ...] | None = Field(None, min_length=1)
-    min: float | None = None
-    max: float | None = None
+    min: int | float | None = None
+    max: int | float | None = None
     distribution: (
         Literal["categorical", "int_uniform", "uniform", "q_uniform", "log_uniform_values", "q_log_uniform_values"]
         | None
-    ) = Field(None, description="uniform unless said otherwise; int_uniform where min and max are whole numbers")
-    q: float | None = Field(None, gt=0, description="step of the q_ distributions")
+    ) = Field(
+        None, description="uniform unless said otherwise; int_uniform where min and max are written without a point"
+    )
+    q: int | float | None = Field(None, gt=0, description="step of the q_ distributions")
 
     @field_validator("values", mode="before")
     @classmethod
@@ -47,7 +49,7 @@ class Domain(Config):
                 raise ValueError("values: stands alone; drop min, max and q, or drop values")
             if self.distribution not in (None, "categorical"):
                 raise ValueError(f"distribution: {self.distribution} needs min and max, not values")
-            if len(set(map(repr, self.values))) < len(self.values):
+            if len(set(map(_identity, self.values))) < len(self.values):
                 raise ValueError(f"values: {list(self.values)} holds a value twice")
             return self
         if self.min is None or self.max is None:
@@ -60,7 +62,7 @@ class Domain(Config):
             raise ValueError(f"min: {self.min:g} must be positive for {self.distribution}")
         if (self.distribution or "").startswith("q_") and self.q is None:
             raise ValueError(f"q: missing; {self.distribution} needs a step")
-        if self._is_int and not (self.min.is_integer() and self.max.is_integer()):
+        if self._is_int and not (float(self.min).is_integer() and float(self.max).is_integer()):
             raise ValueError("min: int_uniform needs whole numbers for min and max")
         return self
 
@@ -70,9 +72,22 @@ class Domain(Config):
 
     @property
     def _is_int(self) -> bool:
-        if self.distribution is None and self.min is not None and self.max is not None:
-            return self.min.is_integer() and self.max.is_integer()
+        if self.distribution is None:
+            return isinstance(self.min, int) and isinstance(self.max, int)
         return self.distribution == "int_uniform"
+
+    def for_whole_numbers(self) -> Self:
+        """The same range, of whole numbers alone, for a field that takes no others. Raises ValueError."""
+        if self.values is not None or self._is_int:
+            return self
+        ends = (self.min, self.max, self.q or 1)
+        if not all(float(end).is_integer() for end in ends if end is not None):
+            raise ValueError("takes whole numbers alone; write min, max and q as such")
+        low, high, step = (int(end) for end in ends if end is not None)
+        steps = {None: "int_uniform", "uniform": "int_uniform", "log_uniform_values": "q_log_uniform_values"}
+        distribution = steps.get(self.distribution, self.distribution)
+        q = None if distribution == "int_uniform" else step
+        return self.model_copy(update={"min": low, "max": high, "q": q, "distribution": distribution})
 
     @property
     def is_ordered(self) -> bool:
@@ -80,16 +95,16 @@ class Domain(Config):
         return self.values is None or all(isinstance(v, int | float) and not isinstance(v, bool) for v in self.values)
 
     @cached_property
-    def _ranks(self) -> dict[str, int]:
+    def _ranks(self) -> dict[object, int]:
         """Place of each listed value: by size where they are numbers, otherwise as they are written."""
         assert self.values is not None
         listed = sorted(self.values, key=lambda v: float(str(v))) if self.is_ordered else self.values
-        return {repr(value): place for place, value in enumerate(listed)}
+        return {_identity(value): place for place, value in enumerate(listed)}
 
     def unit(self, value: Scalar) -> float:
         """Where in 0..1 a value lies: numbers by rank, ranges linearly or by the logarithm, others by their place."""
         if self.values is not None:
-            return self._ranks[repr(value)] / max(1, len(self.values) - 1)
+            return self._ranks[_identity(value)] / max(1, len(self.values) - 1)
         assert self.min is not None and self.max is not None and isinstance(value, int | float)
         value = min(max(value, self.min), self.max)  # steps may end beyond by a rounding error
         if self._is_log:
@@ -99,13 +114,13 @@ class Domain(Config):
     def at(self, unit: float) -> Scalar:
         """The value of a uniform draw in [0, 1): each listed value, and each step of a range, has an equal share."""
         if self.values is not None:
-            by_rank = sorted(self.values, key=lambda v: self._ranks[repr(v)])
+            by_rank = sorted(self.values, key=lambda v: self._ranks[_identity(v)])
             return by_rank[min(int(unit * len(by_rank)), len(by_rank) - 1)]
         assert self.min is not None and self.max is not None
         count = self.count()
         if count < math.inf:
             step = min(int(unit * count), int(count) - 1)
-            return int(self.min) + step if self._is_int else self.min + step * (self.q or 0)
+            return int(self.min) + step if self._is_int else self.min + step * (self.q or 0)  # whole if both are
         if self._is_log:
             return self._snap(self.min * (self.max / self.min) ** unit)
         return self.min + unit * (self.max - self.min)
@@ -119,7 +134,7 @@ class Domain(Config):
         step = min(max(round(unit * (count - 1)), 0), int(count) - 1)
         return self.at((step + 0.5) / count)
 
-    def _snap(self, value: float) -> float:
+    def _snap(self, value: float) -> int | float:
         """Rounded to the step of q_log_uniform_values, inside the range."""
         assert self.min is not None and self.max is not None
         if self.q is not None:
@@ -202,4 +217,9 @@ class SearchSpace(RootModel[dict[str, Domain]]):
     @staticmethod
     def key(params: Params) -> str:
         """Equal for equal configurations."""
-        return repr(sorted(params.items()))
+        return repr(sorted((path, _identity(value)) for path, value in params.items()))
+
+
+def _identity(value: Scalar) -> object:
+    """Equal for what is one value: 1 and 1.0, but not 1 and true, nor 1 and "1"."""
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else (type(value), value)

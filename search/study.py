@@ -255,4 +255,9 @@ def _open_storage(file: Path) -> RDBStorage:
             connection.execute("PRAGMA journal_mode=WAL")
     except sqlite3.DatabaseError as error:
         raise UserError(f"{file}: {error}; restore the study from a backup, or start a new search") from None
-    return RDBStorage(f"sqlite:///{file}", engine_kwargs={"connect_args": {"timeout": LOCK_TIMEOUT_SECONDS}})
+
+    def connect() -> sqlite3.Connection:
+        return sqlite3.connect(file, timeout=LOCK_TIMEOUT_SECONDS, check_same_thread=False)
+
+    # Not by the path in the address, where "?", "%" and braces mean something else.
+    return RDBStorage("sqlite:///study.db", engine_kwargs={"creator": connect})

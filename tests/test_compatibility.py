@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 from test_run import run
 
 from search.experiment import Experiment
@@ -75,3 +76,10 @@ def test_both_names_of_a_key_at_once_are_refused(renamed: None, tmp_path: Path) 
         UserError, match=r"both.yaml: training.rate: is the old name of training.learning_rate, which is"
     ):
         read_yaml(file)
+
+
+def test_a_range_of_whole_numbers_stays_one(old_run: Path) -> None:
+    tree = read_yaml(old_run / "experiment.yaml")
+    tree["space"] = {"training.clip_norm": {"min": 1.0, "max": 5.0, "distribution": None}}  # as 0.1 wrote 1 and 5
+    (old_run / "experiment.yaml").write_text(yaml.safe_dump(tree))
+    assert type(stored_experiment(old_run).space.domains["training.clip_norm"].at(0.3)) is int

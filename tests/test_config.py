@@ -169,3 +169,12 @@ def test_all_mistakes_of_a_file_are_told_at_once(tmp_path: Path) -> None:
 def test_the_model_and_a_training_run_need_no_ray_optuna_or_wandb() -> None:
     code = "import sys, trainables.training; sys.exit(any(m in sys.modules for m in ('ray', 'optuna', 'wandb')))"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_a_template_that_nobody_filled_in_is_told_by_its_line(tmp_path: Path) -> None:
+    file = tmp_path / "x.yaml"
+    file.write_text("training:\n  epochs: 1\n  learning_rate: {{ lr }}\n")
+    with pytest.raises(
+        UserError, match=r"x.yaml: not valid YAML: a key must be text; quote .* line 3"
+    ):
+        read_yaml(file)

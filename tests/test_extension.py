@@ -264,3 +264,11 @@ def test_a_grid_finds_its_place_after_a_change(tmp_path: Path) -> None:
     while isinstance(task := work.next(9), Assignment):
         work.ended(task.number, "failed", "")
     assert [t.params["model.encoder_layers"] for t in work.study.trials.values()] == [3, 1, 2, 4]
+
+
+@pytest.mark.parametrize("name", ["which is best?", "100%25", "{SCHEMA_VERSION}", "a#b&c=d"])
+def test_a_study_lies_where_its_run_does_whatever_the_path(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).mkdir()
+    Study(tmp_path / name / "study.db", "search", "maximize").add({}, {})
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert len(Study(tmp_path / name / "study.db", "search", "maximize").trials) == 1

@@ -1,6 +1,7 @@
 import math
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from search.experiment import Experiment
+from search.preparation import tokenizer_variants
 from search.proposals import SearchPlan
 from search.space import Domain, Params, SearchSpace
 from search.study import Study
@@ -124,3 +126,58 @@ def test_a_space_too_large_to_list_is_sampled_but_no_grid(domain: dict[str, obje
 def test_a_budget_that_no_model_meets_is_refused() -> None:
     with pytest.raises(ValidationError, match=r"no combination .* of at most 1,000 parameters"):
         experiment({"model.d_model": {"values": [64, 128]}}, max_parameters=1000)
+
+
+def test_whole_numbers_are_drawn_where_both_ends_are_written_so() -> None:
+    drawn = {type(Domain(min=low, max=high).at(0.37)) for low, high in ((1.0, 5.0), (1, 5.0), (1.0, 5))}
+    assert drawn == {float} and type(Domain(min=1, max=5).at(0.37)) is int
+
+
+@pytest.mark.parametrize(
+    "domain",
+    [
+        {"min": 400, "max": 500},
+        {"min": 400.0, "max": 500.0},
+        {"min": 400, "max": 500, "distribution": "uniform"},
+        {"min": 400, "max": 500, "distribution": "int_uniform"},
+        {"min": 400, "max": 500, "q": 50, "distribution": "q_uniform"},
+        {"min": 400, "max": 500, "distribution": "log_uniform_values"},
+        {"min": 400, "max": 500, "q": 10.0, "distribution": "q_log_uniform_values"},
+        {"values": [400, 500.0]},
+    ],
+)
+@pytest.mark.parametrize("path", ["tokenizer.vocab_size", "model.max_length", "training.warmup_steps"])
+def test_a_field_of_whole_numbers_takes_every_distribution(path: str, domain: dict[str, Any]) -> None:
+    experiment = Experiment.model_validate({"space": {path: domain}, "search": {"trials": 3}})
+    fitted = experiment.space.domains[path]
+    for unit in (0.0, 0.21, 0.5, 0.99):
+        value = fitted.near(fitted.unit(fitted.at(unit)))
+        assert float(str(value)).is_integer() and experiment.trial.with_values({path: value})
+    assert not fitted.values or experiment.space.size() == 2
+    assert min(tokenizer.vocab_size for tokenizer in tokenizer_variants(experiment)) <= 8000
+
+
+def test_a_field_of_whole_numbers_takes_no_half_ones() -> None:
+    halves = {"min": 400, "max": 500, "q": 0.5, "distribution": "q_uniform"}
+    with pytest.raises(ValidationError, match=r"tokenizer.vocab_size: takes whole numbers alone; write min, max and q"):
+        Experiment.model_validate({"space": {"tokenizer.vocab_size": halves}})
+
+
+@pytest.mark.parametrize(
+    ("path", "values"),
+    [
+        ("model.encoder_layers", [1, 1.0]),
+        ("training.label_smoothing", [0, False]),
+        ("training.label_smoothing", [0.1, 0.2, 0.1]),
+        ("tokenizer.shared", [True, 1]),
+    ],
+)
+def test_what_is_one_value_to_the_field_is_one_value(path: str, values: list[Any]) -> None:
+    with pytest.raises(ValidationError, match=r"holds a value twice|are one value here; drop one of them"):
+        Experiment.model_validate({"space": {path: {"values": values}}})
+
+
+def test_one_and_one_point_zero_make_one_configuration() -> None:
+    assert SearchSpace.key({"a": 1, "b": "x"}) == SearchSpace.key({"b": "x", "a": 1.0})
+    assert SearchSpace.key({"a": 1}) != SearchSpace.key({"a": True}) != SearchSpace.key({"a": "1"})
+    assert Domain(values=(1, 2.0, 4)).unit(2) == Domain(values=(1, 2.0, 4)).unit(2.0) == 0.5
