@@ -174,7 +174,5 @@ def test_the_model_and_a_training_run_need_no_ray_optuna_or_wandb() -> None:
 def test_a_template_that_nobody_filled_in_is_told_by_its_line(tmp_path: Path) -> None:
     file = tmp_path / "x.yaml"
     file.write_text("training:\n  epochs: 1\n  learning_rate: {{ lr }}\n")
-    with pytest.raises(
-        UserError, match=r"x.yaml: not valid YAML: a key must be text; quote .* line 3"
-    ):
+    with pytest.raises(UserError, match=r"x.yaml: not valid YAML: a key must be text; quote .* line 3"):
         read_yaml(file)

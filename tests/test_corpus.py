@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from corpora import write_digits
@@ -22,6 +23,11 @@ PAIRS = {
     "valid": [("four", "quatre"), ("été", "summer")],
     "test": [("five", "cinq")],
 }
+
+
+def words(**values: Any) -> DataConfig:
+    """Of sentences of one word, for which a tokenizer has to be named."""
+    return DataConfig(bleu_tokenize="13a", **values)
 
 
 def split(name: str, flipped: bool = False) -> Split:
@@ -62,14 +68,14 @@ def reads_as_written(config: DataConfig, run_dir: Path) -> bool:
 @pytest.mark.parametrize("languages", [("en", "fr"), ("fr", "en")])
 def test_a_folder_of_two_files_a_split(pattern: str, languages: tuple[str, str], tmp_path: Path) -> None:
     folder = write_sides(tmp_path / "corpus", pattern)
-    config = DataConfig(path=str(folder), source=languages[0], target=languages[1])
+    config = words(path=str(folder), source=languages[0], target=languages[1])
     assert reads_as_written(config, tmp_path)
 
 
 @pytest.mark.parametrize("pattern", ["{language}/{split}-v2.txt", "{split}.{language}.gz"])
 def test_a_pattern(pattern: str, tmp_path: Path) -> None:
     folder = write_sides(tmp_path / "corpus", pattern)
-    assert reads_as_written(DataConfig(path=f"{folder}/{pattern}"), tmp_path)
+    assert reads_as_written(words(path=f"{folder}/{pattern}"), tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -86,31 +92,31 @@ def test_a_pattern(pattern: str, tmp_path: Path) -> None:
 def test_a_table_a_split(pattern: str, line: str, header: str, named: str, tmp_path: Path) -> None:
     folder = write_tables(tmp_path / "corpus", pattern, line, header)
     path = str(folder) if named == "folder" else f"{folder}/{pattern}"
-    assert reads_as_written(DataConfig(path=path), tmp_path)
+    assert reads_as_written(words(path=path), tmp_path)
 
 
 def test_windows_line_ends_a_byte_order_mark_and_a_missing_last_newline_do_not_matter(tmp_path: Path) -> None:
     folder = write_sides(tmp_path)
     for file in folder.iterdir():
         write(file, b"\xef\xbb\xbf" + file.read_bytes().replace(b"\n", b"\r\n").removesuffix(b"\r\n"))
-    assert reads_as_written(DataConfig(path=str(folder)), tmp_path)
+    assert reads_as_written(words(path=str(folder)), tmp_path)
 
 
 def test_splits_may_have_other_names(tmp_path: Path) -> None:
     folder = write_sides(tmp_path, "my_{split}.{language}")
-    config = DataConfig(path=str(folder), train="my_train", valid="my_valid", test="my_test")
+    config = words(path=str(folder), train="my_train", valid="my_valid", test="my_test")
     assert reads_as_written(config, tmp_path)
 
 
 def test_the_limit_keeps_the_first_training_pairs_and_all_of_the_others(tmp_path: Path) -> None:
-    corpus = read_corpus(DataConfig(path=str(write_sides(tmp_path)), limit=2))
+    corpus = read_corpus(words(path=str(write_sides(tmp_path)), limit=2))
     assert corpus.train == Split(["one", "two two"], ["un", "deux deux"])
     assert corpus.valid == split("valid")
 
 
 def test_the_fingerprint_is_of_the_training_text_alone(tmp_path: Path) -> None:
     def fingerprint(folder: Path, limit: int | None = None) -> str:
-        return read_corpus(DataConfig(path=str(folder), limit=limit)).fingerprint()
+        return read_corpus(words(path=str(folder), limit=limit)).fingerprint()
 
     first, second = write_sides(tmp_path / "first"), write_sides(tmp_path / "second", "{split}.{language}.gz")
     original = fingerprint(first)
@@ -130,7 +136,7 @@ def test_blank_training_pairs_are_left_out_with_a_warning(tmp_path: Path) -> Non
     folder = write_sides(tmp_path)
     write(folder / "train.en", "one\n\nthree\nfour\n")
     write(folder / "train.fr", "un\ndeux\n  \t\nquatre\n")
-    corpus = read_corpus(DataConfig(path=str(folder)))
+    corpus = read_corpus(words(path=str(folder)))
     assert corpus.train == Split(["one", "four"], ["un", "quatre"])
     (blank, leak) = corpus.warnings
     assert "2 training pairs with a blank side are left out, the first at line 2" in blank
@@ -151,7 +157,7 @@ def test_an_empty_cell_of_a_table_is_a_blank_side(file: str, text: str, tmp_path
     folder = write_sides(tmp_path)
     (folder / "train.en").unlink()
     write(folder / file, text)
-    corpus = read_corpus(DataConfig(path=str(folder)))
+    corpus = read_corpus(words(path=str(folder)))
     assert corpus.train == Split(["one", "four"], ["un", "quatre"])
     assert "2 training pairs with a blank side are left out, the first at line 2" in corpus.warnings[0]
 
@@ -161,11 +167,11 @@ def test_an_empty_cell_of_a_table_is_a_blank_side(file: str, text: str, tmp_path
 )
 def test_a_pattern_with_other_braces_is_refused(pattern: str) -> None:
     with pytest.raises(ValidationError, match=r"pattern '.*' (needs|may have) {split}"):
-        DataConfig(path=pattern)
+        words(path=pattern)
 
 
 def test_a_clean_corpus_gives_no_warning(tmp_path: Path) -> None:
-    assert read_corpus(DataConfig(path=str(write_digits(tmp_path)))).warnings == []
+    assert read_corpus(words(path=str(write_digits(tmp_path)))).warnings == []
 
 
 # What is wrong: the files that are other than they should be, and what the message says.
@@ -201,7 +207,7 @@ def test_a_mistake_in_the_files_is_told_with_its_place_and_remedy(mistake: str, 
         else:
             (folder / name).write_bytes(text.encode() if isinstance(text, str) else text)
     with pytest.raises(UserError) as told:
-        read_corpus(DataConfig(path=str(folder)))
+        read_corpus(words(path=str(folder)))
     assert str(folder) in str(told.value)
     for part in expected:
         assert part in str(told.value)
@@ -223,7 +229,7 @@ def test_a_mistake_in_a_table_is_told_with_its_line(file: str, text: str, expect
     (folder / "train.en").unlink()
     write(folder / file, text)
     with pytest.raises(UserError) as told:
-        read_corpus(DataConfig(path=str(folder)))
+        read_corpus(words(path=str(folder)))
     assert f"{folder}/{expected}" in str(told.value)
 
 
@@ -243,7 +249,7 @@ def test_a_mistaken_setting_is_told(settings: dict[str, str], expected: str) -> 
 
 
 def test_the_test_split_stays_closed_until_the_finalists_are_frozen(tmp_path: Path) -> None:
-    config, finalists = DataConfig(path=str(write_sides(tmp_path / "corpus"))), tmp_path / "finalists.json"
+    config, finalists = words(path=str(write_sides(tmp_path / "corpus"))), tmp_path / "finalists.json"
     test_file = tmp_path / "corpus" / "test.fr"
     test_file.write_bytes(b"not one line\n\xff\xfe\n\n")
     assert read_corpus(config).warnings == []

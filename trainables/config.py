@@ -51,6 +51,9 @@ class DataConfig(Config):
     train: str = Field("train", min_length=1, description="name of the training split in the file names")
     valid: str = Field("valid", min_length=1, description="name of the validation split in the file names")
     test: str = Field("test", min_length=1, description="name of the test split in the file names")
+    columns: tuple[str | int, str | int] | None = Field(
+        None, description="of a TSV file: source and target, by their names in its first line, or counted from 1"
+    )
     limit: int | None = Field(None, ge=1, description="use only the first so many training pairs")
     max_tokens: int = Field(
         128, ge=4, description="a longer training sentence (in tokens) is treated as 'overlong' says"
@@ -63,6 +66,11 @@ class DataConfig(Config):
             raise ValueError(f"target: {self.target!r} is the source language, too; name two languages")
         if len({self.train, self.valid, self.test}) < 3:
             raise ValueError("test: train, valid and test must name three different splits")
+        for column in self.columns or ():
+            if isinstance(column, int) and column < 1:
+                raise ValueError(f"columns: {column}: columns are counted from 1")
+        if self.columns and self.columns[0] == self.columns[1]:
+            raise ValueError(f"columns: {self.columns[0]!r} can't be source and target; name two columns")
         if "{" in self.path and not re.fullmatch(r"[^{}]*(\{(split|language)\}[^{}]*)+", self.path):
             raise ValueError(f"path: the pattern {self.path!r} may have {{split}} and {{language}} alone in braces")
         if "{" in self.path and "{split}" not in self.path:

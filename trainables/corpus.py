@@ -1,19 +1,17 @@
 """Parallel text: read from files or composed by the embedded phrasebook, and checked before anything starts."""
 
-import gzip
 import hashlib
 import json
 import os
 import socket
 import time
-import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from trainables.config import PHRASEBOOK, DataConfig
 from trainables.errors import UserError
 from trainables.files import append_line, unwritable
+from trainables.pairs import is_blank, read_lines, read_table
 from trainables.phrasebook import LANGUAGES, phrasebook
 from trainables.scoring import check_references
 
@@ -141,7 +139,7 @@ def _match_pattern(config: DataConfig, split: str) -> tuple[Path, ...]:
 def _read_split(config: DataConfig, split: str) -> Split:
     paths = find_files(config, split)
     if len(paths) == 1:
-        pairs = list(_read_table(paths[0], config))
+        pairs = list(read_table(paths[0], config))
         sides = Split([source for source, _ in pairs], [target for _, target in pairs])
     else:
         sides = Split(*([line.strip() for line in read_lines(path)] for path in paths))
@@ -155,54 +153,6 @@ def _read_split(config: DataConfig, split: str) -> Split:
     return sides
 
 
-def read_lines(path: Path) -> list[str]:
-    """The lines of a text file, gzipped or not. Raises UserError for bad UTF-8 or a broken gzip file."""
-    try:
-        data = path.read_bytes()
-        if path.suffix == ".gz":
-            data = gzip.decompress(data)
-    except (OSError, EOFError, zlib.error) as error:
-        raise UserError(f"{path}: can't be read: {error}") from error
-    lines = data.removeprefix(b"\xef\xbb\xbf").split(b"\n")
-    if lines[-1] == b"":
-        lines.pop()
-    text = []
-    for number, line in enumerate(lines, 1):
-        try:
-            text.append(line.decode().removesuffix("\r"))
-        except UnicodeDecodeError as error:
-            raise UserError(f"{path}: line {number} is not UTF-8 (byte {error.start + 1}); convert the file") from None
-    return text
-
-
-def _read_table(path: Path, config: DataConfig) -> Iterator[tuple[str, str]]:
-    """TSV: source, target in the first two columns, or in those that a header line names. JSONL: by language."""
-    lines = read_lines(path)
-    if path.name.removesuffix(".gz").endswith(".jsonl"):
-        for number, line in enumerate(lines, 1):
-            try:
-                record = json.loads(line)
-                record = record.get("translation", record)
-                # A sentence is one line of text.
-                yield " ".join(record[config.source].split()), " ".join(record[config.target].split())
-            except (ValueError, KeyError, AttributeError, TypeError):
-                raise UserError(
-                    f'{path}: line {number} must be {{"{config.source}": "…", "{config.target}": "…"}}'
-                ) from None
-        return
-    header = [cell.strip() for cell in lines[0].split("\t")] if lines else []
-    named = config.source in header and config.target in header
-    columns = (header.index(config.source), header.index(config.target)) if named else (0, 1)
-    for number, line in enumerate(lines[named:], 1 + named):
-        if not line.strip():
-            yield "", ""
-            continue
-        cells = line.split("\t")
-        if len(cells) <= max(columns):
-            raise UserError(f"{path}: line {number} has no tab; a line is source, tab, target")
-        yield cells[columns[0]].strip(), cells[columns[1]].strip()
-
-
 def _first(split: Split, limit: int | None) -> Split:
     return Split(split.source[:limit], split.target[:limit])
 
@@ -210,7 +160,7 @@ def _first(split: Split, limit: int | None) -> Split:
 def _blank_lines(split: Split) -> list[int]:
     """1-based numbers of the pairs with a blank side."""
     pairs = zip(split.source, split.target, strict=True)
-    return [number for number, pair in enumerate(pairs, 1) if not all(pair)]
+    return [number for number, pair in enumerate(pairs, 1) if any(map(is_blank, pair))]
 
 
 def _without_blanks(split: Split, config: DataConfig) -> tuple[Split, list[str]]:
