@@ -72,7 +72,6 @@ def entry(rank: int, trial: int, bleu: float, group: int, params: dict[str, Any]
         "valid_bleu": bleu - 2,
         "num_parameters": 1_000_000 // rank,
         "train_seconds": 10.0,
-        "decode_sentences_per_second": 99.0,
         "beam_size": 5,
         "length_penalty": 0.8,
         "pareto": rank == 1,
@@ -191,7 +190,7 @@ def test_the_page_holds_all_sections_and_needs_no_network(tmp_path: Path) -> Non
     assert all(not url or url.startswith("data:") for url in loaded)
     images = [attrs for _, attrs in page.tags if attrs.get("role") == "img"]
     assert [tag for tag, _ in page.tags].count("figure") == len(images)
-    assert len(images) == 3 + 3 + 1 + len(SPACE) + 3 + 1, "finalists, training, coordinates, slices, attention, lengths"
+    assert len(images) == 2 + 3 + 1 + len(SPACE) + 3 + 1, "finalists, training, coordinates, slices, attention, lengths"
     assert all(image["aria-label"] for image in images)
     for text in answer(ranked):
         assert text in page.text

@@ -119,7 +119,6 @@ def test_a_browser_shows_every_picture_and_nothing_overflows(rendered: dict[int,
     assert set(pictures) == {
         "ranking-figure",
         "pareto-size",
-        "pareto-speed",
         "learning-curves",
         "loss-figure",
         "progress-figure",

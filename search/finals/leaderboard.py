@@ -46,11 +46,6 @@ class Entry:
         return fmean(result.scores.bleu for result in self.results)
 
     @property
-    def speed(self) -> float:
-        """Sentences a second."""
-        return fmean(result.sentences_per_second for result in self.results)
-
-    @property
     def best(self) -> tuple[FinalModel, ScoredModel]:
         """Of the seed that was best on the validation split."""
         return max(zip(self.models, self.results, strict=True), key=lambda pair: pair[1].valid_bleu)
@@ -118,7 +113,6 @@ def _line(place: int, entries: list[Entry], evidence: Evidence) -> dict[str, Any
         "valid_bleu": fmean(r.valid_bleu for r in results),
         "num_parameters": results[0].num_parameters,
         "train_seconds": fmean(model.train_seconds for model in entry.models),
-        "decode_sentences_per_second": entry.speed,
         "beam_size": results[0].decoding.beam_size,
         "length_penalty": results[0].decoding.length_penalty,
         "pareto": not any(_dominates(other, entry) for other in entries),
@@ -126,8 +120,8 @@ def _line(place: int, entries: list[Entry], evidence: Evidence) -> dict[str, Any
 
 
 def _dominates(other: Entry, entry: Entry) -> bool:
-    """Whether the other is nowhere worse in BLEU, parameters and speed, and somewhere better."""
-    theirs, ours = ((e.bleu, -e.results[0].num_parameters, e.speed) for e in (other, entry))
+    """Whether the other is nowhere worse in BLEU and parameters, and somewhere better."""
+    theirs, ours = ((e.bleu, -e.results[0].num_parameters) for e in (other, entry))
     return theirs != ours and all(their >= our for their, our in zip(theirs, ours, strict=True))
 
 

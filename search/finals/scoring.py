@@ -1,7 +1,6 @@
 """Trained finalists: how to decode them is chosen on the validation split, then they are scored on the test split."""
 
 import json
-import time
 from collections.abc import Iterator
 from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
@@ -59,7 +58,6 @@ class ScoredModel:
     nll_per_char: float | None  # of the references; None where learned positions end before the longest of them
     translations: list[str]
     num_parameters: int
-    sentences_per_second: float
     neural: float | None = None  # by finals.neural_metric
 
 
@@ -168,9 +166,7 @@ def bleu_on_valid(model: FinalModel, decodings: list[Decoding], cache: Path) -> 
 def score_on_test(model: FinalModel, decoding: Decoding, valid_bleu: float, test: Split, cache: Path) -> ScoredModel:
     """Decode the test split with a trained model."""
     network, tokenizer = model.load(model.storage.bring(model.config) if model.storage else cache)
-    started = time.perf_counter()
     translations = translate(network, tokenizer, test.source, decoding.beam_size, decoding.length_penalty)
-    seconds = time.perf_counter() - started
     return ScoredModel(
         seed=model.config.seed,
         decoding=decoding,
@@ -179,7 +175,6 @@ def score_on_test(model: FinalModel, decoding: Decoding, valid_bleu: float, test
         nll_per_char=nll_per_char(network, tokenizer, test),
         translations=translations,
         num_parameters=network.num_parameters(),
-        sentences_per_second=len(test) / seconds,
     )
 
 
@@ -198,6 +193,7 @@ def known_on_test(model: FinalModel) -> ScoredModel | None:
     if not file.exists():
         return None
     record = json.loads(file.read_text(encoding="utf-8"))
+    record.pop("sentences_per_second", None)  # of version 0.1, while other work ran
     try:
         nested = {"scores": Scores(**record["scores"]), "decoding": Decoding(**record["decoding"])}
         return ScoredModel(**{**record, **nested})

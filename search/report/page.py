@@ -19,7 +19,7 @@ from search.report.attention_figures import AttendedSentence, attention_figure
 from search.report.corpus_facts import CorpusFacts
 from search.report.figures.corpus import length_figure
 from search.report.figures.figure import Figure, colours_of
-from search.report.figures.ranking import pareto_figures, ranking_figure
+from search.report.figures.ranking import pareto_figure, ranking_figure
 from search.report.figures.settings import effects_figure, importance_figure, parallel_coordinates, slices
 from search.report.figures.training import learning_curves, loss_figure, progress_figure
 from search.study import StudyTrial
@@ -74,7 +74,7 @@ def write_report(file: Path, found: Findings) -> None:
         answer=answer(leaderboard),
         colours=colours_of(ranking),
         ranking=ranking_figure(ranking),
-        pareto=pareto_figures(ranking) if len(ranking) > 1 else [],
+        pareto=[pareto_figure(ranking)] if len(ranking) > 1 else [],
         neural="test_neural" in ranking[0],
         training_figures=[
             learning_curves(experiment, trials, ranking),

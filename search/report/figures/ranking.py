@@ -30,28 +30,13 @@ def ranking_figure(ranking: list[dict[str, Any]]) -> Figure:
     return Figure("ranking-figure", "How sure the ranking is", caption, alternative, plot)
 
 
-def pareto_figures(ranking: list[dict[str, Any]]) -> list[Figure]:
-    """Test BLEU against parameters, and against the speed of decoding, with the front of those that nothing beats."""
-    return [
-        _pareto(ranking, "pareto-size", "Quality and size", "num_parameters", "parameters", more_is_better=False),
-        _pareto(
-            ranking,
-            "pareto-speed",
-            "Quality and speed",
-            "decode_sentences_per_second",
-            "sentences decoded per second",
-            more_is_better=True,
-        ),
-    ]
-
-
-def _pareto(
-    ranking: list[dict[str, Any]], name: str, heading: str, key: str, title: str, more_is_better: bool
-) -> Figure:
-    colours, sign = colours_of(ranking), 1 if more_is_better else -1
-    order = sorted(ranking, key=lambda entry: (-sign * entry[key], -entry["test_bleu"]))
+def pareto_figure(ranking: list[dict[str, Any]]) -> Figure:
+    """Test BLEU against parameters, with the front of those that nothing beats."""
+    key, title = "num_parameters", "parameters"
+    colours = colours_of(ranking)
+    order = sorted(ranking, key=lambda entry: (entry[key], -entry["test_bleu"]))
     front: list[dict[str, Any]] = []
-    for entry in order:  # from the cheapest on: each must be better than all cheaper ones
+    for entry in order:  # from the smallest on: each must be better than all smaller ones
         if not front or entry["test_bleu"] > front[-1]["test_bleu"]:
             front.append(entry)
     plot = empty_plot(title, "test BLEU", height=320)
@@ -79,4 +64,4 @@ def _pareto(
     named = ", ".join(str(entry["trial"]) for entry in front)
     caption = f"On the front, where no other finalist is better in both: {named}."
     alternative = "; ".join(f"trial {e['trial']} {e[key]:,.4g} {title}, BLEU {e['test_bleu']:.2f}" for e in order)
-    return Figure(name, heading, caption, alternative, plot)
+    return Figure("pareto-size", "Quality and size", caption, alternative, plot)
