@@ -29,10 +29,10 @@ from pathlib import Path
 from rich.console import Console
 
 from search.experiment import Experiment
+from search.fetching import fetch_run, sole_access
 from search.finals.neural_metric import load_metric
 from search.prior_sources import find_prior
 from search.resuming import find_change, stored_experiment
-from search.run_copy import fetch_run, sole_access
 from trainables.command_line import did_you_mean, override, parse_config
 from trainables.errors import UserError
 from trainables.extras import need_extra

@@ -16,19 +16,15 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from search.fetching import FETCHED, JOURNALS, STUDY, belongs_to_driver, fetch_files, is_checkpoint
 from search.lease import Lease
-from search.tracking.tracked import FEED
-from trainables.checkpoint import checkpoint_number
 from trainables.errors import StorageFails, UserError
-from trainables.storage import DRIVER, Storage, find_place, is_driver, new_driver
+from trainables.storage import Storage, is_driver
 from trainables.store import Store
 
 SEND_SECONDS = 5.0
-STUDY, JOURNALS = "study.db", ("trials.jsonl", "finals.jsonl")
-STAYS = ("study.db-wal", "study.db-shm", FEED)  # within the study, or made from it again
 MOVING = Path("locks") / "moving"  # all checkpoints lie here, as an extension moves them
 COPIES = 8  # checkpoints that the storage copies at a time
-FETCHED = Path("locks") / "fetched"  # marks a run directory in which no driver has worked yet
 
 State = tuple[tuple[int, int], ...]  # of a file: when it was written, and its size
 
@@ -113,7 +109,7 @@ class RunCopy:
             folders[:] = [name for name in folders if not name.startswith(".")]
             for file in (Path(folder) / name for name in names):
                 key = self._key(file)
-                if _belongs_to_driver(key) and (state := _state(file)) is not None:
+                if belongs_to_driver(key) and (state := _state(file)) is not None:
                     if key == STUDY:  # the newest part of which is in another file
                         state += _state(file.with_name(f"{STUDY}-wal")) or ()
                     yield key, state
@@ -130,7 +126,7 @@ class RunCopy:
         for name in others:
             path = self.run_dir / name
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-        _fetch(Store(f"{self.storage.url}/{self.lease.whole}"), self.run_dir)
+        fetch_files(Store(f"{self.storage.url}/{self.lease.whole}"), self.run_dir)
         self.lease.adopt()
         (self.run_dir / FETCHED).unlink(missing_ok=True)
 
@@ -170,7 +166,7 @@ class RunCopy:
         if self.lease.whole:
             before = Store(f"{self.storage.url}/{self.lease.whole}")
             for key in before.find():
-                if _is_checkpoint(key):
+                if is_checkpoint(key):
                     before.get(key, self.run_dir / key)
 
     def _copy_checkpoints(self) -> None:
@@ -178,64 +174,16 @@ class RunCopy:
         if self.lease.whole is None:
             return
         root, before = self.storage.root, self.lease.whole
-        keys = [key for key in Store(f"{self.storage.url}/{before}").find() if _is_checkpoint(key)]
+        keys = [key for key in Store(f"{self.storage.url}/{before}").find() if is_checkpoint(key)]
         with ThreadPoolExecutor(COPIES) as pool:
             list(pool.map(lambda key: root.copy(f"{before}/{key}", f"{self.storage.driver}/{key}"), keys))
 
     def _checkpoints(self) -> list[Path]:
         """Files of checkpoints in the run directory."""
-        return [file for file in self.run_dir.rglob("*") if _is_checkpoint(self._key(file))]
+        return [file for file in self.run_dir.rglob("*") if is_checkpoint(self._key(file))]
 
     def _key(self, file: Path) -> str:
         return file.relative_to(self.run_dir).as_posix()
-
-
-def fetch_run(url: str, folder: Path) -> Path:
-    """The run at a URL, but for its checkpoints, as a run directory in the folder, or the one that is there already.
-
-    Raises UserError if there is no run.
-    """
-    url = url.rstrip("/")
-    run_dir = folder.absolute() / url.rpartition("/")[2]
-    if run_dir.exists() and not (run_dir / FETCHED).exists():
-        return run_dir  # a driver has worked here; whether it was the last is seen when the lease is taken
-    place = find_place(url)
-    if place is None:
-        raise UserError(f"{url}: not a run, or one that has not begun; name one as in s3://bucket/runs/NAME")
-    while True:
-        shutil.rmtree(run_dir, ignore_errors=True)
-        (run_dir / FETCHED).parent.mkdir(parents=True)
-        (run_dir / FETCHED).touch()
-        _fetch(place, run_dir)
-        last, place = place, find_place(url) or place
-        if place.url == last.url:  # else it was moved meanwhile, by a new driver
-            return run_dir
-
-
-@contextmanager
-def sole_access(url: str, run_dir: Path) -> Iterator[Store]:
-    """Where the run at a URL is, which no driver works on as long as the block runs.
-
-    The run directory's own lock must be held. Raises UserError if a driver lives.
-    """
-    place = find_place(url)
-    if place is None:
-        raise UserError(f"{url}: not a run, or one that has not begun")
-    if place.url == url:  # of version 0.1, whose drivers take no lease
-        yield place
-        return
-    lease = Lease(Storage(url, new_driver(), corpus=""), run_dir)
-    lease.take()
-    try:
-        yield Store(f"{url}/{lease.whole}")
-    finally:
-        lease.release()
-
-
-def _fetch(place: Store, run_dir: Path) -> None:
-    """The study first: the journals may be ahead of it, not behind."""
-    for key in sorted(filter(_belongs_to_driver, place.find()), key=lambda key: key != STUDY):
-        place.get(key, run_dir / key)
 
 
 def _backup(study: Path, target: Path) -> Path:
@@ -259,13 +207,3 @@ def _state(file: Path) -> State | None:
 
 def _rank(key: str) -> int:
     return 0 if key in JOURNALS else 1 if key == STUDY else 2
-
-
-def _is_checkpoint(key: str) -> bool:
-    return any(checkpoint_number(part) is not None for part in Path(key).parts[:-1])
-
-
-def _belongs_to_driver(key: str) -> bool:
-    parts = Path(key).parts
-    hidden = any(part.startswith(".") for part in parts)
-    return not (hidden or parts[0] == "locks" or key in (DRIVER, *STAYS) or _is_checkpoint(key))

@@ -20,8 +20,9 @@ from test_run import COMMAND, assert_sound, write_config
 
 from search import lease
 from search.experiment import Experiment
+from search.fetching import fetch_run, sole_access
 from search.preparation import prepare_storage
-from search.run_copy import RunCopy, fetch_run, sole_access
+from search.run_copy import RunCopy
 from search.study import Study
 from trainables.checkpoint import last_checkpoints, newest_checkpoint, save_checkpoint
 from trainables.checkpoint_places import Checkpoints
