@@ -125,7 +125,7 @@ def test_a_model_that_learns_is_told_from_a_useless_one(language: str, tmp_path:
         config = trial(folder, language, rate, epochs)
         *_, (report, _) = train_on(prepare(config.data, config.tokenizer, tmp_path), config, None, device=CPU)
         bleu.append(report.valid_bleu)
-    assert bleu[0] < 2 and bleu[1] > bleu[0] + 8
+    assert bleu[0] < 5 and bleu[1] > bleu[0] + 8
 
 
 def test_references_without_words_are_refused_unless_a_tokenizer_is_named(tmp_path: Path) -> None:
