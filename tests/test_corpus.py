@@ -1,6 +1,7 @@
 """Reading parallel text, and what is said of text that can't be read."""
 
 import ast
+import errno
 import gzip
 import json
 import os
@@ -246,6 +247,18 @@ def test_a_mistaken_setting_is_told(settings: dict[str, str], expected: str) -> 
     with pytest.raises(UserError) as told:
         read_corpus(DataConfig.model_validate(settings))
     assert expected in str(told.value)
+
+
+@pytest.mark.parametrize("path", ["corpus", "corpus/{split}.{language}", "x" * 300])
+def test_a_path_that_can_not_be_looked_at_is_told(path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def locked(self: Path) -> bool:
+        raise PermissionError(errno.EACCES, "Permission denied", str(self))
+
+    if path.startswith("corpus"):  # root may enter every folder
+        monkeypatch.setattr(Path, "is_dir", locked)
+        monkeypatch.setattr(Path, "is_file", locked)
+    with pytest.raises(UserError, match=r"data.path: .*(Permission denied|name too long); name a path that this user"):
+        read_corpus(words(path=str(tmp_path / path)))
 
 
 def test_the_test_split_stays_closed_until_the_finalists_are_frozen(tmp_path: Path) -> None:

@@ -96,6 +96,15 @@ def read_test(config: DataConfig, run_dir: Path, why: str) -> Split:
 
 def find_files(config: DataConfig, split: str) -> tuple[Path, ...]:
     """The files of a split: two for plain text (source, target), one for TSV or JSONL. Raises UserError."""
+    try:
+        return _find_files(config, split)
+    except OSError as error:  # a folder that may not be entered, a name that is too long
+        raise UserError(
+            f"data.path: {error.filename or config.path}: {error.strerror}; name a path that this user may read"
+        ) from None
+
+
+def _find_files(config: DataConfig, split: str) -> tuple[Path, ...]:
     if "{" in config.path:
         return _match_pattern(config, split)
     folder = Path(config.path)
