@@ -117,3 +117,25 @@ def test_what_shows_nothing_is_blank(text: str, tmp_path: Path) -> None:
     assert len(corpus.train) == 2 and "1 training pairs with a blank side are left out, the first at line 3" in str(
         corpus.warnings
     )
+
+
+def test_what_the_tokenizer_leaves_out_is_counted(tmp_path: Path) -> None:
+    odd = [("the old man", "le vieil \u2585 homme"), ("long " * 900, "long"), ("short", "court")]
+    write(tmp_path, "tsv", *(f"{en}\t{fr}" for en, fr in [*PAIRS, *odd]))
+    (warning,) = [text for text in read_corpus(DataConfig(path=str(tmp_path))).warnings if "tokenizer" in text]
+    assert warning.startswith("the tokenizer learns nothing from 2 sentences of train, as sentencepiece leaves out")
+
+
+@pytest.mark.parametrize(("copies", "told"), [(0, False), (3, True)])
+def test_copied_pairs_are_counted(copies: int, told: bool, tmp_path: Path) -> None:
+    lines = [f"{en} {number}\t{fr} {number}" for number in range(20) for en, fr in PAIRS]
+    write(tmp_path, "tsv", *lines, *[f"a copied line {number}\ta copied line {number}" for number in range(copies)])
+    warnings = read_corpus(DataConfig(path=str(tmp_path))).warnings
+    assert ("3 of 43 pairs of train have the same text on both sides" in warnings) == told
+
+
+def test_two_files_of_one_language_are_refused(tmp_path: Path) -> None:
+    for language in ("en", "fr"):
+        write(tmp_path, language, *(en for en, _ in PAIRS))
+    with pytest.raises(UserError, match=r"2 of 2 pairs of train have the same text on both sides; are both"):
+        read_corpus(DataConfig(path=str(tmp_path)))

@@ -11,7 +11,7 @@ from pathlib import Path
 from trainables.config import PHRASEBOOK, DataConfig
 from trainables.errors import UserError
 from trainables.files import append_line, unwritable
-from trainables.pairs import is_blank, read_lines, read_table
+from trainables.pairs import examine, is_blank, read_lines, read_table
 from trainables.phrasebook import LANGUAGES, phrasebook
 from trainables.scoring import check_references
 
@@ -58,6 +58,8 @@ def read_corpus(config: DataConfig) -> Corpus:
     train, warnings = _without_blanks(train, config)
     _refuse_blanks(valid, config, config.valid)
     check_references(config, valid.target)
+    warnings += examine(config.train, train.source, train.target)
+    examine(config.valid, valid.source, valid.target)
     seen = set(train.source)
     if leaked := sum(sentence in seen for sentence in valid.source):
         warnings.append(
