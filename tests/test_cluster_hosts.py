@@ -20,7 +20,7 @@ from object_store import BUCKET, object_store
 from test_run import assert_sound, write_config
 
 from search.study import Study, StudyTrial
-from trainables.store import Store
+from trainables.storage import find_place
 
 pytestmark = [pytest.mark.cluster, pytest.mark.skipif(missing() is not None, reason=str(missing()))]
 RAY = [str(Path(sys.executable).with_name("ray"))]
@@ -198,18 +198,19 @@ def test_hosts_that_share_no_folder_search_through_a_storage_that_outlives_the_h
     (home / "storage.yaml").write_text(yaml.safe_dump(settings))
     command = f"{SEARCH} --config ~/storage.yaml --cluster auto --name stored"
     driver = cluster.start(command, tmp_path / "shown", home / "driver")
-    stored = Store(f"{storage}/stored")
-    deadline = time.monotonic() + 200
-    while (stored.read("trials.jsonl") or b"").count(b"\n") < 3:
+    url, deadline = f"{storage}/stored", time.monotonic() + 200
+    while not (place := find_place(url)) or (place.read("trials.jsonl") or b"").count(b"\n") < 3:
         assert driver.poll() is None and time.monotonic() < deadline, (tmp_path / "shown").read_text()
         time.sleep(0.2)
     cluster.lose_head(driver)
     shutil.rmtree(home / "babeltune" / "runs")  # as if on a new disk
     cluster.hosts.start(0)
     cluster.up()
-    resumed = cluster.ray("exec", str(cluster.file), f"{SEARCH} resume {storage}/stored --cluster auto")
+    resumed = cluster.ray("exec", str(cluster.file), f"{SEARCH} resume {url} --cluster auto")
     assert resumed.returncode == 0, resumed.stdout + resumed.stderr
     assert_same(home / "babeltune" / "runs" / "stored", peace)
+    stored = find_place(url)
+    assert stored and stored.url != place.url, "of the second driver"
     assert stored.read("leaderboard.json") == (home / "babeltune" / "runs" / "stored" / "leaderboard.json").read_bytes()
     assert {key.split("/")[1] for key in stored.find("trials") if key.endswith("state.pt")} == {"0", "1", "2", "3"}
     for worker in (1, 2):

