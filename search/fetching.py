@@ -52,11 +52,19 @@ def sole_access(url: str, run_dir: Path) -> Iterator[Store]:
         yield place
         return
     lease = Lease(Storage(url, new_driver(), corpus=""), run_dir)
-    lease.take()
+    here = lease.take()
     try:
+        if not here and not (run_dir / FETCHED).exists():
+            raise gone_on_elsewhere(run_dir, url)
         yield Store(f"{url}/{lease.whole}")
     finally:
         lease.release()
+
+
+def gone_on_elsewhere(run_dir: Path, url: str) -> UserError:
+    return UserError(
+        f"{run_dir}: the search has gone on elsewhere since; move this folder away, then fetch or resume {url}"
+    )
 
 
 def fetch_files(place: Store, run_dir: Path) -> None:

@@ -29,7 +29,7 @@ from pathlib import Path
 from rich.console import Console
 
 from search.experiment import Experiment
-from search.fetching import fetch_run, sole_access
+from search.fetching import FETCHED, fetch_run, sole_access
 from search.finals.neural_metric import load_metric
 from search.prior_sources import find_prior
 from search.resuming import find_change, stored_experiment
@@ -111,7 +111,10 @@ def fetch(arguments: list[str], console: Console) -> int:
     """Bring the run at a URL into runs/."""
     if len(arguments) != 1 or "://" not in arguments[0]:
         raise UserError(f"fetch: name the run in its storage, as in `{program('fetch')} s3://bucket/runs/NAME`")
-    _say(console, str(fetch_run(arguments[0], Path("runs"))))
+    run_dir = fetch_run(arguments[0], Path("runs"))
+    if not (run_dir / FETCHED).exists():
+        raise UserError(f"fetch: {run_dir} is there already, and a search worked in it; move it away, then fetch again")
+    _say(console, str(run_dir))
     return 0
 
 

@@ -16,9 +16,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from search.fetching import FETCHED, JOURNALS, STUDY, belongs_to_driver, fetch_files, is_checkpoint
+from search.fetching import FETCHED, JOURNALS, STUDY, belongs_to_driver, fetch_files, gone_on_elsewhere, is_checkpoint
 from search.lease import Lease
-from trainables.errors import StorageFails, UserError
+from trainables.errors import StorageFails
 from trainables.storage import Storage, is_driver
 from trainables.store import Store
 
@@ -119,10 +119,7 @@ class RunCopy:
         was fetched before it was known to be gone."""
         others = [path.name for path in self.run_dir.iterdir() if path.name != "locks"]
         if others and not (self.run_dir / FETCHED).exists():
-            raise UserError(
-                f"{self.run_dir}: the search has gone on elsewhere since; move this folder away, then resume "
-                f"{self.storage.url}"
-            )
+            raise gone_on_elsewhere(self.run_dir, self.storage.url)
         for name in others:
             path = self.run_dir / name
             shutil.rmtree(path) if path.is_dir() else path.unlink()

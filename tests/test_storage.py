@@ -22,6 +22,7 @@ from search import lease
 from search.experiment import Experiment
 from search.fetching import fetch_run, sole_access
 from search.preparation import prepare_storage
+from search.run import main
 from search.run_copy import RunCopy
 from search.study import Study
 from trainables.checkpoint import last_checkpoints, newest_checkpoint, save_checkpoint
@@ -281,6 +282,23 @@ def test_who_publishes_a_run_is_no_driver_of_it(storage: Storage, tmp_path: Path
     with working(third, run_dir):
         pass
     assert third.run.read("experiment.yaml") == b"of the run"
+
+
+def test_an_older_directory_is_not_taken_for_the_run(
+    storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_dir = new_run_dir(tmp_path / "runs")
+    with working(storage, run_dir):
+        search_in(run_dir)
+    with working(after(storage), fetch_run(storage.url, tmp_path / "other")):
+        pass
+    with pytest.raises(UserError, match="has gone on elsewhere since"), sole_access(storage.url, run_dir):
+        pass
+    monkeypatch.chdir(tmp_path)
+    assert main(["fetch", storage.url]) == 2 and "a search worked in it; move it away" in capsys.readouterr().err
+    shutil.rmtree(run_dir)
+    assert main(["fetch", storage.url]) == 0 and (run_dir / "experiment.yaml").read_text() == "of the run"
+    assert main(["fetch", storage.url]) == 0, "a fetched one is fetched again"
 
 
 def test_an_extension_cut_off_with_its_head_has_not_happened(storage: Storage, tmp_path: Path) -> None:
