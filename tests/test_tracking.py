@@ -224,6 +224,20 @@ def test_publish_sends_a_run_and_a_second_time_nothing(
     assert "set WANDB_API_KEY" in told.warnings[-1]
 
 
+def test_without_the_package_for_reports_all_else_is_sent_and_the_extra_is_named(
+    watched: Watched, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['wandb_workspaces'] = None\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))  # of the follower
+    experiment, told = copy(watched.run_dir, tmp_path), Told()
+    with serve() as server:
+        monkeypatch.setenv("WANDB_BASE_URL", server.url)
+        monkeypatch.setenv("WANDB_API_KEY", KEY)
+        assert publish(experiment, told), told
+        assert len(server.runs) == 8 and not any("W&B report: " in line for line in told.lines)
+    assert any("needs wandb-workspaces, which is not installed: pip install 'babeltune[" in line for line in told.lines)
+
+
 @pytest.mark.parametrize("place", ["", "20261128T120000-0123456789ab"], ids=["of 0.1", "below its driver"])
 def test_a_run_in_a_storage_is_published_from_anywhere_and_a_second_time_nothing(
     place: str, watched: Watched, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
