@@ -8,11 +8,13 @@ from trainables.config import TokenizerConfig
 from trainables.preparing import cached_corpus, prepare
 from trainables.storage import Storage, new_driver, store_corpus
 
+SHOWN = 60  # characters of a sentence in a warning
+
 
 def prepare_corpus(experiment: Experiment, console: Console) -> None:
     """Read and check the corpus, train the tokenizers, and say what there is. Raises UserError."""
     for warning in cached_corpus(experiment.data, experiment.cache).warnings:
-        console.print(f"warning: {warning}", style="yellow", highlight=False, markup=False, soft_wrap=True)
+        _warn(console, warning)
     for config in tokenizer_variants(experiment):
         prepared = prepare(experiment.data, config, experiment.cache)
         overlong = f" ({prepared.train.overlong} above data.max_tokens)" if prepared.train.overlong else ""
@@ -22,6 +24,14 @@ def prepare_corpus(experiment: Experiment, console: Console) -> None:
             highlight=False,
             soft_wrap=True,
         )
+        if unwritable := prepared.tokenizer.unwritable(prepared.valid_text.target):
+            wanted, written = unwritable[0]
+            _warn(
+                console,
+                f"{len(unwritable) / len(prepared.valid):.1%} of the validation references can't be written with these "
+                f"pieces, so no model reaches BLEU 100: {wanted[:SHOWN]!r} becomes {written[:SHOWN]!r}; see "
+                "tokenizer.normalization, tokenizer.character_coverage and tokenizer.byte_fallback",
+            )
     if experiment.training.report_steps:
         _tell_steps(experiment, console)
 
@@ -44,14 +54,14 @@ def _tell_steps(experiment: Experiment, console: Console) -> None:
     console.print(f"{steps:,} steps an epoch in the base trial, a report every {experiment.training.report_steps:,}")
     last = steps * experiment.training.epochs
     if behind := [rung for rung in experiment.rungs if rung >= last]:
-        console.print(
-            f"warning: search.rungs: {behind} lie behind step {last}, where the base trial ends: no such trial is "
-            "stopped there",
-            style="yellow",
-            highlight=False,
-            markup=False,
-            soft_wrap=True,
+        _warn(
+            console,
+            f"search.rungs: {behind} lie behind step {last}, where the base trial ends: no such trial is stopped there",
         )
+
+
+def _warn(console: Console, text: str) -> None:
+    console.print(f"warning: {text}", style="yellow", highlight=False, markup=False, soft_wrap=True)
 
 
 def tokenizer_variants(experiment: Experiment) -> list[TokenizerConfig]:

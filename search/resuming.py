@@ -46,8 +46,11 @@ def stored_experiment(run_dir: Path, url: str | None = None) -> Experiment:
 
 
 def _as_version_0_1_meant_it(tree: dict[str, Any]) -> None:
-    """It scored all languages by 13a, and took a range for one of whole numbers if its ends were, written 1.0 or 1."""
+    """It scored all languages by 13a, normalised text by nmt_nfkc, and took a range for one of whole numbers if its
+    ends were, written 1.0 or 1."""
     tree["data"]["bleu_tokenize"] = "13a"
+    if isinstance(tree["tokenizer"], dict):
+        tree["tokenizer"]["normalization"] = "nmt_nfkc"
     for domain in (tree["space"] or {}).values():
         ends = [domain.get("min"), domain.get("max")] if isinstance(domain, dict) else [None]
         if all(isinstance(end, float) and end.is_integer() for end in ends) and not domain.get("distribution"):

@@ -19,6 +19,8 @@ SEARCHABLE = [
 VALUES: dict[str, list[Any]] = {  # of the fields that are no choice among words
     "tokenizer.vocab_size": [50, 60],
     "tokenizer.shared": [True, False],
+    "tokenizer.character_coverage": [1.0, 0.98],
+    "tokenizer.byte_fallback": [False, True],
     "model.encoder_layers": [1, 2],
     "model.decoder_layers": [1, 2],
     "model.d_model": [8, 16],
@@ -39,6 +41,7 @@ VALUES: dict[str, list[Any]] = {  # of the fields that are no choice among words
     "training.clip_norm": [0.1, 0.2],
 }
 BESIDE: dict[str, dict[str, Any]] = {  # what a field needs to matter
+    "tokenizer.byte_fallback": {"tokenizer.vocab_size": 320},
     "tokenizer.shared": {"model.tied_embeddings": "none"},
     "model.max_length": {"model.positions": "learned"},
     "model.max_distance": {"model.positions": "relative"},
@@ -50,10 +53,15 @@ Trained = Callable[[dict[str, Any]], str]
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """From dotted values to the name of the weights that one epoch with them leaves."""
-    folder = tmp_path_factory.mktemp("digits")
+    folder = write_digits(tmp_path_factory.mktemp("digits"), train=60, valid=2, test=2)
+    for language in ("en", "fr"):  # what each normalization takes for something else
+        with (folder / f"train.{language}").open("a", encoding="utf-8") as file:
+            file.writelines(
+                f"un\u200bun É E\u0301 5½ ² {hashlib.md5(bytes([line])).hexdigest()}\n" for line in range(20)
+            )
     base = TrialConfig.model_validate(
         {
-            "data": {"path": str(write_digits(folder, train=60, valid=2, test=2)), "max_tokens": 40},
+            "data": {"path": str(folder), "max_tokens": 40},
             "tokenizer": {"vocab_size": 50},
             "model": {"encoder_layers": 1, "decoder_layers": 1, "d_model": 16, "num_heads": 4, "ffn_dim": 24},
             "training": {"epochs": 1, "batch_tokens": 200, "warmup_steps": 2},

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import time
+import unicodedata
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
@@ -148,3 +149,36 @@ def test_an_impossible_vocabulary_is_told_and_leaves_no_model(
     assert str(told.value).startswith(f"tokenizer.vocab_size: {size} does not fit the training text of 600 sentences")
     assert reason in str(told.value)
     assert not models(tmp_path)
+
+
+ODD = [
+    "e\u0301té ½ ﬁn",
+    "Tie\u0302\u0301ng Vi\u1ec7t, Vie\u0323\u0302t, Vi\u00ea\u0323t",
+    "\ud55c\uad6d \u1112\u1161\u11ab",
+]
+
+
+@pytest.mark.parametrize("kind", ["identity", "nfc", "nfkc", "nmt_nfkc", "nfkc_cf", "nmt_nfkc_cf"])
+def test_text_is_normalised_as_it_says(kind: str, tmp_path: Path) -> None:
+    config = TokenizerConfig.model_validate({"vocab_size": 48, "normalization": kind})
+    text = Split(ODD * 3, ODD * 3)
+    tokenizer = train_tokenizer(config, Corpus(text, text, []), tmp_path)
+    odd = ODD if kind in ("identity", "nfc") else ODD[:1]  # sentencepiece's own know no dot below before a circumflex
+    wanted = odd
+    if kind != "identity":
+        wanted = [unicodedata.normalize("NFKC" if "nfkc" in kind else "NFC", sentence) for sentence in odd]
+    wanted = [sentence.casefold() if kind.endswith("_cf") else sentence for sentence in wanted]
+    assert tokenizer.decode_target([ids[1:-1].tolist() for ids in tokenizer.encode_target(odd)]) == wanted
+    changed = [pair for pair in zip(odd, wanted, strict=True) if pair[0] != pair[1]]
+    assert tokenizer.unwritable(odd) == changed
+
+
+def test_characters_without_a_piece_are_told_and_can_be_bytes(tmp_path: Path) -> None:
+    text = Split(["aaab bbba abab"] * 50 + ["a\u4e00b"], ["aaab bbba abab"] * 50 + ["b\u4e00a"])
+    corpus = Corpus(text, text, [])
+    some = TokenizerConfig(vocab_size=8, character_coverage=0.99)
+    assert train_tokenizer(some, corpus, tmp_path).unwritable(["ab", "a\u4e00"]) == [("a\u4e00", "a \u2047 ")]
+    fallback = TokenizerConfig(vocab_size=265, character_coverage=0.99, byte_fallback=True)
+    assert train_tokenizer(fallback, corpus, tmp_path).unwritable(["ab", "a\u4e00", "\U0001f600"]) == []
+    with pytest.raises(UserError, match=r"tokenizer\.character_coverage, perhaps with tokenizer\.byte_fallback"):
+        train_tokenizer(TokenizerConfig(vocab_size=8), Corpus(Split(ODD, ODD), text, []), tmp_path)

@@ -92,6 +92,17 @@ class TokenizerConfig(Config):
         8000, ge=8, le=1_000_000, description="pieces, special ones included; of each side if not shared"
     )
     shared: bool = Field(True, description="one vocabulary for both languages")
+    normalization: Literal["identity", "nfc", "nfkc", "nmt_nfkc", "nfkc_cf", "nmt_nfkc_cf"] = Field(
+        "identity",
+        description="what is done to text first: nothing, canonical composition (nfc), or sentencepiece's compatible "
+        "forms, which models then write where references have others; _cf folds case, too",
+    )
+    character_coverage: float = Field(
+        1.0, ge=0.98, le=1, description="share of the characters of the text that get a piece; the rarest get none"
+    )
+    byte_fallback: bool = Field(
+        False, description="write a character without a piece as its bytes, for 256 pieces of the vocabulary"
+    )
 
 
 class TrainingConfig(Config):

@@ -1,8 +1,14 @@
 """sentencepiece tokenizers: trained once for all trials that share them."""
 
 import io
+import sys
+import tempfile
+import unicodedata
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import permutations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import sentencepiece
@@ -41,6 +47,12 @@ class Tokenizer:
     def decode_target(self, ids: list[list[int]]) -> list[str]:
         """Detokenised text."""
         return list(self.target.decode(ids, num_threads=1)) if ids else []
+
+    def unwritable(self, references: list[str]) -> list[tuple[str, str]]:
+        """References that no model can write with these pieces, each with what comes nearest; white space aside."""
+        nearest = self.decode_target([ids[1:-1].tolist() for ids in self.encode_target(references)])
+        pairs = zip(references, nearest, strict=True)
+        return [(wanted, written) for wanted, written in pairs if wanted.split() != written.split()]
 
     def source_pieces(self, ids: list[int]) -> list[str]:
         """The pieces as sentencepiece writes them, "▁" for a space; special ones as "<s>"."""
@@ -96,23 +108,49 @@ def save_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
 
 def _train(config: TokenizerConfig, sentences: list[str]) -> bytes:
     model = io.BytesIO()
-    try:
-        sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=iter(sentences),
-            model_writer=model,
-            model_type=config.kind,
-            vocab_size=config.vocab_size,
-            character_coverage=1.0,
-            pad_id=PAD,
-            unk_id=UNK,
-            bos_id=BOS,
-            eos_id=EOS,
-            minloglevel=2,
-        )
-    except RuntimeError as error:
-        reason = str(error).strip().rsplit("] ", 1)[-1].split(" or decrease character_coverage")[0]
-        raise UserError(
-            f"tokenizer.vocab_size: {config.vocab_size} does not fit the training text of "
-            f"{len(sentences)} sentences: {reason}"
-        ) from error
+    with tempfile.NamedTemporaryFile("w", suffix=".tsv") as file:
+        rules: dict[str, Any] = {"normalization_rule_name": config.normalization}
+        if config.normalization == "nfc":
+            file.writelines(_composing_rules())
+            file.flush()
+            rules = {"normalization_rule_tsv": file.name}
+        try:
+            sentencepiece.SentencePieceTrainer.train(
+                sentence_iterator=iter(sentences),
+                model_writer=model,
+                model_type=config.kind,
+                vocab_size=config.vocab_size,
+                character_coverage=config.character_coverage,
+                byte_fallback=config.byte_fallback,
+                pad_id=PAD,
+                unk_id=UNK,
+                bos_id=BOS,
+                eos_id=EOS,
+                minloglevel=2,
+                **rules,
+            )
+        except RuntimeError as error:
+            reason = str(error).strip().rsplit("] ", 1)[-1].split(" or decrease character_coverage")[0]
+            raise UserError(
+                f"tokenizer.vocab_size: {config.vocab_size} does not fit the training text of "
+                f"{len(sentences)} sentences: {reason}; if its single characters are too many, lower "
+                "tokenizer.character_coverage, perhaps with tokenizer.byte_fallback"
+            ) from error
     return model.getvalue()
+
+
+def _composing_rules() -> Iterator[str]:
+    """Lines that make NFC of text, which sentencepiece itself does not know: a spelling, tab, what becomes of it.
+
+    They hold where a letter's marks follow it at once, in any order.
+    """
+    for letter in map(chr, (*range(0xD800), *range(0xE000, sys.maxunicode + 1))):
+        composed = unicodedata.normalize("NFC", letter)
+        base, *marks = list(unicodedata.normalize("NFD", letter))
+        spellings = {letter} - {base}
+        for order in permutations(marks):
+            starts = (unicodedata.normalize("NFC", "".join((base, *order[:count]))) for count in range(len(marks) + 1))
+            spellings |= {start + "".join(order[count:]) for count, start in enumerate(starts)}
+        for spelling in spellings:
+            if spelling not in (base, composed) and unicodedata.normalize("NFC", spelling) == composed:
+                yield "\t".join(" ".join(f"{ord(each):X}" for each in text) for text in (spelling, composed)) + "\n"
