@@ -1,8 +1,10 @@
 """From finalists that are scored to what people read: the ranking, the best model, the report."""
 
 import json
+from pathlib import Path
 from typing import Any
 
+from search.deciding import explain_ranking
 from search.experiment import Experiment
 from search.finals.best import read_best, write_best
 from search.finals.leaderboard import Cost, Entry, rank, write_leaderboard
@@ -25,11 +27,12 @@ def conclude(
     entries: list[Entry],
     opened_before: list[str],
     spending: list[str],
+    notes: list[str],
 ) -> dict[str, Any]:
     """Rank the entries and write leaderboard, best/ and report.html; returns the content of leaderboard.json.
 
     trials, finals: the lines of trials.jsonl and finals.jsonl. opened_before: when test was opened for rankings before
-    this one. spending: sentences on the budget.
+    this one. spending: sentences on the budget. notes: sentences on what else is to be known.
     """
     run_dir, data = experiment.run_dir, experiment.data
     test = read_test(data, run_dir, "ranking; translations and attention for the report")
@@ -44,7 +47,16 @@ def conclude(
     }
     entries, evidence = rank(entries, test.target)
     cost = _cost(experiment, study, trials)
-    board = write_leaderboard(run_dir, str(experiment.name), facts, cost, entries, evidence)
+    untrained = [entry.finalist.trial for entry in entries if _learnt_nothing(entry, experiment.cache)]
+    notes = (
+        notes
+        + explain_ranking([entry.bleu for entry in entries])
+        + [
+            f"trial {trial} is untrained: its validation loss is no lower than how frequent each piece is makes it"
+            for trial in untrained
+        ]
+    )
+    board = write_leaderboard(run_dir, str(experiment.name), facts, cost, entries, evidence, untrained, notes)
     model, result = entries[0].best
     network, tokenizer = model.load(experiment.cache)
     write_best(run_dir, network, tokenizer, model.config, result.decoding, result.translations)
@@ -66,6 +78,12 @@ def conclude(
     )
     write_report(run_dir / "report.html", findings)
     return board
+
+
+def _learnt_nothing(entry: Entry, cache: Path) -> bool:
+    """Whether its loss is no better than that of who knows the frequencies of pieces alone."""
+    config = entry.models[0].config
+    return entry.valid_nll_per_char >= prepare(config.data, config.tokenizer, cache).untrained_nll_per_char
 
 
 def _cost(experiment: Experiment, study: Study, trials: list[dict[str, Any]]) -> Cost:

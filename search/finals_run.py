@@ -89,6 +89,7 @@ class FinalsRun:
             trial=finalist,
             number=trial.number if kind == "final" else None,
             valid_bleu=reports[-1]["valid_bleu"],
+            valid_nll_per_char=reports[-1]["valid_nll_per_char"],
             train_seconds=sum(line["train_seconds"] for line in reports),
             folder=self.run_dir / f"{kind}s" / str(trial.number),
             averaged=self.experiment.finals.average_checkpoints,

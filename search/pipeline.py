@@ -12,6 +12,7 @@ from search.cluster.joining import running_ray
 from search.cluster.slots import find_slots
 from search.cluster.teardown import check_teardown, take_down
 from search.concluding import conclude
+from search.deciding import explain_decisions
 from search.earlier import Earlier
 from search.experiment import Experiment
 from search.finals.leaderboard import Entry
@@ -114,10 +115,13 @@ class SearchRun:
         trials, finals = read_lines(self.run_dir / "trials.jsonl"), read_lines(self.run_dir / "finals.jsonl")
         spent = self.earlier.spent() + spent_on(study, Totals(trials)) + spent_on(finals_study, Totals(finals))
         spending = trainer.budget(spent).describe() + ([study.ended] if study.ended else [])
-        return conclude(self.experiment, study, trials, finals, entries, self.earlier.test_opened(), spending)
+        notes = explain_decisions(study, self.experiment)
+        return conclude(self.experiment, study, trials, finals, entries, self.earlier.test_opened(), spending, notes)
 
     def _announce(self, board: dict[str, Any]) -> None:
-        self.console.print(ranking_table(board["ranking"]))
+        self.console.print(ranking_table(board["ranking"], board["decided_by"]))
+        for note in board["notes"]:
+            self._warn(note)
         for line in board["ranking"]:
             self._say(f"trial {line['trial']}: {describe(line['config'])}")
         best, report = self.run_dir / "best", self.run_dir / "report.html"

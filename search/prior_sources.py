@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from search.experiment import Experiment
+from search.journal import read_lines
 from search.resuming import stored_experiment
 from search.samplers.evidence import gather
 from search.samplers.prior import Findings, Prior, known
@@ -89,6 +90,8 @@ def read_run(run_dir: Path) -> Findings:
     if not file.is_file():
         raise UserError(f"search.prior: {run_dir}: holds no study.db; name a run that has begun")
     study = Study(file, "search", experiment.search.direction)
+    if experiment.search.metric == "valid_bleu":
+        study.recall(read_lines(run_dir / "trials.jsonl"))
     evidence = gather(study)
     study.close()
     findings: Findings = []

@@ -14,7 +14,7 @@ from rich.table import Table
 from search.budget import Budget
 from search.journal import Journal
 from search.study import Study, StudyTrial
-from search.wording import METRIC_NAMES, count, describe, duration, plain
+from search.wording import METRIC_NAMES, RANKED_BY, count, describe, duration, plain
 
 NODES_SECONDS = 5.0  # after which the nodes of a cluster are counted again
 
@@ -141,10 +141,13 @@ class TrialProgress:
         return self.budget.spent(self.study, self.journal).epochs - self.budget.before.epochs
 
 
-def ranking_table(ranking: list[dict[str, Any]]) -> Table:
+def ranking_table(ranking: list[dict[str, Any]], decided_by: str) -> Table:
     """The leaderboard for a terminal of 80 columns."""
-    table = Table(title="Ranking by test BLEU", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for heading in ("rank", "group", "trial", "BLEU", "95% interval", "chrF++", "sent.BLEU", "valid", "params"):
+    by_bleu = decided_by == "test_bleu"
+    title = f"Ranking by {RANKED_BY[decided_by]}"
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    beside = "sent.BLEU" if by_bleu else "loss/char"
+    for heading in ("rank", "group", "trial", "BLEU", "95% interval", "chrF++", beside, "valid", "params"):
         table.add_column(heading, justify="right", no_wrap=True)
     for entry in ranking:
         low, high = entry["test_bleu_ci"]
@@ -155,7 +158,7 @@ def ranking_table(ranking: list[dict[str, Any]]) -> Table:
             f"{entry['test_bleu']:.2f}",
             f"{low:.1f}–{high:.1f}",
             f"{entry['test_chrf']:.1f}",
-            f"{entry['test_sentence_bleu']:.1f}",
+            f"{entry['test_sentence_bleu']:.1f}" if by_bleu else f"{entry['valid_nll_per_char']:.4f}",
             f"{entry['valid_bleu']:.2f}",
             f"{entry['num_parameters'] / 1e6:.2f}M",
         )

@@ -4,7 +4,7 @@ import math
 import sqlite3
 from bisect import bisect_left, insort
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,10 +18,12 @@ from optuna.trial import TrialState, create_trial
 from search.space import Params, SearchSpace
 from trainables.errors import UserError
 from trainables.files import unwritable
+from trainables.scoring import NEAR_ZERO
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 LOCK_TIMEOUT_SECONDS = 60
+TIE = 1e-6  # BLEU that one nat per character outweighs
 Standing = tuple[float, float, int]  # of a trial among all, the last being its number
 
 
@@ -36,6 +38,7 @@ class StudyTrial:
     scores: dict[int, float] = field(default_factory=dict)  # epoch (or step, see `epoch`) -> metric
     attrs: dict[str, Any] = field(default_factory=dict)
     value: float | None = None  # what Optuna was told at the end
+    losses: dict[int, float] = field(default_factory=dict)  # beside scores in BLEU: validation loss per character
 
     @property
     def epoch(self) -> int:
@@ -150,13 +153,39 @@ class Study:
 
     def standing(self, trial: StudyTrial) -> Standing:
         """A key that sorts trials with scores best first: who came to the end or further, then by the last score."""
-        score = trial.scores[trial.epoch]
-        merit = score if self.maximize else -score
-        return (
-            -math.inf if trial.outcome == "completed" else -trial.epoch,
-            -merit if math.isfinite(merit) else math.inf,
-            trial.number,
-        )
+        ended = trial.outcome == "completed"
+        return -math.inf if ended else -trial.epoch, -self.merit(trial, trial.epoch), trial.number
+
+    def merit(self, trial: StudyTrial, epoch: int) -> float:
+        """What the trial is worth after an epoch: its score, signed so that more is better; -inf without a finite one.
+
+        BLEU near zero tells nothing, so there minus the validation loss per character, which is below any BLEU, takes
+        its place; and of equal BLEU the lower loss is ahead.
+        """
+        return self._worth(trial.scores.get(epoch, math.nan), trial.losses.get(epoch))
+
+    def final(self, trial: StudyTrial) -> float:
+        """As `merit`, of what Optuna was told at the end."""
+        return self._worth(math.nan if trial.value is None else trial.value, trial.losses.get(trial.epoch))
+
+    def _worth(self, score: float, loss: float | None) -> float:
+        if not math.isfinite(score):
+            return -math.inf
+        if loss is None or not math.isfinite(loss):
+            return score if self.maximize else -score
+        return -loss if score < NEAR_ZERO else score - TIE * loss
+
+    def recall(self, lines: Iterable[dict[str, Any]]) -> None:
+        """Take the losses beside scores in BLEU from the lines of the journal."""
+        for line in lines:
+            trial = self.trials.get(line["trial"])
+            if trial and (epoch := line["step" if "epoch_steps" in trial.attrs else "epoch"]) in trial.scores:
+                trial.losses[epoch] = line.get("valid_nll_per_char", math.nan)
+        for trial in self.heirs:  # whose parents have lower numbers
+            known = self.trials[trial.attrs["parent"]].losses
+            trial.losses = {epoch: loss for epoch, loss in known.items() if epoch in trial.scores} | trial.losses
+        for trial in self.trials.values():
+            self._rank(trial)
 
     def add(
         self,
@@ -164,13 +193,18 @@ class Study:
         distributions: dict[str, BaseDistribution],
         memory: dict[str, Any] | None = None,
         scores: dict[int, float] | None = None,
+        losses: dict[int, float] | None = None,
         attrs: dict[str, Any] | None = None,
     ) -> StudyTrial:
         """A new RUNNING trial, perhaps with scores and attributes to begin with.
 
         memory: what its sampler wants to find again.
         """
-        scores, attrs = dict(scores or {}), {**(attrs or {}), **({"memory": memory} if memory else {})}
+        scores, losses, attrs = (
+            dict(scores or {}),
+            dict(losses or {}),
+            {**(attrs or {}), **({"memory": memory} if memory else {})},
+        )
         template = create_trial(
             state=TrialState.RUNNING,
             params=params,
@@ -182,15 +216,20 @@ class Study:
             storage_id = self._storage.create_new_trial(self._study_id, template_trial=template)
         number = self._storage.get_trial_number_from_id(storage_id)
         assert number == len(self.trials), f"another process wrote trial {number} into the study"
-        self.trials[number] = trial = StudyTrial(number, storage_id, dict(params), scores=scores, attrs=attrs)
+        self.trials[number] = trial = StudyTrial(
+            number, storage_id, dict(params), scores=scores, losses=losses, attrs=attrs
+        )
         self._note(trial)
         return trial
 
-    def report(self, trial: StudyTrial, epoch: int, score: float) -> None:
+    def report(self, trial: StudyTrial, epoch: int, score: float, loss: float | None = None) -> None:
+        """loss: beside a score in BLEU."""
         assert epoch > trial.epoch, f"trial {trial.number} reported {epoch} after {trial.epoch}"
         with self._writing():
             self._storage.set_trial_intermediate_value(trial.storage_id, epoch, score)
         trial.scores[epoch] = score
+        if loss is not None:
+            trial.losses[epoch] = loss
         self.reached[epoch].append(trial)
         self._rank(trial)
 

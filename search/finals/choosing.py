@@ -7,6 +7,7 @@ from pathlib import Path
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
+from search.deciding import decided_by
 from search.experiment import Experiment
 from search.samplers import Proposal
 from search.space import Params
@@ -32,6 +33,7 @@ class Choice:
 
     finalists: list[Finalist]
     passed_over: dict[int, int]  # trial -> the finalist it is like
+    decided_by: str  # the search's metric, unless that tells nothing
 
 
 def choose_finalists(study: Study, experiment: Experiment) -> Choice:
@@ -61,7 +63,8 @@ def choose_finalists(study: Study, experiment: Experiment) -> Choice:
         chosen.append(trial)
         del like[trial.number]
     chosen.sort(key=study.standing)
-    return Choice([Finalist(t.number, t.params, t.epochs, t.scores[t.epoch]) for t in chosen], like)
+    by = decided_by(experiment.search.metric, [trial.scores[trial.epoch] for trial in candidates])
+    return Choice([Finalist(t.number, t.params, t.epochs, t.scores[t.epoch]) for t in chosen], like, by)
 
 
 def freeze_finalists(file: Path, choice: Choice, experiment: Experiment, test_opened_before: list[str]) -> None:
@@ -71,6 +74,7 @@ def freeze_finalists(file: Path, choice: Choice, experiment: Experiment, test_op
         "frozen_at": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "test_opened_before": test_opened_before,
         "metric": experiment.search.metric,
+        "decided_by": choice.decided_by,
         "seeds": final_seeds(experiment),
         "finalists": [
             {"trial": f.trial, "config": f.params, "epochs": f.epochs, experiment.search.metric: f.score}

@@ -4,18 +4,20 @@ import csv
 import io
 import json
 import math
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
+from search.deciding import decided_by
 from search.finals.bleu_statistics import sentence_statistics
 from search.finals.choosing import Finalist
 from search.finals.scoring import FinalModel, ScoredModel
 from search.finals.sentence_tests import RESAMPLES, SEED, SHUFFLES
 from search.finals.significance import LEVEL, Evidence, weigh
 from trainables.files import write_atomically
-from trainables.scoring import Scoring, scoring
+from trainables.scoring import Scoring, scoring, tells_apart
 
 
 @dataclass(frozen=True)
@@ -47,29 +49,51 @@ class Entry:
 
     @property
     def best(self) -> tuple[FinalModel, ScoredModel]:
-        """Of the seed that was best on the validation split."""
-        return max(zip(self.models, self.results, strict=True), key=lambda pair: pair[1].valid_bleu)
+        """Of the seed that was best on the validation split; by loss where BLEU tells nothing."""
+        pairs = list(zip(self.models, self.results, strict=True))
+        told = tells_apart([result.valid_bleu for result in self.results])
+        return max(pairs, key=lambda pair: (pair[1].valid_bleu if told else 0, -pair[0].valid_nll_per_char))
+
+    @property
+    def valid_nll_per_char(self) -> float:
+        return fmean(model.valid_nll_per_char for model in self.models)
 
 
 def rank(entries: list[Entry], references: list[str]) -> tuple[list[Entry], Evidence]:
-    """The entries, best first, and what can be said of them."""
-    entries = sorted(entries, key=lambda entry: -entry.bleu)
-    return entries, weigh(
+    """The entries, best first by BLEU, or by validation loss where BLEU tells nothing; and what can be said of them."""
+    told = tells_apart([entry.bleu for entry in entries])
+    entries = sorted(entries, key=lambda entry: (-entry.bleu if told else 0, entry.valid_nll_per_char))
+    evidence = weigh(
         [[sentence_statistics(r.translations, references, entry.scoring) for r in entry.results] for entry in entries]
     )
+    return entries, evidence if told else replace(evidence, groups=[1] * len(entries))
 
 
 def write_leaderboard(
-    folder: Path, name: str, corpus: dict[str, Any], cost: Cost, entries: list[Entry], evidence: Evidence
+    folder: Path,
+    name: str,
+    corpus: dict[str, Any],
+    cost: Cost,
+    entries: list[Entry],
+    evidence: Evidence,
+    untrained: Collection[int] = (),
+    notes: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Write leaderboard.json and the same for people, leaderboard.csv; returns the content of the first."""
+    """Write leaderboard.json and the same for people, leaderboard.csv; returns the content of the first.
+
+    untrained: finalists, by trial, that have learnt nothing. notes: sentences on what else is to be known.
+    """
     trials = [entry.finalist.trial for entry in entries]
     ranking = [_line(place, entries, evidence) for place in range(len(entries))]
+    for line in ranking:
+        line["untrained"] = line["trial"] in untrained
     board = {
         "experiment": name,
         "corpus": corpus,
         "signatures": entries[0].scoring.signatures(),
         "search": vars(cost),
+        "decided_by": decided_by("test_bleu", [entry.bleu for entry in entries]),
+        "notes": list(notes),
         "ranking": ranking,
         "comparisons": [
             {**vars(pair), "a": trials[pair.a], "b": trials[pair.b], "ci": list(pair.ci)}
@@ -111,6 +135,7 @@ def _line(place: int, entries: list[Entry], evidence: Evidence) -> dict[str, Any
         "test_ppl_per_char": math.exp(fmean(likelihoods)) if likelihoods else None,
         **({"test_neural": fmean(neural)} if neural else {}),
         "valid_bleu": fmean(r.valid_bleu for r in results),
+        "valid_nll_per_char": entry.valid_nll_per_char,
         "num_parameters": results[0].num_parameters,
         "train_seconds": fmean(model.train_seconds for model in entry.models),
         "beam_size": results[0].decoding.beam_size,

@@ -36,6 +36,7 @@ class FinalModel:
     trial: int  # of the search
     number: int | None  # in the study of the finals; None for a model of the search itself
     valid_bleu: float  # greedy, as its last report has it
+    valid_nll_per_char: float  # as well
     train_seconds: float
     folder: Path  # of its checkpoints and results, in the run directory
     averaged: int = 1  # its weights are the mean of so many last checkpoints

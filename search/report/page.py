@@ -23,7 +23,7 @@ from search.report.figures.ranking import pareto_figure, ranking_figure
 from search.report.figures.settings import effects_figure, importance_figure, parallel_coordinates, slices
 from search.report.figures.training import learning_curves, loss_figure, progress_figure
 from search.study import StudyTrial
-from search.wording import METRIC_NAMES, count, describe, duration, plain, short_name, short_value
+from search.wording import METRIC_NAMES, RANKED_BY, count, describe, duration, plain, short_name, short_value
 from trainables.command_line import dump_yaml
 from trainables.files import write_atomically
 
@@ -73,7 +73,8 @@ def write_report(file: Path, found: Findings) -> None:
         corpus_name=leaderboard["corpus"]["path"].rstrip("/").rpartition("/")[2],
         answer=answer(leaderboard),
         colours=colours_of(ranking),
-        ranking=ranking_figure(ranking),
+        ranked_by=RANKED_BY[leaderboard["decided_by"]],
+        ranking=[ranking_figure(ranking)] if leaderboard["decided_by"] == "test_bleu" else [],
         pareto=[pareto_figure(ranking)] if len(ranking) > 1 else [],
         neural="test_neural" in ranking[0],
         training_figures=[
@@ -153,6 +154,8 @@ def answer(leaderboard: dict[str, Any]) -> list[str]:
     low, high = best["test_bleu_ci"]
     seeds = count(len(best["seeds"]), "seed", "seeds")
     setting = f" ({describe(best['config'])})" if best["config"] else ""
+    if leaderboard["decided_by"] != "test_bleu":
+        return [_undecided(leaderboard), _spent(cost)]
     sentences = [
         f"The best of {count(cost['trials'], 'configuration', 'configurations')} is trial {best['trial']}{setting}: "
         f"{best['test_bleu']:.2f} BLEU on the test split, 95% interval {low:.1f} to {high:.1f}, {seeds}, "
@@ -178,9 +181,23 @@ def answer(leaderboard: dict[str, Any]) -> list[str]:
             f"It leads the next finalist, trial {second['trial']}, by {lead:.2f} BLEU, more than chance among {chance} "
             "(paired tests, 95%)."
         )
+    return [*sentences, _spent(cost)]
+
+
+def _undecided(leaderboard: dict[str, Any]) -> str:
+    """For a ranking by loss."""
+    best = leaderboard["ranking"][0]
+    setting = f" ({describe(best['config'])})" if best["config"] else ""
+    trials = count(leaderboard["search"]["trials"], "configuration", "configurations")
+    return (
+        f"BLEU can't say which of {trials} is best. By validation loss per character it is trial {best['trial']}{setting} "
+        f"with {best['valid_nll_per_char']:.4f} nats, and {best['test_bleu']:.2f} BLEU on the test split."
+    )
+
+
+def _spent(cost: dict[str, Any]) -> str:
     share = cost["epochs_trained"] / cost["epochs_full"]
-    sentences.append(
+    return (
         f"The search trained {plain(cost['epochs_trained'])} epochs, {share:.0%} of what all trials to their end would "
         f"have taken: {duration(cost['gpu_seconds'])} on its devices, {duration(cost['wall_seconds'])} by the clock."
     )
-    return sentences

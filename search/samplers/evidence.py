@@ -58,16 +58,15 @@ def gather(study: Study) -> Evidence:
     finished ones once more, at the epochs at which others stand: a model of it all can learn from them where such
     forecasts err. A run that diverged, or that memory is too small for, counts as the worst; a failed one says nothing.
     """
-    sign = 1.0 if study.maximize else -1.0
     asked = heard(study)
     died = [trial for trial in asked if trial.outcome in ("diverged", "infeasible")]
     trials = [trial for trial in asked if trial.outcome not in ("failed", "diverged", "infeasible")]
-    finished = {t.number: sign * t.value for t in trials if t.value is not None and t.outcome == "completed"}
+    finished = {t.number: study.final(t) for t in trials if t.value is not None and t.outcome == "completed"}
     scores = [Score(number, value) for number, value in finished.items()]
     if len(finished) >= ENOUGH_RUNS:
         scores += _forecasts(study, trials, finished)
     elif epoch := _comparable_epoch(trials):
-        scores = [Score(t.number, sign * t.scores[epoch]) for t in trials if epoch in t.scores]
+        scores = [Score(t.number, study.merit(t, epoch)) for t in trials if epoch in t.scores]
     if scores:
         worst = min(score.value for score in scores)
         scores += [Score(trial.number, worst) for trial in died]
@@ -94,7 +93,6 @@ def _forecasts(study: Study, trials: list[StudyTrial], finished: dict[int, float
     The scores of an epoch are laid on the final ones by mean and spread, not shrunk towards the mean as a regression
     would: how far to believe them is for the model of it all to say.
     """
-    sign = 1.0 if study.maximize else -1.0
     length = max(study.trials[number].epoch for number in finished)
     by_epoch: dict[int, list[StudyTrial]] = {}
     for trial in trials:
@@ -105,11 +103,11 @@ def _forecasts(study: Study, trials: list[StudyTrial], finished: dict[int, float
         known = [study.trials[number] for number in finished if epoch in study.trials[number].scores]
         if len(known) < ENOUGH_RUNS - 1:
             continue
-        early, final = np.array([sign * t.scores[epoch] for t in known]), np.array([finished[t.number] for t in known])
+        early, final = np.array([study.merit(t, epoch) for t in known]), np.array([finished[t.number] for t in known])
         forecast = fit(early.tolist(), final.tolist())
         slope = final.std() / (early.std() or 1.0)
         for trial in [*unfinished, *known]:
-            score = sign * trial.scores[epoch]
+            score = study.merit(trial, epoch)
             variance = 0.0 if trial.number in finished else OWN_SCATTER * forecast.predict(score)[1] ** 2
             value = float(final.mean() + slope * (score - early.mean()))
             expected.append(Score(trial.number, value, variance, max(1 - epoch / length, LEAST_LEAD)))

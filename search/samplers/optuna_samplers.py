@@ -98,8 +98,7 @@ class OptunaSampler:
     def _history(self, study: Study) -> list[FrozenTrial]:
         trials = list(study.trials.values())
         if self._most is not None and len(trials) > self._most:
-            sign = -1 if study.maximize else 1
-            best = sorted(trials, key=lambda t: math.inf if t.value is None else sign * t.value)
+            best = sorted(trials, key=lambda t: -study.final(t))
             chosen = {t.number for t in (*best[: self._most // 2], *trials[-(self._most // 2) :])}
             trials = [trial for trial in trials if trial.number in chosen]
         refused = [params for trial in trials for params in trial.attrs.get("memory", {}).get("refused", [])]
@@ -117,12 +116,14 @@ class OptunaSampler:
             if self._fill or path in trial.params
         }
         state = TrialState.PRUNED if trial.running and trial.scores else trial.state
+        sign = 1.0 if study.maximize else -1.0
+        merits = {epoch: sign * study.merit(trial, epoch) for epoch in trial.scores}
         return create_trial(
             state=state,
             params=params,
             distributions={path: self._distributions[path] for path in params},
-            intermediate_values={} if state == TrialState.RUNNING else trial.scores,
-            value=trial.value if state == TrialState.COMPLETE else None,
+            intermediate_values={} if state == TrialState.RUNNING else merits,
+            value=sign * study.final(trial) if state == TrialState.COMPLETE else None,
             constraints={"valid": 1.0} if trial.outcome == "infeasible" else None,
             system_attrs=dict(trial.attrs.get("memory", {}).get("optuna", {})),  # Optuna writes into it
         )

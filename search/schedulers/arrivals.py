@@ -5,7 +5,7 @@ from bisect import bisect_left, insort
 from collections import defaultdict
 from collections.abc import Callable, Hashable
 
-from search.schedulers.base import merit, parked
+from search.schedulers.base import parked
 from search.study import Study, StudyTrial
 
 Key = tuple[float, int]  # sorts the best first: minus what a trial is worth, and its number
@@ -69,7 +69,7 @@ class Arrivals:
         self,
         rungs_of: Callable[[StudyTrial], tuple[int, ...]],
         group_of: Callable[[StudyTrial], Hashable],
-        worth: Worth = merit,
+        worth: Worth = Study.merit,
     ):
         """rungs_of: at which a trial is ranked; group_of: among whom."""
         self._rungs_of, self._group_of, self._worth = rungs_of, group_of, worth
@@ -105,4 +105,4 @@ class Arrivals:
         elif trial.outcome == "completed":
             for rung in rungs:
                 if rung in trial.scores:
-                    self._fields[rung][group].finish(trial.number, merit(study, trial, trial.epoch))
+                    self._fields[rung][group].finish(trial.number, study.merit(trial, trial.epoch))

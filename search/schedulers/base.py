@@ -70,11 +70,3 @@ def parked(trial: StudyTrial, rungs: tuple[int, ...]) -> bool:
 def finite(trial: StudyTrial) -> bool:
     """Whether the trial's last score is a number."""
     return math.isfinite(trial.scores[trial.epoch])
-
-
-def merit(study: Study, trial: StudyTrial, epoch: int) -> float:
-    """The trial's score after an epoch, signed so that more is better; -inf if it has none or it is no number."""
-    score = trial.scores.get(epoch, math.nan)
-    if not math.isfinite(score):
-        return -math.inf
-    return score if study.maximize else -score

@@ -7,7 +7,7 @@ from statistics import NormalDist
 
 from search.forecasting import fit
 from search.schedulers.arrivals import Arrivals
-from search.schedulers.base import Comparable, Decision, all_alike, finite, merit
+from search.schedulers.base import Comparable, Decision, all_alike, finite
 from search.study import Study, StudyTrial
 
 ENOUGH_FINISHED = 4
@@ -38,9 +38,9 @@ class Gentle:
         if rung not in self.rungs:
             return "go"
         field = self._arrivals.field(study, trial)
-        finished = [(merit(study, other, rung), merit(study, other, other.epoch)) for other in field.finished(study)]
+        finished = [(study.merit(other, rung), study.merit(other, other.epoch)) for other in field.finished(study)]
         finished = [(at_rung, at_end) for at_rung, at_end in finished if min(at_rung, at_end) > -math.inf]
-        mine = merit(study, trial, rung)
+        mine = study.merit(trial, rung)
         if len(finished) < ENOUGH_FINISHED or mine >= field.median():
             return "go"
         mean, std = fit([at_rung for at_rung, _ in finished], [at_end for _, at_end in finished]).predict(mine)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from search.schedulers.arrivals import Arrivals
-from search.schedulers.base import Comparable, Decision, all_alike, finite, merit
+from search.schedulers.base import Comparable, Decision, all_alike, finite
 from search.study import Study, StudyTrial
 
 
@@ -30,7 +30,7 @@ class Halving:
         if trial.epoch not in self.rungs:
             return "go"
         field = self._arrivals.field(study, trial)
-        ahead = field.ahead(merit(study, trial, trial.epoch))
+        ahead = field.ahead(study.merit(trial, trial.epoch))
         return "go" if ahead < -(-len(field) // self.reduction_factor) else "stop"
 
     def promote(self, study: Study, live: set[int]) -> StudyTrial | None:

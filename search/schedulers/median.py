@@ -5,7 +5,7 @@ from functools import cached_property
 from statistics import fmean
 
 from search.schedulers.arrivals import Arrivals
-from search.schedulers.base import Comparable, Decision, all_alike, finite, merit
+from search.schedulers.base import Comparable, Decision, all_alike, finite
 from search.study import Study, StudyTrial
 
 ENOUGH_OTHERS = 3  # with fewer a median says little
@@ -37,8 +37,8 @@ class MedianStopping:
         rung = trial.epoch
         if rung not in self.rungs or len(self._by_score.field(study, trial)) <= ENOUGH_OTHERS:
             return "go"
-        leads = self._by_score.field(study, trial).ahead(merit(study, trial, rung)) == 0
-        best = max(merit(study, trial, epoch) for epoch in trial.scores)
+        leads = self._by_score.field(study, trial).ahead(study.merit(trial, rung)) == 0
+        best = max(study.merit(trial, epoch) for epoch in trial.scores)
         mine = -_running_average(study, trial, rung), trial.number
         return "go" if leads or best >= self._by_average.field(study, trial).median(without=mine) else "stop"
 
@@ -48,4 +48,4 @@ class MedianStopping:
 
 def _running_average(study: Study, trial: StudyTrial, rung: int) -> float:
     """Of the merits up to the rung."""
-    return fmean(merit(study, trial, epoch) for epoch in trial.scores if epoch <= rung)
+    return fmean(study.merit(trial, epoch) for epoch in trial.scores if epoch <= rung)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from search.schedulers.base import Decision, Heir, finite, merit, parked
+from search.schedulers.base import Decision, Heir, finite, parked
 from search.space import Domain, Params, Scalar, SearchSpace
 from search.study import Study, StudyTrial
 
@@ -74,7 +74,7 @@ class Population:
         members = [trial for trial in study.trials.values() if self._belongs(trial, rung)]
         if len(members) < self.size:
             return []
-        return sorted(members, key=lambda trial: (-merit(study, trial, rung), trial.number))
+        return sorted(members, key=lambda trial: (-study.merit(trial, rung), trial.number))
 
     def _belongs(self, trial: StudyTrial, rung: int) -> bool:
         if trial.inherited >= rung:

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from search.schedulers.arrivals import Arrivals, Field
-from search.schedulers.base import Comparable, Decision, all_alike, finite, merit
+from search.schedulers.base import Comparable, Decision, all_alike, finite
 from search.study import Study, StudyTrial
 
 GOLDEN = (math.sqrt(5) - 1) / 2
@@ -49,7 +49,7 @@ class Promotion:
             for field in self._arrivals.fields(study, rung).values():
                 trial = field.first_waiting(study, self.rungs, rung, live)
                 if trial is not None and self._may_pass(study, trial, field):
-                    found.append((field.ahead(merit(study, trial, rung), trial.number), trial.number))
+                    found.append((field.ahead(study.merit(trial, rung), trial.number), trial.number))
             if found:
                 return study.trials[min(found)[1]]
         return None
@@ -67,8 +67,8 @@ class Promotion:
     def _may_pass(self, study: Study, trial: StudyTrial, field: Field) -> bool:
         """Whether the trial belongs to the best at the rung at which it stands."""
         rung = trial.epoch
-        mine, ends = merit(study, trial, rung), [t for t in field.finished(study) if t.value is not None]
-        doubted = misleads(tuple(t.scores[rung] for t in ends), tuple(t.value for t in ends if t.value is not None))
+        mine, ends = study.merit(trial, rung), [t for t in field.finished(study) if t.value is not None]
+        doubted = misleads(tuple(study.merit(t, rung) for t in ends), tuple(study.final(t) for t in ends))
         passing = len(field) if doubted else len(field) // self.reduction_factor
         return mine > -math.inf and field.ahead(mine, trial.number) < passing
 

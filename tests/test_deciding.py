@@ -1,0 +1,108 @@
+"""Where BLEU tells nothing of the systems that are compared, validation loss decides, and everybody is told."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+from corpora import write_digits
+from hypothesis import given
+from hypothesis import strategies as st
+from test_run import run
+
+from search.deciding import decided_by
+from search.study import Study
+from trainables.scoring import tells_apart
+
+
+def study_of(*trials: tuple[float, float], file: Path | None = None) -> Study:
+    """Trials that ended after an epoch with this BLEU and loss."""
+    study = Study(file, "search", "maximize")
+    for bleu, loss in trials:
+        trial = study.add({}, {})
+        study.report(trial, 1, bleu, loss)
+        study.finish(trial, "completed")
+    return study
+
+
+def order(study: Study) -> list[int]:
+    return [trial.number for trial in study.best(len(study.trials))]
+
+
+def test_loss_decides_among_equal_and_among_useless_scores() -> None:
+    assert order(study_of((0.0, 3.0), (0.0, 2.0), (0.0, 2.5))) == [1, 2, 0]
+    assert order(study_of((0.9, 3.0), (0.1, 2.0))) == [1, 0], "both are near zero"
+    assert order(study_of((30.0, 3.0), (30.0, 2.0))) == [1, 0]
+    assert order(study_of((1.5, 9.0), (0.9, 2.0))) == [0, 1], "one of them is not"
+
+
+@given(
+    st.lists(
+        st.tuples(st.floats(1.01, 100), st.floats(0.1, 9)), min_size=2, max_size=6, unique_by=lambda t: round(t[0], 3)
+    )
+)
+def test_bleu_alone_decides_where_it_differs(trials: list[tuple[float, float]]) -> None:
+    by_bleu = sorted(range(len(trials)), key=lambda number: -trials[number][0])
+    assert order(study_of(*trials)) == by_bleu
+
+
+def test_a_study_that_is_opened_again_decides_as_before(tmp_path: Path) -> None:
+    trials = ((0.0, 3.0), (0.0, 2.0), (0.0, 2.5))
+    study_of(*trials, file=tmp_path / "study.db").close()
+    study = Study(tmp_path / "study.db", "search", "maximize")
+    study.recall([{"trial": n, "epoch": 1, "valid_nll_per_char": loss} for n, (_, loss) in enumerate(trials)])
+    assert order(study) == [1, 2, 0]
+    assert [study.final(trial) for trial in study.trials.values()] == [-3.0, -2.0, -2.5]
+
+
+def test_an_heir_has_the_losses_of_its_parent(tmp_path: Path) -> None:
+    study = Study(tmp_path / "study.db", "search", "maximize")
+    parent = study.add({}, {})
+    study.report(parent, 1, 0.0, 2.0)
+    heir = study.add({}, {}, scores=parent.scores, losses=parent.losses, attrs={"parent": 0, "inherited": 1})
+    assert study.merit(heir, 1) == -2.0
+    study.close()
+    study = Study(tmp_path / "study.db", "search", "maximize")
+    study.recall([{"trial": 0, "epoch": 1, "valid_nll_per_char": 2.0}])
+    assert study.merit(study.trials[1], 1) == -2.0
+
+
+@pytest.mark.parametrize(
+    ("scores", "told"), [([5.0], True), ([0.0], True), ([0.0, 0.9], False), ([7.0, 7.0], False), ([0.0, 1.1], True)]
+)
+def test_it_is_known_when_bleu_tells_nothing(scores: list[float], told: bool) -> None:
+    assert tells_apart(scores) == told
+    assert decided_by("valid_bleu", scores) == ("valid_bleu" if told else "valid_nll_per_char")
+    assert decided_by("valid_loss", scores) == "valid_loss"
+
+
+def test_a_search_without_bleu_is_decided_by_loss_and_says_so(tmp_path: Path) -> None:
+    rates = [1e-8, 1e-7, 5e-4, 2e-4]
+    config = {
+        "data": {"path": str(write_digits(tmp_path / "corpus"))},
+        "tokenizer": {"vocab_size": 60},
+        "model": {"encoder_layers": 1, "decoder_layers": 1, "d_model": 16, "num_heads": 2, "ffn_dim": 32},
+        "training": {"epochs": 2, "batch_tokens": 512, "warmup_steps": 1},
+        "space": {"training.learning_rate": {"values": rates}},
+        "search": {"sampler": "grid", "trials": None, "rungs": [1], "reduction_factor": 2},
+        "finals": {"top": 2, "seeds": 1, "beam_size": 1, "min_distance": 0},
+        "tracking": {"wandb": "disabled"},
+    }
+    file = tmp_path / "config.json"  # JSON is YAML
+    file.write_text(json.dumps(config))
+    done = run("--config", str(file), "--output_dir", str(tmp_path), "--name", "low")
+    assert done.returncode == 0, done.stderr
+    said, folder = done.stdout, tmp_path / "low"
+    assert "Ranking by validation loss per character" in said and "Ranking by test BLEU" not in said
+    assert "warning: BLEU tells nothing of 4 systems that are all below 1 at epoch 1" in said
+    board, finalists = (json.loads((folder / name).read_text()) for name in ("leaderboard.json", "finalists.json"))
+    assert board["decided_by"] == finalists["decided_by"] == "valid_nll_per_char"
+    rates_of = [entry["config"]["training.learning_rate"] for entry in finalists["finalists"]]
+    assert rates_of == [5e-4, 2e-4], "those that learnt most went on from the rung, and to the finals"
+    first, second = board["ranking"]
+    assert first["config"]["training.learning_rate"] == 5e-4 and first["group"] == second["group"] == 1
+    assert first["valid_nll_per_char"] < second["valid_nll_per_char"] < math.inf
+    report = (folder / "report.html").read_text()
+    assert "Ranking by validation loss per character" in report and "Ranking by test BLEU" not in report
+    assert "BLEU tells nothing of 4 systems" in report
+    assert "learning_rate: 0.0005" in (folder / "best" / "config.yaml").read_text()
