@@ -85,7 +85,7 @@ def test_a_search_without_bleu_is_decided_by_loss_and_says_so(tmp_path: Path) ->
         "training": {"epochs": 2, "batch_tokens": 512, "warmup_steps": 1},
         "space": {"training.learning_rate": {"values": rates}},
         "search": {"sampler": "grid", "trials": None, "rungs": [1], "reduction_factor": 2},
-        "finals": {"top": 2, "seeds": 1, "beam_size": 1, "min_distance": 0},
+        "finals": {"top": 3, "seeds": 1, "beam_size": 1, "min_distance": 0},
         "tracking": {"wandb": "disabled"},
     }
     file = tmp_path / "config.json"  # JSON is YAML
@@ -98,8 +98,10 @@ def test_a_search_without_bleu_is_decided_by_loss_and_says_so(tmp_path: Path) ->
     board, finalists = (json.loads((folder / name).read_text()) for name in ("leaderboard.json", "finalists.json"))
     assert board["decided_by"] == finalists["decided_by"] == "valid_nll_per_char"
     rates_of = [entry["config"]["training.learning_rate"] for entry in finalists["finalists"]]
-    assert rates_of == [5e-4, 2e-4], "those that learnt most went on from the rung, and to the finals"
-    first, second = board["ranking"]
+    assert rates_of[:2] == [5e-4, 2e-4], "those that learnt most went on from the rung, and to the finals"
+    first, second, third = board["ranking"]
+    assert [line["untrained"] for line in board["ranking"]] == [False, False, True]
+    assert f"trial {third['trial']} is untrained" in said
     assert first["config"]["training.learning_rate"] == 5e-4 and first["group"] == second["group"] == 1
     assert first["valid_nll_per_char"] < second["valid_nll_per_char"] < math.inf
     report = (folder / "report.html").read_text()
