@@ -190,8 +190,8 @@ def _undecided(leaderboard: dict[str, Any]) -> str:
     setting = f" ({describe(best['config'])})" if best["config"] else ""
     trials = count(leaderboard["search"]["trials"], "configuration", "configurations")
     return (
-        f"BLEU can't say which of {trials} is best. By validation loss per character it is trial {best['trial']}{setting}"
-        f" with {best['valid_nll_per_char']:.4f} nats, and {best['test_bleu']:.2f} BLEU on the test split."
+        f"BLEU can't say which of {trials} is best. By validation loss per character it is trial {best['trial']}"
+        f"{setting} with {best['valid_nll_per_char']:.4f} nats, and {best['test_bleu']:.2f} BLEU on the test split."
     )
 
 
