@@ -1,5 +1,6 @@
 """What a search says about its hyperparameters: exact on a grid, honest elsewhere."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from optuna.trial import TrialState
 
-from search.effects.analysis import Analysis, Effect, Observations, analyse
+from search.effects.analysis import Analysis, Effect, Estimate, Interaction, analyse
 from search.effects.importance import importances
-from search.effects.observing import observe
-from search.effects.sentences import disagreement, effect_sentences, interaction_sentences
+from search.effects.observing import Observations, observe
+from search.effects.sentences import counted, disagreement, effect_sentences, interaction_sentences
 from search.experiment import Experiment
 from search.space import Params, SearchSpace
 from search.study import StudyTrial
@@ -29,7 +30,10 @@ GRID = SearchSpace.model_validate(
 def observations(configurations: list[Params], scores: Any, seeds: list[list[float]] | None = None) -> Observations:
     """Final scores of trials that all came to the end."""
     numbers = list(range(len(configurations)))
-    return Observations(numbers, configurations, np.asarray(scores, float)[:, None], seeds or [], "")
+    table = np.asarray(scores, float)[:, None]
+    return Observations(
+        numbers, configurations, table, np.full_like(table, 8, dtype=int), seeds or [], "", "at epoch 8"
+    )
 
 
 def effect_of(found: Analysis, path: str) -> Effect:
@@ -96,7 +100,7 @@ def halved_search(rng: np.random.Generator, size: int = 40) -> list[StudyTrial]:
     for number, (params, end) in enumerate(zip(drawn, last, strict=True)):
         scores = {epoch: float(score[number]) for epoch, score in table.items() if epoch <= end}
         state = TrialState.COMPLETE if end == 8 else TrialState.PRUNED
-        attrs = {"outcome": "completed" if end == 8 else "stopped"}
+        attrs = {"outcome": "completed" if end == 8 else "stopped", "truth": float(table[8][number])}
         trials.append(StudyTrial(number, number, params, state, scores, attrs, scores.get(8)))
     return trials
 
@@ -125,7 +129,8 @@ def test_what_was_stopped_counts_and_what_has_no_score_does_not() -> None:
     seen = observe(HALVED, trials, [], [])
     assert seen is not None and seen.scores.shape == (40, 3)
     assert "40 trials, of which 10 have a final one" in seen.basis and "1 trial is left out" in seen.basis
-    expected = analyse(HALVED.space, seen).expected
+    last = analyse(HALVED.space, seen).scores
+    expected = {number: score.value for number, score in last.items()}
     assert all(expected[trial.number] == trial.scores[8] for trial in trials if trial.outcome == "completed")
     assert all(20 < expected[trial.number] < 40 for trial in trials[:40]), "as final scores are"
 
@@ -134,7 +139,60 @@ def test_what_was_stopped_counts_and_what_has_no_score_does_not() -> None:
         trial.attrs["outcome"] = "stopped"
     early = observe(HALVED, trials, [], [])
     assert early is not None and early.scores.shape == (40, 2) and "up to epoch 4" in early.basis
+    reached = {
+        n for n, score in analyse(HALVED.space, early).scores.items() if score.told("epoch").endswith(" at epoch 4")
+    }
+    assert reached == {trial.number for trial in trials[:40] if 4 in trial.scores}, "measured, though stopped there"
     assert observe(HALVED, trials[40:], [], []) is None
+
+
+def test_a_forecast_says_where_it_comes_from_and_how_sure_it_is() -> None:
+    rng = np.random.default_rng(0)
+    held: list[bool] = []
+    for _ in range(50):
+        trials = halved_search(rng)
+        seen = observe(HALVED, trials, [], [])
+        assert seen is not None
+        found = analyse(HALVED.space, seen)
+        for trial in trials:
+            score = found.scores[trial.number]
+            if trial.outcome == "completed":
+                assert score.told("epoch") == f"{trial.scores[8]:.2f} at epoch 8" and score.margin == 0
+                continue
+            held.append(abs(score.value - trial.attrs["truth"]) <= score.margin)
+            told, known = f"forecast for step 8, from step {trial.epoch}", f"{score.value:.2f} ± {score.margin:.3g}"
+            cannot = f"{score.value:.2f}, {told}: these trials cannot tell it"
+            assert score.told("step") == (cannot if 2 * score.margin > seen.scale else f"{known}, {told}")
+    assert 0.9 < np.mean(held) < 0.99, "95% intervals"
+    wide = sum(score.is_wide for score in found.scores.values())
+    assert counted(found).startswith("10 scores were measured at epoch 8, 30 are forecasts for it")
+    assert f"cannot tell {wide} of the forecasts" in counted(found)
+
+
+def test_an_interval_wider_than_the_scores_reads_as_trials_that_are_missing() -> None:
+    """On a grid of noise alone: eight scores that span 2.8 standard deviations on average, intervals 3.9."""
+    names = ("encoder_layers", "decoder_layers", "num_heads")
+    space = SearchSpace.model_validate({f"model.{name}": {"values": [1, 2]} for name in names})
+    grid, rng = list(space.grid()), np.random.default_rng(0)
+    seen = observations(grid, rng.normal(30, 1, 8))
+    found = analyse(space, seen)
+    assert all(2 * effect.largest.margin > seen.scale for effect in found.effects)
+    said = effect_sentences(found, "BLEU") + interaction_sentences(found, "BLEU")
+    assert said == [
+        "These 8 trials cannot tell what decoder_layers or encoder_layers or num_heads does; about 25 would.",
+        "These 8 trials cannot tell whether a setting changes what another does (3 pairs tried); about 70 would.",
+    ]
+    enough = observations(grid * 3, rng.normal(30, 1, 24))
+    widths = [2 * effect.largest.margin / enough.scale for effect in analyse(space, enough).effects]
+    assert widths == pytest.approx([0.5] * 3, abs=0.15), "half of the scale, as was said"
+
+    # Of words, one that can't be told leaves none of them a number; a sure interaction keeps its sentence.
+    words = [Estimate("relu", 2.0, 0.5, None, None), Estimate("gelu", -0.5, 9.0, None, 40)]
+    effect = Effect("model.activation", words, [], 8)
+    paths, steps = ("model.num_heads", "model.d_model"), ("one more head", "each doubling of d_model")
+    sure = replace(found, effects=[effect], interactions=[Interaction(paths, steps, words[1], 0.01)])
+    assert effect_sentences(sure, "BLEU") == ["These 8 trials cannot tell what activation does; about 40 would."]
+    assert interaction_sentences(sure, "BLEU") == ["What num_heads does depends on d_model (p = 0.01)."]
 
 
 def test_a_hyperparameter_that_some_trials_lack_is_judged_among_those_that_have_it() -> None:

@@ -9,11 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 from optuna.trial import TrialState
+from test_effects import HALVED, halved_search
 
+from search.effects.analysis import analyse
+from search.effects.observing import observe
 from search.experiment import Experiment
 from search.report.attention_figures import AttendedSentence, Attention
 from search.report.corpus_facts import CorpusFacts, SideFacts, SplitFacts
-from search.report.page import Findings, Sample, answer, write_report
+from search.report.figures.settings import effects_figure, parallel_coordinates, slices
+from search.report.page import Findings, Sample, answer, explain, write_report
 from search.study import StudyTrial
 
 SPACE = {
@@ -241,3 +245,63 @@ def test_a_search_of_one_trial_without_a_space_has_a_report(tmp_path: Path) -> N
     page = render(tmp_path, experiment, alone, {0: [24.0]})
     assert "my.metrics:fluency" in page.text and "0.8125" in page.text
     assert "only finalist" in page.text and "What each setting did" not in page.text
+
+
+@pytest.mark.parametrize("unit", ["epoch", "step"])
+def test_a_forecast_is_never_drawn_as_a_score(unit: str) -> None:
+    """16 trials, of which 4 came to the end."""
+    trials = halved_search(np.random.default_rng(1), 16)
+    experiment = HALVED
+    if unit == "step":
+        training = HALVED.training.model_copy(update={"epochs": 2, "report_steps": 1})
+        experiment = HALVED.model_copy(update={"training": training})
+        for trial in trials:
+            trial.attrs["epoch_steps"] = 4
+    seen = observe(experiment, trials, [], [])
+    assert seen is not None
+    found = analyse(experiment.space, seen)
+    finals = sorted(trial.scores[8] for trial in trials if trial.outcome == "completed")
+    for figure in slices(experiment, trials, found):
+        assert figure.plot.layout.yaxis.title.text == f"valid BLEU at {unit} 8" and figure.plot.layout.showlegend
+        measured, forecast = figure.plot.data[:2]
+        assert (measured.name, measured.marker.symbol, sorted(measured.y)) == ("measured", "circle", finals)
+        assert all(text.endswith(f" at {unit} 8") for text in measured.text)
+        assert (forecast.name, forecast.marker.symbol, len(forecast.y)) == ("forecast", "circle-open", 12)
+        assert all(re.search(rf"forecast for {unit} 8, from {unit} [24]", text) for text in forecast.text)
+
+    plot = parallel_coordinates(experiment, trials, found, []).plot
+    legend = {line.name: (line.line.dash, line.marker.symbol) for line in plot.data if line.showlegend is None}
+    marks = {f"measured at {unit} 8": ("solid", "circle"), f"forecast for {unit} 8": ("dot", "circle-open")}
+    assert legend == marks and f"valid BLEU<br>at {unit} 8" in [each.text for each in plot.layout.annotations]
+    for line in plot.data[2:]:
+        kind = f"forecast for {unit} 8" if "forecast" in line.hovertemplate else f"measured at {unit} 8"
+        assert (line.line.dash, line.marker.symbol) == marks[kind] and f"{unit} 8" in line.hovertemplate
+    assert sum("forecast" in line.hovertemplate for line in plot.data[2:]) == 12
+
+    explained = explain(experiment, trials, [], [])
+    assert explained is not None and explained.stage == f"at {unit} 8"
+    counted = [figure.caption for figure in explained.figures if "12 are forecasts for it" in figure.caption]
+    assert len(counted) == 2 and "12 are forecasts for it" in explained.counted, "coordinates, importances, slices"
+
+    if unit == "step":  # another tokenizer, other steps
+        stopped = next(trial for trial in trials if trial.outcome == "stopped")
+        stopped.attrs["epoch_steps"] = 5
+        seen = observe(experiment, trials, [], [])
+        assert seen is not None and seen.stage == "at the end of training"
+        assert "forecast for step 10" in analyse(experiment.space, seen).scores[stopped.number].told(unit)
+
+
+def test_no_bar_runs_off_the_scale() -> None:
+    trials = halved_search(np.random.default_rng(1), 16)
+    seen = observe(HALVED, trials, [], [])
+    assert seen is not None
+    found = analyse(HALVED.space, seen)
+    assert [effect.path for effect in found.effects if effect.needed is not None] == ["model.encoder_layers"]
+    figure = effects_figure(found, "BLEU")
+    assert figure.plot.layout.xaxis.title.text == "difference in BLEU at epoch 8"
+    assert "Not drawn, as these trials cannot tell: encoder_layers." in figure.caption
+    assert "encoder layer" not in figure.alternative and len(figure.plot.data) == 2
+    for effect in slices(HALVED, trials, found):
+        assert all(2 * margin <= seen.scale for margin in effect.plot.data[-1].error_y.array)
+    layers = slices(HALVED, trials, found)[0]
+    assert re.fullmatch(r"No mean at 1, 2: these trials cannot tell it; about \d+ would\.", layers.caption)

@@ -1,35 +1,19 @@
 """Main effects and interactions of a search's hyperparameters, from all trials that have scores."""
 
-import math
 from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 
 from search.effects.factors import Factor, as_levels, as_steps, list_levels
+from search.effects.observing import Observations, Score
 from search.effects.regression import explained, fit, quantile
-from search.space import Params, Scalar, SearchSpace
+from search.space import Scalar, SearchSpace
 
 LEAST_FREEDOM = 3  # degrees of freedom left; with fewer an interval is too wide to say anything
 CONFOUNDED = 0.9  # share of a hyperparameter's variance that the others explain: a variance ten times as large
 STRONGEST = 3  # interactions to tell
 ALPHA = 0.05
-
-
-@dataclass(frozen=True)
-class Observations:
-    """Scores in the metric's unit.
-
-    scores: (trials, stages), at the rungs and at the end, NaN after a trial was stopped; all have the first.
-    seeds: for each configuration that was trained with several seeds, the last stage's scores of these.
-    basis: a sentence that says what this is.
-    """
-
-    trials: list[int]
-    configurations: list[Params]
-    scores: np.ndarray
-    seeds: list[list[float]]
-    basis: str
 
 
 @dataclass(frozen=True)
@@ -52,10 +36,14 @@ class Estimate:
     size: float
     margin: float
     seed_margin: float | None  # what seeds alone would make of it, 95%; None where their noise is not known
+    needed: int | None  # trials to tell it, if its interval is wider than the scale of the scores
 
     @property
     def verdict(self) -> str:
-        """clear; seeds: they explain it; open: more than seeds, but it may hang on the other settings."""
+        """clear; seeds: they explain it; open: more than seeds, but it may hang on the other settings; wide: these
+        trials can't tell it."""
+        if self.needed is not None:
+            return "wide"
         if self.seed_margin is not None and abs(self.size) <= self.seed_margin:
             return "seeds"
         return "clear" if abs(self.size) > self.margin else "open"
@@ -70,6 +58,7 @@ class LevelMean:
     mean: float
     margin: float
     trials: int
+    needed: int | None  # as an estimate's
 
 
 @dataclass(frozen=True)
@@ -84,6 +73,15 @@ class Effect:
     @property
     def largest(self) -> Estimate:
         return max(self.estimates, key=lambda estimate: abs(estimate.size))
+
+    @property
+    def needed(self) -> int | None:
+        """Trials to tell it, if these can't: no word's distance from the mean is known better than the mean."""
+        return max((each.needed for each in self.estimates if each.needed is not None), default=None)
+
+    @property
+    def verdict(self) -> str:
+        return "wide" if self.needed is not None else self.largest.verdict
 
 
 @dataclass(frozen=True)
@@ -111,7 +109,8 @@ class Analysis:
     seeds: Noise | None
     untold: list[tuple[str, str]]
     needed: int | None  # trials with scores, if there are too few to tell anything
-    expected: dict[int, float]  # trial -> its last score, of a stopped one as expected; none if there are too few
+    scores: dict[int, Score]  # trial -> that of the last stage; without forecasts if there are too few
+    stage: str  # as in the observations
 
 
 def analyse(space: SearchSpace, seen: Observations) -> Analysis:
@@ -125,8 +124,8 @@ def analyse(space: SearchSpace, seen: Observations) -> Analysis:
     seeds = seed_noise(seen.seeds)
     needed = 1 + sum(factor.columns.shape[1] for factor in factors) + LEAST_FREEDOM
     if len(trials) < needed:
-        ended = {n: s for n, s in zip(seen.trials, seen.scores[:, -1].tolist(), strict=True) if not math.isnan(s)}
-        return Analysis([], [], 0, seeds, [], needed, ended)
+        measured = seen.last_stage(seen.scores[:, -1], np.zeros(len(trials)))
+        return Analysis([], [], 0, seeds, [], needed, measured, seen.stage)
     untold = []
     for factor in factors.copy():
         if not np.ptp(factor.columns, axis=0).any():
@@ -148,15 +147,16 @@ def analyse(space: SearchSpace, seen: Observations) -> Analysis:
         for label, contrast in factor.contrasts.items():
             weights = _placed(contrast, factors, index)
             seed_margin = None if seeds is None else seeds.margin(float(weights @ spread @ weights) ** 0.5)
-            estimates.append(Estimate(label, full.estimate(weights), full.margin(weights), seed_margin))
+            size, margin, wanted = full.estimate(weights), full.margin(weights), full.needed(weights, seen.scale)
+            estimates.append(Estimate(label, size, margin, seed_margin, wanted))
         used = sum(factor.path in params for params in trials)
         effects.append(Effect(factor.path, estimates, _means(factor.path, space, factors, seen), used))
     effects.sort(key=lambda effect: -abs(effect.largest.size))
     pairs = list(combinations(clean, 2))
     found = [_interaction(a, b, len(pairs), columns, seen) for a, b in pairs]
     told = sorted((each for each in found if each), key=lambda interaction: interaction.chance)
-    expected = dict(zip(seen.trials, full.completed[:, -1].tolist(), strict=True))
-    return Analysis(effects, told[:STRONGEST], len(told), seeds, untold, None, expected)
+    scores = seen.last_stage(full.completed[:, -1], full.margins)
+    return Analysis(effects, told[:STRONGEST], len(told), seeds, untold, None, scores, seen.stage)
 
 
 def seed_noise(groups: list[list[float]]) -> Noise | None:
@@ -190,7 +190,8 @@ def _means(path: str, space: SearchSpace, factors: list[Factor], seen: Observati
     for level in list_levels(path, space.domains[path], trials):
         at = _placed(as_words[index].contrasts[level.label], as_words, index)
         at[0] = 1
-        means.append(LevelMean(level.label, level.at, found.estimate(at), found.margin(at), len(level.trials)))
+        mean, margin, needed = found.estimate(at), found.margin(at), found.needed(at, seen.scale)
+        means.append(LevelMean(level.label, level.at, mean, margin, len(level.trials), needed))
     return means
 
 
@@ -224,5 +225,6 @@ def _interaction(a: Factor, b: Factor, pairs: int, columns: np.ndarray, seen: Ob
         return Interaction((a.path, b.path), None, None, chance)
     last = np.eye(wide.shape[1])[-1]
     steps = next(iter(a.contrasts)), next(iter(b.contrasts))
-    estimate = Estimate(f"{steps[0]}, {steps[1]}", found.estimate(last), found.margin(last), None)
+    needed = found.needed(last, seen.scale)
+    estimate = Estimate(f"{steps[0]}, {steps[1]}", found.estimate(last), found.margin(last), None, needed)
     return Interaction((a.path, b.path), steps, estimate, chance)

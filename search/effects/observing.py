@@ -1,15 +1,78 @@
 """From the study and the finals to scores that can be compared."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from search.effects.analysis import Observations
 from search.experiment import Experiment
+from search.space import Params
 from search.study import StudyTrial
 from search.wording import count
 
 ENOUGH = 4  # trials that have come so far, before a stage is looked at
+
+
+@dataclass(frozen=True)
+class Score:
+    """A trial's score at the last stage.
+
+    place: its epoch, or step. origin: None if it was measured there, else where the score was that it is forecast from.
+    margin: half of a forecast's 95% interval, 0 if it was measured. is_wide: that interval is wider than the scale of
+    the scores.
+    """
+
+    value: float
+    place: int
+    origin: int | None
+    margin: float
+    is_wide: bool
+
+    def told(self, unit: str) -> str:
+        """As "31.25 at epoch 4", or "31.25 ± 1.2, forecast for epoch 4, from epoch 2"."""
+        if self.origin is None:
+            return f"{self.value:.2f} at {unit} {self.place}"
+        told = f"forecast for {unit} {self.place}, from {unit} {self.origin}"
+        if self.is_wide:
+            return f"{self.value:.2f}, {told}: these trials cannot tell it"
+        return f"{self.value:.2f} ± {self.margin:.3g}, {told}"
+
+
+@dataclass(frozen=True)
+class Observations:
+    """Scores in the metric's unit.
+
+    scores: (trials, stages), at the rungs and at the end, NaN after a trial was stopped; all have the first.
+    places: (trials, stages), the epochs or steps where these were measured, or would have been.
+    seeds: for each configuration that was trained with several seeds, the last stage's scores of these.
+    basis: a sentence that says what this is.
+    stage: the last one, in words: "at epoch 4".
+    """
+
+    trials: list[int]
+    configurations: list[Params]
+    scores: np.ndarray
+    places: np.ndarray
+    seeds: list[list[float]]
+    basis: str
+    stage: str
+
+    @property
+    def scale(self) -> float:
+        """The widest range of measured scores at a stage; who comes to the last one is alike, and may span less."""
+        columns = (column[~np.isnan(column)] for column in self.scores.T)
+        return max(float(np.ptp(column)) for column in columns if len(column))
+
+    def last_stage(self, values: np.ndarray, margins: np.ndarray) -> dict[int, Score]:
+        """By trial. values, margins: (trials,), NaN where nothing is known."""
+        found = {}
+        for row, number in enumerate(self.trials):
+            if not np.isnan(values[row]):
+                measured = self.places[row][~np.isnan(self.scores[row])].tolist()
+                origin = measured[-1] if np.isnan(self.scores[row, -1]) else None
+                margin, place = float(margins[row]), int(self.places[row, -1])
+                found[number] = Score(float(values[row]), place, origin, margin, 2 * margin > self.scale > 0)
+        return found
 
 
 def observe(
@@ -31,6 +94,8 @@ def observe(
     if not known:
         return None
     scores = [[*(t.scores.get(rung, np.nan) for rung in rungs), *([_final(t)] if has_end else [])] for t in known]
+    places = [[*rungs, *([_end(experiment, t)] if has_end else [])] for t in known]
+    ends = {row[-1] for row in places}
     seeds = []
     for entry in ranking:
         runs = ([line for line in finals if line["trial"] == number] for number in entry["final_trials"])
@@ -49,10 +114,19 @@ def observe(
         [trial.number for trial in known],
         [trial.params for trial in known],
         np.array(scores, dtype=float),
+        np.array(places),
         [scores for scores in seeds if len(scores) > 1],
         basis,
+        f"at {unit} {ends.pop()}" if len(ends) == 1 else "at the end of training",
     )
 
 
 def _final(trial: StudyTrial) -> float:
     return trial.scores[trial.epoch] if trial.outcome == "completed" else np.nan
+
+
+def _end(experiment: Experiment, trial: StudyTrial) -> int:
+    """Its last epoch or step, come to or not; an epoch of another tokenizer has other steps."""
+    if trial.outcome == "completed":
+        return trial.epoch
+    return experiment.training.epochs * int(trial.attrs.get("epoch_steps", 1))

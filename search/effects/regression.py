@@ -1,6 +1,7 @@
 """Regression on scores that some trials have only up to a rung, and what its coefficients are worth."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.stats import f, t
@@ -15,27 +16,49 @@ class Part:
 
     covariance: np.ndarray  # (columns, columns)
     freedom: float
+    share: float  # of all trials, how many had come so far
 
 
 @dataclass(frozen=True)
 class Fit:
     """Coefficients (columns,) of the last score, and how all scores of a trial (trials, stages) would be, had it
-    gone on to the end: those that were seen as they are, the others as expected."""
+    gone on to the end: those that were seen as they are, the others as expected.
+
+    margins: (trials,), half of the 95% interval of a last score that is expected; 0 of one that was seen.
+    """
 
     coefficients: np.ndarray
     parts: list[Part]
     completed: np.ndarray
+    margins: np.ndarray
 
     def estimate(self, weights: np.ndarray) -> float:
         """A linear combination of the coefficients."""
         return float(weights @ self.coefficients)
 
-    def margin(self, weights: np.ndarray) -> float:
-        """Half of its 95% interval; degrees of freedom are put together after Welch (1947)."""
+    def margin(self, weights: np.ndarray, growth: float = 1.0) -> float:
+        """Half of its 95% interval; degrees of freedom are put together after Welch (1947).
+
+        growth: as it would be with so many times as many trials of the same kind.
+        """
         variances = [max(float(weights @ part.covariance @ weights), 0.0) for part in self.parts]
         if not (total := sum(variances)):
             return 0.0
-        return quantile(self._freedom(variances)) * total**0.5
+        return quantile(self._freedom(variances, growth)) * (total / growth) ** 0.5
+
+    def needed(self, weights: np.ndarray, scale: float) -> int | None:
+        """The trials, about, with which its 95% interval would be half of the scale wide.
+
+        None if it is no wider than the scale as it is.
+        """
+        if not 0 < scale < 2 * self.margin(weights):
+            return None
+        growth = 1.0
+        while 4 * self.margin(weights, growth) > scale:
+            growth *= 1.05
+        trials = growth * len(self.completed)
+        unit = max(1, 10 ** math.floor(math.log10(trials)) // 2)
+        return math.ceil(trials / unit) * unit
 
     def chance(self, columns: slice) -> float:
         """The p-value of a Wald test that these coefficients are all 0."""
@@ -47,9 +70,10 @@ class Fit:
         ratio = float(values @ np.linalg.pinv(covariance, hermitian=True) @ values) / len(values)
         return float(f.sf(ratio, len(values), self._freedom(variances)))
 
-    def _freedom(self, variances: list[float]) -> float:
+    def _freedom(self, variances: list[float], growth: float = 1.0) -> float:
+        more = (growth - 1) * len(self.completed)
         shares = zip(variances, self.parts, strict=True)
-        return sum(variances) ** 2 / sum(variance**2 / part.freedom for variance, part in shares)
+        return sum(variances) ** 2 / sum(variance**2 / (part.freedom + part.share * more) for variance, part in shares)
 
 
 def quantile(freedom: float) -> float:
@@ -71,8 +95,9 @@ def fit(columns: np.ndarray, scores: np.ndarray) -> Fit:
     residual = scores[:, 0] - columns @ coefficients
     freedom = max(1.0, float(len(scores) - np.linalg.matrix_rank(columns)))
     variance = float(residual @ residual) / freedom
-    parts = [Part(variance * inverse, freedom)]
+    parts = [Part(variance * inverse, freedom, 1.0)]
     completed = scores.copy()
+    spread, squares = np.zeros(len(scores)), np.zeros(len(scores))  # of forecasts: variances, and as Welch adds them up
     penalty = PENALTY * np.diag([0.0, *columns.var(axis=0)])
     for stage in range(1, scores.shape[1]):
         here = ~np.isnan(scores[:, stage])
@@ -82,13 +107,19 @@ def fit(columns: np.ndarray, scores: np.ndarray) -> Fit:
         found = inverse @ seen.T @ scores[here, stage]
         residual = scores[here, stage] - seen @ found
         freedom = max(1.0, float(here.sum() - np.trace(seen @ inverse @ seen.T)))
-        uncertain = inverse * float(residual @ residual) / freedom
+        variance = float(residual @ residual) / freedom
+        uncertain = inverse * variance
         onwards = np.column_stack([coefficients, np.eye(len(coefficients))])  # how both sorts of errors go on
-        parts = [Part(found[0] ** 2 * part.covariance, part.freedom) for part in parts]
-        parts.append(Part(onwards @ uncertain @ onwards.T, freedom))
+        parts = [replace(part, covariance=found[0] ** 2 * part.covariance) for part in parts]
+        parts.append(Part(onwards @ uncertain @ onwards.T, freedom, float(here.mean())))
         coefficients = found[0] * coefficients + found[1:]
         completed[~here, stage] = before[~here] @ found
-    return Fit(coefficients, parts, completed)
+        own = variance + ((before @ uncertain) * before).sum(axis=1)
+        spread = np.where(here, 0, found[0] ** 2 * spread + own)
+        squares = np.where(here, 0, found[0] ** 4 * squares + own**2 / freedom)
+    known = spread == 0
+    margins = t.ppf((1 + CONFIDENCE) / 2, spread**2 / np.where(known, 1, squares)) * spread**0.5
+    return Fit(coefficients, parts, completed, np.where(known, 0, margins))
 
 
 def explained(column: np.ndarray, others: np.ndarray) -> float:

@@ -11,20 +11,23 @@ def effect_sentences(found: Analysis, unit: str) -> list[str]:
     """Clear effects one by one; then what can't be told from noise, and what could not be told at all."""
     if found.needed is not None:
         return [f"Too few trials with scores to tell the effects apart: {found.needed} are needed for this space."]
-    clear = [effect for effect in found.effects if effect.largest.verdict == "clear"]
+    clear = [effect for effect in found.effects if effect.verdict == "clear"]
     sentences = [f"{_opening(_effect(effect, unit))}." for effect in clear]
-    if not clear and found.effects:
+    if not clear and any(effect.verdict != "wide" for effect in found.effects):
         sentences.append("No setting has an effect that these trials make sure of.")
-    noise = [effect for effect in found.effects if effect.largest.verdict == "seeds"]
+    noise = [effect for effect in found.effects if effect.verdict == "seeds"]
     if noise and found.seeds:
         sentences.append(f"Not distinguishable from seed noise ({_noise(found.seeds, unit)}): {_names(noise)}.")
-    if vague := [effect for effect in found.effects if effect.largest.verdict == "open"]:
+    if vague := [effect for effect in found.effects if effect.verdict == "open"]:
         among = (
             "More than seed noise, but not sure with these trials"
             if found.seeds
             else "Not distinguishable from noise (seeds and all that these effects leave open together)"
         )
         sentences.append(f"{among}: {'; '.join(_effect(effect, unit) for effect in vague)}.")
+    for needed in sorted({effect.needed for effect in found.effects if effect.needed is not None}):
+        wide = " or ".join(short_name(effect.path) for effect in found.effects if effect.needed == needed)
+        sentences.append(_cannot_tell(found, f"what {wide} does", needed))
     sentences += [f"{short_name(path)}: no effect can be told, as {reason}." for path, reason in found.untold]
     return sentences
 
@@ -36,9 +39,27 @@ def interaction_sentences(found: Analysis, unit: str) -> list[str]:
     clear = [_interaction(each, unit) for each in found.interactions if each.is_clear]
     if clear:
         return clear
-    none = f"No setting surely changes what another does ({count(found.pairs, 'pair', 'pairs')} tried)."
-    strongest = found.interactions[0]
+    tried, strongest = f"({count(found.pairs, 'pair', 'pairs')} tried)", found.interactions[0]
+    if strongest.estimate and strongest.estimate.needed is not None:
+        return [_cannot_tell(found, f"whether a setting changes what another does {tried}", strongest.estimate.needed)]
+    none = f"No setting surely changes what another does {tried}."
     return [none if strongest.chance == 1 else f"{none} The strongest sign of it: {_interaction(strongest, unit)}"]
+
+
+def counted(found: Analysis) -> str:
+    """How many of the scores of the last stage were measured, how many are forecasts, and what these are worth."""
+    forecasts = sum(score.origin is not None for score in found.scores.values())
+    measured = count(len(found.scores) - forecasts, "score was", "scores were")
+    told = f"{measured} measured {found.stage}"
+    if not forecasts:
+        return f"{told}."
+    are = count(forecasts, "is a forecast", "are forecasts")
+    told += f", {are} for it, of stopped trials, by the regressions behind the effects."
+    if wide := sum(score.is_wide for score in found.scores.values()):
+        told += (
+            f" These trials cannot tell {wide} of the forecasts, whose interval is wider than the range of the scores."
+        )
+    return told
 
 
 def disagreement(importances: list[Importance]) -> str:
@@ -79,8 +100,13 @@ def _size(estimate: Estimate, unit: str) -> str:
     return f"{signed(estimate.size, unit)} ± {signed(estimate.margin, unit).lstrip('+')}"
 
 
+def _cannot_tell(found: Analysis, what: str, needed: int) -> str:
+    trials = count(len(found.scores), "trial", "trials")
+    return f"These {trials} cannot tell {what}; about {needed:,} would."
+
+
 def _interaction(each: Interaction, unit: str) -> str:
-    if each.steps is None or each.estimate is None:
+    if each.steps is None or each.estimate is None or each.estimate.needed is not None:
         first, second = map(short_name, each.paths)
         return f"What {first} does depends on {second} ({_chance(each)})."
     first, second = each.steps

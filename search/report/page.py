@@ -12,7 +12,7 @@ from plotly.offline import get_plotlyjs
 from search.effects.analysis import analyse
 from search.effects.importance import importances
 from search.effects.observing import observe
-from search.effects.sentences import disagreement, effect_sentences, interaction_sentences
+from search.effects.sentences import counted, disagreement, effect_sentences, interaction_sentences
 from search.experiment import Experiment
 from search.journal import device_seconds
 from search.report.attention_figures import AttendedSentence, attention_figure
@@ -109,9 +109,11 @@ def write_report(file: Path, found: Findings) -> None:
 
 @dataclass(frozen=True)
 class Explanation:
-    """What the settings did: sentences and figures. basis says which scores they rest on."""
+    """What the settings did: sentences and figures."""
 
-    basis: str
+    basis: str  # which scores they rest on
+    stage: str  # that the numbers are of: "at epoch 4"
+    counted: str  # how many scores are forecasts
     effects: list[str]
     interactions: list[str]
     figures: list[Figure]
@@ -129,21 +131,24 @@ def explain(
     if seen is None:
         return None
     found, unit = analyse(space, seen), METRIC_NAMES[experiment.search.metric].removeprefix("valid ")
-    scores = found.expected
+    scores = found.scores
     sign = 1 if experiment.search.direction == "maximize" else -1
     params = {trial.number: trial.params for trial in trials}
-    important = importances(space, [params[number] for number in scores], sign * np.array(list(scores.values())))
-    shown = [parallel_coordinates(experiment, trials, scores, ranking)] if scores else []
-    if found.effects:
+    values = [score.value for score in scores.values()]
+    important = importances(space, [params[number] for number in scores], sign * np.array(values))
+    shown = [parallel_coordinates(experiment, trials, found, ranking)] if scores else []
+    if any(effect.verdict != "wide" for effect in found.effects):
         shown.append(effects_figure(found, unit))
     if important:
-        shown.append(importance_figure(important, disagreement(important)))
+        shown.append(importance_figure(important, f"{disagreement(important)} {counted(found)}"))
     return Explanation(
         seen.basis,
+        seen.stage,
+        counted(found),
         effect_sentences(found, unit),
         interaction_sentences(found, unit),
         shown,
-        slices(experiment, trials, scores, found),
+        slices(experiment, trials, found),
     )
 
 

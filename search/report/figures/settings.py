@@ -8,12 +8,12 @@ from plotly.colors import sample_colorscale
 
 from search.effects.analysis import Analysis
 from search.effects.importance import Importance
-from search.effects.sentences import signed
+from search.effects.sentences import counted, signed
 from search.experiment import Experiment
 from search.report.figures.figure import COLOURS, GREY, INK, Figure, colours_of, empty_plot
 from search.space import Domain
 from search.study import StudyTrial
-from search.wording import METRIC_NAMES, plain, short_name, short_value
+from search.wording import METRIC_NAMES, short_name, short_value
 
 MOST_TICKS = 12
 AXIS = 124  # pixels that a coordinate needs for its labels
@@ -23,26 +23,37 @@ SHADES = [[0.0, "#e3e6ea"], [1.0, "#7b8794"]]  # of lines, worse to better
 
 
 def parallel_coordinates(
-    experiment: Experiment, trials: list[StudyTrial], scores: dict[int, float], ranking: list[dict[str, Any]]
+    experiment: Experiment, trials: list[StudyTrial], found: Analysis, ranking: list[dict[str, Any]]
 ) -> Figure:
     """A line for each trial with a comparable score, through its value on each axis; the finalists in colour.
 
-    Made of plain lines: Plotly's own needs WebGL, which not every browser has, and can't show who is a finalist.
+    Made of plain lines: Plotly's own needs WebGL, which not every browser has, and can't show who is a finalist, nor
+    which score is a forecast.
     """
     metric, minimize = METRIC_NAMES[experiment.search.metric], experiment.search.direction == "minimize"
+    unit, scores = experiment.training.unit, {number: score.value for number, score in found.scores.items()}
     drawn = sorted((t for t in trials if t.number in scores), key=lambda t: scores[t.number], reverse=minimize)
     axes = [_coordinate(path, domain, drawn) for path, domain in experiment.space.domains.items()]
-    axes.append(_score_coordinate(metric, [scores[trial.number] for trial in drawn]))
+    axes.append(_score_coordinate(f"{metric}<br>{found.stage}", [scores[trial.number] for trial in drawn]))
     colours = colours_of(ranking)
-    plot = empty_plot("", "", height=420)
+    kinds = _kinds(found)
+    plot = empty_plot("", "", height=440, legend=True)
+    for kind in kinds:
+        line, marker = {"dash": kind.dash, "color": INK, "width": 1.3}, {"symbol": kind.symbol, "color": INK}
+        plot.add_scatter(x=[None], y=[None], mode="lines+markers", line=line, marker=marker, name=kind.name)
     for row, trial in enumerate(drawn):  # worse to better, so that the better lie above
         shade = sample_colorscale(SHADES, row / max(1, len(drawn) - 1))[0]
+        colour, width = colours.get(trial.number, shade), 3 if trial.number in colours else 1.3
+        kind = next(kind for kind in kinds if trial.number in kind.trials)
+        told = found.scores[trial.number].told(unit)
         plot.add_scatter(
             x=list(range(len(axes))),
             y=[axis.places[row] for axis in axes],
-            mode="lines",
-            line={"color": colours.get(trial.number, shade), "width": 3 if trial.number in colours else 1.3},
-            hovertemplate=f"trial {trial.number}: {scores[trial.number]:.2f}<extra></extra>",
+            mode="lines+markers",
+            line={"color": colour, "width": width, "dash": kind.dash},
+            marker={"symbol": kind.symbol, "size": [0] * (len(axes) - 1) + [8], "color": colour},
+            showlegend=False,
+            hovertemplate=f"trial {trial.number}: {told}<extra></extra>",
         )
     for column, axis in enumerate(axes):
         ends = {"y0": min(*axis.places, 0) - FAN, "y1": 1 + FAN}
@@ -61,16 +72,37 @@ def parallel_coordinates(
     plot.update_xaxes(visible=False, range=[-0.6, len(axes) - 0.5])
     plot.update_yaxes(visible=False, range=[min(UNUSED if UNUSED in axis.ticks else 0 for axis in axes) - 0.1, 1.22])
     best = "; ".join(
-        f"trial {trial.number}, {scores[trial.number]:.2f}: "
+        f"trial {trial.number}, {found.scores[trial.number].told(unit)}: "
         + ", ".join(f"{short_name(path)} {short_value(value)}" for path, value in trial.params.items())
         for trial in drawn[:-6:-1]
     )
     caption = (
         "Each line is a trial, through its value of each setting to its score: the finalists in their colours, the "
+        f"others the darker, the better. Lines that share a value lie side by side. {counted(found)}"
     )
-    caption += "others the darker, the better. Lines that share a value lie side by side."
     alternative, width = f"The best trials by {metric}: {best}", AXIS * len(axes)
     return Figure("parallel-coordinates", "All trials at once", caption, alternative, plot, least_width=width)
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """Trials whose scores were measured, or are forecasts, and how these are drawn."""
+
+    name: str
+    trials: list[int]
+    symbol: str
+    dash: str
+
+
+def _kinds(found: Analysis) -> list[_Kind]:
+    """Those there are."""
+    measured = [number for number, score in found.scores.items() if score.origin is None]
+    forecast = [number for number in found.scores if number not in measured]
+    kinds = (
+        _Kind(f"measured {found.stage}", measured, "circle", "solid"),
+        _Kind(f"forecast for {found.stage.removeprefix('at ')}", forecast, "circle-open", "dot"),
+    )
+    return [kind for kind in kinds if kind.trials]
 
 
 @dataclass(frozen=True)
@@ -106,31 +138,36 @@ def _score_coordinate(name: str, values: list[float]) -> _Axis:
     return _Axis(name, [(value - low) / span for value in values], ticks)
 
 
-def slices(experiment: Experiment, trials: list[StudyTrial], scores: dict[int, float], found: Analysis) -> list[Figure]:
+def slices(experiment: Experiment, trials: list[StudyTrial], found: Analysis) -> list[Figure]:
     """For each hyperparameter, every trial's comparable score over its value, and the mean at each value."""
-    metric = METRIC_NAMES[experiment.search.metric]
+    metric, unit = f"{METRIC_NAMES[experiment.search.metric]} {found.stage}", experiment.training.unit
     means = {effect.path: effect.means for effect in found.effects}
     figures = []
     for path, domain in experiment.space.domains.items():
         name = short_name(path)
-        plot = empty_plot(name, metric, height=250)
-        drawn = [trial for trial in trials if trial.number in scores and path in trial.params]
-        for completed, symbol, colour in ((True, "circle", COLOURS[0]), (False, "circle-open", GREY)):
-            chosen = [trial for trial in drawn if (trial.outcome == "completed") == completed]
+        plot = empty_plot(name, metric, height=270, legend=True)
+        drawn = [trial for trial in trials if trial.number in found.scores and path in trial.params]
+        for kind in _kinds(found):
+            chosen = [trial for trial in drawn if trial.number in kind.trials]
+            colour = COLOURS[0] if kind.symbol == "circle" else GREY
             plot.add_scatter(
                 x=[short_value(t.params[path]) if domain.values else t.params[path] for t in chosen],
-                y=[scores[t.number] for t in chosen],
+                y=[found.scores[t.number].value for t in chosen],
                 mode="markers",
-                marker={"symbol": symbol, "size": 8, "color": colour, "line": {"width": 1.5, "color": colour}},
-                text=[f"trial {t.number}, trained {plain(t.epochs)} epochs" for t in chosen],
-                hovertemplate=f"%{{text}}<br>{name} %{{x}}: %{{y:.2f}}<extra></extra>",
+                name=kind.name.split()[0],  # the axis says where
+                marker={"symbol": kind.symbol, "size": 8, "color": colour, "line": {"width": 1.5, "color": colour}},
+                text=[f"trial {t.number}: {found.scores[t.number].told(unit)}" for t in chosen],
+                hovertemplate=f"%{{text}}<br>{name} %{{x}}<extra></extra>",
             )
-        mean = means.get(path, [])
+        mean = [level for level in means.get(path, []) if level.needed is None]
+        unknown = [level for level in means.get(path, []) if level.needed is not None]
         plot.add_scatter(
             x=[short_value(level.at) if domain.values else level.at for level in mean],
             y=[level.mean for level in mean],
             error_y={"type": "data", "array": [level.margin for level in mean], "thickness": 1.5, "width": 5},
             mode="lines+markers" if domain.is_ordered else "markers",
+            name="mean",
+            showlegend=bool(mean),
             marker={"symbol": "diamond", "size": 9, "color": COLOURS[1]},
             line={"width": 1.5, "color": COLOURS[1]},
             hovertemplate="mean %{y:.2f} ± %{error_y.array:.2f}<extra></extra>",
@@ -142,20 +179,26 @@ def slices(experiment: Experiment, trials: list[StudyTrial], scores: dict[int, f
         elif "log" in (domain.distribution or ""):
             plot.update_xaxes(type="log", dtick="D2", tickformat="~r")
         told = [f"mean at {m.label}: {m.mean:.2f} ± {m.margin:.2f} ({m.trials} trials)" for m in mean]
-        seen = [f"{short_value(t.params[path])}: {scores[t.number]:.2f}" for t in drawn]
+        seen = [f"{short_value(t.params[path])}: {found.scores[t.number].told(unit)}" for t in drawn]
         alternative = f"{metric} by {name}. " + "; ".join(told or seen)
-        figures.append(Figure(f"setting-{path.replace('.', '-')}", name, "", alternative, plot))
+        caption = ""
+        if unknown:
+            needed = max(level.needed for level in unknown if level.needed is not None)
+            places = ", ".join(level.label for level in unknown)
+            caption = f"No mean at {places}: these trials cannot tell it; about {needed:,} would."
+        figures.append(Figure(f"setting-{path.replace('.', '-')}", name, caption, alternative, plot))
     return figures
 
 
 def effects_figure(found: Analysis, unit: str) -> Figure:
-    """Every effect with its interval, the largest on top; those that are not clear in grey."""
+    """Every effect that can be told with its interval, the largest on top; those that are not clear in grey."""
     rows = [
         (each.label if len(effect.estimates) == 1 else f"{short_name(effect.path)} {each.label}", each)
         for effect in found.effects
+        if effect.verdict != "wide"
         for each in effect.estimates
     ]
-    plot = empty_plot(f"difference in {unit}", "", height=90 + 32 * len(rows))
+    plot = empty_plot(f"difference in {unit} {found.stage}", "", height=90 + 32 * len(rows))
     for label, each in reversed(rows):
         colour = COLOURS[0] if each.verdict == "clear" else GREY
         plot.add_scatter(
@@ -170,6 +213,8 @@ def effects_figure(found: Analysis, unit: str) -> Figure:
     plot.update_yaxes(type="category")
     alternative = "; ".join(f"{label} {signed(each.size, unit)} ± {each.margin:.3g}" for label, each in rows)
     caption = "What a step does while the other settings stay, with 95% intervals; grey: not sure."
+    if wide := [short_name(effect.path) for effect in found.effects if effect.verdict == "wide"]:
+        caption += f" Not drawn, as these trials cannot tell: {', '.join(wide)}."
     return Figure("effects-figure", "Size of the effects", caption, alternative, plot)
 
 
