@@ -1,6 +1,5 @@
 """From finalists that are scored to what people read: the ranking, the best model, the report."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from search.report.page import Findings, Sample, write_report
 from search.study import Study
 from trainables.corpus import Split, read_test
 from trainables.preparing import cached_corpus, prepare
+from trainables.sealing import read_sealed
 
 SAMPLES = 12  # translations shown in the report
 
@@ -62,7 +62,7 @@ def conclude(
     write_best(run_dir, network, tokenizer, model.config, result.decoding, result.translations)
     samples = _samples(test, entries[:2])
     sources, decoding = [sample.source for sample in samples], result.decoding
-    frozen_at = json.loads((run_dir / "finalists.json").read_text())["frozen_at"]
+    frozen_at = read_sealed(run_dir / "finalists.json")["frozen_at"]
     prepared = prepare(model.config.data, model.config.tokenizer, experiment.cache)  # in tokens of the best model
     findings = Findings(
         experiment=experiment,

@@ -1,7 +1,6 @@
 """`babeltune doctor`: what this machine can do, and what holds it back; takes a few seconds."""
 
 import os
-import platform
 import shutil
 import time
 from collections.abc import Callable
@@ -21,7 +20,7 @@ from model.config import Config
 from search.cluster.slots import count_slots, this_machine
 from search.search_config import SearchConfig
 from trainables.command_line import parse_config
-from trainables.installed import program
+from trainables.installed import processor, program
 
 SECONDS = 0.5  # of each timing
 SIZE = 1024  # rows and columns of a core's matrices
@@ -160,7 +159,7 @@ def examine(output_dir: Path) -> Machine:
         counts = pool.map(lambda _: len(_timings(lambda: left @ right)), range(cores))
     flop = 2 * SIZE**3 / 1e9
     return Machine(
-        processor=_processor(),
+        processor=processor(),
         instructions=torch.backends.cpu.get_cpu_capability(),
         cores=cores,
         quota=_quota(),
@@ -203,14 +202,6 @@ def examine_gpu(device: torch.device) -> Gpu:
 def _mps_folder() -> Path:
     """Where NVIDIA's multi-process service listens."""
     return Path(os.environ.get("CUDA_MPS_PIPE_DIRECTORY", "/tmp/nvidia-mps"))
-
-
-def _processor() -> str:
-    with suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
 
 
 def _memory() -> tuple[float, float]:

@@ -4,7 +4,6 @@ A move is begun by a folder that says what is to be moved, and ends with that fo
 does no harm: the next driver ends the move before it does anything else.
 """
 
-import json
 import os
 import shutil
 import time
@@ -13,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from search.budget import Spent, spent_on
+from search.checking import check_study
 from search.experiment import Experiment
 from search.journal import Journal, Totals, read_lines
-from search.resuming import Change, find_change, stored_experiment
+from search.resuming import Change, find_change, stored_experiment, write_experiment
 from search.space import Params
 from search.study import Study, StudyTrial
-from trainables.command_line import dump_yaml
 from trainables.config import TrialConfig, flatten
-from trainables.files import write_atomically
+from trainables.sealing import SEAL, read_sealed, write_sealed
 
 FINALS = ("finalists.json", "finals.jsonl", "finals", "leaderboard.json", "leaderboard.csv", "best", "report.html")
 RESULTS = ("test.json", "neural.json")  # of the test split, beside the model they are of
@@ -55,7 +54,7 @@ class Earlier:
     def test_opened(self) -> list[str]:
         """When finalists were frozen before, and so the test split could be read."""
         files = [folder / "finalists.json" for folder in self.folders]
-        return [json.loads(file.read_text())["frozen_at"] for file in files if file.exists()]
+        return [read_sealed(file)["frozen_at"] for file in files if file.exists()]
 
     def spent(self) -> Spent:
         """What was spent on finals that were, and on trials that were not taken over."""
@@ -64,9 +63,9 @@ class Earlier:
             record = _record(folder)
             total += Spent(**record["finals_spent"])
             if record["study"]:
-                taken = set(map(int, json.loads((folder / "taken.json").read_text())))
+                taken = set(map(int, read_sealed(folder / "taken.json")))
                 lines = [line for line in read_lines(folder / "trials.jsonl") if line["trial"] not in taken]
-                study = Study(folder / "study.db", "search", stored_experiment(folder).search.direction)
+                study = Study(folder / "study.db", "search", stored_experiment(folder).search.direction, mode="read")
                 total += replace(spent_on(study, Totals(lines)), wall_seconds=0)  # the new study has gone on counting
                 study.close()
         return total
@@ -85,7 +84,7 @@ class Earlier:
             stored = self._stored(experiment)
             if self.moves(experiment):
                 self._begin_move(stored, study=find_change(stored, experiment) is Change.NEW_STUDY)
-        write_atomically(self.run_dir / "experiment.yaml", dump_yaml(experiment))
+        write_experiment(self.run_dir / "experiment.yaml", experiment)
         if self.moving.exists():
             self._end_move()
             done.append(f"the search is extended; what it had found before lies in {self.folders[-1]}")
@@ -106,8 +105,8 @@ class Earlier:
         shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir(parents=True)
         record = {"moved_at": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "study": study, "finals_spent": asdict(cost)}
-        write_atomically(draft / "record.json", json.dumps(record, indent=2))
-        write_atomically(draft / "experiment.yaml", dump_yaml(stored))
+        write_sealed(draft / "record.json", record)
+        write_experiment(draft / "experiment.yaml", stored)
         draft.rename(self.moving)
 
     def _end_move(self) -> None:
@@ -140,7 +139,8 @@ class Earlier:
         for name in STUDY:  # of a take-over that was killed
             path = self.run_dir / name
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-        before = Study(folder / "study.db", "search", old.search.direction)
+        before = Study(folder / "study.db", "search", old.search.direction, mode="read")
+        lines = check_study(before, folder / "trials.jsonl", old)
         study = Study(self.run_dir / "study.db", "search", new.search.direction)
         distributions = new.space.to_optuna()
         numbers: dict[int, int] = {}
@@ -157,14 +157,14 @@ class Earlier:
                 target = self.run_dir / "trials" / str(copy.number)
                 shutil.copytree(checkpoints, target, ignore=ignored, copy_function=_link)
         journal = Journal(self.run_dir / "trials.jsonl")
-        for line in read_lines(folder / "trials.jsonl"):
+        for line in lines:
             if line["trial"] in numbers and line[old.training.unit] in before.trials[line["trial"]].scores:
                 journal.append({**line, "trial": numbers[line["trial"]]})
         study.set_wall_seconds(before.wall_seconds)
         journal.close()
         study.close()
         before.close()
-        write_atomically(folder / "taken.json", json.dumps(numbers))
+        write_sealed(folder / "taken.json", {str(old): new for old, new in numbers.items()})
         return len(numbers), len(before.trials)
 
 
@@ -193,7 +193,7 @@ def _copy(trial: StudyTrial, study: Study, copy: StudyTrial, origin: str) -> Non
     for epoch, score in trial.scores.items():
         study.report(copy, epoch, score)
     for key, value in trial.attrs.items():
-        if key not in ("outcome", "message", "taken_from", "memory"):  # a sampler's memory is of its space
+        if key not in ("outcome", "message", "taken_from", "memory", SEAL):  # a sampler's memory is of its space
             study.set_attr(copy, key, value)
     if not trial.running:
         study.finish(copy, trial.outcome, str(trial.attrs.get("message", "")))
@@ -208,5 +208,4 @@ def _link(source: str, target: str) -> None:
 
 
 def _record(folder: Path) -> dict[str, Any]:
-    record: dict[str, Any] = json.loads((folder / "record.json").read_text())
-    return record
+    return read_sealed(folder / "record.json")

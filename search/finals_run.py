@@ -94,6 +94,7 @@ class FinalsRun:
             folder=self.run_dir / f"{kind}s" / str(trial.number),
             averaged=self.experiment.finals.average_checkpoints,
             storage=self.trainer.storage,
+            reports=tuple(reports),
         )
 
     def _scored(self, models: list[FinalModel], test: Split) -> list[ScoredModel]:

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from trainables.errors import UserError
 from trainables.files import unwritable
+from trainables.sealing import Damaged, sealed, unsealed
 
 
 def device_seconds(line: dict[str, Any]) -> float:
@@ -39,38 +39,32 @@ class Journal:
     """One line per report of a trial. A pair of trial and epoch is written once, however often it is reported."""
 
     def __init__(self, file: Path):
-        """Open or create; a last line torn by a crash is cut off. Raises UserError for a line that is not JSON."""
+        """Open or create; a last line torn by a crash is cut off. Raises Damaged for a line that is not as written."""
         self.file = file
-        self.lines: list[dict[str, Any]] = []
-        whole = 0
-        for line in file.read_bytes().splitlines(keepends=True) if file.exists() else []:
-            if not line.endswith(b"\n"):
-                break
-            try:
-                self.lines.append(json.loads(line))
-            except ValueError:
-                number = len(self.lines) + 1
-                raise UserError(f"{file}: line {number} is not JSON; remove it, or restore the file") from None
-            whole += len(line)
+        self.lines, whole = _read_whole_lines(file)
         self._file = file.open("ab", buffering=0)
         self._file.truncate(whole)
-        self._written = {(line["trial"], line["epoch"]) for line in self.lines}
+        self._written = {(line["trial"], line["epoch"]): line for line in self.lines}
         self._totals, self._counted = Totals(), 0
 
-    def append(self, line: dict[str, Any]) -> None:
-        """Write a line with "trial" and "epoch"; on disk when the call returns. Raises UserError for a full disk."""
+    def append(self, line: dict[str, Any]) -> dict[str, Any]:
+        """Write a line with "trial" and "epoch", on disk when the call returns, unless there is one of both.
+
+        Returns the line that stands in the journal. Raises UserError for a full disk.
+        """
         key = (line["trial"], line["epoch"])
         if key in self._written:
-            return
+            return self._written[key]
         try:
-            data = json.dumps(line).encode() + b"\n"
+            data = json.dumps(sealed(line)).encode() + b"\n"
             if self._file.write(data) < len(data):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.fsync(self._file.fileno())
         except OSError as error:  # a torn line, if there is one, is cut off when the file is next opened
             raise unwritable(self.file, error) from error
-        self._written.add(key)
+        self._written[key] = line
         self.lines.append(line)
+        return line
 
     @property
     def totals(self) -> Totals:
@@ -84,10 +78,21 @@ class Journal:
         self._file.close()
 
 
+def _read_whole_lines(file: Path) -> tuple[list[dict[str, Any]], int]:
+    """And how many bytes they are; a last line may be torn."""
+    content = file.read_bytes() if file.exists() else b""
+    *whole, torn = content.split(b"\n")
+    return [_read(line, f"{file}: line {number}") for number, line in enumerate(whole, 1)], len(content) - len(torn)
+
+
+def _read(line: bytes, where: str) -> dict[str, Any]:
+    try:
+        record = unsealed(json.loads(line), where)
+        return {**record, "trial": int(record["trial"]), "epoch": record["epoch"] + 0}
+    except (ValueError, KeyError, TypeError):
+        raise Damaged(f"{where} is damaged: no report of a trial; restore the file from a copy") from None
+
+
 def read_lines(file: Path) -> list[dict[str, Any]]:
-    """The lines of a journal; none if it does not exist."""
-    if not file.exists():
-        return []
-    journal = Journal(file)
-    journal.close()
-    return journal.lines
+    """The lines of a journal, without a change to it; none if it does not exist. Raises Damaged."""
+    return _read_whole_lines(file)[0]

@@ -7,6 +7,7 @@ from typing import Any
 from rich.console import Console
 
 from search.budget import spent_on
+from search.checking import check_frozen, check_study
 from search.checkpoint_cleaner import CheckpointCleaner
 from search.cluster.joining import running_ray
 from search.cluster.slots import find_slots
@@ -17,7 +18,9 @@ from search.earlier import Earlier
 from search.experiment import Experiment
 from search.finals.leaderboard import Entry
 from search.finals_run import FinalsRun
+from search.inputs import describe_starts, pin_inputs, pin_tokenizers
 from search.journal import Totals, read_lines
+from search.preparation import tokenizer_variants
 from search.prior_sources import keep_prior
 from search.progress import ranking_table
 from search.proposals import SearchPlan
@@ -25,10 +28,10 @@ from search.run_copy import RunCopy
 from search.schedulers import make_scheduler
 from search.schedulers.population import Population
 from search.study import Study
+from search.study_file import Mode
 from search.tracking.tracker import Tracker
 from search.trainer import Trainer
 from search.wording import count, describe
-from trainables.errors import UserError
 from trainables.locks import DriverLock
 from trainables.storage import Storage
 
@@ -75,15 +78,28 @@ class SearchRun:
 
     def _studies(self) -> tuple[Study, Study]:
         """Of the search and of its finals, once what was asked anew is merged into what is there."""
-        kept = (self.run_dir / "study.db").exists() or self.earlier.waiting
-        if (self.run_dir / "trials.jsonl").exists() and not kept:
-            raise UserError(f"{self.run_dir}: study.db is missing; restore it, or start a new search")
+        check_frozen(self.run_dir, self.earlier.test_opened())
+        for changed in pin_inputs(self.experiment):
+            self._warn(f"{changed}: what is trained from here on may differ in the last digits")
         moves = self.earlier.moves(self.experiment)
         with self.copy.taking_over(moves) if self.copy else nullcontext():
             for message in self.earlier.extend(self.experiment):
                 self._say(message)
-        file, direction = self.run_dir / "study.db", self.experiment.search.direction
-        return Study(file, "search", direction), Study(file, self.earlier.finals_name, direction)
+        search, finals = self._opened("search", "trials.jsonl"), self._opened(self.earlier.finals_name, "finals.jsonl")
+        self._pin_tokenizers(search)
+        return search, finals
+
+    def _pin_tokenizers(self, search: Study) -> None:
+        configs = [self.experiment.trial.with_values(trial.params).tokenizer for trial in search.trials.values()]
+        pin_tokenizers(self.experiment, [*tokenizer_variants(self.experiment), *configs])
+
+    def _opened(self, name: str, journal: str) -> Study:
+        """A study that agrees with its journal, made if it has none yet."""
+        begun = (self.run_dir / journal).exists() or (self.run_dir / "finalists.json").exists()
+        mode: Mode = "old" if begun else "new"
+        study = Study(self.run_dir / "study.db", name, self.experiment.search.direction, mode)
+        check_study(study, self.run_dir / journal, self.experiment)
+        return study
 
     def _keep_safe(self) -> None:
         """What stands in the run directory is in the storage, too, when the call returns."""
@@ -115,7 +131,8 @@ class SearchRun:
         trials, finals = read_lines(self.run_dir / "trials.jsonl"), read_lines(self.run_dir / "finals.jsonl")
         spent = self.earlier.spent() + spent_on(study, Totals(trials)) + spent_on(finals_study, Totals(finals))
         spending = trainer.budget(spent).describe() + ([study.ended] if study.ended else [])
-        notes = explain_decisions(study, self.experiment)
+        self._pin_tokenizers(study)
+        notes = explain_decisions(study, self.experiment) + describe_starts(self.run_dir)
         return conclude(self.experiment, study, trials, finals, entries, self.earlier.test_opened(), spending, notes)
 
     def _announce(self, board: dict[str, Any]) -> None:

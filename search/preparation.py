@@ -5,6 +5,7 @@ from rich.console import Console
 from search.experiment import Experiment
 from trainables.batching import count_batches
 from trainables.config import TokenizerConfig
+from trainables.corpus import digest_test
 from trainables.preparing import cached_corpus, prepare
 from trainables.storage import Storage, new_driver, store_corpus
 
@@ -13,6 +14,7 @@ SHOWN = 60  # characters of a sentence in a warning
 
 def prepare_corpus(experiment: Experiment, console: Console) -> None:
     """Read and check the corpus, train the tokenizers, and say what there is. Raises UserError."""
+    digest_test(experiment.data)  # what is wrong with its files is told now, not after the search
     for warning in cached_corpus(experiment.data, experiment.cache).warnings:
         _warn(console, warning)
     for config in tokenizer_variants(experiment):

@@ -3,20 +3,19 @@
 import csv
 import json
 import math
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from search.checking import open_run
 from search.experiment import Experiment
-from search.journal import read_lines
-from search.resuming import stored_experiment
 from search.samplers.evidence import gather
 from search.samplers.prior import Findings, Prior, known
 from search.space import Params, Scalar
-from search.study import Study
 from trainables.config import flatten
 from trainables.errors import UserError
-from trainables.files import write_atomically
+from trainables.sealing import read_sealed, write_sealed
 
 KEPT = "prior.json"
 SCORES = ("score", "valid_bleu", "dev_bleu")  # columns of a table, the first that is there; higher is better
@@ -41,7 +40,7 @@ def keep_prior(experiment: Experiment) -> Prior | None:
     sources = find_sources(experiment)
     prior = _make_prior(experiment, sources)
     if prior is not None:
-        write_atomically(experiment.run_dir / KEPT, json.dumps([asdict(source) for source in sources]))
+        write_sealed(experiment.run_dir / KEPT, {"sources": [asdict(source) for source in sources]})
     return prior
 
 
@@ -66,13 +65,13 @@ def find_sources(experiment: Experiment) -> list[Source]:
 
 
 def _load(kept: Path) -> list[dict[str, Any]]:
-    try:
-        content: list[dict[str, Any]] = json.loads(kept.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"{kept}: is not as the search wrote it: {error}; remove it to read search.prior anew"
-        ) from None
-    return content
+    content = kept.read_text(encoding="utf-8", errors="replace")
+    if content.startswith("["):  # of version 0.1
+        with suppress(ValueError):
+            old: list[dict[str, Any]] = json.loads(content)
+            return old
+    sources: list[dict[str, Any]] = read_sealed(kept)["sources"]
+    return sources
 
 
 def _read(path: Path) -> Findings:
@@ -86,12 +85,7 @@ def read_run(run_dir: Path) -> Findings:
 
     A configuration has all fields that the trial used, those of the base, too. Raises UserError.
     """
-    experiment, file = stored_experiment(run_dir), run_dir / "study.db"
-    if not file.is_file():
-        raise UserError(f"search.prior: {run_dir}: holds no study.db; name a run that has begun")
-    study = Study(file, "search", experiment.search.direction)
-    if experiment.search.metric == "valid_bleu":
-        study.recall(read_lines(run_dir / "trials.jsonl"))
+    experiment, study = open_run(run_dir)
     evidence = gather(study)
     study.close()
     findings: Findings = []

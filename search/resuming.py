@@ -5,9 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from search.experiment import Experiment
-from trainables.command_line import read_yaml, validate
+from trainables.command_line import dump_yaml, read_yaml, validate
 from trainables.config import TrialConfig, flatten
 from trainables.errors import UserError
+from trainables.files import write_atomically
+from trainables.installed import program
+from trainables.sealing import Damaged, checksum
 
 # They decide what is compared: scores from before and after a change would not belong together.
 COMPARED = ("data", "training.epochs", "training.report_steps", "search.metric")
@@ -17,6 +20,9 @@ INDIFFERENT = ("tracking", "cluster", "teardown", "search.concurrency", "search.
 LATER = ("storage", "cluster", "teardown")
 # A trial of the study means another model after a change.
 MEANING = ("space", *TrialConfig.model_fields)
+
+
+SEALED_AS = "# seal "
 
 
 class Change(Enum):
@@ -35,6 +41,7 @@ def stored_experiment(run_dir: Path, url: str | None = None) -> Experiment:
     file = run_dir / "experiment.yaml"
     if not file.is_file():
         raise UserError(f"{run_dir}: not the directory of a run: it holds no experiment.yaml")
+    _check_seal(file)
     tree = read_yaml(file)
     if missing := [name for name in Experiment.model_fields if name not in (*tree, *LATER)]:
         raise UserError(f"{file}: is not as the search wrote it: {', '.join(missing)} missing; restore the file")
@@ -43,6 +50,28 @@ def stored_experiment(run_dir: Path, url: str | None = None) -> Experiment:
     stored = validate(Experiment, tree, str(file))
     storage = url.rstrip("/").rpartition("/")[0] if url else stored.storage
     return stored.model_copy(update={"name": run_dir.name, "output_dir": str(run_dir.parent), "storage": storage})
+
+
+def write_experiment(file: Path, experiment: Experiment) -> None:
+    """For `stored_experiment` to read."""
+    text = dump_yaml(experiment)
+    write_atomically(file, f"{SEALED_AS}{checksum(text)}; keys are changed by resume RUN --KEY VALUE\n{text}")
+
+
+def is_sealed(file: Path) -> bool:
+    """Whether a version wrote it that seals: 0.1 did not."""
+    return file.is_file() and file.read_bytes().startswith(SEALED_AS.encode())
+
+
+def _check_seal(file: Path) -> None:
+    """Raises Damaged if the file is not as it was written."""
+    first, _, text = file.read_bytes().partition(b"\n")
+    stored = first.decode(errors="replace").removeprefix(SEALED_AS)[:16]
+    if is_sealed(file) and stored != checksum(text.decode(errors="replace")):
+        raise Damaged(
+            f"{file}: is not as the search wrote it: restore it; keys of a run are changed by "
+            f"`{program('resume')} {file.parent} --KEY VALUE`"
+        )
 
 
 def _as_version_0_1_meant_it(tree: dict[str, Any]) -> None:

@@ -1,28 +1,27 @@
 """The Optuna study: the truth about a search. One process writes it, each change in one transaction."""
 
 import math
-import sqlite3
 from bisect import bisect_left, insort
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import optuna
 from optuna.distributions import BaseDistribution
-from optuna.storages import BaseStorage, InMemoryStorage, RDBStorage
+from optuna.storages import RDBStorage
 from optuna.trial import TrialState, create_trial
 
 from search.space import Params, SearchSpace
-from trainables.errors import UserError
+from search.study_file import Mode, open_study
 from trainables.files import unwritable
 from trainables.scoring import NEAR_ZERO
+from trainables.sealing import SEAL, checksum, sealed, unsealed
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
-LOCK_TIMEOUT_SECONDS = 60
 TIE = 1e-6  # BLEU that one nat per character outweighs
 Standing = tuple[float, float, int]  # of a trial among all, the last being its number
 
@@ -70,6 +69,11 @@ class StudyTrial:
         """Epochs that it trained itself."""
         return self.epochs - self.inherited
 
+    @property
+    def is_sealed(self) -> bool:
+        """Whether it is as it was made; one of version 0.1 is taken as it is."""
+        return SEAL not in self.attrs or self.attrs[SEAL] == _birth(self.params, self.attrs)
+
     def passed(self, rung: int) -> bool:
         """Whether it was decided, and written, that the trial goes on after this rung."""
         return self.attrs.get(f"epoch-{rung}") == "passed"
@@ -85,15 +89,10 @@ class Study:
     (`rest`), `over` those that have ended, `heirs` those with a parent, `reached` by epoch those with a score there.
     """
 
-    def __init__(self, file: Path | None, name: str, direction: Literal["maximize", "minimize"]):
-        """Open or create the study `name` in the sqlite file, or in memory without one.
-
-        Raises UserError if the file is something else.
-        """
-        self._storage: BaseStorage = InMemoryStorage() if file is None else _open_storage(file)
-        self.file, self.maximize = file, direction == "maximize"
-        study = optuna.create_study(storage=self._storage, study_name=name, direction=direction, load_if_exists=True)
-        self._study_id = study._study_id
+    def __init__(self, file: Path | None, name: str, direction: Literal["maximize", "minimize"], mode: Mode = "new"):
+        """The study `name` in the sqlite file, or in memory without one; see `study_file.py`. Raises Damaged."""
+        self._storage, study = open_study(file, name, direction, mode)
+        self.file, self.maximize, self._study_id = file, direction == "maximize", study._study_id
         self.trials: dict[int, StudyTrial] = {
             trial.number: StudyTrial(
                 number=trial.number,
@@ -106,7 +105,8 @@ class Study:
             )
             for trial in study.get_trials(deepcopy=False)
         }
-        self.wall_seconds = float(study.user_attrs.get("wall_seconds", 0.0))
+        spent = study.user_attrs.get("wall_seconds", 0.0)
+        self.wall_seconds = float(unsealed(spent, str(file))["seconds"] if isinstance(spent, dict) else spent)
         self.ended: str | None = study.user_attrs.get("ended")  # why nothing more was proposed, if that had a reason
         self.known: set[str] = set()
         self.running: dict[int, StudyTrial] = {}
@@ -265,7 +265,7 @@ class Study:
 
     def set_wall_seconds(self, seconds: float) -> None:
         with self._writing():
-            self._storage.set_study_user_attr(self._study_id, "wall_seconds", seconds)
+            self._storage.set_study_user_attr(self._study_id, "wall_seconds", sealed({"seconds": seconds}))
         self.wall_seconds = seconds
 
     def set_ended(self, reason: str | None) -> None:
@@ -287,16 +287,12 @@ class Study:
             self._storage.engine.dispose()
 
 
-def _open_storage(file: Path) -> RDBStorage:
-    try:
-        with closing(sqlite3.connect(file, timeout=LOCK_TIMEOUT_SECONDS)) as connection:
-            # In WAL mode readers such as a dashboard don't lock the driver out.
-            connection.execute("PRAGMA journal_mode=WAL")
-    except sqlite3.DatabaseError as error:
-        raise UserError(f"{file}: {error}; restore the study from a backup, or start a new search") from None
+def _birth(params: Params, attrs: dict[str, Any]) -> str:
+    """A checksum of what a trial has from the start."""
+    return checksum(
+        [params, {key: attrs[key] for key in ("memory", "parent", "replaces", "inherited") if key in attrs}]
+    )
 
-    def connect() -> sqlite3.Connection:
-        return sqlite3.connect(file, timeout=LOCK_TIMEOUT_SECONDS, check_same_thread=False)
 
-    # Not by the path in the address, where "?", "%" and braces mean something else.
-    return RDBStorage("sqlite:///study.db", engine_kwargs={"creator": connect})
+def _as_stored(distribution: BaseDistribution, value: Any) -> Any:
+    return distribution.to_external_repr(distribution.to_internal_repr(value))

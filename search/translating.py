@@ -19,6 +19,7 @@ from trainables.command_line import parse_config
 from trainables.errors import UserError
 from trainables.evaluation import find_hypotheses
 from trainables.installed import program
+from trainables.pairs import is_blank
 
 AT_A_TIME = 1000  # lines that are read before their translations are written
 DRAWN = 20  # sentences of an attention page
@@ -107,7 +108,8 @@ def _chunks(source: BinaryIO) -> Iterator[tuple[int, list[str]]]:
         lines = []
         for number, line in enumerate(chunk, first):
             try:
-                lines.append(line.decode("utf-8-sig" if number == 0 else "utf-8").strip())
+                text = line.decode("utf-8-sig" if number == 0 else "utf-8").strip()
+                lines.append("" if is_blank(text) else text)
             except UnicodeDecodeError as error:
                 place = f"line {number + 1} is not UTF-8 (byte {error.start + 1})"
                 raise UserError(f"standard input: {place}; convert the text") from None

@@ -170,7 +170,7 @@ class Work:
         if heir is None or self._reason_to_end():
             return None
         epoch = heir.parent.epoch
-        self.checkpoints.copy(heir.parent.number, len(self.study.trials))
+        self.checkpoints.copy(heir.parent.number, len(self.study.trials), epoch)
         trial = self.study.add(
             heir.params,
             self.plan.distributions,
@@ -240,7 +240,9 @@ class Work:
             self.ended(number, "diverged", f"{self.metric} became {score} in epoch {report['epoch']:g}")
         elif epoch > trial.epoch:
             assert epoch <= trial.epoch + (self.report_steps or 1), f"trial {number}: {epoch} follows {trial.epoch}"
-            self.journal.append({"trial": number, **report})
+            # One that a driver wrote and died counts, should it be trained again to other numbers in the last place.
+            report = self.journal.append({"trial": number, **report})
+            score = float(report[self.metric])
             if self.report_steps and not trial.scores:
                 self.study.set_attr(trial, "epoch_steps", round(epoch / report["epoch"]))
             loss = report.get("valid_nll_per_char") if self.metric == "valid_bleu" else None

@@ -285,7 +285,7 @@ def test_each_opening_is_recorded(tmp_path: Path) -> None:
         ("scoring", "then", os.getpid()),
         ("ranking", "then", os.getpid()),
     ]
-    assert all(set(line) == {"opened_at", "why", "frozen_at", "host", "pid"} for line in lines)
+    assert all(set(line) == {"opened_at", "why", "frozen_at", "host", "pid", "seal"} for line in lines)
 
 
 def test_processes_append_whole_lines_to_one_file(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from search.study import Study
 from search.work import Assignment
 from trainables.command_line import dump_yaml
 from trainables.errors import UserError
+from trainables.sealing import read_sealed
 
 SPACE = {"model.d_model": {"values": [64, 128, 256]}, "model.dropout": {"min": 0.0, "max": 0.5}}
 NARROW = {"model.d_model": {"values": [64, 128, 512]}, "model.dropout": {"min": 0.1, "max": 0.9}}
@@ -175,10 +176,13 @@ def check_taken_over(run_dir: Path, old: Experiment, new: Experiment) -> None:
     after = Study(run_dir / "study.db", "search", "maximize")
     fitting = [t for t in before.values() if express(old.trial.with_values(t.params), new)]
     assert 0 < len(fitting) < len(before), "a test of both"
-    assert json.loads((archive / "taken.json").read_text()) == {str(t.number): i for i, t in enumerate(fitting)}
+    assert read_sealed(archive / "taken.json") == {str(t.number): i for i, t in enumerate(fitting)}
     for was, now in zip(fitting, after.trials.values(), strict=True):
         assert (was.params, was.scores, was.state) == (now.params, now.scores, now.state)
-        assert was.attrs == {key: value for key, value in now.attrs.items() if key != "taken_from"}
+        kept = [
+            {k: v for k, v in trial.attrs.items() if k not in ("taken_from", "memory", "seal")} for trial in (was, now)
+        ]
+        assert kept[0] == kept[1] and now.is_sealed
         assert now.attrs["taken_from"] == f"earlier/1, trial {was.number}"
         checkpoint = Path("trials", str(was.number), "epoch-4", "state.pt")
         taken = run_dir / "trials" / str(now.number) / "epoch-4" / "state.pt"

@@ -13,6 +13,8 @@ ROOMS = {
     "optuna": {
         "search.space",
         "search.study",
+        "search.study_file",
+        "search.checking",
         "search.proposals",
         "search.finals.choosing",
         "search.samplers.optuna_samplers",

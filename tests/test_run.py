@@ -76,7 +76,7 @@ def test_a_whole_search_leaves_a_ranking_the_best_model_and_a_report(tmp_path: P
     (tmp_path / "lengths.py").write_text("def compare(source, found, wanted):\n    return [len(t) for t in found]\n")
     run_dir = tmp_path / "runs" / "whole"
 
-    # The test split can't be read until the finalists are frozen, so nothing before has read it.
+    # What is wrong with the test split is told at the start, though nobody sees its text before the finals.
     test_files = [tmp_path / "corpus" / f"test.{language}" for language in ("en", "fr")]
     good = [path.read_bytes() for path in test_files]
     for path in test_files:
@@ -84,23 +84,19 @@ def test_a_whole_search_leaves_a_ranking_the_best_model_and_a_report(tmp_path: P
     spoilt = run("--config", str(config), "--name", "whole", cwd=tmp_path)
     assert spoilt.returncode == 2
     assert "test.en: line 1 is not UTF-8" in spoilt.stderr and "Traceback" not in spoilt.stderr
-    assert_sound(run_dir, trials=5)
-    searched = (run_dir / "trials.jsonl").read_bytes()
-    frozen_at = json.loads((run_dir / "finalists.json").read_text())["frozen_at"]
-    opened = (run_dir / "test_opened.jsonl").read_text()
-    assert opened.count("\n") == 1 and not (run_dir / "finals.jsonl").exists()
+    assert not run_dir.exists()
 
     for path, content in zip(test_files, good, strict=True):
         path.write_bytes(content)
-    done = run("resume", str(run_dir), cwd=tmp_path)
+    done = run("--config", str(config), "--name", "whole", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert (run_dir / "trials.jsonl").read_bytes() == searched
+    assert_sound(run_dir, trials=5)
+    frozen_at = json.loads((run_dir / "finalists.json").read_text())["frozen_at"]
     openings = [json.loads(line) for line in (run_dir / "test_opened.jsonl").read_text().splitlines()]
-    assert (run_dir / "test_opened.jsonl").read_text().startswith(opened)
     assert {line["frozen_at"] for line in openings} == {frozen_at}
     assert all(line["opened_at"] >= frozen_at and line["pid"] > 0 and line["host"] for line in openings)
     assert [line["why"] for line in openings] == [
-        *2 * ["checking it before the retraining, and scoring after it"],
+        "checking it before the retraining, and scoring after it",
         "ranking; translations and attention for the report",
     ]
     assert "Ranking by test BLEU" in done.stdout

@@ -30,6 +30,7 @@ from trainables.checkpoint_places import Checkpoints
 from trainables.config import DataConfig, TokenizerConfig, TrialConfig
 from trainables.errors import StorageFails, UserError
 from trainables.preparing import prepare
+from trainables.sealing import Damaged
 from trainables.storage import Storage, find_place, new_driver
 
 ENDED = {"host": "elsewhere", "pid": 1, "ended": True}
@@ -154,8 +155,10 @@ def test_checkpoints_of_trials_are_copied_removed_and_at_hand(storage: Storage, 
         save(tmp_path / "1", number)
         storage.send(tmp_path / "1", "trials/1", keep=2)
     places = Checkpoints(tmp_path / "run" / "trials", storage)
-    places.copy(1, 12)
-    places.copy(5, 13)
+    places.copy(1, 12, 2)
+    for source, number in ((5, 2), (1, 3)):
+        with pytest.raises(Damaged, match=f"its checkpoint {number} is missing"):
+            places.copy(source, 13, number)
     assert places.numbers() == {1, 12}
     places.remove(1)
     assert places.numbers() == {12}

@@ -117,6 +117,7 @@ def test_it_decodes_as_in_the_finals_unless_told_otherwise(best: BestModel) -> N
 
 def test_the_best_model_of_an_earlier_version_is_decoded_as_it_was(run_dir: Path, tmp_path: Path) -> None:
     shutil.copytree(run_dir / "best", tmp_path / "best")
+    (tmp_path / "best" / "digests.json").unlink()
     (tmp_path / "best" / "decoding.yaml").write_text("beam_size: 2\nlength_penalty: 0.6\n")
     assert read_best(tmp_path).decoding == Decoding(2, 0.6)
     for broken in ("beam: 3\n", "beam_size: five\nlength_penalty: 1\n"):

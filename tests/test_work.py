@@ -21,6 +21,7 @@ from search.finals.choosing import read_finalists
 from search.journal import Journal
 from search.proposals import SearchPlan
 from search.schedulers import make_scheduler
+from search.schedulers.population import Population
 from search.study import Study, StudyTrial
 from search.work import FINISHED, WAIT, Assignment, Work
 from trainables import translation
@@ -107,6 +108,8 @@ def advance(work: Work, running: list[int], number: int, epoch: int) -> None:
         epoch_steps = EPOCH_STEPS[int(str(trial.params["model.d_model"]))]  # as if it were a batch size
         step = min(epoch * work.report_steps, 4 * epoch_steps)
         report |= {"epoch": step / epoch_steps, "step": step}
+    if isinstance(work.scheduler, Population):  # whose heirs go on from it
+        save_checkpoint(work.checkpoints.folder / str(number), "epoch", epoch, {}, report)
     if not work.reported(number, report):
         running.remove(number)
         work.released(number, crashed=False)
@@ -363,7 +366,7 @@ def test_broken_files_of_a_run_are_told(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"study\.db: file is not a database; restore"):
         Study(tmp_path / "study.db", "search", "maximize")
     (tmp_path / "trials.jsonl").write_text('{"trial": 0, "epoch": 1}\n{"tri\n')
-    with pytest.raises(UserError, match=r"trials\.jsonl: line 2 is not JSON"):
+    with pytest.raises(UserError, match=r"trials\.jsonl: line 2 is damaged"):
         Journal(tmp_path / "trials.jsonl")
     (tmp_path / "trials.jsonl").write_text('{"trial": 0, "epoch": 1}\n{"tri')  # torn by a crash
     assert Journal(tmp_path / "trials.jsonl").lines == [{"trial": 0, "epoch": 1}]

@@ -14,6 +14,7 @@ from typing import Any, Literal
 import torch
 
 from trainables.files import unwritable
+from trainables.sealing import Damaged, read_sealed, sealed
 
 KEEP = 2  # the newest, and the one before it in case the newest is torn
 
@@ -34,7 +35,7 @@ def save_checkpoint(
         torch.save(state, file)
         _sync(file.fileno())
     with (draft / "report.json").open("w") as file:
-        json.dump({unit: number, "sha256": _digest(draft / "state.pt"), "report": report}, file)
+        json.dump(sealed({unit: number, "sha256": _digest(draft / "state.pt"), "report": report}), file)
         file.flush()
         _sync(file.fileno())
     _publish(draft, final)
@@ -42,13 +43,12 @@ def save_checkpoint(
         shutil.rmtree(old, ignore_errors=True)
 
 
-def copy_checkpoint(source: Path, target: Path) -> None:
-    """Copy the newest whole checkpoint of one folder into another; nothing if there is none.
+def copy_checkpoint(source: Path, target: Path, number: int) -> None:
+    """Copy the checkpoint of that number from one folder into another, where it must be the newest.
 
-    Raises UserError for a full disk.
+    Raises Damaged if it is missing or torn, UserError for a full disk.
     """
-    if (found := newest_checkpoint(source)) is None:
-        return
+    found = newest_of(source, number)
     draft = target / ".draft"
     shutil.rmtree(draft, ignore_errors=True)
     try:
@@ -59,6 +59,14 @@ def copy_checkpoint(source: Path, target: Path) -> None:
         _publish(draft, target / found[0].name)
     except OSError as error:  # shutil.Error, too
         raise unwritable(target, error) from error
+
+
+def newest_of(folder: Path, number: int) -> tuple[Path, dict[str, Any]]:
+    """The newest whole checkpoint and its report. Raises Damaged if it is not the one of that number."""
+    found = newest_checkpoint(folder)
+    if found is None or checkpoint_number(found[0].name) != number:
+        raise Damaged(f"{folder}: its checkpoint {number} is missing or damaged; restore it from a copy")
+    return found
 
 
 def newest_checkpoint(folder: Path) -> tuple[Path, dict[str, Any]] | None:
@@ -116,13 +124,13 @@ def _whole_checkpoints(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
 def whole_checkpoint(path: Path) -> tuple[Path, dict[str, Any]] | None:
     """With its report; None if it is torn, or not there."""
     try:
-        meta = json.loads((path / "report.json").read_text())
+        meta = read_sealed(path / "report.json")
         if "sha256" not in meta:  # of an earlier version, of which nothing more can be known than that it can be read
             load_state(path, torch.device("cpu"))
         elif _digest(path / "state.pt") != meta["sha256"]:
             return None
         return path, meta["report"]
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, EOFError, pickle.UnpicklingError):
+    except (Damaged, OSError, ValueError, KeyError, TypeError, RuntimeError, EOFError, pickle.UnpicklingError):
         return None
 
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainables.checkpoint import copy_checkpoint, newest_checkpoint
+from trainables.checkpoint import copy_checkpoint, newest_of
 from trainables.storage import Storage
 
 
@@ -34,14 +34,14 @@ class Checkpoints:
         if self.storage:
             self.storage.run.remove(self.key(number))
 
-    def copy(self, source: int, target: int) -> None:
-        """The newest of one trial to another; nothing if there is none. Raises UserError."""
+    def copy(self, source: int, target: int, number: int) -> None:
+        """The newest of one trial, which must be that of the number, to another. Raises UserError."""
         if self.storage is None:
-            copy_checkpoint(self.folder / str(source), self.folder / str(target))
+            copy_checkpoint(self.folder / str(source), self.folder / str(target), number)
             return
         with self.at_hand(source) as folder:
-            if newest_checkpoint(folder):
-                self.storage.send(folder, self.key(target), keep=1)
+            newest_of(folder, number)
+            self.storage.send(folder, self.key(target), keep=1)
 
     @contextmanager
     def at_hand(self, number: int, count: int = 1) -> Iterator[Path]:

@@ -1,12 +1,12 @@
 """Parallel text: read from files or composed by the embedded phrasebook, and checked before anything starts."""
 
 import hashlib
-import json
 import os
 import socket
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from trainables.config import PHRASEBOOK, DataConfig
 from trainables.errors import UserError
@@ -14,6 +14,7 @@ from trainables.files import append_line, unwritable
 from trainables.pairs import examine, is_blank, read_lines, read_table
 from trainables.phrasebook import LANGUAGES, phrasebook
 from trainables.scoring import check_references
+from trainables.sealing import read_sealed, sealed
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,13 @@ class Split:
     def __len__(self) -> int:
         return len(self.source)
 
+    def digest(self) -> str:
+        """A hash of the text."""
+        text = hashlib.sha256()
+        for side in (self.source, self.target):
+            text.update("\n".join(side).encode() + b"\0")
+        return text.hexdigest()
+
 
 @dataclass(frozen=True)
 class Corpus:
@@ -37,10 +45,7 @@ class Corpus:
 
     def fingerprint(self) -> str:
         """A hash of the training text, to name what is learned from it."""
-        text = hashlib.sha256()
-        for side in (self.train.source, self.train.target):
-            text.update("\n".join(side).encode() + b"\0")
-        return text.hexdigest()
+        return self.train.digest()
 
 
 def read_corpus(config: DataConfig) -> Corpus:
@@ -70,7 +75,7 @@ def read_corpus(config: DataConfig) -> Corpus:
 
 
 def read_test(config: DataConfig, run_dir: Path, why: str) -> Split:
-    """The test split: opened here alone, and not before the finalists are frozen in finalists.json of the run.
+    """The test split: given out here alone, and not before the finalists are frozen in finalists.json of the run.
 
     Each opening is a line of test_opened.jsonl there: when, why, by which process, and when the finalists were frozen
     that it was for. Raises UserError for what is wrong with the files, RuntimeError if no finalists are frozen.
@@ -81,14 +86,27 @@ def read_test(config: DataConfig, run_dir: Path, why: str) -> Split:
     opening = {
         "opened_at": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "why": why,
-        "frozen_at": json.loads(finalists.read_text()).get("frozen_at"),
+        "frozen_at": read_sealed(finalists).get("frozen_at"),
         "host": socket.gethostname(),
         "pid": os.getpid(),
     }
     try:
-        append_line(run_dir / "test_opened.jsonl", opening)
+        append_line(run_dir / "test_opened.jsonl", sealed(opening))
     except OSError as error:
         raise unwritable(run_dir / "test_opened.jsonl", error) from error
+    return _test_split(config)
+
+
+def digest_test(config: DataConfig) -> dict[str, Any]:
+    """How many pairs the test split has, and a hash of them, by which a run knows that it stays the same.
+
+    No text leaves this function, so nothing can be chosen by it. Raises UserError for what is wrong with the files.
+    """
+    test = _test_split(config)
+    return {"pairs": len(test), "sha256": test.digest()}
+
+
+def _test_split(config: DataConfig) -> Split:
     if config.path == PHRASEBOOK:
         return _phrasebook_split(config, "test")
     test = _read_split(config, config.test)

@@ -1,6 +1,8 @@
-"""What comes with the program, in a checkout or installed: its name on the command line, its version, its files."""
+"""What the program runs as and on: its name on the command line, its version, its files, the processor."""
 
+import platform
 import sys
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -19,6 +21,15 @@ def version_of(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
+
+
+def processor() -> str:
+    """The name of this machine's."""
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
 
 
 def config_folder() -> Path:

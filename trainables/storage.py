@@ -23,7 +23,7 @@ from trainables.errors import StorageFails
 from trainables.files import make_folder, write_atomically
 from trainables.preparing import CORPUS, cached_corpus
 from trainables.store import Store
-from trainables.tokenizer import tokenizer_folder, train_tokenizer
+from trainables.tokenizer import keep_model, tokenizer_folder, train_tokenizer
 
 DRIVER = "driver.json"  # who may write, and where the run is; the driver renews it (search/lease.py)
 CHECKPOINT = ("state.pt", "report.json")  # in the order of sending: a torn one lacks its report
@@ -96,11 +96,12 @@ class Storage:
             if shared.exists():
                 return
             keys = {f"tokenizers/{folder.name}/{side}.model": folder / f"{side}.model" for side in sides}
-            if not all(self.shared.get(key, file) for key, file in keys.items()):
+            if not all(self.shared.exists(key) for key in keys):
                 train_tokenizer(config, corpus, cache)
                 for key, file in keys.items():
-                    if not self.shared.create(key, file.read_bytes()):
-                        self.shared.get(key, file)
+                    self.shared.create(key, file.read_bytes())
+            for key, file in keys.items():
+                keep_model(file, self.shared.read(key) or b"")
             shared.touch()
 
     # -- checkpoints, by a key such as "trials/3"
@@ -161,7 +162,7 @@ def _bring(storage: Storage, data: DataConfig, tokenizer: TokenizerConfig) -> Pa
     cache = _node_folder() / "corpora" / storage.corpus / digest(storage.shared.url)
     make_folder(cache)
     with FileLock(cache / "lock"):
-        if not (cache / CORPUS).exists():
+        if not (cache / CORPUS).exists() or _name((cache / CORPUS).read_bytes()) != storage.corpus:
             content = storage.shared.read(f"corpora/{storage.corpus}")
             if content is None or _name(content) != storage.corpus:
                 raise StorageFails(

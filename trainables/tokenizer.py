@@ -1,5 +1,6 @@
 """sentencepiece tokenizers: trained once for all trials that share them."""
 
+import hashlib
 import io
 import sys
 import tempfile
@@ -35,6 +36,13 @@ class Tokenizer:
     @property
     def target_vocab(self) -> int:
         return int(self.target.get_piece_size())
+
+    def digest(self) -> str:
+        """A hash of the pieces and their scores: equal for tokenizers that were trained alike."""
+        sides = [
+            [(side.id_to_piece(i), side.get_score(i)) for i in range(len(side))] for side in (self.source, self.target)
+        ]
+        return hashlib.sha256(repr(sides).encode()).hexdigest()
 
     def encode_source(self, sentences: list[str]) -> list[np.ndarray]:
         """Ids of each sentence, EOS at the end."""
@@ -76,9 +84,23 @@ def train_tokenizer(config: TokenizerConfig, corpus: Corpus, cache: Path) -> Tok
         sides = {"tokenizer": corpus.train.source + corpus.train.target}
     with FileLock(folder / "lock"):
         for side, sentences in sides.items():
-            if not (folder / f"{side}.model").exists():
-                write_atomically(folder / f"{side}.model", _train(config, sentences))
+            if not _is_whole(folder / f"{side}.model"):
+                keep_model(folder / f"{side}.model", _train(config, sentences))
     return load_tokenizer(folder)
+
+
+def keep_model(file: Path, model: bytes) -> None:
+    """Write a model into the cache, and what it is known again by."""
+    write_atomically(file, model)
+    write_atomically(file.with_suffix(".sha256"), hashlib.sha256(model).hexdigest())
+
+
+def _is_whole(file: Path) -> bool:
+    """Whether the cache has the model as it was written there."""
+    try:
+        return hashlib.sha256(file.read_bytes()).hexdigest() == file.with_suffix(".sha256").read_text()
+    except (OSError, ValueError):
+        return False
 
 
 def tokenizer_folder(config: TokenizerConfig, corpus: Corpus, cache: Path) -> Path:

@@ -1,10 +1,12 @@
 """One training run, from text to a model and its BLEU. Runs without Ray."""
 
 import math
+import shutil
 import time
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -13,10 +15,12 @@ from trainables.batching import count_batches, training_batches
 from trainables.checkpoint import (
     KEEP,
     average_weights,
+    checkpoint_number,
     common_checkpoints,
     last_checkpoints,
     load_state,
     save_checkpoint,
+    whole_checkpoint,
 )
 from trainables.config import TrialConfig
 from trainables.errors import Diverged, UserError
@@ -30,6 +34,7 @@ from trainables.team import Batch, Team
 from trainables.tokenizer import Tokenizer
 
 CPU = torch.device("cpu")
+SAME_LOSS = 0.01  # relative difference that rounding on another device may make
 
 
 @dataclass(frozen=True)
@@ -193,6 +198,35 @@ def _validated(prepared: Prepared, model: Transformer, trained: Trained, step: i
         gpu_memory_gib=trained.gpu.memory_gib,
         gpu_utilization=trained.gpu.utilization,
     )
+
+
+def train_again(
+    config: TrialConfig, cache: Path, checkpoints: Path, reports: Sequence[dict[str, Any]], averaged: int
+) -> bool:
+    """Whether one of the `averaged` last checkpoints of a finished training was missing or damaged, and is there again.
+
+    reports: of that training, the last one last. Raises UserError if the model comes out otherwise.
+    """
+    unit = config.training.unit
+    wanted = [f"{unit}-{int(report[unit])}" for report in reports[-averaged:]]
+    damaged = [name for name in wanted if whole_checkpoint(checkpoints / name) is None]
+    if not damaged:
+        return False
+    for path in checkpoints.glob(f"{unit}-*"):  # training goes on after the newest: that of before the damage
+        if (checkpoint_number(path.name) or 0) >= (checkpoint_number(damaged[0]) or 0):
+            shutil.rmtree(path)
+    name = checkpoints / damaged[0]
+    inherited = reports[0][unit] > (config.training.report_steps or 1)
+    if inherited and not last_checkpoints(checkpoints, 1):
+        raise UserError(f"{name}: is damaged, and its training went on from another trial's; restore it from a copy")
+    for report, _ in train(config, cache, checkpoints, keep=max(KEEP, averaged)):
+        loss = report.valid_nll_per_char
+    if not math.isclose(loss, known := reports[-1]["valid_nll_per_char"], rel_tol=SAME_LOSS):
+        raise UserError(
+            f"{name}: was damaged and is trained again, but its validation loss per character is {loss:.4f} now, and "
+            f"was {known:.4f}: restore it from a copy"
+        )
+    return True
 
 
 def load_model(

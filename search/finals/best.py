@@ -1,5 +1,6 @@
 """best/: the best model of a search, with all that it takes to translate."""
 
+import hashlib
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,12 +11,16 @@ from safetensors.torch import load_file, save_file
 
 from model.transformer import Transformer
 from search.finals_config import Decoding
+from search.resuming import is_sealed
 from trainables.command_line import dump_yaml, read_yaml, validate
 from trainables.config import TrialConfig
 from trainables.errors import UserError
 from trainables.installed import program
+from trainables.sealing import Damaged, read_sealed, write_sealed
 from trainables.tokenizer import Tokenizer, load_tokenizer, save_tokenizer
 from trainables.training import default_device
+
+DIGESTS = "digests.json"  # of the other files in best/
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,8 @@ def write_best(
     (draft / "config.yaml").write_text(dump_yaml(config), encoding="utf-8")
     (draft / "decoding.yaml").write_text(yaml.safe_dump(asdict(decoding)), encoding="utf-8")
     (draft / "translations.txt").write_text("\n".join(translations) + "\n", encoding="utf-8")
+    digests = {file.name: _digest(file) for file in sorted(draft.iterdir())}
+    write_sealed(draft / DIGESTS, digests)
     shutil.rmtree(folder / "best", ignore_errors=True)
     draft.rename(folder / "best")
 
@@ -60,6 +67,7 @@ def read_best(run_dir: Path) -> BestModel:
             f"{run_dir}: holds no best/, as a search leaves at its end; name the directory of one that has ended"
         )
     config_file, weights_file = folder / "config.yaml", folder / "model.safetensors"
+    _check_digests(folder, sealed=is_sealed(run_dir / "experiment.yaml"), again=again)
     for file in (config_file, weights_file):
         if not file.is_file():
             raise UserError(f"{file}: is missing; {again}")
@@ -75,6 +83,20 @@ def read_best(run_dir: Path) -> BestModel:
         raise UserError(f"{weights_file}: its tensors are not those of the model in {config_file}; {again}")
     model.load_state_dict(weights, strict=False)
     return BestModel(config, model.to(default_device()).eval(), tokenizer, _read_decoding(folder / "decoding.yaml"))
+
+
+def _check_digests(folder: Path, sealed: bool, again: str) -> None:
+    """Raises Damaged for a file that is not as it was written. sealed: whether the run is of a version with digests."""
+    if not (sealed or (folder / DIGESTS).exists()):
+        return
+    for name, digest in read_sealed(folder / DIGESTS).items():
+        if not (folder / name).is_file() or _digest(folder / name) != digest:
+            raise Damaged(f"{folder / name}: is missing or not as the search wrote it; {again}")
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def _read_decoding(file: Path) -> Decoding:

@@ -1,6 +1,5 @@
 """The finalists: chosen by the search's metric and unlike each other, then retrained with fresh seeds."""
 
-import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from search.space import Params
 from search.study import Study, StudyTrial
 from trainables.config import TrialConfig
 from trainables.errors import UserError
-from trainables.files import write_atomically
+from trainables.sealing import read_sealed, write_sealed
 
 
 @dataclass(frozen=True)
@@ -82,18 +81,18 @@ def freeze_finalists(file: Path, choice: Choice, experiment: Experiment, test_op
         ],
         "passed_over": [{"trial": trial, "like": finalist} for trial, finalist in choice.passed_over.items()],
     }
-    write_atomically(file, json.dumps(record, indent=2))
+    write_sealed(file, record)
 
 
 def read_finalists(file: Path) -> list[Finalist]:
     """What `freeze_finalists` wrote. Raises UserError if the file holds something else."""
     try:
-        record = json.loads(file.read_text())
+        record = read_sealed(file)
         return [
             Finalist(entry["trial"], entry["config"], entry["epochs"], entry[record["metric"]])
             for entry in record["finalists"]
         ]
-    except (ValueError, KeyError, TypeError):
+    except (KeyError, TypeError):
         raise UserError(f"{file}: holds no finalists as a search writes them; restore it") from None
 
 

@@ -1,16 +1,17 @@
 """One more score for translations, from a function of the user's: nothing is imported unless it is named."""
 
 import importlib
-import json
 import math
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 from trainables.corpus import Split
 from trainables.errors import UserError
-from trainables.files import write_atomically
+from trainables.sealing import Damaged, read_sealed, write_sealed
 
 Metric = Callable[[list[str], list[str], list[str]], object]  # of sources, translations, references
 
@@ -35,10 +36,12 @@ def load_metric(name: str) -> Metric:
 
 def neural_score(name: str, file: Path, text: Split, translations: list[str]) -> float:
     """The mean score of the translations of a text, which is kept in the file. Raises UserError."""
-    kept = json.loads(file.read_text()) if file.exists() else {}
+    kept: dict[str, Any] = {}
+    with suppress(Damaged):  # it is scored again, then
+        kept = read_sealed(file)
     if kept.get("metric") != name:
         kept = {"metric": name, "score": _score(name, text.source, translations, text.target)}
-        write_atomically(file, json.dumps(kept))
+        write_sealed(file, kept)
     return float(kept["score"])
 
 

@@ -1,7 +1,7 @@
 """Trained finalists: how to decode them is chosen on the validation split, then they are scored on the test split."""
 
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from statistics import fmean
@@ -18,12 +18,13 @@ from trainables.config import TrialConfig
 from trainables.corpus import Split
 from trainables.errors import UserError
 from trainables.evaluation import Scores, corpus_bleu, reference_loss, score, translate
-from trainables.files import make_folder, write_atomically
+from trainables.files import make_folder
 from trainables.preparing import cached_corpus
 from trainables.scoring import scoring
+from trainables.sealing import Damaged, read_sealed, write_sealed
 from trainables.storage import Storage
 from trainables.tokenizer import Tokenizer
-from trainables.training import default_device, load_model
+from trainables.training import default_device, load_model, train_again
 
 GREEDY = Decoding(1, 1.0)
 
@@ -41,10 +42,17 @@ class FinalModel:
     folder: Path  # of its checkpoints and results, in the run directory
     averaged: int = 1  # its weights are the mean of so many last checkpoints
     storage: Storage | None = None  # of its checkpoints
+    reports: Sequence[dict[str, Any]] = ()  # of its training; without them the newest checkpoint is taken for the last
 
     def load(self, cache: Path) -> tuple[Transformer, Tokenizer]:
-        places = Checkpoints(self.folder.parent, self.storage)
-        with places.at_hand(int(self.folder.name), self.averaged) as folder:
+        """The model as its last report has it. A damaged checkpoint is trained again from an older one, or the start.
+
+        Raises UserError if that gives another model.
+        """
+        places, number = Checkpoints(self.folder.parent, self.storage), int(self.folder.name)
+        with places.at_hand(number, self.averaged) as folder:
+            if self.reports and train_again(self.config, cache, folder, self.reports, self.averaged) and self.storage:
+                self.storage.send(folder, places.key(number), self.averaged)
             return load_model(self.config, cache, folder, default_device(), self.averaged)
 
 
@@ -110,7 +118,8 @@ def _as_they_come(asked: dict[Any, int]) -> Iterator[tuple[int, Any]]:
 
 def keep_on_valid(model: FinalModel, bleu: dict[Decoding, float]) -> None:
     """For `known_on_valid` to find."""
-    _keep(model.folder / "valid.json", [[way.beam_size, way.length_penalty, value] for way, value in bleu.items()])
+    ways = [[way.beam_size, way.length_penalty, value] for way, value in bleu.items()]
+    _keep(model.folder / "valid.json", {"bleu": ways})
 
 
 def keep_on_test(model: FinalModel, result: ScoredModel) -> None:
@@ -118,9 +127,9 @@ def keep_on_test(model: FinalModel, result: ScoredModel) -> None:
     _keep(model.folder / "test.json", asdict(result))
 
 
-def _keep(file: Path, value: Any) -> None:
+def _keep(file: Path, record: dict[str, Any]) -> None:
     make_folder(file.parent)
-    write_atomically(file, json.dumps(value, ensure_ascii=False))
+    write_sealed(file, record)
 
 
 def choose_decodings(
@@ -142,10 +151,10 @@ def choose_decodings(
 
 def known_on_valid(model: FinalModel) -> dict[Decoding, float]:
     """Valid BLEU by ways to decode, as far as it was measured before."""
-    file = model.folder / "valid.json"
     known = {GREEDY: model.valid_bleu} if model.averaged == 1 else {}
-    if file.exists():
-        known |= {Decoding(size, penalty): bleu for size, penalty, bleu in json.loads(file.read_text())}
+    with suppress(Damaged, KeyError, TypeError, ValueError):  # it is measured again, then
+        kept = read_sealed(model.folder / "valid.json")["bleu"]
+        known |= {Decoding(size, penalty): bleu for size, penalty, bleu in kept}
     return known
 
 
@@ -189,14 +198,11 @@ def nll_per_char(network: Transformer, tokenizer: Tokenizer, split: Split) -> fl
 
 
 def known_on_test(model: FinalModel) -> ScoredModel | None:
-    """None if there is no result, or one of an earlier version with other scores."""
-    file = model.folder / "test.json"
-    if not file.exists():
-        return None
-    record = json.loads(file.read_text(encoding="utf-8"))
-    record.pop("sentences_per_second", None)  # of version 0.1, while other work ran
+    """None if there is no result, a damaged one, or one of an earlier version with other scores."""
     try:
+        record = read_sealed(model.folder / "test.json")
+        record.pop("sentences_per_second", None)  # of version 0.1, while other work ran
         nested = {"scores": Scores(**record["scores"]), "decoding": Decoding(**record["decoding"])}
         return ScoredModel(**{**record, **nested})
-    except (TypeError, KeyError):
+    except (Damaged, TypeError, KeyError):
         return None

@@ -9,11 +9,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from search.experiment import Experiment
+from search.checking import open_run
 from search.samplers import Task
 from search.space import Domain, Params, Scalar, SearchSpace
-from search.study import Study
-from trainables.command_line import read_yaml, validate
 from trainables.errors import UserError
 
 # Of the files by Zhang and Duh (2020, 2024): what decides a system, the rest was measured of it.
@@ -109,9 +107,7 @@ def _system(run: dict[str, Any]) -> System:
 
 def read_run(run_dir: Path) -> Table:
     """The trials of a finished search that were trained to the end. Raises UserError."""
-    file = run_dir / "experiment.yaml"
-    experiment = validate(Experiment, read_yaml(file), str(file))
-    study = Study(run_dir / "study.db", "search", experiment.search.direction)
+    _, study = open_run(run_dir)
     sign = 1 if study.maximize else -1
     systems = [
         System(trial.params, sign * trial.value, _best_so_far([sign * score for score in trial.scores.values()]))
