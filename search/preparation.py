@@ -1,20 +1,32 @@
 """The corpus and its tokenizers, checked and made before Ray starts."""
 
+from collections import Counter
+
 from rich.console import Console
 
+from model.transformer import UNK
 from search.experiment import Experiment
+from search.shown_pairs import show_pairs, visible
 from trainables.batching import count_batches
 from trainables.config import TokenizerConfig
 from trainables.preparing import cached_corpus, prepare
 from trainables.storage import Storage, new_driver, store_corpus
+from trainables.tokenizer import Tokenizer
 
 
 def prepare_corpus(experiment: Experiment, console: Console) -> None:
     """Read and check the corpus, train the tokenizers, and say what there is. Raises UserError."""
-    for warning in cached_corpus(experiment.data, experiment.cache).warnings:
-        console.print(f"warning: {warning}", style="yellow", highlight=False, markup=False, soft_wrap=True)
+    corpus = cached_corpus(experiment.data, experiment.cache)
+    show_pairs(corpus.train, console)
+    for warning in corpus.warnings:
+        _warn(warning, console)
+    told: set[str] = set()  # most vocabularies tell the same
     for config in tokenizer_variants(experiment):
         prepared = prepare(experiment.data, config, experiment.cache)
+        for warning in _count_unknown(prepared.tokenizer, corpus.valid.source, experiment.data.valid):
+            if warning not in told:
+                _warn(warning, console)
+            told.add(warning)
         overlong = f" ({prepared.train.overlong} above data.max_tokens)" if prepared.train.overlong else ""
         console.print(
             f"{len(prepared.train):,} training pairs{overlong}, {len(prepared.valid):,} validation pairs, "
@@ -44,14 +56,34 @@ def _tell_steps(experiment: Experiment, console: Console) -> None:
     console.print(f"{steps:,} steps an epoch in the base trial, a report every {experiment.training.report_steps:,}")
     last = steps * experiment.training.epochs
     if behind := [rung for rung in experiment.rungs if rung >= last]:
-        console.print(
-            f"warning: search.rungs: {behind} lie behind step {last}, where the base trial ends: no such trial is "
-            "stopped there",
-            style="yellow",
-            highlight=False,
-            markup=False,
-            soft_wrap=True,
+        _warn(
+            f"search.rungs: {behind} lie behind step {last}, where the base trial ends: no such trial is stopped there",
+            console,
         )
+
+
+def _count_unknown(tokenizer: Tokenizer, sources: list[str], name: str) -> list[str]:
+    """Whether the model is blind to some of what it is to translate."""
+    lacking = [source for source, ids in zip(sources, tokenizer.encode_source(sources), strict=True) if UNK in ids]
+    if not lacking:
+        return []
+    ids, pieces = tokenizer.source.encode(lacking), tokenizer.source.encode(lacking, out_type=str)
+    counts = Counter(
+        character
+        for sentence in zip(ids, pieces, strict=True)
+        for piece, text in zip(*sentence, strict=True)
+        if piece == UNK
+        for character in text
+    )
+    shown = ", ".join(f"{visible(character)} (U+{ord(character):04X})" for character, _ in counts.most_common(3))
+    return [
+        f"{len(lacking):,} of {len(sources):,} source sentences of {name} have characters that the tokenizer lacks, as "
+        f"they do not stand in the training text: {shown}; the model can't tell them apart"
+    ]
+
+
+def _warn(warning: str, console: Console) -> None:
+    console.print(f"warning: {warning}", style="yellow", highlight=False, markup=False, soft_wrap=True)
 
 
 def tokenizer_variants(experiment: Experiment) -> list[TokenizerConfig]:
