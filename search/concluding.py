@@ -32,8 +32,8 @@ def conclude(
     this one. spending: sentences on the budget.
     """
     run_dir, data = experiment.run_dir, experiment.data
-    test = read_test(data, run_dir, "ranking; translations and attention for the report")
     corpus = cached_corpus(data, experiment.cache)
+    test = read_test(data, corpus.train, run_dir, "ranking; translations and attention for the report")
     facts = {
         "path": data.path,
         "source": data.source,

@@ -18,6 +18,7 @@ from search.trainer import Trainer
 from trainables.config import TrialConfig
 from trainables.corpus import Split, read_test
 from trainables.errors import UserError
+from trainables.preparing import cached_corpus
 
 
 class FinalsRun:
@@ -35,7 +36,8 @@ class FinalsRun:
         finalists = read_finalists(self.run_dir / "finalists.json")
         # What is wrong with it is told before the retraining.
         purpose = "checking it before the retraining, and scoring after it"
-        test = read_test(self.experiment.data, self.run_dir, purpose)
+        train = cached_corpus(self.experiment.data, self.experiment.cache).train
+        test = read_test(self.experiment.data, train, self.run_dir, purpose)
         self.trainer.keep_safe()
         if self.experiment.finals.seeds:
             models = self._retrained(finalists, search, finals)

@@ -61,7 +61,7 @@ def reads_as_written(config: DataConfig, run_dir: Path) -> bool:
     flipped = config.source == "fr"
     (run_dir / "finalists.json").write_text("{}")
     return read_corpus(config) == Corpus(split("train", flipped), split("valid", flipped), []) and (
-        read_test(config, run_dir, "a test") == split("test", flipped)
+        read_test(config, read_corpus(config).train, run_dir, "a test") == split("test", flipped)
     )
 
 
@@ -266,20 +266,21 @@ def test_the_test_split_stays_closed_until_the_finalists_are_frozen(tmp_path: Pa
     test_file = tmp_path / "corpus" / "test.fr"
     test_file.write_bytes(b"not one line\n\xff\xfe\n\n")
     assert read_corpus(config).warnings == []
+    train = read_corpus(config).train
     with pytest.raises(RuntimeError, match="closed until"):
-        read_test(config, tmp_path, "a test")
+        read_test(config, train, tmp_path, "a test")
     finalists.write_text(json.dumps({"finalists": []}))
     with pytest.raises(UserError, match=r"test\.fr: line 2 is not UTF-8"):
-        read_test(config, tmp_path, "a test")
+        read_test(config, train, tmp_path, "a test")
     test_file.write_text("\n")
     with pytest.raises(UserError, match=r"test has a blank line .* at line 1"):
-        read_test(config, tmp_path, "a test")
+        read_test(config, train, tmp_path, "a test")
 
 
 def test_each_opening_is_recorded(tmp_path: Path) -> None:
     (tmp_path / "finalists.json").write_text(json.dumps({"frozen_at": "then"}))
     for why in ("scoring", "ranking"):
-        read_test(DataConfig(), tmp_path, why)
+        read_test(DataConfig(), Split([], []), tmp_path, why)
     lines = [json.loads(line) for line in (tmp_path / "test_opened.jsonl").read_text().splitlines()]
     assert [(line["why"], line["frozen_at"], line["pid"]) for line in lines] == [
         ("scoring", "then", os.getpid()),
@@ -314,4 +315,4 @@ def test_no_other_module_looks_for_the_test_split() -> None:
 
 def test_the_phrasebook_test_split_stays_closed_too(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="closed until"):
-        read_test(DataConfig(), tmp_path, "a test")
+        read_test(DataConfig(), Split([], []), tmp_path, "a test")

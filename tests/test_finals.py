@@ -35,6 +35,7 @@ from trainables.checkpoint_places import Checkpoints
 from trainables.config import TrialConfig
 from trainables.corpus import read_test
 from trainables.evaluation import corpus_bleu, score, translate
+from trainables.preparing import cached_corpus
 from trainables.scoring import Scoring
 from trainables.training import load_model, train
 
@@ -208,7 +209,8 @@ def test_a_scored_model_is_not_scored_again_unless_by_an_earlier_version(folder:
     experiment, model = experiment_of(folder), final_model(folder)
     (experiment.run_dir / "finalists.json").write_text(json.dumps({"frozen_at": "now"}))
     assert known_on_test(model) is None
-    test = read_test(experiment.data, experiment.run_dir, "a test")
+    train = cached_corpus(experiment.data, experiment.cache).train
+    test = read_test(experiment.data, train, experiment.run_dir, "a test")
     first = score_on_test(model, Decoding(2, 1.0), 12.5, test, cache(folder))
     assert first.scores == score(first.translations, test.target, Scoring("13a")) and first.valid_bleu == 12.5
     assert first.nll_per_char is not None and 0 < first.nll_per_char < 2

@@ -60,7 +60,8 @@ def main(arguments: list[str]) -> None:
     frozen = {"frozen_at": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "finalists": [config.model_dump()]}
     write_atomically(folder / "finalists.json", json.dumps(frozen))  # the run's own model is its only finalist
     metrics = scoring(config.data)
-    test = read_test(config.data, folder, "scoring the trained model")
+    train_text = cached_corpus(config.data, cache).train
+    test = read_test(config.data, train_text, folder, "scoring the trained model")
     for beam_size in sorted({1, run.beam_size}):
         translations = translate(model, prepared.tokenizer, test.source, beam_size, run.length_penalty)
         scores = score(translations, test.target, metrics)
