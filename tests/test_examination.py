@@ -54,6 +54,16 @@ def test_languages_swapped_in_a_split_are_refused(tmp_path: Path) -> None:
         read_test(config, read_corpus(config).train, tmp_path, "a test")
 
 
+def test_lines_that_do_not_translate_each_other_are_refused_in_every_split(tmp_path: Path) -> None:
+    shifted = sides("valid", 300)[0], ["Oui.", *sides("valid", 299)[1]]
+    with pytest.raises(UserError, match="100% of the pairs of valid are shifted"):
+        read_corpus(write(tmp_path, valid=shifted))
+    config = write(tmp_path, test=shifted)
+    (tmp_path / "finalists.json").write_text("{}")
+    with pytest.raises(UserError, match="100% of the pairs of test are shifted"):
+        read_test(config, read_corpus(config).train, tmp_path, "a test")
+
+
 def respelt(lines: list[str], rate: float) -> list[str]:
     """The text with some words written otherwise."""
     rng = random.Random(0)
@@ -62,14 +72,27 @@ def respelt(lines: list[str], rate: float) -> list[str]:
     ]
 
 
+def mixed(pairs: Sides, turned: int) -> Sides:
+    """The pairs, so many of each ten the other way round."""
+    places = range(len(pairs[0]))
+    source, target = ([pairs[side ^ (place % 10 < turned)][place] for place in places] for side in (0, 1))
+    return source, target
+
+
+MARKED = sides()[0], respelt(sides()[0], 1)
+
+
 @pytest.mark.parametrize(
     ("train", "other"),
     [
+        (mixed(sides(), 3), sides("valid", 50)[::-1]),
+        (sides(), mixed(sides("valid", 100), 8)),
+        (MARKED, ([f"{line} é" for line in sides("valid", 50)[0]], sides("valid", 50)[0])),
         ((sides()[0], respelt(sides()[0], 0.1)), (respelt(sides("valid", 50)[0], 0.1), sides("valid", 50)[0])),
         (sides(), (sides("valid", 5)[1], sides("valid", 5)[0])),
         (sides(size=50), (sides("valid", 50)[1], sides("valid", 50)[0])),
     ],
-    ids=["sides alike", "tiny split", "tiny training text"],
+    ids=["training text mixed", "split mixed", "faint", "sides alike", "tiny split", "tiny training text"],
 )
 def test_what_can_not_be_told_apart_is_not_called_swapped(train: Sides, other: Sides) -> None:
     assert check_languages(train, "valid", other) == []
@@ -111,6 +134,10 @@ def test_a_part_that_was_aligned_badly_is_told() -> None:
     target[4000:4400] = target[4001:4401]
     (shifted,) = [warning for warning in lengths(source, target) if "shifted" in warning]
     assert "about 5% of the pairs of train are shifted, the first near pair 4,0" in shifted
+    target[2000:4000] = random.Random(0).sample(target[2000:4000], 2000)
+    source, target = source[:4000], target[:4000]
+    (unrelated,) = [warning for warning in lengths(source * 2, sides(size=4000)[1] + target) if "nothing" in warning]
+    assert "in about 25% of train how long a source is says nothing of its target; do these" in unrelated
 
 
 @pytest.mark.parametrize("disorder", [sorted, lambda lines: random.Random(0).sample(lines, len(lines))])
@@ -123,16 +150,18 @@ def test_a_side_in_another_order_is_refused(disorder: Callable[[list[str]], list
 def test_lengths_that_say_nothing_raise_no_alarm() -> None:
     source, target = sides()
     rng = random.Random(0)
-    even = [f"{rng.random():.9f}" for _ in source], [f"{rng.random():.9f}" for _ in source]
+    even = [["x" * rng.randint(18, 22) for _ in source] for _ in range(2)]
     assert lengths(*even) == [] and lengths(source[:150], target[1:151]) == []
+    free = ["x" * int(rng.lognormvariate(4, 0.6)) for _ in source]
+    assert lengths(["x" * 50] * len(free), free) == []
     ranked = sorted(zip(source, target, strict=True), key=lambda pair: len(pair[0]))
     assert lengths([pair[0] for pair in ranked], [pair[1] for pair in ranked]) == []
 
 
 def test_implausible_lengths_are_counted_by_the_place_in_the_file(tmp_path: Path) -> None:
     source, target = sides()
-    source[3], source[10], target[20], target[30] = "", "Yes.", " ".join(target[:9]), "Oui."
-    target[10] = "Oui, bien sûr."  # short: exempt
+    source[3], target[20], target[30], target[40] = "", target[20] * 9, "Oui.", target[40] * 3  # three times may be
+    source[10], target[10] = "Yes.", "Oui, très volontiers."  # short
     (_, odd) = read_corpus(write(tmp_path, train=(source, target))).warnings
     assert odd.startswith("2 of 999 pairs of train have sides of implausible lengths, the first is pair 21: ")
 
@@ -177,12 +206,14 @@ def test_what_exports_leave_round_sentences_is_found(lines: list[str], table: bo
         ["2 eggs", "200 g of flour", "2 eggs more"] * 20,
         ['He said "yes" to it', '"No", she said', '"So ""what"""', '"Go", he said, "home"'],
         NUMBERED[:9],
+        [line for number, line in enumerate(NUMBERED) if number % 3] + ["a sentence"] * 9,
         [f"In {year} it rained" for year in range(1900, 1950)],
     ],
-    ids=["recipes", "speech", "few", "years"],
+    ids=["recipes", "speech", "few", "some", "years"],
 )
 def test_numbers_and_quotes_of_sentences_are_no_markings(lines: list[str], table: bool) -> None:
     assert find_markings(lines, "train.en", table) == []
+    assert find_markings(["plain", '"a ""quoted"" one"'], "train.en", table=False) == []
 
 
 def test_markings_are_told_with_their_file_before_anything_else(tmp_path: Path) -> None:

@@ -34,10 +34,9 @@ def check_languages(train: tuple[list[str], list[str]], name: str, other: tuple[
     new = [_leans(profile, pair) for pair in zip(*(_spread(side) for side in other), strict=True)]
     if _share(source > target for source, target in known) < TOLD_APART:
         return []
-    source, target = _mean(source for source, _ in new), _mean(target for _, target in new)
-    strong = STRENGTH * _mean(source - target for source, target in known)
     wrong_way = _share(source < target for source, target in new)
-    if wrong_way >= SWAPPED and source < 0 < target and target - source >= strong:
+    by = _mean(target - source for source, target in new)
+    if wrong_way >= SWAPPED and by >= STRENGTH * _mean(source - target for source, target in known):
         raise UserError(
             f"data.path: the sides of {name} are swapped: {wrong_way:.0%} of its pairs fit the training text better "
             f"the other way round; exchange source and target of {name} (its files, columns or keys)"

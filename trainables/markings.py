@@ -8,7 +8,7 @@ from itertools import pairwise
 LOOKED_AT = 1000  # first lines of a side
 LEAST = 10  # lines; fewer may look alike by chance
 NEARLY_ALL = 0.9  # of them
-ID_AND_TAB = re.compile(r"(\S*\d\S*) *\t")
+ID_AND_TAB = re.compile(r"\S*\d\S* *\t")
 # "12. Hello", "(12) Hello", "12: Hello"; and, apart, "12 Hello", which may be a sentence.
 NUMBER = re.compile(r"(?:[\[(#]?(\d{1,18})(?:[\])][.:]?|[.:|;])|(\d{1,18}))\s")
 QUOTED = re.compile(r'"(?:[^"]|"")*"')  # a cell of CSV
@@ -38,8 +38,7 @@ def find_markings(lines: list[str], file: str, table: bool) -> list[Marking]:
 
 
 def _ids(lines: list[str], file: str) -> Marking | None:
-    tabs = [found[1] for line in lines if (found := ID_AND_TAB.match(line))]
-    if _nearly_all(tabs, lines) and _nearly_all(set(tabs), tabs):
+    if _nearly_all([line for line in lines if ID_AND_TAB.match(line)], lines):
         cut = f"cut it off, as by `cut -f 2- {file} > converted`, or name the file as a table, .tsv, with data.columns"
         return Marking(f"nearly every line starts with an id and a tab, as {_shown(lines[0])}; {cut}", True)
     matches = [found for line in lines if (found := NUMBER.match(line))]
