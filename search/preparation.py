@@ -1,17 +1,13 @@
 """The corpus and its tokenizers, checked and made before Ray starts."""
 
-from collections import Counter
-
 from rich.console import Console
 
-from model.transformer import UNK
 from search.experiment import Experiment
-from search.shown_pairs import show_pairs, visible
+from search.shown_pairs import show_pairs
 from trainables.batching import count_batches
 from trainables.config import TokenizerConfig
-from trainables.preparing import cached_corpus, prepare
+from trainables.preparing import cached_corpus, count_unknown, prepare
 from trainables.storage import Storage, new_driver, store_corpus
-from trainables.tokenizer import Tokenizer
 
 
 def prepare_corpus(experiment: Experiment, console: Console) -> None:
@@ -23,7 +19,7 @@ def prepare_corpus(experiment: Experiment, console: Console) -> None:
     told: set[str] = set()  # most vocabularies tell the same
     for config in tokenizer_variants(experiment):
         prepared = prepare(experiment.data, config, experiment.cache)
-        for warning in _count_unknown(prepared.tokenizer, corpus.valid.source, experiment.data.valid):
+        for warning in count_unknown(prepared.tokenizer, corpus.valid.source, experiment.data.valid):
             if warning not in told:
                 _warn(warning, console)
             told.add(warning)
@@ -60,26 +56,6 @@ def _tell_steps(experiment: Experiment, console: Console) -> None:
             f"search.rungs: {behind} lie behind step {last}, where the base trial ends: no such trial is stopped there",
             console,
         )
-
-
-def _count_unknown(tokenizer: Tokenizer, sources: list[str], name: str) -> list[str]:
-    """Whether the model is blind to some of what it is to translate."""
-    lacking = [source for source, ids in zip(sources, tokenizer.encode_source(sources), strict=True) if UNK in ids]
-    if not lacking:
-        return []
-    ids, pieces = tokenizer.source.encode(lacking), tokenizer.source.encode(lacking, out_type=str)
-    counts = Counter(
-        character
-        for sentence in zip(ids, pieces, strict=True)
-        for piece, text in zip(*sentence, strict=True)
-        if piece == UNK
-        for character in text
-    )
-    shown = ", ".join(f"{visible(character)} (U+{ord(character):04X})" for character, _ in counts.most_common(3))
-    return [
-        f"{len(lacking):,} of {len(sources):,} source sentences of {name} have characters that the tokenizer lacks, as "
-        f"they do not stand in the training text: {shown}; the model can't tell them apart"
-    ]
 
 
 def _warn(warning: str, console: Console) -> None:

@@ -15,7 +15,7 @@ from trainables.corpus import read_test
 from trainables.errors import Diverged, UserError
 from trainables.evaluation import score, translate
 from trainables.files import make_folder, write_atomically
-from trainables.preparing import cached_corpus, prepare
+from trainables.preparing import cached_corpus, count_unknown, prepare
 from trainables.scoring import scoring
 from trainables.training import train
 
@@ -42,6 +42,8 @@ def main(arguments: list[str]) -> None:
     for warning in cached_corpus(config.data, cache).warnings:
         print(f"warning: {warning}")
     prepared = prepare(config.data, config.tokenizer, cache)
+    for warning in count_unknown(prepared.tokenizer, prepared.valid_text.source, config.data.valid):
+        print(f"warning: {warning}")
     _claim(folder, config)
     print(f"{len(prepared.train)} training pairs ({prepared.train.overlong} overlong), {folder}")
     print("epoch  train loss  valid loss  valid BLEU  seconds")
