@@ -35,7 +35,7 @@ def pin_inputs(experiment: Experiment) -> list[str]:
     splits = {
         "training text": {"pairs": len(corpus.train), "sha256": corpus.train.digest()},
         "validation text": {"pairs": len(corpus.valid), "sha256": corpus.valid.digest()},
-        "test text": digest_test(experiment.data),
+        "test text": digest_test(experiment.data, corpus.train),
     }
     for split, found in splits.items():
         known = record.get("splits", splits)[split]

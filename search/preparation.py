@@ -3,10 +3,11 @@
 from rich.console import Console
 
 from search.experiment import Experiment
+from search.shown_pairs import show_pairs
 from trainables.batching import count_batches
 from trainables.config import TokenizerConfig
 from trainables.corpus import digest_test
-from trainables.preparing import cached_corpus, prepare
+from trainables.preparing import cached_corpus, count_unknown, prepare
 from trainables.storage import Storage, new_driver, store_corpus
 
 SHOWN = 60  # characters of a sentence in a warning
@@ -14,11 +15,18 @@ SHOWN = 60  # characters of a sentence in a warning
 
 def prepare_corpus(experiment: Experiment, console: Console) -> None:
     """Read and check the corpus, train the tokenizers, and say what there is. Raises UserError."""
-    digest_test(experiment.data)  # what is wrong with its files is told now, not after the search
-    for warning in cached_corpus(experiment.data, experiment.cache).warnings:
+    corpus = cached_corpus(experiment.data, experiment.cache)
+    digest_test(experiment.data, corpus.train)  # what is wrong with its files is told now, not after the search
+    show_pairs(corpus.train, console)
+    for warning in corpus.warnings:
         _warn(console, warning)
+    told: set[str] = set()  # most vocabularies tell the same
     for config in tokenizer_variants(experiment):
         prepared = prepare(experiment.data, config, experiment.cache)
+        for warning in count_unknown(prepared.tokenizer, corpus.valid.source, experiment.data.valid):
+            if warning not in told:
+                _warn(console, warning)
+            told.add(warning)
         overlong = f" ({prepared.train.overlong} above data.max_tokens)" if prepared.train.overlong else ""
         console.print(
             f"{len(prepared.train):,} training pairs{overlong}, {len(prepared.valid):,} validation pairs, "

@@ -14,8 +14,16 @@ from trainables.sealing import Damaged, checksum
 
 # They decide what is compared: scores from before and after a change would not belong together.
 COMPARED = ("data", "training.epochs", "training.report_steps", "search.metric")
-# They belong to the machine and to those who watch: the result stays what it is.
-INDIFFERENT = ("tracking", "cluster", "teardown", "search.concurrency", "search.gpus_per_trial", "search.max_retries")
+# These belong to the machine and to those who watch: the result stays what it is.
+INDIFFERENT = (
+    "data.doubts",
+    "tracking",
+    "cluster",
+    "teardown",
+    "search.concurrency",
+    "search.gpus_per_trial",
+    "search.max_retries",
+)
 # A run of an earlier version lacks them, and has their defaults.
 LATER = ("storage", "cluster", "teardown")
 # A trial of the study means another model after a change.
@@ -75,9 +83,9 @@ def _check_seal(file: Path) -> None:
 
 
 def _as_version_0_1_meant_it(tree: dict[str, Any]) -> None:
-    """It scored all languages by 13a, normalised text by nmt_nfkc, and took a range for one of whole numbers if its
-    ends were, written 1.0 or 1."""
-    tree["data"]["bleu_tokenize"] = "13a"
+    """It took text as it was, scored all languages by 13a, normalised by nmt_nfkc, and took a range for one of whole
+    numbers if its ends were, written 1.0 or 1."""
+    tree["data"] |= {"bleu_tokenize": "13a", "doubts": "warn"}
     if isinstance(tree["tokenizer"], dict):
         tree["tokenizer"]["normalization"] = "nmt_nfkc"
     for domain in (tree["space"] or {}).values():
@@ -93,7 +101,7 @@ def find_change(stored: Experiment, experiment: Experiment) -> Change:
     for key in changed:
         if key in ("name", "output_dir", "storage"):
             raise UserError("resume: name, output_dir and storage belong to the run; start a new search to change them")
-        if _below(key, COMPARED):
+        if _below(key, COMPARED) and not _below(key, INDIFFERENT):
             raise UserError(
                 f"resume: {key} decides what is compared, so it can't change from {before.get(key)} to "
                 f"{after.get(key)}; start a new search"
@@ -109,7 +117,7 @@ def find_change(stored: Experiment, experiment: Experiment) -> Change:
                 raise UserError(
                     f"resume: {key} can't change, as pbt trains a population as a whole; start a new search"
                 )
-    if any(_below(key, MEANING) for key in changed):
+    if any(_below(key, MEANING) and not _below(key, INDIFFERENT) for key in changed):
         return Change.NEW_STUDY
     return Change.GOES_ON if any(not _below(key, INDIFFERENT) for key in changed) else Change.NOTHING
 

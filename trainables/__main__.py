@@ -11,11 +11,11 @@ from pydantic import Field
 from model.transformer import Transformer
 from trainables.command_line import dump_yaml, parse_config, read_yaml
 from trainables.config import RunName, TrialConfig, digest, flatten
-from trainables.corpus import read_test
+from trainables.corpus import digest_test, read_test
 from trainables.errors import Diverged, UserError
 from trainables.evaluation import score, translate
 from trainables.files import make_folder, write_atomically
-from trainables.preparing import cached_corpus, prepare
+from trainables.preparing import cached_corpus, count_unknown, prepare
 from trainables.scoring import scoring
 from trainables.training import train
 
@@ -41,7 +41,13 @@ def main(arguments: list[str]) -> None:
     torch.set_num_threads(run.threads)
     for warning in cached_corpus(config.data, cache).warnings:
         print(f"warning: {warning}")
+    if run.score_test:
+        digest_test(
+            config.data, cached_corpus(config.data, cache).train
+        )  # what is wrong with it is told before training
     prepared = prepare(config.data, config.tokenizer, cache)
+    for warning in count_unknown(prepared.tokenizer, prepared.valid_text.source, config.data.valid):
+        print(f"warning: {warning}")
     _claim(folder, config)
     print(f"{len(prepared.train)} training pairs ({prepared.train.overlong} overlong), {folder}")
     print("epoch  train loss  valid loss  valid BLEU  seconds")

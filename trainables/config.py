@@ -54,6 +54,11 @@ class DataConfig(Config):
     columns: tuple[str | int, str | int] | None = Field(
         None, description="of a TSV file: source and target, by their names in its first line, or counted from 1"
     )
+    doubts: Literal["refuse", "warn"] = Field(
+        "refuse",
+        description="what becomes of text that looks wrong by its statistics: copied, swapped or shifted sides, ids, "
+        "quotes of CSV",
+    )
     limit: int | None = Field(None, ge=1, description="use only the first so many training pairs")
     max_tokens: int = Field(
         128, ge=4, description="a longer training sentence (in tokens) is treated as 'overlong' says"

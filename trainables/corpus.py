@@ -4,14 +4,18 @@ import hashlib
 import os
 import socket
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from trainables.config import PHRASEBOOK, DataConfig
-from trainables.errors import UserError
+from trainables.errors import Doubt, UserError
+from trainables.examination import count_unlearned, examine
 from trainables.files import append_line, unwritable
-from trainables.pairs import examine, is_blank, read_lines, read_table
+from trainables.languages import check_languages
+from trainables.markings import find_markings
+from trainables.pairs import is_blank, read_lines, read_table
 from trainables.phrasebook import LANGUAGES, phrasebook
 from trainables.scoring import check_references
 from trainables.sealing import read_sealed, sealed
@@ -27,10 +31,14 @@ class Split:
     def __len__(self) -> int:
         return len(self.source)
 
+    @property
+    def sides(self) -> tuple[list[str], list[str]]:
+        return self.source, self.target
+
     def digest(self) -> str:
         """A hash of the text."""
         text = hashlib.sha256()
-        for side in (self.source, self.target):
+        for side in self.sides:
             text.update("\n".join(side).encode() + b"\0")
         return text.hexdigest()
 
@@ -51,20 +59,24 @@ class Corpus:
 def read_corpus(config: DataConfig) -> Corpus:
     """Read and check the training and validation splits, and see that the test split exists.
 
-    Raises UserError: a missing file, sides of unequal length, bad UTF-8, a split without sentences, a
-    blank line in the validation text. Blank training lines are left out with a warning.
+    Raises UserError for what can't be right: a missing file, sides of unequal length, bad UTF-8, a split without
+    sentences, a blank line in the validation text, and what `examine`, `find_markings` and `check_languages` refuse.
+    Blank training lines are left out with a warning.
     """
     if config.path == PHRASEBOOK:
         train, valid = _phrasebook_split(config, "train"), _phrasebook_split(config, "valid")
         return Corpus(_first(train, config.limit), valid, [])
     find_files(config, config.test)
-    train = _first(_read_split(config, config.train), config.limit)
-    valid = _read_split(config, config.valid)
-    train, warnings = _without_blanks(train, config)
+    train, warnings = _read_split(config, config.train)
+    valid, _ = _read_split(config, config.valid)
+    train, numbers, blanks = _without_blanks(_first(train, config.limit), config)
+    warnings += blanks
     _refuse_blanks(valid, config, config.valid)
+    warnings += _told(config, lambda: check_languages(train.sides, config.valid, valid.sides))
     check_references(config, valid.target)
-    warnings += examine(config.train, train.source, train.target)
-    examine(config.valid, valid.source, valid.target)
+    warnings += _told(config, lambda: examine(config.train, *train.sides, numbers))
+    warnings += _told(config, lambda: examine(config.valid, *valid.sides, range(1, len(valid) + 1)))
+    warnings += count_unlearned(config.train, [*train.source, *train.target])
     seen = set(train.source)
     if leaked := sum(sentence in seen for sentence in valid.source):
         warnings.append(
@@ -97,19 +109,22 @@ def read_test(config: DataConfig, run_dir: Path, why: str) -> Split:
     return _test_split(config)
 
 
-def digest_test(config: DataConfig) -> dict[str, Any]:
+def digest_test(config: DataConfig, train: Split) -> dict[str, Any]:
     """How many pairs the test split has, and a hash of them, by which a run knows that it stays the same.
 
-    No text leaves this function, so nothing can be chosen by it. Raises UserError for what is wrong with the files.
+    No text leaves this function, so nothing can be chosen by it. Raises UserError for what is wrong with the files, or
+    unlike the training text.
     """
     test = _test_split(config)
+    _told(config, lambda: check_languages(train.sides, config.test, test.sides))
+    _told(config, lambda: examine(config.test, *test.sides, range(1, len(test) + 1)))
     return {"pairs": len(test), "sha256": test.digest()}
 
 
 def _test_split(config: DataConfig) -> Split:
     if config.path == PHRASEBOOK:
         return _phrasebook_split(config, "test")
-    test = _read_split(config, config.test)
+    test, _ = _read_split(config, config.test)
     _refuse_blanks(test, config, config.test)
     return test
 
@@ -165,7 +180,8 @@ def _match_pattern(config: DataConfig, split: str) -> tuple[Path, ...]:
     return paths
 
 
-def _read_split(config: DataConfig, split: str) -> Split:
+def _read_split(config: DataConfig, split: str) -> tuple[Split, list[str]]:
+    """The pairs of a split, and what is noteworthy about the look of their lines. Raises UserError."""
     paths = find_files(config, split)
     if len(paths) == 1:
         pairs = list(read_table(paths[0], config))
@@ -179,7 +195,30 @@ def _read_split(config: DataConfig, split: str) -> Split:
             )
     if not len(sides):
         raise UserError(f"{paths[0]} is empty; it must hold one sentence a line")
-    return sides
+    return sides, _told(config, lambda: _check_markings(paths, sides))
+
+
+def _told(config: DataConfig, check: Callable[[], list[str]]) -> list[str]:
+    """What a check has to tell of text; its doubts, too, where `data.doubts` says so. Raises UserError."""
+    try:
+        return check()
+    except Doubt as doubt:
+        if config.doubts == "refuse":
+            raise UserError(f"{doubt}; if the text is as it should be, set data.doubts: warn") from None
+        return [str(doubt)]
+
+
+def _check_markings(paths: tuple[Path, ...], split: Split) -> list[str]:
+    """Raises Doubt for markings that can't be right; returns what may be."""
+    told = []
+    of_tsv = len(paths) == 1 and not paths[0].name.removesuffix(".gz").endswith(".jsonl")
+    for side, path, lines in zip(("source", "target"), (paths[0], paths[-1]), split.sides, strict=True):
+        place = str(path) if len(paths) == 2 else f"{path}: {side}"
+        for marking in find_markings(lines, path.name, of_tsv):
+            if marking.certain:
+                raise Doubt(f"{place}: {marking.text}")
+            told.append(f"{place}: {marking.text}")
+    return told
 
 
 def _first(split: Split, limit: int | None) -> Split:
@@ -192,16 +231,18 @@ def _blank_lines(split: Split) -> list[int]:
     return [number for number, pair in enumerate(pairs, 1) if any(map(is_blank, pair))]
 
 
-def _without_blanks(split: Split, config: DataConfig) -> tuple[Split, list[str]]:
+def _without_blanks(split: Split, config: DataConfig) -> tuple[Split, Sequence[int], list[str]]:
+    """The other pairs, their numbers in the file, and a warning."""
     blank = _blank_lines(split)
     if not blank:
-        return split, []
+        return split, range(1, len(split) + 1), []
     if len(blank) == len(split):
         raise UserError(f"{config.path}: every pair of {config.train} has a blank side")
     gone = set(blank)
-    kept = [i for i in range(len(split)) if i + 1 not in gone]
+    kept = [number for number in range(1, len(split) + 1) if number not in gone]
     warning = f"{len(blank)} training pairs with a blank side are left out, the first at line {blank[0]}"
-    return Split([split.source[i] for i in kept], [split.target[i] for i in kept]), [warning]
+    source, target = ([side[number - 1] for number in kept] for side in split.sides)
+    return Split(source, target), kept, [warning]
 
 
 def _refuse_blanks(split: Split, config: DataConfig, name: str) -> None:

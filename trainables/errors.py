@@ -19,3 +19,7 @@ class Diverged(Exception):
 
 class MachineLeaves(Exception):
     """The machine is about to be taken away, so its trial should go on elsewhere."""
+
+
+class Doubt(UserError):
+    """Text looks wrong, though nothing is certain but its statistics."""

@@ -15,8 +15,6 @@ INVISIBLE = "\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\u00ad"
 HEADERS = (("source", "target"), ("src", "tgt"), ("src", "trg"), ("source", "translation"))  # in lower case
 LOOKED_AT = 1000  # lines of a table, to see whether a column is text
 MOSTLY = 0.9  # of them
-NOTEWORTHY = 0.02
-LONGEST, KEPT_BY_SENTENCEPIECE = 4192, "\u2585"  # a longer line, or one with this sign, teaches sentencepiece nothing
 SHOWN = 80  # characters of a line in a message
 
 
@@ -48,26 +46,6 @@ def read_lines(path: Path) -> list[str]:
 def is_blank(text: str) -> bool:
     """Whether there is nothing to see."""
     return not text.strip().strip(INVISIBLE).strip()
-
-
-def examine(name: str, source: list[str], target: list[str]) -> list[str]:
-    """What is noteworthy about the text of a split. Raises UserError where most targets copy their sources."""
-    copies = sum(first == second for first, second in zip(source, target, strict=True))
-    if copies > MOSTLY * len(source) and len(source) > 1:
-        raise UserError(
-            f"data.path: {copies} of {len(source)} pairs of {name} have the same text on both sides; are both files of "
-            "one language?"
-        )
-    warnings = []
-    if copies > NOTEWORTHY * len(source):
-        warnings.append(f"{copies} of {len(source)} pairs of {name} have the same text on both sides")
-    ignored = sum(KEPT_BY_SENTENCEPIECE in text or len(text.encode()) > LONGEST for text in (*source, *target))
-    if ignored:
-        warnings.append(
-            f"the tokenizer learns nothing from {ignored} sentences of {name}, as sentencepiece leaves out what has "
-            f"more than {LONGEST:,} bytes or the sign {KEPT_BY_SENTENCEPIECE} (U+2585)"
-        )
-    return warnings
 
 
 def read_table(path: Path, config: DataConfig) -> Iterator[tuple[str, str]]:

@@ -1,13 +1,14 @@
 """From configuration to text in ids, once for all trials of a process that share it."""
 
 import json
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
 
-from model.transformer import BOS
+from model.transformer import BOS, UNK
 from trainables.batching import EncodedSplit, encode_split
 from trainables.config import DataConfig, TokenizerConfig
 from trainables.corpus import Corpus, Split, read_corpus
@@ -55,3 +56,23 @@ def prepare(data: DataConfig, tokenizer: TokenizerConfig, cache: Path) -> Prepar
     if not len(train):
         raise UserError(f"data.max_tokens: no training pair is as short as {data.max_tokens} tokens; raise it")
     return Prepared(pieces, train, encode_split(corpus.valid, pieces), corpus.valid, scoring(data))
+
+
+def count_unknown(tokenizer: Tokenizer, sources: list[str], name: str) -> list[str]:
+    """Whether the model is blind to some of what it is to translate."""
+    lacking = [source for source, ids in zip(sources, tokenizer.encode_source(sources), strict=True) if UNK in ids]
+    if not lacking:
+        return []
+    ids, pieces = tokenizer.source.encode(lacking), tokenizer.source.encode(lacking, out_type=str)
+    counts = Counter(
+        character
+        for sentence in zip(ids, pieces, strict=True)
+        for piece, text in zip(*sentence, strict=True)
+        if piece == UNK
+        for character in text
+    )
+    shown = ", ".join(f"{character} (U+{ord(character):04X})" for character, _ in counts.most_common(3))
+    return [
+        f"{len(lacking):,} of {len(sources):,} source sentences of {name} have characters that the tokenizer has not "
+        f"learned: {shown}; the model can't tell them apart"
+    ]
