@@ -1,0 +1,158 @@
+"""Whatever becomes of a file of a run: it is refused, healed or without effect, and never another result in silence."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_run import COMMAND, write_config
+
+from search.run import main
+
+ALL = bool(os.environ.get("DAMAGE_ALL"))  # `make test-damage` damages every file in every way, about 25 minutes
+SMALL = {
+    "training": {"epochs": 2, "batch_tokens": 256, "warmup_steps": 20},
+    "search": {"trials": 3, "rungs": [1], "reduction_factor": 2, "concurrency": 1},
+    "finals": {"top": 2, "seeds": 1, "beam_size": 1, "min_distance": 0},
+}
+WAYS = ("removed", "emptied", "cut", "flipped", "exchanged")
+SOME = [  # in every run of the tests
+    ("finished", "study.db", "flipped"),
+    ("finished", "study.db", "removed"),
+    ("finished", "trials.jsonl", "exchanged"),
+    ("finished", "finalists.json", "removed"),
+    ("finished", "inputs.json", "flipped"),
+    ("finished", "experiment.yaml", "flipped"),
+    ("finished", "finals/0/epoch-2/state.pt", "flipped"),
+    ("half", "trials.jsonl", "cut"),
+    ("half", "study.db", "emptied"),
+]
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Output directories with a run "tiny": finished, half way, and finished with other seeds; what a resume gives."""
+
+    folders: dict[str, Path]
+    expected: dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    folder = tmp_path_factory.mktemp("damage")
+    config, other = write_config(folder, **SMALL), folder / "other.yaml"
+    other.write_text(config.read_text() + "seed: 7\n")
+    folders = {name: folder / name for name in ("finished", "half", "other")}
+    for name, file in (("finished", config), ("other", other)):
+        assert main(["--config", str(file), "--name", "tiny", "--output_dir", str(folders[name])]) == 0
+    begun = [*COMMAND, "--config", str(config), "--name", "tiny", "--output_dir", str(folders["half"])]
+    process = subprocess.Popen(begun, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    journal = folders["half"] / "tiny" / "trials.jsonl"
+    while not journal.exists() or journal.read_bytes().count(b"\n") < 2:
+        assert process.poll() is None
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    time.sleep(1)  # its workers end
+    expected = {}
+    for name in ("finished", "half"):
+        shutil.copytree(folders[name], folder / "resumed" / name)
+        assert main(["resume", str(folder / "resumed" / name / "tiny")]) == 0
+        expected[name] = outcome(folder / "resumed" / name / "tiny")
+    assert expected["finished"]["ranking"] == expected["half"]["ranking"]
+    return Runs(folders, expected)
+
+
+def outcome(run_dir: Path) -> dict[str, Any]:
+    board = json.loads((run_dir / "leaderboard.json").read_text())
+    same = ("rank", "trial", "config", "test_bleu", "valid_bleu", "valid_nll_per_char", "test_bleu_ci")
+    return {
+        "ranking": [{key: line[key] for key in same} for line in board["ranking"]],
+        "best": (run_dir / "best" / "model.safetensors").read_bytes(),
+        "translations": (run_dir / "best" / "translations.txt").read_text(),
+    }
+
+
+def damage(file: Path, way: str, other: Path) -> None:
+    content = file.read_bytes()
+    if way == "removed":
+        file.unlink()
+    elif way == "emptied":
+        file.write_bytes(b"")
+    elif way == "cut":
+        file.write_bytes(content[: len(content) // 2])
+    elif way == "flipped":
+        middle = len(content) // 2
+        file.write_bytes(content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :])
+    else:
+        file.write_bytes(other.read_bytes() if other.exists() else b"what others wrote\n")
+
+
+def files_of(folder: Path) -> Iterator[str]:
+    """Of the run, and of the cache beside it as .cache/…; without locks."""
+    for file in sorted(folder.rglob("*")):
+        name = str(file.relative_to(folder))
+        if file.is_file() and file.stat().st_size and not {"locks", "lock"} & set(Path(name).parts):
+            yield name.removeprefix("tiny/")
+
+
+def wrong(runs: Runs, state: str, name: str, way: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> str | None:
+    """What goes wrong after the damage; None if nothing does."""
+    shutil.copytree(runs.folders[state], folder)
+    place = Path(name) if name.startswith(".cache") else Path("tiny") / name
+    damage(folder / place, way, runs.folders["other"] / place)
+    capsys.readouterr()
+    try:
+        status = main(["resume", str(folder / "tiny")])
+    except Exception:  # which a user would see as a traceback
+        return traceback.format_exc()[-600:]
+    said = capsys.readouterr()
+    if status == 2 and said.err.strip() and "Traceback" not in said.out + said.err:
+        return None
+    if status != 0:
+        return f"status {status}: {said.err[-300:]}"
+    return None if outcome(folder / "tiny") == runs.expected[state] else "another result, in silence"
+
+
+@pytest.mark.parametrize(("state", "name", "way"), SOME)
+def test_damage_is_refused_healed_or_harmless(
+    state: str, name: str, way: str, runs: Runs, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert wrong(runs, state, name, way, tmp_path / "run", capsys) is None
+
+
+def test_a_best_model_that_is_damaged_translates_nothing(
+    runs: Runs, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number, file in enumerate(sorted((runs.folders["finished"] / "tiny" / "best").iterdir())):
+        for way in WAYS:
+            folder = tmp_path / f"{number}-{way}"
+            shutil.copytree(runs.folders["finished"] / "tiny", folder)
+            damage(folder / "best" / file.name, way, runs.folders["other"] / "tiny" / "best" / file.name)
+            if (folder / "best" / file.name).exists() and (
+                folder / "best" / file.name
+            ).read_bytes() == file.read_bytes():
+                continue
+            assert main(["translate", str(folder)]) == 2, (file.name, way)
+            assert f"{folder / 'best'}/" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not ALL, reason="every file in every way: make test-damage")
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("state", ["finished", "half"])
+def test_every_file(state: str, way: str, runs: Runs, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = {}
+    for number, name in enumerate(files_of(runs.folders[state])):
+        folder = tmp_path / str(number)
+        if problem := wrong(runs, state, name, way, folder, capsys):
+            found[name] = problem
+        shutil.rmtree(folder)
+    assert not found, "\n".join(f"{name}: {problem}" for name, problem in found.items())
