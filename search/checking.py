@@ -27,7 +27,7 @@ STATES = {
 }
 RESTORE = "restore the run from a copy, or start a new search"
 ATTRIBUTES = {
-    *("outcome", "message", "crashes", "machines_lost", "epoch_steps", "taken_from"),
+    *("outcome", "message", "crashes", "machines_lost", "epoch_steps", "taken_from", "after", "clock"),
     *("memory", "parent", "replaces", "inherited", "seal"),
 }
 

@@ -20,6 +20,7 @@ from search.finals.leaderboard import Entry
 from search.finals_run import FinalsRun
 from search.inputs import describe_starts, pin_inputs, pin_tokenizers
 from search.journal import Totals, read_lines
+from search.ordering import check_slots
 from search.preparation import tokenizer_variants
 from search.prior_sources import keep_prior
 from search.progress import ranking_table
@@ -44,6 +45,7 @@ class SearchRun:
         self.run_dir = experiment.run_dir
         check_teardown(experiment)
         self.slots = find_slots(experiment, console, self.storage)
+        check_slots(experiment, self.slots.count, self.slots.gpus)
         self.copy: RunCopy | None = None
 
     def run(self) -> None:

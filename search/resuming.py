@@ -111,6 +111,10 @@ def find_change(stored: Experiment, experiment: Experiment) -> Change:
             "resume: finals.seeds: 0 scores the models of the search, but their checkpoints were not kept; retrain "
             "with 1 or more, or start a new search"
         )
+    if stored.search.deterministic or experiment.search.deterministic:
+        for key in ("search.deterministic", "search.concurrency"):
+            if key in changed:
+                raise UserError(f"resume: {key} can't change in a deterministic search; start a new search")
     if "pbt" in (stored.search.scheduler, experiment.search.scheduler):
         for key in changed:
             if not _below(key, ("finals", *INDIFFERENT)):

@@ -52,6 +52,11 @@ class SearchConfig(Config):
         "dev_bleu; higher is better)",
     )
     max_retries: int = Field(2, ge=0, description="new starts of a trial whose process died, each from its checkpoint")
+    deterministic: bool = Field(
+        False,
+        description="take reports in an order that follows from configuration and seed, so that a search with several "
+        "trials at a time can be repeated to the last digit; trials wait for each other",
+    )
     concurrency: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
         "auto", description="trials at a time; auto: as many as have a core and their share of a GPU"
     )
@@ -80,6 +85,10 @@ class SearchConfig(Config):
             raise ValueError(
                 f"prior: {self.sampler} does not start from earlier searches; use sampler default, or drop it"
             )
+        if self.deterministic and self.concurrency == "auto":
+            raise ValueError("deterministic: which trials are tried depends on how many run at a time; set concurrency")
+        if self.deterministic and (timed := self.budget.limits.keys() - {"epochs"}):
+            raise ValueError(f"deterministic: budget.{min(timed)} goes by the time that passes; use budget.epochs")
         if self.stop_when_settled and self.sampler != "default":
             raise ValueError(
                 f"stop_when_settled: {self.sampler} does not say what it expects; use sampler default, or drop it"

@@ -12,6 +12,7 @@ from search.cluster.slots import Slots
 from search.cluster.tuning import run_work
 from search.experiment import Experiment
 from search.journal import Journal
+from search.ordering import WorkClock, work_of_report
 from search.progress import TrialProgress
 from search.proposals import Plan
 from search.schedulers import Scheduler
@@ -79,6 +80,9 @@ class Trainer:
         settled = [Settled(metric)] if experiment.search.stop_when_settled else []
         machines = None if experiment.cluster is None else count_workers
         progress = TrialProgress(self.console, study, journal, budget, kind, metric, expected, machines)
+        clock = None
+        if experiment.search.deterministic and kind == "trial":
+            clock = WorkClock(journal.lines, lambda trial: work_of_report(plan.config(trial.params)))
         work = Work(
             experiment,
             study,
@@ -89,6 +93,7 @@ class Trainer:
             [progress, *self.tracker.listeners(kind, study), *listeners],
             [budget, *settled] if kind == "trial" else [],  # what the finals need was set aside
             self.keep_safe,
+            clock,
         )
         with ExitStack() as stack:
             stack.callback(journal.close)

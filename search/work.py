@@ -42,6 +42,15 @@ class Ending(Protocol):
         ...
 
 
+class Clock(Protocol):
+    """The time of a search in which nothing depends on the time; see `ordering.py`."""
+
+    now: float
+
+    def due(self, trial: StudyTrial) -> float: ...
+    def take(self, number: int, time: float) -> None: ...
+
+
 @dataclass(frozen=True)
 class Assignment:
     """A trial for a worker; a resumed or retried one continues from its checkpoint."""
@@ -78,8 +87,11 @@ class Work:
         listeners: Sequence[Listener] = (),
         endings: Sequence[Ending] = (),
         keep_safe: Callable[[], None] = lambda: None,
+        clock: Clock | None = None,
     ):
-        """`keep_safe` is called with a new trial in the study, before anybody trains it."""
+        """`keep_safe` is called with a new trial in the study, before anybody trains it. clock: of
+        `search.deterministic`."""
+        self.clock = clock
         self.study, self.journal, self.checkpoints = study, journal, checkpoints
         self.plan, self.scheduler = plan, scheduler
         self.listeners, self.endings, self.keep_safe = list(listeners), endings, keep_safe
@@ -94,12 +106,13 @@ class Work:
         self._recover()
 
     def _recover(self) -> None:
+        latest = self.journal.lines[-1]["trial"] if self.journal.lines else None
         for trial in self.study.trials.values():
             if not trial.running:
                 continue
             if "outcome" in trial.attrs:
                 self._finish(trial, trial.outcome, str(trial.attrs.get("message", "")))
-            elif trial.scores and not trial.passed(trial.epoch):
+            elif trial.scores and not trial.passed(trial.epoch) and (self.clock is None or trial.number == latest):
                 self._decide(trial)
             if self._parked(trial):
                 self.study.rest(trial)
@@ -164,6 +177,10 @@ class Work:
             self._pass(trial)
         return trial
 
+    def _stamp(self) -> dict[str, float]:
+        """What is written of the moment in which a trial is handed out."""
+        return {"clock": self.clock.now} if self.clock else {}
+
     def _inheriting(self) -> StudyTrial | None:
         """An heir. The copy comes before the trial: if it is in the study, there is a checkpoint it goes on from."""
         heir = self.scheduler.heir(self.study) if isinstance(self.scheduler, Breeder) else None
@@ -181,6 +198,7 @@ class Work:
                 "replaces": heir.replaces.number,
                 "inherited": epoch,
                 f"epoch-{epoch}": "passed",
+                **self._stamp(),
             },
         )
         if heir.replaces.running:
@@ -196,7 +214,8 @@ class Work:
             return None
         # It starts from nothing, even if a driver was killed between copying a checkpoint and making its heir.
         self.checkpoints.remove(len(self.study.trials))
-        trial = self.study.add(proposal.params, self.plan.distributions, proposal.memory)
+        attrs = {"after": len(self.journal.lines), **self._stamp()}  # so many reports were known
+        trial = self.study.add(proposal.params, self.plan.distributions, proposal.memory, attrs=attrs)
         self.keep_safe()
         return trial
 
@@ -241,7 +260,7 @@ class Work:
         elif epoch > trial.epoch:
             assert epoch <= trial.epoch + (self.report_steps or 1), f"trial {number}: {epoch} follows {trial.epoch}"
             # One that a driver wrote and died counts, should it be trained again to other numbers in the last place.
-            report = self.journal.append({"trial": number, **report})
+            report = self.journal.append({"trial": number, **report, **self._stamp()})
             score = float(report[self.metric])
             if self.report_steps and not trial.scores:
                 self.study.set_attr(trial, "epoch_steps", round(epoch / report["epoch"]))
@@ -304,6 +323,8 @@ class Work:
                 self._pass(trial)
 
     def _pass(self, trial: StudyTrial) -> None:
+        for key, value in self._stamp().items():
+            self.study.set_attr(trial, key, value)
         # Written before it is acted on, so that later arrivals at this rung can't turn it round after a crash.
         self.study.set_attr(trial, f"epoch-{trial.epoch}", "passed")
         self.study.go_on(trial)

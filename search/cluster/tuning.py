@@ -26,7 +26,8 @@ from ray.tune.search import Searcher
 
 from search.cluster.joining import machine_is_gone
 from search.cluster.slots import Slots
-from search.work import FINISHED, WAIT, Assignment, Work
+from search.ordering import Queue
+from search.work import FINISHED, Assignment, Work
 from trainables.checkpoint import KEEP
 from trainables.errors import MachineLeaves, UserError
 from trainables.locks import DriverLock
@@ -52,6 +53,8 @@ def run_work(
     """
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # a process that dies is the work's to tell of
     fuse = Fuse()
+    queue = Queue(work, slots.count) if work.clock else None
+    scheduler = OrderedScheduler(work, fuse, queue) if queue else WorkScheduler(work, fuse)
     scratch = work.checkpoints.folder / f".tune-{lock.incarnation}"  # Tune's own records are never read again
     common = {"cache": str(cache), "driver_lock": str(lock.workers), "gpus": slots.gpus, "keep": keep}
     common["storage"] = work.checkpoints.storage
@@ -61,8 +64,8 @@ def run_work(
             tune.PlacementGroupFactory([{"CPU": 1.0, "GPU": slots.gpus} if slots.gpus else {"CPU": 1.0}]),
         ),
         tune_config=tune.TuneConfig(
-            search_alg=WorkSearcher(work, fuse, slots.count, together, common),
-            scheduler=WorkScheduler(work, fuse),
+            search_alg=WorkSearcher(work, fuse, slots.count, together, common, queue),
+            scheduler=scheduler,
             num_samples=-1,
             reuse_actors=True,
             metric=None,
@@ -71,6 +74,7 @@ def run_work(
             name="tune",
             storage_path=str(scratch),
             verbose=0,
+            callbacks=[Steps(scheduler.take_due)] if isinstance(scheduler, OrderedScheduler) else [],
             failure_config=tune.FailureConfig(max_failures=0),
         ),
     )
@@ -112,15 +116,19 @@ class Fuse:
 class WorkSearcher(Searcher):
     """Hands assignments to Tune; a Tune trial is a segment of a trial of the study, or of several as one."""
 
-    def __init__(self, work: Work, fuse: Fuse, slots: int, together: int, common: dict[str, Any]):
+    def __init__(
+        self, work: Work, fuse: Fuse, slots: int, together: int, common: dict[str, Any], queue: Queue | None = None
+    ):
         super().__init__()
+        self.queue = queue
         self.work, self.fuse, self.slots, self.together, self.common = work, fuse, slots, together, common
         self.numbers: dict[str, list[int]] = {}  # Tune's trial id -> trial numbers
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]  # FINISHED is a str
-        assignment = self.fuse(lambda: self.work.next(self.slots, self.together), FINISHED)
+        ask = self.queue.next if self.queue else lambda: self.work.next(self.slots, self.together)
+        assignment = self.fuse(ask, FINISHED)
         if not isinstance(assignment, Assignment):
-            return None if assignment == WAIT else Searcher.FINISHED
+            return Searcher.FINISHED if assignment == FINISHED else None
         given = {**_described(assignment), "mates": [_described(mate) for mate in assignment.mates], **self.common}
         self.numbers[trial_id] = _numbers(given)
         return given
@@ -129,6 +137,8 @@ class WorkSearcher(Searcher):
         def release() -> None:
             for number in self.numbers.pop(trial_id, ()):
                 self.work.released(number, crashed=error)
+                if self.queue:
+                    self.queue.released(number)
 
         self.fuse(release, None)
 
@@ -158,13 +168,19 @@ class WorkScheduler(FIFOScheduler):
         return {}
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
-        number = result.get("number", trial.config["number"])
+        self.fuse(lambda: self._take(trial, result), None)
+        return self._verdict(trial)
+
+    def _take(self, trial: Trial, result: dict[str, Any]) -> None:
+        number = _number(trial, result)
         if result.get("outcome") == "halted":
-            self.fuse(lambda: _halt(result["message"]), None)
-        elif "outcome" in result:
-            self.fuse(lambda: self.work.ended(number, result["outcome"], result["message"]), None)
+            raise UserError(result["message"])
+        if "outcome" in result:
+            self.work.ended(number, result["outcome"], result["message"])
         else:
-            self.fuse(lambda: self.work.reported(number, {key: result[key] for key in REPORTED}), None)
+            self.work.reported(number, {key: result[key] for key in REPORTED})
+
+    def _verdict(self, trial: Trial) -> str:
         going = self.fuse(lambda: any(map(self.work.goes_on, _numbers(trial.config))), False)
         return TrialScheduler.CONTINUE if going else TrialScheduler.STOP
 
@@ -174,6 +190,47 @@ class WorkScheduler(FIFOScheduler):
             # Tune tells the searcher of the error next, which finds the trial let go by then.
             for number in _numbers(trial.config):
                 self.fuse(partial(self.work.lost, number), None)
+
+
+class OrderedScheduler(WorkScheduler):
+    """Keeps reports, and their workers waiting, until the queue says that they are due."""
+
+    def __init__(self, work: Work, fuse: Fuse, queue: Queue):
+        super().__init__(work, fuse)
+        self.queue = queue
+        self.waiting: dict[int, Trial] = {}
+        self.controller: Any = None
+
+    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
+        number, unit = _number(trial, result), "step" if self.work.report_steps else "epoch"
+        known = "outcome" not in result and result[unit] <= self.work.study.trials[number].epoch
+        if known or result.get("outcome") == "halted":
+            return super().on_trial_result(tune_controller, trial, result)
+        self.controller, self.waiting[number] = tune_controller, trial
+        self.queue.hold(number, partial(self._take, trial, result))
+        return TrialScheduler.NOOP
+
+    def take_due(self) -> None:
+        """Take the reports that are due, and answer their workers."""
+        while (number := self.fuse(self.queue.take, None)) is not None:
+            trial = self.waiting.pop(number)
+            self.controller._execute_action(trial, self._verdict(trial))
+
+
+class Steps(tune.Callback):
+    """Calls at each step of Tune's loop."""
+
+    def __init__(self, call: Callable[[], None]):
+        self.call = call
+
+    def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        self.call()
+
+
+def _number(trial: Trial, result: dict[str, Any]) -> int:
+    """Of the trial of the study that a result is of."""
+    number: int = result.get("number", trial.config["number"])
+    return number
 
 
 def _described(assignment: Assignment) -> dict[str, Any]:
@@ -204,10 +261,6 @@ def _address(error: Exception | None) -> str | None:
     """Of the machine whose process died; None if the error tells none. Tune knows it from the first report on."""
     found = re.search(r"^\s*ip: (\S+)", str(error), re.MULTILINE)
     return found[1] if found else None
-
-
-def _halt(message: str) -> None:
-    raise UserError(message)
 
 
 REPORTED = tuple(field.name for field in fields(EpochReport))

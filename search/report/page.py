@@ -96,6 +96,7 @@ def write_report(file: Path, found: Findings) -> None:
         final_seconds=sum(map(device_seconds, finals)),
         test_opened=found.test_opened,
         spending=found.spending,
+        repeatable=experiment.search.deterministic or experiment.search.concurrency == 1,
         versions={name: version(name) for name in ("torch", "ray", "optuna", "sacrebleu", "sentencepiece")},
         yaml=dump_yaml(experiment),
         plotly=get_plotlyjs(),

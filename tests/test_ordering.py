@@ -1,0 +1,177 @@
+"""`search.deterministic`: proposals and decisions are the same in whatever order workers are ready."""
+
+import json
+import random
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_run import SPACE, run, write_config
+from test_work import experiment, score
+
+from search.experiment import Experiment
+from search.journal import Journal
+from search.ordering import Queue, WorkClock, work_of_report
+from search.proposals import SearchPlan
+from search.schedulers import make_scheduler
+from search.study import Study
+from search.work import FINISHED, Assignment, Work
+from trainables.checkpoint_places import Checkpoints
+from trainables.command_line import validate
+from trainables.config import TrialConfig
+from trainables.errors import UserError
+
+
+def open_queue(folder: Path, search: Experiment, slots: int) -> Queue:
+    folder.mkdir(exist_ok=True)
+    study, journal, plan = (
+        Study(folder / "study.db", "search", "maximize"),
+        Journal(folder / "trials.jsonl"),
+        SearchPlan(search),
+    )
+    clock = WorkClock(journal.lines, lambda trial: work_of_report(plan.config(trial.params)))
+    places, scheduler = Checkpoints(folder / "trials"), make_scheduler(search)
+    return Queue(Work(search, study, journal, places, plan, scheduler, clock=clock), slots)
+
+
+def tell(work: Work, number: int, report: dict[str, Any]) -> None:
+    work.reported(number, report)
+
+
+def play(folder: Path, search: Experiment, slots: int, seed: int) -> list[Any]:
+    """A whole search with workers that are ready in a random order, crash, and lose their driver; what came of it."""
+    rng = random.Random(seed)
+    queue, trained = open_queue(folder, search, slots), dict[int, int]()
+    busy: set[int] = set()  # workers that will report
+    ending: set[int] = set()
+    while True:
+        work = queue.work
+        if rng.random() < 0.05 * bool(seed):  # the driver dies; its workers, too
+            work.journal.close()
+            work.study.close()
+            queue, busy, ending = open_queue(folder, search, slots), set(), set()
+            continue
+        action = rng.choice(["ask", "report", "take", "release", "crash"])
+        if action == "ask":
+            task = queue.next()
+            if isinstance(task, Assignment):
+                busy.add(task.number)
+                trained[task.number] = max(trained.get(task.number, 0), task.reached)
+            elif task == FINISHED and not busy | ending and work.done:
+                break
+        elif action == "report" and busy:
+            number = rng.choice(sorted(busy))
+            busy.discard(number)
+            trial = work.study.trials[number]
+            epoch = trained[number] = trial.epoch + 1
+            seconds = {"train_seconds": rng.random(), "eval_seconds": 0.0}
+            report = {"epoch": epoch, "valid_bleu": score(trial, epoch), **seconds}
+            queue.hold(number, partial(tell, work, number, report))
+        elif action == "take" and (taken := queue.take()) is not None:
+            (busy if work.goes_on(taken) else ending).add(taken)
+        elif action == "release" and ending:
+            number = rng.choice(sorted(ending))
+            ending.discard(number)
+            work.released(number, crashed=False)
+            queue.released(number)
+        elif action == "crash" and busy and seed and rng.random() < 0.05:
+            number = rng.choice(sorted(busy))
+            busy.discard(number)
+            work.lost(number)
+            queue.released(number)
+    found = [(t.number, t.params, t.scores, t.outcome, t.attrs["clock"]) for t in queue.work.study.trials.values()]
+    lines = [(line["trial"], line["epoch"], line["clock"]) for line in queue.work.journal.lines]
+    queue.work.journal.close()
+    queue.work.study.close()
+    return [found, lines]
+
+
+@pytest.mark.parametrize("slots", [1, 2, 5])
+@pytest.mark.parametrize("scheduler", ["asha", "asha_promotion", "hyperband", "median", "gentle"])
+def test_the_order_in_which_workers_are_ready_changes_nothing(scheduler: str, slots: int, tmp_path: Path) -> None:
+    search = experiment(scheduler).with_values({"search.sampler": "default"})
+    wanted = play(tmp_path / "0", search, slots, seed=0)
+    for seed in (1, 2):
+        assert play(tmp_path / str(seed), search, slots, seed) == wanted
+
+
+def test_time_would_change_it(tmp_path: Path) -> None:
+    """Otherwise the test above would prove nothing."""
+    slots, found = 2, []
+    for seed in (1, 2, 3):
+        rng, search = random.Random(seed), experiment("asha")
+        work = open_queue(tmp_path / str(seed), search, slots).work
+        while not work.done:
+            while isinstance(work.next(slots), Assignment):
+                pass
+            number = rng.choice(sorted(work.live))
+            trial = work.study.trials[number]
+            report = {"epoch": trial.epoch + 1, "valid_bleu": score(trial, trial.epoch + 1), "train_seconds": 1.0}
+            if not work.reported(number, {**report, "eval_seconds": 0.0}):
+                work.released(number, crashed=False)
+        found.append([(trial.params, trial.outcome) for trial in work.study.trials.values()])
+    assert found[0] != found[1] or found[1] != found[2]
+
+
+def test_larger_models_and_longer_rounds_are_due_later() -> None:
+    config = TrialConfig()
+    larger = work_of_report(config.with_values({"model.d_model": 1024}))
+    assert larger > 2 * work_of_report(config)
+    steps = [work_of_report(config.with_values({"training.report_steps": n})) for n in (10, 20)]
+    assert steps[1] == 2 * steps[0]
+
+
+@pytest.mark.parametrize(
+    ("search", "message"),
+    [
+        ({"deterministic": True}, "set concurrency"),
+        ({"deterministic": True, "concurrency": 2, "budget": {"wall_hours": 1}}, "budget.wall_hours goes by the time"),
+    ],
+)
+def test_what_depends_on_time_is_refused(search: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        validate(Experiment, {"search": search}, "file")
+
+
+@contextmanager
+def load() -> Iterator[None]:
+    """Other work, in bursts."""
+    burn = "import time\nwhile True:\n end = time.time() + 1.5\n while time.time() < end: pass\n time.sleep(1)"
+    others = [subprocess.Popen([sys.executable, "-c", burn]) for _ in range(2)]
+    try:
+        yield
+    finally:
+        for other in others:
+            other.kill()
+            other.wait()
+
+
+def test_two_searches_with_two_slots_are_equal_to_the_last_digit(tmp_path: Path) -> None:
+    search = {"trials": 6, "concurrency": 2, "deterministic": True, "rungs": [1, 2], "reduction_factor": 2}
+    space = {**SPACE, "model.ffn_dim": {"values": [32, 512]}}
+    config = write_config(tmp_path, search=search, space=space, finals={"top": 1, "seeds": 1, "beam_size": 1})
+    done = run("--config", str(config), "--name", "calm")
+    assert done.returncode == 0, done.stderr
+    with load():
+        done = run("--config", str(config), "--name", "loaded")
+    assert done.returncode == 0, done.stderr
+    found = []
+    for name in ("calm", "loaded"):
+        folder = tmp_path / "runs" / name
+        lines = [json.loads(line) for line in (folder / "trials.jsonl").read_text().splitlines()]
+        times = ("train_seconds", "eval_seconds", "seal")
+        board = json.loads((folder / "leaderboard.json").read_text())["ranking"]
+        study = Study(folder / "study.db", "search", "maximize", mode="read")
+        found.append(
+            (
+                [{key: line[key] for key in line if key not in times} for line in lines],
+                [(trial.params, trial.outcome) for trial in study.trials.values()],
+                [{key: line[key] for key in line if key != "train_seconds"} for line in board],
+            )
+        )
+    assert found[0] == found[1]
