@@ -30,7 +30,9 @@ def explain_decisions(study: Study, experiment: Experiment) -> list[str]:
 
 
 def explain_ranking(bleus: Sequence[float]) -> list[str]:
-    """A sentence if loss decided in place of test BLEU."""
+    """A sentence if loss decided in place of test BLEU, or if the only system has next to none."""
+    if len(bleus) == 1 and bleus[0] < NEAR_ZERO:
+        return [f"test BLEU is below {NEAR_ZERO:g}: the only finalist does not translate"]
     if tells_apart(bleus):
         return []
     return [f"{_why(bleus)} on the test split: the ranking is {BY_LOSS}, and what BLEU says of it means nothing"]

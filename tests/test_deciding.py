@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_run import run
 
-from search.deciding import decided_by
+from search.deciding import decided_by, explain_ranking
 from search.study import Study
 from trainables.scoring import tells_apart
 
@@ -74,6 +74,11 @@ def test_it_is_known_when_bleu_tells_nothing(scores: list[float], told: bool) ->
     assert tells_apart(scores) == told
     assert decided_by("valid_bleu", scores) == ("valid_bleu" if told else "valid_nll_per_char")
     assert decided_by("valid_loss", scores) == "valid_loss"
+
+
+def test_a_lone_finalist_that_does_not_translate_is_told() -> None:
+    assert explain_ranking([0.5]) == ["test BLEU is below 1: the only finalist does not translate"]
+    assert explain_ranking([1.5]) == []
 
 
 def test_a_search_without_bleu_is_decided_by_loss_and_says_so(tmp_path: Path) -> None:
