@@ -12,6 +12,7 @@ from search.checkpoint_cleaner import CheckpointCleaner
 from search.cluster.joining import running_ray
 from search.cluster.slots import find_slots
 from search.cluster.teardown import check_teardown, take_down
+from search.cluster.watchdog import Watchdog
 from search.concluding import conclude
 from search.deciding import explain_decisions
 from search.earlier import Earlier
@@ -63,7 +64,13 @@ class SearchRun:
                 trainer = Trainer(
                     self.experiment, self.slots, lock, self.storage, tracker, self.console, self._keep_safe
                 )
-                with running_ray(self.experiment.cluster, self.slots.count, online=self.storage is not None):
+                cluster = self.experiment.cluster
+                with (
+                    running_ray(cluster, self.slots.count, online=self.storage is not None),
+                    Watchdog(
+                        self.run_dir, cluster, self.experiment.search.watchdog_seconds, self._warn
+                    ) as trainer.watchdog,
+                ):
                     if (self.run_dir / "finalists.json").exists():
                         tracker.show_trials(search)
                     else:

@@ -22,7 +22,7 @@ import platform
 import sys
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from itertools import takewhile
 from pathlib import Path
 
@@ -34,6 +34,7 @@ from search.finals.neural_metric import load_metric
 from search.prior_sources import find_prior
 from search.resuming import find_change, stored_experiment
 from trainables.command_line import did_you_mean, override, parse_config
+from trainables.ending import INTERRUPTED, end_in_words
 from trainables.errors import UserError
 from trainables.extras import need_extra
 from trainables.installed import config_folder, list_configs, program, version_of
@@ -98,8 +99,9 @@ def search(experiment: Experiment, console: Console) -> int:
 
         SearchRun(experiment, storage, console).run()
     except KeyboardInterrupt:
-        _say(console, f"\nstopped; nothing is lost: go on with `{program('resume')} {experiment.run_dir}`")
-        return 130
+        with suppress(OSError):  # a terminal that was closed
+            _say(console, f"\nstopped; nothing is lost: go on with `{program('resume')} {experiment.run_dir}`")
+        return INTERRUPTED
     return 0
 
 
@@ -206,19 +208,18 @@ COMMANDS: dict[str, Callable[[list[str], Console], int]] = {
 
 
 def main(arguments: list[str]) -> int:
+    """Run a command; its status."""
     console = Console()
-    first = arguments[0] if arguments else "--"
-    try:
+
+    def call() -> int:
+        first = arguments[0] if arguments else "--"
         if first in COMMANDS:
             return COMMANDS[first](arguments[1:], console)
         if not first.startswith("-"):
             raise UserError(f"{first}: unknown command{did_you_mean(first, list(COMMANDS)[:-1])}")
         return search(new_experiment(arguments), console)
-    except UserError as error:
-        _say(Console(stderr=True, style="red"), str(error))
-        return 2
-    except KeyboardInterrupt:
-        return 130
+
+    return end_in_words(call, lambda text: _say(Console(stderr=True, style="red"), text))
 
 
 def command() -> None:

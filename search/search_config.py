@@ -65,6 +65,12 @@ class SearchConfig(Config):
         description="share of a GPU, or how many; auto: as many trials a GPU as fit, by the memory that the largest "
         "models of the space take in a short probe; none where there is no GPU",
     )
+    watchdog_seconds: float | None = Field(
+        None,
+        gt=0,
+        description="without a report of any trial for so long the search starts anew from what it has; more than the "
+        "longest epoch; null: however long it takes. A Ray that has died is noticed anyway",
+    )
     seed: int = Field(0, ge=0, lt=2**31, description="of the proposals")
 
     @field_validator("gpus_per_trial")

@@ -42,6 +42,7 @@ class Trainer:
         """`keep_safe` returns when what stands in the run directory is in the storage, too, if there is one."""
         self.experiment, self.slots, self.lock, self.storage = experiment, slots, lock, storage
         self.tracker, self.console, self.keep_safe = tracker, console, keep_safe
+        self.watchdog: Listener | None = None
 
     def checkpoints(self, kind: Literal["trial", "final"]) -> Checkpoints:
         return Checkpoints(self.experiment.run_dir / f"{kind}s", self.storage)
@@ -90,7 +91,7 @@ class Trainer:
             self.checkpoints(kind),
             plan,
             scheduler,
-            [progress, *self.tracker.listeners(kind, study), *listeners],
+            [progress, *self.tracker.listeners(kind, study), *([self.watchdog] if self.watchdog else []), *listeners],
             [budget, *settled] if kind == "trial" else [],  # what the finals need was set aside
             self.keep_safe,
             clock,

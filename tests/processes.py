@@ -5,8 +5,10 @@ import subprocess
 
 
 def accept_interrupts() -> None:
-    """Run in the child: a shell's background job, which the tests may be in, ignores Ctrl-C and hands that down."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    """Run in the child: what the tests run in may ignore signals, as a shell's background job does, and hands that
+    down."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
 # A network of its own whose way out leads nowhere. Prints how many packets took it, even if only to find the gateway.

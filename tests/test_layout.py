@@ -6,7 +6,13 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 FLOORS = {"model": 0, "trainables": 1, "search": 2}
 ROOMS = {
-    "ray": {"search.cluster.joining", "search.cluster.tuning", "search.finals.scoring", "trainables.translation"},
+    "ray": {
+        "search.cluster.joining",
+        "search.cluster.tuning",
+        "search.cluster.watchdog",
+        "search.finals.scoring",
+        "trainables.translation",
+    },
     "wandb": {"search.tracking.wandb_runs", "search.tracking.wandb_online", "search.tracking.sweep_program"},
     "wandb_workspaces": {"search.tracking.wandb_report"},
     "tensorboardX": {"search.tracking.tensorboard"},

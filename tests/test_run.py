@@ -176,7 +176,8 @@ def test_a_driver_killed_in_the_middle_is_resumed_to_the_end(tmp_path: Path) -> 
     assert (run_dir / "leaderboard.json").exists()
 
 
-def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_to_end_says_how_to_go_on(number: int, tmp_path: Path) -> None:
     config = write_config(tmp_path)
     driver = subprocess.Popen(
         [*COMMAND, "--config", str(config), "--name", "stopped"],
@@ -191,7 +192,7 @@ def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
     while not (journal.exists() and journal.stat().st_size):
         assert driver.poll() is None and time.monotonic() < deadline
         time.sleep(0.05)
-    driver.send_signal(signal.SIGINT)
+    driver.send_signal(number)
     shown, errors = driver.communicate(timeout=60)
     assert driver.returncode == 130
     assert f"resume {tmp_path / 'runs' / 'stopped'}" in shown

@@ -12,7 +12,8 @@ from model.transformer import Transformer
 from trainables.command_line import dump_yaml, parse_config, read_yaml
 from trainables.config import RunName, TrialConfig, digest, flatten
 from trainables.corpus import digest_test, read_test
-from trainables.errors import Diverged, UserError
+from trainables.ending import end_in_words
+from trainables.errors import UserError
 from trainables.evaluation import score, translate
 from trainables.files import make_folder, write_atomically
 from trainables.preparing import cached_corpus, count_unknown, prepare
@@ -31,8 +32,8 @@ class SingleRun(TrialConfig):
     length_penalty: float = Field(1.0, ge=0, description="exponent of the length that divides a hypothesis' score")
 
 
-def main(arguments: list[str]) -> None:
-    """Train one model, or go on with it, and print losses and BLEU."""
+def main(arguments: list[str]) -> int:
+    """Train one model, or go on with it, and print losses and BLEU; its status."""
     program, about = "python -m trainables", "Train one translation model."
     run, _ = parse_config(SingleRun, arguments, program, about)
     config = TrialConfig(**{name: getattr(run, name) for name in TrialConfig.model_fields})
@@ -62,7 +63,7 @@ def main(arguments: list[str]) -> None:
     assert model is not None
     print(f"{model.num_parameters():,} parameters")
     if not run.score_test:
-        return
+        return 0
     frozen = {"frozen_at": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "finalists": [config.model_dump()]}
     write_atomically(folder / "finalists.json", json.dumps(frozen))  # the run's own model is its only finalist
     metrics = scoring(config.data)
@@ -75,6 +76,7 @@ def main(arguments: list[str]) -> None:
             f"mean sentence BLEU {scores.sentence_bleu:.2f}"
         )
     print(metrics.signatures()["bleu"])
+    return 0
 
 
 def _claim(folder: Path, config: TrialConfig) -> None:
@@ -91,12 +93,5 @@ def _claim(folder: Path, config: TrialConfig) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main(sys.argv[1:])
-    except UserError as error:
-        print(error, file=sys.stderr)
-        sys.exit(2)
-    except Diverged as error:
-        sys.exit(f"diverged: {error}")
-    except KeyboardInterrupt:
-        sys.exit("stopped; the same command goes on from the last checkpoint")
+    again = "stopped; the same command goes on from the last checkpoint"
+    sys.exit(end_in_words(lambda: main(sys.argv[1:]), lambda text: print(text, file=sys.stderr), again))

@@ -22,6 +22,7 @@ from search.cluster.node_check import NodeFacts, SharedToken, StoredToken, find_
 from search.experiment import Experiment
 from trainables.config import PHRASEBOOK, DataConfig
 from trainables.corpus import find_files
+from trainables.ending import listen
 from trainables.errors import UserError
 from trainables.files import make_folder
 from trainables.storage import Storage
@@ -127,6 +128,7 @@ def _init(**settings: Any) -> None:
     # stand in the way of our package. So it gets to see the one that the packages lie in.
     with chdir(Path(str(model.__file__)).parents[1]):
         ray.init(log_to_driver=False, logging_level=logging.ERROR, **settings)
+    listen()  # Ray has taken SIGTERM
     logging.getLogger("ray").setLevel(logging.ERROR)
 
 

@@ -1,0 +1,111 @@
+"""Notices when a search can't go on, as Ray is gone or says nothing, where Ray itself would wait for ever.
+
+A kill of a driver loses nothing (docs/reliability.md). So the cure is the same whatever the main thread waits for: this
+process becomes a new driver, which resumes the run with a new Ray; or, on a cluster, which is not ours to start again,
+it ends.
+"""
+
+import os
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import ray
+
+from search.study import StudyTrial
+
+RESTARTED = "BABELTUNE_RESTARTED"  # how often in a row, in the environment
+MOST_RESTARTS = 3
+VITAL = (
+    "gcs_server",
+    "raylet",
+)  # processes of Ray without which nothing runs; the raylet ends when one of its agents does
+LOOK_SECONDS = 1.0
+SILENT_SECONDS = 60.0  # that the head of a cluster may not answer
+
+
+class Watchdog:
+    """Watches while the block runs, in a thread. Also a listener of the work, which tells of reports."""
+
+    def __init__(self, run_dir: Path, cluster: str | None, patience: float | None, warn: Callable[[str], None]):
+        """patience: seconds without a report while trials run, after which the search starts anew; None for any."""
+        self.run_dir, self.cluster, self.patience, self.warn = run_dir, cluster, patience, warn
+        self._ended = threading.Event()
+        self._running: set[int] = set()
+        self._heard = time.monotonic()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> "Watchdog":
+        self._head: str = ray.get_runtime_context().gcs_address
+        self._node: Any = ray._private.worker._global_node
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def trial_started(self, trial: StudyTrial) -> None:
+        self._hear(trial, going=True)
+
+    def epoch_reported(self, trial: StudyTrial, report: dict[str, Any]) -> None:
+        self._hear(trial, going=True)
+        os.environ.pop(RESTARTED, None)  # so it has gone on
+
+    def trial_parked(self, trial: StudyTrial) -> None:
+        self._hear(trial, going=False)
+
+    def trial_ended(self, trial: StudyTrial) -> None:
+        self._hear(trial, going=False)
+
+    def _hear(self, trial: StudyTrial, going: bool) -> None:
+        self._heard = time.monotonic()
+        (self._running.add if going else self._running.discard)(trial.number)
+
+    def _watch(self) -> None:
+        while not self._ended.wait(LOOK_SECONDS):
+            if (reason := self._fault()) and not self._ended.is_set():
+                self._give_up(reason) if self.cluster else self._start_anew(reason)
+
+    def _fault(self) -> str | None:
+        """Why the search can't go on; None if it can, as far as can be seen."""
+        if self.cluster is None and (dead := [kind for kind, _ in self._node.dead_processes() if kind in VITAL]):
+            return f"a process of Ray has died ({', '.join(dead)})"
+        if self.cluster is not None and not self._answers():
+            return f"the cluster's head, {self._head}, has not answered for {SILENT_SECONDS:g} s"
+        if not self.run_dir.is_dir():
+            return f"{self.run_dir} is gone"
+        silence = time.monotonic() - self._heard
+        if self.patience and self._running and silence > self.patience:
+            return f"no trial has reported for {silence:.0f} s (search.watchdog_seconds)"
+        return None
+
+    def _answers(self) -> bool:
+        deadline = time.monotonic() + SILENT_SECONDS
+        host, port = self._head.rsplit(":", 1)
+        while time.monotonic() < deadline and not self._ended.is_set():
+            try:
+                socket.create_connection((host, int(port)), timeout=10).close()
+                return True
+            except OSError:
+                self._ended.wait(LOOK_SECONDS)
+        return self._ended.is_set()
+
+    def _start_anew(self, reason: str) -> None:
+        restarts = int(os.environ.get(RESTARTED, "0")) + 1
+        if restarts > MOST_RESTARTS or not self.run_dir.is_dir():
+            self._give_up(reason)
+        self.warn(f"{reason}; the search goes on with a new one")
+        self._node.kill_all_processes(check_alive=False, allow_graceful=False)
+        os.environ[RESTARTED] = str(restarts)
+        program = str(Path(__file__).parents[1] / "run.py")
+        os.execv(sys.executable, [sys.executable, program, "resume", str(self.run_dir)])
+
+    def _give_up(self, reason: str) -> None:
+        self.warn(f"{reason}; nothing is lost: mend it, then resume {self.run_dir}")
+        sys.stdout.flush()
+        os._exit(1)  # the main thread may wait for ever
