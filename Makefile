@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 TORCH ?= torch==2.13.0
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
-.PHONY: install install-dev lock search test test-lowest release test-cluster test-lease test-damage test-emulators test-wandb-online soak bench bench-gpu check format clean
+.PHONY: install install-dev lock search test test-lowest release test-cluster test-lease test-faults test-emulators test-wandb-online soak bench bench-gpu check format clean
 
 # What the main job needs, in the versions of constraints.txt; torch has another build for each kind of GPU, so it comes
 # first and may be another: `make install TORCH=torch==2.14.1`. EXTRAS=aws,storage adds what pyproject.toml lists.
@@ -67,9 +67,9 @@ test-cluster: install-dev
 test-lease: install-dev
 	LEASE_ROUNDS=200 $(BIN)/python -m pytest --timeout 900 tests/test_lease.py
 
-# Every file of a finished and of a half-finished run, damaged in five ways: about 20 minutes.
-test-damage: install-dev
-	DAMAGE_ALL=1 $(BIN)/python -m pytest --timeout 1800 tests/test_damage.py
+# Every file of a finished and of a half-finished run damaged in five ways, each process of Ray killed: about 30 minutes.
+test-faults: install-dev
+	FAULTS_ALL=1 $(BIN)/python -m pytest --timeout 1800 tests/test_damage.py tests/test_watchdog.py
 
 # The object store's tests on Azurite, Microsoft's emulator, too; needs npm.
 test-emulators: install-dev .emulators/node_modules/.bin/azurite-blob

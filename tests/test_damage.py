@@ -17,7 +17,7 @@ from test_run import COMMAND, write_config
 
 from search.run import main
 
-ALL = bool(os.environ.get("DAMAGE_ALL"))  # `make test-damage` damages every file in every way, about 25 minutes
+ALL = bool(os.environ.get("FAULTS_ALL"))  # `make test-faults` damages every file in every way
 SMALL = {
     "training": {"epochs": 2, "batch_tokens": 256, "warmup_steps": 20},
     "search": {"trials": 3, "rungs": [1], "reduction_factor": 2, "concurrency": 1},
@@ -145,7 +145,7 @@ def test_a_best_model_that_is_damaged_translates_nothing(
             assert f"{folder / 'best'}/" in capsys.readouterr().err
 
 
-@pytest.mark.skipif(not ALL, reason="every file in every way: make test-damage")
+@pytest.mark.skipif(not ALL, reason="every file in every way: make test-faults")
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("state", ["finished", "half"])
 def test_every_file(state: str, way: str, runs: Runs, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

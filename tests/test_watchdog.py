@@ -67,13 +67,16 @@ def wait_for(driver: subprocess.Popen[str], file: Path) -> None:
         time.sleep(0.05)
 
 
+rarer = pytest.mark.skipif(not os.environ.get("FAULTS_ALL"), reason="make test-faults")
+
+
 @pytest.mark.parametrize(
     ("victim", "journal"),
     [
         ("raylet/raylet", "trials.jsonl"),
-        ("gcs/gcs_server", "trials.jsonl"),
-        ("runtime_env/agent/main.py", "trials.jsonl"),
-        ("raylet/raylet", "finals.jsonl"),
+        pytest.param("gcs/gcs_server", "trials.jsonl", marks=rarer),
+        pytest.param("runtime_env/agent/main.py", "trials.jsonl", marks=rarer),
+        pytest.param("raylet/raylet", "finals.jsonl", marks=rarer),
     ],
 )
 def test_a_ray_that_dies_is_started_again(victim: str, journal: str, config: Path, expected: list[Any]) -> None:
@@ -90,6 +93,7 @@ def test_a_ray_that_dies_is_started_again(victim: str, journal: str, config: Pat
     assert outcome(run_dir) == expected
 
 
+@rarer
 def test_a_search_that_says_nothing_starts_anew_and_gives_up_in_the_end(config: Path) -> None:
     driver = start(config, "silent", "--search.watchdog_seconds", "0.01")
     shown, errors = driver.communicate(timeout=150)
