@@ -29,6 +29,11 @@ def ending(error: BaseException) -> tuple[int, str]:
         (UserError("name it"), 2, "name it"),
         (Diverged("nan"), 1, "diverged: nan"),
         (KeyboardInterrupt(), 130, "go on"),
+        (
+            OSError(28, "No space left on device", "/full/file"),
+            2,
+            "/full/file: No space left on device; what was written",
+        ),
         (ZeroDivisionError("by\nzero"), 1, "unforeseen: ZeroDivisionError: by zero; please report it with "),
     ],
 )

@@ -32,6 +32,9 @@ def end_in_words(call: Callable[[], int], tell: Callable[[str], None], interrupt
     except BrokenPipeError:  # whoever read our output has gone
         told, status = "", 1
         _forget_output()
+    except OSError as error:  # of the machine: no permission, no room, a name that is too long
+        where = str(error.filename)[:100] if error.filename else "the system"
+        told, status = f"{where}: {error.strerror or error}; what was written stays: mend it, then go on", 2
     except Exception as error:  # what nobody foresaw
         told, status = _unforeseen(error), 1
     with suppress(OSError, ValueError):  # a terminal that is gone
