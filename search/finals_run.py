@@ -5,9 +5,10 @@ from dataclasses import replace
 from typing import Literal
 
 from search.budget import spent_on
+from search.checking import check_finalists
 from search.checkpoint_cleaner import CheckpointCleaner
 from search.earlier import Earlier
-from search.finals.choosing import Finalist, FinalsPlan, choose_finalists, freeze_finalists, read_finalists
+from search.finals.choosing import Finalist, FinalsPlan, choose_finalists, freeze_finalists
 from search.finals.leaderboard import Entry
 from search.finals.neural_metric import neural_score
 from search.finals.scoring import FinalModel, ScoredModel, score_all
@@ -32,7 +33,7 @@ class FinalsRun:
         if not (self.run_dir / "finalists.json").exists():
             self._freeze(search, finals)
             self.trainer.keep_safe()
-        finalists = read_finalists(self.run_dir / "finalists.json")
+        finalists = check_finalists(self.run_dir / "finalists.json", search)
         # What is wrong with it is told before the retraining.
         purpose = "checking it before the retraining, and scoring after it"
         test = read_test(self.experiment.data, self.run_dir, purpose)
@@ -105,8 +106,8 @@ class FinalsRun:
             with console.status(f"scoring by {name}"):
                 files = [model.folder / "neural.json" for model in models]
                 results = [
-                    replace(result, neural=neural_score(name, file, test, result.translations))
-                    for file, result in zip(files, results, strict=True)
+                    replace(result, neural=neural_score(name, file, model.identity, test, result.translations))
+                    for file, model, result in zip(files, models, results, strict=True)
                 ]
         return results
 

@@ -10,13 +10,13 @@ from typing import Any
 import torch
 
 from search.experiment import Experiment
-from search.resuming import is_sealed
+from search.resuming import is_sealed, read_seal, seal_of
 from trainables.config import TokenizerConfig, digest
 from trainables.corpus import digest_test
 from trainables.errors import UserError
 from trainables.installed import processor, version_of
 from trainables.preparing import cached_corpus
-from trainables.sealing import read_sealed, write_sealed
+from trainables.sealing import Damaged, read_sealed, write_sealed
 from trainables.tokenizer import train_tokenizer
 
 INPUTS = "inputs.json"
@@ -46,9 +46,21 @@ def pin_inputs(experiment: Experiment) -> list[str]:
                 f"({known['sha256'][:8]}); restore the text, or start a new search"
             )
     before, start = record.get("starts", []), _this_start()
-    write_sealed(file, {"splits": splits, "tokenizers": {}, **record, "starts": [*before, start]})
+    # The experiment is written after this, and until then the file has the one before.
+    experiments = [_known_experiment(run_dir / "experiment.yaml", record), seal_of(experiment)]
+    started = {"starts": [*before, start], "experiments": experiments}
+    write_sealed(file, {"splits": splits, "tokenizers": {}, **record, **started})
     differing = _differing([*before[-1:], start])
     return [f"{name} is {start[name]} now, and was {before[-1].get(name)}" for name in differing]
+
+
+def _known_experiment(file: Path, record: dict[str, Any]) -> str | None:
+    """The seal of the experiment that the run has; None if it has none yet. Raises Damaged for another run's."""
+    if not is_sealed(file):
+        return None
+    if (seal := read_seal(file)) not in record.get("experiments", [seal]):
+        raise Damaged(f"{file}: is of another run, or another state of this one; restore it from a copy")
+    return seal
 
 
 def pin_tokenizers(experiment: Experiment, configs: Iterable[TokenizerConfig]) -> None:

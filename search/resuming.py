@@ -71,11 +71,20 @@ def is_sealed(file: Path) -> bool:
     return file.is_file() and file.read_bytes().startswith(SEALED_AS.encode())
 
 
+def read_seal(file: Path) -> str:
+    """What `write_experiment` wrote before the text."""
+    return file.read_bytes()[len(SEALED_AS) :][:16].decode(errors="replace")
+
+
+def seal_of(experiment: Experiment) -> str:
+    """What `write_experiment` would write."""
+    return checksum(dump_yaml(experiment))
+
+
 def _check_seal(file: Path) -> None:
     """Raises Damaged if the file is not as it was written."""
-    first, _, text = file.read_bytes().partition(b"\n")
-    stored = first.decode(errors="replace").removeprefix(SEALED_AS)[:16]
-    if is_sealed(file) and stored != checksum(text.decode(errors="replace")):
+    text = file.read_bytes().partition(b"\n")[2]
+    if is_sealed(file) and read_seal(file) != checksum(text.decode(errors="replace")):
         raise Damaged(
             f"{file}: is not as the search wrote it: restore it; keys of a run are changed by "
             f"`{program('resume')} {file.parent} --KEY VALUE`"

@@ -26,12 +26,14 @@ SMALL = {
 WAYS = ("removed", "emptied", "cut", "flipped", "exchanged")
 SOME = [  # in every run of the tests
     ("finished", "study.db", "flipped"),
-    ("finished", "study.db", "removed"),
     ("finished", "trials.jsonl", "exchanged"),
     ("finished", "finalists.json", "removed"),
     ("finished", "inputs.json", "flipped"),
     ("finished", "experiment.yaml", "flipped"),
     ("finished", "finals/0/epoch-2/state.pt", "flipped"),
+    ("finished", "finalists.json", "exchanged"),
+    ("finished", "finals/0/test.json", "exchanged"),
+    ("half", "experiment.yaml", "exchanged"),
     ("half", "trials.jsonl", "cut"),
     ("half", "study.db", "emptied"),
 ]

@@ -99,9 +99,9 @@ def in_a_folder_with_metrics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 def test_a_neural_metric_gives_a_score_a_sentence_or_one_and_is_asked_once(tmp_path: Path) -> None:
     file = tmp_path / "neural.json"
     for _ in range(2):
-        assert neural_score("my_metrics:shares", file, TEXT, ["a", "ab"]) == 0.5
+        assert neural_score("my_metrics:shares", file, "model", TEXT, ["a", "ab"]) == 0.5
     assert load_metric("my_metrics:shares").__globals__["calls"] == [1]
-    assert neural_score("my_metrics:one", file, TEXT, ["a", "ab"]) == 0.25, "another metric"
+    assert neural_score("my_metrics:one", file, "model", TEXT, ["a", "ab"]) == 0.25, "another metric"
 
 
 @pytest.mark.parametrize(
@@ -118,6 +118,6 @@ def test_a_neural_metric_gives_a_score_a_sentence_or_one_and_is_asked_once(tmp_p
 )
 def test_what_a_neural_metric_can_not_be_is_told(name: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(UserError) as told:
-        neural_score(name, tmp_path / "neural.json", TEXT, ["a", "ab"])
+        neural_score(name, tmp_path / "neural.json", "model", TEXT, ["a", "ab"])
     assert message in str(told.value)
     assert not (tmp_path / "neural.json").exists()

@@ -34,13 +34,13 @@ def load_metric(name: str) -> Metric:
     return metric
 
 
-def neural_score(name: str, file: Path, text: Split, translations: list[str]) -> float:
-    """The mean score of the translations of a text, which is kept in the file. Raises UserError."""
+def neural_score(name: str, file: Path, model: str, text: Split, translations: list[str]) -> float:
+    """The mean score of a model's translations of a text, which is kept in the file. Raises UserError."""
     kept: dict[str, Any] = {}
     with suppress(Damaged):  # it is scored again, then
         kept = read_sealed(file)
-    if kept.get("metric") != name:
-        kept = {"metric": name, "score": _score(name, text.source, translations, text.target)}
+    if kept.get("metric") != name or kept.get("model", model) != model:
+        kept = {"metric": name, "model": model, "score": _score(name, text.source, translations, text.target)}
         write_sealed(file, kept)
     return float(kept["score"])
 

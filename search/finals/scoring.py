@@ -21,7 +21,7 @@ from trainables.evaluation import Scores, corpus_bleu, reference_loss, score, tr
 from trainables.files import make_folder
 from trainables.preparing import cached_corpus
 from trainables.scoring import scoring
-from trainables.sealing import Damaged, read_sealed, write_sealed
+from trainables.sealing import Damaged, checksum, read_sealed, write_sealed
 from trainables.storage import Storage
 from trainables.tokenizer import Tokenizer
 from trainables.training import default_device, load_model, train_again
@@ -43,6 +43,11 @@ class FinalModel:
     averaged: int = 1  # its weights are the mean of so many last checkpoints
     storage: Storage | None = None  # of its checkpoints
     reports: Sequence[dict[str, Any]] = ()  # of its training; without them the newest checkpoint is taken for the last
+
+    @property
+    def identity(self) -> str:
+        """By which a result is known to be of this training."""
+        return checksum([self.config.model_dump(mode="json"), *self.reports[-1:]])
 
     def load(self, cache: Path) -> tuple[Transformer, Tokenizer]:
         """The model as its last report has it. A damaged checkpoint is trained again from an older one, or the start.
@@ -119,17 +124,25 @@ def _as_they_come(asked: dict[Any, int]) -> Iterator[tuple[int, Any]]:
 def keep_on_valid(model: FinalModel, bleu: dict[Decoding, float]) -> None:
     """For `known_on_valid` to find."""
     ways = [[way.beam_size, way.length_penalty, value] for way, value in bleu.items()]
-    _keep(model.folder / "valid.json", {"bleu": ways})
+    _keep(model, "valid.json", {"bleu": ways})
 
 
 def keep_on_test(model: FinalModel, result: ScoredModel) -> None:
     """For `known_on_test` to find."""
-    _keep(model.folder / "test.json", asdict(result))
+    _keep(model, "test.json", asdict(result))
 
 
-def _keep(file: Path, record: dict[str, Any]) -> None:
-    make_folder(file.parent)
-    write_sealed(file, record)
+def _keep(model: FinalModel, name: str, record: dict[str, Any]) -> None:
+    make_folder(model.folder)
+    write_sealed(model.folder / name, {**record, "model": model.identity})
+
+
+def _kept(model: FinalModel, name: str) -> dict[str, Any]:
+    """Raises Damaged, also for what is of another model; version 0.1 did not write which it was of."""
+    record = read_sealed(model.folder / name)
+    if record.pop("model", model.identity) != model.identity:
+        raise Damaged(f"{model.folder / name}: is of another model")
+    return record
 
 
 def choose_decodings(
@@ -153,7 +166,7 @@ def known_on_valid(model: FinalModel) -> dict[Decoding, float]:
     """Valid BLEU by ways to decode, as far as it was measured before."""
     known = {GREEDY: model.valid_bleu} if model.averaged == 1 else {}
     with suppress(Damaged, KeyError, TypeError, ValueError):  # it is measured again, then
-        kept = read_sealed(model.folder / "valid.json")["bleu"]
+        kept = _kept(model, "valid.json")["bleu"]
         known |= {Decoding(size, penalty): bleu for size, penalty, bleu in kept}
     return known
 
@@ -200,7 +213,7 @@ def nll_per_char(network: Transformer, tokenizer: Tokenizer, split: Split) -> fl
 def known_on_test(model: FinalModel) -> ScoredModel | None:
     """None if there is no result, a damaged one, or one of an earlier version with other scores."""
     try:
-        record = read_sealed(model.folder / "test.json")
+        record = _kept(model, "test.json")
         record.pop("sentences_per_second", None)  # of version 0.1, while other work ran
         nested = {"scores": Scores(**record["scores"]), "decoding": Decoding(**record["decoding"])}
         return ScoredModel(**{**record, **nested})
