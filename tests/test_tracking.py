@@ -26,6 +26,7 @@ from wandb_server import ENTITY, KEY, Fault, WandbServer, serve
 
 from search.earlier import Earlier
 from search.experiment import Experiment
+from search.journal import read_lines
 from search.resuming import stored_experiment
 from search.run import main
 from search.study import Study
@@ -131,7 +132,7 @@ def assert_received(run_dir: Path, server: WandbServer) -> None:
     assert {served.project for served in server.runs.values()} == {"words"}
     for kind, study_name in (("trial", "search"), ("final", "finals")):
         study = Study(run_dir / "study.db", study_name, "maximize")
-        lines = [json.loads(line) for line in (run_dir / f"{kind}s.jsonl").read_text().splitlines()]
+        lines = read_lines(run_dir / f"{kind}s.jsonl")
         served = {int(r.name.rpartition("-")[2]): r for r in server.runs.values() if r.job_type == kind}
         assert served.keys() == study.trials.keys()
         for number, one in served.items():
@@ -199,7 +200,7 @@ def test_tensorboard_files_have_every_epoch(watched: Watched) -> None:
                 if value.tag == "valid_bleu":
                     values[event.step] = value.simple_value
             content = content[16 + length :]
-    lines = [json.loads(line) for line in (watched.run_dir / "finals.jsonl").read_text().splitlines()]
+    lines = read_lines(watched.run_dir / "finals.jsonl")
     expected = {line["epoch"]: line["valid_bleu"] for line in lines if line["trial"] == 0}
     assert values == pytest.approx(expected, rel=1e-6)
 

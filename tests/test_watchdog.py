@@ -1,25 +1,34 @@
-"""A search whose Ray dies goes on with a new one, to the same result; it never waits for ever."""
+"""Whatever happens to a deterministic search, load or the death of Ray: it does not hang, and finds the same."""
 
 import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from processes import accept_interrupts
-from test_run import COMMAND, run, write_config
+from test_run import COMMAND, SPACE, run, write_config
 
-SEARCH = {"trials": 4, "concurrency": 2, "deterministic": True, "rungs": [1, 2], "reduction_factor": 2}
+from search.journal import read_lines
+from search.study import Study
+
+SEARCH = {"trials": 5, "concurrency": 2, "deterministic": True, "rungs": [1], "reduction_factor": 2}
 FINALS = {"top": 1, "seeds": 1, "beam_size": 1}
 
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_config(tmp_path_factory.mktemp("watched"), search=SEARCH, finals=FINALS)
+    training = {"epochs": 2, "batch_tokens": 128, "warmup_steps": 20}
+    space = {**SPACE, "model.ffn_dim": {"values": [32, 512]}}  # they take unlike times
+    return write_config(
+        tmp_path_factory.mktemp("watched"), search=SEARCH, space=space, training=training, finals=FINALS
+    )
 
 
 @pytest.fixture(scope="module")
@@ -31,11 +40,33 @@ def expected(config: Path) -> list[Any]:
 
 def outcome(run_dir: Path) -> list[Any]:
     board = json.loads((run_dir / "leaderboard.json").read_text())["ranking"]
-    reports = [json.loads(line) for line in (run_dir / "trials.jsonl").read_text().splitlines()]
+    study = Study(run_dir / "study.db", "search", "maximize", mode="read")
+    times = ("train_seconds", "eval_seconds")
     return [
         [{key: line[key] for key in line if key != "train_seconds"} for line in board],
-        [(line["trial"], line["epoch"], line["valid_bleu"]) for line in reports],
+        [{key: line[key] for key in line if key not in times} for line in read_lines(run_dir / "trials.jsonl")],
+        [(trial.params, trial.outcome, trial.attrs["clock"]) for trial in study.trials.values()],
     ]
+
+
+@contextmanager
+def load() -> Iterator[None]:
+    """Other work, in bursts."""
+    burn = "import time\nwhile True:\n end = time.time() + 1.5\n while time.time() < end: pass\n time.sleep(1)"
+    others = [subprocess.Popen([sys.executable, "-c", burn]) for _ in range(2)]
+    try:
+        yield
+    finally:
+        for other in others:
+            other.kill()
+            other.wait()
+
+
+def test_two_searches_with_two_slots_are_equal_to_the_last_digit(config: Path, expected: list[Any]) -> None:
+    with load():
+        done = run("--config", str(config), "--name", "loaded")
+    assert done.returncode == 0, done.stderr
+    assert outcome(config.parent / "runs" / "loaded") == expected
 
 
 def descendants(pid: int) -> Iterator[tuple[int, str]]:

@@ -68,7 +68,7 @@ class Promotion:
         """Whether the trial belongs to the best at the rung at which it stands."""
         rung = trial.epoch
         mine, ends = study.merit(trial, rung), [t for t in field.finished(study) if t.value is not None]
-        doubted = misleads(tuple(study.merit(t, rung) for t in ends), tuple(study.final(t) for t in ends))
+        doubted = misleads(tuple(t.scores[rung] for t in ends), tuple(t.value for t in ends if t.value is not None))
         passing = len(field) if doubted else len(field) // self.reduction_factor
         return mine > -math.inf and field.ahead(mine, trial.number) < passing
 
