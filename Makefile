@@ -67,9 +67,11 @@ test-cluster: install-dev
 test-lease: install-dev
 	LEASE_ROUNDS=200 $(BIN)/python -m pytest --timeout 900 tests/test_lease.py
 
-# Every file of a finished and of a half-finished run damaged in five ways, each process of Ray killed: about 30 minutes.
+# Every file of a finished and of a half-finished run damaged in five ways, each process of Ray killed,
+# a search into each of eleven scripts: about 40 minutes.
 test-faults: install-dev
-	FAULTS_ALL=1 $(BIN)/python -m pytest --timeout 1800 tests/test_damage.py tests/test_watchdog.py
+	FAULTS_ALL=1 $(BIN)/python -m pytest --timeout 1800 tests/test_damage.py tests/test_watchdog.py \
+		tests/test_scoring.py
 
 # The object store's tests on Azurite, Microsoft's emulator, too; needs npm.
 test-emulators: install-dev .emulators/node_modules/.bin/azurite-blob

@@ -1,6 +1,7 @@
 """A translation is scored as its language is scored, in every script and every place."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,14 @@ WORDS = {  # of the digits from 0, in scripts without spaces
 }
 
 
+SPACED = {  # and in scripts with spaces
+    "hi": "शून्य एक दो तीन चार पाँच छह सात आठ नौ",
+    "ar": "صفر واحد اثنان ثلاثة أربعة خمسة ستة سبعة ثمانية تسعة",
+    "el": "μηδέν ένα δύο τρία τέσσερα πέντε έξι επτά οκτώ εννέα",
+    "ko": "영 일 이 삼 사 오 육 칠 팔 구",
+}
+
+
 def data(language: str, **values: object) -> DataConfig:
     return DataConfig.model_validate({"target": language, **values})
 
@@ -96,13 +105,14 @@ def test_the_tokenizer_follows_the_language_unless_it_is_named(config: dict[str,
 
 
 def write_joined(folder: Path, language: str) -> Path:
-    """Digits in English, and in a language that writes them without spaces, in files that end in tgt."""
+    """Digits in English, and in a language that may write them without spaces, in files that end in tgt."""
     write_digits(folder, train=700)
     english = (folder / "train.en").read_text().split()
-    words = dict(zip(dict.fromkeys(sorted(set(english))), WORDS[language].split() * 2, strict=False))
+    digits, between = (WORDS[language], "") if language in WORDS else (SPACED[language], " ")
+    words = dict(zip(dict.fromkeys(sorted(set(english))), digits.split() * 2, strict=False))
     for split in ("train", "valid", "test"):
         lines = (folder / f"{split}.en").read_text().splitlines()
-        joined = ["".join(words[word] for word in line.split()) for line in lines]
+        joined = [between.join(words[word] for word in line.split()) for line in lines]
         (folder / f"{split}.tgt").write_text("\n".join(joined) + "\n", encoding="utf-8")
     return folder
 
@@ -148,9 +158,15 @@ def test_a_tokenizer_that_is_not_installed_is_named_with_its_cure(
         read_corpus(DataConfig(path=str(folder), target="tgt", target_language="ja"))
 
 
-def test_a_search_into_chinese_crowns_the_model_that_learned(tmp_path: Path) -> None:
+rarer = pytest.mark.skipif(not os.environ.get("FAULTS_ALL"), reason="make test-faults")
+
+
+@pytest.mark.parametrize(
+    "language", ["zh", *(pytest.param(other, marks=rarer) for other in (*WORDS, *SPACED) if other != "zh")]
+)
+def test_a_search_crowns_the_model_that_learned(language: str, tmp_path: Path) -> None:
     torch.manual_seed(0)
-    config = trial(write_joined(tmp_path / "corpus", "zh"), "zh", 0.01, 14).model_dump(mode="json")
+    config = trial(write_joined(tmp_path / "corpus", language), language, 0.01, 14).model_dump(mode="json")
     space = {"training.learning_rate": {"values": [1e-8, 0.01]}}
     search = {"sampler": "grid", "scheduler": "none", "trials": None}
     finals = {"top": 2, "seeds": 0, "beam_size": 1, "min_distance": 0}
@@ -158,15 +174,15 @@ def test_a_search_into_chinese_crowns_the_model_that_learned(tmp_path: Path) -> 
     file.write_text(
         json.dumps({**config, "space": space, "search": search, "finals": finals, "tracking": {"wandb": "disabled"}})
     )
-    done = run("--config", str(file), "--output_dir", str(tmp_path / "runs"), "--name", "zh")
+    done = run("--config", str(file), "--output_dir", str(tmp_path / "runs"), "--name", "first")
     assert done.returncode == 0, done.stderr
-    board = json.loads((tmp_path / "runs" / "zh" / "leaderboard.json").read_text())
+    board = json.loads((tmp_path / "runs" / "first" / "leaderboard.json").read_text())
     first, second = board["ranking"]
     assert first["config"]["training.learning_rate"] == 0.01 and first["test_bleu"] > second["test_bleu"] + 10
-    assert (
-        "tok:zh" in board["signatures"]["bleu"] and "tok:zh" in (tmp_path / "runs" / "zh" / "report.html").read_text()
-    )
-    best = json.dumps((tmp_path / "runs" / "zh" / "best" / "config.yaml").read_text())
+    tokenizer = f"tok:{scoring(data(language)).tokenize}"
+    assert tokenizer in board["signatures"]["bleu"]
+    assert tokenizer in (tmp_path / "runs" / "first" / "report.html").read_text()
+    best = json.dumps((tmp_path / "runs" / "first" / "best" / "config.yaml").read_text())
     assert "learning_rate: 0.01" in best
 
 
