@@ -17,7 +17,7 @@ from typing import Any
 from quick import Clock, open_work, quick_experiment
 from ray import tune
 
-from search.cluster.joining import local_ray
+from search.cluster.local_ray import local_ray
 from search.cluster.slots import Slots
 from search.cluster.tuning import run_work
 from trainables.locks import DriverLock, join_driver

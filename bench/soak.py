@@ -22,7 +22,7 @@ from typing import Any
 
 from quick import WORKERS, open_work, quick_epochs, quick_experiment, train_quickly
 
-from search.cluster.joining import local_ray
+from search.cluster.local_ray import local_ray
 from search.cluster.slots import Slots
 from search.cluster.tuning import run_work
 from search.experiment import Experiment

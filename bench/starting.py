@@ -15,7 +15,7 @@ from typing import Any
 
 from quick import Clock, open_work
 
-from search.cluster.joining import local_ray
+from search.cluster.local_ray import local_ray
 from search.cluster.slots import Slots
 from search.cluster.tuning import run_work
 from search.experiment import Experiment

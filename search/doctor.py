@@ -18,6 +18,7 @@ from rich.table import Table
 
 from model.config import Config
 from search.cluster.slots import count_slots, this_machine
+from search.cluster.tokens import open_clusters
 from search.search_config import SearchConfig
 from trainables.command_line import parse_config
 from trainables.installed import processor, program
@@ -64,6 +65,7 @@ class Machine:
     together_gflops: float  # of a core while all are at work
     gpus: tuple[Gpu, ...]
     idle_mps: bool  # NVIDIA's multi-process service is there, but does not run
+    open_clusters: tuple[str, ...]  # addresses of Rays that ask for no token
     slots: int  # trials that a search runs at a time; at least, where they may share a GPU
 
 
@@ -137,6 +139,11 @@ def find_obstacles(machine: Machine) -> list[str]:
             "trials that share a GPU take turns on it; with NVIDIA's multi-process service they compute at the same "
             "time: start it by `nvidia-cuda-mps-control -d` before the search"
         )
+    for address in machine.open_clusters:
+        found.append(
+            f"the Ray at {address} asks for no token: who reaches it can run code here as its owner; start it with "
+            "RAY_AUTH_MODE=token"
+        )
     if not machine.gpus and shutil.which("nvidia-smi"):
         found.append("there is an NVIDIA driver, but PyTorch can't use its GPU: install a build of PyTorch with CUDA")
     return found
@@ -172,6 +179,7 @@ def examine(output_dir: Path) -> Machine:
         together_gflops=flop * sum(counts) / cores / SECONDS,
         gpus=tuple(examine_gpu(torch.device("cuda", index)) for index in range(torch.cuda.device_count())),
         idle_mps=shutil.which("nvidia-cuda-mps-control") is not None and not (_mps_folder() / "control").exists(),
+        open_clusters=tuple(open_clusters()),
         slots=count_slots(SearchConfig(), [this_machine()], list).count,
     )
 

@@ -14,7 +14,7 @@ import torch
 from search.doctor import Gpu, Machine, describe_machine, find_obstacles
 
 COMMAND = [sys.executable, str(Path(__file__).parents[1] / "search" / "run.py"), "doctor"]
-SOUND = Machine("A Processor", "AVX2", 8, None, 0.1, 64.0, 60.0, 500.0, 100.0, 100.0, 95.0, (), False, 8)
+SOUND = Machine("A Processor", "AVX2", 8, None, 0.1, 64.0, 60.0, 500.0, 100.0, 100.0, 95.0, (), False, (), 8)
 GPU = Gpu("A GPU", 80.0, 79.0, 600.0)
 
 
@@ -50,6 +50,7 @@ def test_it_tells_when_mkl_takes_its_slow_path() -> None:
         (replace(SOUND, quota=2.5), r"2\.5 cores' worth of time, though it sees 8: set search\.concurrency to 2"),
         (replace(SOUND, free_gib=3.0), r"3\.0 are free: set search\.concurrency to 3"),
         (replace(SOUND, disk_gib=1.0), r"1\.0 GiB of disk"),
+        (replace(SOUND, open_clusters=("10.0.0.1:6379",)), r"the Ray at 10\.0\.0\.1:6379 asks for no token"),
         (replace(SOUND, gpus=(GPU,), idle_mps=True), r"start it by `nvidia-cuda-mps-control -d`"),
     ],
 )

@@ -8,6 +8,9 @@ FLOORS = {"model": 0, "trainables": 1, "search": 2}
 ROOMS = {
     "ray": {
         "search.cluster.joining",
+        "search.cluster.local_ray",
+        "search.cluster.starting",
+        "search.cluster.tokens",
         "search.cluster.tuning",
         "search.cluster.watchdog",
         "search.finals.scoring",

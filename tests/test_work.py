@@ -28,6 +28,7 @@ from trainables import translation
 from trainables.checkpoint import load_state, newest_checkpoint, save_checkpoint
 from trainables.checkpoint_places import Checkpoints
 from trainables.errors import TooLarge, UserError
+from trainables.installed import own_versions
 
 TRIALS = 6
 
@@ -458,6 +459,7 @@ def failing(error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     translation.train_translation(
         {
             "driver_lock": str(tmp_path / "lock"),
+            "versions": own_versions(),
             "number": 0,
             "mates": [],
             "config": config,

@@ -72,6 +72,13 @@ def listen() -> None:
             signal.signal(number, _interrupt)
 
 
+def give_up(text: str) -> None:
+    """Say why and end, whatever the main thread waits for."""
+    with suppress(OSError, ValueError):  # a terminal that is gone
+        print(text, file=sys.stderr, flush=True)
+    os._exit(1)
+
+
 def _interrupt(number: int, frame: FrameType | None) -> None:
     signal.signal(number, signal.SIG_IGN)  # it comes twice where a whole group of processes gets it
     raise KeyboardInterrupt

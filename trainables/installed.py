@@ -23,6 +23,28 @@ def version_of(package: str) -> str | None:
         return None
 
 
+# A training must have the same of these on all machines.
+SAME_VERSION = ("ray", "torch")
+
+
+def own_versions() -> dict[str, str | None]:
+    """What this machine has of what must be the same on all: Python and packages."""
+    return {"python": platform.python_version(), **{name: version_of(name) for name in SAME_VERSION}}
+
+
+def find_other_versions(here: dict[str, str | None], there: dict[str, str | None]) -> list[str]:
+    """How another machine differs from this one; messages for people."""
+    faults = []
+    for name in ("python", *SAME_VERSION):
+        if there[name] is None:
+            faults.append(f"{name} is not installed; install {name}=={here[name]} there")
+        elif here[name] != there[name]:
+            faults.append(
+                f"{name} {there[name]}, but {here[name]} where the search was started; install the same on all nodes"
+            )
+    return faults
+
+
 def processor() -> str:
     """The name of this machine's."""
     with suppress(OSError):

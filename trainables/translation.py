@@ -18,6 +18,7 @@ from trainables.config import TrialConfig
 from trainables.data_parallel import train_together
 from trainables.errors import Diverged, MachineLeaves, StorageFails, TooLarge, UserError
 from trainables.files import unwritable
+from trainables.installed import find_other_versions, own_versions
 from trainables.locks import join_driver
 from trainables.side_by_side import Report, train_side_by_side
 from trainables.storage import Storage
@@ -28,9 +29,10 @@ def train_translation(assignment: dict[str, Any]) -> None:
     """Train, reporting each epoch to Tune once its checkpoint is on disk.
 
     assignment: "number" (of the trial), "config" (a TrialConfig as a dictionary), "checkpoints", "cache", "driver_lock"
-    (paths), "storage" (a Storage in the place of those paths, or None), "reached" (the last epoch, or step, that the
-    driver knows of), "gpus" (the share of one that may be used), "keep" (how many checkpoints stay), "mates" (more
-    trials, each with number, config, checkpoints and reached, to be trained as one with this).
+    (paths), "storage" (a Storage in the place of those paths, or None), "versions" (the driver's, by `own_versions`),
+    "reached" (the last epoch, or step, that the driver knows of), "gpus" (the share of one that may be used), "keep"
+    (how many checkpoints stay), "mates" (more trials, each with number, config, checkpoints and reached, to be trained
+    as one with this).
 
     A report has its trial's "number". The last one of a trial that ends by itself carries "outcome" and "message":
     diverged, infeasible (memory is too small for it) or failed, or halted where the machine is at fault, such as a full
@@ -38,6 +40,9 @@ def train_translation(assignment: dict[str, Any]) -> None:
     configuration is bad; MachineLeaves, that the trial should go on elsewhere.
     """
     storage: Storage | None = assignment["storage"]
+    if others := find_other_versions(assignment["versions"], own_versions()):  # of a node that joined during the search
+        tune.report({"outcome": "halted", "message": f"node {platform.node()}: {'; '.join(others)}; then resume"})
+        return
     try:
         if storage is None:
             join_driver(Path(assignment["driver_lock"]))

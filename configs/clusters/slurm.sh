@@ -32,7 +32,8 @@ on_node() { # node command...
 }
 
 start_ray() { # node options...: sets `started` to the process that lasts as long as Ray on the node
-  on_node "$1" ray start "${@:2}" --num-gpus="$SLURM_GPUS_ON_NODE" --num-cpus="$SLURM_CPUS_PER_TASK" --block \
+  on_node "$1" bash -c 'private=$(mktemp -d) && trap "rm -rf $private" EXIT && ray start "$@" --temp-dir="$private/ray"' \
+    ray "${@:2}" --num-gpus="$SLURM_GPUS_ON_NODE" --num-cpus="$SLURM_CPUS_PER_TASK" --block \
     > "$logs/$1" 2>&1 &
   started=$!
 }

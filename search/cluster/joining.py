@@ -1,15 +1,11 @@
-"""Ray on this machine for one search, or a running cluster that the search joins, and its nodes."""
+"""A running cluster that the search joins, and its nodes."""
 
-import logging
-import os
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, chdir, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
-
-os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -18,18 +14,17 @@ from rich.console import Console
 import model
 import search
 import trainables
+from search.cluster.local_ray import local_ray
 from search.cluster.node_check import NodeFacts, SharedToken, StoredToken, find_faults, inspect_node, list_sizes
+from search.cluster.starting import PROCESS, start_ray
+from search.cluster.tokens import takes_tokens
 from search.experiment import Experiment
 from trainables.config import PHRASEBOOK, DataConfig
 from trainables.corpus import find_files
-from trainables.ending import listen
 from trainables.errors import UserError
 from trainables.files import make_folder
 from trainables.storage import Storage
 
-# Of each process: one thread, and no sight of a GPU that it was not given.
-PROCESS = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1"}
-NOWHERE = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
 NODE_SECONDS = 120  # for a node to start a process and look at itself
 GOING_SECONDS = 5.0
 Answer = TypeVar("Answer")
@@ -41,26 +36,13 @@ def running_ray(cluster: str | None, slots: int, online: bool) -> AbstractContex
 
 
 @contextmanager
-def local_ray(slots: int, online: bool = False) -> Iterator[None]:
-    """Ray on this machine, started for the block, even where another runs."""
-    proxies = {name: os.environ.get(name, "") for name in NOWHERE} if online else {}
-    with _without_a_way_out():
-        environment = {"env_vars": PROCESS | proxies}
-        _init(address="local", num_cpus=slots, include_dashboard=False, runtime_env=environment)
-    try:
-        yield
-    finally:
-        ray.shutdown()
-
-
-@contextmanager
 def joined_ray(address: str) -> Iterator[None]:
     """A running cluster, to whose nodes the packages of this project travel. Raises UserError."""
     packages = [str(Path(str(package.__file__)).parent) for package in (model, trainables, search)]
     try:
         if address != "auto":
             _reach(address)
-        _init(address=address, runtime_env={"py_modules": packages, "env_vars": PROCESS})
+        start_ray(address=address, runtime_env={"py_modules": packages, "env_vars": PROCESS})
     except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         reason = " ".join(str(error).split())[:300]
         raise UserError(
@@ -123,33 +105,18 @@ def _on(node: dict[str, Any]) -> NodeAffinitySchedulingStrategy:
     return NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
 
 
-def _init(**settings: Any) -> None:
-    # Ray puts the driver's working directory first on its workers' path, where a file model.py of the user's would
-    # stand in the way of our package. So it gets to see the one that the packages lie in.
-    with chdir(Path(str(model.__file__)).parents[1]):
-        ray.init(log_to_driver=False, logging_level=logging.ERROR, **settings)
-    listen()  # Ray has taken SIGTERM
-    logging.getLogger("ray").setLevel(logging.ERROR)
-
-
-@contextmanager
-def _without_a_way_out() -> Iterator[None]:
-    """Processes that start here send HTTP to a port where nothing listens: even with usage statistics off, one of
-    Ray's asks the metadata services of three clouds where it runs."""
-    before = {name: os.environ[name] for name in NOWHERE if name in os.environ}
-    os.environ |= NOWHERE
-    try:
-        yield
-    finally:
-        for name in NOWHERE:
-            del os.environ[name]
-        os.environ |= before
-
-
 def check_nodes(
     nodes: list[dict[str, Any]], experiment: Experiment, console: Console, storage: Storage | None = None
 ) -> None:
     """Let each node look at itself and tell the user. Raises UserError with a line for each fault."""
+    if not takes_tokens():
+        console.print(
+            "warning: the cluster asks for no token: who reaches its head can run code there as you; "
+            "docs/cluster.md shows how to make one",
+            style="yellow",
+            highlight=False,
+            soft_wrap=True,
+        )
     folder = Path(experiment.output_dir)
     make_folder(folder)
     sizes = {} if storage else list_sizes(_files_before_finals(experiment.data))

@@ -10,17 +10,16 @@ import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trainables.errors import UserError
+from trainables.installed import find_other_versions, own_versions, version_of
 
 if TYPE_CHECKING:
     from trainables.store import Store
 
 # A training takes these from the node; the packages of this project travel with the search.
-SAME_VERSION = ("ray", "torch")
 PRESENT = (
     "filelock",
     "numpy",
@@ -64,7 +63,7 @@ def inspect_node(token: str, answer: str, sizes: dict[str, int]) -> NodeFacts:
         folders.append(str(file.parent))
     return NodeFacts(
         host=platform.node(),
-        versions={"python": platform.python_version(), **{name: _version(name) for name in SAME_VERSION + PRESENT}},
+        versions=own_versions() | {name: version_of(name) for name in PRESENT},
         open_files=resource.getrlimit(resource.RLIMIT_NOFILE)[0],
         free_gib={folder: shutil.disk_usage(folder).free / 2**30 for folder in folders if Path(folder).is_dir()},
         token=text,
@@ -81,13 +80,7 @@ def find_faults(facts: NodeFacts, driver: NodeFacts, gpus: float) -> tuple[list[
 
     gpus: how many Ray takes it to have.
     """
-    faults = []
-    for name in ("python", *SAME_VERSION):
-        here, there = driver.versions[name], facts.versions[name]
-        if there is None:
-            faults.append(f"{name} is not installed; install {name}=={here} there")
-        elif here != there:
-            faults.append(f"{name} {there}, but {here} where the search was started; install the same on all nodes")
+    faults = find_other_versions(driver.versions, facts.versions)
     if missing := [name for name in PRESENT if facts.versions[name] is None]:
         faults.append(f"{', '.join(missing)} not installed; run `pip install -e .` there, as cluster.yaml does")
     if facts.open_files < LEAST_OPEN_FILES:
@@ -180,13 +173,6 @@ class StoredToken:
 
 def list_sizes(files: Sequence[Path]) -> dict[str, int]:
     return {str(file): file.stat().st_size for file in files}
-
-
-def _version(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
 
 
 def _read(file: Path) -> str | None:

@@ -30,6 +30,7 @@ from search.ordering import Queue
 from search.work import FINISHED, Assignment, Work
 from trainables.checkpoint import KEEP
 from trainables.errors import MachineLeaves, UserError
+from trainables.installed import own_versions
 from trainables.locks import DriverLock
 from trainables.training import EpochReport
 from trainables.translation import train_translation
@@ -57,6 +58,7 @@ def run_work(
     scheduler = OrderedScheduler(work, fuse, queue) if queue else WorkScheduler(work, fuse)
     scratch = work.checkpoints.folder / f".tune-{lock.incarnation}"  # Tune's own records are never read again
     common = {"cache": str(cache), "driver_lock": str(lock.workers), "gpus": slots.gpus, "keep": keep}
+    common["versions"] = own_versions()
     common["storage"] = work.checkpoints.storage
     tuner = tune.Tuner(
         tune.with_resources(

@@ -17,6 +17,8 @@ from typing import Any
 import ray
 
 from search.study import StudyTrial
+from trainables.ending import give_up
+from trainables.installed import program
 
 RESTARTED = "BABELTUNE_RESTARTED"  # how often in a row, in the environment
 MOST_RESTARTS = 3
@@ -106,6 +108,4 @@ class Watchdog:
         os.execv(sys.executable, [sys.executable, program, "resume", str(self.run_dir)])
 
     def _give_up(self, reason: str) -> None:
-        self.warn(f"{reason}; nothing is lost: mend it, then resume {self.run_dir}")
-        sys.stdout.flush()
-        os._exit(1)  # the main thread may wait for ever
+        give_up(f"{reason}; nothing is lost: fix it, then go on by `{program('resume')} {self.run_dir}`")

@@ -1,0 +1,40 @@
+"""What both ways to a Ray have in common: one started here, and a cluster that is joined."""
+
+import logging
+import os
+import threading
+from contextlib import chdir
+from pathlib import Path
+from typing import Any
+
+os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+
+import ray
+
+import model
+from trainables.ending import give_up, listen
+
+START_SECONDS = 120.0  # that Ray may take to start, or to join
+# For each process: one thread, and no sight of a GPU that it was not given.
+PROCESS = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1"}
+
+
+def start_ray(**settings: Any) -> None:
+    """Call `ray.init`, which says little then and does not wait for ever. Raises what it raises."""
+    late = threading.Timer(START_SECONDS, give_up, [f"Ray has not started within {START_SECONDS:g} s; nothing is lost"])
+    late.daemon = True
+    late.start()
+    # Ray puts the driver's working directory first on its workers' path, where a file model.py of the user's would
+    # stand in the way of our package. So it gets to see the one that the packages lie in.
+    try:
+        with chdir(Path(str(model.__file__)).parents[1]):
+            ray.init(log_to_driver=False, logging_level=logging.ERROR, **settings)
+    finally:
+        late.cancel()
+    listen()  # Ray has taken SIGTERM
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    ray._private.worker.print_worker_logs = _print_nothing  # type: ignore[assignment]  # what dies: the watchdog says it in a sentence
+
+
+def _print_nothing(*_: object) -> None:
+    pass
