@@ -84,9 +84,10 @@ test-emulators: install-dev .emulators/node_modules/.bin/azurite-blob
 test-wandb-online: install-dev
 	$(BIN)/python -m pytest -m online -rs tests/test_tracking.py
 
-# Real searches under random SIGKILLs: about 10 minutes on two cores.
+# Real searches, 204 times disturbed by kills of the driver, of workers and of Ray's processes, by signals and by full
+# disks (as root): about an hour on two cores.
 soak: install
-	$(BIN)/python bench/soak.py
+	$(BIN)/python bench/soak.py --disturbances 34
 
 # Speed and memory on one CPU thread, against other people's transformers in an environment of their own: about 10 minutes.
 # DATA=DIR takes Multi30k, or files of the same names, in place of made-up text and the embedded corpus.

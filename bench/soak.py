@@ -1,47 +1,57 @@
-"""Kills drivers and workers of real searches at random moments, resumes them, and checks what came out.
+"""Disturbs real searches at random moments, resumes them where they ended, and checks what came out.
 
-python bench/soak.py [--kills 10] [--schedulers asha asha_promotion pbt] [--slots 1 2] [--trials 12] [--seed 0]
+python bench/soak.py [--disturbances 16] [--kinds "driver killed" …] [--schedulers asha asha_promotion pbt]
+    [--slots 1 2] [--trials 12] [--seed 0]
 
-For each scheduler and number of slots, searches on made-up training (see quick.py) run one after another until
-so many kills have been survived; each is resumed until it ends. Then: the asked number of trials, none twice, none
-running; no epoch missing or repeated; every score as without a kill; stops at rungs alone; and with one slot, for
-pbt with any number, the whole study equal to that of an undisturbed run.
+For each scheduler and number of slots, searches on made-up training (see quick.py) run one after another until so many
+disturbances (see disturbances.py) have been survived; a search that has ended is resumed. None may say nothing for two
+minutes. Then: the asked number of trials, none twice, none running; no epoch missing or repeated; every score as
+undisturbed; stops at rungs alone; and with one slot, for pbt with any number, the whole study equal to that of an
+undisturbed run.
 """
 
 import argparse
+import itertools
 import os
 import random
-import signal
 import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from quick import WORKERS, open_work, quick_epochs, quick_experiment, train_quickly
+from disturbances import DISTURBANCES, Search, can_mount, small_disk
+from quick import open_work, quick_epochs, quick_experiment, train_quickly
 
 from search.cluster.local_ray import local_ray
 from search.cluster.slots import Slots
 from search.cluster.tuning import run_work
+from search.cluster.watchdog import Watchdog
 from search.experiment import Experiment
 from search.journal import Journal
 from search.study import Study
 from search.work import Assignment
+from trainables.ending import end_in_words
 from trainables.locks import DriverLock
 
-MOST_SECONDS = 5  # from the start, or the first sign of training, to a kill
+MOST_SECONDS = 5  # from the start, or the first sign of training, to a disturbance
+STARTING = 0.25  # of the disturbances hit a driver that starts
 
 
-def drive(experiment: Experiment, slots: int) -> None:
+def drive(experiment: Experiment, slots: int) -> int:
     """Run the search, or what is left of it, as `search/pipeline.py` does."""
     lock = DriverLock(experiment.run_dir)
     work = open_work(experiment)
     if not work.done:
-        with local_ray(slots):
+        with local_ray(slots), Watchdog(experiment.run_dir, None, None, print, [sys.executable, *sys.argv]) as watchdog:
+            work.listeners.append(watchdog)
             run_work(work, Slots(slots, 0), lock, experiment.cache, train_quickly)
     lock.release()
+    return 0
 
 
 def undisturbed(experiment: Experiment) -> None:
@@ -54,75 +64,45 @@ def undisturbed(experiment: Experiment) -> None:
         work.released(task.number, crashed=False)
 
 
-# -- killing
+# -- disturbing
 
 
-def start(experiment: Experiment, slots: int) -> subprocess.Popen[bytes]:
+def start(experiment: Experiment, slots: int, log: Path) -> Search:
     run_dir = experiment.run_dir
     command = [sys.executable, __file__, "--drive", str(run_dir), "--schedulers", experiment.search.scheduler]
     command += ["--slots", str(slots), "--trials", str(experiment.search.trials)]
-    environment = {**os.environ, "RAY_TMPDIR": str(run_dir.parent), "RAY_worker_niceness": "0"}
-    with (run_dir.parent / "driver.log").open("ab") as log:
-        return subprocess.Popen(command, stdout=log, stderr=log, env=environment)
+    with log.open("ab") as output:
+        driver = subprocess.Popen(command, stdout=output, stderr=output, env={**os.environ, "RAY_worker_niceness": "0"})
+    return Search(driver, run_dir)
 
 
-def disturb(driver: subprocess.Popen[bytes], run_dir: Path, rng: random.Random) -> str | None:
-    """Wait a random while and kill; what was killed, or None if the driver ended before.
-
-    One kill in four hits a driver that starts; the others come once it trains, and half of these hit a worker.
-    """
-    starting, at_worker = rng.random() < 0.25, rng.random() < 0.5
-    while not starting and driver.poll() is None and not descendants(driver.pid) & recorded(run_dir):
-        time.sleep(0.2)
-    try:
-        driver.wait(rng.uniform(0, MOST_SECONDS))
-        return None
-    except subprocess.TimeoutExpired:
-        workers = descendants(driver.pid) & recorded(run_dir)
-    if at_worker and workers and not starting:
-        os.kill(rng.choice(sorted(workers)), signal.SIGKILL)
-        return "worker"
-    driver.kill()
-    driver.wait()
-    return "driver"
+def disturb(search: Search, kind: str, rng: random.Random) -> bool:
+    """Do it at a random moment; whether the search had not ended before."""
+    if rng.random() > STARTING:
+        search.wait_for(lambda: bool(search.workers()))
+    moment = time.monotonic() + rng.uniform(0, MOST_SECONDS)
+    search.wait_for(lambda: time.monotonic() > moment)
+    if search.has_ended():
+        return False
+    DISTURBANCES[kind](search, rng)
+    return True
 
 
-def recorded(run_dir: Path) -> set[int]:
-    file = run_dir / WORKERS
-    return set(map(int, file.read_text().split())) if file.exists() else set()
-
-
-def descendants(pid: int) -> set[int]:
-    """The processes that a process of ours has started, and theirs."""
-    children: dict[int, list[int]] = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-            except OSError:  # it has just ended
-                continue
-            children.setdefault(parent, []).append(int(entry.name))
-    found, waiting = set[int](), [pid]
-    while waiting:
-        for child in children.get(waiting.pop(), []):
-            found.add(child)
-            waiting.append(child)
-    return found
-
-
-def survive(experiment: Experiment, slots: int, kills: int, rng: random.Random) -> Counter[str]:
-    """Run to the end through at most so many kills; what was killed."""
-    killed: Counter[str] = Counter()
+def survive(experiment: Experiment, slots: int, kinds: Iterator[str], rng: random.Random, log: Path) -> Counter[str]:
+    """Run to the end through what the kinds say; what was done."""
+    done: Counter[str] = Counter()
+    kind = next(kinds, None)
     while True:
-        driver = start(experiment, slots)
-        while killed.total() < kills and (what := disturb(driver, experiment.run_dir, rng)):
-            killed[what] += 1
-            if what == "driver":
+        search = start(experiment, slots, log)
+        while kind and disturb(search, kind, rng):
+            done[kind] += 1
+            kind = next(kinds, None)
+            if search.has_ended():
                 break
         else:
-            driver.wait()
-            assert driver.returncode == 0, (experiment.run_dir.parent / "driver.log").read_text()[-3000:]
-            return killed
+            search.wait_for(search.has_ended)
+            assert search.driver.returncode == 0, f"status {search.driver.returncode}"
+            return done
 
 
 # -- checking
@@ -152,44 +132,62 @@ def check(experiment: Experiment) -> None:
     assert lines == Counter(own), "trials.jsonl"
 
 
-def soak(scheduler: str, slots: int, kills: int, trials: int, rng: random.Random) -> None:
-    killed: Counter[str] = Counter()
+def soak(scheduler: str, slots: int, kinds: list[str], trials: int, rng: random.Random) -> None:
+    done: Counter[str] = Counter()
     runs, started, exact = 0, time.monotonic(), slots == 1 or scheduler == "pbt"
-    while killed.total() < kills:
-        with TemporaryDirectory() as folder:
-            experiment = quick_experiment(Path(folder) / "run", scheduler, trials)
+    while done.total() < len(kinds):
+        with (
+            TemporaryDirectory() as folder,
+            small_disk(Path(folder)) if can_mount() else nullcontext(Path(folder)) as disk,
+        ):
+            log = Path(folder) / "driver.log"
+            experiment = quick_experiment(disk / "run", scheduler, trials)
             experiment.run_dir.mkdir()
-            killed += survive(experiment, slots, kills - killed.total(), rng)
-            check(experiment)
+            try:
+                done += survive(experiment, slots, itertools.islice(kinds, done.total(), None), rng, log)
+                check(experiment)
+            except AssertionError:
+                print(log.read_text()[-3000:], file=sys.stderr)
+                raise
             if exact:
-                calm = quick_experiment(Path(folder) / "calm", scheduler, trials)
+                calm = quick_experiment(disk / "calm", scheduler, trials)
                 undisturbed(calm)
                 assert content(experiment) == content(calm), "not as undisturbed"
+            said = log.read_text()
+            assert "Traceback" not in said, said[-3000:]
         runs += 1
     print(
-        f"{scheduler}, {slots} at a time: {killed['driver']} drivers and {killed['worker']} workers killed in {runs} "
-        f"runs of {trials} trials, all sound{', each as if undisturbed' if exact else ''}; "
+        f"{scheduler}, {slots} at a time: {', '.join(f'{count} x {kind}' for kind, count in sorted(done.items()))} in "
+        f"{runs} runs of {trials} trials, all sound{', each as if undisturbed' if exact else ''}; "
         f"{time.monotonic() - started:.0f} s",
         flush=True,
     )
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kills", type=int, default=10, help="SIGKILLs for each scheduler and number of slots")
+    parser.add_argument("--disturbances", type=int, default=16, help="for each scheduler and number of slots")
+    parser.add_argument("--kinds", nargs="+", choices=DISTURBANCES, help="all; without root none that needs a mount")
     parser.add_argument("--schedulers", nargs="+", default=["asha", "asha_promotion", "pbt"])
     parser.add_argument("--slots", nargs="+", type=int, default=[1, 2], help="trials at a time")
     parser.add_argument("--trials", type=int, default=12, help="of each search")
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
-    parser.add_argument("--drive", type=Path, help=argparse.SUPPRESS)  # the driver that is to be killed
+    parser.add_argument("--drive", type=Path, help=argparse.SUPPRESS)  # the driver that is to be disturbed
     options = parser.parse_args()
     if options.drive:
-        drive(quick_experiment(options.drive, options.schedulers[0], options.trials), options.slots[0])
-        return
+        experiment = quick_experiment(options.drive, options.schedulers[0], options.trials)
+        return end_in_words(lambda: drive(experiment, options.slots[0]), print)
+    kinds = options.kinds or [kind for kind in DISTURBANCES if kind != "full disk" or can_mount()]
+    if "full disk" not in kinds:
+        print("no disk is filled: that needs root" if not options.kinds else "not all kinds", file=sys.stderr)
     for scheduler in options.schedulers:
         for slots in options.slots:
-            soak(scheduler, slots, options.kills, options.trials, random.Random(options.seed))
+            rng = random.Random(options.seed)
+            several = [*kinds] * (options.disturbances // len(kinds) + 1)
+            planned = rng.sample(several[: options.disturbances], options.disturbances)
+            soak(scheduler, slots, planned, options.trials, rng)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

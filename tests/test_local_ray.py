@@ -11,6 +11,7 @@ import pytest
 import ray
 
 from search.cluster.local_ray import PREFIX, abandoned_folders, local_ray, private_folder
+from search.cluster.starting import failures_in_words
 from search.cluster.tokens import open_clusters, takes_tokens
 from trainables.errors import UserError
 
@@ -118,6 +119,14 @@ def test_a_ray_that_does_not_start_is_a_sentence(monkeypatch: pytest.MonkeyPatch
     sentence = "Ray does not start here: The current node timed out during startup"
     with pytest.raises(UserError, match=sentence), local_ray(1):
         pass
+
+
+def test_a_ray_that_fails_later_is_a_sentence_and_a_fault_of_ours_is_not() -> None:
+    sentence = r"Ray: .* The driver is gone.*; nothing is lost: fix it, then resume"
+    with pytest.raises(UserError, match=sentence), failures_in_words():
+        raise ray.exceptions.ActorUnavailableError("The driver is gone", None)
+    with pytest.raises(ray.exceptions.RayTaskError), failures_in_words():
+        raise ray.exceptions.RayTaskError("call", "Traceback", ValueError("ours"))  # type: ignore[no-untyped-call]
 
 
 def test_a_ray_that_never_answers_ends_the_program() -> None:

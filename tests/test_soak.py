@@ -8,7 +8,19 @@ SOAK = Path(__file__).parents[1] / "bench" / "soak.py"
 
 
 def test_a_search_by_promotion_survives_kills_at_random_moments() -> None:
-    command = [sys.executable, str(SOAK), "--kills", "2", "--schedulers", "asha_promotion", "--slots", "1"]
+    command = [
+        sys.executable,
+        str(SOAK),
+        "--disturbances",
+        "2",
+        "--kinds",
+        "driver killed",
+        "worker killed",
+        "--schedulers",
+        "asha_promotion",
+        "--slots",
+        "1",
+    ]
     done = subprocess.run([*command, "--trials", "8"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "each as if undisturbed" in done.stdout

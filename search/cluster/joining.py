@@ -3,7 +3,7 @@
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,7 +16,7 @@ import search
 import trainables
 from search.cluster.local_ray import local_ray
 from search.cluster.node_check import NodeFacts, SharedToken, StoredToken, find_faults, inspect_node, list_sizes
-from search.cluster.starting import PROCESS, start_ray
+from search.cluster.starting import PROCESS, failures_in_words, shortened, start_ray
 from search.cluster.tokens import takes_tokens
 from search.experiment import Experiment
 from trainables.config import PHRASEBOOK, DataConfig
@@ -30,9 +30,14 @@ GOING_SECONDS = 5.0
 Answer = TypeVar("Answer")
 
 
-def running_ray(cluster: str | None, slots: int, online: bool) -> AbstractContextManager[None]:
-    """Ray for as long as the block runs; slots: trials at a time on this machine; online: they need the network."""
-    return local_ray(slots, online) if cluster is None else joined_ray(cluster)
+@contextmanager
+def running_ray(cluster: str | None, slots: int, online: bool) -> Iterator[None]:
+    """Ray for as long as the block runs; slots: trials at a time on this machine; online: they need the network.
+
+    Raises UserError where Ray fails.
+    """
+    with local_ray(slots, online) if cluster is None else joined_ray(cluster), failures_in_words():
+        yield
 
 
 @contextmanager
@@ -44,10 +49,9 @@ def joined_ray(address: str) -> Iterator[None]:
             _reach(address)
         start_ray(address=address, runtime_env={"py_modules": packages, "env_vars": PROCESS})
     except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-        reason = " ".join(str(error).split())[:300]
         raise UserError(
-            f"cluster: {address} can't be joined: {reason}; start the search on the head node of a running cluster, as "
-            "docs/cluster.md shows"
+            f"cluster: {address} can't be joined: {shortened(error)}; start the search on the head node of a running "
+            "cluster, as docs/cluster.md shows"
         ) from None
     try:
         yield
@@ -97,7 +101,7 @@ def ask_gpus(nodes: list[dict[str, Any]], question: Callable[..., Answer], *argu
     try:
         answers: list[Answer] = ray.get(refs)
     except ray.exceptions.RayError as error:
-        raise UserError(" ".join(str(error).split())[-300:]) from None
+        raise UserError(shortened(error)) from None
     return answers
 
 
@@ -134,7 +138,7 @@ def check_nodes(
                 facts: NodeFacts = token.as_answered(ray.get(answer, timeout=NODE_SECONDS), index)
             except ray.exceptions.RayError as error:
                 if any(other["NodeID"] == node["NodeID"] for other in living_nodes()):
-                    faults.append(f"node {where}: can't be looked at: {' '.join(str(error).split())[-300:]}")
+                    faults.append(f"node {where}: can't be looked at: {shortened(error)}")
                 else:
                     console.print(f"node {where}: gone", highlight=False)
                 continue

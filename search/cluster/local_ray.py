@@ -12,7 +12,7 @@ from pathlib import Path
 import ray
 import ray._raylet as raylet
 
-from search.cluster.starting import PROCESS, start_ray
+from search.cluster.starting import PROCESS, shortened, start_ray
 from trainables.errors import UserError
 
 # Nothing listens on this port: even with usage statistics off, one of Ray's processes asks the metadata services of
@@ -44,8 +44,9 @@ def local_ray(slots: int, online: bool = False) -> Iterator[None]:
                 )
         except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
             ray.shutdown()
-            reason = " ".join(str(error).split())[:300]
-            raise UserError(f"Ray does not start here: {reason}; nothing is lost: fix it, then resume") from None
+            raise UserError(
+                f"Ray does not start here: {shortened(error)}; nothing is lost: fix it, then resume"
+            ) from None
         try:
             yield
         finally:

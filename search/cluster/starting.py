@@ -3,16 +3,19 @@
 import logging
 import os
 import threading
-from contextlib import chdir
+from collections.abc import Iterator
+from contextlib import chdir, contextmanager
 from pathlib import Path
 from typing import Any
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 
 import ray
+from ray.tune import TuneError
 
 import model
 from trainables.ending import give_up, listen
+from trainables.errors import UserError
 
 START_SECONDS = 120.0  # that Ray may take to start, or to join
 # For each process: one thread, and no sight of a GPU that it was not given.
@@ -34,6 +37,22 @@ def start_ray(**settings: Any) -> None:
     listen()  # Ray has taken SIGTERM
     logging.getLogger("ray").setLevel(logging.ERROR)
     ray._private.worker.print_worker_logs = _print_nothing  # type: ignore[assignment]  # what dies: the watchdog says it in a sentence
+
+
+@contextmanager
+def failures_in_words() -> Iterator[None]:
+    """Raises UserError where Ray itself fails in the block, such as for a lost connection."""
+    try:
+        yield
+    except ray.exceptions.RayTaskError:  # the fault of our own code
+        raise
+    except (ray.exceptions.RayError, TuneError) as error:
+        raise UserError(f"Ray: {shortened(error)}; nothing is lost: fix it, then resume") from error
+
+
+def shortened(error: Exception) -> str:
+    """Its text in one line of at most 300 characters: Ray's are long."""
+    return " ".join(str(error).split())[:300]
 
 
 def _print_nothing(*_: object) -> None:

@@ -6,6 +6,8 @@ python -m search.cluster.tokens    prints the addresses of such clusters on this
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from itertools import compress
 
 ANSWER_SECONDS = 5.0
 
@@ -44,5 +46,6 @@ def answers(address: str) -> bool:
 if __name__ == "__main__":
     from ray._private.services import find_gcs_addresses
 
-    addresses: frozenset[str] = find_gcs_addresses()  # type: ignore[no-untyped-call]
-    print(*sorted(filter(answers, addresses)), sep="\n")
+    addresses: list[str] = sorted(find_gcs_addresses())  # type: ignore[no-untyped-call]
+    with ThreadPoolExecutor() as pool:
+        print(*compress(addresses, pool.map(answers, addresses)), sep="\n")

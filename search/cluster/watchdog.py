@@ -33,9 +33,20 @@ SILENT_SECONDS = 60.0  # that the head of a cluster may not answer
 class Watchdog:
     """Watches while the block runs, in a thread. Also a listener of the work, which tells of reports."""
 
-    def __init__(self, run_dir: Path, cluster: str | None, patience: float | None, warn: Callable[[str], None]):
-        """patience: seconds without a report while trials run, after which the search starts anew; None for any."""
+    def __init__(
+        self,
+        run_dir: Path,
+        cluster: str | None,
+        patience: float | None,
+        warn: Callable[[str], None],
+        command: list[str] | None = None,
+    ):
+        """patience: seconds without a report while trials run, after which the search starts again; None for any.
+        command: becomes the new driver; by default the one that resumes the run.
+        """
         self.run_dir, self.cluster, self.patience, self.warn = run_dir, cluster, patience, warn
+        program = str(Path(__file__).parents[1] / "run.py")
+        self.command = command or [sys.executable, program, "resume", str(run_dir)]
         self._ended = threading.Event()
         self._running: set[int] = set()
         self._heard = time.monotonic()
@@ -104,8 +115,7 @@ class Watchdog:
         self.warn(f"{reason}; the search goes on with a new one")
         self._node.kill_all_processes(check_alive=False, allow_graceful=False)
         os.environ[RESTARTED] = str(restarts)
-        program = str(Path(__file__).parents[1] / "run.py")
-        os.execv(sys.executable, [sys.executable, program, "resume", str(self.run_dir)])
+        os.execv(self.command[0], self.command)
 
     def _give_up(self, reason: str) -> None:
         give_up(f"{reason}; nothing is lost: fix it, then go on by `{program('resume')} {self.run_dir}`")
