@@ -70,7 +70,7 @@ test-lease: install-dev
 # Every file of a finished and of a half-finished run damaged in five ways, each process of Ray killed,
 # a search into each of eleven scripts: about 40 minutes.
 test-faults: install-dev
-	FAULTS_ALL=1 $(BIN)/python -m pytest --timeout 1800 tests/test_damage.py tests/test_watchdog.py \
+	FAULTS_ALL=1 $(BIN)/python -m pytest --timeout 1800 tests/test_damage.py tests/test_run.py tests/test_watchdog.py \
 		tests/test_scoring.py
 
 # The object store's tests on Azurite, Microsoft's emulator, too; needs npm.

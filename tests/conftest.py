@@ -1,7 +1,9 @@
 """What all tests share."""
 
+import os
 import sqlite3
 
+import pytest
 import sqlalchemy
 import torch
 from hypothesis import settings
@@ -9,6 +11,15 @@ from hypothesis import settings
 torch.set_num_threads(1)  # more only slow tiny models down
 settings.register_profile("busy", deadline=None)  # a busy machine is no fault of an example
 settings.load_profile("busy")
+os.environ.setdefault("RAY_worker_niceness", "0")  # its 15 would starve trials beside the other process of `make test`
+
+# Files that start searches, by how long they take: of two processes, neither gets a long one when the other is done.
+SEARCHES = ("run", "tracking", "watchdog", "damage", "scoring", "soak", "report_page", "deciding", "compatibility")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    place = {f"test_{name}": number for number, name in enumerate(SEARCHES)}
+    items.sort(key=lambda item: place.get(item.path.stem, len(place)))
 
 
 @sqlalchemy.event.listens_for(sqlalchemy.Engine, "connect")

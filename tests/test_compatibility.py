@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from test_run import run
+from test_run import run, run_here
 
 from search.experiment import Experiment
 from search.resuming import stored_experiment
@@ -23,18 +23,20 @@ def old_run(tmp_path: Path) -> Path:
     return tmp_path / "old"
 
 
-def test_a_run_of_an_earlier_version_translates_and_replays(old_run: Path) -> None:
+def test_a_run_of_an_earlier_version_translates_and_replays(old_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     done = run("translate", str(old_run), stdin="the man reads a book\n\nthe house is old\n")
     assert done.returncode == 0, done.stderr
     lines = done.stdout.split("\n")
     assert len(lines) == 4 and lines[0] and not lines[1] and lines[2]
-    done = run("replay", "--tables", str(old_run), "--seeds", "2")
+    done = run_here(capsys, "replay", "--tables", str(old_run), "--seeds", "2")
     assert done.returncode == 0 and "old" in done.stdout, done.stderr
 
 
-def test_a_run_of_an_earlier_version_is_resumed_to_the_same_ranking(old_run: Path) -> None:
+def test_a_run_of_an_earlier_version_is_resumed_to_the_same_ranking(
+    old_run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     before = json.loads((old_run / "leaderboard.json").read_text())
-    done = run("resume", str(old_run), "--tracking.wandb", "disabled")
+    done = run_here(capsys, "resume", str(old_run), "--tracking.wandb", "disabled")
     assert done.returncode == 0, done.stderr
     after = json.loads((old_run / "leaderboard.json").read_text())
     same = ("rank", "trial", "config", "final_trials", "test_bleu", "valid_bleu")

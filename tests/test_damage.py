@@ -3,9 +3,6 @@
 import json
 import os
 import shutil
-import signal
-import subprocess
-import time
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_run import COMMAND, write_config
+from test_run import write_config
 
+from search.journal import Journal
 from search.run import main
 
 ALL = bool(os.environ.get("FAULTS_ALL"))  # `make test-faults` damages every file in every way
@@ -53,17 +51,18 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
     config, other = write_config(folder, **SMALL), folder / "other.yaml"
     other.write_text(config.read_text() + "seed: 7\n")
     folders = {name: folder / name for name in ("finished", "half", "other")}
-    for name, file in (("finished", config), ("other", other)):
-        assert main(["--config", str(file), "--name", "tiny", "--output_dir", str(folders[name])]) == 0
-    begun = [*COMMAND, "--config", str(config), "--name", "tiny", "--output_dir", str(folders["half"])]
-    process = subprocess.Popen(begun, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    journal = folders["half"] / "tiny" / "trials.jsonl"
-    while not journal.exists() or journal.read_bytes().count(b"\n") < 2:
-        assert process.poll() is None
-        time.sleep(0.02)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    time.sleep(1)  # its workers end
+    with pytest.MonkeyPatch.context() as patch:
+        append = Journal.append
+
+        def append_and_copy(journal: Journal, line: dict[str, Any]) -> dict[str, Any]:
+            written = append(journal, line)
+            if journal.file.name == "trials.jsonl" and len(journal.lines) == 2:  # what a kill at this moment leaves
+                shutil.copytree(folders["finished"], folders["half"])
+            return written
+
+        patch.setattr(Journal, "append", append_and_copy)
+        assert main(["--config", str(config), "--name", "tiny", "--output_dir", str(folders["finished"])]) == 0
+    assert main(["--config", str(other), "--name", "tiny", "--output_dir", str(folders["other"])]) == 0
     finished = outcome(folders["finished"] / "tiny")  # one trial at a time, so the other half comes to the same
     return Runs(folders, finished)
 

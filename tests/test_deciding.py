@@ -8,7 +8,7 @@ import pytest
 from corpora import write_digits
 from hypothesis import given
 from hypothesis import strategies as st
-from test_run import run
+from test_run import run_here
 
 from search.deciding import decided_by, explain_ranking
 from search.study import Study
@@ -81,7 +81,9 @@ def test_a_lone_finalist_that_does_not_translate_is_told() -> None:
     assert explain_ranking([1.5]) == []
 
 
-def test_a_search_without_bleu_is_decided_by_loss_and_says_so(tmp_path: Path) -> None:
+def test_a_search_without_bleu_is_decided_by_loss_and_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     rates = [1e-8, 1e-7, 0.006, 0.004]
     config = {
         "data": {"path": str(write_digits(tmp_path / "corpus"))},
@@ -89,13 +91,13 @@ def test_a_search_without_bleu_is_decided_by_loss_and_says_so(tmp_path: Path) ->
         "model": {"encoder_layers": 1, "decoder_layers": 1, "d_model": 16, "num_heads": 2, "ffn_dim": 32},
         "training": {"epochs": 3, "batch_tokens": 512, "warmup_steps": 1},
         "space": {"training.learning_rate": {"values": rates}},
-        "search": {"sampler": "grid", "trials": None, "rungs": [1], "reduction_factor": 2},
+        "search": {"sampler": "grid", "trials": None, "rungs": [1], "reduction_factor": 2, "concurrency": 1},
         "finals": {"top": 3, "seeds": 1, "beam_size": 1, "min_distance": 0},
         "tracking": {"wandb": "disabled"},
     }
     file = tmp_path / "config.json"  # JSON is YAML
     file.write_text(json.dumps(config))
-    done = run("--config", str(file), "--output_dir", str(tmp_path), "--name", "low")
+    done = run_here(capsys, "--config", str(file), "--output_dir", str(tmp_path), "--name", "low")
     assert done.returncode == 0, done.stderr
     said, folder = done.stdout, tmp_path / "low"
     assert "Ranking by validation loss per character" in said and "Ranking by test BLEU" not in said

@@ -1,4 +1,4 @@
-"""The report of a real grid, in a real browser: the numbers are right, every picture is there, nothing overflows."""
+"""A real grid, and its report in a real browser: the numbers are right, every picture is there, nothing overflows."""
 
 import html
 import json
@@ -11,7 +11,8 @@ from statistics import fmean
 from typing import Any
 
 import pytest
-from test_run import run, write_config
+from processes import IN_CLOSED_NETWORK, can_close_network, packets_out
+from test_run import assert_sound, run, write_config
 
 from search.journal import read_lines
 from search.study import Study
@@ -44,19 +45,36 @@ addEventListener("load", () => setTimeout(() => parent.postMessage(JSON.stringif
 
 
 @pytest.fixture(scope="module")
-def grid(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The run directory of a whole grid of eight, through the documented command."""
+def searched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The run directory of a whole grid of eight, through the documented command, and what that said."""
     folder = tmp_path_factory.mktemp("grid")
     config = write_config(
         folder,
         training={"epochs": 2, "batch_tokens": 128, "warmup_steps": 20},
         space=SPACE,
-        search={"sampler": "grid", "scheduler": "none", "trials": None, "concurrency": 2},
+        search={"sampler": "grid", "scheduler": "none", "trials": None, "concurrency": 1},
         finals={"top": 8, "seeds": 0, "beam_size": 1},
+        tracking={"wandb": "offline"},
     )
-    done = run("--config", str(config), "--name", "grid")
+    done = run("--config", str(config), "--name", "grid", within=IN_CLOSED_NETWORK if can_close_network() else ())
     assert done.returncode == 0, done.stderr
-    return folder / "runs" / "grid"
+    return folder / "runs" / "grid", done.stdout
+
+
+@pytest.fixture(scope="module")
+def grid(searched: tuple[Path, str]) -> Path:
+    return searched[0]
+
+
+def test_a_grid_scores_every_model_and_sends_nothing(searched: tuple[Path, str]) -> None:
+    run_dir, said = searched
+    assert not can_close_network() or packets_out(said) == 0, "something tried to leave the machine"
+    assert_sound(run_dir, trials=8, epochs=2)
+    assert "all 8 valid configurations of the space were tried" in said
+    ranking = json.loads((run_dir / "leaderboard.json").read_text())["ranking"]
+    assert sorted(entry["trial"] for entry in ranking) == list(range(8))
+    assert all(entry["seeds"] == [1] for entry in ranking)
+    assert len(list((run_dir / "wandb").glob("offline-run-*"))) == 8
 
 
 def test_the_effects_of_a_grid_are_its_marginal_means(grid: Path) -> None:

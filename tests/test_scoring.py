@@ -8,9 +8,10 @@ import pytest
 import sacrebleu
 import torch
 from corpora import write_digits
-from test_run import run
+from test_run import run_here
 
 from search.finals.bleu_statistics import bleu_of_sums, sentence_statistics
+from search.study import Study
 from trainables.config import DataConfig, TrialConfig
 from trainables.corpus import read_corpus
 from trainables.errors import UserError
@@ -164,18 +165,23 @@ rarer = pytest.mark.skipif(not os.environ.get("FAULTS_ALL"), reason="make test-f
 @pytest.mark.parametrize(
     "language", ["zh", *(pytest.param(other, marks=rarer) for other in (*WORDS, *SPACED) if other != "zh")]
 )
-def test_a_search_crowns_the_model_that_learned(language: str, tmp_path: Path) -> None:
+def test_a_search_crowns_the_model_that_learned_and_goes_on_after_one_that_diverged(
+    language: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     torch.manual_seed(0)
     config = trial(write_joined(tmp_path / "corpus", language), language, 0.01, 14).model_dump(mode="json")
-    space = {"training.learning_rate": {"values": [1e-8, 0.01]}}
-    search = {"sampler": "grid", "scheduler": "none", "trials": None}
-    finals = {"top": 2, "seeds": 0, "beam_size": 1, "min_distance": 0}
+    space = {"training.learning_rate": {"values": [1e-8, 1e30, 0.01]}}
+    search = {"sampler": "grid", "scheduler": "none", "trials": None, "concurrency": 1}
+    finals = {"top": 3, "seeds": 0, "beam_size": 1, "min_distance": 0}
     file = tmp_path / "config.json"  # JSON is YAML
     file.write_text(
         json.dumps({**config, "space": space, "search": search, "finals": finals, "tracking": {"wandb": "disabled"}})
     )
-    done = run("--config", str(file), "--output_dir", str(tmp_path / "runs"), "--name", "first")
+    done = run_here(capsys, "--config", str(file), "--output_dir", str(tmp_path / "runs"), "--name", "first")
     assert done.returncode == 0, done.stderr
+    study = Study(tmp_path / "runs" / "first" / "study.db", "search", "maximize")
+    assert sorted(str(t.outcome) for t in study.trials.values()) == ["completed", "completed", "diverged"]
+    assert done.stdout.count("diverged") == 1
     board = json.loads((tmp_path / "runs" / "first" / "leaderboard.json").read_text())
     first, second = board["ranking"]
     assert first["config"]["training.learning_rate"] == 0.01 and first["test_bleu"] > second["test_bleu"] + 10
