@@ -20,6 +20,7 @@ from search.space import Params
 from search.study import Study, StudyTrial
 from trainables.command_line import read_yaml
 from trainables.config import TrialConfig
+from trainables.outcomes import Outcome
 
 FILE = Path(__file__).parents[1] / "configs" / "architecture.yaml"
 NOISE = 0.4  # standard deviation of BLEU between training seeds
@@ -62,10 +63,10 @@ def end(study: Study, trial: StudyTrial, config: TrialConfig, seed: int) -> floa
     """In place of training: the trial is completed with its score, or ends as diverged."""
     score = measured(config, seed)
     if score is None:
-        study.finish(trial, "diverged")
+        study.finish(trial, Outcome.DIVERGED)
     else:
         study.report(trial, 1, score)
-        study.finish(trial, "completed")
+        study.finish(trial, Outcome.COMPLETED)
     return score
 
 

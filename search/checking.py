@@ -14,18 +14,11 @@ from search.experiment import Experiment
 from search.finals.choosing import Finalist, read_finalists
 from search.journal import read_lines
 from search.resuming import stored_experiment
-from search.study import Study, StudyTrial
+from search.study import STATES, Study, StudyTrial
 from trainables.errors import UserError
-from trainables.sealing import Damaged, unsealed
+from trainables.outcomes import Outcome
+from trainables.sealing import RESTORE, Damaged, unsealed
 
-STATES = {
-    "completed": TrialState.COMPLETE,
-    "failed": TrialState.FAIL,
-    "stopped": TrialState.PRUNED,
-    "diverged": TrialState.PRUNED,
-    "infeasible": TrialState.PRUNED,
-}
-RESTORE = "restore the run from a copy, or start a new search"
 ATTRIBUTES = {
     *("outcome", "message", "crashes", "machines_lost", "epoch_steps", "taken_from", "after", "clock"),
     *("memory", "parent", "replaces", "inherited", "seal"),
@@ -84,13 +77,11 @@ def _contradiction(trial: StudyTrial, study: Study) -> str | None:
             return f"has an attribute {key!r} that no driver writes"
         if rung is not None and (value != "passed" or not rung.isdigit() or int(rung) not in trial.scores):
             return f"is said to have {value} {key!r}, where it has no score"
-    if outcome is not None and outcome not in STATES:
-        return f"has the outcome {outcome!r}, which there is not"
     if trial.state != TrialState.RUNNING:
-        if outcome is None or STATES[outcome] != trial.state:
+        if outcome is None or STATES[trial.outcome] != trial.state:
             return f"is {trial.state.name} though its outcome is {outcome!r}"
         last = trial.scores.get(trial.epoch, math.nan)
-        if outcome in ("completed", "stopped") and math.isfinite(last) and trial.value != last:
+        if outcome in (Outcome.COMPLETED, Outcome.STOPPED) and math.isfinite(last) and trial.value != last:
             return f"ended with {trial.value}, but its last score is {last}"
     return None
 

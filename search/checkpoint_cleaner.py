@@ -4,6 +4,7 @@ from typing import Any
 
 from search.study import StudyTrial
 from trainables.checkpoint_places import Checkpoints
+from trainables.outcomes import Outcome
 
 
 class CheckpointCleaner:
@@ -29,5 +30,5 @@ class CheckpointCleaner:
         """It may be promoted, and goes on from its checkpoint."""
 
     def trial_ended(self, trial: StudyTrial) -> None:
-        if not (self.keep_completed and trial.outcome == "completed"):
+        if not (self.keep_completed and trial.outcome == Outcome.COMPLETED):
             self.checkpoints.remove(trial.number)

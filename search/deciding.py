@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from search.experiment import Experiment
 from search.study import Study, StudyTrial
+from trainables.outcomes import Outcome
 from trainables.scoring import NEAR_ZERO, tells_apart
 
 INSTEAD, BY_LOSS = "valid_nll_per_char", "by validation loss per character"
@@ -23,7 +24,7 @@ def explain_decisions(study: Study, experiment: Experiment) -> list[str]:
         scores = [trial.scores[rung] for trial in study.reached[rung]]
         if decided_by(metric, scores) != metric:
             sentences.append(f"{_why(scores)} at {unit} {rung}: who went on there was decided {BY_LOSS}")
-    ended = [_last(trial) for trial in study.trials.values() if trial.outcome == "completed"]
+    ended = [_last(trial) for trial in study.trials.values() if trial.outcome == Outcome.COMPLETED]
     if decided_by(metric, ended) != metric:
         sentences.append(f"{_why(ended)} at the end of the search: the finalists were chosen {BY_LOSS}")
     return sentences

@@ -19,6 +19,7 @@ from search.trainer import Trainer
 from trainables.config import TrialConfig
 from trainables.corpus import Split, read_test
 from trainables.errors import UserError
+from trainables.outcomes import Outcome
 
 
 class FinalsRun:
@@ -75,7 +76,7 @@ class FinalsRun:
         return [
             self._model("final", plan.config(trial.params), trial, int(str(trial.params["finalist"])))
             for trial in finals.trials.values()
-            if trial.outcome == "completed"
+            if trial.outcome == Outcome.COMPLETED
         ]
 
     def _model(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from search.journal import Journal
 from search.study import Study
+from trainables.outcomes import Outcome
 
 PROPOSALS, SHARE = 5, 0.1  # so many in a row must have promised less than this share of the noise
 TRIALS, COMPLETED = 10, 4  # before which the model knows its noise too badly
@@ -24,7 +25,8 @@ class Settled:
     def reason(self, study: Study, journal: Journal) -> str | None:
         """Why nothing should be proposed any more; None while something should."""
         trials = study.trials
-        if len(trials) < TRIALS or sum(trial.outcome == "completed" for trial in study.best(COMPLETED)) < COMPLETED:
+        completed = sum(trial.outcome == Outcome.COMPLETED for trial in study.best(COMPLETED))
+        if len(trials) < TRIALS or completed < COMPLETED:
             return None
         memories = [trials[len(trials) - back].attrs.get("memory", {}) for back in range(1, PROPOSALS + 1)]
         gains = [memory.get("gain", math.inf) for memory in memories]

@@ -17,11 +17,20 @@ from optuna.trial import TrialState, create_trial
 from search.space import Params, SearchSpace
 from search.study_file import Mode, open_study
 from trainables.files import unwritable
+from trainables.outcomes import Outcome
 from trainables.scoring import NEAR_ZERO
-from trainables.sealing import SEAL, checksum, sealed, unsealed
+from trainables.sealing import RESTORE, SEAL, Damaged, checksum, sealed, unsealed
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
+# What Optuna is told of an outcome.
+STATES = {
+    Outcome.COMPLETED: TrialState.COMPLETE,
+    Outcome.FAILED: TrialState.FAIL,
+    Outcome.STOPPED: TrialState.PRUNED,
+    Outcome.DIVERGED: TrialState.PRUNED,
+    Outcome.INFEASIBLE: TrialState.PRUNED,
+}
 TIE = 1e-6  # BLEU that one nat per character outweighs
 Standing = tuple[float, float, int]  # of a trial among all, the last being its number
 
@@ -55,9 +64,8 @@ class StudyTrial:
         return self.state == TrialState.RUNNING
 
     @property
-    def outcome(self) -> str:
-        """running, completed, stopped (at a rung), diverged, infeasible (too large for its slot) or failed."""
-        return str(self.attrs.get("outcome", "running"))
+    def outcome(self) -> Outcome:
+        return Outcome(self.attrs.get("outcome", Outcome.RUNNING))
 
     @property
     def inherited(self) -> int:
@@ -117,6 +125,9 @@ class Study:
         self._standings: dict[int, Standing] = {}
         self._ranking: list[Standing] = []
         for trial in self.trials.values():
+            if trial.attrs.get("outcome", Outcome.RUNNING) not in list(Outcome):
+                name = trial.attrs["outcome"]
+                raise Damaged(f"{file}: trial {trial.number} has the outcome {name!r}, which there is not; {RESTORE}")
             self._note(trial)
 
     def _note(self, trial: StudyTrial) -> None:
@@ -153,7 +164,7 @@ class Study:
 
     def standing(self, trial: StudyTrial) -> Standing:
         """A key that sorts trials with scores best first: who came to the end or further, then by the last score."""
-        ended = trial.outcome == "completed"
+        ended = trial.outcome == Outcome.COMPLETED
         return -math.inf if ended else -trial.epoch, -self.merit(trial, trial.epoch), trial.number
 
     def merit(self, trial: StudyTrial, epoch: int) -> float:
@@ -238,7 +249,7 @@ class Study:
             self._storage.set_trial_user_attr(trial.storage_id, key, value)
         trial.attrs[key] = value
 
-    def finish(self, trial: StudyTrial, outcome: str, message: str = "", value: float | None = None) -> None:
+    def finish(self, trial: StudyTrial, outcome: Outcome, message: str = "", value: float | None = None) -> None:
         """End a trial as completed, stopped, diverged, infeasible or failed; once ended it stays so.
 
         Optuna gets the last score of completed and stopped trials, or `value`, where the end is judged by another
@@ -250,8 +261,8 @@ class Study:
         self.set_attr(trial, "outcome", outcome)
         if message:
             self.set_attr(trial, "message", message)
-        state = {"completed": TrialState.COMPLETE, "failed": TrialState.FAIL}.get(outcome, TrialState.PRUNED)
-        if value is None and outcome not in ("failed", "infeasible"):
+        state = STATES[outcome]
+        if value is None and outcome not in (Outcome.FAILED, Outcome.INFEASIBLE):
             value = trial.scores.get(trial.epoch)
         if value is not None and not math.isfinite(value):  # it would make the stored study unreadable
             value = None

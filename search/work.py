@@ -15,6 +15,7 @@ from search.study import Study, StudyTrial
 from trainables.checkpoint_places import Checkpoints
 from trainables.config import TrialConfig
 from trainables.learning import can_learn_together
+from trainables.outcomes import Outcome
 
 
 class Listener(Protocol):
@@ -202,7 +203,7 @@ class Work:
             },
         )
         if heir.replaces.running:
-            self._finish(heir.replaces, "stopped")
+            self._finish(heir.replaces, Outcome.STOPPED)
         self.keep_safe()
         return trial
 
@@ -221,7 +222,7 @@ class Work:
 
     def _furthest(self) -> StudyTrial | None:
         """Where everybody waits and nobody was trained to the end: the best of those who came furthest."""
-        if any(trial.outcome == "completed" for trial in self.study.trials.values()) or self._reason_to_end():
+        if any(trial.outcome == Outcome.COMPLETED for trial in self.study.trials.values()) or self._reason_to_end():
             return None
         trial = max(self._idle(), key=lambda t: (t.epoch, self.study.merit(t, t.epoch), -t.number), default=None)
         if trial is not None:
@@ -231,7 +232,7 @@ class Work:
     def _end_parked(self) -> None:
         reason = self._reason_to_end() or ""
         for trial in self._idle():
-            self._finish(trial, "stopped", reason)
+            self._finish(trial, Outcome.STOPPED, reason)
 
     def _idle(self) -> list[StudyTrial]:
         """Running in the study, in nobody's hands."""
@@ -256,7 +257,7 @@ class Work:
         trial = self.study.trials[number]
         epoch, score = int(report["step" if self.report_steps else "epoch"]), float(report[self.metric])
         if epoch > trial.epoch and not math.isfinite(score):
-            self.ended(number, "diverged", f"{self.metric} became {score} in epoch {report['epoch']:g}")
+            self.ended(number, Outcome.DIVERGED, f"{self.metric} became {score} in epoch {report['epoch']:g}")
         elif epoch > trial.epoch:
             assert epoch <= trial.epoch + (self.report_steps or 1), f"trial {number}: {epoch} follows {trial.epoch}"
             # One that a driver wrote and died counts, should it be trained again to other numbers in the last place.
@@ -281,7 +282,7 @@ class Work:
         trial = self.study.trials[number]
         return trial.running and not self._parked(trial)
 
-    def ended(self, number: int, outcome: str, message: str) -> None:
+    def ended(self, number: int, outcome: Outcome, message: str) -> None:
         """The trial ended by itself: diverged, infeasible or failed."""
         trial = self.study.trials[number]
         if trial.running:
@@ -296,12 +297,12 @@ class Work:
         if not trial.running or self._parked(trial):
             return
         if not crashed:
-            self._finish(trial, "failed", "training returned before its last epoch")
+            self._finish(trial, Outcome.FAILED, "training returned before its last epoch")
             return
         crashes = int(trial.attrs.get("crashes", 0)) + 1
         self.study.set_attr(trial, "crashes", crashes)
         if crashes > self.max_retries:
-            self._finish(trial, "failed", f"its process died {crashes} times (out of memory?)")
+            self._finish(trial, Outcome.FAILED, f"its process died {crashes} times (out of memory?)")
 
     def lost(self, number: int) -> None:
         """The machine under the worker is gone, which is no fault of the trial: it goes on elsewhere, however often."""
@@ -311,14 +312,14 @@ class Work:
 
     def _decide(self, trial: StudyTrial) -> None:
         if trial.epochs >= self.epochs:
-            self._finish(trial, "completed")
+            self._finish(trial, Outcome.COMPLETED)
             return
         decision = self.scheduler.decide(self.study, trial)
         if decision == "stop":
-            self._finish(trial, "stopped")
+            self._finish(trial, Outcome.STOPPED)
         elif decision == "go" and trial.epoch in self.scheduler.rungs:
             if reason := self._reason_to_end():
-                self._finish(trial, "stopped", reason)
+                self._finish(trial, Outcome.STOPPED, reason)
             else:
                 self._pass(trial)
 
@@ -332,7 +333,7 @@ class Work:
     def _parked(self, trial: StudyTrial) -> bool:
         return parked(trial, self.scheduler.rungs)
 
-    def _finish(self, trial: StudyTrial, outcome: str, message: str = "") -> None:
+    def _finish(self, trial: StudyTrial, outcome: Outcome, message: str = "") -> None:
         self.study.finish(trial, outcome, message)
         for listener in self.listeners:
             listener.trial_ended(trial)

@@ -12,6 +12,7 @@ from search.budget import BudgetConfig, Spent, spent_on
 from search.experiment import Experiment
 from search.journal import Journal, Totals
 from search.study import Study
+from trainables.outcomes import Outcome
 
 SPACE = {"model.d_model": {"values": [64, 128, 256]}, "model.dropout": {"min": 0.0, "max": 0.5}}
 
@@ -91,7 +92,7 @@ def lines(study: Study, journal: Journal, costs: list[float]) -> None:
             report = {"epoch": epoch, "train_seconds": seconds * 0.9, "eval_seconds": seconds * 0.1}
             journal.append({"trial": trial.number, **report})
             study.report(trial, epoch, seconds)  # the dearest trial is the best
-        study.finish(trial, "completed")
+        study.finish(trial, Outcome.COMPLETED)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from test_run import run_here
 
 from search.deciding import decided_by, explain_ranking
 from search.study import Study
+from trainables.outcomes import Outcome
 from trainables.scoring import tells_apart
 
 
@@ -21,7 +22,7 @@ def study_of(*trials: tuple[float, float], file: Path | None = None) -> Study:
     for bleu, loss in trials:
         trial = study.add({}, {})
         study.report(trial, 1, bleu, loss)
-        study.finish(trial, "completed")
+        study.finish(trial, Outcome.COMPLETED)
     return study
 
 

@@ -16,6 +16,7 @@ from search.study import Study
 from search.work import Assignment
 from trainables.command_line import dump_yaml
 from trainables.errors import UserError
+from trainables.outcomes import Outcome
 from trainables.sealing import read_sealed
 
 SPACE = {"model.d_model": {"values": [64, 128, 256]}, "model.dropout": {"min": 0.0, "max": 0.5}}
@@ -262,11 +263,11 @@ def test_a_grid_finds_its_place_after_a_change(tmp_path: Path) -> None:
     (run_dir / "experiment.yaml").write_text(dump_yaml(grid([3, 1])))
     for trial in (work.next(9), work.next(9)):
         assert isinstance(trial, Assignment)
-        work.ended(trial.number, "failed", "")
+        work.ended(trial.number, Outcome.FAILED, "")
     Earlier(run_dir).extend(grid([1, 2, 3, 4]))
     work = open_work(run_dir, grid([1, 2, 3, 4]))
     while isinstance(task := work.next(9), Assignment):
-        work.ended(task.number, "failed", "")
+        work.ended(task.number, Outcome.FAILED, "")
     assert [t.params["model.encoder_layers"] for t in work.study.trials.values()] == [3, 1, 2, 4]
 
 

@@ -35,6 +35,7 @@ from trainables.checkpoint_places import Checkpoints
 from trainables.config import TrialConfig
 from trainables.corpus import read_test
 from trainables.evaluation import corpus_bleu, score, translate
+from trainables.outcomes import Outcome
 from trainables.scoring import Scoring
 from trainables.training import load_model, train
 
@@ -53,7 +54,7 @@ def study_of(experiment: Experiment, trials: list[tuple[Params, int, float]]) ->
         trial = study.add(params, experiment.space.to_optuna())
         for epoch in range(1, epochs + 1):
             study.report(trial, epoch, last)
-        study.finish(trial, "completed" if epochs == experiment.training.epochs else "stopped")
+        study.finish(trial, Outcome.COMPLETED if epochs == experiment.training.epochs else Outcome.STOPPED)
     return study
 
 
@@ -248,7 +249,7 @@ def test_checkpoints_of_a_final_that_failed_do_not_stay(tmp_path: Path) -> None:
         for number, outcome in enumerate(("failed", "completed")):
             trial = study.add(plan.points[number], plan.distributions)
             (folder / str(number)).mkdir(parents=True)
-            study.finish(trial, outcome)
+            study.finish(trial, Outcome(outcome))
             for listener in listeners:
                 listener.trial_ended(trial)
         line = {"trial": 1, "epoch": 1, "valid_bleu": 1.0, "valid_nll_per_char": 0.5, "train_seconds": 1.0}

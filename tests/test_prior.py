@@ -19,6 +19,7 @@ from search.space import Params, SearchSpace
 from search.study import Study
 from trainables.command_line import dump_yaml
 from trainables.errors import UserError
+from trainables.outcomes import Outcome
 
 SPACE = {
     "model.d_model": {"values": [64, 128, 256, 512]},
@@ -56,7 +57,7 @@ def search(prior: Prior | None, trials: int, seed: int = 0) -> list[float]:
         found.append(quality(proposal.params))
         trial = study.add(proposal.params, plan.distributions)
         study.report(trial, 1, found[-1])
-        study.finish(trial, "completed")
+        study.finish(trial, Outcome.COMPLETED)
     return found
 
 
@@ -196,7 +197,7 @@ def test_a_resumed_search_goes_on_with_the_prior_it_began_with(tmp_path: Path) -
         while isinstance(proposal := plan.propose(study), Proposal):
             trial = study.add(proposal.params, plan.distributions)
             study.report(trial, 1, quality(trial.params))
-            study.finish(trial, "completed")
+            study.finish(trial, Outcome.COMPLETED)
             proposed.append(proposal.params)
         return proposed
 

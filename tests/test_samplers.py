@@ -11,6 +11,7 @@ from search.proposals import SearchPlan
 from search.samplers import SamplerName
 from search.space import Params
 from search.study import Study, StudyTrial
+from trainables.outcomes import Outcome
 
 SAMPLERS = get_args(SamplerName)
 LEARNING = ("default", "tpe", "gp", "cmaes", "nsga2")
@@ -57,7 +58,7 @@ def draw(
                 end(study, trial)
             if not trial.scores and trial.running:
                 study.report(trial, 1, score(trial.params))
-                study.finish(trial, "completed")
+                study.finish(trial, Outcome.COMPLETED)
     return study, drawn
 
 
@@ -102,7 +103,7 @@ def test_goes_on_after_a_resume_as_if_undisturbed(sampler: str, tmp_path: Any) -
         drawn.append(proposal.params)
         trial = study.add(proposal.params, plan.distributions, proposal.memory)
         study.report(trial, 1, made_up(trial.params))
-        study.finish(trial, "completed")
+        study.finish(trial, Outcome.COMPLETED)
         study.close()
     assert drawn == undisturbed
 
@@ -112,14 +113,14 @@ def test_stopped_failed_diverged_and_running_trials_do_not_hinder(sampler: str) 
     def end(study: Study, trial: StudyTrial) -> None:
         match trial.number % 6:
             case 0:
-                study.finish(trial, "failed", "it raised")
+                study.finish(trial, Outcome.FAILED, "it raised")
             case 1:
-                study.finish(trial, "diverged", "nan")
+                study.finish(trial, Outcome.DIVERGED, "nan")
             case 2:
                 study.report(trial, 1, made_up(trial.params))
-                study.finish(trial, "stopped")
+                study.finish(trial, Outcome.STOPPED)
             case 3:
-                study.finish(trial, "infeasible", "memory is too small for it")
+                study.finish(trial, Outcome.INFEASIBLE, "memory is too small for it")
             case 4:  # runs on
                 study.report(trial, 1, made_up(trial.params))
 
@@ -157,7 +158,7 @@ def test_minimises_where_the_metric_is_a_loss(sampler: str) -> None:
         assert proposal is not None
         trial = study.add(proposal.params, plan.distributions, proposal.memory)
         study.report(trial, 1, made_up(trial.params))
-        study.finish(trial, "completed")
+        study.finish(trial, Outcome.COMPLETED)
     assert plan.propose(study) is None
 
 
@@ -192,7 +193,7 @@ def test_optuna_learns_from_draws_that_were_refused_what_is_too_large() -> None:
             memory = proposal.memory if remember else {**proposal.memory, "refused": []}
             trial = study.add(proposal.params, plan.distributions, memory)
             study.report(trial, 1, made_up(trial.params))
-            study.finish(trial, "completed")
+            study.finish(trial, Outcome.COMPLETED)
         return total
 
     assert refused(remember=True) < refused(remember=False) / 2

@@ -18,6 +18,7 @@ from search.schedulers.population import Population, perturb
 from search.schedulers.promotion import Hyperband, Promotion, misleads
 from search.space import SearchSpace
 from search.study import Study, StudyTrial
+from trainables.outcomes import Outcome
 
 EPOCHS = 8
 TRIALS = 16
@@ -49,7 +50,7 @@ class Field:
         return trial
 
     def end(self, trial: StudyTrial, outcome: str) -> StudyTrial:
-        self.study.finish(trial, outcome)
+        self.study.finish(trial, Outcome(outcome))
         return trial
 
     def act(self, scheduler: Scheduler, trial: StudyTrial) -> Decision:

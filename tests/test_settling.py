@@ -12,6 +12,7 @@ from search.journal import Journal
 from search.settling import Settled
 from search.study import Study
 from search.work import FINISHED, Assignment, Work
+from trainables.outcomes import Outcome
 
 SPACE = {"model.d_model": {"values": [64, 128, 256]}, "model.dropout": {"min": 0.0, "max": 0.5}}
 QUIET, LOUD = {"gain": 0.01, "noise": 0.2}, {"gain": 0.03, "noise": 0.2}
@@ -34,7 +35,7 @@ def proposed(memories: list[dict[str, float]], completed: int = 20) -> Study:
         trial = study.add({"model.d_model": 64, "model.dropout": number / 100}, distributions, memory)
         if number < completed:
             study.report(trial, 4, 1.0)
-            study.finish(trial, "completed")
+            study.finish(trial, Outcome.COMPLETED)
     return study
 
 

@@ -22,6 +22,7 @@ from trainables.checkpoint_places import Checkpoints
 from trainables.config import TrialConfig
 from trainables.errors import Diverged
 from trainables.locks import DriverLock
+from trainables.outcomes import Outcome
 from trainables.preparing import prepare
 from trainables.side_by_side import is_faster_as_one, train_side_by_side
 from trainables.training import CPU, EpochReport, train
@@ -89,7 +90,7 @@ def test_after_a_crash_those_that_are_left_go_on_together(corpus: Path, tmp_path
     work = open_work(tmp_path, experiment(corpus))
     team = numbers(work.next(1, together=4))
     work.reported(0, report(1))
-    work.ended(1, "diverged", "the loss became nan")
+    work.ended(1, Outcome.DIVERGED, "the loss became nan")
     for number in team:
         work.released(number, crashed=True)
     assert numbers(work.next(1, together=4)) == [0], "the other one ended"

@@ -13,6 +13,7 @@ from search.preparation import tokenizer_variants
 from search.proposals import SearchPlan
 from search.space import Domain, Params, SearchSpace
 from search.study import Study
+from trainables.outcomes import Outcome
 
 
 def experiment(space: Mapping[str, object], **search: object) -> Experiment:
@@ -26,7 +27,7 @@ def draw_all(study: Study, experiment: Experiment, most: int = 100) -> list[Para
     while len(drawn) < most and (proposal := plan.propose(study)) is not None:
         trial = study.add(proposal.params, plan.distributions)
         study.report(trial, 1, float(len(drawn) % 7))
-        study.finish(trial, "completed")
+        study.finish(trial, Outcome.COMPLETED)
         drawn.append(proposal.params)
     return drawn
 

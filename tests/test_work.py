@@ -29,6 +29,7 @@ from trainables.checkpoint import load_state, newest_checkpoint, save_checkpoint
 from trainables.checkpoint_places import Checkpoints
 from trainables.errors import TooLarge, UserError
 from trainables.installed import own_versions
+from trainables.outcomes import Outcome
 
 TRIALS = 6
 
@@ -329,7 +330,7 @@ def test_a_diverged_trial_ends_with_its_reason_and_the_search_goes_on(tmp_path: 
     work = open_work(tmp_path)
     task = work.next(2)
     assert isinstance(task, Assignment)
-    work.ended(task.number, "diverged", "the loss became nan")
+    work.ended(task.number, Outcome.DIVERGED, "the loss became nan")
     work.released(task.number, crashed=False)
     simulate(work, {}, slots=2)
     diverged = work.study.trials[0]

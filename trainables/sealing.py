@@ -8,6 +8,7 @@ from typing import Any
 from trainables.errors import UserError
 from trainables.files import write_atomically
 
+RESTORE = "restore the run from a copy, or start a new search"  # what to do
 SEAL = "seal"
 
 

@@ -20,6 +20,7 @@ from trainables.errors import Diverged, MachineLeaves, StorageFails, TooLarge, U
 from trainables.files import unwritable
 from trainables.installed import find_other_versions, own_versions
 from trainables.locks import join_driver
+from trainables.outcomes import Outcome
 from trainables.side_by_side import Report, train_side_by_side
 from trainables.storage import Storage
 from trainables.training import train
@@ -65,7 +66,7 @@ def train_translation(assignment: dict[str, Any]) -> None:
             for place, report in reports:
                 if isinstance(report, Diverged):
                     running.discard(place)
-                    tune.report(_outcome(trials[place], "diverged", report))
+                    tune.report(_outcome(trials[place], Outcome.DIVERGED, report))
                     continue
                 if storage:
                     storage.send(folders[place], _key(trials[place]), assignment["keep"])
@@ -133,13 +134,13 @@ def _outcome(trial: dict[str, Any], outcome: str, message: object) -> dict[str, 
     return {"number": trial["number"], "outcome": outcome, "message": str(message)}
 
 
-def _verdict(error: Exception) -> tuple[str, str]:
+def _verdict(error: Exception) -> tuple[Outcome, str]:
     """What the error says of a trial, and how."""
     if isinstance(error, UserError):
-        return "infeasible" if isinstance(error, TooLarge) else "failed", str(error)
+        return Outcome.INFEASIBLE if isinstance(error, TooLarge) else Outcome.FAILED, str(error)
     if _lacks_memory(error):
-        return "infeasible", f"memory is too small for it: {error}"
-    return "failed", f"{type(error).__name__}: {error}"
+        return Outcome.INFEASIBLE, f"memory is too small for it: {error}"
+    return Outcome.FAILED, f"{type(error).__name__}: {error}"
 
 
 def _lacks_memory(error: Exception) -> bool:

@@ -32,6 +32,7 @@ from trainables.checkpoint import KEEP
 from trainables.errors import MachineLeaves, UserError
 from trainables.installed import own_versions
 from trainables.locks import DriverLock
+from trainables.outcomes import Outcome
 from trainables.training import EpochReport
 from trainables.translation import train_translation
 
@@ -178,7 +179,7 @@ class WorkScheduler(FIFOScheduler):
         if result.get("outcome") == "halted":
             raise UserError(result["message"])
         if "outcome" in result:
-            self.work.ended(number, result["outcome"], result["message"])
+            self.work.ended(number, Outcome(result["outcome"]), result["message"])
         else:
             self.work.reported(number, {key: result[key] for key in REPORTED})
 

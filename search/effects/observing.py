@@ -9,6 +9,7 @@ from search.experiment import Experiment
 from search.space import Params
 from search.study import StudyTrial
 from search.wording import count
+from trainables.outcomes import Outcome
 
 ENOUGH = 4  # trials that have come so far, before a stage is looked at
 
@@ -84,8 +85,8 @@ def observe(
     from which the noise of seeds is known.
     """
     metric, unit = experiment.search.metric, experiment.training.unit
-    ended = [trial for trial in trials if trial.outcome == "completed"]
-    stopped = [trial for trial in trials if trial.outcome == "stopped" and trial.scores]
+    ended = [trial for trial in trials if trial.outcome == Outcome.COMPLETED]
+    stopped = [trial for trial in trials if trial.outcome == Outcome.STOPPED and trial.scores]
     rungs = sorted({trial.epoch for trial in stopped})
     while rungs and sum(rungs[-1] in trial.scores for trial in ended + stopped) < ENOUGH:
         rungs.pop()
@@ -122,11 +123,11 @@ def observe(
 
 
 def _final(trial: StudyTrial) -> float:
-    return trial.scores[trial.epoch] if trial.outcome == "completed" else np.nan
+    return trial.scores[trial.epoch] if trial.outcome == Outcome.COMPLETED else np.nan
 
 
 def _end(experiment: Experiment, trial: StudyTrial) -> int:
     """Its last epoch or step, come to or not; an epoch of another tokenizer has other steps."""
-    if trial.outcome == "completed":
+    if trial.outcome == Outcome.COMPLETED:
         return trial.epoch
     return experiment.training.epochs * int(trial.attrs.get("epoch_steps", 1))

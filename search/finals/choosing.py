@@ -13,6 +13,7 @@ from search.space import Params
 from search.study import Study, StudyTrial
 from trainables.config import TrialConfig
 from trainables.errors import UserError
+from trainables.outcomes import Outcome
 from trainables.sealing import read_sealed, write_sealed
 
 
@@ -45,7 +46,7 @@ def choose_finalists(study: Study, experiment: Experiment) -> Choice:
     candidates = [
         trial
         for trial in study.trials.values()
-        if trial.outcome == "completed" or (trial.outcome == "stopped" and not complete_only)
+        if trial.outcome == Outcome.COMPLETED or (trial.outcome == Outcome.STOPPED and not complete_only)
     ]
     candidates.sort(key=study.standing)
     chosen: list[StudyTrial] = []

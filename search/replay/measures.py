@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from search.replay.simulation import CurveSimulation, Outcome, evaluate
+from search.replay.simulation import CurveSimulation, Found, evaluate
 from search.replay.tables import Table
 from search.samplers import Prior, Sampler, SamplerName, make_sampler
 from search.samplers.prior import Findings
@@ -105,7 +105,7 @@ def _evaluate(table: Table, policy: Policy, workers: int, seed: int) -> list[flo
     return evaluate(table, sampler, workers, EVALUATIONS[-1], LONGEST, table.best - NEAR)
 
 
-def _simulate(table: Table, policy: Policy, seed: int) -> Outcome:
+def _simulate(table: Table, policy: Policy, seed: int) -> Found:
     length = int(median(len(system.curve) for system in table.systems.values()))
     sampler, scheduler = policy.make_sampler(table, seed), policy.make_scheduler(table)
     return CurveSimulation(table, sampler, scheduler, CURVE_WORKERS, BUDGET_RUNS * length).run()

@@ -7,10 +7,11 @@ from search.replay.tables import Table
 from search.samplers import Sampler
 from search.schedulers.base import Scheduler, parked
 from search.study import Study, StudyTrial
+from trainables.outcomes import Outcome
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Found:
     """What a simulated search found."""
 
     finished: list[float]  # final scores of the runs that ended, in the order in which they did
@@ -32,7 +33,7 @@ def evaluate(table: Table, sampler: Sampler, workers: int, least: int, most: int
         trial = running.pop(0)
         scores.append(table.system(trial.params).score)
         study.report(trial, 1, scores[-1])
-        study.finish(trial, "completed")
+        study.finish(trial, Outcome.COMPLETED)
     return scores
 
 
@@ -51,7 +52,7 @@ class CurveSimulation:
         for _ in range(workers):
             self._occupy(0)
 
-    def run(self) -> Outcome:
+    def run(self) -> Found:
         while self.clock and self.spent < self.budget:
             time, _, number = heapq.heappop(self.clock)
             self.spent += 1
@@ -62,8 +63,8 @@ class CurveSimulation:
                 self._occupy(time)
         started = self.study.trials.values()
         best = max(started, key=lambda trial: self.table.system(trial.params).score)
-        killed = best.outcome == "stopped" or parked(best, self.scheduler.rungs)
-        return Outcome(self.finished, killed)
+        killed = best.outcome == Outcome.STOPPED or parked(best, self.scheduler.rungs)
+        return Found(self.finished, killed)
 
     def _occupy(self, time: int) -> None:
         """Give a free worker something to train: a promotion, or a new trial."""
@@ -87,11 +88,11 @@ class CurveSimulation:
         self.study.report(trial, checkpoint, system.curve[checkpoint - 1])
         if checkpoint == len(system.curve):
             self.finished.append(system.score)
-            self.study.finish(trial, "completed", value=system.score)
+            self.study.finish(trial, Outcome.COMPLETED, value=system.score)
             return False
         decision = self.scheduler.decide(self.study, trial)
         if decision == "stop":
-            self.study.finish(trial, "stopped")
+            self.study.finish(trial, Outcome.STOPPED)
         elif decision == "go" and checkpoint in self.scheduler.rungs:
             self.study.set_attr(trial, f"epoch-{checkpoint}", "passed")
         return decision == "go"

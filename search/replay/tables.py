@@ -13,6 +13,7 @@ from search.checking import open_run
 from search.samplers import Task
 from search.space import Domain, Params, Scalar, SearchSpace
 from trainables.errors import UserError
+from trainables.outcomes import Outcome
 
 # Of the files by Zhang and Duh (2020, 2024): what decides a system, the rest was measured of it.
 SYSTEM = ("bpe_symbols", "num_layers", "num_embed", "ffn_hidden", "attention_heads", "initial_lr")
@@ -112,7 +113,7 @@ def read_run(run_dir: Path) -> Table:
     systems = [
         System(trial.params, sign * trial.value, _best_so_far([sign * score for score in trial.scores.values()]))
         for trial in study.trials.values()
-        if trial.outcome == "completed" and trial.value is not None
+        if trial.outcome == Outcome.COMPLETED and trial.value is not None
     ]
     study.close()
     if len(systems) < 3:

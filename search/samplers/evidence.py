@@ -8,6 +8,7 @@ import numpy as np
 from search.forecasting import fit
 from search.space import Params
 from search.study import Study, StudyTrial
+from trainables.outcomes import DIED, Outcome
 
 ENOUGH_RUNS = 4  # finished ones, before a forecast is made; values of an epoch, before they are compared
 OWN_SCATTER = 0.3  # share of a forecast's variance that is the run's own; the rest is common to similar configurations
@@ -59,9 +60,9 @@ def gather(study: Study) -> Evidence:
     forecasts err. A run that diverged, or that memory is too small for, counts as the worst; a failed one says nothing.
     """
     asked = heard(study)
-    died = [trial for trial in asked if trial.outcome in ("diverged", "infeasible")]
-    trials = [trial for trial in asked if trial.outcome not in ("failed", "diverged", "infeasible")]
-    finished = {t.number: study.final(t) for t in trials if t.value is not None and t.outcome == "completed"}
+    died = [trial for trial in asked if trial.outcome in (Outcome.DIVERGED, Outcome.INFEASIBLE)]
+    trials = [trial for trial in asked if trial.outcome not in DIED]
+    finished = {t.number: study.final(t) for t in trials if t.value is not None and t.outcome == Outcome.COMPLETED}
     scores = [Score(number, value) for number, value in finished.items()]
     if len(finished) >= ENOUGH_RUNS:
         scores += _forecasts(study, trials, finished)

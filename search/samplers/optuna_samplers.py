@@ -17,6 +17,7 @@ from search.samplers.base import Proposal, Task, distinct, uniform_draws
 from search.samplers.coding import Coding
 from search.space import Domain, Params
 from search.study import Study, StudyTrial
+from trainables.outcomes import Outcome
 
 warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
 warnings.filterwarnings("ignore", message="Constraints have been set")  # CMA-ES has no use for them
@@ -124,7 +125,7 @@ class OptunaSampler:
             distributions={path: self._distributions[path] for path in params},
             intermediate_values={} if state == TrialState.RUNNING else merits,
             value=sign * study.final(trial) if state == TrialState.COMPLETE else None,
-            constraints={"valid": 1.0} if trial.outcome == "infeasible" else None,
+            constraints={"valid": 1.0} if trial.outcome == Outcome.INFEASIBLE else None,
             system_attrs=dict(trial.attrs.get("memory", {}).get("optuna", {})),  # Optuna writes into it
         )
 

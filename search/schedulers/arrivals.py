@@ -7,6 +7,7 @@ from collections.abc import Callable, Hashable
 
 from search.schedulers.base import parked
 from search.study import Study, StudyTrial
+from trainables.outcomes import Outcome
 
 Key = tuple[float, int]  # sorts the best first: minus what a trial is worth, and its number
 Worth = Callable[[Study, StudyTrial, int], float]  # of a trial at a rung it has come to; higher is better
@@ -98,11 +99,11 @@ class Arrivals:
 
     def _end(self, study: Study, trial: StudyTrial) -> None:
         rungs, group = self._rungs_of(trial), self._group_of(trial)
-        if trial.outcome == "diverged":
+        if trial.outcome == Outcome.DIVERGED:
             heading = min((rung for rung in rungs if rung > trial.epoch), default=None)
             if heading is not None:
                 self._fields[heading][group].arrive((math.inf, trial.number), waiting=False)
-        elif trial.outcome == "completed":
+        elif trial.outcome == Outcome.COMPLETED:
             for rung in rungs:
                 if rung in trial.scores:
                     self._fields[rung][group].finish(trial.number, study.merit(trial, trial.epoch))

@@ -7,6 +7,7 @@ import numpy as np
 from search.schedulers.base import Decision, Heir, finite, parked
 from search.space import Domain, Params, Scalar, SearchSpace
 from search.study import Study, StudyTrial
+from trainables.outcomes import DIED
 
 FACTORS = (0.8, 1.2)
 RESAMPLED = 0.25  # of the parameters, drawn anew
@@ -79,7 +80,7 @@ class Population:
     def _belongs(self, trial: StudyTrial, rung: int) -> bool:
         if trial.inherited >= rung:
             return False
-        died = trial.outcome in ("diverged", "infeasible", "failed")
+        died = trial.outcome in DIED
         return rung in trial.scores or (died and rung == min((r for r in self.rungs if r > trial.epoch), default=None))
 
     def _perturbed(self, params: Params, rng: np.random.Generator) -> Params:

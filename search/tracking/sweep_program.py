@@ -17,6 +17,7 @@ from search.tracking.tracked import TrackedRun
 from search.tracking.wandb_runs import end_run
 from trainables.command_line import parse_config
 from trainables.errors import Diverged, UserError
+from trainables.outcomes import Outcome
 from trainables.training import train
 
 
@@ -29,7 +30,7 @@ def main(arguments: list[str]) -> None:
     run.config.update(experiment.trial.model_dump(mode="json"))  # type: ignore[no-untyped-call]
     run.define_metric("epoch")
     run.define_metric("*", step_metric="epoch")
-    tracked = TrackedRun(run.name or "", "trial", {}, "completed")
+    tracked = TrackedRun(run.name or "", "trial", {}, Outcome.COMPLETED)
     try:
         for report, _ in train(experiment.trial, experiment.cache):
             values = {name: value for name, value in asdict(report).items() if value is not None}
@@ -37,7 +38,7 @@ def main(arguments: list[str]) -> None:
             tracked.reports[step] = values
             run.log(values, step=step)
     except Diverged as error:
-        tracked.state, tracked.message = "diverged", str(error)
+        tracked.state, tracked.message = Outcome.DIVERGED, str(error)
     end_run(run, tracked)
 
 

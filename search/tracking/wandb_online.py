@@ -15,6 +15,7 @@ import wandb
 from search.tracking.tracked import RUNNING, Destination, TrackedRun, TrackedSearch
 from search.tracking.wandb_runs import Group, Kept, end_run, log_reports
 from trainables.extras import missing_extra
+from trainables.outcomes import Outcome
 
 LACKS_REPORTS = f"the report {missing_extra('wandb-reports', 'wandb-workspaces')}"
 CHECKS = 4  # the server may take seconds to show what it took
@@ -148,7 +149,7 @@ class OnlineRuns:
         """Send the HTML report as media of a run of its own, and make or renew the W&B report."""
         html = Path(content["html"])
         digest = sha256(html.read_bytes()).hexdigest()
-        run = TrackedRun(f"{self.search.name}-report", "report", {}, "completed")
+        run = TrackedRun(f"{self.search.name}-report", "report", {}, Outcome.COMPLETED)
         if self.kept.get(self.place, "html") != digest:
             started = self.group.start(self.kept.run_id("report"), run)
             started.log({"report": wandb.Html(str(html), inject=False)})

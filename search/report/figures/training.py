@@ -10,6 +10,7 @@ from search.experiment import Experiment
 from search.report.figures.figure import COLOURS, GREY, INK, Figure, colours_of, empty_plot
 from search.study import StudyTrial
 from search.wording import METRIC_NAMES, count, plain
+from trainables.outcomes import Outcome
 
 Reports = list[dict[str, Any]]
 
@@ -36,7 +37,7 @@ def learning_curves(experiment: Experiment, trials: list[StudyTrial], ranking: l
         plot.add_vline(x=rung, line={"dash": "dot", "color": INK, "width": 1}, annotation_text="rung")
     if unit == "epoch":
         _mark_epochs(plot, experiment.training.epochs)
-    stopped = sum(trial.outcome == "stopped" for trial in trials)
+    stopped = sum(trial.outcome == Outcome.STOPPED for trial in trials)
     caption = (
         f"{len(trials)} trials, of which {count(stopped, 'was', 'were')} stopped at a rung; the finalists in colour."
     )
