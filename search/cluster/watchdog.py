@@ -17,6 +17,7 @@ from typing import Any
 import ray
 
 from search.study import StudyTrial
+from trainables.locks import DriverLock
 
 RESTARTED = "BABELTUNE_RESTARTED"  # how often in a row, in the environment
 MOST_RESTARTS = 3
@@ -31,8 +32,16 @@ SILENT_SECONDS = 60.0  # that the head of a cluster may not answer
 class Watchdog:
     """Watches while the block runs, in a thread. Also a listener of the work, which tells of reports."""
 
-    def __init__(self, run_dir: Path, cluster: str | None, patience: float | None, warn: Callable[[str], None]):
+    def __init__(
+        self,
+        run_dir: Path,
+        lock: DriverLock,
+        cluster: str | None,
+        patience: float | None,
+        warn: Callable[[str], None],
+    ):
         """patience: seconds without a report while trials run, after which the search starts anew; None for any."""
+        self.lock = lock
         self.run_dir, self.cluster, self.patience, self.warn = run_dir, cluster, patience, warn
         self._ended = threading.Event()
         self._running: set[int] = set()
@@ -69,7 +78,7 @@ class Watchdog:
     def _watch(self) -> None:
         while not self._ended.wait(LOOK_SECONDS):
             if (reason := self._fault()) and not self._ended.is_set():
-                self._give_up(reason) if self.cluster else self._start_anew(reason)
+                self._give_up(reason) if self.cluster or self.lock.lost else self._start_anew(reason)
 
     def _fault(self) -> str | None:
         """Why the search can't go on; None if it can, as far as can be seen."""
@@ -79,6 +88,8 @@ class Watchdog:
             return f"the cluster's head, {self._head}, has not answered for {SILENT_SECONDS:g} s"
         if not self.run_dir.is_dir():
             return f"{self.run_dir} is gone"
+        if self.lock.lost:
+            return "another driver, on another machine, has taken this search over"
         silence = time.monotonic() - self._heard
         if self.patience and self._running and silence > self.patience:
             return f"no trial has reported for {silence:.0f} s (search.watchdog_seconds)"
