@@ -47,7 +47,10 @@ def drive(experiment: Experiment, slots: int) -> int:
     lock = DriverLock(experiment.run_dir)
     work = open_work(experiment)
     if not work.done:
-        with local_ray(slots), Watchdog(experiment.run_dir, None, None, print, [sys.executable, *sys.argv]) as watchdog:
+        with (
+            local_ray(slots),
+            Watchdog(experiment.run_dir, lock, None, None, print, [sys.executable, *sys.argv]) as watchdog,
+        ):
             work.listeners.append(watchdog)
             run_work(work, Slots(slots, 0), lock, experiment.cache, train_quickly)
     lock.release()

@@ -52,7 +52,7 @@ class SearchRun:
     def run(self) -> None:
         """Run the search, or what is left of it. Raises UserError for what the user can mend."""
         with ExitStack() as stack:
-            lock = DriverLock(self.run_dir)
+            self.lock = lock = DriverLock(self.run_dir)
             stack.callback(lock.release)
             if self.storage:
                 self.copy = stack.enter_context(RunCopy(self.storage, self.run_dir, self._warn))
@@ -68,7 +68,7 @@ class SearchRun:
                 with (
                     running_ray(cluster, self.slots.count, online=self.storage is not None),
                     Watchdog(
-                        self.run_dir, cluster, self.experiment.search.watchdog_seconds, self._warn
+                        self.run_dir, lock, cluster, self.experiment.search.watchdog_seconds, self._warn
                     ) as trainer.watchdog,
                 ):
                     if (self.run_dir / "finalists.json").exists():
@@ -111,7 +111,8 @@ class SearchRun:
         return study
 
     def _keep_safe(self) -> None:
-        """What stands in the run directory is in the storage, too, when the call returns."""
+        """What stands in the run directory is this driver's, and in the storage, too, when the call returns."""
+        self.lock.check()
         if self.copy:
             self.copy.send()
 

@@ -38,7 +38,7 @@ from trainables.ending import INTERRUPTED, end_in_words
 from trainables.errors import UserError
 from trainables.extras import need_extra
 from trainables.installed import config_folder, list_configs, program, version_of
-from trainables.locks import DriverLock
+from trainables.locks import DriverLock, check_locks
 from trainables.storage import find_place
 from trainables.store import Store
 
@@ -90,6 +90,7 @@ def search(experiment: Experiment, console: Console) -> int:
             Store(experiment.storage).try_out()
         if experiment.finals.neural_metric:
             load_metric(experiment.finals.neural_metric)
+        check_locks(Path(experiment.output_dir))
         # Torch and Ray take seconds to import: mistakes that need neither are told before.
         from search.preparation import prepare_corpus, prepare_storage
 

@@ -16,7 +16,12 @@ ROOMS = {
         "search.finals.scoring",
         "trainables.translation",
     },
-    "wandb": {"search.tracking.wandb_runs", "search.tracking.wandb_online", "search.tracking.sweep_program"},
+    "wandb": {
+        "search.tracking.wandb_runs",
+        "search.tracking.wandb_online",
+        "search.tracking.sweep_program",
+        "search.tracking.wandb_file",
+    },
     "wandb_workspaces": {"search.tracking.wandb_report"},
     "tensorboardX": {"search.tracking.tensorboard"},
     "optuna": {

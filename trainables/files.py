@@ -40,3 +40,15 @@ def write_atomically(file: Path, content: str | bytes) -> None:
         out.flush()
         os.fsync(out.fileno())
     draft.replace(file)
+
+
+def sync_folder(folder: Path, below: bool = True) -> None:
+    """Return when the folder, and all `below` it, is on disk. Raises OSError."""
+    for place in [*(folder.rglob("*") if below else ()), folder]:
+        if place.is_symlink() or not (place.is_file() or place.is_dir()):
+            continue
+        descriptor = os.open(place, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

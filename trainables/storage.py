@@ -14,13 +14,12 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from filelock import FileLock
-
 from trainables.checkpoint import KEEP, checkpoint_number, newest_checkpoint, whole_checkpoint
 from trainables.config import DataConfig, TokenizerConfig, TrialConfig, digest
 from trainables.corpus import Corpus
 from trainables.errors import StorageFails
 from trainables.files import make_folder, write_atomically
+from trainables.locks import locked
 from trainables.preparing import CORPUS, cached_corpus
 from trainables.store import Store
 from trainables.tokenizer import keep_model, tokenizer_folder, train_tokenizer
@@ -91,7 +90,7 @@ class Storage:
         folder = tokenizer_folder(config, corpus, cache)
         make_folder(folder)
         sides = ("tokenizer",) if config.shared else ("source", "target")
-        with FileLock(folder / "sharing"):
+        with locked(folder / "sharing"):
             shared = folder / f"shared-{digest(self.shared.url)}"
             if shared.exists():
                 return
@@ -161,7 +160,7 @@ class Storage:
 def _bring(storage: Storage, data: DataConfig, tokenizer: TokenizerConfig) -> Path:
     cache = _node_folder() / "corpora" / storage.corpus / digest(storage.shared.url)
     make_folder(cache)
-    with FileLock(cache / "lock"):
+    with locked(cache / "lock"):
         if not (cache / CORPUS).exists() or _name((cache / CORPUS).read_bytes()) != storage.corpus:
             content = storage.shared.read(f"corpora/{storage.corpus}")
             if content is None or _name(content) != storage.corpus:

@@ -1,6 +1,5 @@
 """Objects at an address such as s3://bucket/runs: each is whole or absent; there are no folders, locks or renames."""
 
-import fcntl
 import os
 import re
 import uuid
@@ -15,6 +14,7 @@ from urllib.parse import urlsplit
 
 from trainables.errors import StorageFails
 from trainables.extras import missing_extra
+from trainables.locks import locked
 
 if TYPE_CHECKING:
     from obstore import UpdateVersion
@@ -137,7 +137,7 @@ class Store:
 
         with self._changed(key) as (store, path):
             if self.url.startswith("file://"):  # obstore can't there, but the machine has locks
-                with _locked(Path(f"/{path}{LOCK}")):
+                with locked(Path(f"/{path}{LOCK}")):
                     if self.read(key) != known.content:
                         return None
                     return Version(content, _tag(store.put(path, content)))
@@ -247,16 +247,6 @@ def _tag(answer: Mapping[str, Any]) -> "UpdateVersion":
     if answer["version"] is not None:
         tag["version"] = answer["version"]
     return tag
-
-
-@contextmanager
-def _locked(file: Path) -> Iterator[None]:
-    descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _obstore_error() -> type[Exception]:

@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 import sentencepiece
-from filelock import FileLock
 
 from model.transformer import BOS, EOS, PAD, UNK
 from trainables.config import TokenizerConfig, digest
 from trainables.corpus import Corpus
 from trainables.errors import UserError
 from trainables.files import make_folder, write_atomically
+from trainables.locks import locked
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def train_tokenizer(config: TokenizerConfig, corpus: Corpus, cache: Path) -> Tok
     sides = {"source": corpus.train.source, "target": corpus.train.target}
     if config.shared:
         sides = {"tokenizer": corpus.train.source + corpus.train.target}
-    with FileLock(folder / "lock"):
+    with locked(folder / "lock"):
         for side, sentences in sides.items():
             if not _is_whole(folder / f"{side}.model"):
                 keep_model(folder / f"{side}.model", _train(config, sentences))

@@ -51,6 +51,9 @@ def train_translation(assignment: dict[str, Any]) -> None:
         reason = f"{error.filename}: node {platform.node()} lacks it; mount there what holds output_dir, then resume"
         tune.report({"outcome": "halted", "message": reason})
         return
+    except UserError as error:
+        tune.report({"outcome": "halted", "message": str(error)})
+        return
     _stay_where_it_lasts()
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     if torch.cuda.is_available() and 0 < assignment["gpus"] < 1:  # the rest is others'

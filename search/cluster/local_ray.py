@@ -1,12 +1,11 @@
 """Ray on this machine for one search, closed to other users and to the network."""
 
-import fcntl
 import os
 import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import ray
@@ -14,11 +13,12 @@ import ray._raylet as raylet
 
 from search.cluster.starting import PROCESS, shortened, start_ray
 from trainables.errors import UserError
+from trainables.locks import is_held, locked
 
 # Nothing listens on this port: even with usage statistics off, one of Ray's processes asks the metadata services of
 # three clouds where it runs.
 NOWHERE = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
-PREFIX = "babeltune-ray-"
+PREFIX, LOCK = "babeltune-ray-", "lock"
 # What Ray adds to a folder for its longest socket, and what the system takes: 108 bytes on Linux, 104 on macOS, with
 # the zero at the end.
 LONGEST_SOCKET = len("/s/session_2026-11-29_12-00-00_000000_4194304/sockets/plasma_store")
@@ -62,12 +62,11 @@ def private_folder() -> Iterator[Path]:
     for folder in abandoned_folders():
         shutil.rmtree(folder, ignore_errors=True)
     folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=_short_folder()))  # mode 0700
-    with ExitStack() as stack:
-        stack.callback(shutil.rmtree, folder, ignore_errors=True)
-        held = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-        stack.callback(os.close, held)
-        fcntl.flock(held, fcntl.LOCK_EX)
-        yield folder
+    try:
+        with locked(folder / LOCK):
+            yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def abandoned_folders() -> list[Path]:
@@ -76,20 +75,9 @@ def abandoned_folders() -> list[Path]:
     for root in _roots():
         for folder in root.glob(f"{PREFIX}*"):
             with suppress(OSError):  # of another user, or just removed
-                if folder.stat().st_uid == os.getuid() and _is_free(folder / "lock"):
+                if folder.stat().st_uid == os.getuid() and not is_held(folder / LOCK):
                     found.append(folder)
     return found
-
-
-def _is_free(lock: Path) -> bool:
-    descriptor = os.open(lock, os.O_RDWR)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    finally:
-        os.close(descriptor)
-    return True
 
 
 def _roots() -> list[Path]:

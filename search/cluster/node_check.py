@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 # A training takes these from the node; the packages of this project travel with the search.
 PRESENT = (
-    "filelock",
     "numpy",
     "pydantic",
     "pydantic-settings",
@@ -105,7 +104,7 @@ def find_faults(facts: NodeFacts, driver: NodeFacts, gpus: float) -> tuple[list[
     elif not facts.locked:
         faults.append(
             f"locks of files in output_dir {shared} don't reach it, so two drivers could write one search; use a file "
-            "system with flock across nodes, such as NFS 4"
+            "system with flock across nodes, such as NFS 4, or name an object store as storage"
         )
     if facts.lacking:
         more = f" and {len(facts.lacking) - 1} more" if len(facts.lacking) > 1 else ""

@@ -19,6 +19,7 @@ import ray
 from search.study import StudyTrial
 from trainables.ending import give_up
 from trainables.installed import program
+from trainables.locks import DriverLock
 
 RESTARTED = "BABELTUNE_RESTARTED"  # how often in a row, in the environment
 MOST_RESTARTS = 3
@@ -36,6 +37,7 @@ class Watchdog:
     def __init__(
         self,
         run_dir: Path,
+        lock: DriverLock,
         cluster: str | None,
         patience: float | None,
         warn: Callable[[str], None],
@@ -44,6 +46,7 @@ class Watchdog:
         """patience: seconds without a report while trials run, after which the search starts again; None for any.
         command: becomes the new driver; by default the one that resumes the run.
         """
+        self.lock = lock
         self.run_dir, self.cluster, self.patience, self.warn = run_dir, cluster, patience, warn
         program = str(Path(__file__).parents[1] / "run.py")
         self.command = command or [sys.executable, program, "resume", str(run_dir)]
@@ -82,7 +85,7 @@ class Watchdog:
     def _watch(self) -> None:
         while not self._ended.wait(LOOK_SECONDS):
             if (reason := self._fault()) and not self._ended.is_set():
-                self._give_up(reason) if self.cluster else self._start_anew(reason)
+                self._give_up(reason) if self.cluster or self.lock.lost else self._start_anew(reason)
 
     def _fault(self) -> str | None:
         """Why the search can't go on; None if it can, as far as can be seen."""
@@ -92,6 +95,8 @@ class Watchdog:
             return f"the cluster's head, {self._head}, has not answered for {SILENT_SECONDS:g} s"
         if not self.run_dir.is_dir():
             return f"{self.run_dir} is gone"
+        if self.lock.lost:
+            return "another driver, on another machine, has taken this search over"
         silence = time.monotonic() - self._heard
         if self.patience and self._running and silence > self.patience:
             return f"no trial has reported for {silence:.0f} s (search.watchdog_seconds)"

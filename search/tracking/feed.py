@@ -10,19 +10,26 @@ from search.schedulers.base import parked
 from search.study import Study, StudyTrial
 from search.tracking.tracked import FEED, INTERRUPTED, PARKED, RUNNING
 from trainables.config import TrialConfig, flatten
+from trainables.installed import program
 
 Configure = Callable[[StudyTrial], TrialConfig]
 
 
 class Feed:
     """Begun anew by each driver from what the run has, then appended to. It follows from study and journals, so
-    that it need not survive anything; a write that fails ends it, and never the search."""
+    that it need not survive anything; a write that fails ends it, and never the search.
+
+    Attributes: broken: whether a write has failed, so that the feed lacks what came after.
+    """
 
     def __init__(self, experiment: Experiment, study: int, warn: Callable[[str], None]):
         """`study` counts the studies that came before in this run."""
         self.experiment, self.file = experiment, experiment.run_dir / FEED
-        self._warn, self._broken = warn, False
-        self.file.unlink(missing_ok=True)  # an earlier driver's follower may still read the old one
+        self._warn, self.broken = warn, False
+        try:
+            self.file.unlink(missing_ok=True)  # an earlier driver's follower may still read the old one
+        except OSError as error:
+            self._give_up(error)
         self.write(
             {
                 "name": experiment.name,
@@ -43,14 +50,20 @@ class Feed:
         self.write({"report": content})
 
     def write(self, *lines: dict[str, Any]) -> None:
-        if self._broken:
+        if self.broken:
             return
         try:
             with self.file.open("a") as file:
                 file.write("".join(f"{json.dumps(line)}\n" for line in lines))
         except OSError as error:
-            self._broken = True
-            self._warn(f"{self.file}: can't be written ({error.strerror}), so W&B lacks what follows")
+            self._give_up(error)
+
+    def _give_up(self, error: OSError) -> None:
+        self.broken = True
+        self._warn(
+            f"{self.file}: can't be written ({error.strerror}); the search goes on without it, but W&B lacks what "
+            f"follows: send it by `{program('publish')} {self.experiment.run_dir}`"
+        )
 
 
 class FeedListener:

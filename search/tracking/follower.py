@@ -4,7 +4,6 @@ It reads on until its standard input is closed, completes what W&B has, and ends
 JSON on its standard output: say, missing (what W&B lacks so far), complete, or failed (why it gives up).
 """
 
-import fcntl
 import json
 import os
 import select
@@ -16,6 +15,7 @@ from search.tracking.tracked import FEED, INTERRUPTED, RUNNING, Destination, Fee
 from search.tracking.wandb_offline import OfflineRuns
 from search.tracking.wandb_online import OnlineRuns
 from search.tracking.wandb_runs import find_key
+from trainables.locks import locked
 
 POLL_SECONDS = 1.0
 
@@ -60,14 +60,16 @@ def main(arguments: list[str]) -> None:
 
     status = 1
     try:
-        with (run_dir / "locks" / "tracking").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # the follower of a killed driver ends first
+        with locked(run_dir / "locks" / "tracking"):  # the follower of a killed driver ends first
             follow(run_dir, destination, tell)
             status = 0
     except BrokenPipeError:  # the driver was killed; the next one starts anew
         pass
     except Exception as error:  # whatever W&B raises is told in a line
-        tell("failed", " ".join(str(error).split())[:200] or type(error).__name__)
+        text = str(error)
+        if isinstance(error, OSError) and error.filename:
+            text = f"{error.filename}: {error.strerror}"
+        tell("failed", " ".join(text.split())[:300] or type(error).__name__)
     finally:
         os._exit(status)  # without W&B's wait for a server that may never answer
 

@@ -26,11 +26,12 @@ class Mirror:
     """Keeps a follower (`follower.py`) alive while the block runs, and gives it a bounded time at the end.
 
     A follower that fails says why and ends; another one starts a minute later, and once more at the end. It reads
-    the feed from its beginning and asks the server what is there, so nothing is sent twice.
+    the feed from its beginning and asks the server what is there, so nothing is sent twice. Nothing of it raises into
+    the search.
     """
 
     def __init__(self, experiment: Experiment, say: Callable[[str], None], warn: Callable[[str], None]):
-        """The feed must have been begun."""
+        """The feed must have been begun. Raises OSError where there is no room for temporary files."""
         tracking, patience = experiment.tracking, experiment.tracking.flush_seconds
         self.run_dir, self.say, self.warn, self.patience = experiment.run_dir, say, warn, patience
         self.reason = ""  # why the last follower failed
@@ -92,7 +93,10 @@ class Mirror:
     def _supervise(self) -> None:
         while not self.complete:
             last = self._closing.is_set()
-            self._follow()
+            try:
+                self._follow()
+            except OSError as error:  # no process can be started
+                self._hear({"failed": f"{sys.executable}: {error.strerror}"})
             if last:
                 return
             self._closing.wait(RETRY_SECONDS)
@@ -112,7 +116,8 @@ class Mirror:
                 _close(follower.stdin)
             assert follower.stdout
             for line in follower.stdout:
-                self._hear(json.loads(line))
+                if line.endswith("\n"):  # else the follower was killed as it wrote
+                    self._hear(json.loads(line))
             _close(follower.stdin)
 
     def _hear(self, message: dict[str, Any]) -> None:

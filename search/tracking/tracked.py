@@ -4,10 +4,11 @@ Imports nothing heavy, as the follower runs beside the training.
 """
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
+
+from trainables.sealing import Damaged
 
 FEED = "tracking.jsonl"  # follows from study and journals, so that it need not survive anything
 KNOWN = "wandb.json"  # what the run directory knows of its W&B runs
@@ -67,15 +68,14 @@ class FeedReader:
         self.search = TrackedSearch()
 
     def read(self) -> bool:
-        """Take in what is new; whether there was any."""
-        lines = list(self._lines())
-        for line in lines:
-            self._take(line)
+        """Take in what is new; whether there was any. Raises Damaged."""
+        *lines, self._rest = (self._rest + self._file.read()).split(b"\n")
+        try:
+            for line in lines:
+                self._take(json.loads(line))
+        except (ValueError, KeyError, TypeError, AttributeError):  # no JSON, of no run, or of another form
+            raise Damaged(f"{self._file.name}: is damaged; resume writes it again, as does publish") from None
         return bool(lines)
-
-    def _lines(self) -> Iterator[dict[str, Any]]:
-        *whole, self._rest = (self._rest + self._file.read()).split(b"\n")
-        yield from map(json.loads, whole)
 
     def _take(self, line: dict[str, Any]) -> None:
         match line:

@@ -15,6 +15,7 @@ from search.tracking.mirror import Mirror
 from search.tracking.tensorboard import TensorBoardFiles
 from search.work import Listener
 from trainables.config import TrialConfig
+from trainables.installed import program
 
 
 class Tracker:
@@ -28,8 +29,17 @@ class Tracker:
         self.mirror: Mirror | None = None
         if experiment.tracking.wandb != "disabled":
             self.feed = Feed(experiment, earlier.studies, warn)
-            self.mirror = Mirror(experiment, say, warn)
+            if not self.feed.broken:
+                self.mirror = self._start_mirror(say)
         self._stack = ExitStack()
+
+    def _start_mirror(self, say: Callable[[str], None]) -> Mirror | None:
+        try:
+            return Mirror(self.experiment, say, self.warn)
+        except OSError as error:
+            publish = f"{program('publish')} {self.experiment.run_dir}"
+            self.warn(f"W&B lacks all of this search ({error.filename}: {error.strerror}); send it by `{publish}`")
+            return None
 
     def __enter__(self) -> "Tracker":
         if self.mirror:
@@ -98,6 +108,7 @@ def mirror_once(
         study.close()
     if (run_dir / "leaderboard.json").exists():
         tracker.finished(json.loads((run_dir / "leaderboard.json").read_text()))
-    assert tracker.mirror
+    if tracker.mirror is None or tracker.feed is None:
+        return False
     tracker.mirror.publish()
-    return tracker.mirror.complete
+    return tracker.mirror.complete and not tracker.feed.broken

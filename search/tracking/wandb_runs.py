@@ -1,6 +1,5 @@
 """W&B runs, one for each tracked run of a search."""
 
-import json
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any, Literal
 import wandb
 
 from search.tracking.tracked import KNOWN, Destination, TrackedRun
-from trainables.files import write_atomically
+from trainables.sealing import Damaged, read_sealed, write_sealed
 
 FAILED = ("failed", "interrupted")  # what W&B shows as failed
 
@@ -20,12 +19,21 @@ def find_key() -> bool:
 
 
 class Kept:
-    """RUN/wandb.json: what identifies the run directory in W&B, and the addresses there, by project."""
+    """RUN/wandb.json: what identifies the run directory in W&B, and the addresses there, by project.
+
+    A damaged one is refused: with another id the runs would be sent a second time, or to those of another search.
+    """
 
     def __init__(self, run_dir: Path):
+        """Raises Damaged."""
         self.file = run_dir / KNOWN
-        self._values: dict[str, Any] = json.loads(self.file.read_text()) if self.file.exists() else {}
-        if "id" not in self._values:
+        try:
+            self._values: dict[str, Any] = read_sealed(self.file) if self.file.exists() else {"id": ""}
+            if not isinstance(self._values.get("id"), str):
+                raise Damaged(f"{self.file}: is damaged: lacks its id; restore it from a copy")
+        except Damaged as error:
+            raise Damaged(f"{error}, or remove it: then W&B gets the runs of this search as new ones") from None
+        if not self._values["id"]:
             self._values["id"] = uuid.uuid4().hex[:8]
             self._write()
 
@@ -47,7 +55,7 @@ class Kept:
         self._write()
 
     def _write(self) -> None:
-        write_atomically(self.file, json.dumps(self._values, indent=2))
+        write_sealed(self.file, self._values)
 
 
 @dataclass(frozen=True)

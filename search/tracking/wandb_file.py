@@ -1,0 +1,52 @@
+"""Whether a W&B run on disk is whole: the records of its file, in the format of LevelDB's logs, by their checksums."""
+
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from struct import Struct
+
+from wandb.proto.wandb_internal_pb2 import Record  # type: ignore[attr-defined]  # made as it is imported
+
+HEADER = b":W&B\xe1\xbe\x00"  # of the file; the last byte is the version of the format
+BLOCK_BYTES = 32768
+CHUNK = Struct("<IHB")  # checksum of what follows, length, which part of a record it is
+FULL, LAST = 1, 4  # the parts that end a record
+
+
+class Torn(Exception):
+    """The file ends, or is damaged, amid a record."""
+
+
+def is_whole(folder: Path, reports: int | None = None) -> bool:
+    """Whether the run in this folder was written to its end; with `reports`, also that it has so many."""
+    try:
+        (file,) = folder.glob("*.wandb")
+        kinds = list(_kinds(file.read_bytes()))
+    except (OSError, ValueError, Torn):
+        return False
+    return kinds[-1:] == ["exit"] and reports in (None, kinds.count("history"))
+
+
+def _kinds(content: bytes) -> Iterator[str]:
+    """Of each record, such as "history". Raises Torn."""
+    if not content.startswith(HEADER):
+        raise Torn
+    place, record = len(HEADER), b""
+    while place < len(content):
+        left = BLOCK_BYTES - place % BLOCK_BYTES
+        if left < CHUNK.size:  # a block ends in zeros where no chunk fits
+            place += left
+            continue
+        if len(content) < place + CHUNK.size:
+            raise Torn
+        checksum, length, part = CHUNK.unpack_from(content, place)
+        place += CHUNK.size
+        data = content[place : place + length]
+        if len(data) < length or zlib.crc32(bytes([part]) + data) != checksum:
+            raise Torn
+        place, record = place + length, record + data
+        if part in (FULL, LAST):
+            yield str(Record.FromString(record).WhichOneof("record_type"))
+            record = b""
+    if record:
+        raise Torn
