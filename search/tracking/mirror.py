@@ -14,6 +14,7 @@ from typing import IO, Any
 
 from search.experiment import Experiment
 from search.tracking.tracked import Destination
+from search.trust import BASE_URL, is_said
 from trainables.installed import program
 
 RETRY_SECONDS = 60.0
@@ -47,14 +48,14 @@ class Mirror:
             notes=tracking.notes,
             scratch=self._scratch.name,
             patience=min(LONGEST_CALL, patience / 2),
+            base_url=tracking.base_url,
+            any_key=is_said(self.run_dir, BASE_URL, tracking.base_url),
         )
         self._command = [sys.executable, "-P", "-m", "search.tracking.follower"]
         self._command += [str(self.run_dir), json.dumps(asdict(destination))]
         stray = STRAY[1:] if tracking.wandb == "auto" else STRAY
         self._environment = {name: value for name, value in os.environ.items() if name not in stray}
         self._environment |= {"WANDB_ERROR_REPORTING": "false"}  # else an offline run looks a host up
-        if tracking.base_url:
-            self._environment["WANDB_BASE_URL"] = tracking.base_url
         self._closing = threading.Event()
         self._follower: subprocess.Popen[str] | None = None
         self._thread = threading.Thread(target=self._supervise, daemon=True)
