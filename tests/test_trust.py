@@ -203,7 +203,7 @@ def test_the_optimizer_of_cma_es_comes_from_the_study_and_no_other_code_does() -
         proposal = sampler.propose(study)
         assert proposal
         trial = study.add(proposal.params, space.to_optuna(), memory=proposal.memory)
-        study.report(trial, 1, sum(proposal.params.values()))
+        study.report(trial, 1, sum(float(str(value)) for value in proposal.params.values()))
         study.finish(trial, "completed")
         assert trial.state == TrialState.COMPLETE
         kept = next((key for key in proposal.memory["optuna"] if ":optimizer:" in key), kept)
