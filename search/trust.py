@@ -11,11 +11,11 @@ import re
 import uuid
 from collections.abc import Callable, Collection
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from platformdirs import user_state_path
+from pydantic import BaseModel
 
 from search.experiment import Experiment
 from trainables.config import flatten
@@ -39,12 +39,12 @@ PUBLISHED = ("storage", BASE_URL, "tracking.entity")  # all that `publish` follo
 ALL = tuple(FOLLOWED)
 
 
-@dataclass
-class Known:
+class Known(BaseModel):
     """What is known of a run: for each key in dotted form all values that were trusted, and those that were said."""
 
-    trusted: dict[str, list[Any]] = field(default_factory=dict)
-    said: dict[str, list[Any]] = field(default_factory=dict)  # the user's own word
+    trusted: dict[str, list[Any]] = {}
+    said: dict[str, list[Any]] = {}  # the user's own word
+    places: list[str] = []  # folders in which it was resumed
 
     def add(self, values: dict[str, Any], said: Collection[str]) -> None:
         for key, value in values.items():
@@ -64,16 +64,18 @@ def check_trust(stored: Experiment, given: Collection[str], keys: Collection[str
 
     given: keys that the command line sets, which are not looked at.
     """
-    trusted = _read(_run_id(stored.run_dir)).trusted
-    doubtful = {
-        key: value
+    known = _read(_run_id(stored.run_dir))
+    doubtful = [
+        f"{key}: {value}  ({FOLLOWED[key]})"
         for key, value in followed(stored, keys).items()
-        if key not in given and value not in trusted.get(key, [])
-    }
+        if key not in given and value not in known.trusted.get(key, [])
+    ]
+    if str(stored.run_dir.resolve()) not in known.places:
+        doubtful += _links_out(stored.run_dir)
     if doubtful:
-        lines = "".join(f"\n  {key}: {value}  ({FOLLOWED[key]})" for key, value in doubtful.items())
+        lines = "".join(f"\n  {line}" for line in doubtful)
         raise UserError(
-            f"{stored.run_dir}: is not known here as a run of yours, and has keys that reach code or other machines:"
+            f"{stored.run_dir}: is not known here as a run of yours, and reaches code, machines or files beyond itself:"
             f"{lines}\nlook at them, then add --trust, or override them by --KEY VALUE"
         )
 
@@ -92,7 +94,9 @@ def remember(
         write_atomically(experiment.run_dir / RUN_ID, run_id)
     known = _read(run_id)
     known.add(values, said)
-    noted, os.environ[KEPT] = KEPT in os.environ, json.dumps({run_id: asdict(known)})
+    if (place := str(experiment.run_dir.resolve())) not in known.places:
+        known.places.append(place)
+    noted, os.environ[KEPT] = KEPT in os.environ, json.dumps({run_id: known.model_dump()})
     try:
         _write(run_id, known)
     except OSError as error:
@@ -126,12 +130,24 @@ def _run_id(run_dir: Path) -> str | None:
 def _read(run_id: str | None) -> Known:
     if run_id is None:
         return Known()
-    if KEPT in os.environ and run_id in (kept_here := json.loads(os.environ[KEPT])):
-        return Known(**kept_here[run_id])
     try:
-        return Known(**json.loads(_file(run_id).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):  # nothing is known, then
+        inherited: dict[str, Any] = json.loads(os.environ.get(KEPT, "{}"))
+        return Known.model_validate(inherited.get(run_id) or json.loads(_file(run_id).read_text(encoding="utf-8")))
+    except (OSError, ValueError):  # nothing is known, then
         return Known()
+
+
+def _links_out(run_dir: Path) -> list[str]:
+    """Links through which files outside of the run would be read or written, and where they lead.
+
+    Not those within wandb/, where W&B itself makes links to its logs.
+    """
+    inside = run_dir.resolve()
+    return [
+        f"{link.relative_to(run_dir)} -> {link.readlink()}  (a link out of the run)"
+        for link in sorted(path for path in run_dir.rglob("*") if path.is_symlink())
+        if run_dir / "wandb" not in link.parents and not link.resolve().is_relative_to(inside)
+    ]
 
 
 def _write(run_id: str, known: Known) -> None:
@@ -140,7 +156,7 @@ def _write(run_id: str, known: Known) -> None:
     file.parents[2].mkdir(parents=True, exist_ok=True)
     for folder in (file.parents[1], file.parent):
         folder.mkdir(mode=0o700, exist_ok=True)
-    write_atomically(file, json.dumps(asdict(known), indent=1))
+    write_atomically(file, known.model_dump_json(indent=1))
 
 
 def _file(run_id: str) -> Path:

@@ -155,6 +155,24 @@ def test_a_state_folder_that_takes_nothing_stops_no_search(
         search(run_dir)
 
 
+def test_a_link_out_of_a_run_is_looked_at_where_the_run_is_new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_dir, outside = a_run(tmp_path / "theirs"), tmp_path / "outside"
+    (run_dir / "latest.yaml").symlink_to("experiment.yaml")
+    (run_dir / "wandb" / "run").mkdir(parents=True, exist_ok=True)
+    (run_dir / "wandb" / "run" / "debug-core.log").symlink_to(outside)  # as W&B does
+    search(run_dir)
+    (run_dir / "earlier").symlink_to(outside)
+    assert search(run_dir) == [], "its user may put parts of it elsewhere"
+    forget(monkeypatch)
+    run_dir = run_dir.rename(tmp_path / "copied")  # as if with a copied id
+    with pytest.raises(UserError) as refused:
+        search(run_dir)
+    assert f"\n  earlier -> {outside}  (a link" in str(refused.value) and str(refused.value).count("->") == 1
+    search(run_dir, "--trust")
+    forget(monkeypatch)
+    search(run_dir)
+
+
 def test_the_storage_of_a_run_that_was_fetched_is_the_one_that_the_user_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -263,6 +281,24 @@ def test_a_key_goes_to_the_server_that_the_user_named_and_to_no_other(
         assert main(["publish", str(run_dir), "--tracking.base_url", url]) == 1
         assert sent(heard) == {KEY}
         assert f"your key goes to {url} (tracking.base_url)" in " ".join(capsys.readouterr().out.split())
+
+
+def test_settings_of_wandb_that_lie_in_a_run_are_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in [name for name in os.environ if name.startswith("WANDB")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    monkeypatch.setenv("WANDB_CONFIG_DIR", str(tmp_path))
+    monkeypatch.setenv("WANDB_API_KEY", KEY)
+    run_dir = a_run(tmp_path / "theirs")
+    (run_dir / "wandb").mkdir(exist_ok=True)
+    monkeypatch.chdir(run_dir)
+    with listening() as (mine, heard), listening() as (theirs, overheard):
+        (tmp_path / "settings").write_text(f"[default]\nbase_url = {mine}\n")
+        (run_dir / "wandb" / "settings").write_text(f"[default]\nbase_url = {theirs}\n")
+        assert main(["publish", "."]) == 1
+        assert sent(heard) == {KEY} and not overheard, capsys.readouterr()
 
 
 def sent(heard: list[bytes]) -> set[str]:

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
+from pathlib import Path
 from typing import IO, Any
 
 from search.experiment import Experiment
@@ -56,6 +57,9 @@ class Mirror:
         stray = STRAY[1:] if tracking.wandb == "auto" else STRAY
         self._environment = {name: value for name, value in os.environ.items() if name not in stray}
         self._environment |= {"WANDB_ERROR_REPORTING": "false"}  # else an offline run looks a host up
+        # W&B takes settings from wandb/ in its working directory, and RUN/wandb may hold those of whoever made the run.
+        inside = Path.cwd().is_relative_to(self.run_dir.resolve())
+        self._cwd = self._scratch.name if inside else None
         self._closing = threading.Event()
         self._follower: subprocess.Popen[str] | None = None
         self._thread = threading.Thread(target=self._supervise, daemon=True)
@@ -106,6 +110,7 @@ class Mirror:
             stderr=subprocess.DEVNULL,
             text=True,
             env=self._environment,
+            cwd=self._cwd,
             start_new_session=True,  # Ctrl-C is the driver's to handle
         ) as follower:
             self._follower = follower
