@@ -35,7 +35,6 @@ FOLLOWED = {
     "tracking.entity": "an account that gets them",
 }
 PUBLISHED = ("storage", BASE_URL, "tracking.entity")  # all that `publish` follows
-
 ALL = tuple(FOLLOWED)
 
 
@@ -66,7 +65,7 @@ def check_trust(stored: Experiment, given: Collection[str], keys: Collection[str
     """
     known = _read(_run_id(stored.run_dir))
     doubtful = [
-        f"{key}: {value}  ({FOLLOWED[key]})"
+        f"{key}: {_legible(value)}  ({FOLLOWED[key]})"
         for key, value in followed(stored, keys).items()
         if key not in given and value not in known.trusted.get(key, [])
     ]
@@ -144,10 +143,16 @@ def _links_out(run_dir: Path) -> list[str]:
     """
     inside = run_dir.resolve()
     return [
-        f"{link.relative_to(run_dir)} -> {link.readlink()}  (a link out of the run)"
+        f"{_legible(link.relative_to(run_dir))} -> {_legible(link.readlink())}  (a link out of the run)"
         for link in sorted(path for path in run_dir.rglob("*") if path.is_symlink())
         if run_dir / "wandb" not in link.parents and not link.resolve().is_relative_to(inside)
     ]
+
+
+def _legible(value: object) -> str:
+    """Without what would write over other lines of a terminal."""
+    text = str(value)
+    return text if text.isprintable() else ascii(text)
 
 
 def _write(run_id: str, known: Known) -> None:

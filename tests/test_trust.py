@@ -98,6 +98,9 @@ def test_a_key_of_the_command_line_is_trusted_and_the_others_are_listed(tmp_path
         search(run_dir, "--cluster", "auto")
     assert "tracking.base_url: http://192.0.2.1" in str(refused.value) and "cluster:" not in str(refused.value)
     search(run_dir, "--cluster", "192.0.2.7:6379", "--tracking.base_url", "null")
+    hiding = a_run(tmp_path / "hiding", cluster="auto", tracking={"entity": "me\x1b[1A\x1b[2K"})
+    with pytest.raises(UserError, match=r"cluster: auto .*\n.*'me\\x1b\[1A\\x1b\[2K'"):
+        search(hiding)
 
 
 def test_a_run_that_names_neither_hosts_nor_code_asks_nobody(tmp_path: Path, state: Path) -> None:

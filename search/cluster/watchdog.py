@@ -102,6 +102,7 @@ class Watchdog:
         self.warn(f"{reason}; the search goes on with a new one")
         self._node.kill_all_processes(check_alive=False, allow_graceful=False)
         os.environ[RESTARTED] = str(restarts)
+        # It asks for no --trust: what is known of the run stands in the environment, too (`search/trust.py`).
         program = str(Path(__file__).parents[1] / "run.py")
         os.execv(sys.executable, [sys.executable, program, "resume", str(self.run_dir)])
 
