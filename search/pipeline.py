@@ -1,6 +1,7 @@
 """A search from trials to report: search, finals, rank, report. Every step can be entered again."""
 
 import math
+from collections.abc import Collection
 from contextlib import ExitStack, nullcontext
 from typing import Any
 
@@ -33,6 +34,7 @@ from search.study import Study
 from search.study_file import Mode
 from search.tracking.tracker import Tracker
 from search.trainer import Trainer
+from search.trust import remember
 from search.wording import count, describe
 from trainables.locks import DriverLock
 from trainables.storage import Storage
@@ -41,8 +43,9 @@ from trainables.storage import Storage
 class SearchRun:
     """One driver's work on a run directory."""
 
-    def __init__(self, experiment: Experiment, storage: Storage | None, console: Console):
-        self.experiment, self.storage, self.console = experiment, storage, console
+    def __init__(self, experiment: Experiment, said: Collection[str], storage: Storage | None, console: Console):
+        """said: keys that the user set, see `trust.py`."""
+        self.experiment, self.said, self.storage, self.console = experiment, said, storage, console
         self.run_dir = experiment.run_dir
         check_teardown(experiment)
         self.slots = find_slots(experiment, console, self.storage)
@@ -56,6 +59,7 @@ class SearchRun:
             stack.callback(lock.release)
             if self.storage:
                 self.copy = stack.enter_context(RunCopy(self.storage, self.run_dir, self._warn))
+            remember(self.experiment, self.said, self._warn)
             self.earlier = Earlier(self.run_dir)
             search, finals = self._studies()
             where = f"{self.slots.gpus:.3g} GPU" if self.slots.gpus else "one CPU thread"

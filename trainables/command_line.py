@@ -42,13 +42,14 @@ def parse_config(
     return value, file
 
 
-def override(value: T, arguments: list[str], program: str, about: str, file: Path) -> T:
-    """A value read from `file`, changed by dotted options."""
+def override(value: T, arguments: list[str], program: str, about: str, file: Path) -> tuple[T, set[str]]:
+    """A value read from `file`, changed by dotted options, and the dotted paths that these set."""
     options = _parse_options(type(value), arguments, program, about)
     options.pop("print_config", None)
     if options.pop("config", None):
         raise UserError(f"--config: the configuration is {file}; change single keys by dotted options")
-    return validate(type(value), merge(value.model_dump(mode="json"), options), str(file), options)
+    changed = validate(type(value), merge(value.model_dump(mode="json"), options), str(file), options)
+    return changed, set(flatten(options))
 
 
 class _UniqueKeys(yaml.SafeLoader):

@@ -10,10 +10,12 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
+from pathlib import Path
 from typing import IO, Any
 
 from search.experiment import Experiment
 from search.tracking.tracked import Destination
+from search.trust import BASE_URL, is_said
 from trainables.installed import program
 
 RETRY_SECONDS = 60.0
@@ -48,14 +50,17 @@ class Mirror:
             notes=tracking.notes,
             scratch=self._scratch.name,
             patience=min(LONGEST_CALL, patience / 2),
+            base_url=tracking.base_url,
+            any_key=is_said(self.run_dir, BASE_URL, tracking.base_url),
         )
         self._command = [sys.executable, "-P", "-m", "search.tracking.follower"]
         self._command += [str(self.run_dir), json.dumps(asdict(destination))]
         stray = STRAY[1:] if tracking.wandb == "auto" else STRAY
         self._environment = {name: value for name, value in os.environ.items() if name not in stray}
         self._environment |= {"WANDB_ERROR_REPORTING": "false"}  # else an offline run looks a host up
-        if tracking.base_url:
-            self._environment["WANDB_BASE_URL"] = tracking.base_url
+        # W&B takes settings from wandb/ in its working directory, and RUN/wandb may hold those of whoever made the run.
+        inside = Path.cwd().is_relative_to(self.run_dir.resolve())
+        self._cwd = self._scratch.name if inside else None
         self._closing = threading.Event()
         self._follower: subprocess.Popen[str] | None = None
         self._thread = threading.Thread(target=self._supervise, daemon=True)
@@ -109,6 +114,7 @@ class Mirror:
             stderr=subprocess.DEVNULL,
             text=True,
             env=self._environment,
+            cwd=self._cwd,
             start_new_session=True,  # Ctrl-C is the driver's to handle
         ) as follower:
             self._follower = follower
