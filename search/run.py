@@ -9,6 +9,7 @@ babeltune fetch s3://bucket/runs/NAME    bring a run here from its storage, with
 babeltune publish runs/NAME              send to W&B what it lacks of a search, with sweep and report
 babeltune translate runs/NAME            translate standard input with the best model; --help says more
 babeltune replay --tables DIR            how soon a policy finds the best of systems that are trained
+babeltune clean                          what runs and caches no longer need, removed after asking
 babeltune doctor                         what this machine can do, and what holds it back
 babeltune configs                        the configurations that --config takes by name, and where they lie
 babeltune schema                         the JSON Schema of a configuration, for editors
@@ -28,15 +29,17 @@ from pathlib import Path
 
 from rich.console import Console
 
+from search.beginning import forget_first_steps, has_begun
 from search.experiment import Experiment
 from search.fetching import FETCHED, fetch_run, sole_access
 from search.finals.neural_metric import load_metric
 from search.prior_sources import find_prior
 from search.resuming import find_change, stored_experiment
 from trainables.command_line import did_you_mean, override, parse_config
-from trainables.ending import INTERRUPTED, end_in_words
+from trainables.ending import INTERRUPTED, end_in_words, lasting_output
 from trainables.errors import UserError
 from trainables.extras import need_extra
+from trainables.files import named_path
 from trainables.installed import config_folder, list_configs, program, version_of
 from trainables.locks import DriverLock
 from trainables.storage import find_place
@@ -52,7 +55,7 @@ def new_experiment(arguments: list[str]) -> Experiment:
     if experiment.name is None:
         name = f"{file.stem}-{time.strftime('%Y%m%d-%H%M%S')}"
         experiment = experiment.model_copy(update={"name": name})
-    if experiment.run_dir.is_dir() and any(experiment.run_dir.iterdir()):
+    if has_begun(experiment.run_dir):
         raise UserError(
             f"--name: {experiment.run_dir} exists and is not empty; choose another name, or go on with it by "
             f"`{program('resume')} {experiment.run_dir}`"
@@ -62,15 +65,16 @@ def new_experiment(arguments: list[str]) -> Experiment:
             f"--name: {experiment.run_url} exists; choose another name, or go on with it by "
             f"`{program('resume')} {experiment.run_url}`"
         )
+    forget_first_steps(experiment.run_dir)
     return experiment
 
 
 def resumed_experiment(arguments: list[str], verb: str) -> Experiment:
     """The experiment of a run directory to `verb`, perhaps with changed keys. Raises UserError."""
-    if not arguments or arguments[0].startswith("-"):
+    if not arguments or not arguments[0] or arguments[0].startswith("-"):
         raise UserError(f"{verb}: name the run, as in `{program(verb)} runs/NAME`")
     url = arguments[0] if "://" in arguments[0] else None
-    run_dir = fetch_run(url, Path("runs")) if url else Path(arguments[0]).absolute()
+    run_dir = fetch_run(url, Path("runs")) if url else named_path(verb, arguments[0])
     stored = stored_experiment(run_dir, url)
     file = run_dir / "experiment.yaml"
     experiment = override(stored, arguments[1:], program(f"{verb} {arguments[0]}"), ABOUT, file)
@@ -97,7 +101,8 @@ def search(experiment: Experiment, console: Console) -> int:
         prepare_corpus(experiment, console)
         from search.pipeline import SearchRun
 
-        SearchRun(experiment, storage, console).run()
+        with lasting_output():
+            SearchRun(experiment, storage, console).run()
     except KeyboardInterrupt:
         with suppress(OSError):  # a terminal that was closed
             _say(console, f"\nstopped; nothing is lost: go on with `{program('resume')} {experiment.run_dir}`")
@@ -156,6 +161,13 @@ def replay(arguments: list[str], console: Console) -> int:
     return 0
 
 
+def clean(arguments: list[str], console: Console) -> int:
+    from search import cleaning
+
+    cleaning.main(arguments, console)
+    return 0
+
+
 def doctor(arguments: list[str], console: Console) -> int:
     from search import doctor as examination
 
@@ -199,6 +211,7 @@ COMMANDS: dict[str, Callable[[list[str], Console], int]] = {
     "publish": publish,
     "translate": translate,
     "replay": replay,
+    "clean": clean,
     "doctor": doctor,
     "configs": configs,
     "schema": schema,

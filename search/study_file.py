@@ -42,6 +42,15 @@ def open_study(
         raise Damaged(f"{file}: {reason}; restore the study from a copy, or start a new search") from None
 
 
+def count_trials(file: Path) -> int:
+    """How many trials the studies in a file have; none where it is missing, or was never written whole."""
+    try:
+        with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            return int(connection.execute("SELECT COUNT(*) FROM trials").fetchone()[0])
+    except sqlite3.Error:
+        return 0
+
+
 def _storage(file: Path) -> BaseStorage:
     def connect() -> sqlite3.Connection:
         return sqlite3.connect(file, timeout=LOCK_TIMEOUT_SECONDS, check_same_thread=False)

@@ -8,6 +8,8 @@ last worker to die and keeps a late one from starting. The kernel releases the l
 import fcntl
 import os
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from trainables.errors import UserError
@@ -67,5 +69,25 @@ def _take(descriptor: int, kind: int) -> bool:
     try:
         fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError:
+        return False
+    return True
+
+
+@contextmanager
+def left_alone(run_dir: Path) -> Iterator[bool]:
+    """Whether nobody works in a run; then no driver begins to as long as the block runs, and no worker is left."""
+    with ExitStack() as stack:
+        yield _take_all(run_dir / "locks", stack)
+
+
+def _take_all(folder: Path, stack: ExitStack) -> bool:
+    try:
+        make_folder(folder)
+        for name in {"driver", *(path.name for path in folder.iterdir() if path.name.isdigit())}:
+            descriptor = _open(folder / name)
+            stack.callback(os.close, descriptor)
+            if not _take(descriptor, fcntl.LOCK_EX):
+                return False
+    except (OSError, UserError):  # of another user, on a mount that is read-only: not ours to change
         return False
     return True

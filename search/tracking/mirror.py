@@ -5,16 +5,16 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from typing import IO, Any
 
 from search.experiment import Experiment
 from search.tracking.tracked import Destination
 from trainables.installed import program
+from trainables.temporary import temporary_folder
 
 RETRY_SECONDS = 60.0
 LONGEST_CALL = 30.0
@@ -38,14 +38,14 @@ class Mirror:
         self.complete = False
         self._said: set[str] = set()  # not again by each follower
         assert tracking.wandb != "disabled"
-        self._scratch = tempfile.TemporaryDirectory(prefix="babeltune-", ignore_cleanup_errors=True)
+        self._stack = ExitStack()
         destination = Destination(
             mode=tracking.wandb,
             project=tracking.project,
             entity=tracking.entity,
             tags=tracking.tags,
             notes=tracking.notes,
-            scratch=self._scratch.name,
+            scratch=str(self._stack.enter_context(temporary_folder())),
             patience=min(LONGEST_CALL, patience / 2),
         )
         self._command = [sys.executable, "-P", "-m", "search.tracking.follower"]
@@ -82,7 +82,7 @@ class Mirror:
             if self._follower:
                 with suppress(ProcessLookupError):
                     os.killpg(self._follower.pid, signal.SIGKILL)
-        self._scratch.cleanup()
+        self._stack.close()
         if not self.complete:
             self.warn(
                 f"W&B lacks {self.missing} ({self.reason or 'its process died'}); the run directory has it all: "

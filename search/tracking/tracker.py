@@ -1,6 +1,5 @@
 """All that watches a search from outside, behind one door: W&B through feed and mirror, and TensorBoard files."""
 
-import json
 from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any, Literal
@@ -15,6 +14,7 @@ from search.tracking.mirror import Mirror
 from search.tracking.tensorboard import TensorBoardFiles
 from search.work import Listener
 from trainables.config import TrialConfig
+from trainables.sealing import read_sealed
 
 
 class Tracker:
@@ -97,7 +97,7 @@ def mirror_once(
         tracker.listeners(kind, study)
         study.close()
     if (run_dir / "leaderboard.json").exists():
-        tracker.finished(json.loads((run_dir / "leaderboard.json").read_text()))
+        tracker.finished(read_sealed(run_dir / "leaderboard.json"))
     assert tracker.mirror
     tracker.mirror.publish()
     return tracker.mirror.complete
