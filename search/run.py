@@ -87,27 +87,31 @@ def resumed_experiment(arguments: list[str], verb: str) -> Experiment:
 def search(experiment: Experiment, console: Console) -> int:
     """Run a search, or what is left of it, to its report. Raises UserError."""
     try:
-        find_prior(experiment)
-        if experiment.search.sampler == "cmaes":
-            need_extra("cmaes", "cmaes", "cmaes", "search.sampler: cmaes")
-        if experiment.storage:
-            Store(experiment.storage).try_out()
-        if experiment.finals.neural_metric:
-            load_metric(experiment.finals.neural_metric)
-        # Torch and Ray take seconds to import: mistakes that need neither are told before.
-        from search.preparation import prepare_corpus, prepare_storage
-
-        storage = prepare_storage(experiment)
-        prepare_corpus(experiment, console)
-        from search.pipeline import SearchRun
-
         with lasting_output():
-            SearchRun(experiment, storage, console).run()
+            _search(experiment, console)
     except KeyboardInterrupt:
         with suppress(OSError):  # a terminal that was closed
             _say(console, f"\nstopped; nothing is lost: go on with `{program('resume')} {experiment.run_dir}`")
         return INTERRUPTED
     return 0
+
+
+def _search(experiment: Experiment, console: Console) -> None:
+    find_prior(experiment)
+    if experiment.search.sampler == "cmaes":
+        need_extra("cmaes", "cmaes", "cmaes", "search.sampler: cmaes")
+    if experiment.storage:
+        Store(experiment.storage).try_out()
+    if experiment.finals.neural_metric:
+        load_metric(experiment.finals.neural_metric)
+    # Torch and Ray take seconds to import: mistakes that need neither are told before.
+    from search.preparation import prepare_corpus, prepare_storage
+
+    storage = prepare_storage(experiment)
+    prepare_corpus(experiment, console)
+    from search.pipeline import SearchRun
+
+    SearchRun(experiment, storage, console).run()
 
 
 def resume(arguments: list[str], console: Console) -> int:

@@ -79,8 +79,8 @@ def _writable(option: str, name: str | None) -> Path | None:
     if name is None:
         return None
     file = named_path(f"--{option}", name)
-    if file.is_dir() or not os.access(file.parent, os.W_OK):
-        raise UserError(f"--{option}: {file} can't be written: name a file in a folder that takes one")
+    if file.is_dir() or file.is_fifo() or not os.access(file.parent, os.W_OK):
+        raise UserError(f"--{option}: {name} can't be written: name a file in a folder that takes one")
     return file
 
 
