@@ -26,6 +26,7 @@ def completion(shell: str) -> str:
 
 def whole_parser() -> ArgumentParser:
     """All commands and their options. Takes seconds, as each command's module is imported."""
+    from search.cleaning import Cleaning
     from search.doctor import Doctoring
     from search.replay.command import Replaying
     from search.translating import Translating
@@ -48,6 +49,7 @@ def whole_parser() -> ArgumentParser:
     add("fetch", "bring a run from its storage").add_argument("url")
     add("translate", "translate standard input", Translating)
     add("replay", "how soon a policy finds the best", Replaying)
+    add("clean", "remove what runs and caches no longer need", Cleaning)
     add("doctor", "what this machine can do", Doctoring)
     add("configs", "configurations by name")
     add("schema", "the JSON Schema of a configuration")

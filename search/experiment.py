@@ -15,6 +15,7 @@ from search.space import LARGEST_GRID, Domain, Params, Scalar, SearchSpace
 from search.tracking_config import TrackingConfig
 from trainables.command_line import did_you_mean
 from trainables.config import RunName, TrialConfig, flatten
+from trainables.files import full_path
 
 PROBES = 1000  # draws that must fail before an infinite space counts as empty
 
@@ -58,7 +59,7 @@ class Experiment(TrialConfig):
     def _absolute(cls, path: str) -> str:
         if "://" in path:
             raise ValueError(f"{path}: is no folder of this machine; name the address as storage")
-        return str(Path(path).expanduser().absolute())
+        return str(full_path(path))
 
     @field_validator("storage")
     @classmethod

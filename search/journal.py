@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from trainables.files import unwritable
+from trainables.files import parse_json, read_bytes, unwritable
 from trainables.sealing import Damaged, sealed, unsealed
 
 
@@ -80,14 +80,14 @@ class Journal:
 
 def _read_whole_lines(file: Path) -> tuple[list[dict[str, Any]], int]:
     """And how many bytes they are; a last line may be torn."""
-    content = file.read_bytes() if file.exists() else b""
+    content = read_bytes(file) if file.exists() else b""
     *whole, torn = content.split(b"\n")
     return [_read(line, f"{file}: line {number}") for number, line in enumerate(whole, 1)], len(content) - len(torn)
 
 
 def _read(line: bytes, where: str) -> dict[str, Any]:
     try:
-        record = unsealed(json.loads(line), where)
+        record = unsealed(parse_json(line), where)
         return {**record, "trial": int(record["trial"]), "epoch": record["epoch"] + 0}
     except (ValueError, KeyError, TypeError):
         raise Damaged(f"{where} is damaged: no report of a trial; restore the file from a copy") from None

@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Collection
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack, nullcontext, suppress
 from typing import Any
 
 from rich.console import Console
 
+from search.beginning import remove_leftovers
 from search.budget import spent_on
 from search.checking import check_frozen, check_study
 from search.checkpoint_cleaner import CheckpointCleaner
@@ -51,12 +52,21 @@ class SearchRun:
         self.slots = find_slots(experiment, console, self.storage)
         check_slots(experiment, self.slots.count, self.slots.gpus)
         self.copy: RunCopy | None = None
+        self.concluded = False  # ranking, best model and report are written
 
     def run(self) -> None:
         """Run the search, or what is left of it. Raises UserError for what the user can mend."""
+        try:
+            self._run()
+        finally:
+            if self.concluded and self.experiment.teardown:
+                self._take_down()
+
+    def _run(self) -> None:
         with ExitStack() as stack:
             self.lock = lock = DriverLock(self.run_dir)
             stack.callback(lock.release)
+            remove_leftovers(self.run_dir)
             if self.storage:
                 self.copy = stack.enter_context(RunCopy(self.storage, self.run_dir, self._warn))
             remember(self.experiment, self.said, self._warn)
@@ -82,12 +92,16 @@ class SearchRun:
                     tracker.searched()
                     entries = FinalsRun(trainer, self.earlier, self._say, self._warn).run(search, finals)
                 board = self._conclude(trainer, search, finals, entries)
+                self.concluded = True
                 tracker.finished(board)
                 self._announce(board)
-        if self.experiment.teardown:
+
+    def _take_down(self) -> None:
+        """End the cluster, which costs, whatever becomes of the terminal."""
+        with suppress(OSError, ValueError):
             self._say("the cluster is taken down")
-            if failed := take_down():
-                self._warn(f"the cluster may still cost: end it by `ray down`; {failed}")
+        if failed := take_down():
+            self._warn(f"the cluster may still cost: end it by `ray down`; {failed}")
 
     def _studies(self) -> tuple[Study, Study]:
         """Of the search and of its finals, once what was asked anew is merged into what is there."""

@@ -10,6 +10,7 @@ babeltune fetch s3://bucket/runs/NAME    bring a run here from its storage, with
 babeltune publish runs/NAME              send to W&B what it lacks of a search, with sweep and report
 babeltune translate runs/NAME            translate standard input with the best model; --help says more
 babeltune replay --tables DIR            how soon a policy finds the best of systems that are trained
+babeltune clean                          what runs and caches no longer need, removed after asking
 babeltune doctor                         what this machine can do, and what holds it back
 babeltune configs                        the configurations that --config takes by name, and where they lie
 babeltune schema                         the JSON Schema of a configuration, for editors
@@ -29,6 +30,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from search.beginning import forget_first_steps, has_begun
 from search.experiment import Experiment
 from search.fetching import FETCHED, fetch_run, sole_access
 from search.finals.neural_metric import load_metric
@@ -36,9 +38,10 @@ from search.prior_sources import find_prior
 from search.resuming import find_change, stored_experiment
 from search.trust import ALL, PUBLISHED, check_trust, followed, remember, remember_storage
 from trainables.command_line import did_you_mean, override, parse_config
-from trainables.ending import INTERRUPTED, end_in_words
+from trainables.ending import INTERRUPTED, end_in_words, lasting_output
 from trainables.errors import UserError
 from trainables.extras import need_extra
+from trainables.files import named_path
 from trainables.installed import config_folder, list_configs, program, version_of
 from trainables.locks import DriverLock, check_locks
 from trainables.storage import find_place
@@ -55,7 +58,7 @@ def new_experiment(arguments: list[str]) -> Experiment:
     if experiment.name is None:
         name = f"{file.stem}-{time.strftime('%Y%m%d-%H%M%S')}"
         experiment = experiment.model_copy(update={"name": name})
-    if experiment.run_dir.is_dir() and any(experiment.run_dir.iterdir()):
+    if has_begun(experiment.run_dir):
         raise UserError(
             f"--name: {experiment.run_dir} exists and is not empty; choose another name, or go on with it by "
             f"`{program('resume')} {experiment.run_dir}`"
@@ -65,6 +68,7 @@ def new_experiment(arguments: list[str]) -> Experiment:
             f"--name: {experiment.run_url} exists; choose another name, or go on with it by "
             f"`{program('resume')} {experiment.run_url}`"
         )
+    forget_first_steps(experiment.run_dir)
     return experiment
 
 
@@ -73,10 +77,10 @@ def resumed_experiment(arguments: list[str], verb: str) -> tuple[Experiment, set
 
     Raises UserError, also for a run of somebody else that was not looked at.
     """
-    if not arguments or arguments[0].startswith("-"):
+    if not arguments or not arguments[0] or arguments[0].startswith("-"):
         raise UserError(f"{verb}: name the run, as in `{program(verb)} runs/NAME`")
     url = arguments[0] if "://" in arguments[0] else None
-    run_dir = fetch_run(url, Path("runs")) if url else Path(arguments[0]).absolute()
+    run_dir = fetch_run(url, Path("runs")) if url else named_path(verb, arguments[0])
     stored = stored_experiment(run_dir, url)
     file = run_dir / "experiment.yaml"
     options = [argument for argument in arguments[1:] if argument != TRUST]
@@ -93,27 +97,32 @@ def resumed_experiment(arguments: list[str], verb: str) -> tuple[Experiment, set
 def search(experiment: Experiment, said: Collection[str], console: Console) -> int:
     """Run a search, or what is left of it, to its report. said: keys that the user set. Raises UserError."""
     try:
-        find_prior(experiment)
-        if experiment.search.sampler == "cmaes":
-            need_extra("cmaes", "cmaes", "cmaes", "search.sampler: cmaes")
-        if experiment.storage:
-            Store(experiment.storage).try_out()
-        if experiment.finals.neural_metric:
-            load_metric(experiment.finals.neural_metric)
-        check_locks(Path(experiment.output_dir))
-        # Torch and Ray take seconds to import: mistakes that need neither are told before.
-        from search.preparation import prepare_corpus, prepare_storage
-
-        storage = prepare_storage(experiment)
-        prepare_corpus(experiment, console)
-        from search.pipeline import SearchRun
-
-        SearchRun(experiment, said, storage, console).run()
+        with lasting_output():
+            _search(experiment, said, console)
     except KeyboardInterrupt:
         with suppress(OSError):  # a terminal that was closed
             _say(console, f"\nstopped; nothing is lost: go on with `{program('resume')} {experiment.run_dir}`")
         return INTERRUPTED
     return 0
+
+
+def _search(experiment: Experiment, said: Collection[str], console: Console) -> None:
+    find_prior(experiment)
+    if experiment.search.sampler == "cmaes":
+        need_extra("cmaes", "cmaes", "cmaes", "search.sampler: cmaes")
+    if experiment.storage:
+        Store(experiment.storage).try_out()
+    if experiment.finals.neural_metric:
+        load_metric(experiment.finals.neural_metric)
+    check_locks(Path(experiment.output_dir))
+    # Torch and Ray take seconds to import: mistakes that need neither are told before.
+    from search.preparation import prepare_corpus, prepare_storage
+
+    storage = prepare_storage(experiment)
+    prepare_corpus(experiment, console)
+    from search.pipeline import SearchRun
+
+    SearchRun(experiment, said, storage, console).run()
 
 
 def resume(arguments: list[str], console: Console) -> int:
@@ -169,6 +178,13 @@ def replay(arguments: list[str], console: Console) -> int:
     return 0
 
 
+def clean(arguments: list[str], console: Console) -> int:
+    from search import cleaning
+
+    cleaning.main(arguments, console)
+    return 0
+
+
 def doctor(arguments: list[str], console: Console) -> int:
     from search import doctor as examination
 
@@ -212,6 +228,7 @@ COMMANDS: dict[str, Callable[[list[str], Console], int]] = {
     "publish": publish,
     "translate": translate,
     "replay": replay,
+    "clean": clean,
     "doctor": doctor,
     "configs": configs,
     "schema": schema,

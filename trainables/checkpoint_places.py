@@ -1,7 +1,6 @@
 """Where the checkpoints of a study's trials lie: in the run directory, or in the storage of the search."""
 
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from pathlib import Path
 
 from trainables.checkpoint import copy_checkpoint, newest_of
 from trainables.storage import Storage
+from trainables.temporary import temporary_folder
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,6 @@ class Checkpoints:
         if self.storage is None:
             yield self.folder / str(number)
             return
-        with tempfile.TemporaryDirectory() as folder:
-            self.storage.fetch(self.key(number), Path(folder), count)
-            yield Path(folder)
+        with temporary_folder() as folder:
+            self.storage.fetch(self.key(number), folder, count)
+            yield folder

@@ -3,13 +3,13 @@
 import hashlib
 import json
 import re
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from model.config import Config, ModelConfig
 from model.counting import count_parameters
+from trainables.files import full_path
 
 PHRASEBOOK = "phrasebook"
 
@@ -86,7 +86,7 @@ class DataConfig(Config):
     @classmethod
     def _absolute(cls, path: str) -> str:
         # Ray's workers run in folders of their own.
-        return path if path == PHRASEBOOK else str(Path(path).expanduser().absolute())
+        return path if path == PHRASEBOOK else str(full_path(path))
 
 
 class TokenizerConfig(Config):

@@ -116,7 +116,7 @@ def _as_they_come(asked: dict[Any, int]) -> Iterator[tuple[int, Any]]:
         try:
             yield asked[done], ray.get(done)
         except ray.exceptions.RayTaskError as error:
-            if isinstance(error.cause, UserError):
+            if isinstance(error.cause, UserError | OSError):
                 raise error.cause from None  # without Ray's traceback
             raise
 

@@ -16,7 +16,7 @@ from search.samplers import SamplerName
 from search.samplers.prior import Findings
 from trainables.command_line import parse_config
 from trainables.errors import UserError
-from trainables.files import write_atomically
+from trainables.files import named_path, write_atomically
 from trainables.installed import program
 
 
@@ -45,7 +45,8 @@ def main(arguments: list[str]) -> None:
     options, _ = parse_config(Replaying, arguments, program("replay"), about)
     if not options.tables:
         raise UserError("--tables: missing; name a folder of tables, or the directory of a run")
-    systems, curves = find_tables(Path(options.tables), options.pair)
+    tables, output = named_path("--tables", options.tables), named_path("--output", options.output)
+    systems, curves = find_tables(tables, options.pair)
     policy = Policy(options.policy, options.scheduler, tuple(_prior(options)))
     measures: dict[str, object] = {
         "pair": options.pair or systems[0].name,
@@ -63,7 +64,7 @@ def main(arguments: list[str]) -> None:
         measures["curves"] = by_kind
     Console().print(_shown(measures))
     if options.output:
-        write_atomically(Path(options.output).absolute(), json.dumps(measures, indent=2))
+        write_atomically(output, json.dumps(measures, indent=2))
 
 
 def find_tables(folder: Path, pair: str) -> tuple[list[Table], list[Table]]:
@@ -86,7 +87,7 @@ def find_tables(folder: Path, pair: str) -> tuple[list[Table], list[Table]]:
 def _prior(options: Replaying) -> list[Findings]:
     findings = []
     for pair in filter(None, options.prior_pairs.split(",")):
-        systems, curves = find_tables(Path(options.tables), pair)
+        systems, curves = find_tables(named_path("--tables", options.tables), pair)
         findings.append([(s.params, s.score) for s in [*systems, *curves][0].systems.values()])
     return findings
 

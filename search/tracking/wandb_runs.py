@@ -147,5 +147,5 @@ def log_reports(started: Any, run: TrackedRun, after: int) -> int:
 def end_run(started: Any, run: TrackedRun) -> None:
     """Say how it stands and let go of it. Raises TimeoutError if W&B does not take it in time."""
     last = run.reports[max(run.reports)] if run.reports else {}  # a run that goes on may have lost its summary
-    started.summary.update({**last, "state": run.state, **({"message": run.message} if run.message else {})})
+    started.summary.update({**last, "state": str(run.state), **({"message": run.message} if run.message else {})})
     started.finish(exit_code=1 if run.state in FAILED else 0)
