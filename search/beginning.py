@@ -6,12 +6,25 @@ from pathlib import Path
 from search.prior_sources import KEPT
 from search.study_file import count_trials
 from search.tracking.tracked import FEED, KNOWN
+from search.trust import RUN_ID
 from trainables.errors import UserError
 from trainables.files import drafts, remove
 from trainables.locks import DriverLock
 
 STUDY = ("study.db", "study.db-wal", "study.db-shm", "study.db-journal")
-FIRST = {"locks", "inputs.json", "experiment.yaml", KEPT, *STUDY, "trials.jsonl", "trials", FEED, KNOWN, "wandb"}
+FIRST = {
+    "locks",
+    RUN_ID,
+    "inputs.json",
+    "experiment.yaml",
+    KEPT,
+    *STUDY,
+    "trials.jsonl",
+    "trials",
+    FEED,
+    KNOWN,
+    "wandb",
+}
 # What a process that dies leaves in a folder of a run; those of `write_atomically` have no name of their own.
 LEFT = (".tune-*", ".draft", ".best", ".*.draft")
 TRACKING = ("wandb", "tensorboard")  # files of others

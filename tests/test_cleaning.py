@@ -107,8 +107,8 @@ def test_a_run_that_somebody_works_on_is_left_alone(who: str, runs: Path) -> Non
     needed, waste = litter(runs)
     lock = DriverLock(runs / "done")
     if who == "worker":
-        lock.release()
         join_driver(lock.workers)
+        lock.release()
     assert main(["clean", "--output_dir", str(runs), "--yes"]) == 0
     in_run = [file for file in waste if "done" in file.parts]
     assert all(file.exists() for file in in_run + needed)
