@@ -60,7 +60,7 @@ def main(arguments: list[str], console: Console) -> None:
     options, _ = parse_config(Cleaning, arguments, program("clean"), about)
     output_dir = named_path("--output_dir", options.output_dir)
     if not output_dir.is_dir():
-        raise UserError(f"--output_dir: {output_dir} is no folder; name the one that holds your runs")
+        raise UserError(f"--output_dir: {output_dir} is not a folder; name the one that holds your runs")
     found = [*_of_runs(output_dir), *_of_caches(output_dir), *_of_this_machine()]
     for waste in found:
         _say(console, f"{decimal(waste.size):>9}  {waste.path}: {waste.why}")
@@ -115,7 +115,7 @@ def _runs(output_dir: Path) -> list[Path]:
 
 
 def _of_run(run_dir: Path) -> Iterator[Waste]:
-    """Of a run in which nobody works. A resume needs nothing of it."""
+    """What is left in a run where nobody works. A resume needs nothing of it."""
     if not has_begun(run_dir):
         yield Waste(run_dir, "a search that ended before its first trial", run_dir)
         return
@@ -201,7 +201,7 @@ def _of_this_machine() -> Iterator[Waste]:
 
 
 def _command_lines() -> str:
-    """Of all processes here that can be seen."""
+    """The command lines of all processes here that can be seen."""
     lines = []
     for file in Path("/proc").glob("[0-9]*/cmdline"):
         try:

@@ -44,7 +44,7 @@ class Earlier:
 
     @property
     def finals_name(self) -> str:
-        """Of the study of the finals, which is another after each extension."""
+        """The name of the study of the finals, which is another after each extension."""
         return f"finals-{len(self.folders) + 1}" if self.folders else "finals"
 
     @property

@@ -13,7 +13,8 @@ from trainables.sealing import Damaged, sealed, unsealed
 
 
 def device_seconds(line: dict[str, Any]) -> float:
-    """Of training and validation, times the devices that the trial had: half an hour on a quarter of a GPU is 450 s."""
+    """Seconds of training and validation, times the devices that the trial had: half an hour on a quarter of a GPU
+    is 450 s."""
     return float((line["train_seconds"] + line["eval_seconds"]) * line.get("devices", 1.0))
 
 
@@ -68,7 +69,7 @@ class Journal:
 
     @property
     def totals(self) -> Totals:
-        """Of all lines so far."""
+        """The sums over all lines so far."""
         for line in self.lines[self._counted :]:
             self._totals.add(line)
         self._counted = len(self.lines)

@@ -55,7 +55,7 @@ class SearchRun:
         self.concluded = False  # ranking, best model and report are written
 
     def run(self) -> None:
-        """Run the search, or what is left of it. Raises UserError for what the user can mend."""
+        """Run the search, or what is left of it. Raises UserError for what the user can fix."""
         try:
             self._run()
         finally:
@@ -104,7 +104,7 @@ class SearchRun:
             self._warn(f"the cluster may still cost: end it by `ray down`; {failed}")
 
     def _studies(self) -> tuple[Study, Study]:
-        """Of the search and of its finals, once what was asked anew is merged into what is there."""
+        """The studies of the search and of its finals, once what was asked now is merged into what is there."""
         check_frozen(self.run_dir, self.earlier.test_opened())
         for changed in pin_inputs(self.experiment):
             self._warn(f"{changed}: what is trained from here on may differ in the last digits")

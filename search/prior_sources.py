@@ -119,7 +119,7 @@ def _params(row: dict[str, str], score: str) -> Params:
 
 def _finite(text: str) -> float:
     if not math.isfinite(score := float(text)):
-        raise ValueError(f"{text} is no finite score")
+        raise ValueError(f"{text} is not a finite score")
     return score
 
 

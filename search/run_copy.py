@@ -132,7 +132,7 @@ class RunCopy:
         """What the block moves in the run directory, checkpoints among it, is moved in the storage, too, as a whole or
         not at all; after it this driver's run is the run. moves: whether the block moves anything.
 
-        What was before stays as it is until all is sent anew, below this driver's own key, where checkpoints are copied
+        What was before stays as it is until all is sent, below this driver's own key, where checkpoints are copied
         to by the storage itself; only where they are moved they come here meanwhile.
         """
         mark = self.run_dir / MOVING

@@ -68,7 +68,7 @@ class SearchConfig(Config):
     watchdog_seconds: float | None = Field(
         None,
         gt=0,
-        description="without a report of any trial for so long the search starts anew from what it has; more than the "
+        description="without a report of any trial for so long the search starts again from what it has; more than the "
         "longest epoch; null: however long it takes. A Ray that has died is noticed anyway",
     )
     seed: int = Field(0, ge=0, lt=2**31, description="of the proposals")

@@ -55,7 +55,7 @@ class Translating(Config):
 
 
 def main(arguments: list[str]) -> None:
-    """Translate standard input. Raises UserError for what the user can mend."""
+    """Translate standard input. Raises UserError for what the user can fix."""
     about = "Translate standard input, line by line, with the best model of a run."
     options, _ = parse_config(Translating, arguments, program("translate"), about)
     best = read_best(named_path("translate", options.run))

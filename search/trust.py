@@ -53,7 +53,7 @@ class Known(BaseModel):
 
 
 def followed(experiment: Experiment, keys: Collection[str] = ALL) -> dict[str, Any]:
-    """Of these keys those that are set, with their values."""
+    """Those of the keys that are set, with their values."""
     values = flatten(experiment.model_dump(mode="json"))
     return {key: values[key] for key in keys if values[key] not in (None, False)}
 

@@ -251,7 +251,7 @@ class Work:
     def reported(self, number: int, report: dict[str, Any]) -> bool:
         """Take an epoch's report; whether the trial may go on now.
 
-        A report known from before a crash changes nothing. A score that is no finite number ends the trial as
+        A report known from before a crash changes nothing. A score that is not finite ends the trial as
         diverged and is not kept.
         """
         trial = self.study.trials[number]

@@ -126,4 +126,4 @@ def test_a_run_that_somebody_works_on_is_left_alone(who: str, runs: Path) -> Non
 
 def test_a_folder_without_runs_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["clean", "--output_dir", str(tmp_path / "none")]) == 2
-    assert "is no folder" in capsys.readouterr().err
+    assert "is not a folder" in capsys.readouterr().err

@@ -306,7 +306,7 @@ FAILING = [
 def test_a_server_that_fails_costs_a_bounded_time_and_a_line(
     watched: Watched, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All faults at a time, each with a server and a run directory of its own; afterwards each server is mended."""
+    """All faults at a time, each with a server and a run directory of its own; afterwards each server is fixed."""
     monkeypatch.setenv("WANDB_API_KEY", KEY)
 
     def fail(failing: Failing) -> None:

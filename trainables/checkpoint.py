@@ -140,7 +140,7 @@ def _checkpoints(folder: Path) -> list[Path]:
 
 
 def checkpoint_number(name: str) -> int | None:
-    """Of "epoch-3" or "step-3"; None for what is no checkpoint's name."""
+    """The number in "epoch-3" or "step-3"; None for a name that is not a checkpoint's."""
     match = re.fullmatch(r"(?:epoch|step)-(\d+)", name)
     return int(match[1]) if match else None
 

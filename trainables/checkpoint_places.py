@@ -13,7 +13,8 @@ from trainables.temporary import temporary_folder
 
 @dataclass(frozen=True)
 class Checkpoints:
-    """Of trials by number. With a storage the folder, trials/ or finals/ of the run directory, only names them."""
+    """Checkpoints of trials by number. With a storage the folder, trials/ or finals/ of the run directory, only
+    names them."""
 
     folder: Path
     storage: Storage | None = None
@@ -22,7 +23,7 @@ class Checkpoints:
         return f"{self.folder.name}/{number}"
 
     def numbers(self) -> set[int]:
-        """Of the trials that have any."""
+        """The numbers of the trials that have any."""
         if self.storage:
             names = {key.split("/")[1] for key in self.storage.run.find(self.folder.name)}
         else:

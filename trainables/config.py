@@ -182,11 +182,11 @@ class TrialConfig(Config):
 
     @property
     def num_parameters(self) -> int:
-        """Of the model, counted without building it."""
+        """The parameters of the model, counted without building it."""
         return count_parameters(self.model, self.tokenizer.vocab_size, self.tokenizer.vocab_size)
 
     def with_values(self, values: dict[str, Any]) -> Self:
-        """A copy in which each dotted path has the given value, validated anew.
+        """A copy in which each dotted path has the given value, validated again.
 
         >>> TrialConfig().with_values({"model.d_model": 512}).model.d_model
         512

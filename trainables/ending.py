@@ -16,7 +16,7 @@ INTERRUPTED = 130  # the status of a program that Ctrl-C ends
 
 
 def end_in_words(call: Callable[[], int], tell: Callable[[str], None], interrupted: str = "") -> int:
-    """The status of a call: its own, 2 for what the user can mend, 1 for all else, INTERRUPTED.
+    """The status of a call: its own, 2 for what the user can fix, 1 for all else, INTERRUPTED.
 
     tell: prints a sentence. interrupted: what to say after Ctrl-C.
     """

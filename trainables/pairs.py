@@ -70,7 +70,7 @@ def _read_jsonl(path: Path, config: DataConfig) -> Iterator[tuple[str, str]]:
             if half := re.search("[\ud800-\udfff]", side):
                 raise UserError(
                     f"{path}: line {number} has half a character (\\u{ord(half[0]):04x}), as a cut emoji leaves it; "
-                    "mend or remove the pair"
+                    "fix or remove the pair"
                 )
         yield pair
 

@@ -54,7 +54,7 @@ def find_place(url: str) -> Store | None:
 
 @dataclass(frozen=True)
 class Storage:
-    """Of one search, for its driver and, on any node, its workers.
+    """The storage of one search, for its driver and, on any node, its workers.
 
     Each driver, with its workers, writes below its own key and nowhere else but in `shared`, so what an earlier one has
     sent and the network delivers late meets nothing of a later one's. All methods raise StorageFails.

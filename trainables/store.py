@@ -53,7 +53,7 @@ class Store:
         try:
             parts = urlsplit(self.url)
         except ValueError as error:
-            raise StorageFails(f"storage: {self.url}: is no address: {error}") from None
+            raise StorageFails(f"storage: {self.url}: is not an address: {error}") from None
         if parts.scheme not in PROTOCOLS:
             known = ", ".join(f"{protocol}://" for protocol in PROTOCOLS)
             raise StorageFails(f"storage: {self.url}: unknown protocol; known are {known}")

@@ -110,7 +110,7 @@ def tokenizer_folder(config: TokenizerConfig, corpus: Corpus, cache: Path) -> Pa
 
 
 def name_tokenizer(config: TokenizerConfig, fingerprint: str, version: str) -> str:
-    """Of its folder. fingerprint: of the training text; version: of sentencepiece."""
+    """The name of its folder. fingerprint: of the training text; version: of sentencepiece."""
     return digest([config.model_dump(), fingerprint, version])
 
 

@@ -239,7 +239,7 @@ def load_model(
     found = last_checkpoints(checkpoints, averaged)
     if not found:
         raise UserError(
-            f"{checkpoints}: holds no whole checkpoint; it was removed; restore it, or train anew under another name"
+            f"{checkpoints}: holds no whole checkpoint; it was removed; restore it, or train again under another name"
         )
     prepared = prepare(config.data, config.tokenizer, cache)
     model = build_model(config, prepared, device)

@@ -230,7 +230,7 @@ class Steps(tune.Callback):
 
 
 def _number(trial: Trial, result: dict[str, Any]) -> int:
-    """Of the trial of the study that a result is of."""
+    """The number of the trial of the study that a result belongs to."""
     number: int = result.get("number", trial.config["number"])
     return number
 
@@ -245,7 +245,7 @@ def _described(assignment: Assignment) -> dict[str, Any]:
 
 
 def _numbers(given: dict[str, Any]) -> list[int]:
-    """Of the trials of what a worker was given."""
+    """The numbers of the trials that a worker was given."""
     return [given["number"], *(mate["number"] for mate in given["mates"])]
 
 
@@ -256,7 +256,8 @@ def _error(trial: Trial) -> str:
 
 
 def _address(error: str) -> str | None:
-    """Of the machine whose process died; None if the error tells none. Tune knows it from the first report on."""
+    """The address of the machine whose process died; None if the error tells none. Tune knows it from the first
+    report on."""
     found = re.search(r"^\s*ip: (\S+)", error, re.MULTILINE)
     return found[1] if found else None
 

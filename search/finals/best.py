@@ -60,7 +60,7 @@ def write_best(
 def read_best(run_dir: Path) -> BestModel:
     """The best model of a run, on the default device. Raises UserError for what is missing or broken."""
     folder = run_dir / "best"
-    again = f"`{program('resume')} {run_dir}` writes it anew"
+    again = f"`{program('resume')} {run_dir}` writes it again"
     if not folder.is_dir():
         raise UserError(
             f"{run_dir}: holds no best/, as a search leaves at its end; name the directory of one that has ended"

@@ -34,13 +34,13 @@ class Replaying(Config):
     prior_pairs: str = Field(
         "",
         validation_alias=AliasChoices("prior_pairs", "prior-pairs"),
-        description="pairs of the same folder, parted by commas, whose tables the sampler knows beforehand",
+        description="pairs of the same folder, separated by commas, whose tables the sampler knows beforehand",
     )
     output: str = Field("", validation_alias=AliasChoices("output", "json"), description="JSON file for the measures")
 
 
 def main(arguments: list[str]) -> None:
-    """Simulate, print a table of measures, and write them. Raises UserError for what the user can mend."""
+    """Simulate, print a table of measures, and write them. Raises UserError for what the user can fix."""
     about = "Run the real sampler and scheduler on tables of trained systems, under a virtual clock."
     options, _ = parse_config(Replaying, arguments, program("replay"), about)
     if not options.tables:

@@ -166,7 +166,7 @@ class OptunaSampler:
 
 
 def _last_step(domain: Domain) -> float:
-    """Of a finite domain; 0 for a continuous one, whose code is its place."""
+    """The code of the last value of a finite domain; 0 for a continuous one, whose code is its place."""
     count = domain.count()
     return count - 1 if count < math.inf else 0.0
 

@@ -69,7 +69,7 @@ def main(arguments: list[str]) -> None:
         with locked(run_dir / "locks" / "tracking"):  # the follower of a killed driver ends first
             follow(run_dir, destination, tell)
             status = 0
-    except BrokenPipeError:  # the driver was killed; the next one starts anew
+    except BrokenPipeError:  # the driver was killed; the next one starts again
         pass
     except Exception as error:  # whatever W&B raises is told in a line
         text = str(error)
