@@ -31,7 +31,7 @@ class Field:
         return bisect_left(self._keys, (-worth, number))
 
     def median(self, without: Key | None = None) -> float:
-        """The median of what they are worth, without the one of a key if it is given."""
+        """The median of what they are worth; perhaps without the one of this key."""
         skipped = len(self) if without is None else bisect_left(self._keys, without)
         count = len(self) - (without is not None)
         return -sum(self._keys[i + (i >= skipped)][0] for i in ((count - 1) // 2, count // 2)) / 2
