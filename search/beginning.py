@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from search.driver_log import LOG
 from search.prior_sources import KEPT
 from search.study_file import count_trials
 from search.tracking.tracked import FEED, KNOWN
@@ -15,6 +16,7 @@ STUDY = ("study.db", "study.db-wal", "study.db-shm", "study.db-journal")
 FIRST = {
     "locks",
     RUN_ID,
+    LOG,
     "inputs.json",
     "experiment.yaml",
     KEPT,

@@ -17,6 +17,7 @@ from search.cluster.teardown import check_teardown, take_down
 from search.cluster.watchdog import Watchdog
 from search.concluding import conclude
 from search.deciding import explain_decisions
+from search.driver_log import driver_log, logger
 from search.earlier import Earlier
 from search.experiment import Experiment
 from search.finals.leaderboard import Entry
@@ -37,6 +38,7 @@ from search.tracking.tracker import Tracker
 from search.trainer import Trainer
 from search.trust import remember
 from search.wording import count, describe
+from trainables.installed import version_of
 from trainables.locks import DriverLock
 from trainables.storage import Storage
 
@@ -67,6 +69,8 @@ class SearchRun:
             self.lock = lock = DriverLock(self.run_dir)
             stack.callback(lock.release)
             remove_leftovers(self.run_dir)
+            stack.enter_context(driver_log(self.run_dir))
+            logger.info("driver %d of this run starts: babeltune %s", lock.incarnation, version_of("babeltune"))
             if self.storage:
                 self.copy = stack.enter_context(RunCopy(self.storage, self.run_dir, self._warn))
             remember(self.experiment, self.said, self._warn)
@@ -173,7 +177,9 @@ class SearchRun:
         self._say(f"BLEU {board['signatures']['bleu']}\nbest model: {best}\nreport: {report}")
 
     def _say(self, text: str) -> None:
+        logger.info("%s", text)
         self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def _warn(self, text: str) -> None:
+        logger.warning("%s", text)
         self.console.print(f"warning: {text}", style="yellow", highlight=False, markup=False, soft_wrap=True)
