@@ -14,6 +14,7 @@ from model.decoding import beam_search, greedy_search
 from model.transformer import BOS, EOS, PAD, Transformer
 
 VOCAB = 14
+POSITIONS = get_args(ModelConfig.model_fields["positions"].annotation)
 SOURCES = [
     [EOS],  # an empty sentence
     [9, EOS],
@@ -30,11 +31,13 @@ SEARCHES: dict[str, Callable[[Transformer, Tensor], list[list[int]]]] = {
 }
 
 
-def babbler(seed: int = 0, norm: str = "pre", positions: str = "sinusoidal", **logits: float) -> Transformer:
+def babbler(
+    seed: int = 0, norm: str = "pre", positions: str = "sinusoidal", max_length: int = 512, **logits: float
+) -> Transformer:
     """A random model of strong opinions, in doubles so that no near tie can fall either way."""
     torch.manual_seed(seed)
     shape = {"d_model": 16, "num_heads": 4, "ffn_dim": 32, "norm": norm, "tied_embeddings": "none"}
-    shape |= {"positions": positions, "max_distance": 3}
+    shape |= {"positions": positions, "max_distance": 3, "max_length": max_length}
     model = Transformer(ModelConfig.model_validate(shape), VOCAB, VOCAB)
     for parameter in model.parameters():
         if parameter.dim() > 1:
@@ -74,7 +77,7 @@ def plain_beam_search(model: Transformer, source: list[int], width: int, penalty
     return max(ended)[1][1:-1]
 
 
-@pytest.mark.parametrize("positions", get_args(ModelConfig.model_fields["positions"].annotation))
+@pytest.mark.parametrize("positions", POSITIONS)
 @pytest.mark.parametrize("norm", ["pre", "post"])
 def test_cached_steps_give_the_logits_of_the_whole_prefix(norm: str, positions: str) -> None:
     model, source, width = babbler(norm=norm, positions=positions), padded(SOURCES), 3
@@ -126,12 +129,18 @@ def test_a_translation_does_not_depend_on_its_batch(search: Callable[[Transforme
         assert search(model, padded(SOURCES[::-1])) == alone[::-1]
 
 
+@pytest.mark.parametrize("positions", POSITIONS)
 @pytest.mark.parametrize("search", SEARCHES.values(), ids=SEARCHES)
 def test_a_model_that_never_ends_is_ended_at_each_sources_own_limit(
-    search: Callable[[Transformer, Tensor], list[list[int]]],
+    search: Callable[[Transformer, Tensor], list[list[int]]], positions: str
 ) -> None:
-    translations = search(babbler(eos=-1e3, pad=1e3, bos=1e3), padded(SOURCES))
-    assert [len(ids) for ids in translations] == [2 * len(source) + 9 for source in SOURCES]
+    model = babbler(positions=positions, max_length=15, eos=-1e3, pad=1e3, bos=1e3)
+    limits = [2 * len(source) + 10 for source in SOURCES]  # with EOS
+    assert min(limits) < 15 < max(limits)
+    if positions == "learned":
+        limits = [min(limit, 15) for limit in limits]
+    translations = search(model, padded(SOURCES))
+    assert [len(ids) + 1 for ids in translations] == limits
     assert not {PAD, BOS, EOS} & {token for ids in translations for token in ids}
 
 

@@ -1,6 +1,7 @@
 """Models that train as one get the numbers of each by itself, through divergence, checkpoints and restarts."""
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from trainables.batching import training_batches
 from trainables.capturing import CapturedSteps
 from trainables.config import TrialConfig
 from trainables.errors import Diverged
+from trainables.group import Group
 from trainables.learning import Learner, can_learn_together
 from trainables.preparing import Prepared, prepare
 from trainables.team import Team
@@ -159,6 +161,48 @@ def test_who_may_train_together(corpus: Path) -> None:
 
 def a_step_of(text: Prepared, config: TrialConfig) -> tuple[torch.Tensor, torch.Tensor]:
     return next(training_batches(text.train, config.training, config.seed, 1))
+
+
+class Other(Group):
+    """A process of a group that is all by itself: whole batches, and no sums."""
+
+    def part(self, sequences: torch.Tensor) -> torch.Tensor:
+        return sequences
+
+
+def test_masks_of_dropout_follow_from_seed_round_and_process_and_differ_between_steps(corpus: Path) -> None:
+    still = {"training.learning_rate": 1e-30, "model.dropout": 0.5}  # equal weights, so that masks alone differ
+    configs = [members(corpus)[0].with_values({"seed": seed, **still}) for seed in (1, 2, 3)]
+    text = prepared_text(configs[0], corpus)
+    batch, weights = a_step_of(text, configs[0]), Learner(configs[0], text, CPU).state()
+
+    def losses(team: Team, number: int) -> list[list[float]]:
+        """Of two steps on the same batch, each learner's."""
+        team.begin(number)
+        found = [[0.0] * len(team.learners)]
+        for step in (1, 2):
+            team.step([batch] * len(team.learners), step, 100)
+            found.append(team.losses())
+        return [[after - before for before, after in zip(*pair, strict=True)] for pair in pairwise(found)]
+
+    def team_of(*configs: TrialConfig, rank: int = 0) -> Team:
+        team = Team(configs, text, CPU, Other(rank))
+        for learner in team.learners:
+            learner.load(weights)
+        return team
+
+    alone = {}
+    for seed, config in enumerate(configs, 1):
+        for rank in (0, 1):
+            team = team_of(config, rank=rank)
+            for number in (1, 2, 3):
+                alone[seed, number, rank] = [step[0] for step in losses(team, number)]
+    every = [loss for pair in alone.values() for loss in pair]
+    assert len(set(every)) == 3 * 3 * 2 * 2, "no masks twice"
+    together = team_of(*configs)
+    for number in (2, 1):  # in any order: a round's masks are its own
+        for step, found in enumerate(losses(together, number)):
+            assert found == pytest.approx([alone[seed, number, 0][step] for seed in (1, 2, 3)], rel=1e-4)
 
 
 def test_the_step_that_a_gpu_captures_is_the_step_of_one_alone(corpus: Path) -> None:

@@ -5,7 +5,9 @@ import json
 import platform
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict, replace
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +19,16 @@ from corpora import write_digits
 from torch import Tensor
 
 from model.transformer import BOS, PAD, Transformer
-from trainables.batching import count_batches, training_batches
+from trainables import training
+from trainables.batching import EncodedSplit, count_batches, training_batches
 from trainables.checkpoint import last_checkpoints, load_state, newest_checkpoint
-from trainables.config import TrialConfig
+from trainables.config import TrainingConfig, TrialConfig
 from trainables.errors import Diverged, UserError
 from trainables.evaluation import reference_loss, translate
 from trainables.gpu import GpuFigures, measure
 from trainables.learning import build_model, learning_rate
 from trainables.preparing import prepare
+from trainables.team import Batch
 from trainables.training import EpochReport, load_model, train
 from trainables.translation import _reports
 
@@ -189,8 +193,17 @@ def test_it_is_plain_training(corpus: Path) -> None:
     assert reports[-1].valid_loss == pytest.approx(valid_loss, rel=1e-3)
 
 
-def test_there_is_dropout_in_every_epoch_of_training_and_none_in_validation(corpus: Path) -> None:
-    changes = {"training__learning_rate": 1e-12, "training__epochs": 3}  # the weights stay as they are
+@pytest.mark.parametrize("steps", [None, 5])
+def test_there_is_dropout_in_every_round_of_training_and_none_in_validation(
+    steps: int | None, corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def first_batch(split: EncodedSplit, config: TrainingConfig, seed: int, *_: int) -> Iterator[Batch]:
+        return repeat(next(training_batches(split, config, seed, 1)), 5)
+
+    # The weights stay as they are, and batches, too: what differs between rounds are masks alone.
+    monkeypatch.setattr(training, "training_batches", first_batch)
+    monkeypatch.setattr(training, "count_batches", lambda *_: 5)
+    changes = {"training__learning_rate": 1e-12, "training__epochs": 3, "training__report_steps": steps}
     plain, _ = run(tiny(corpus, **changes, model__dropout=0.0), corpus)
     dropped, _ = run(tiny(corpus, **changes, model__dropout=0.5), corpus)
     valid_losses = [report.valid_loss for report in plain + dropped]
