@@ -1,5 +1,9 @@
 """Losses and scores against plain computations."""
 
+import math
+from collections import Counter
+
+import numpy as np
 import pytest
 import sacrebleu
 import torch
@@ -45,6 +49,17 @@ def test_the_loss_is_the_likelihood_of_each_reference(trial: tuple[Transformer, 
             tokens += 1
     assert reference_loss(model, prepared.valid) == pytest.approx(expected, rel=1e-5)
     assert prepared.valid.target_tokens == tokens
+
+
+def test_the_loss_of_who_knows_the_frequencies_of_pieces_alone(trial: tuple[Transformer, Prepared]) -> None:
+    _, prepared = trial
+    text, seen = prepared.valid_text, Counter[int]()
+    for ids in np.split(prepared.train.target.ids, prepared.train.target.offsets[1:-1]):
+        seen.update(ids[1:].tolist())  # without BOS, which is not predicted
+    total = seen.total() + prepared.tokenizer.target_vocab  # each piece seen once more: none has probability zero
+    asked = [piece for ids in prepared.tokenizer.encode_target(text.target) for piece in ids[1:].tolist()]
+    expected = -sum(math.log((seen[piece] + 1) / total) for piece in asked) / len("".join(text.target))
+    assert prepared.untrained_nll_per_char == pytest.approx(expected, rel=1e-9)
 
 
 @pytest.mark.parametrize(("beam_size", "penalty"), [(1, 1.0), (6, 0.0), (6, 2.0)])

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, replace
 from itertools import repeat
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -28,7 +29,7 @@ from trainables.evaluation import reference_loss, translate
 from trainables.gpu import GpuFigures, measure
 from trainables.learning import build_model, learning_rate
 from trainables.preparing import prepare
-from trainables.team import Batch
+from trainables.team import Batch, Team
 from trainables.training import EpochReport, load_model, train
 from trainables.translation import _reports
 
@@ -227,6 +228,28 @@ def test_the_report_is_of_the_validation_split(corpus: Path, tmp_path: Path) -> 
     assert translate(loaded, tokenizer, text.source) == translations
     ((_, resumed),) = train(config, corpus / "cache", tmp_path, CPU)  # nothing is left to do
     assert translate(resumed, tokenizer, text.source) == translations, "without dropout"
+
+
+def test_a_report_says_what_training_took_and_what_validation(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a clock that a step moves by a second, and decoding by a thousand."""
+    now = [0.0]
+
+    def takes(seconds: float, of: Any) -> Any:
+        def call(*arguments: Any) -> Any:
+            now[0] += seconds
+            return of(*arguments)
+
+        return call
+
+    monkeypatch.setattr(training, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+    monkeypatch.setattr(Team, "step", takes(1, Team.step))
+    monkeypatch.setattr(Team, "losses", takes(100, Team.losses))  # on a GPU this waits for the steps
+    monkeypatch.setattr(training, "translate", takes(1000, translate))
+    monkeypatch.setattr(training, "measure", lambda device: GpuFigures(1.5, 87.0))
+    reports = [report for report, _ in train(tiny(corpus, training__epochs=2), corpus / "cache", device=CPU)]
+    steps = reports[0].step
+    assert [(each.train_seconds, each.eval_seconds) for each in reports] == [(steps + 100, 1000.0)] * 2
+    assert {(each.gpu_memory_gib, each.gpu_utilization) for each in reports} == {(1.5, 87.0)}
 
 
 def test_a_model_beyond_memory_is_told_with_its_size(corpus: Path) -> None:
