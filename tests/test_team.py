@@ -149,7 +149,8 @@ def test_who_may_train_together(corpus: Path) -> None:
         *section, name = path.split(".")
         changed = getattr(first, section[0]).model_copy(update={name: 12345}) if section else 12345
         other = first.model_copy(update={(section or [name])[0]: changed})
-        assert can_learn_together([first, other]) == can_learn_together([other, first]) == (path in own), path
+        for team in ([first, other], [other, first], [first, other, third], [first, third, other]):
+            assert can_learn_together(team) == (path in own), path
     for path, value in {
         "training.batch_shapes": None,
         "model.positions": "t5",

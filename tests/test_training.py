@@ -245,11 +245,14 @@ def test_a_report_says_what_training_took_and_what_validation(corpus: Path, monk
     monkeypatch.setattr(Team, "step", takes(1, Team.step))
     monkeypatch.setattr(Team, "losses", takes(100, Team.losses))  # on a GPU this waits for the steps
     monkeypatch.setattr(training, "translate", takes(1000, translate))
-    monkeypatch.setattr(training, "measure", lambda device: GpuFigures(1.5, 87.0))
+    measured: list[str] = []
+    monkeypatch.setattr(training, "start_measuring", lambda device: measured.append("from here"))
+    monkeypatch.setattr(training, "measure", lambda device: measured.append("to here") or GpuFigures(1.5, 87.0))
     reports = [report for report, _ in train(tiny(corpus, training__epochs=2), corpus / "cache", device=CPU)]
     steps = reports[0].step
     assert [(each.train_seconds, each.eval_seconds) for each in reports] == [(steps + 100, 1000.0)] * 2
     assert {(each.gpu_memory_gib, each.gpu_utilization) for each in reports} == {(1.5, 87.0)}
+    assert measured == ["from here", "to here"] * 2
 
 
 def test_a_model_beyond_memory_is_told_with_its_size(corpus: Path) -> None:
