@@ -88,6 +88,7 @@ def test_the_best_come_first_and_what_is_like_a_better_one_waits() -> None:
     assert chosen(5) == ([1, 0, 3, 4, 5], {2: 1}), "the best of those passed over, as no others are left"
     assert chosen(9) == ([1, 0, 2, 3, 4, 5], {})
     assert chosen(3, min_distance=0) == ([1, 0, 2], {})
+    assert chosen(3, min_distance=0.5) == ([1, 3, 4], {0: 1, 2: 1}), "as far from each other as that is far enough"
     assert chosen(3, min_distance=0.4) == ([1, 3, 4], {0: 1, 2: 1})
     assert chosen(4, min_distance=0.4) == ([1, 0, 3, 4], {2: 1, 5: 1}), "rates 0.28 of their range apart are alike"
     assert chosen(9, seeds=0) == ([1, 0, 2, 3], {}), "a grid ranks all that came to the end"

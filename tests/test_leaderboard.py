@@ -185,13 +185,22 @@ def test_the_model_to_keep_is_of_the_seed_that_was_best_on_valid(
 
 
 def test_where_bleu_tells_nothing_the_lower_validation_loss_is_ahead(tmp_path: Path) -> None:
-    """Of three systems without a word in common with the references, the last has the lowest loss."""
-    nothing = score(["none"] * 8, REFERENCES, Scoring("13a"))
-    useless = [
-        with_models(entry(trial, (8, 8), parameters=100 * trial), scores=(nothing, nothing), valid_nll_per_char=losses)
-        for trial, losses in ((1, (2.0, 1.5)), (2, (1.0, 2.25)), (3, (0.5, 1.0)))
+    """And nobody is told apart by BLEU, though one of three that write one line always differs by it."""
+
+    def useless(trial: int, word: str, losses: tuple[float, float]) -> Entry:
+        text = [word] * len(REFERENCES)
+        scores = score(text, REFERENCES, Scoring("13a"))
+        return with_models(
+            entry(trial, (8, 8), 100), translations=(text, text), scores=(scores, scores), valid_nll_per_char=losses
+        )
+
+    entries = [
+        useless(1, "the" + " no" * 11, (2.0, 1.5)),
+        useless(2, "none", (1.0, 2.25)),
+        useless(3, "none", (0.5, 1.0)),
     ]
-    ranked, evidence = rank(useless, REFERENCES)
+    ranked, evidence = rank(entries, REFERENCES)
+    assert 0 < max(one.bleu for one in entries) < 1 and min(pair.p_holm for pair in evidence.comparisons) < 0.05
     board = write_leaderboard(tmp_path, "name", {}, COST, ranked, evidence)
     assert board["decided_by"] == "valid_nll_per_char"
     assert [(line["trial"], line["group"]) for line in board["ranking"]] == [(3, 1), (2, 1), (1, 1)]
