@@ -15,6 +15,7 @@ from search.resuming import is_sealed
 from trainables.command_line import dump_yaml, read_yaml, validate
 from trainables.config import TrialConfig
 from trainables.errors import UserError
+from trainables.files import publish_folder
 from trainables.installed import program
 from trainables.sealing import Damaged, read_sealed, write_sealed
 from trainables.tokenizer import Tokenizer, load_tokenizer, save_tokenizer
@@ -54,8 +55,7 @@ def write_best(
     (draft / "translations.txt").write_text("\n".join(translations) + "\n", encoding="utf-8")
     digests = {file.name: _digest(file) for file in sorted(draft.iterdir())}
     write_sealed(draft / DIGESTS, digests)
-    shutil.rmtree(folder / "best", ignore_errors=True)
-    draft.rename(folder / "best")
+    publish_folder(draft, folder / "best")
 
 
 def read_best(run_dir: Path) -> BestModel:
