@@ -11,6 +11,7 @@ from search.experiment import Experiment
 from search.finals.leaderboard import Cost
 from search.study import Study
 from trainables.corpus import Split
+from trainables.outcomes import Outcome
 
 
 def test_the_cost_is_what_trials_trained_themselves() -> None:
@@ -23,7 +24,7 @@ def test_the_cost_is_what_trials_trained_themselves() -> None:
         trial = study.add({}, {}, scores=scores, attrs=attrs)
         for epoch in range(inherited + 1, epochs + 1):
             study.report(trial, epoch, 1.0)
-        study.finish(trial, "completed" if epochs == 6 else "stopped")
+        study.finish(trial, Outcome.COMPLETED if epochs == 6 else Outcome.STOPPED)
     study.set_wall_seconds(75.5)
     seconds = {"train_seconds": 10.0, "eval_seconds": 2.0}
     lines: list[dict[str, Any]] = [

@@ -91,7 +91,7 @@ def test_each_rung_and_the_end_are_explained_by_the_scores_there(metric: str, sa
         trial = study.add({}, {})
         for epoch, score in enumerate(scores, 1):
             study.report(trial, epoch, score)
-        study.finish(trial, "completed" if len(scores) == 3 else "stopped")
+        study.finish(trial, Outcome.COMPLETED if len(scores) == 3 else Outcome.STOPPED)
     search = {"metric": metric, "rungs": [1, 2]}
     assert explain_decisions(study, Experiment.model_validate({"training": {"epochs": 3}, "search": search})) == says
 

@@ -307,7 +307,9 @@ def test_a_finalist_is_shown_by_the_last_epochs_of_its_own_trainings(
         assert (kind, size) == ("final", 6)
         spent.append(before)
         for number, point in enumerate(plan.points):  # two seeds of 1, of 2, of 0
-            study.finish(study.add(point, plan.distributions), "completed" if number in (0, 1, 3) else "failed")
+            study.finish(
+                study.add(point, plan.distributions), Outcome.COMPLETED if number in (0, 1, 3) else Outcome.FAILED
+            )
         write("final", retrained)
 
     scored: list[FinalModel] = []

@@ -16,6 +16,7 @@ from search.journal import Journal
 from search.progress import TrialProgress, ranking_table
 from search.study import Study, StudyTrial
 from search.wording import count, describe, duration, noun, plain, short_name, short_value
+from trainables.outcomes import Outcome
 
 
 class Clock:
@@ -63,7 +64,7 @@ class Search:
                 to.epoch_reported(trial, line)
 
     def end(self, trial: StudyTrial, outcome: str, *listeners: TrialProgress, message: str = "") -> None:
-        self.study.finish(trial, outcome, message)
+        self.study.finish(trial, Outcome(outcome), message)
         for listener in listeners:
             listener.trial_ended(trial)
 
