@@ -1,6 +1,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import yaml
@@ -8,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from model.config import ModelConfig
 from search.experiment import Experiment
 from trainables.command_line import dump_yaml, parse_config, read_yaml, validate
 from trainables.config import TrialConfig, digest
@@ -32,6 +34,24 @@ def test_a_written_config_reads_back_equal(d_model: int, heads: int, rate: float
     )
     assert validate(TrialConfig, yaml.safe_load(dump_yaml(config)), "f") == config
     assert digest(config.model_dump()) != digest(config.with_values({"seed": 9}).model_dump())
+
+
+def test_a_digest_is_of_the_values_and_not_of_their_order() -> None:
+    assert digest({"a": 1, "b": [2]}) == digest({"b": [2], "a": 1}) != digest({"a": 1, "b": 2})
+
+
+@pytest.mark.parametrize("positions", get_args(ModelConfig.model_fields["positions"].annotation))
+def test_a_field_is_used_beside_its_kind_of_positions_alone(positions: str) -> None:
+    used = {"relative": {"model.max_distance"}, "learned": {"model.max_length"}}.get(positions, set())
+    unused = TrialConfig().with_values({"model.positions": positions}).unused
+    assert unused == {"model.max_distance", "model.max_length"} - used
+
+
+def test_learned_positions_reach_as_far_as_the_longest_training_pair() -> None:
+    learned = {"model.positions": "learned", "model.max_length": 40}
+    assert TrialConfig().with_values({**learned, "data.max_tokens": 40}).model.max_length == 40
+    with pytest.raises(ValidationError, match=r"positions end at 40, before data\.max_tokens 41"):
+        TrialConfig().with_values({**learned, "data.max_tokens": 41})
 
 
 def test_values_are_frozen() -> None:

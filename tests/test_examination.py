@@ -191,6 +191,7 @@ NUMBERED = [f"{number}. sentence" for number in range(7, 40)]
             False,
         ),
         ([f'"""sentence"" {number}"' for number in range(50)], False, "with quotes in it doubled", True),
+        ([f"{3 * number}. A sentence" for number in range(50)], False, "is it a part of the sentence", False),
         (["plain"] * 50 + ['"a ""quoted"" one"'], True, "1 of 51 cells are quoted as in CSV, .*csv.reader", False),
     ],
 )

@@ -225,7 +225,7 @@ def test_characters_without_a_piece_are_told_and_can_be_bytes(tmp_path: Path) ->
     text = Split(["aaab bbba abab"] * 50 + ["a\u4e00b"], ["aaab bbba abab"] * 50 + ["b\u4e00a"])
     corpus = Corpus(text, text, [])
     some = TokenizerConfig(vocab_size=8, character_coverage=0.99)
-    assert train_tokenizer(some, corpus, tmp_path).unwritable(["ab", "a\u4e00"]) == [("a\u4e00", "a \u2047 ")]
+    assert train_tokenizer(some, corpus, tmp_path).unwritable(["ab  abab ", "a\u4e00"]) == [("a\u4e00", "a \u2047 ")]
     fallback = TokenizerConfig(vocab_size=265, character_coverage=0.99, byte_fallback=True)
     assert train_tokenizer(fallback, corpus, tmp_path).unwritable(["ab", "a\u4e00", "\U0001f600"]) == []
     with pytest.raises(UserError, match=r"tokenizer\.character_coverage, perhaps with tokenizer\.byte_fallback"):

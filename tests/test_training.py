@@ -246,8 +246,13 @@ def test_a_report_says_what_training_took_and_what_validation(corpus: Path, monk
     monkeypatch.setattr(Team, "losses", takes(100, Team.losses))  # on a GPU this waits for the steps
     monkeypatch.setattr(training, "translate", takes(1000, translate))
     measured: list[str] = []
+
+    def measure(device: torch.device) -> GpuFigures:
+        measured.append("to here")
+        return GpuFigures(1.5, 87.0)
+
     monkeypatch.setattr(training, "start_measuring", lambda device: measured.append("from here"))
-    monkeypatch.setattr(training, "measure", lambda device: measured.append("to here") or GpuFigures(1.5, 87.0))  # type: ignore[func-returns-value]
+    monkeypatch.setattr(training, "measure", measure)
     reports = [report for report, _ in train(tiny(corpus, training__epochs=2), corpus / "cache", device=CPU)]
     steps = reports[0].step
     assert [(each.train_seconds, each.eval_seconds) for each in reports] == [(steps + 100, 1000.0)] * 2
