@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from optuna.trial import TrialState
 
 from search.effects.analysis import Analysis, Effect, Estimate, Interaction, analyse, seed_noise
-from search.effects.importance import importances
+from search.effects.importance import Importance, importances
 from search.effects.observing import Observations, observe
 from search.effects.sentences import counted, disagreement, effect_sentences, interaction_sentences, signed
 from search.experiment import Experiment
@@ -473,3 +473,27 @@ def test_importances_add_up_and_name_what_matters() -> None:
 def test_a_number_has_its_sign_and_as_many_places_as_its_unit_needs() -> None:
     assert [signed(n, "BLEU") for n in (0.904, -0.396, 0.0)] == ["+0.90", "−0.40", "+0.00"]
     assert [signed(n, "loss per token") for n in (0.00904, -0.00396)] == ["+0.0090", "−0.0040"]
+
+
+def test_the_words_tell_the_largest_and_all_that_is_sure() -> None:
+    words = [
+        Estimate(n, size, 0.5, None, needed) for n, size, needed in (("a", 2.0, None), ("b", -3.0, 40), ("c", 1.0, 70))
+    ]
+    effect = Effect("model.activation", words, [], 8)
+    assert effect.largest.label == "b" and effect.needed == 70
+    paths = ("model.d_model", "model.dropout")
+    pairs = [Interaction(paths, None, None, chance) for chance in (0.0005, 0.002, 0.04, 0.2)]
+    found = Analysis([], pairs, 6, None, [], None, {}, "at epoch 4")
+    depends = "What d_model does depends on dropout"
+    assert interaction_sentences(found, "BLEU") == [
+        f"{depends} ({chance})." for chance in ("p < 0.001", "p = 0.002", "p = 0.04")
+    ]
+
+
+def test_the_two_that_the_methods_differ_on_most_are_explained() -> None:
+    shares = {"one": (0.5, 0.2), "two": (0.1, 0.55), "three": (0.4, 0.0), "four": (0.0, 0.25), "five": (0.1, 0.1)}
+    said = disagreement([Importance(f"model.{name}", *both) for name, both in shares.items()])
+    assert said.partition("They disagree: ")[2] == (
+        "two sets the best apart, though it moves few scores over the whole space (10% by fANOVA, 55% by PED-ANOVA); "
+        "three moves scores, but the best trials differ little in it from all others (40% by fANOVA, 0% by PED-ANOVA)."
+    )

@@ -95,6 +95,15 @@ def test_the_best_come_first_and_what_is_like_a_better_one_waits() -> None:
     assert chosen(9, seeds=0) == ([1, 0, 2, 3], {}), "a grid ranks all that came to the end"
 
 
+def test_what_decided_is_told_of_all_who_could_have_been_chosen() -> None:
+    """Two finalists of equal BLEU, ahead of a third by it, were chosen by BLEU; of two alone, the loss decided."""
+    finals = {"top": 2, "min_distance": 0}
+    experiment = Experiment.model_validate({"space": SPACE, "training": {"epochs": 4}, "finals": finals})
+    trials = [(params(layers, "relu", 0.002), 4, bleu) for layers, bleu in ((1, 30.0), (2, 30.0), (3, 20.0))]
+    assert choose_finalists(study_of(experiment, trials), experiment).decided_by == "valid_bleu"
+    assert choose_finalists(study_of(experiment, trials[:2]), experiment).decided_by == "valid_nll_per_char"
+
+
 def test_distance_is_the_largest_difference_in_one_hyperparameter() -> None:
     space = Experiment.model_validate({"space": SPACE}).space
     one = params(1, "relu", 0.001)
@@ -330,14 +339,16 @@ def test_a_finalist_is_shown_by_the_last_epochs_of_its_own_trainings(
         slots=SimpleNamespace(gpus=0),
     )
     warned: list[str] = []
-    run = FinalsRun(cast(Trainer, trainer), Earlier(experiment.run_dir), print, warned.append)
+    earlier = Earlier(experiment.run_dir)
+    monkeypatch.setattr(earlier, "spent", lambda: Spent(1, 2.0, 3.0))
+    run = FinalsRun(cast(Trainer, trainer), earlier, print, warned.append)
     entries = run.run(search, Study(None, "finals", "maximize"))
     assert entries[0].models + entries[1].models + [m for e in entries[2:] for m in e.models] == scored
     if seeds:
         assert [(e.finalist.trial, [m.number for m in e.models]) for e in entries] == [(1, [0, 1]), (2, [3])]
         assert str(entries[1].results) == "['result of 3']", "of its own model, though one before it failed"
         assert warned == ["trial 0 drops out of the ranking: none of its retrainings ended"]
-        assert spent == [Spent(epochs=6, device_seconds=6 * (10.0 + 0.5 + 0.5), wall_seconds=0)]
+        assert spent == [Spent(epochs=1 + 6, device_seconds=2 + 6 * (10.0 + 0.5 + 0.5), wall_seconds=3)]
         reports, kind = retrained, "finals"
     else:
         assert [(e.finalist.trial, [m.number for m in e.models]) for e in entries] == [

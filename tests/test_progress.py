@@ -11,6 +11,7 @@ from rich.console import Console
 from test_report import entry
 from test_work import budget_of
 
+from search.budget import Spent
 from search.experiment import Experiment
 from search.journal import Journal
 from search.progress import TrialProgress, ranking_table
@@ -45,7 +46,7 @@ class Search:
     def progress(self, trials: float, metric: str = "valid_bleu", **more: Any) -> TrialProgress:
         """As one driver shows it."""
         console = Console(file=self.said, force_terminal=True, width=200, color_system=None)
-        budget = budget_of(self.experiment)
+        budget = budget_of(self.experiment, before=Spent(epochs=9))  # by another study of the run
         return TrialProgress(console, self.study, self.journal, budget, "trial", metric, trials, **more)
 
     def start(self, *listeners: TrialProgress) -> StudyTrial:
@@ -146,8 +147,8 @@ def test_what_was_spent_is_shown_in_dollars_and_as_a_share(tmp_path: Path, clock
     progress = search.progress(math.inf, count_nodes=lambda: next(machines))
     trial = search.start(progress)
     search.train(trial, 1.0, 2.0, to=progress)
-    assert shown(progress) == ["0 done, 1 running on 3 machines", "$0.05, 10% spent, best valid BLEU 2.00"]
-    assert progress.bar.tasks[0].completed == pytest.approx(0.1) and progress.bar.tasks[0].total == 1
+    assert shown(progress) == ["0 done, 1 running on 3 machines", "$0.05, 55% spent, best valid BLEU 2.00"]
+    assert progress.bar.tasks[0].completed == pytest.approx(0.55) and progress.bar.tasks[0].total == 1
     clock.now += 6
     search.end(trial, "diverged", progress, message="the loss became [nan]")
     assert shown(progress)[0] == "1 done, 0 running on 2 machines", "counted again after some seconds"

@@ -131,6 +131,15 @@ def test_effects_are_drawn_as_differences_of_the_metric_itself(metric: str) -> N
             assert list(means.y) == pytest.approx([mean(path, value) for value in values])
 
 
+def test_settings_that_changed_while_models_trained_are_not_explained() -> None:
+    _, trials = grid("valid_bleu")
+    space = {path: domain for path, domain in SPACE.items() if path != "model.num_heads"}  # that shapes the weights
+    for trial in trials:
+        del trial.params["model.num_heads"]
+    assert explain(experiment_of("valid_bleu", space=space), trials, [], []) is not None
+    assert explain(experiment_of("valid_bleu", space=space, search={"scheduler": "pbt"}), trials, [], []) is None
+
+
 @BOTH
 def test_lines_of_trials_rise_from_the_lowest_to_the_highest_score(metric: str) -> None:
     """The better a trial the higher it lies on the others, and the darker; the words name the best five."""
@@ -242,6 +251,7 @@ def test_losses_are_those_of_the_best_configuration_seed_by_seed(retrained: bool
     drawn = {}
     for curve in figure.plot.data:
         assert list(curve.x) == [1, 2]
+        assert curve.line.color == COLOURS[curve.name == "valid loss"]
         drawn[curve.hovertemplate.split("<extra>")[1].removesuffix("</extra>")] = (list(curve.y), curve.showlegend)
     if retrained:
         assert drawn == {
