@@ -9,7 +9,7 @@ import pytest
 
 from search.experiment import Experiment
 from search.forecasting import fit
-from search.schedulers import Decision, Scheduler, make_scheduler
+from search.schedulers import Decision, Scheduler, arrivals, make_scheduler
 from search.schedulers.base import Breeder, parked
 from search.schedulers.gentle import Gentle
 from search.schedulers.halving import Halving
@@ -36,7 +36,7 @@ def scheduler_of(kind: str) -> Scheduler:
 class Field:
     """A study whose trials report what a test says, in merit: more is better, whatever the direction."""
 
-    def __init__(self, file: Path, direction: Direction = "maximize"):
+    def __init__(self, file: Path | None, direction: Direction = "maximize"):
         self.file, self.direction = file, direction
         self.study = Study(file, "s", direction)
 
@@ -283,6 +283,18 @@ def test_all_pass_a_rung_that_says_nothing_of_the_end(field: Field) -> None:
     field.end(field.trial(8.0, 0.7), "completed")
     assert field.act(promotion, field.trial(0.2)) == "go"
     assert field.promoted(promotion) == 7, "who waited goes on, too"
+
+
+def test_the_latest_who_finished_say_whether_a_rung_is_believed(field: Field, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arrivals, "LATEST", 8)
+    misled = list(zip(map(float, range(8)), (6.0, 1.0, 2.0, 5.5, 1.5, 3.0, 0.5, 0.7), strict=True))
+    told = [(float(n), 0.7 * n) for n in range(8)]
+    for first, then, decision in ((misled, told, "park"), (told, misled, "go")):
+        again = Field(None, field.direction)
+        for merits in (*first, *then):
+            again.end(again.trial(*merits), "completed")
+        assert again.act(Promotion((1,)), again.trial(0.0)) == decision
+        assert Gentle((1,)).decide(again.study, again.trial(0.5)) == ("stop" if decision == "park" else "go")
 
 
 @pytest.mark.parametrize("correlation", [0.9, 0.6])
