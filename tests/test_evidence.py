@@ -9,8 +9,8 @@ from test_samplers import draw, experiment
 from test_schedulers import DIRECTIONS, Direction
 
 from search.proposals import SearchPlan
-from search.samplers import Task, evidence, gaussian_process, optuna_samplers
-from search.samplers.default import TOO_NEAR, ModelSampler
+from search.samplers import Prior, Task, evidence, gaussian_process, optuna_samplers
+from search.samplers.default import ModelSampler
 from search.samplers.design import balanced_design, draw_pool
 from search.samplers.evidence import Evidence, gather
 from search.samplers.gaussian_process import GaussianProcess, log_expected_improvement
@@ -336,7 +336,7 @@ def test_what_trials_that_run_may_find_is_no_more_to_be_gained(told: Told) -> No
         assert proposal is not None
         proposed.append(float(str(proposal.params["model.dropout"])))
         told.trial(proposed[-1])
-    assert np.diff(sorted(proposed)).min() > TOO_NEAR * 0.9
+    assert np.diff(sorted(proposed)).min() > 0.017, "a fiftieth of the range"
 
 
 @pytest.mark.parametrize("direction", DIRECTIONS)
@@ -462,3 +462,17 @@ def test_where_optuna_draws_what_makes_no_trial_the_nearest_one_is_taken() -> No
     assert found == {"model.d_model": 512}
     known = {SearchSpace.key({"model.d_model": width}) for width in (512, 448)}
     assert sampler._nearest({"model.d_model": 1024}, known, np.random.default_rng(0)) == {"model.d_model": 384}
+
+
+def test_a_prior_raises_what_is_expected_where_it_was_good_elsewhere() -> None:
+    """While the scores say nothing of one end or the other."""
+    told = Told("maximize")
+    elsewhere = [({"model.dropout": place}, place) for place in np.linspace(0.0, 0.9, 30).tolist()]
+    for place in (0.44, 0.46):
+        told.trial(place, 10.0 + place, outcome=COMPLETED)
+    ends = []
+    for prior in (Prior(SPACE, [elsewhere]), Prior(SPACE, [[(params, -score) for params, score in elsewhere]])):
+        sampler = SearchPlan(experiment("default", RANGE), prior).sampler
+        assert isinstance(sampler, ModelSampler)
+        ends.append(sampler._expected_improvement(gather(told.study))[0](np.array([[0.0], [1.0]])))
+    assert ends[0][1] > ends[0][0] + 0.1 and ends[1][0] > ends[1][1] + 0.1

@@ -9,6 +9,7 @@ import yaml
 from pydantic import BaseModel
 from test_work import Killed, open_work, score, simulate
 
+from search.budget import Spent
 from search.earlier import Earlier, express
 from search.experiment import Experiment
 from search.journal import Journal, read_lines
@@ -20,7 +21,7 @@ from trainables.command_line import dump_yaml
 from trainables.config import flatten
 from trainables.errors import UserError
 from trainables.outcomes import Outcome
-from trainables.sealing import read_sealed
+from trainables.sealing import read_sealed, write_sealed
 
 SPACE = {"model.d_model": {"values": [64, 128, 256]}, "model.dropout": {"min": 0.0, "max": 0.5}}
 AnyConfig = TypeVar("AnyConfig", bound=BaseModel)
@@ -232,6 +233,24 @@ def test_a_finished_search_that_goes_on_keeps_its_finals_apart(tmp_path: Path) -
     simulate(at_once, {})
     assert len(work.study.trials) == 8
     assert [t.scores for t in work.study.trials.values()] == [t.scores for t in at_once.study.trials.values()]
+
+
+def test_of_many_extensions_the_last_is_the_newest(tmp_path: Path) -> None:
+    """Beyond nine, where numbers sort otherwise as text."""
+    for number in range(1, 12):
+        folder = tmp_path / "earlier" / str(number)
+        folder.mkdir(parents=True)
+        spent = {"epochs": 1.0, "device_seconds": 10.0, "wall_seconds": 100.0}
+        write_sealed(folder / "record.json", {"moved_at": "", "study": number == 11, "finals_spent": spent})
+        write_sealed(folder / "finalists.json", {"frozen_at": f"day {number}"})
+    earlier = Earlier(tmp_path)
+    assert [folder.name for folder in earlier.folders] == [str(number) for number in range(1, 12)]
+    assert earlier.test_opened() == [f"day {number}" for number in range(1, 12)]
+    assert earlier.waiting == tmp_path / "earlier" / "11", "the last alone may wait to be taken over"
+    assert (earlier.finals_name, earlier.studies) == ("finals-12", 1)
+    write_sealed(tmp_path / "earlier" / "11" / "record.json", {"study": False, "finals_spent": spent})
+    assert Earlier(tmp_path).waiting is None
+    assert Earlier(tmp_path).spent() == Spent(11, 110, 1100)
 
 
 def test_only_what_the_space_and_base_can_make_fits(tmp_path: Path) -> None:
