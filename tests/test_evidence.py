@@ -1,15 +1,17 @@
 """What the samplers' models learn from: scores, forecasts, trials that died and that run; in both directions."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
-from scipy.spatial.distance import pdist
+from scipy.spatial.distance import pdist, squareform
 from test_samplers import draw, experiment
 from test_schedulers import DIRECTIONS, Direction
 
 from search.proposals import SearchPlan
 from search.samplers import Prior, Task, evidence, gaussian_process, optuna_samplers
+from search.samplers.coding import Coding
 from search.samplers.default import ModelSampler
 from search.samplers.design import balanced_design, draw_pool
 from search.samplers.evidence import Evidence, gather
@@ -163,6 +165,21 @@ def test_of_many_trials_the_best_the_latest_and_those_that_run_are_heard(
         told.trial(number / 100, 20.0 - number, outcome=Outcome.COMPLETED)
     numbers = [trial.number for trial in evidence.heard(told.study)]
     assert numbers == [0, 1, 2, 3, 12, 13, 14]
+
+
+def test_two_words_are_as_far_apart_as_the_ends_of_a_range_and_what_is_unused_from_all() -> None:
+    words: dict[str, Any] = {"model.positions": {"values": ["sinusoidal", "learned", "rotary"]}}
+    coding = Coding(SearchSpace.model_validate(RANGE | words))
+    places = coding.places([{"model.dropout": 0.0}, {"model.dropout": 0.9}, {}])
+    assert pdist(coding.columns(places)).tolist() == [1.0, 0.5, 0.5]
+    places = coding.places([*({"model.positions": word} for word in words["model.positions"]["values"]), {}])
+    apart = squareform(pdist(coding.columns(places)))
+    assert apart[np.triu_indices(3, 1)] == pytest.approx(1.0)
+    assert apart[3, :3] == pytest.approx(apart[3, 0]) and 0 < apart[3, 0] < 1
+    places = coding.draw(np.random.default_rng(0).random((3000, 2)))
+    shares = np.unique(places[:, 1], return_counts=True)
+    assert shares[0].tolist() == [0, 0.5, 1] and (np.abs(shares[1] - 1000) < 120).all(), "each word as often"
+    assert abs(places[:, 0].mean() - 0.5) < 0.02 and coding.params(places[0])["model.dropout"] == places[0, 0] * 0.9
 
 
 # -- the Gaussian process
@@ -431,7 +448,7 @@ def test_while_nothing_is_known_trials_are_unlike_those_that_run() -> None:
 def test_a_balanced_design_spreads_each_hyperparameter_and_keeps_its_points_apart() -> None:
     space = {**RANGE, "training.label_smoothing": {"min": 0.0, "max": 0.9}}
     searched = experiment("default", space)
-    designs, draws = [], []
+    designs, draws = list[np.ndarray](), list[np.ndarray]()
     for seed in range(6):
         task = Task(searched.space, searched.accept, seed)
         for chosen, found in (
@@ -440,13 +457,13 @@ def test_a_balanced_design_spreads_each_hyperparameter_and_keeps_its_points_apar
         ):
             chosen.append(np.array([[float(str(value)) / 0.9 for value in params.values()] for params in found]))
     even = (np.arange(6) + 0.5) / 6
+    measures: list[Callable[[np.ndarray], Any]] = [
+        lambda points: np.abs(np.sort(points, axis=0) - even[:, None]).max(),
+        lambda points: abs(np.corrcoef(points.T)[0, 1]),
+        lambda points: pdist(points).min(),
+    ]
     uneven, alike, apart = (
-        [float(np.mean([measure(points) for points in sets])) for sets in (designs, draws)]
-        for measure in (
-            lambda points: np.abs(np.sort(points, axis=0) - even[:, None]).max(),
-            lambda points: abs(np.corrcoef(points.T)[0, 1]),
-            lambda points: pdist(points).min(),
-        )
+        [float(np.mean([measure(points) for points in sets])) for sets in (designs, draws)] for measure in measures
     )
     assert uneven[0] < 0.7 * uneven[1] and alike[0] < alike[1] and apart[0] > 1.3 * apart[1]
 
