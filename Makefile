@@ -68,9 +68,11 @@ test-lease: install-dev
 	LEASE_ROUNDS=200 $(BIN)/python -m pytest --timeout 900 tests/test_lease.py
 
 # Every file of a finished and of a half-finished run damaged in five ways, each process of Ray killed,
-# a search into each of eleven scripts: about 40 minutes.
+# a driver killed at its first writes, more hostile files and arguments, a search into each of eleven scripts:
+# about 50 minutes.
 test-faults: install-dev
 	FAULTS_ALL=1 $(BIN)/python -m pytest --timeout 1800 tests/test_damage.py tests/test_run.py tests/test_watchdog.py \
+		tests/test_beginning.py tests/test_hostile.py \
 		tests/test_scoring.py
 
 # The object store's tests on Azurite, Microsoft's emulator, too; needs npm.

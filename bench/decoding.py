@@ -1,7 +1,7 @@
 """Decoding on a CPU thread against Hugging Face's Marian and a decoder without caches: `make bench`.
 
 All have the weights of the model that trial.py trained, and translate the same 500 sentences. "Naive" computes the
-whole target anew for each token, 32 sentences in file order, until the last of them ends; as that takes long, it gets
+whole target again for each token, 32 sentences in file order, until the last of them ends; as that takes long, it gets
 every fourth sentence. Marian's `generate` gets 32 sentences in file order, and again our batches, sorted by length.
 --data DIR as for trial.py.
 """
@@ -88,7 +88,7 @@ def marian_search(model: Transformer) -> Search:
 
 
 def translator(name: str, beam: int, data: Path | None, output_dir: Path) -> Callable[[], list[str]]:
-    """What translates its sentences anew at each call."""
+    """What translates its sentences again at each call."""
     warnings.simplefilter("ignore")
     logging.set_verbosity_error()
     config, cache = bench_trial(data), output_dir.absolute() / ".cache"

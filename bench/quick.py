@@ -66,7 +66,7 @@ def open_work(experiment: Experiment) -> Work:
 def quick_epochs(config: TrialConfig, checkpoints: Path | None, seconds: float) -> Iterator[EpochReport]:
     """What `trainables.training.train` yields, but for the model: it goes on from its newest checkpoint, too.
 
-    The score hangs on a memory of all past epochs, so that one trained twice, or not at all, shows.
+    The score depends on a memory of all past epochs, so that one trained twice, or not at all, shows.
     """
     memory, first = torch.zeros((), dtype=torch.float64), 1
     if checkpoints and (found := newest_checkpoint(checkpoints)):

@@ -121,12 +121,12 @@ def check(experiment: Experiment) -> None:
     trials = list(study.trials.values())
     proposed = [trial for trial in trials if not trial.inherited]
     assert len(proposed) == experiment.search.trials, f"{len(proposed)} trials"
-    assert len({repr(trial.params) for trial in proposed}) == len(proposed), "a configuration stands twice"
+    assert len({repr(trial.params) for trial in proposed}) == len(proposed), "a configuration is there twice"
     for trial in trials:
         assert trial.outcome in ("completed", "stopped"), f"trial {trial.number} {trial.outcome}"
         ends = (experiment.training.epochs,) if trial.outcome == "completed" else experiment.rungs
         assert trial.epoch in ends, f"trial {trial.number} {trial.outcome} after epoch {trial.epoch}"
-        if not trial.inherited:  # an heir's hang on its parents', and are compared with the undisturbed run
+        if not trial.inherited:  # an heir's depend on its parents', and are compared with the undisturbed run
             config = experiment.trial.with_values(trial.params)
             fresh = {report.epoch: report.valid_bleu for report in quick_epochs(config, None, 0.0)}
             assert trial.scores == {epoch: fresh[epoch] for epoch in range(1, trial.epoch + 1)}, f"trial {trial.number}"

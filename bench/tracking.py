@@ -41,7 +41,7 @@ def write_config(folder: Path, trials: int) -> Path:
 
 
 def seconds(config: Path, mode: str, name: str, environment: dict[str, str]) -> float:
-    """Of one whole command, to its end."""
+    """The seconds of one whole command, to its end."""
     command = [sys.executable, str(ROOT / "search" / "run.py"), "--config", str(config), "--name", name]
     started = time.perf_counter()
     subprocess.run([*command, "--tracking.wandb", mode], check=True, env=environment, stdout=subprocess.DEVNULL)

@@ -54,7 +54,7 @@ class Stack(nn.Module):
         return hidden.view(*source.shape[:2], *hidden.shape[1:])
 
     def output_weights(self) -> tuple[Tensor, ...]:
-        """Of each model: (vocabulary, d_model)."""
+        """The embeddings of each model: (vocabulary, d_model)."""
         return self.network.output.weight.unbind()
 
 

@@ -3,7 +3,6 @@
 The order of writing allows the journal to be ahead of the study, and nothing else.
 """
 
-import json
 import math
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from search.journal import read_lines
 from search.resuming import stored_experiment
 from search.study import STATES, Study, StudyTrial
 from trainables.errors import UserError
+from trainables.files import parse_json, read_bytes
 from trainables.outcomes import Outcome
 from trainables.sealing import RESTORE, Damaged, unsealed
 
@@ -103,10 +103,10 @@ def check_frozen(run_dir: Path, frozen_before: list[str]) -> None:
     """
     file, opened = run_dir / "finalists.json", run_dir / "test_opened.jsonl"
     openings = []
-    for number, line in enumerate(opened.read_bytes().splitlines() if opened.exists() else [], 1):
+    for number, line in enumerate(read_bytes(opened).splitlines() if opened.exists() else [], 1):
         where = f"{opened}: line {number}"
         try:
-            openings.append(unsealed(json.loads(line), where)["frozen_at"])
+            openings.append(unsealed(parse_json(line), where)["frozen_at"])
         except (ValueError, KeyError):
             raise Damaged(f"{where} is damaged; {RESTORE}") from None
     unknown = set(openings) - set(frozen_before)

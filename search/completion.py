@@ -26,6 +26,7 @@ def completion(shell: str) -> str:
 
 def whole_parser() -> ArgumentParser:
     """All commands and their options. Takes seconds, as each command's module is imported."""
+    from search.cleaning import Cleaning
     from search.doctor import Doctoring
     from search.replay.command import Replaying
     from search.translating import Translating
@@ -39,11 +40,16 @@ def whole_parser() -> ArgumentParser:
         command: ArgumentParser = commands.add_parser(name, help=about, parents=parents, conflict_handler="resolve")
         return command
 
-    _complete(add("resume", "go on with a search, or extend it", Experiment).add_argument("run"))
-    _complete(add("publish", "send to W&B what it lacks", Experiment).add_argument("run"))
+    for name, about in (("resume", "go on with a search, or extend it"), ("publish", "send to W&B what it lacks")):
+        command = add(name, about, Experiment)
+        command.add_argument(
+            "--trust", action="store_true", help="follow hosts and code that somebody else's run names"
+        )
+        _complete(command.add_argument("run"))
     add("fetch", "bring a run from its storage").add_argument("url")
     add("translate", "translate standard input", Translating)
     add("replay", "how soon a policy finds the best", Replaying)
+    add("clean", "remove what runs and caches no longer need", Cleaning)
     add("doctor", "what this machine can do", Doctoring)
     add("configs", "configurations by name")
     add("schema", "the JSON Schema of a configuration")

@@ -21,6 +21,7 @@ from search.cluster.slots import count_slots, this_machine
 from search.cluster.tokens import open_clusters
 from search.search_config import SearchConfig
 from trainables.command_line import parse_config
+from trainables.files import named_path
 from trainables.installed import processor, program
 
 SECONDS = 0.5  # of each timing
@@ -74,7 +75,7 @@ def main(arguments: list[str], console: Console) -> None:
     options, _ = parse_config(
         Doctoring, arguments, program("doctor"), "Say what this machine can do, and what holds it back."
     )
-    machine = examine(Path(options.output_dir).absolute())
+    machine = examine(named_path("--output_dir", options.output_dir))
     table = Table(box=None, show_header=False, pad_edge=False)
     for name, value in describe_machine(machine):
         table.add_row(name, value)

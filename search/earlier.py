@@ -19,6 +19,7 @@ from search.resuming import Change, find_change, stored_experiment, write_experi
 from search.space import Params
 from search.study import Study, StudyTrial
 from trainables.config import TrialConfig, flatten
+from trainables.files import remove
 from trainables.sealing import SEAL, read_sealed, write_sealed
 
 FINALS = ("finalists.json", "finals.jsonl", "finals", "leaderboard.json", "leaderboard.csv", "best", "report.html")
@@ -43,7 +44,7 @@ class Earlier:
 
     @property
     def finals_name(self) -> str:
-        """Of the study of the finals, which is another after each extension."""
+        """The name of the study of the finals, which is another after each extension."""
         return f"finals-{len(self.folders) + 1}" if self.folders else "finals"
 
     @property
@@ -138,7 +139,7 @@ class Earlier:
         old = stored_experiment(folder)
         for name in STUDY:  # of a take-over that was killed
             path = self.run_dir / name
-            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+            remove(path)
         before = Study(folder / "study.db", "search", old.search.direction, mode="read")
         lines = check_study(before, folder / "trials.jsonl", old)
         study = Study(self.run_dir / "study.db", "search", new.search.direction)

@@ -15,6 +15,7 @@ from search.space import LARGEST_GRID, Domain, Params, Scalar, SearchSpace
 from search.tracking_config import TrackingConfig
 from trainables.command_line import did_you_mean
 from trainables.config import RunName, TrialConfig, flatten
+from trainables.files import full_path
 
 PROBES = 1000  # draws that must fail before an infinite space counts as empty
 
@@ -57,14 +58,16 @@ class Experiment(TrialConfig):
     @classmethod
     def _absolute(cls, path: str) -> str:
         if "://" in path:
-            raise ValueError(f"{path}: is no folder of this machine; name the address as storage")
-        return str(Path(path).expanduser().absolute())
+            raise ValueError(f"{path}: is not a folder of this machine; name the address as storage")
+        return str(full_path(path))
 
     @field_validator("storage")
     @classmethod
     def _is_url(cls, url: str | None) -> str | None:
         if url is not None and not re.fullmatch(r"[a-z0-9]+://[^/].*[^/]|file:///.*[^/]", url):
-            raise ValueError(f"{url!r}: is no address such as s3://bucket/runs; a folder that is shared is output_dir")
+            raise ValueError(
+                f"{url!r}: is not an address such as s3://bucket/runs; a folder that is shared is output_dir"
+            )
         return url
 
     @field_validator("space")
@@ -211,7 +214,7 @@ class Experiment(TrialConfig):
 
     @property
     def run_url(self) -> str:
-        """Of the run in its storage."""
+        """The address of the run in its storage."""
         return f"{self.storage}/{self.name}"
 
     @property

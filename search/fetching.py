@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from search.driver_log import LOG
 from search.lease import Lease
 from search.tracking.tracked import FEED
 from trainables.checkpoint import checkpoint_number
@@ -13,7 +14,8 @@ from trainables.storage import DRIVER, Storage, find_place, new_driver
 from trainables.store import Store
 
 STUDY, JOURNALS = "study.db", ("trials.jsonl", "finals.jsonl")
-STAYS = ("study.db-wal", "study.db-shm", FEED)  # within the study, or made from it again
+# Within the study, made from it again, or of this machine alone.
+STAYS = ("study.db-wal", "study.db-shm", FEED, LOG)
 FETCHED = Path("locks") / "fetched"  # marks a run directory in which no driver has worked yet
 
 

@@ -8,12 +8,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from trainables.files import unwritable
+from trainables.files import parse_json, read_bytes, unwritable
 from trainables.sealing import Damaged, sealed, unsealed
 
 
 def device_seconds(line: dict[str, Any]) -> float:
-    """Of training and validation, times the devices that the trial had: half an hour on a quarter of a GPU is 450 s."""
+    """Seconds of training and validation, times the devices that the trial had: half an hour on a quarter of a GPU
+    is 450 s."""
     return float((line["train_seconds"] + line["eval_seconds"]) * line.get("devices", 1.0))
 
 
@@ -68,7 +69,7 @@ class Journal:
 
     @property
     def totals(self) -> Totals:
-        """Of all lines so far."""
+        """The sums over all lines so far."""
         for line in self.lines[self._counted :]:
             self._totals.add(line)
         self._counted = len(self.lines)
@@ -80,14 +81,14 @@ class Journal:
 
 def _read_whole_lines(file: Path) -> tuple[list[dict[str, Any]], int]:
     """And how many bytes they are; a last line may be torn."""
-    content = file.read_bytes() if file.exists() else b""
+    content = read_bytes(file) if file.exists() else b""
     *whole, torn = content.split(b"\n")
     return [_read(line, f"{file}: line {number}") for number, line in enumerate(whole, 1)], len(content) - len(torn)
 
 
 def _read(line: bytes, where: str) -> dict[str, Any]:
     try:
-        record = unsealed(json.loads(line), where)
+        record = unsealed(parse_json(line), where)
         return {**record, "trial": int(record["trial"]), "epoch": record["epoch"] + 0}
     except (ValueError, KeyError, TypeError):
         raise Damaged(f"{where} is damaged: no report of a trial; restore the file from a copy") from None

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from trainables.errors import StorageFails, UserError
-from trainables.files import write_atomically
+from trainables.files import read_text, write_atomically
 from trainables.storage import DRIVER, Storage
 from trainables.store import Version
 
@@ -46,7 +46,7 @@ class Lease:
         """
         known = self.storage.root.read_version(DRIVER)
         record: dict[str, Any] = json.loads(known.content) if known else {"key": None, "ended": True, "whole": None}
-        mine = self._mine.read_text().split() if self._mine.exists() else []
+        mine = read_text(self._mine).split() if self._mine.exists() else []
         if "whole" not in record:
             raise UserError(
                 f"{self.storage.url}: was stored by version 0.1, with which it can go on; here it can be translated "

@@ -1,11 +1,13 @@
 """A search from trials to report: search, finals, rank, report. Every step can be entered again."""
 
 import math
-from contextlib import ExitStack, nullcontext
+from collections.abc import Collection
+from contextlib import ExitStack, nullcontext, suppress
 from typing import Any
 
 from rich.console import Console
 
+from search.beginning import remove_leftovers
 from search.budget import spent_on
 from search.checking import check_frozen, check_study
 from search.checkpoint_cleaner import CheckpointCleaner
@@ -15,6 +17,7 @@ from search.cluster.teardown import check_teardown, take_down
 from search.cluster.watchdog import Watchdog
 from search.concluding import conclude
 from search.deciding import explain_decisions
+from search.driver_log import driver_log, logger
 from search.earlier import Earlier
 from search.experiment import Experiment
 from search.finals.leaderboard import Entry
@@ -33,7 +36,9 @@ from search.study import Study
 from search.study_file import Mode
 from search.tracking.tracker import Tracker
 from search.trainer import Trainer
+from search.trust import remember
 from search.wording import count, describe
+from trainables.installed import version_of
 from trainables.locks import DriverLock
 from trainables.storage import Storage
 
@@ -41,21 +46,34 @@ from trainables.storage import Storage
 class SearchRun:
     """One driver's work on a run directory."""
 
-    def __init__(self, experiment: Experiment, storage: Storage | None, console: Console):
-        self.experiment, self.storage, self.console = experiment, storage, console
+    def __init__(self, experiment: Experiment, said: Collection[str], storage: Storage | None, console: Console):
+        """said: keys that the user set, see `trust.py`."""
+        self.experiment, self.said, self.storage, self.console = experiment, said, storage, console
         self.run_dir = experiment.run_dir
         check_teardown(experiment)
         self.slots = find_slots(experiment, console, self.storage)
         check_slots(experiment, self.slots.count, self.slots.gpus)
         self.copy: RunCopy | None = None
+        self.concluded = False  # ranking, best model and report are written
 
     def run(self) -> None:
-        """Run the search, or what is left of it. Raises UserError for what the user can mend."""
+        """Run the search, or what is left of it. Raises UserError for what the user can fix."""
+        try:
+            self._run()
+        finally:
+            if self.concluded and self.experiment.teardown:
+                self._take_down()
+
+    def _run(self) -> None:
         with ExitStack() as stack:
             self.lock = lock = DriverLock(self.run_dir)
             stack.callback(lock.release)
+            remove_leftovers(self.run_dir)
+            stack.enter_context(driver_log(self.run_dir))
+            logger.info("driver %d of this run starts: babeltune %s", lock.incarnation, version_of("babeltune"))
             if self.storage:
                 self.copy = stack.enter_context(RunCopy(self.storage, self.run_dir, self._warn))
+            remember(self.experiment, self.said, self._warn)
             self.earlier = Earlier(self.run_dir)
             search, finals = self._studies()
             where = f"{self.slots.gpus:.3g} GPU" if self.slots.gpus else "one CPU thread"
@@ -78,15 +96,19 @@ class SearchRun:
                     tracker.searched()
                     entries = FinalsRun(trainer, self.earlier, self._say, self._warn).run(search, finals)
                 board = self._conclude(trainer, search, finals, entries)
+                self.concluded = True
                 tracker.finished(board)
                 self._announce(board)
-        if self.experiment.teardown:
+
+    def _take_down(self) -> None:
+        """End the cluster, which costs, whatever becomes of the terminal."""
+        with suppress(OSError, ValueError):
             self._say("the cluster is taken down")
-            if failed := take_down():
-                self._warn(f"the cluster may still cost: end it by `ray down`; {failed}")
+        if failed := take_down():
+            self._warn(f"the cluster may still cost: end it by `ray down`; {failed}")
 
     def _studies(self) -> tuple[Study, Study]:
-        """Of the search and of its finals, once what was asked anew is merged into what is there."""
+        """The studies of the search and of its finals, once what was asked now is merged into what is there."""
         check_frozen(self.run_dir, self.earlier.test_opened())
         for changed in pin_inputs(self.experiment):
             self._warn(f"{changed}: what is trained from here on may differ in the last digits")
@@ -155,7 +177,9 @@ class SearchRun:
         self._say(f"BLEU {board['signatures']['bleu']}\nbest model: {best}\nreport: {report}")
 
     def _say(self, text: str) -> None:
+        logger.info("%s", text)
         self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def _warn(self, text: str) -> None:
+        logger.warning("%s", text)
         self.console.print(f"warning: {text}", style="yellow", highlight=False, markup=False, soft_wrap=True)

@@ -1,10 +1,10 @@
 """Where a prior comes from: run directories and tables, and the copy of their content that a run keeps."""
 
 import csv
-import json
 import math
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from search.samplers.prior import Findings, Prior, known
 from search.space import Params, Scalar
 from trainables.config import flatten
 from trainables.errors import UserError
+from trainables.files import parse_json, read_bytes
 from trainables.sealing import read_sealed, write_sealed
 
 KEPT = "prior.json"
@@ -65,10 +66,10 @@ def find_sources(experiment: Experiment) -> list[Source]:
 
 
 def _load(kept: Path) -> list[dict[str, Any]]:
-    content = kept.read_text(encoding="utf-8", errors="replace")
+    content = read_bytes(kept).decode(errors="replace")
     if content.startswith("["):  # of version 0.1
         with suppress(ValueError):
-            old: list[dict[str, Any]] = json.loads(content)
+            old: list[dict[str, Any]] = parse_json(content)
             return old
     sources: list[dict[str, Any]] = read_sealed(kept)["sources"]
     return sources
@@ -103,12 +104,11 @@ def read_run(run_dir: Path) -> Findings:
 def read_table(file: Path) -> Findings:
     """A row a configuration. Raises UserError."""
     try:
-        with file.open(newline="", encoding="utf-8-sig") as lines:
-            table = csv.DictReader(lines)
-            score = next((name for name in SCORES if name in (table.fieldnames or ())), None)
-            if score is None:
-                raise UserError(f"search.prior: {file}: has no column of scores; call it {' or '.join(SCORES)}")
-            return [(_params(row, score), _finite(row[score])) for row in table]
+        table = csv.DictReader(StringIO(read_bytes(file).decode("utf-8-sig"), newline=""))
+        score = next((name for name in SCORES if name in (table.fieldnames or ())), None)
+        if score is None:
+            raise UserError(f"search.prior: {file}: has no column of scores; call it {' or '.join(SCORES)}")
+        return [(_params(row, score), _finite(row[score])) for row in table]
     except (OSError, UnicodeDecodeError, csv.Error, TypeError, ValueError) as error:
         raise UserError(f"search.prior: {file}: can't be read as a CSV table: {error}") from None
 
@@ -119,7 +119,7 @@ def _params(row: dict[str, str], score: str) -> Params:
 
 def _finite(text: str) -> float:
     if not math.isfinite(score := float(text)):
-        raise ValueError(f"{text} is no finite score")
+        raise ValueError(f"{text} is not a finite score")
     return score
 
 

@@ -8,7 +8,7 @@ from search.experiment import Experiment
 from trainables.command_line import dump_yaml, read_yaml, validate
 from trainables.config import TrialConfig, flatten
 from trainables.errors import UserError
-from trainables.files import write_atomically
+from trainables.files import read_bytes, write_atomically
 from trainables.installed import program
 from trainables.sealing import Damaged, checksum
 
@@ -69,12 +69,12 @@ def write_experiment(file: Path, experiment: Experiment) -> None:
 
 def is_sealed(file: Path) -> bool:
     """Whether a version wrote it that seals: 0.1 did not."""
-    return file.is_file() and file.read_bytes().startswith(SEALED_AS.encode())
+    return file.is_file() and read_bytes(file).startswith(SEALED_AS.encode())
 
 
 def read_seal(file: Path) -> str:
     """What `write_experiment` wrote before the text."""
-    return file.read_bytes()[len(SEALED_AS) :][:16].decode(errors="replace")
+    return read_bytes(file)[len(SEALED_AS) :][:16].decode(errors="replace")
 
 
 def seal_of(experiment: Experiment) -> str:
@@ -84,7 +84,7 @@ def seal_of(experiment: Experiment) -> str:
 
 def _check_seal(file: Path) -> None:
     """Raises Damaged if the file is not as it was written."""
-    text = file.read_bytes().partition(b"\n")[2]
+    text = read_bytes(file).partition(b"\n")[2]
     if is_sealed(file) and read_seal(file) != checksum(text.decode(errors="replace")):
         raise Damaged(
             f"{file}: is not as the search wrote it: restore it; keys of a run are changed by "

@@ -5,10 +5,12 @@ babeltune --config FILE [--key VALUE]    search with another configuration, keys
 babeltune resume runs/NAME               go on with a search that was stopped
 babeltune resume runs/NAME --key VALUE   extend or change a search, finished or not
 babeltune resume s3://bucket/runs/NAME   go on, here, with a search of another machine that is lost
+babeltune resume runs/NAME --trust       go on with somebody else's, whose hosts and code you have looked at
 babeltune fetch s3://bucket/runs/NAME    bring a run here from its storage, without its checkpoints
 babeltune publish runs/NAME              send to W&B what it lacks of a search, with sweep and report
 babeltune translate runs/NAME            translate standard input with the best model; --help says more
 babeltune replay --tables DIR            how soon a policy finds the best of systems that are trained
+babeltune clean                          what runs and caches no longer need, removed after asking
 babeltune doctor                         what this machine can do, and what holds it back
 babeltune configs                        the configurations that --config takes by name, and where they lie
 babeltune schema                         the JSON Schema of a configuration, for editors
@@ -21,28 +23,32 @@ import json
 import platform
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import nullcontext, suppress
 from itertools import takewhile
 from pathlib import Path
 
 from rich.console import Console
 
+from search.beginning import forget_first_steps, has_begun
 from search.experiment import Experiment
 from search.fetching import FETCHED, fetch_run, sole_access
 from search.finals.neural_metric import load_metric
 from search.prior_sources import find_prior
 from search.resuming import find_change, stored_experiment
+from search.trust import ALL, PUBLISHED, check_trust, followed, remember, remember_storage
 from trainables.command_line import did_you_mean, override, parse_config
-from trainables.ending import INTERRUPTED, end_in_words
+from trainables.ending import INTERRUPTED, end_in_words, lasting_output
 from trainables.errors import UserError
 from trainables.extras import need_extra
+from trainables.files import named_path
 from trainables.installed import config_folder, list_configs, program, version_of
 from trainables.locks import DriverLock, check_locks
 from trainables.storage import find_place
 from trainables.store import Store
 
 ABOUT = __doc__ or ""
+TRUST = "--trust"
 
 
 def new_experiment(arguments: list[str]) -> Experiment:
@@ -52,7 +58,7 @@ def new_experiment(arguments: list[str]) -> Experiment:
     if experiment.name is None:
         name = f"{file.stem}-{time.strftime('%Y%m%d-%H%M%S')}"
         experiment = experiment.model_copy(update={"name": name})
-    if experiment.run_dir.is_dir() and any(experiment.run_dir.iterdir()):
+    if has_begun(experiment.run_dir):
         raise UserError(
             f"--name: {experiment.run_dir} exists and is not empty; choose another name, or go on with it by "
             f"`{program('resume')} {experiment.run_dir}`"
@@ -62,43 +68,37 @@ def new_experiment(arguments: list[str]) -> Experiment:
             f"--name: {experiment.run_url} exists; choose another name, or go on with it by "
             f"`{program('resume')} {experiment.run_url}`"
         )
+    forget_first_steps(experiment.run_dir)
     return experiment
 
 
-def resumed_experiment(arguments: list[str], verb: str) -> Experiment:
-    """The experiment of a run directory to `verb`, perhaps with changed keys. Raises UserError."""
-    if not arguments or arguments[0].startswith("-"):
+def resumed_experiment(arguments: list[str], verb: str) -> tuple[Experiment, set[str]]:
+    """The experiment of a run directory to `verb`, perhaps with changed keys, and the keys that the command line sets.
+
+    Raises UserError, also for a run of somebody else that was not looked at.
+    """
+    if not arguments or not arguments[0] or arguments[0].startswith("-"):
         raise UserError(f"{verb}: name the run, as in `{program(verb)} runs/NAME`")
     url = arguments[0] if "://" in arguments[0] else None
-    run_dir = fetch_run(url, Path("runs")) if url else Path(arguments[0]).absolute()
+    run_dir = fetch_run(url, Path("runs")) if url else named_path(verb, arguments[0])
     stored = stored_experiment(run_dir, url)
     file = run_dir / "experiment.yaml"
-    experiment = override(stored, arguments[1:], program(f"{verb} {arguments[0]}"), ABOUT, file)
+    options = [argument for argument in arguments[1:] if argument != TRUST]
+    experiment, given = override(stored, options, program(f"{verb} {arguments[0]}"), ABOUT, file)
+    given |= {"storage"} if url else set()
     if verb == "publish" and experiment != stored.model_copy(update={"tracking": experiment.tracking}):
         raise UserError("publish: changes nothing of a search; of its keys it takes those of tracking alone")
+    if TRUST not in arguments:
+        check_trust(stored, given, PUBLISHED if verb == "publish" else ALL)
     find_change(stored, experiment)
-    return experiment
+    return experiment, given
 
 
-def search(experiment: Experiment, console: Console) -> int:
-    """Run a search, or what is left of it, to its report. Raises UserError."""
+def search(experiment: Experiment, said: Collection[str], console: Console) -> int:
+    """Run a search, or what is left of it, to its report. said: keys that the user set. Raises UserError."""
     try:
-        find_prior(experiment)
-        if experiment.search.sampler == "cmaes":
-            need_extra("cmaes", "cmaes", "cmaes", "search.sampler: cmaes")
-        if experiment.storage:
-            Store(experiment.storage).try_out()
-        if experiment.finals.neural_metric:
-            load_metric(experiment.finals.neural_metric)
-        check_locks(Path(experiment.output_dir))
-        # Torch and Ray take seconds to import: mistakes that need neither are told before.
-        from search.preparation import prepare_corpus, prepare_storage
-
-        storage = prepare_storage(experiment)
-        prepare_corpus(experiment, console)
-        from search.pipeline import SearchRun
-
-        SearchRun(experiment, storage, console).run()
+        with lasting_output():
+            _search(experiment, said, console)
     except KeyboardInterrupt:
         with suppress(OSError):  # a terminal that was closed
             _say(console, f"\nstopped; nothing is lost: go on with `{program('resume')} {experiment.run_dir}`")
@@ -106,8 +106,27 @@ def search(experiment: Experiment, console: Console) -> int:
     return 0
 
 
+def _search(experiment: Experiment, said: Collection[str], console: Console) -> None:
+    find_prior(experiment)
+    if experiment.search.sampler == "cmaes":
+        need_extra("cmaes", "cmaes", "cmaes", "search.sampler: cmaes")
+    if experiment.storage:
+        Store(experiment.storage).try_out()
+    if experiment.finals.neural_metric:
+        load_metric(experiment.finals.neural_metric)
+    check_locks(Path(experiment.output_dir))
+    # Torch and Ray take seconds to import: mistakes that need neither are told before.
+    from search.preparation import prepare_corpus, prepare_storage
+
+    storage = prepare_storage(experiment)
+    prepare_corpus(experiment, console)
+    from search.pipeline import SearchRun
+
+    SearchRun(experiment, said, storage, console).run()
+
+
 def resume(arguments: list[str], console: Console) -> int:
-    return search(resumed_experiment(arguments, "resume"), console)
+    return search(*resumed_experiment(arguments, "resume"), console)
 
 
 def fetch(arguments: list[str], console: Console) -> int:
@@ -117,6 +136,7 @@ def fetch(arguments: list[str], console: Console) -> int:
     run_dir = fetch_run(arguments[0], Path("runs"))
     if not (run_dir / FETCHED).exists():
         raise UserError(f"fetch: {run_dir} is there already, and a search worked in it; move it away, then fetch again")
+    remember_storage(run_dir, arguments[0])
     _say(console, str(run_dir))
     return 0
 
@@ -126,7 +146,7 @@ def publish(arguments: list[str], console: Console) -> int:
     from search.tracking import tracker
     from search.tracking.tracked import KNOWN
 
-    experiment = resumed_experiment(arguments, "publish")
+    experiment, given = resumed_experiment(arguments, "publish")
 
     def say(text: str) -> None:
         _say(console, text)
@@ -134,6 +154,7 @@ def publish(arguments: list[str], console: Console) -> int:
     lock = DriverLock(experiment.run_dir)
     try:
         with sole_access(experiment.run_url, experiment.run_dir) if experiment.storage else nullcontext() as place:
+            remember(experiment, given, say, PUBLISHED)
             complete = tracker.publish(experiment, say, say)
             known = experiment.run_dir / KNOWN
             if place and known.exists():  # so that another machine finds the same W&B runs
@@ -154,6 +175,13 @@ def replay(arguments: list[str], console: Console) -> int:
     from search.replay import command
 
     command.main(arguments)
+    return 0
+
+
+def clean(arguments: list[str], console: Console) -> int:
+    from search import cleaning
+
+    cleaning.main(arguments, console)
     return 0
 
 
@@ -200,6 +228,7 @@ COMMANDS: dict[str, Callable[[list[str], Console], int]] = {
     "publish": publish,
     "translate": translate,
     "replay": replay,
+    "clean": clean,
     "doctor": doctor,
     "configs": configs,
     "schema": schema,
@@ -218,7 +247,8 @@ def main(arguments: list[str]) -> int:
             return COMMANDS[first](arguments[1:], console)
         if not first.startswith("-"):
             raise UserError(f"{first}: unknown command{did_you_mean(first, list(COMMANDS)[:-1])}")
-        return search(new_experiment(arguments), console)
+        experiment = new_experiment(arguments)
+        return search(experiment, followed(experiment), console)
 
     return end_in_words(call, lambda text: _say(Console(stderr=True, style="red"), text))
 

@@ -7,9 +7,7 @@ sent when it was made, so that going back to those seconds, or a trial to an old
 """
 
 import os
-import shutil
 import sqlite3
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,8 +17,10 @@ from pathlib import Path
 from search.fetching import FETCHED, JOURNALS, STUDY, belongs_to_driver, fetch_files, gone_on_elsewhere, is_checkpoint
 from search.lease import Lease
 from trainables.errors import StorageFails
+from trainables.files import remove
 from trainables.storage import Storage, is_driver
 from trainables.store import Store
+from trainables.temporary import temporary_folder
 
 SEND_SECONDS = 5.0
 MOVING = Path("locks") / "moving"  # all checkpoints lie here, as an extension moves them
@@ -72,10 +72,10 @@ class RunCopy:
             # The study is copied before the journals are read and sent after them, so that it knows of no report that
             # they lack. What follows from the end of a study is written after a `send`.
             files = dict(self._files())
-            with tempfile.TemporaryDirectory() as folder:
+            with temporary_folder() as folder:
                 sources = {key: self.run_dir / key for key in files}
                 if STUDY in files and self._sent.get(STUDY) != files[STUDY]:
-                    sources[STUDY] = _backup(self.run_dir / STUDY, Path(folder) / STUDY)
+                    sources[STUDY] = _backup(self.run_dir / STUDY, folder / STUDY)
                 for key in sorted(files, key=_rank):
                     state = files[key] if key == STUDY else _state(sources[key])
                     if state is not None and self._sent.get(key) != state and self._put(sources[key], key):
@@ -122,7 +122,7 @@ class RunCopy:
             raise gone_on_elsewhere(self.run_dir, self.storage.url)
         for name in others:
             path = self.run_dir / name
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+            remove(path)
         fetch_files(Store(f"{self.storage.url}/{self.lease.whole}"), self.run_dir)
         self.lease.adopt()
         (self.run_dir / FETCHED).unlink(missing_ok=True)
@@ -132,7 +132,7 @@ class RunCopy:
         """What the block moves in the run directory, checkpoints among it, is moved in the storage, too, as a whole or
         not at all; after it this driver's run is the run. moves: whether the block moves anything.
 
-        What was before stays as it is until all is sent anew, below this driver's own key, where checkpoints are copied
+        What was before stays as it is until all is sent, below this driver's own key, where checkpoints are copied
         to by the storage itself; only where they are moved they come here meanwhile.
         """
         mark = self.run_dir / MOVING

@@ -1,6 +1,5 @@
 """How configurations are proposed, stopped and scheduled."""
 
-from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -8,6 +7,7 @@ from pydantic import Field, field_validator, model_validator
 from model.config import Config
 from search.budget import BudgetConfig
 from search.samplers.base import SamplerName
+from trainables.files import full_path
 
 
 class SearchConfig(Config):
@@ -68,7 +68,7 @@ class SearchConfig(Config):
     watchdog_seconds: float | None = Field(
         None,
         gt=0,
-        description="without a report of any trial for so long the search starts anew from what it has; more than the "
+        description="without a report of any trial for so long the search starts again from what it has; more than the "
         "longest epoch; null: however long it takes. A Ray that has died is noticed anyway",
     )
     seed: int = Field(0, ge=0, lt=2**31, description="of the proposals")
@@ -83,7 +83,7 @@ class SearchConfig(Config):
     @field_validator("prior")
     @classmethod
     def _absolute(cls, paths: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(str(Path(path).expanduser().absolute()) for path in paths)
+        return tuple(str(full_path(path)) for path in paths)
 
     @model_validator(mode="after")
     def _has_a_model(self) -> Self:

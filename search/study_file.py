@@ -11,9 +11,12 @@ from optuna.study import Study as OptunaStudy
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
+from trainables.files import unwritable
 from trainables.sealing import Damaged
 
 LOCK_TIMEOUT_SECONDS = 60
+# A full disk, no permission, a mount that is read-only or lost: the file may be as it should be.
+OF_THE_MACHINE = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
 Mode = Literal["new", "old", "read"]  # made if it is missing; must be there; must be there and stays as it is
 
 
@@ -22,7 +25,7 @@ def open_study(
 ) -> tuple[BaseStorage, OptunaStudy]:
     """The storage in the file, or in memory without one, and the study of this name in it.
 
-    Raises Damaged for a file or a study that is missing or broken.
+    Raises Damaged for a file or a study that is missing or broken, UserError for what the machine refuses.
     """
     if file is None:
         storage: BaseStorage = InMemoryStorage()
@@ -38,8 +41,20 @@ def open_study(
         study.get_trials(deepcopy=False)
         return storage, study
     except (sqlite3.Error, SQLAlchemyError, optuna.exceptions.OptunaError, ValueError, LookupError, TypeError) as error:
-        reason = " ".join(str(getattr(error, "orig", error)).split())[:200]
+        cause = getattr(error, "orig", error)
+        if getattr(cause, "sqlite_errorcode", None) in OF_THE_MACHINE:
+            raise unwritable(file, cause) from None
+        reason = " ".join(str(cause).split())[:200]
         raise Damaged(f"{file}: {reason}; restore the study from a copy, or start a new search") from None
+
+
+def count_trials(file: Path) -> int:
+    """How many trials the studies in a file have; none where it is missing, or was never written whole."""
+    try:
+        with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            return int(connection.execute("SELECT COUNT(*) FROM trials").fetchone()[0])
+    except sqlite3.Error:
+        return 0
 
 
 def _storage(file: Path) -> BaseStorage:

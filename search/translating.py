@@ -18,6 +18,7 @@ from search.finals_config import Decoding
 from trainables.command_line import parse_config
 from trainables.errors import UserError
 from trainables.evaluation import find_hypotheses
+from trainables.files import named_path
 from trainables.installed import program
 from trainables.pairs import is_blank
 
@@ -54,25 +55,33 @@ class Translating(Config):
 
 
 def main(arguments: list[str]) -> None:
-    """Translate standard input. Raises UserError for what the user can mend."""
+    """Translate standard input. Raises UserError for what the user can fix."""
     about = "Translate standard input, line by line, with the best model of a run."
     options, _ = parse_config(Translating, arguments, program("translate"), about)
-    best = read_best(Path(options.run))
-    for option, file in (("output", options.output), ("attention", options.attention)):
-        if file and (Path(file).is_dir() or not os.access(Path(file).absolute().parent, os.W_OK)):
-            raise UserError(f"--{option}: {file} can't be written: name a file in a folder that takes one")
+    best = read_best(named_path("translate", options.run))
+    output, attention = (_writable(name, getattr(options, name)) for name in ("output", "attention"))
     try:
-        with Path(options.output).open("wb") if options.output else nullcontext(sys.stdout.buffer) as out:
+        with output.open("wb") if output else nullcontext(sys.stdout.buffer) as out:
             sentences = translate_lines(best, sys.stdin.buffer, out, options)
     except BrokenPipeError:  # as when `head` has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return
-    if options.attention:
+    if attention:
         from search.report.attention_page import write_attention_page  # plotly takes its time to import
 
-        write_attention_page(Path(options.attention), best, sentences[:DRAWN])
+        write_attention_page(attention, best, sentences[:DRAWN])
         if len(sentences) > DRAWN:
             print(f"{options.attention}: the first {DRAWN} of {len(sentences)} sentences", file=sys.stderr)
+
+
+def _writable(option: str, name: str | None) -> Path | None:
+    """The file of an option, if it is given. Raises UserError where none can be written."""
+    if name is None:
+        return None
+    file = named_path(f"--{option}", name)
+    if file.is_dir() or file.is_fifo() or not os.access(file.parent, os.W_OK):
+        raise UserError(f"--{option}: {name} can't be written: name a file in a folder that takes one")
+    return file
 
 
 def translate_lines(

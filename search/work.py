@@ -1,5 +1,6 @@
 """What to train next, and what a report means. Knows nothing of Ray, so it can be tested and killed anywhere."""
 
+import logging
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -64,6 +65,7 @@ class Assignment:
 
 
 WAIT, FINISHED = "wait", "finished"
+log = logging.getLogger("babeltune.work")
 
 
 class Work:
@@ -149,6 +151,7 @@ class Work:
 
     def _handed_out(self, trial: StudyTrial, first: int) -> Assignment:
         self.live[trial.number] = first
+        log.info("trial %d goes to a worker, from epoch %g", trial.number, trial.epochs)
         for listener in self.listeners:
             listener.trial_started(trial)
         config = self.plan.config(trial.params)
@@ -175,6 +178,7 @@ class Work:
             return None
         trial = self.scheduler.promote(self.study, set(self.live))
         if trial is not None:
+            log.info("trial %d is promoted at epoch %g", trial.number, trial.epochs)
             self._pass(trial)
         return trial
 
@@ -217,6 +221,13 @@ class Work:
         self.checkpoints.remove(len(self.study.trials))
         attrs = {"after": len(self.journal.lines), **self._stamp()}  # so many reports were known
         trial = self.study.add(proposal.params, self.plan.distributions, proposal.memory, attrs=attrs)
+        log.info(
+            "trial %d is proposed after %d reports: %s; the sampler noted %s",
+            trial.number,
+            attrs["after"],
+            trial.params,
+            proposal.memory or "nothing",
+        )
         self.keep_safe()
         return trial
 
@@ -251,7 +262,7 @@ class Work:
     def reported(self, number: int, report: dict[str, Any]) -> bool:
         """Take an epoch's report; whether the trial may go on now.
 
-        A report known from before a crash changes nothing. A score that is no finite number ends the trial as
+        A report known from before a crash changes nothing. A score that is not finite ends the trial as
         diverged and is not kept.
         """
         trial = self.study.trials[number]
@@ -268,10 +279,12 @@ class Work:
             loss = report.get("valid_nll_per_char") if self.metric == "valid_bleu" else None
             self.study.report(trial, epoch, score, loss)
             self._count_time()
+            log.info("trial %d reports epoch %g: %s %g", number, report["epoch"], self.metric, score)
             for listener in self.listeners:
                 listener.epoch_reported(trial, report)
             self._decide(trial)
             if self._parked(trial):
+                log.info("trial %d waits at epoch %g", number, trial.epochs)
                 self.study.rest(trial)
                 for listener in self.listeners:
                     listener.trial_parked(trial)
@@ -301,6 +314,7 @@ class Work:
             return
         crashes = int(trial.attrs.get("crashes", 0)) + 1
         self.study.set_attr(trial, "crashes", crashes)
+        log.warning("trial %d: its process died, %d times by now", number, crashes)
         if crashes > self.max_retries:
             self._finish(trial, Outcome.FAILED, f"its process died {crashes} times (out of memory?)")
 
@@ -308,6 +322,7 @@ class Work:
         """The machine under the worker is gone, which is no fault of the trial: it goes on elsewhere, however often."""
         self.live.pop(number, None)
         trial = self.study.trials[number]
+        log.warning("trial %d: its machine is gone; it goes on elsewhere", number)
         self.study.set_attr(trial, "machines_lost", int(trial.attrs.get("machines_lost", 0)) + 1)
 
     def _decide(self, trial: StudyTrial) -> None:
@@ -334,6 +349,7 @@ class Work:
         return parked(trial, self.scheduler.rungs)
 
     def _finish(self, trial: StudyTrial, outcome: Outcome, message: str = "") -> None:
+        log.info("trial %d %s%s", trial.number, outcome, f": {message}" if message else "")
         self.study.finish(trial, outcome, message)
         for listener in self.listeners:
             listener.trial_ended(trial)

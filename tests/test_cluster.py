@@ -111,8 +111,8 @@ def test_a_cluster_that_is_not_there_is_told_in_one_message() -> None:
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("output_dir", "s3://bucket/runs", "is no folder of this machine; name the address as storage"),
-        ("storage", "/mnt/runs", "is no address such as s3://bucket/runs"),
+        ("output_dir", "s3://bucket/runs", "is not a folder of this machine; name the address as storage"),
+        ("storage", "/mnt/runs", "is not an address such as s3://bucket/runs"),
         ("cluster", "ray://head:10001", "is neither auto nor HOST:PORT"),
         ("teardown", True, "there is no cluster to end"),
         ("name", "../elsewhere", "use letters, digits"),

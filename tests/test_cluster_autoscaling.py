@@ -58,7 +58,7 @@ def pretended(folder: Path) -> Path:
 
 
 def count_gpus(hosts: Hosts) -> float:
-    """Of the machines that live."""
+    """The machines that live."""
     status = hosts.ssh(0, f"{RAY} status").stdout
     found = re.search(r"/([\d.]+) GPU", status)
     return float(found[1]) if found else 0.0

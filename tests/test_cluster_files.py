@@ -4,7 +4,8 @@ import copy
 import json
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from fnmatch import fnmatchcase
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import moto
 import pytest
 import yaml
 from botocore.validate import ParamValidator
+from ray.autoscaler._private.aws.node_provider import AWSNodeProvider
 from ray.autoscaler._private.util import prepare_config, validate_config
 
 ROOT = Path(__file__).parents[1]
@@ -221,6 +223,109 @@ def test_aws_makes_the_bucket_and_the_profiles_that_the_machines_name(monkeypatc
 
 def listed(value: str | list[str]) -> list[str]:
     return [value] if isinstance(value, str) else value
+
+
+ACCOUNT = "123456789012"  # moto's
+REGION = "us-east-1"
+# What RunInstances touches besides the instances, by AWS's service authorization reference; with spot machines.
+PARTS = ("image", "key-pair", "network-interface", "security-group", "spot-instances-request", "subnet", "volume")
+Request = tuple[str, str, dict[str, str]]  # action, resource, and what is known of both
+
+
+def is_allowed(statements: list[dict[str, Any]], request: Request) -> bool:
+    """Whether one of the statements, all of which allow something, fits the request: IAM's rules as far as needed."""
+    action, resource, facts = request
+    same: dict[str, Callable[[str, str], bool]] = {"StringEquals": str.__eq__, "StringLike": fnmatchcase}
+
+    def holds(conditions: dict[str, dict[str, str]]) -> bool:
+        checks = [(same[kind], *check) for kind, below in conditions.items() for check in below.items()]
+        return all(key in facts and compare(facts[key], wanted) for compare, key, wanted in checks)
+
+    assert all(rule["Effect"] == "Allow" for rule in statements)
+    return any(
+        any(fnmatchcase(action, pattern) for pattern in listed(rule["Action"]))
+        and any(fnmatchcase(resource, pattern) for pattern in listed(rule["Resource"]))
+        and holds(rule.get("Condition", {}))
+        for rule in statements
+    )
+
+
+def instance(number: str) -> str:
+    return f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/{number}"
+
+
+def requests_of(call: str, params: dict[str, Any], tags: dict[str, dict[str, str]]) -> Iterator[Request]:
+    """What a call asks for. tags: of each instance."""
+    if call == "RunInstances":
+        (given,) = params["TagSpecifications"]
+        facts = {f"aws:RequestTag/{tag['Key']}": tag["Value"] for tag in given["Tags"]}
+        yield f"ec2:{call}", instance("new"), facts
+        yield "ec2:CreateTags", instance("new"), {**facts, "ec2:CreateAction": call}
+        yield from (
+            (f"ec2:{call}", f"arn:aws:ec2:{REGION}:{ACCOUNT}:{part}/x", {}) for part in PARTS if part != "image"
+        )
+        yield f"ec2:{call}", f"arn:aws:ec2:{REGION}::image/{params['ImageId']}", {}
+        role = f"arn:aws:iam::{ACCOUNT}:role/{params['IamInstanceProfile']['Name']}"
+        yield "iam:PassRole", role, {"iam:PassedToService": "ec2.amazonaws.com"}
+        return
+    for number in params.get("Resources") or (params.get("InstanceIds", []) if call == "TerminateInstances" else []):
+        yield f"ec2:{call}", instance(number), {f"aws:ResourceTag/{k}": v for k, v in tags.get(number, {}).items()}
+    if call.startswith("Describe"):
+        yield f"ec2:{call}", "*", {}
+
+
+@moto.mock_aws
+def test_the_head_may_do_what_ray_does_and_nothing_to_machines_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    template = (CLUSTERS / "aws-storage.yaml").read_text()
+    boto3.client("cloudformation", REGION).create_stack(StackName="babeltune", TemplateBody=template)
+    iam, ec2 = boto3.client("iam", REGION), boto3.client("ec2", REGION)
+    assert iam.list_attached_role_policies(RoleName="babeltune-head")["AttachedPolicies"] == []
+    policies = iam.list_role_policies(RoleName="babeltune-head")["PolicyNames"]
+    documents = [iam.get_role_policy(RoleName="babeltune-head", PolicyName=name)["PolicyDocument"] for name in policies]
+    rights = [rule for document in documents for rule in document["Statement"]]
+    config = read(ROOT / "cluster.yaml")
+    (image, *_) = ec2.describe_images(Owners=["amazon"])["Images"]
+    (subnet, *_) = ec2.describe_subnets()["Subnets"]
+    for kind in config["available_node_types"].values():
+        kind["node_config"] |= {"ImageId": image["ImageId"], "SubnetIds": [subnet["SubnetId"]]}
+
+    calls: list[tuple[str, dict[str, Any]]] = []
+    provider: Any = AWSNodeProvider(config["provider"], config["cluster_name"])  # type: ignore[no-untyped-call]
+    for client in (provider.ec2.meta.client, provider.ec2_fail_fast.meta.client):
+        client.meta.events.register(
+            "provide-client-params.ec2.*", lambda params, model, **_: calls.append((model.name, dict(params)))
+        )
+    for kind in ("l4_spot", "l4_on_demand"):
+        worker = config["available_node_types"][kind]["node_config"]
+        provider.create_node(worker, {"ray-node-type": "worker", "ray-node-name": f"ray-babeltune-{kind}"}, 1)
+    nodes = provider.non_terminated_nodes({"ray-node-type": "worker"})
+    assert len(nodes) == 2
+    tags = {node: {**provider.node_tags(node)} for node in nodes}
+    provider.set_node_tags(nodes[0], {"ray-node-status": "up-to-date"})
+    provider.terminate_nodes(nodes)
+    made = {name for name, _ in calls}
+    assert made >= {"RunInstances", "CreateTags", "TerminateInstances", "DescribeInstances"}, made
+    calls += [("DescribeInstanceTypes", {}), ("DescribeSubnets", {})]  # of `ray down`, by --teardown
+    asked = [request for call, params in calls for request in requests_of(call, params, tags)]
+    assert not [request for request in asked if not is_allowed(rights, request)]
+
+    of_others = {"aws:ResourceTag/ray-cluster-name": "payroll", "aws:RequestTag/ray-cluster-name": "payroll"}
+    started, passed = {"ec2:CreateAction": "RunInstances"}, {"iam:PassedToService": "ec2.amazonaws.com"}
+    actions = ("ec2:TerminateInstances", "ec2:CreateTags", "ec2:RunInstances")
+    assert not [
+        request
+        for request in [
+            *((action, instance("i-1"), facts) for action in actions for facts in ({}, of_others)),
+            ("ec2:CreateTags", f"arn:aws:ec2:{REGION}:{ACCOUNT}:volume/v-1", started),
+            ("iam:PassRole", f"arn:aws:iam::{ACCOUNT}:role/babeltune-head", passed),
+            ("iam:CreateUser", f"arn:aws:iam::{ACCOUNT}:user/somebody", {}),
+            ("ec2:DescribeInstanceAttribute", "*", {}),  # where machines of others keep their start scripts
+            ("ec2:AuthorizeSecurityGroupIngress", f"arn:aws:ec2:{REGION}:{ACCOUNT}:security-group/x", {}),
+            ("s3:GetObject", "arn:aws:s3:::payroll/all", {}),
+        ]
+        if is_allowed(rights, request)
+    ]
 
 
 def test_google_cloud_takes_each_node_and_a_typo_is_found() -> None:

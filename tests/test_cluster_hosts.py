@@ -63,7 +63,7 @@ class Cluster:
         return subprocess.run([*RAY, verb, *arguments], capture_output=True, text=True, timeout=250)
 
     def wait_for_gpus(self, count: int) -> None:
-        """Of nodes that live; `ray status` goes on to count those that vanished."""
+        """How many nodes live; `ray status` goes on to count those that vanished."""
         look = "import ray; ray.init(log_to_driver=False); print(len([n for n in ray.nodes() if n['Alive']]) - 1)"
         (self.file.parent / "look.py").write_text(look)
         deadline = time.monotonic() + 180

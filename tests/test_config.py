@@ -106,7 +106,7 @@ MISTAKES = {
     "search: {concurrency: 0}": "x.yaml: search.concurrency: input should be greater than or equal to 1 or",
     "search: {gpus_per_trial: 1.6}": "x.yaml: search.gpus_per_trial: 1.6 is neither a share of a GPU nor a number of",
     "model: {positions: learned, max_length: 100}": "model.max_length: learned positions end at 100, before data.max_",
-    "seed: 1\nseed: 2": "seed stands twice",
+    "seed: 1\nseed: 2": "seed is given twice",
     "tokenizer: {vocab_size: 99999999999}": "tokenizer.vocab_size: input should be less than or equal to",
     "space: {model: {d_model: {values: [1]}}}": "a space has dotted paths, such as model.d_model",
     "space: {model.dmodel: {values: [1]}}": "model.dmodel: names no field of a trial; did you mean model.d_model?",

@@ -27,7 +27,7 @@ PAIRS = {
 
 
 def words(**values: Any) -> DataConfig:
-    """Of sentences of one word, for which a tokenizer has to be named."""
+    """A corpus of sentences of one word, for which a tokenizer has to be named."""
     return DataConfig(bleu_tokenize="13a", **values)
 
 

@@ -93,7 +93,7 @@ def damage(file: Path, way: str, other: Path) -> None:
 
 
 def files_of(folder: Path) -> Iterator[str]:
-    """Of the run, and of the cache beside it as .cache/…; without locks."""
+    """The files of the run, and of the cache beside it as .cache/…; without locks."""
     for file in sorted(folder.rglob("*")):
         name = str(file.relative_to(folder))
         if file.is_file() and file.stat().st_size and not {"locks", "lock"} & set(Path(name).parts):

@@ -220,7 +220,7 @@ def test_a_finished_search_that_goes_on_keeps_its_finals_apart(tmp_path: Path) -
     assert (run_dir / "trials.jsonl").read_text() == before and (run_dir / "trials" / "0" / "epoch-4").exists()
     for name in ("finalists.json", "finals.jsonl", "finals", "leaderboard.json", "leaderboard.csv", "best"):
         assert not (run_dir / name).exists() and (run_dir / "earlier" / "1" / name).exists()
-    assert not list(run_dir.glob("trials/*/test.json")), "a model of the search is scored anew"
+    assert not list(run_dir.glob("trials/*/test.json")), "a model of the search is scored again"
     assert earlier.finals_name == "finals-2" and earlier.studies == 0
     assert earlier.test_opened() == ["2026-01-01"]
     spent = earlier.spent()

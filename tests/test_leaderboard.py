@@ -113,7 +113,7 @@ def test_a_neural_metric_gives_a_score_a_sentence_or_one_and_is_asked_once(tmp_p
         ("my_metrics:few", "returned [1.0]; it must return a number for each of the 2 sentences"),
         ("my_metrics:text", "returned good"),
         ("my_metrics:nothing", "returned nan"),
-        ("my_metrics:broken", "raised ValueError: no model; mend it, then resume"),
+        ("my_metrics:broken", "raised ValueError: no model; fix it, then resume"),
     ],
 )
 def test_what_a_neural_metric_can_not_be_is_told(name: str, message: str, tmp_path: Path) -> None:

@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 import ray
 
-from search.cluster.local_ray import PREFIX, abandoned_folders, local_ray, private_folder
+import search.cluster.local_ray as local_ray_module
+from search.cluster.local_ray import local_ray
 from search.cluster.starting import failures_in_words
 from search.cluster.tokens import open_clusters, takes_tokens
 from trainables.errors import UserError
+from trainables.temporary import abandoned, temporary_folder
 
 NOBODY = 65534
 # What another user tries, and what it gets. It imports as root, as Python may lie in a home that is closed.
@@ -60,7 +62,7 @@ def own_ray() -> Iterator[dict[str, str]]:
 def test_it_runs_whatever_the_environment_says(own_ray: dict[str, str]) -> None:
     assert ray.get(ray.remote(lambda: 7).remote()) == 7
     assert takes_tokens() and own_ray["gcs"] not in open_clusters()
-    assert Path(own_ray["folder"]) not in abandoned_folders()
+    assert Path(own_ray["folder"]) not in abandoned()
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="needs root, to be another user")
@@ -87,27 +89,16 @@ def test_another_user_can_neither_enter_nor_read_nor_stop_it_without_its_token(
     assert ray.get(ray.remote(lambda: 7).remote()) == 7
 
 
-def test_what_a_killed_process_left_is_removed_and_what_a_living_one_has_is_not() -> None:
-    script = "import os, signal\nfrom search.cluster.local_ray import private_folder\n"
-    script += "with private_folder() as f: print(f, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
-    died = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
-    left = Path(died.stdout.strip())
-    assert left.is_dir() and left.stat().st_mode & 0o777 == 0o700 and left in abandoned_folders()
-    with private_folder() as first, private_folder() as second:
-        assert not left.exists() and first.is_dir() and second.is_dir()
-    assert not first.exists() and not second.exists()
-
-
 def test_a_long_tmpdir_is_no_hindrance_and_no_folder_at_all_a_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     long = tmp_path / ("x" * 80)
     long.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(long))
-    with private_folder() as folder:
-        assert len(str(folder)) < 40 and folder.name.startswith(PREFIX)
-    monkeypatch.setattr("search.cluster.local_ray._roots", lambda: [long])
-    with pytest.raises(UserError, match=r"TMPDIR: .* set TMPDIR to a folder with a short path"), private_folder():
+    with temporary_folder(local_ray_module._short_folder()) as folder:
+        assert len(str(folder)) < 40
+    monkeypatch.setattr("search.cluster.local_ray.roots", lambda: [long])
+    with pytest.raises(UserError, match=r"TMPDIR: .* set TMPDIR to a folder with a short path"), local_ray(1):
         pass
 
 

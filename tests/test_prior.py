@@ -167,7 +167,7 @@ def test_a_table_has_columns_by_path_or_its_last_part(tmp_path: Path) -> None:
     [
         ({"d_model": [64, 128], "quality": [1, 2]}, "has no column of scores; call it score or valid_bleu or dev_bleu"),
         ({"d_model": [64, 128], "score": [1, "high"]}, "can't be read as a CSV table: could not convert"),
-        ({"d_model": [64, 128], "score": [1, "nan"]}, "nan is no finite score"),
+        ({"d_model": [64, 128], "score": [1, "nan"]}, "nan is not a finite score"),
         ({"d_model": [64, 64], "beam": [1, 2], "score": [1, 2]}, "none of the space's hyperparameters varies in its 2"),
         ({"d_model": [], "score": []}, "varies in its 0 configurations; the space has model.d_model, "),
     ],

@@ -138,7 +138,7 @@ class Page(HTMLParser):
 
 
 def attended() -> AttendedSentence:
-    """Two layers of two heads; "the" stands twice in the source."""
+    """Two layers of two heads; "the" occurs twice in the source."""
     source, target, start = ["▁the", "</script>", "▁the", "</s>"], ["▁le", "</s>"], ["<s>", "▁le"]
     cross = np.full((2, 2, 2, 4), 25, dtype=np.uint8)
     cross[1, :, 0] = [[0, 90, 10, 0], [0, 70, 30, 0]]  # the last layer, "▁le"

@@ -96,7 +96,7 @@ def test_goes_on_after_a_resume_as_if_undisturbed(sampler: str, tmp_path: Any) -
     searched = experiment(sampler, FINITE if sampler == "grid" else INFINITE, trials=8)
     _, undisturbed = draw(searched)
     drawn: list[Params] = []
-    while True:  # a new plan and a study read anew for each trial
+    while True:  # a new plan and a study read again for each trial
         plan, study = SearchPlan(searched), Study(tmp_path / "study.db", "search", "maximize")
         if (proposal := plan.propose(study)) is None:
             break

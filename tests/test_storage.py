@@ -48,7 +48,7 @@ def reach() -> Iterator[dict[str, str]]:
 
 @pytest.fixture
 def storage(reach: dict[str, str], request: pytest.FixtureRequest) -> Storage:
-    """Of a run named after the test."""
+    """The address of a run named after the test."""
     storage = Storage(f"s3://{BUCKET}/{request.node.name[:60]}/run", new_driver(), "corpus")
     storage.root.write("driver.json", json.dumps({"key": storage.driver, "whole": None, **ENDED}).encode())
     return storage

@@ -32,6 +32,7 @@ from search.run import main
 from search.study import Study
 from search.tracking import tracker
 from search.tracking.tracked import FeedReader
+from search.trust import BASE_URL, remember
 
 ROOT = Path(__file__).parents[1]
 PATIENCE = 8.0
@@ -305,7 +306,7 @@ FAILING = [
 def test_a_server_that_fails_costs_a_bounded_time_and_a_line(
     watched: Watched, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All faults at a time, each with a server and a run directory of its own; afterwards each server is mended."""
+    """All faults at a time, each with a server and a run directory of its own; afterwards each server is fixed."""
     monkeypatch.setenv("WANDB_API_KEY", KEY)
 
     def fail(failing: Failing) -> None:
@@ -316,6 +317,9 @@ def test_a_server_that_fails_costs_a_bounded_time_and_a_line(
             url = server.url if failing.fault else "http://127.0.0.1:9"
             changes = {"flush_seconds": PATIENCE, "base_url": url, "wandb": "online", "tensorboard": False}
             tracking = experiment.tracking.model_copy(update=changes)
+            for named in (url, server.url):  # by the user: else no key goes there
+                there = tracking.model_copy(update={"base_url": named})
+                remember(experiment.model_copy(update={"tracking": there}), [BASE_URL], told.warnings.append)
             search = Study(experiment.run_dir / "study.db", "search", "maximize")
             began = time.monotonic()
             with tracker.Tracker(

@@ -110,9 +110,12 @@ rarer = pytest.mark.skipif(not os.environ.get("FAULTS_ALL"), reason="make test-f
         pytest.param("raylet/raylet", "finals.jsonl", marks=rarer),
     ],
 )
-def test_a_ray_that_dies_is_started_again(victim: str, journal: str, config: Path, expected: list[Any]) -> None:
+def test_a_ray_that_dies_is_started_again(
+    victim: str, journal: str, config: Path, expected: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     name = f"{Path(victim).stem}-{Path(journal).stem}"
-    driver = start(config, name)
+    monkeypatch.setenv("XDG_STATE_HOME", str(config))  # a file, so nothing can be noted there of whose run it is
+    driver = start(config, name, "--tracking.entity", "somebody")  # a key that takes --trust in a run of another
     run_dir = config.parent / "runs" / name
     wait_for(driver, run_dir / journal)
     for pid, command in descendants(driver.pid):
@@ -120,7 +123,9 @@ def test_a_ray_that_dies_is_started_again(victim: str, journal: str, config: Pat
             os.kill(pid, signal.SIGKILL)
     shown, errors = driver.communicate(timeout=150)
     assert driver.returncode == 0, shown + errors
-    assert "a process of Ray has died" in shown and "Traceback" not in shown + errors
+    assert (
+        "a process of Ray has died" in shown and "will ask for --trust" in shown and "Traceback" not in shown + errors
+    )
     assert outcome(run_dir) == expected
 
 

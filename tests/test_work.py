@@ -379,7 +379,7 @@ def test_a_full_disk_ends_the_search_in_one_message_and_loses_nothing(tmp_path: 
     work = open_work(tmp_path)
     work.plan = SearchPlan(many)
     sqlalchemy.event.listen(sqlite(work.study), "connect", limit_pages)
-    sqlite(work.study).dispose()  # connect anew
+    sqlite(work.study).dispose()  # connect again
     checkpoints: dict[int, int] = {}
     with pytest.raises(UserError, match=r"study\.db: can't be written: database or disk is full; nothing is lost"):
         simulate(work, checkpoints)

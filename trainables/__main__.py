@@ -15,7 +15,7 @@ from trainables.corpus import digest_test, read_test
 from trainables.ending import end_in_words
 from trainables.errors import UserError
 from trainables.evaluation import score, translate
-from trainables.files import make_folder, write_atomically
+from trainables.files import make_folder, named_path, write_atomically
 from trainables.preparing import cached_corpus, count_unknown, prepare
 from trainables.scoring import scoring
 from trainables.training import train
@@ -37,8 +37,8 @@ def main(arguments: list[str]) -> int:
     program, about = "python -m trainables", "Train one translation model."
     run, _ = parse_config(SingleRun, arguments, program, about)
     config = TrialConfig(**{name: getattr(run, name) for name in TrialConfig.model_fields})
-    cache = Path(run.output_dir).absolute() / ".cache"
-    folder = Path(run.output_dir).absolute() / (run.name or f"training-{digest(config.model_dump())}")
+    output_dir = named_path("--output_dir", run.output_dir)
+    cache, folder = output_dir / ".cache", output_dir / (run.name or f"training-{digest(config.model_dump())}")
     torch.set_num_threads(run.threads)
     for warning in cached_corpus(config.data, cache).warnings:
         print(f"warning: {warning}")

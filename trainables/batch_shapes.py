@@ -9,7 +9,7 @@ STRETCHES = 256  # of like pairs, that are kept together: what it takes grows wi
 
 
 class Shape(NamedTuple):
-    """Of a batch, padding included."""
+    """The shape of a batch, padding included."""
 
     pairs: int
     source: int  # tokens

@@ -1,6 +1,5 @@
 """Checkpoints that are whole or absent: written beside, synced, renamed; their content is checked when read."""
 
-import hashlib
 import json
 import os
 import pickle
@@ -13,7 +12,7 @@ from typing import Any, Literal
 
 import torch
 
-from trainables.files import unwritable
+from trainables.files import digest_of, remove, unwritable
 from trainables.sealing import Damaged, read_sealed, sealed
 
 KEEP = 2  # the newest, and the one before it in case the newest is torn
@@ -35,7 +34,7 @@ def save_checkpoint(
         torch.save(state, file)
         _sync(file.fileno())
     with (draft / "report.json").open("w") as file:
-        json.dump(sealed({unit: number, "sha256": _digest(draft / "state.pt"), "report": report}), file)
+        json.dump(sealed({unit: number, "sha256": digest_of(draft / "state.pt"), "report": report}), file)
         file.flush()
         _sync(file.fileno())
     _publish(draft, final)
@@ -109,7 +108,7 @@ def load_state(path: Path, device: torch.device) -> dict[str, Any]:
 
 def _publish(draft: Path, final: Path) -> None:
     """Give a written checkpoint its name, for good when the call returns."""
-    shutil.rmtree(final, ignore_errors=True)  # only ever a torn one: training goes on after the newest valid
+    remove(final)  # only ever a torn one: training goes on after the newest valid
     draft.rename(final)
     descriptor = os.open(final.parent, os.O_RDONLY)
     _sync(descriptor)
@@ -127,7 +126,7 @@ def whole_checkpoint(path: Path) -> tuple[Path, dict[str, Any]] | None:
         meta = read_sealed(path / "report.json")
         if "sha256" not in meta:  # of an earlier version, of which nothing more can be known than that it can be read
             load_state(path, torch.device("cpu"))
-        elif _digest(path / "state.pt") != meta["sha256"]:
+        elif digest_of(path / "state.pt") != meta["sha256"]:
             return None
         return path, meta["report"]
     except (Damaged, OSError, ValueError, KeyError, TypeError, RuntimeError, EOFError, pickle.UnpicklingError):
@@ -141,14 +140,9 @@ def _checkpoints(folder: Path) -> list[Path]:
 
 
 def checkpoint_number(name: str) -> int | None:
-    """Of "epoch-3" or "step-3"; None for what is no checkpoint's name."""
+    """The number in "epoch-3" or "step-3"; None for a name that is not a checkpoint's."""
     match = re.fullmatch(r"(?:epoch|step)-(\d+)", name)
     return int(match[1]) if match else None
-
-
-def _digest(file: Path) -> str:
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def _sync(descriptor: int) -> None:

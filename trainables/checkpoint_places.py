@@ -1,7 +1,6 @@
 """Where the checkpoints of a study's trials lie: in the run directory, or in the storage of the search."""
 
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,11 +8,13 @@ from pathlib import Path
 
 from trainables.checkpoint import copy_checkpoint, newest_of
 from trainables.storage import Storage
+from trainables.temporary import temporary_folder
 
 
 @dataclass(frozen=True)
 class Checkpoints:
-    """Of trials by number. With a storage the folder, trials/ or finals/ of the run directory, only names them."""
+    """Checkpoints of trials by number. With a storage the folder, trials/ or finals/ of the run directory, only
+    names them."""
 
     folder: Path
     storage: Storage | None = None
@@ -22,7 +23,7 @@ class Checkpoints:
         return f"{self.folder.name}/{number}"
 
     def numbers(self) -> set[int]:
-        """Of the trials that have any."""
+        """The numbers of the trials that have any."""
         if self.storage:
             names = {key.split("/")[1] for key in self.storage.run.find(self.folder.name)}
         else:
@@ -49,6 +50,6 @@ class Checkpoints:
         if self.storage is None:
             yield self.folder / str(number)
             return
-        with tempfile.TemporaryDirectory() as folder:
-            self.storage.fetch(self.key(number), Path(folder), count)
-            yield Path(folder)
+        with temporary_folder() as folder:
+            self.storage.fetch(self.key(number), folder, count)
+            yield folder

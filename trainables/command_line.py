@@ -1,6 +1,7 @@
 """Configuration from a YAML file and dotted options, for every program of the project."""
 
 import difflib
+import math
 import re
 import sys
 from argparse import ArgumentParser
@@ -14,9 +15,13 @@ from pydantic_settings import BaseSettings, CliSettingsSource, SettingsError
 
 from trainables.config import flatten
 from trainables.errors import UserError
+from trainables.files import read_text
 from trainables.installed import find_config
 
 T = TypeVar("T", bound=BaseModel)
+LARGEST = 1_000_000  # bytes of a configuration
+MOST_VALUES = 100_000  # of one, with all that its aliases stand for
+SHOWN = 200  # characters of a wrong value in a message
 # Old name of a key: its name now, and the version that no longer takes the old one (docs/compatibility.md).
 RENAMED: dict[str, tuple[str, str]] = {}
 UNION_MEMBER = re.compile(r"(constrained-)?(int|float|bool|str)|(literal|tuple)\[.*\]")
@@ -42,17 +47,25 @@ def parse_config(
     return value, file
 
 
-def override(value: T, arguments: list[str], program: str, about: str, file: Path) -> T:
-    """A value read from `file`, changed by dotted options."""
+def override(value: T, arguments: list[str], program: str, about: str, file: Path) -> tuple[T, set[str]]:
+    """A value read from `file`, changed by dotted options, and the dotted paths that these set."""
     options = _parse_options(type(value), arguments, program, about)
     options.pop("print_config", None)
     if options.pop("config", None):
         raise UserError(f"--config: the configuration is {file}; change single keys by dotted options")
-    return validate(type(value), merge(value.model_dump(mode="json"), options), str(file), options)
+    changed = validate(type(value), merge(value.model_dump(mode="json"), options), str(file), options)
+    return changed, set(flatten(options))
 
 
 class _UniqueKeys(yaml.SafeLoader):
-    """YAML forbids a key twice in a mapping; the loader alone would drop the first in silence."""
+    """YAML forbids a key twice in a mapping; the loader alone would drop the first in silence. Aliases may not multiply
+    what they stand for without end."""
+
+    def get_single_node(self) -> yaml.Node | None:
+        node = super().get_single_node()
+        if node and _count_values(node, {}) > MOST_VALUES:
+            raise yaml.constructor.ConstructorError(problem=f"its aliases stand for more than {MOST_VALUES:,} values")
+        return node
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
@@ -63,7 +76,7 @@ class _UniqueKeys(yaml.SafeLoader):
                 )
             if key.value in seen:
                 raise yaml.constructor.ConstructorError(
-                    problem=f"{key.value} stands twice", problem_mark=key.start_mark
+                    problem=f"{key.value} is given twice", problem_mark=key.start_mark
                 )
             seen.add(key.value)
         return super().construct_mapping(node, deep)
@@ -72,16 +85,28 @@ class _UniqueKeys(yaml.SafeLoader):
 def read_yaml(file: Path) -> dict[str, Any]:
     """The mapping in a YAML file, with renamed keys under their names of today. Raises UserError."""
     try:
-        tree = yaml.load(file.read_text(encoding="utf-8"), _UniqueKeys)
+        tree = yaml.load(read_text(file, LARGEST), _UniqueKeys)
     except OSError as error:
         raise UserError(f"{file}: {error.strerror or error}; name an existing YAML file with --config") from None
     except UnicodeDecodeError:
         raise UserError(f"{file}: not a text file; --config takes YAML") from None
-    except yaml.YAMLError as error:
-        raise UserError(f"{file}: not valid YAML: {' '.join(str(error).split())}") from None
+    except (yaml.YAMLError, ValueError) as error:
+        raise UserError(f"{file}: not valid YAML: {_short(' '.join(str(error).split()))}") from None
+    except RecursionError:
+        raise UserError(f"{file}: not valid YAML: it is nested too deeply") from None
     if not isinstance(tree, dict | None):
         raise UserError(f"{file}: must hold keys and values, not {type(tree).__name__}")
     return _with_new_names(tree or {}, file)
+
+
+def _count_values(node: yaml.Node, known: dict[int, float]) -> float:
+    """In a node with all that its aliases stand for; one that holds itself is without end."""
+    if id(node) not in known:
+        known[id(node)] = math.inf
+        below = node.value if isinstance(node, yaml.CollectionNode) else ()
+        pairs = isinstance(node, yaml.MappingNode)
+        known[id(node)] = 1 + sum(_count_values(each[1] if pairs else each, known) for each in below)
+    return known[id(node)]
 
 
 def dump_yaml(value: BaseModel) -> str:
@@ -157,12 +182,16 @@ def _explain(
                 path, message = f"{path}." * bool(path) + blamed[1], message[blamed.end() :]
         else:
             message = f"{message[0].lower()}{message[1:]}"
-            got[path] = f", got {mistake['input']!r}"
+            got[path] = f", got {_short(repr(mistake['input']))}"
         messages.setdefault(path, []).append(message)
     for path, alternatives in messages.items():
         optional = any(f"{path}.".startswith(f"{key}.") or key.startswith(f"{path}.") for key in given)
         where = f"--{path}" if optional else f"{file}: {path}" if file not in ("", ".") else path
         yield f"{where}: {' or '.join(dict.fromkeys(alternatives))}{got.get(path, '')}"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
 
 
 def _siblings(config_class: type[BaseModel], keys: list[str]) -> list[str]:

@@ -3,13 +3,13 @@
 import hashlib
 import json
 import re
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from model.config import Config, ModelConfig
 from model.counting import count_parameters
+from trainables.files import full_path
 
 PHRASEBOOK = "phrasebook"
 
@@ -86,7 +86,7 @@ class DataConfig(Config):
     @classmethod
     def _absolute(cls, path: str) -> str:
         # Ray's workers run in folders of their own.
-        return path if path == PHRASEBOOK else str(Path(path).expanduser().absolute())
+        return path if path == PHRASEBOOK else str(full_path(path))
 
 
 class TokenizerConfig(Config):
@@ -182,11 +182,11 @@ class TrialConfig(Config):
 
     @property
     def num_parameters(self) -> int:
-        """Of the model, counted without building it."""
+        """The parameters of the model, counted without building it."""
         return count_parameters(self.model, self.tokenizer.vocab_size, self.tokenizer.vocab_size)
 
     def with_values(self, values: dict[str, Any]) -> Self:
-        """A copy in which each dotted path has the given value, validated anew.
+        """A copy in which each dotted path has the given value, validated again.
 
         >>> TrialConfig().with_values({"model.d_model": 512}).model.d_model
         512

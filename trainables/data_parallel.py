@@ -2,7 +2,6 @@
 
 import multiprocessing
 import os
-import tempfile
 import threading
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from trainables.errors import Diverged, TooLarge
 from trainables.files import make_folder
 from trainables.group import Group, die_with, meet, part
 from trainables.preparing import prepare
+from trainables.temporary import temporary_folder
 from trainables.training import EpochReport, train_on
 
 TOO_LARGE = "too-large"  # a file beside the checkpoints
@@ -33,8 +33,8 @@ def train_together(
     """
     if (checkpoints / TOO_LARGE).exists():
         raise TooLarge(f"model: its part of a batch does not fit into one of its {size} GPUs")
-    with tempfile.TemporaryDirectory() as folder:
-        place, group = Path(folder) / "meeting", Group(0, size)
+    with temporary_folder() as folder:
+        place, group = folder / "meeting", Group(0, size)
         with _others(config, cache, checkpoints, size, place) as end_others:
             meet(group, place)
             try:

@@ -1,4 +1,4 @@
-"""What a user can mend: said in one message, without a traceback."""
+"""What a user can fix: said in one message, without a traceback."""
 
 
 class UserError(Exception):

@@ -22,7 +22,7 @@ Found = TypeVar("Found")
 
 @dataclass(frozen=True)
 class Scores:
-    """Of one system's translations, in percent. `sentence_bleu` is the mean over sentences, which is
+    """Scores of one system's translations, in percent. `sentence_bleu` is the mean over sentences, which is
     another quantity than corpus `bleu`: the two must not be compared."""
 
     bleu: float

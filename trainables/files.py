@@ -1,11 +1,69 @@
-"""Files that are whole or absent."""
+"""Files: what a user names, what is read, and what is written whole or not at all."""
 
+import hashlib
 import json
 import os
+import shutil
+import stat
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from trainables.errors import UserError
+
+
+def full_path(name: str) -> Path:
+    """The absolute path that a user named; `~` and `~user` stand for home folders. Raises ValueError."""
+    if "\0" in name:
+        raise ValueError(f"{name!r}: a path can't hold a zero byte")
+    try:
+        return Path(name).expanduser().absolute()
+    except RuntimeError:  # no such user
+        raise ValueError(f"{name}: there is no user {name[1:].partition('/')[0]}; write ./{name} for a file") from None
+
+
+def named_path(option: str, name: str) -> Path:
+    """As `full_path`, for an option of a command. Raises UserError."""
+    try:
+        return full_path(name)
+    except ValueError as error:
+        raise UserError(f"{option}: {error}") from None
+
+
+def read_bytes(file: Path, most: int | None = None) -> bytes:
+    """The content of a file of at most so many bytes. Raises OSError, also for what is no regular file: a pipe waits,
+    and a device may have no end."""
+    size = _size(file)
+    if most is not None and size > most:
+        raise OSError(0, f"has {size:,} bytes; {most:,} are taken at most", str(file))
+    return file.read_bytes()
+
+
+def digest_of(file: Path) -> str:
+    """SHA-256 of the content. Raises OSError as `read_bytes`."""
+    _size(file)
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+def _size(file: Path) -> int:
+    facts = file.stat()
+    if not stat.S_ISREG(facts.st_mode):
+        raise OSError(0, "is a folder" if stat.S_ISDIR(facts.st_mode) else "is no regular file", str(file))
+    return facts.st_size
+
+
+def read_text(file: Path, most: int | None = None) -> str:
+    """As `read_bytes`, of UTF-8. Raises UnicodeDecodeError, too."""
+    return read_bytes(file, most).decode()
+
+
+def parse_json(text: str | bytes) -> Any:
+    """The value. Raises ValueError."""
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("is nested too deeply") from None
 
 
 def make_folder(folder: Path) -> None:
@@ -19,7 +77,7 @@ def make_folder(folder: Path) -> None:
 def unwritable(file: Path, error: BaseException) -> UserError:
     """For a write into a run that failed: a full disk, a lost mount."""
     reason = " ".join(str(error).split())[:200]
-    return UserError(f"{file}: can't be written: {reason}; nothing is lost: mend it (is the disk full?), then resume")
+    return UserError(f"{file}: can't be written: {reason}; nothing is lost: fix it (is the disk full?), then resume")
 
 
 def append_line(file: Path, record: dict[str, Any]) -> None:
@@ -33,13 +91,18 @@ def append_line(file: Path, record: dict[str, Any]) -> None:
 
 
 def write_atomically(file: Path, content: str | bytes) -> None:
-    """Replace the file by the content; a crash leaves the old one or the new one."""
+    """Replace the file by the content; a crash leaves the old one or the new one. Raises OSError."""
     draft = file.with_name(f".{file.name}.{os.getpid()}")
-    with draft.open("wb") as out:
-        out.write(content.encode() if isinstance(content, str) else content)
-        out.flush()
-        os.fsync(out.fileno())
-    draft.replace(file)
+    try:
+        with draft.open("wb") as out:
+            out.write(content.encode() if isinstance(content, str) else content)
+            out.flush()
+            os.fsync(out.fileno())
+        draft.replace(file)
+    except OSError as error:
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
+        raise OSError(error.errno, f"can't be written: {error.strerror}", str(file)) from None
 
 
 def sync_folder(folder: Path, below: bool = True) -> None:
@@ -52,3 +115,17 @@ def sync_folder(folder: Path, below: bool = True) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def drafts(folder: Path) -> list[Path]:
+    """What `write_atomically` has begun in a folder, and not ended."""
+    found = (path for path in folder.glob(".*") if path.suffix[1:].isdigit() and path.name.count(".") > 1)
+    return [path for path in found if path.is_file()]
+
+
+def remove(path: Path) -> None:
+    """A file, a link or a folder with all that is in it, if it is there. Raises OSError for what stays."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

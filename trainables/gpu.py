@@ -1,4 +1,4 @@
-"""What a trial's GPU does, for people to see; nothing hangs on it."""
+"""What a trial's GPU does, for people to see; nothing depends on it."""
 
 from contextlib import suppress
 from dataclasses import dataclass

@@ -7,6 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from trainables.errors import UserError
+from trainables.files import named_path
 
 
 def program(verb: str = "") -> str:
@@ -66,7 +67,7 @@ def list_configs() -> list[str]:
 
 def find_config(name: str) -> Path:
     """A file, or a configuration that comes with the program, by its name without .yaml. Raises UserError."""
-    path = Path(name).expanduser()
+    path = named_path("--config", name)
     if path.exists() or path.suffix or "/" in name:
         return path  # who reads it says what is wrong with it
     named = config_folder() / f"{name}.yaml"

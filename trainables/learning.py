@@ -97,7 +97,7 @@ class Learner:
         return {"model": weights, "optimizer": self.optimizer.state_dict()}
 
     def load(self, state: dict[str, Any]) -> None:
-        """Of a checkpoint, however that was trained: alone, beside others, or on another device."""
+        """Take the state of a checkpoint, however that was trained: alone, beside others, or on another device."""
         self.model.load_state_dict(state["model"])
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": state["optimizer"]["state"], "param_groups": groups})

@@ -15,7 +15,7 @@ import platform
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from trainables.errors import UserError
@@ -160,3 +160,23 @@ def _check_exclusion(path: Path) -> None:
     """The lock of the path must be held. Raises UserError where it is given a second time."""
     if not is_held(path):
         raise UserError(f"{path.parent}: locks of files keep nobody out there, {CURE}")
+
+
+@contextmanager
+def left_alone(run_dir: Path) -> Iterator[bool]:
+    """Whether nobody works in a run; then no driver begins to as long as the block runs, and no worker is left."""
+    with ExitStack() as stack:
+        yield _take_everything(run_dir / "locks", stack)
+
+
+def _take_everything(folder: Path, stack: ExitStack) -> bool:
+    try:
+        make_folder(folder)
+        for name in {"driver", *(path.name for path in folder.iterdir() if path.name.isdigit())}:
+            descriptor = _open(folder / name)
+            stack.callback(os.close, descriptor)
+            if not _take(descriptor, fcntl.LOCK_EX, folder):
+                return False
+    except (OSError, UserError):  # of another user, on a mount that is read-only: not ours to change
+        return False
+    return True

@@ -1,7 +1,6 @@
 """Lines of a text file, and pairs of a table, as people keep them; what can't be text is refused."""
 
 import gzip
-import json
 import re
 import zlib
 from collections.abc import Iterator
@@ -9,6 +8,7 @@ from pathlib import Path
 
 from trainables.config import DataConfig
 from trainables.errors import UserError
+from trainables.files import parse_json, read_bytes
 
 # What takes no room on paper: zero-width spaces, joiners and marks, soft hyphens.
 INVISIBLE = "\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\u00ad"
@@ -21,7 +21,7 @@ SHOWN = 80  # characters of a line in a message
 def read_lines(path: Path) -> list[str]:
     """The lines of a text file, gzipped or not. Raises UserError for bad UTF-8, a broken gzip file, old line ends."""
     try:
-        data = path.read_bytes()
+        data = read_bytes(path)
         if path.suffix == ".gz":
             data = gzip.decompress(data)
     except (OSError, EOFError, zlib.error) as error:
@@ -59,7 +59,7 @@ def read_table(path: Path, config: DataConfig) -> Iterator[tuple[str, str]]:
 def _read_jsonl(path: Path, config: DataConfig) -> Iterator[tuple[str, str]]:
     for number, line in enumerate(read_lines(path), 1):
         try:
-            record = json.loads(line)
+            record = parse_json(line)
             record = record.get("translation", record)
             # A sentence is one line of text.
             pair = " ".join(record[config.source].split()), " ".join(record[config.target].split())
@@ -70,7 +70,7 @@ def _read_jsonl(path: Path, config: DataConfig) -> Iterator[tuple[str, str]]:
             if half := re.search("[\ud800-\udfff]", side):
                 raise UserError(
                     f"{path}: line {number} has half a character (\\u{ord(half[0]):04x}), as a cut emoji leaves it; "
-                    "mend or remove the pair"
+                    "fix or remove the pair"
                 )
         yield pair
 

@@ -13,7 +13,7 @@ from trainables.config import BleuTokenizer, DataConfig
 from trainables.errors import UserError
 from trainables.extras import missing_extra
 
-# By language: sacreBLEU's own choice, and characters where words are not parted by spaces and it has none that works
+# By language: sacreBLEU's own choice, and characters where words are not separated by spaces and it has none that works
 # without downloading a model.
 TOKENIZERS: dict[str, BleuTokenizer] = {
     "zh": "zh",
@@ -43,7 +43,7 @@ class Scoring:
     tokenize: BleuTokenizer  # sacreBLEU's, never "auto"
 
     def bleu(self, sentence: bool = False) -> BLEU:
-        """Of corpora, or of single sentences."""
+        """Scores of corpora, or of single sentences."""
         return BLEU(tokenize=self.tokenize, effective_order=sentence)
 
     def chrf(self) -> CHRF:

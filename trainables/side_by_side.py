@@ -65,7 +65,7 @@ def is_faster_as_one(configs: Sequence[TrialConfig], prepared: Prepared, device:
 
 
 def _seconds(configs: Sequence[TrialConfig], prepared: Prepared, device: torch.device) -> float:
-    """Of some steps, on the first batches of an epoch: the least of a few turns."""
+    """Seconds of some steps, on the first batches of an epoch: the least of a few turns."""
     team = Team(configs, prepared, device)
     batches = [
         list(islice(cycle(training_batches(prepared.train, config.training, config.seed, 1)), STEPS))

@@ -5,7 +5,6 @@ import json
 import os
 import re
 import shutil
-import tempfile
 import time
 import uuid
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ from trainables.files import make_folder, write_atomically
 from trainables.locks import locked
 from trainables.preparing import CORPUS, cached_corpus
 from trainables.store import Store
+from trainables.temporary import hold, user_folder
 from trainables.tokenizer import keep_model, tokenizer_folder, train_tokenizer
 
 DRIVER = "driver.json"  # who may write, and where the run is; the driver renews it (search/lease.py)
@@ -54,7 +54,7 @@ def find_place(url: str) -> Store | None:
 
 @dataclass(frozen=True)
 class Storage:
-    """Of one search, for its driver and, on any node, its workers.
+    """The storage of one search, for its driver and, on any node, its workers.
 
     Each driver, with its workers, writes below its own key and nowhere else but in `shared`, so what an earlier one has
     sent and the network delivers late meets nothing of a later one's. All methods raise StorageFails.
@@ -144,22 +144,25 @@ class Storage:
     def scratch(self, key: str) -> Iterator[Path]:
         """A folder of this node to train in, empty unless a process of this driver died in it. What workers of earlier
         drivers have left here is removed."""
-        runs = _node_folder() / "runs" / digest(self.url)
+        runs = user_folder() / "runs" / digest(self.url)
         for other in runs.glob("*"):
             if other.name != self.driver:
                 shutil.rmtree(other, ignore_errors=True)
         folder = runs / self.driver / key
         make_folder(folder)
+        held = hold(folder)
         try:
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+            os.close(held)
 
 
 @lru_cache(maxsize=4)
 def _bring(storage: Storage, data: DataConfig, tokenizer: TokenizerConfig) -> Path:
-    cache = _node_folder() / "corpora" / storage.corpus / digest(storage.shared.url)
+    cache = user_folder() / "corpora" / storage.corpus / digest(storage.shared.url)
     make_folder(cache)
+    hold(cache)  # until this process ends
     with locked(cache / "lock"):
         if not (cache / CORPUS).exists() or _name((cache / CORPUS).read_bytes()) != storage.corpus:
             content = storage.shared.read(f"corpora/{storage.corpus}")
@@ -184,11 +187,3 @@ def store_corpus(url: str, corpus: Corpus) -> str:
 
 def _name(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:32]
-
-
-def _node_folder() -> Path:
-    folder = Path(tempfile.gettempdir()) / f"babeltune-{os.getuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    if folder.stat().st_uid != os.getuid():
-        raise StorageFails(f"{folder}: belongs to another user; remove it")
-    return folder

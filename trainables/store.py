@@ -50,7 +50,10 @@ class Store:
     @cached_property
     def _place(self) -> tuple["ObjectStore", str]:
         """The bucket, and what precedes each key in it, ending with a slash."""
-        parts = urlsplit(self.url)
+        try:
+            parts = urlsplit(self.url)
+        except ValueError as error:
+            raise StorageFails(f"storage: {self.url}: is not an address: {error}") from None
         if parts.scheme not in PROTOCOLS:
             known = ", ".join(f"{protocol}://" for protocol in PROTOCOLS)
             raise StorageFails(f"storage: {self.url}: unknown protocol; known are {known}")

@@ -104,7 +104,7 @@ class Team:
             learner.update()
 
     def _add_gradients(self, source: Tensor, target: Tensor) -> Tensor:
-        """Of each learner's objective per token; returns their negative log-likelihoods, (K,)."""
+        """Add the gradients of each learner's objective per token; returns their negative log-likelihoods, (K,)."""
         before, gold = target[..., :-1], target[..., 1:]
         with self._autocast():
             hidden: Sequence[Tensor]

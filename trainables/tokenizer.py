@@ -3,9 +3,9 @@
 import hashlib
 import io
 import sys
-import tempfile
 import unicodedata
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import permutations
 from pathlib import Path
@@ -20,6 +20,7 @@ from trainables.corpus import Corpus
 from trainables.errors import UserError
 from trainables.files import make_folder, write_atomically
 from trainables.locks import locked
+from trainables.temporary import temporary_folder
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,12 @@ def _is_whole(file: Path) -> bool:
 
 def tokenizer_folder(config: TokenizerConfig, corpus: Corpus, cache: Path) -> Path:
     """Where the cache holds it, by training text and settings."""
-    return cache / "tokenizers" / digest([config.model_dump(), corpus.fingerprint(), sentencepiece.__version__])
+    return cache / "tokenizers" / name_tokenizer(config, corpus.fingerprint(), sentencepiece.__version__)
+
+
+def name_tokenizer(config: TokenizerConfig, fingerprint: str, version: str) -> str:
+    """The name of its folder. fingerprint: of the training text; version: of sentencepiece."""
+    return digest([config.model_dump(), fingerprint, version])
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:
@@ -130,12 +136,12 @@ def save_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
 
 def _train(config: TokenizerConfig, sentences: list[str]) -> bytes:
     model = io.BytesIO()
-    with tempfile.NamedTemporaryFile("w", suffix=".tsv") as file:
+    with temporary_folder() if config.normalization == "nfc" else nullcontext() as folder:
         rules: dict[str, Any] = {"normalization_rule_name": config.normalization}
-        if config.normalization == "nfc":
-            file.writelines(_composing_rules())
-            file.flush()
-            rules = {"normalization_rule_tsv": file.name}
+        if folder:
+            file = folder / "nfc.tsv"
+            file.write_text("".join(_composing_rules()))
+            rules = {"normalization_rule_tsv": str(file)}
         try:
             sentencepiece.SentencePieceTrainer.train(
                 sentence_iterator=iter(sentences),

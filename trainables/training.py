@@ -1,7 +1,6 @@
 """One training run, from text to a model and its BLEU. Runs without Ray."""
 
 import math
-import shutil
 import time
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -25,6 +24,7 @@ from trainables.checkpoint import (
 from trainables.config import TrialConfig
 from trainables.errors import Diverged, UserError
 from trainables.evaluation import corpus_bleu, reference_loss, translate
+from trainables.files import remove
 from trainables.freed_memory import keep_freed_memory
 from trainables.gpu import GpuFigures, measure, start_measuring
 from trainables.group import ALONE, Group
@@ -214,7 +214,7 @@ def train_again(
         return False
     for path in checkpoints.glob(f"{unit}-*"):  # training goes on after the newest: that of before the damage
         if (checkpoint_number(path.name) or 0) >= (checkpoint_number(damaged[0]) or 0):
-            shutil.rmtree(path)
+            remove(path)
     name = checkpoints / damaged[0]
     inherited = reports[0][unit] > (config.training.report_steps or 1)
     if inherited and not last_checkpoints(checkpoints, 1):
@@ -239,7 +239,7 @@ def load_model(
     found = last_checkpoints(checkpoints, averaged)
     if not found:
         raise UserError(
-            f"{checkpoints}: holds no whole checkpoint; it was removed; restore it, or train anew under another name"
+            f"{checkpoints}: holds no whole checkpoint; it was removed; restore it, or train again under another name"
         )
     prepared = prepare(config.data, config.tokenizer, cache)
     model = build_model(config, prepared, device)

@@ -111,7 +111,7 @@ def _places(
 
 
 def _key(trial: dict[str, Any]) -> str:
-    """Of its checkpoints in the storage, such as trials/3."""
+    """The key of its checkpoints in the storage, such as trials/3."""
     return "/".join(Path(trial["checkpoints"]).parts[-2:])
 
 

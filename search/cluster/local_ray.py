@@ -2,10 +2,9 @@
 
 import os
 import secrets
-import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import ray
@@ -13,15 +12,14 @@ import ray._raylet as raylet
 
 from search.cluster.starting import PROCESS, shortened, start_ray
 from trainables.errors import UserError
-from trainables.locks import is_held, locked
+from trainables.temporary import roots, temporary_folder
 
 # Nothing listens on this port: even with usage statistics off, one of Ray's processes asks the metadata services of
 # three clouds where it runs.
 NOWHERE = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
-PREFIX, LOCK = "babeltune-ray-", "lock"
 # What Ray adds to a folder for its longest socket, and what the system takes: 108 bytes on Linux, 104 on macOS, with
 # the zero at the end.
-LONGEST_SOCKET = len("/s/session_2026-11-29_12-00-00_000000_4194304/sockets/plasma_store")
+LONGEST_SOCKET = len("/t-12345678/s/session_2026-11-29_12-00-00_000000_4194304/sockets/plasma_store")
 MOST_BYTES = 103
 
 
@@ -32,7 +30,7 @@ def local_ray(slots: int, online: bool = False) -> Iterator[None]:
     slots: trials at a time. online: whether they need the network. Raises UserError if Ray does not start.
     """
     proxies = {name: os.environ.get(name, "") for name in NOWHERE} if online else {}
-    with private_folder() as folder, _own_settings():
+    with temporary_folder(_short_folder()) as folder, _own_settings():
         try:
             with _environment(NOWHERE):
                 start_ray(
@@ -53,44 +51,10 @@ def local_ray(slots: int, online: bool = False) -> Iterator[None]:
             ray.shutdown()
 
 
-@contextmanager
-def private_folder() -> Iterator[Path]:
-    """A folder for sockets and logs that other users can't enter, gone after the block.
-
-    What a process that was killed has left is removed, too. Raises UserError if there is no room for one.
-    """
-    for folder in abandoned_folders():
-        shutil.rmtree(folder, ignore_errors=True)
-    folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=_short_folder()))  # mode 0700
-    try:
-        with locked(folder / LOCK):
-            yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def abandoned_folders() -> list[Path]:
-    """Private folders of this user whose processes are gone."""
-    found = []
-    for root in _roots():
-        for folder in root.glob(f"{PREFIX}*"):
-            with suppress(OSError):  # of another user, or just removed
-                if folder.stat().st_uid == os.getuid() and not is_held(folder / LOCK):
-                    found.append(folder)
-    return found
-
-
-def _roots() -> list[Path]:
-    """Where a private folder may lie, the best first."""
-    return list(
-        dict.fromkeys(Path(root) for root in (tempfile.gettempdir(), "/tmp", "/var/tmp") if Path(root).is_dir())
-    )
-
-
 def _short_folder() -> Path:
-    """The first one with a path that is short enough for sockets. Raises UserError."""
-    for root in _roots():
-        longest = len(os.fsencode(root / f"{PREFIX}12345678")) + LONGEST_SOCKET
+    """Where a temporary folder has a path that is short enough for sockets. Raises UserError."""
+    for root in roots():
+        longest = len(os.fsencode(root / f"babeltune-{os.getuid()}")) + LONGEST_SOCKET
         if longest <= MOST_BYTES and os.access(root, os.W_OK | os.X_OK):
             return root
     raise UserError(

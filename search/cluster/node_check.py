@@ -35,7 +35,7 @@ LEAST_OPEN_FILES = 4096  # Ray holds several for each worker process and each ot
 
 @dataclass(frozen=True)
 class NodeFacts:
-    """Of one node, as its own worker process sees it."""
+    """Facts of one node, as its own worker process sees them."""
 
     host: str
     versions: dict[str, str | None]  # python and packages; None for one that is not installed

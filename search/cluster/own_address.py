@@ -19,7 +19,7 @@ def own_address(peers: Sequence[str]) -> str:
             probe.connect((peer, 9))  # nothing is sent
             address = str(probe.getsockname()[0])
         if address.startswith("127."):
-            raise OSError(f"{peer} is reached by {address} alone, which other nodes can't reach; mend its name in DNS")
+            raise OSError(f"{peer} is reached by {address} alone, which other nodes can't reach; fix its name in DNS")
         return address
     addresses = {str(info[4][0]) for info in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)}
     return min((a for a in addresses if not a.startswith("127.")), default="127.0.0.1")

@@ -2,13 +2,13 @@
 
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import yaml
 
 from search.experiment import Experiment
 from trainables.errors import UserError
+from trainables.temporary import temporary_folder
 
 BOOTSTRAP = "~/ray_bootstrap_config.yaml"  # `ray up` leaves it on the head
 
@@ -28,9 +28,8 @@ def take_down() -> str | None:
     # Ray stops containers first, and this process runs in one; the machines end with or without that.
     for settings in (config, *config["available_node_types"].values()):
         settings.pop("docker", None)
-    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
-        yaml.safe_dump(config, file)
-        file.flush()
-        ray = Path(sys.executable).with_name("ray")
-        down = subprocess.run([ray, "down", "--yes", file.name], capture_output=True, text=True)
+    with temporary_folder() as folder:
+        file, ray = folder / "cluster.yaml", Path(sys.executable).with_name("ray")
+        file.write_text(yaml.safe_dump(config))
+        down = subprocess.run([ray, "down", "--yes", str(file)], capture_output=True, text=True)
     return None if down.returncode == 0 else " ".join(down.stderr.split())[-300:]

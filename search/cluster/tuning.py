@@ -2,7 +2,6 @@
 
 import logging
 import os
-import pickle
 import re
 import shutil
 from collections.abc import Callable
@@ -189,7 +188,7 @@ class WorkScheduler(FIFOScheduler):
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
         error = _error(trial)
-        if isinstance(error, MachineLeaves) or ((address := _address(error)) and machine_is_gone(address)):
+        if LEAVES.search(error) or ((address := _address(error)) and machine_is_gone(address)):
             # Tune tells the searcher of the error next, which finds the trial let go by then.
             for number in _numbers(trial.config):
                 self.fuse(partial(self.work.lost, number), None)
@@ -231,7 +230,7 @@ class Steps(tune.Callback):
 
 
 def _number(trial: Trial, result: dict[str, Any]) -> int:
-    """Of the trial of the study that a result is of."""
+    """The number of the trial of the study that a result belongs to."""
     number: int = result.get("number", trial.config["number"])
     return number
 
@@ -246,24 +245,22 @@ def _described(assignment: Assignment) -> dict[str, Any]:
 
 
 def _numbers(given: dict[str, Any]) -> list[int]:
-    """Of the trials of what a worker was given."""
+    """The numbers of the trials that a worker was given."""
     return [given["number"], *(mate["number"] for mate in given["mates"])]
 
 
-def _error(trial: Trial) -> Exception | None:
-    """Tune passes it to nobody but its own records."""
-    file = trial.pickled_error_file
-    if not file or not Path(file).exists():
-        return None
-    with Path(file).open("rb") as errors:
-        error: Exception = pickle.load(errors)
-    return error
+def _error(trial: Trial) -> str:
+    """Tune passes it to nobody but its own records: as words, and as a pickle, which nobody needs to open."""
+    file = trial.error_file
+    return Path(file).read_text(errors="replace") if file and Path(file).exists() else ""
 
 
-def _address(error: Exception | None) -> str | None:
-    """Of the machine whose process died; None if the error tells none. Tune knows it from the first report on."""
-    found = re.search(r"^\s*ip: (\S+)", str(error), re.MULTILINE)
+def _address(error: str) -> str | None:
+    """The address of the machine whose process died; None if the error tells none. Tune knows it from the first
+    report on."""
+    found = re.search(r"^\s*ip: (\S+)", error, re.MULTILINE)
     return found[1] if found else None
 
 
+LEAVES = re.compile(rf"^(?:\w+\.)*{MachineLeaves.__name__}\b", re.MULTILINE)  # the last line of a traceback
 REPORTED = tuple(field.name for field in fields(EpochReport))

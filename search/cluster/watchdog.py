@@ -120,6 +120,7 @@ class Watchdog:
         self.warn(f"{reason}; the search goes on with a new one")
         self._node.kill_all_processes(check_alive=False, allow_graceful=False)
         os.environ[RESTARTED] = str(restarts)
+        # It asks for no --trust: what is known of the run stands in the environment, too (`search/trust.py`).
         os.execv(self.command[0], self.command)
 
     def _give_up(self, reason: str) -> None:

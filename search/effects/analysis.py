@@ -40,7 +40,7 @@ class Estimate:
 
     @property
     def verdict(self) -> str:
-        """clear; seeds: they explain it; open: more than seeds, but it may hang on the other settings; wide: these
+        """clear; seeds: they explain it; open: more than seeds, but it may depend on the other settings; wide: these
         trials can't tell it."""
         if self.needed is not None:
             return "wide"

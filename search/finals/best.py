@@ -1,7 +1,5 @@
 """best/: the best model of a search, with all that it takes to translate."""
 
-import hashlib
-import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -15,6 +13,7 @@ from search.resuming import is_sealed
 from trainables.command_line import dump_yaml, read_yaml, validate
 from trainables.config import TrialConfig
 from trainables.errors import UserError
+from trainables.files import digest_of, remove
 from trainables.installed import program
 from trainables.sealing import Damaged, read_sealed, write_sealed
 from trainables.tokenizer import Tokenizer, load_tokenizer, save_tokenizer
@@ -43,7 +42,7 @@ def write_best(
 ) -> None:
     """best/ in the folder of a run: a model, its tokenizer and config, and how it translated the test split."""
     draft = folder / ".best"
-    shutil.rmtree(draft, ignore_errors=True)
+    remove(draft)
     draft.mkdir()
     # Tied weights are one tensor under several names; the file holds it once.
     tensors = {name: parameter.detach().contiguous() for name, parameter in model.named_parameters()}
@@ -52,16 +51,16 @@ def write_best(
     (draft / "config.yaml").write_text(dump_yaml(config), encoding="utf-8")
     (draft / "decoding.yaml").write_text(yaml.safe_dump(asdict(decoding)), encoding="utf-8")
     (draft / "translations.txt").write_text("\n".join(translations) + "\n", encoding="utf-8")
-    digests = {file.name: _digest(file) for file in sorted(draft.iterdir())}
+    digests = {file.name: digest_of(file) for file in sorted(draft.iterdir())}
     write_sealed(draft / DIGESTS, digests)
-    shutil.rmtree(folder / "best", ignore_errors=True)
+    remove(folder / "best")
     draft.rename(folder / "best")
 
 
 def read_best(run_dir: Path) -> BestModel:
     """The best model of a run, on the default device. Raises UserError for what is missing or broken."""
     folder = run_dir / "best"
-    again = f"`{program('resume')} {run_dir}` writes it anew"
+    again = f"`{program('resume')} {run_dir}` writes it again"
     if not folder.is_dir():
         raise UserError(
             f"{run_dir}: holds no best/, as a search leaves at its end; name the directory of one that has ended"
@@ -90,13 +89,8 @@ def _check_digests(folder: Path, sealed: bool, again: str) -> None:
     if not (sealed or (folder / DIGESTS).exists()):
         return
     for name, digest in read_sealed(folder / DIGESTS).items():
-        if not (folder / name).is_file() or _digest(folder / name) != digest:
+        if not (folder / name).is_file() or digest_of(folder / name) != digest:
             raise Damaged(f"{folder / name}: is missing or not as the search wrote it; {again}")
-
-
-def _digest(file: Path) -> str:
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def _read_decoding(file: Path) -> Decoding:

@@ -49,7 +49,7 @@ class Entry:
 
     @property
     def best(self) -> tuple[FinalModel, ScoredModel]:
-        """Of the seed that was best on the validation split; by loss where BLEU tells nothing."""
+        """The model and result of the seed that was best on the validation split; by loss where BLEU tells nothing."""
         pairs = list(zip(self.models, self.results, strict=True))
         told = tells_apart([result.valid_bleu for result in self.results])
         return max(pairs, key=lambda pair: (pair[1].valid_bleu if told else 0, -pair[0].valid_nll_per_char))

@@ -51,18 +51,18 @@ def _score(name: str, source: list[str], translations: list[str], references: li
         given = metric(source, translations, references)
     except Exception as error:  # the user's code may raise anything
         reason = f"{type(error).__name__}: {error}"
-        raise UserError(f"finals.neural_metric: {name} raised {reason}; mend it, then resume") from error
+        raise UserError(f"finals.neural_metric: {name} raised {reason}; fix it, then resume") from error
     score = _mean(given, len(translations))
     if score is None:
         raise UserError(
             f"finals.neural_metric: {name} returned {str(given)[:80]}; it must return a number for each of the "
-            f"{len(translations)} sentences, or one for all; mend it, then resume"
+            f"{len(translations)} sentences, or one for all; fix it, then resume"
         )
     return score
 
 
 def _mean(given: object, sentences: int) -> float | None:
-    """None for what is no finite number, or not one for each sentence."""
+    """None for what is not finite, or not one number for each sentence."""
     try:
         values = [float(value) for value in given] if isinstance(given, Iterable) else [float(str(given))] * sentences
     except (TypeError, ValueError):

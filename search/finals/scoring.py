@@ -116,7 +116,7 @@ def _as_they_come(asked: dict[Any, int]) -> Iterator[tuple[int, Any]]:
         try:
             yield asked[done], ray.get(done)
         except ray.exceptions.RayTaskError as error:
-            if isinstance(error.cause, UserError):
+            if isinstance(error.cause, UserError | OSError):
                 raise error.cause from None  # without Ray's traceback
             raise
 
@@ -172,7 +172,7 @@ def known_on_valid(model: FinalModel) -> dict[Decoding, float]:
 
 
 def bleu_on_valid(model: FinalModel, decodings: list[Decoding], cache: Path) -> dict[Decoding, float]:
-    """Of each way to decode."""
+    """BLEU on the validation split for each way to decode."""
     cache = model.storage.bring(model.config) if model.storage else cache
     network, tokenizer = model.load(cache)
     text = cached_corpus(model.config.data, cache).valid
@@ -202,7 +202,8 @@ def score_on_test(model: FinalModel, decoding: Decoding, valid_bleu: float, test
 
 
 def nll_per_char(network: Transformer, tokenizer: Tokenizer, split: Split) -> float | None:
-    """Of the references, in nats, comparable between vocabularies; None where a sequence is too long for the model."""
+    """The loss of the references, in nats, comparable between vocabularies; None where a sequence is too long for
+    the model."""
     encoded, config = encode_split(split, tokenizer), network.config
     longest = max(encoded.source.lengths.max(), encoded.target.lengths.max() - 1)
     if config.positions == "learned" and longest > config.max_length:

@@ -40,7 +40,7 @@ def shuffled_sums(statistics: np.ndarray) -> np.ndarray:
 
 
 def bootstrap_p(first: np.ndarray, second: np.ndarray, difference: float) -> float:
-    """Of two systems' scores on the same samples, (RESAMPLES,) each, and the difference of their scores.
+    """The scores of two systems on the same samples, (RESAMPLES,) each, and the difference of their scores.
 
     How often a sample's absolute difference lies above the mean of these by more than the difference itself.
     """
@@ -49,7 +49,7 @@ def bootstrap_p(first: np.ndarray, second: np.ndarray, difference: float) -> flo
 
 
 def randomisation_p(first: np.ndarray, second: np.ndarray, difference: float) -> float:
-    """Of the scores of two pseudo-systems between which sentences were shuffled, (SHUFFLES,) each."""
+    """The scores of two pseudo-systems between which sentences were shuffled, (SHUFFLES,) each."""
     distances = np.abs(first - second)
     return _p_value(distances > abs(difference) + ROUNDING, distances)
 

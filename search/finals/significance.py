@@ -62,7 +62,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Evidence:
-    """Of some systems: an interval for each, all pairs, and who can be told apart."""
+    """A comparison of systems: an interval for each, all pairs, and who can be told apart."""
 
     intervals: list[tuple[float, float]]
     comparisons: list[Comparison]
@@ -112,7 +112,7 @@ def seed_noise(systems: list[System]) -> SeedNoise:
 
 
 def interval(system: System, noise: SeedNoise) -> tuple[float, float]:
-    """Of a system's BLEU, at LEVEL."""
+    """The interval of a system's BLEU, at LEVEL."""
     low, high = _Error(system.resampled.mean(axis=1), 1 / len(system.observed), noise).quantiles()
     return max(0.0, system.mean + low), min(100.0, system.mean + high)
 

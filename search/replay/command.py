@@ -16,7 +16,7 @@ from search.samplers import SamplerName
 from search.samplers.prior import Findings
 from trainables.command_line import parse_config
 from trainables.errors import UserError
-from trainables.files import write_atomically
+from trainables.files import named_path, write_atomically
 from trainables.installed import program
 
 
@@ -34,18 +34,19 @@ class Replaying(Config):
     prior_pairs: str = Field(
         "",
         validation_alias=AliasChoices("prior_pairs", "prior-pairs"),
-        description="pairs of the same folder, parted by commas, whose tables the sampler knows beforehand",
+        description="pairs of the same folder, separated by commas, whose tables the sampler knows beforehand",
     )
     output: str = Field("", validation_alias=AliasChoices("output", "json"), description="JSON file for the measures")
 
 
 def main(arguments: list[str]) -> None:
-    """Simulate, print a table of measures, and write them. Raises UserError for what the user can mend."""
+    """Simulate, print a table of measures, and write them. Raises UserError for what the user can fix."""
     about = "Run the real sampler and scheduler on tables of trained systems, under a virtual clock."
     options, _ = parse_config(Replaying, arguments, program("replay"), about)
     if not options.tables:
         raise UserError("--tables: missing; name a folder of tables, or the directory of a run")
-    systems, curves = find_tables(Path(options.tables), options.pair)
+    tables, output = named_path("--tables", options.tables), named_path("--output", options.output)
+    systems, curves = find_tables(tables, options.pair)
     policy = Policy(options.policy, options.scheduler, tuple(_prior(options)))
     measures: dict[str, object] = {
         "pair": options.pair or systems[0].name,
@@ -63,7 +64,7 @@ def main(arguments: list[str]) -> None:
         measures["curves"] = by_kind
     Console().print(_shown(measures))
     if options.output:
-        write_atomically(Path(options.output).absolute(), json.dumps(measures, indent=2))
+        write_atomically(output, json.dumps(measures, indent=2))
 
 
 def find_tables(folder: Path, pair: str) -> tuple[list[Table], list[Table]]:
@@ -86,7 +87,7 @@ def find_tables(folder: Path, pair: str) -> tuple[list[Table], list[Table]]:
 def _prior(options: Replaying) -> list[Findings]:
     findings = []
     for pair in filter(None, options.prior_pairs.split(",")):
-        systems, curves = find_tables(Path(options.tables), pair)
+        systems, curves = find_tables(named_path("--tables", options.tables), pair)
         findings.append([(s.params, s.score) for s in [*systems, *curves][0].systems.values()])
     return findings
 

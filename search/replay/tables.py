@@ -1,9 +1,9 @@
 """Tables of trained systems: configurations, final scores, learning curves."""
 
 import csv
-import json
 import math
 from dataclasses import dataclass, field
+from io import StringIO
 from itertools import accumulate
 from pathlib import Path
 from statistics import median
@@ -13,6 +13,7 @@ from search.checking import open_run
 from search.samplers import Task
 from search.space import Domain, Params, Scalar, SearchSpace
 from trainables.errors import UserError
+from trainables.files import parse_json, read_bytes, read_text
 from trainables.outcomes import Outcome
 
 # Of the files by Zhang and Duh (2020, 2024): what decides a system, the rest was measured of it.
@@ -72,8 +73,7 @@ def make_table(name: str, systems: list[System]) -> Table:
 def read_systems(file: Path) -> Table:
     """nmthpo_PAIR.csv: a row a trained system, with its BLEU on the development set. Raises UserError."""
     try:
-        with file.open(newline="", encoding="utf-8") as lines:
-            rows = list(csv.DictReader(lines))
+        rows = list(csv.DictReader(StringIO(read_text(file), newline="")))
         systems = [System({path: _number(row[path]) for path in SYSTEM}, float(row["dev_bleu"])) for row in rows]
     except (OSError, KeyError, ValueError, TypeError) as error:
         raise _unreadable(file, f"columns {', '.join(SYSTEM)}, dev_bleu", error) from None
@@ -87,7 +87,7 @@ def read_curves(file: Path) -> Table:
     out; where only a curve of BLEU is given, its maximum is the final one.
     """
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = parse_json(read_bytes(file))
         systems = [_system(run) for run in content["runs"] if run.get("dev_bleu_final") or run.get("dev_bleu_curve")]
     except (OSError, KeyError, ValueError, TypeError) as error:
         raise _unreadable(

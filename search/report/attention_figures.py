@@ -34,7 +34,7 @@ class Attention:
         return "Cross-attention" if self.key == "cross" else f"{self.key.capitalize()} self-attention"
 
     def view(self, layer: int, head: int | None) -> np.ndarray:
-        """Of one head, or the mean over heads: (rows, columns) uint8."""
+        """The weights of one head, or their mean over heads: (rows, columns) uint8."""
         heads = self.percent[layer]
         return heads[head] if head is not None else heads.mean(axis=0).round().astype(np.uint8)
 

@@ -160,7 +160,7 @@ def answer(leaderboard: dict[str, Any]) -> list[str]:
     low, high = best["test_bleu_ci"]
     seeds = count(len(best["seeds"]), "seed", "seeds")
     setting = f" ({describe(best['config'])})" if best["config"] else ""
-    if leaderboard["decided_by"] != "test_bleu":
+    if leaderboard.get("decided_by", "test_bleu") != "test_bleu":
         return [_undecided(leaderboard), _spent(cost)]
     sentences = [
         f"The best of {count(cost['trials'], 'configuration', 'configurations')} is trial {best['trial']}{setting}: "

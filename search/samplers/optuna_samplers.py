@@ -1,7 +1,9 @@
 """Optuna's samplers, asked so that a proposal follows from seed and study alone."""
 
+import io
 import logging
 import math
+import pickle
 import warnings
 from collections.abc import Callable
 from itertools import islice
@@ -18,6 +20,7 @@ from search.samplers.coding import Coding
 from search.space import Domain, Params
 from search.study import Study, StudyTrial
 from trainables.outcomes import Outcome
+from trainables.sealing import Damaged
 
 warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
 warnings.filterwarnings("ignore", message="Constraints have been set")  # CMA-ES has no use for them
@@ -42,12 +45,38 @@ def gaussian_process(task: Task, start: int) -> "OptunaSampler":
 
 def cma_es(task: Task) -> "OptunaSampler":
     """CMA-ES with margins for discrete values (Hamano et al. 2022); words and switches are drawn at random."""
-    return OptunaSampler(task, lambda seed: CmaEsSampler(seed=seed, with_margin=True, warn_independent_sampling=False))
+    return OptunaSampler(task, lambda seed: SafeCmaEs(seed=seed, with_margin=True, warn_independent_sampling=False))
 
 
 def nsga2(task: Task) -> "OptunaSampler":
     """A genetic algorithm (Deb et al. 2002), with a population small enough for searches of some hundred trials."""
     return OptunaSampler(task, lambda seed: NSGAIISampler(seed=seed, population_size=10))
+
+
+# What a pickled optimizer of package cmaes is made of; NumPy's names changed with version 2.
+IN_OPTIMIZER = {
+    *(("cmaes._cma", "CMA"), ("cmaes._cmawm", "CMAwM"), ("numpy", "ndarray"), ("numpy", "dtype")),
+    *((f"numpy.{core}.multiarray", name) for core in ("core", "_core") for name in ("_reconstruct", "scalar")),
+}
+
+
+class SafeCmaEs(CmaEsSampler):
+    """Optuna keeps the optimizer as a pickle in the study, and a pickle may run any code: a study of somebody else gets
+    to make an optimizer, and nothing else."""
+
+    def _restore_optimizer(self, completed_trials: list[FrozenTrial]) -> Any:
+        for trial in reversed(completed_trials):
+            parts = {key: part for key, part in trial.system_attrs.items() if key.startswith(self._attr_key_optimizer)}
+            if parts:
+                return _OptimizerUnpickler(io.BytesIO(bytes.fromhex(self._concat_optimizer_attrs(parts)))).load()
+        return None
+
+
+class _OptimizerUnpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in IN_OPTIMIZER:
+            raise Damaged(f"study.db: what CMA-ES kept there holds {module}.{name}, which it never writes")
+        return super().find_class(module, name)
 
 
 class OptunaSampler:
@@ -137,7 +166,7 @@ class OptunaSampler:
 
 
 def _last_step(domain: Domain) -> float:
-    """Of a finite domain; 0 for a continuous one, whose code is its place."""
+    """The code of the last value of a finite domain; 0 for a continuous one, whose code is its place."""
     count = domain.count()
     return count - 1 if count < math.inf else 0.0
 

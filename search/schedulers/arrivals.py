@@ -31,13 +31,13 @@ class Field:
         return bisect_left(self._keys, (-worth, number))
 
     def median(self, without: Key | None = None) -> float:
-        """Of what they are worth; perhaps without the one of this key."""
+        """The median of what they are worth; perhaps without the one of this key."""
         skipped = len(self) if without is None else bisect_left(self._keys, without)
         count = len(self) - (without is not None)
         return -sum(self._keys[i + (i >= skipped)][0] for i in ((count - 1) // 2, count // 2)) / 2
 
     def finished(self, study: Study) -> list[StudyTrial]:
-        """Of those trained to the end the LATEST."""
+        """The LATEST of those trained to the end."""
         return [study.trials[number] for number in self._finished[-LATEST:]]
 
     def first_waiting(self, study: Study, rungs: tuple[int, ...], rung: int, live: set[int]) -> StudyTrial | None:
@@ -77,7 +77,7 @@ class Arrivals:
         self._study: Study | None = None
 
     def field(self, study: Study, trial: StudyTrial) -> Field:
-        """Of the trial's group at the rung at which it stands."""
+        """Arrivals of the trial's group at the rung where it is."""
         return self.fields(study, trial.epoch)[self._group_of(trial)]
 
     def fields(self, study: Study, rung: int) -> dict[Hashable, Field]:

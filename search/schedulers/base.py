@@ -17,7 +17,7 @@ class Scheduler(Protocol):
 
     Every kind keeps to this:
     - At an epoch that is no rung the decision is "go".
-    - A score that is no finite number never passes, at a rung or elsewhere: "stop".
+    - A score that is not finite never passes, at a rung or elsewhere: "stop".
     - A trial that diverged counts as arrived, and as worst, at the rung it was on its way to. A failed one, or one that
       memory is too small for, does not, as it says nothing of what its score would be (but see Population, which is to
       stay whole).

@@ -47,5 +47,5 @@ class MedianStopping:
 
 
 def _running_average(study: Study, trial: StudyTrial, rung: int) -> float:
-    """Of the merits up to the rung."""
+    """The mean of the merits up to the rung."""
     return fmean(study.merit(trial, epoch) for epoch in trial.scores if epoch <= rung)

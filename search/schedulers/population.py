@@ -10,7 +10,7 @@ from search.study import Study, StudyTrial
 from trainables.outcomes import DIED
 
 FACTORS = (0.8, 1.2)
-RESAMPLED = 0.25  # of the parameters, drawn anew
+RESAMPLED = 0.25  # of the parameters, drawn again
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Population:
     All members wait at each rung until the last has come. Then the worst quarter ends, and for each of them an heir
     is made from one of the best quarter, drawn at random: a new trial with the parent's scores so far, a copy of its
     checkpoint, and its parameters perturbed (times 0.8 or 1.2, or the next value of a list; a quarter of them drawn
-    anew). As nobody is compared with half a generation, the outcome does not hang on the number of workers.
+    again). As nobody is compared with half a generation, the outcome does not depend on the number of workers.
 
     The first to arrive waits; of equals the lower number is ahead. One that died on the way counts as worst and is
     replaced, so that the population keeps its size.
@@ -90,7 +90,7 @@ class Population:
 def perturb(value: Scalar, domain: Domain, rng: np.random.Generator) -> Scalar:
     """Another value of the domain: near the old one, the next at least, or, one time in four, any.
 
-    Words, which have no order, change only when drawn anew.
+    Words, which have no order, change only when drawn again.
     """
     if rng.random() < RESAMPLED:
         return domain.at(rng.random())

@@ -16,7 +16,7 @@ Configure = Callable[[StudyTrial], TrialConfig]
 
 
 class Feed:
-    """Begun anew by each driver from what the run has, then appended to. It follows from study and journals, so
+    """Begun again by each driver from what the run has, then appended to. It follows from study and journals, so
     that it need not survive anything; a write that fails ends it, and never the search.
 
     Attributes: broken: whether a write has failed, so that the feed lacks what came after.

@@ -26,11 +26,17 @@ def follow(run_dir: Path, destination: Destination, tell: Tell) -> None:
     """Mirror the feed until standard input is closed. Raises whatever W&B raises."""
     reader = FeedReader(run_dir / FEED)
     reader.read()
-    online = destination.mode != "offline" and find_key()
+
+    def say(text: str) -> None:
+        tell("say", text)
+
+    online = destination.mode != "offline" and find_key(destination, say)
     if destination.mode == "online" and not online:
-        raise RuntimeError("no key is found: set WANDB_API_KEY, or run `wandb login`")
+        server = f" for {destination.base_url}" if destination.base_url else ""
+        login = f" --host {destination.base_url}" if destination.base_url else ""
+        raise RuntimeError(f"no key is found{server}: set WANDB_API_KEY, or run `wandb login{login}`")
     make = OnlineRuns if online else OfflineRuns
-    runs = make(run_dir, destination, reader.search, lambda text: tell("say", text))
+    runs = make(run_dir, destination, reader.search, say)
     over = False
     try:
         while not over:
@@ -63,7 +69,7 @@ def main(arguments: list[str]) -> None:
         with locked(run_dir / "locks" / "tracking"):  # the follower of a killed driver ends first
             follow(run_dir, destination, tell)
             status = 0
-    except BrokenPipeError:  # the driver was killed; the next one starts anew
+    except BrokenPipeError:  # the driver was killed; the next one starts again
         pass
     except Exception as error:  # whatever W&B raises is told in a line
         text = str(error)

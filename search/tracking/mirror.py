@@ -5,16 +5,18 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import asdict
+from pathlib import Path
 from typing import IO, Any
 
 from search.experiment import Experiment
 from search.tracking.tracked import Destination
+from search.trust import BASE_URL, is_said
 from trainables.installed import program
+from trainables.temporary import temporary_folder
 
 RETRY_SECONDS = 60.0
 LONGEST_CALL = 30.0
@@ -39,23 +41,26 @@ class Mirror:
         self.complete = False
         self._said: set[str] = set()  # not again by each follower
         assert tracking.wandb != "disabled"
-        self._scratch = tempfile.TemporaryDirectory(prefix="babeltune-", ignore_cleanup_errors=True)
+        self._stack = ExitStack()
         destination = Destination(
             mode=tracking.wandb,
             project=tracking.project,
             entity=tracking.entity,
             tags=tracking.tags,
             notes=tracking.notes,
-            scratch=self._scratch.name,
+            scratch=str(self._stack.enter_context(temporary_folder())),
             patience=min(LONGEST_CALL, patience / 2),
+            base_url=tracking.base_url,
+            any_key=is_said(self.run_dir, BASE_URL, tracking.base_url),
         )
         self._command = [sys.executable, "-P", "-m", "search.tracking.follower"]
         self._command += [str(self.run_dir), json.dumps(asdict(destination))]
         stray = STRAY[1:] if tracking.wandb == "auto" else STRAY
         self._environment = {name: value for name, value in os.environ.items() if name not in stray}
         self._environment |= {"WANDB_ERROR_REPORTING": "false"}  # else an offline run looks a host up
-        if tracking.base_url:
-            self._environment["WANDB_BASE_URL"] = tracking.base_url
+        # W&B takes settings from wandb/ in its working directory, and RUN/wandb may hold those of whoever made the run.
+        inside = Path.cwd().is_relative_to(self.run_dir.resolve())
+        self._cwd = destination.scratch if inside else None
         self._closing = threading.Event()
         self._follower: subprocess.Popen[str] | None = None
         self._thread = threading.Thread(target=self._supervise, daemon=True)
@@ -83,7 +88,7 @@ class Mirror:
             if self._follower:
                 with suppress(ProcessLookupError):
                     os.killpg(self._follower.pid, signal.SIGKILL)
-        self._scratch.cleanup()
+        self._stack.close()
         if not self.complete:
             self.warn(
                 f"W&B lacks {self.missing} ({self.reason or 'its process died'}); the run directory has it all: "
@@ -109,6 +114,7 @@ class Mirror:
             stderr=subprocess.DEVNULL,
             text=True,
             env=self._environment,
+            cwd=self._cwd,
             start_new_session=True,  # Ctrl-C is the driver's to handle
         ) as follower:
             self._follower = follower

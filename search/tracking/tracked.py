@@ -26,6 +26,8 @@ class Destination:
     notes: str | None
     scratch: str  # for what the client keeps of a run while it sends it
     patience: float  # seconds that a single call may wait for the server
+    base_url: str | None = None  # of the server; the user's own if not given
+    any_key: bool = False  # whether that server may get a key which is not known to be of it
 
 
 @dataclass

@@ -1,6 +1,5 @@
 """All that watches a search from outside, behind one door: W&B through feed and mirror, and TensorBoard files."""
 
-import json
 from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any, Literal
@@ -16,6 +15,7 @@ from search.tracking.tensorboard import TensorBoardFiles
 from search.work import Listener
 from trainables.config import TrialConfig
 from trainables.installed import program
+from trainables.sealing import read_sealed
 
 
 class Tracker:
@@ -107,7 +107,7 @@ def mirror_once(
         tracker.listeners(kind, study)
         study.close()
     if (run_dir / "leaderboard.json").exists():
-        tracker.finished(json.loads((run_dir / "leaderboard.json").read_text()))
+        tracker.finished(read_sealed(run_dir / "leaderboard.json"))
     if tracker.mirror is None or tracker.feed is None:
         return False
     tracker.mirror.publish()

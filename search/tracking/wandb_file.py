@@ -28,7 +28,7 @@ def is_whole(folder: Path, reports: int | None = None) -> bool:
 
 
 def _kinds(content: bytes) -> Iterator[str]:
-    """Of each record, such as "history". Raises Torn."""
+    """The kind of each record, such as "history". Raises Torn."""
     if not content.startswith(HEADER):
         raise Torn
     place, record = len(HEADER), b""

@@ -1,11 +1,15 @@
 """W&B runs, one for each tracked run of a search."""
 
+import os
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import wandb
+from wandb.sdk.lib.wbauth import HostUrl, read_netrc_auth
+from wandb.sdk.wandb_setup import singleton
 
 from search.tracking.tracked import KNOWN, Destination, TrackedRun
 from trainables.sealing import Damaged, read_sealed, write_sealed
@@ -13,9 +17,39 @@ from trainables.sealing import Damaged, read_sealed, write_sealed
 FAILED = ("failed", "interrupted")  # what W&B shows as failed
 
 
-def find_key() -> bool:
-    """Whether W&B finds a key: WANDB_API_KEY, its settings, or .netrc."""
+KEYS = ("WANDB_API_KEY", "WANDB_IDENTITY_TOKEN_FILE")  # W&B sends them to whatever server it is told
+
+
+def find_key(destination: Destination, say: Callable[[str], None]) -> bool:
+    """Whether W&B finds a key: WANDB_API_KEY, its settings, or .netrc. From here on it uses the destination's server.
+
+    A server other than the one that the user is logged in at gets a key that .netrc has for it, and no other one unless
+    the user named that server himself, which is said then.
+    """
+    server = destination.base_url
+    if server and not HostUrl(server).is_same_url(singleton().settings.base_url):
+        own, own_key = singleton().settings.base_url, _has_key()
+        if not destination.any_key:
+            for name in KEYS:
+                os.environ.pop(name, None)
+            os.chdir(destination.scratch)  # the settings of the user, in either place, have the key of his server
+            os.environ["WANDB_CONFIG_DIR"] = destination.scratch
+        os.environ["WANDB_BASE_URL"] = server
+        wandb.teardown()
+        if read_netrc_auth(host=server) is None and own_key:
+            if destination.any_key:
+                say(f"W&B: your key goes to {server} (tracking.base_url), not to {own}")
+            else:
+                say(
+                    f"W&B: your key for {own} is not sent to {server}, which this run names; to send it there add "
+                    f"--tracking.base_url {server}, and `wandb login --host {server}` takes a key of that server"
+                )
     return bool(wandb.login(prompt=False, verify=False))
+
+
+def _has_key() -> bool:
+    """Whether a key is there that W&B would send to whatever server it is told."""
+    return any(map(os.environ.get, KEYS)) or bool(singleton().settings.api_key)
 
 
 class Kept:
@@ -113,5 +147,5 @@ def log_reports(started: Any, run: TrackedRun, after: int) -> int:
 def end_run(started: Any, run: TrackedRun) -> None:
     """Say how it stands and let go of it. Raises TimeoutError if W&B does not take it in time."""
     last = run.reports[max(run.reports)] if run.reports else {}  # a run that goes on may have lost its summary
-    started.summary.update({**last, "state": run.state, **({"message": run.message} if run.message else {})})
+    started.summary.update({**last, "state": str(run.state), **({"message": run.message} if run.message else {})})
     started.finish(exit_code=1 if run.state in FAILED else 0)

@@ -1,0 +1,45 @@
+"""RUN/driver.log: what a search did and when, to be read after a night on machines that come and go."""
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+LOG = "driver.log"
+logger = logging.getLogger("babeltune")  # its children log, too: babeltune.work
+
+
+class _File(logging.FileHandler):
+    def handleError(self, record: logging.LogRecord) -> None:  # as logging calls it
+        """Nothing: a log that can't be written, as on a full disk, must not touch the search."""
+
+
+@contextmanager
+def driver_log(run_dir: Path) -> Iterator[None]:
+    """Append what is logged in the block, with times in UTC, to the log of a run, if that can be opened."""
+    file = run_dir / LOG
+    if file.exists() and not file.is_file():  # a pipe would wait for a reader
+        yield
+        return
+    try:
+        handler = _File(file, encoding="utf-8", errors="replace")
+    except OSError:
+        yield
+        return
+    formatter = logging.Formatter("%(asctime)sZ %(levelname)-7s %(message)s", "%Y-%m-%d %H:%M:%S")
+    formatter.converter = time.gmtime
+    handler.setFormatter(formatter)
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    try:
+        yield
+    except BaseException as error:
+        logger.warning("the driver ends: %s: %s", type(error).__name__, " ".join(str(error).split())[:500])
+        raise
+    else:
+        logger.info("the driver ends: all is done")
+    finally:
+        logger.removeHandler(handler)
+        handler.close()
