@@ -197,7 +197,11 @@ def test_halving_counts_a_diverged_trial_as_worst_where_it_was_heading(field: Fi
     assert halving.decide(field.study, trial) == "stop"
     field.end(field.trial(1.0, 1.0), "diverged")
     assert halving.decide(field.study, trial) == "go"  # 2nd of 3
-    assert halving.decide(field.study, field.trial(0.5)) == "stop"  # at rung 1 it counts by its score there
+    assert halving.decide(field.study, last := field.trial(0.5)) == "stop"  # at rung 1 it counts by its score there
+    for _ in range(4):
+        assert halving.decide(field.study, last) == "stop"  # behind four, of 5 to 8
+        field.end(field.trial(), "diverged")  # on its way to rung 1
+    assert halving.decide(field.study, last) == "go"  # 5th of 9
 
 
 @pytest.mark.parametrize("kind", [Halving, Promotion])
@@ -239,6 +243,12 @@ def test_gentle_stops_what_will_hardly_win_once_four_have_finished(field: Field)
     assert gentle.decide(field.study, field.trial(2.0)) == "go"  # the rung's median
     field.end(field.trial(-50.0), "diverged")
     assert gentle.decide(field.study, field.trial(0.6)) == "stop"
+
+
+def test_gentle_asks_for_a_chance_to_beat_the_best_of_all_who_finished(field: Field) -> None:
+    for merit in (4.0, 3.0, 2.0, 1.0):  # the best came first
+        field.end(field.trial(merit, 2 * merit), "completed")
+    assert Gentle((1,)).decide(field.study, field.trial(0.5)) == "stop"
 
 
 def test_gentle_stops_nobody_at_a_rung_that_tells_nothing(field: Field) -> None:
