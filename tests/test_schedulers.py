@@ -364,7 +364,10 @@ def test_a_generation_waits_for_all_then_the_best_replace_the_worst(field: Field
     assert pbt.heir(field.study) is None and pbt.promote(field.study, set()) is None, "the last is missing"
     field.end(field.trial(), "diverged")  # it counts as worst
     assert pbt.promote(field.study, set()) is None, "those who are copied don't go on before"
-    heirs = [field.breed(pbt), field.breed(pbt)]
+    heirs = [field.breed(pbt)]
+    following = [Population(pbt.rungs, 8, pbt.space, seed).heir(field.study) for seed in range(20)]
+    assert {heir.parent.number for heir in following if heir} == {5, 6}, "any of the best quarter, and no heir"
+    heirs.append(field.breed(pbt))
     assert field.breed(pbt) is None
     for heir, replaced in zip(heirs, (7, 0), strict=True):
         assert heir is not None and heir.attrs["replaces"] == replaced and heir.attrs["parent"] in (5, 6)
