@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 TORCH ?= torch==2.13.0
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
-.PHONY: install install-dev lock search test test-lowest release test-cluster test-lease test-faults test-emulators test-wandb-online soak bench bench-gpu check format clean
+.PHONY: install install-dev lock search test test-lowest release test-cluster test-lease test-faults test-emulators test-wandb-online mutants coverage soak bench bench-gpu check format clean
 
 # What the main job needs, in the versions of constraints.txt; torch has another build for each kind of GPU, so it comes
 # first and may be another: `make install TORCH=torch==2.14.1`. EXTRAS=aws,storage adds what pyproject.toml lists.
@@ -86,6 +86,21 @@ test-emulators: install-dev .emulators/node_modules/.bin/azurite-blob
 test-wandb-online: install-dev
 	$(BIN)/python -m pytest -m online -rs tests/test_tracking.py
 
+# SAMPLE mistakes, put one at a time into a copy of the product: which of them no test notices. About an hour for 100 on
+# two idle cores; Ctrl-C ends it with the table so far, WRITE=1 writes it to docs/testing.md.
+SAMPLE ?= 100
+SEED ?= 0
+
+mutants: install-dev
+	nice $(BIN)/python tools/mutants.py --sample $(SAMPLE) --seed $(SEED) $(if $(WRITE),--write)
+
+# Which lines and branches no test of `make test` reaches.
+coverage: install-dev
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report --show-missing
+
 # Real searches, 204 times disturbed by kills of the driver, of workers and of Ray's processes, by signals and by full
 # disks (as root): about an hour on two cores.
 soak: install
@@ -123,4 +138,4 @@ format: install-dev
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf .venv .bench-venv .lowest-venv .release-venv .emulators .image build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .bench-venv .lowest-venv .release-venv .emulators .image build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*

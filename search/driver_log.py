@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 LOG = "driver.log"
@@ -42,4 +42,5 @@ def driver_log(run_dir: Path) -> Iterator[None]:
         logger.info("the driver ends: all is done")
     finally:
         logger.removeHandler(handler)
-        handler.close()
+        with suppress(OSError):
+            handler.close()

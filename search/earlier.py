@@ -19,7 +19,7 @@ from search.resuming import Change, find_change, stored_experiment, write_experi
 from search.space import Params
 from search.study import Study, StudyTrial
 from trainables.config import TrialConfig, flatten
-from trainables.files import remove
+from trainables.files import create_folder, publish_folder, remove, sync, sync_tree
 from trainables.sealing import SEAL, read_sealed, write_sealed
 
 FINALS = ("finalists.json", "finals.jsonl", "finals", "leaderboard.json", "leaderboard.csv", "best", "report.html")
@@ -104,11 +104,11 @@ class Earlier:
         finals.close()
         draft = self.folder / "draft"
         shutil.rmtree(draft, ignore_errors=True)
-        draft.mkdir(parents=True)
+        create_folder(draft)
         record = {"moved_at": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "study": study, "finals_spent": asdict(cost)}
         write_sealed(draft / "record.json", record)
         write_experiment(draft / "experiment.yaml", stored)
-        draft.rename(self.moving)
+        publish_folder(draft, self.moving)
 
     def _end_move(self) -> None:
         """Move what is still to be moved."""
@@ -119,9 +119,12 @@ class Earlier:
         # Of finals that scored the models of the search.
         for result in (file for name in RESULTS for file in self.run_dir.glob(f"trials/*/{name}")):
             target = self.moving / result.relative_to(self.run_dir)
-            target.parent.mkdir(parents=True, exist_ok=True)
+            create_folder(target.parent)
             result.rename(target)
+            sync(target.parent)
+        sync(self.moving)
         self.moving.rename(self.folder / str(len(self.folders) + 1))
+        sync(self.folder)
 
     @property
     def waiting(self) -> Path | None:
@@ -165,6 +168,9 @@ class Earlier:
         journal.close()
         study.close()
         before.close()
+        if (self.run_dir / "trials").exists():
+            sync_tree(self.run_dir / "trials")
+            sync(self.run_dir)
         write_sealed(folder / "taken.json", {str(old): new for old, new in numbers.items()})
         return len(numbers), len(before.trials)
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from trainables.files import parse_json, read_bytes, unwritable
+from trainables.files import parse_json, read_bytes, sync, unwritable
 from trainables.sealing import Damaged, sealed, unsealed
 
 
@@ -44,6 +44,7 @@ class Journal:
         self.file = file
         self.lines, whole = _read_whole_lines(file)
         self._file = file.open("ab", buffering=0)
+        sync(file.parent)  # which may have it only now
         self._file.truncate(whole)
         self._written = {(line["trial"], line["epoch"]): line for line in self.lines}
         self._totals, self._counted = Totals(), 0

@@ -59,7 +59,9 @@ def count_trials(file: Path) -> int:
 
 def _storage(file: Path) -> BaseStorage:
     def connect() -> sqlite3.Connection:
-        return sqlite3.connect(file, timeout=LOCK_TIMEOUT_SECONDS, check_same_thread=False)
+        connection = sqlite3.connect(file, timeout=LOCK_TIMEOUT_SECONDS, check_same_thread=False)
+        connection.execute("PRAGMA synchronous=FULL")  # some builds of sqlite sync less, and lose the last writes
+        return connection
 
     with closing(connect()) as connection:
         # In WAL mode readers such as a dashboard don't lock the driver out.

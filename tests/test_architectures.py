@@ -13,6 +13,7 @@ from torch.testing import assert_close
 from model.attention import SelfAttention
 from model.config import ModelConfig
 from model.decoding import beam_search, greedy_search
+from model.dropout import dropout
 from model.layers import FeedForward, Residual, make_norm
 from model.positions import NoPositions
 from model.transformer import BOS, EOS, PAD, Transformer
@@ -95,12 +96,95 @@ def test_deepnorm_has_the_scales_of_the_paper() -> None:
     assert scales.decoder_beta == pytest.approx(1 / 72**0.25)
 
 
+DEPTHS = {"encoder_layers": 2, "decoder_layers": 5, "num_kv_heads": 2}  # of 4: fewer rows of values than of queries
+
+
+@pytest.mark.parametrize("norm", ["pre", "post", "deep"])
+def test_deepnorm_scales_each_residual_by_the_depth_of_its_stack(norm: str) -> None:
+    model, x = Transformer(shaped(norm=norm, **DEPTHS), VOCAB, VOCAB), torch.randn(2, 3, 16)
+    alphas = (0.81 * (2**4 * 5) ** (1 / 16), (3 * 5) ** (1 / 4)) if norm == "deep" else (1.0, 1.0)
+    for stack, alpha, sublayers in ((model.encoder, alphas[0], 2), (model.decoder, alphas[1], 3)):
+        for layer in stack:
+            residuals = [module for module in layer.modules() if isinstance(module, Residual)]
+            assert len(residuals) == sublayers
+            for residual in residuals:
+                pre, post = x + F.layer_norm(x, (16,)).sin(), F.layer_norm(alpha * x + x.sin(), (16,))
+                assert_close(residual(x, torch.sin), pre if norm == "pre" else post)
+
+
+@pytest.mark.parametrize("activation", ["relu", "swiglu"])
+def test_deepnorm_shrinks_values_outputs_and_feed_forward_blocks_and_nothing_else(activation: str) -> None:
+    weights = []
+    for norm in ("post", "deep"):
+        torch.manual_seed(0)
+        model = Transformer(shaped(norm=norm, activation=activation, **DEPTHS), VOCAB, VOCAB)
+        weights.append(dict(model.named_parameters()))
+    betas = {"encoder": 0.87 * (2**4 * 5) ** (-1 / 16), "decoder": (12 * 5) ** (-1 / 4)}
+    shrunk = 0
+    for name, plain in weights[0].items():
+        expected, beta = plain.detach().clone(), betas.get(name.split(".")[0], 1.0)
+        match name.split(".")[-3:]:
+            case [_, "query_key_value", "weight"]:
+                expected[16 + 8 :] *= beta  # 16 rows of queries, 8 of keys, 8 of values
+            case [_, "key_value", "weight"]:
+                expected[8:] *= beta
+            case ["self_attention" | "cross_attention", "output", "weight"] | [_, "expand" | "contract", "weight"]:
+                expected *= beta
+        shrunk += not torch.equal(expected, plain)
+        assert_close(weights[1][name].detach(), expected, msg=name)
+    assert shrunk == 2 * 4 + 5 * 6
+
+
+@pytest.mark.parametrize("norm_type", ["layer", "rms"])
+@pytest.mark.parametrize("positions", ["learned", "relative", "transformer_xl", "t5"])
+def test_a_fresh_model_is_xavier_with_embeddings_that_enter_at_variance_one(positions: str, norm_type: str) -> None:
+    torch.manual_seed(0)
+    config = shaped(d_model=64, positions=positions, norm_type=norm_type, tied_embeddings="decoder", num_kv_heads=2)
+    model = Transformer(config, 400, 300)
+    tables = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
+    for name, parameter in model.named_parameters():
+        if id(parameter) in tables:
+            assert float(parameter.detach().std()) == pytest.approx(1 / 8, rel=0.2), name
+        elif parameter.dim() == 2:
+            bound = (6 / sum(parameter.shape)) ** 0.5  # of the uniform distribution; Glorot and Bengio 2010
+            assert 0.95 * bound < float(parameter.detach().abs().max()) <= bound, name
+        else:
+            assert set(parameter.tolist()) == {float("_bias" not in name and name.endswith("norm.weight"))}, name
+    ids = torch.arange(300).view(1, -1)
+    assert float((model.target_embedding(ids) * model.scale).detach().var()) == pytest.approx(1.0, rel=0.05)
+
+
 @pytest.mark.parametrize(("norm", "alpha"), [("post", 1.0), ("deep", 2.5)])
-def test_a_residual_is_its_formula(norm: str, alpha: float) -> None:
-    residual = Residual(shaped(norm=norm), alpha=2.5)
+@pytest.mark.parametrize("probability", [0.0, 0.4])
+def test_a_residual_is_its_formula(norm: str, alpha: float, probability: float) -> None:
+    def drop(x: Tensor) -> Tensor:
+        torch.manual_seed(1)
+        return dropout(x, probability)
+
+    def out_of(norm: str) -> Tensor:
+        residual = Residual(shaped(norm=norm, dropout=probability), alpha=2.5)
+        torch.manual_seed(1)
+        return residual(x, torch.sin)
+
     x = torch.randn(2, 3, 16)
-    assert_close(residual(x, torch.sin), F.layer_norm(alpha * x + x.sin(), (16,)))
-    assert_close(Residual(shaped(norm="pre"), alpha=2.5)(x, torch.sin), x + F.layer_norm(x, (16,)).sin())
+    assert_close(out_of(norm), F.layer_norm(alpha * x + drop(x.sin()), (16,)))
+    assert_close(out_of("pre"), x + drop(F.layer_norm(x, (16,)).sin()))
+
+
+@pytest.mark.parametrize(
+    ("activation", "function"), [("relu", F.relu), ("gelu", F.gelu), ("swiglu", F.silu), ("geglu", F.gelu)]
+)
+def test_activation_dropout_falls_on_what_the_activation_gives(activation: str, function: Any) -> None:
+    block = randomised(FeedForward(shaped(activation=activation, activation_dropout=0.4)))
+    assert isinstance(block, FeedForward)
+    x = torch.randn(2, 5, 16)
+    first, *second = block.expand(x).chunk(1 + activation.endswith("glu"), dim=-1)
+    hidden = function(first) * (second[0] if second else 1)
+    torch.manual_seed(1)
+    expected = block.contract(dropout(hidden, 0.4))
+    torch.manual_seed(1)
+    assert_close(block(x), expected)
+    assert_close(block.eval()(x), block.contract(hidden))
 
 
 def test_deepnorm_trains_twelve_layers() -> None:

@@ -50,20 +50,24 @@ def from_weights(block: SelfAttention | CrossAttention, weights: Tensor, read: T
     return block.output(merge_heads(attended))
 
 
+def blocks_of(model: Transformer) -> list[tuple[SelfAttention | CrossAttention, Tensor, Tensor, int]]:
+    """Each attention block, its weights, True where they must be 0, and the number of its queries."""
+    maps = attention_maps(model, SOURCE, TARGET)
+    padding = (SOURCE == PAD)[:, None, None, :]
+    later = torch.ones(TARGET.shape[1], TARGET.shape[1], dtype=torch.bool).triu(1)
+    return [
+        *((layer.self_attention, w, padding, 6) for layer, w in zip(model.encoder_layers, maps.encoder, strict=True)),
+        *((layer.self_attention, w, later, 5) for layer, w in zip(model.decoder_layers, maps.decoder, strict=True)),
+        *((layer.cross_attention, w, padding, 5) for layer, w in zip(model.decoder_layers, maps.cross, strict=True)),
+    ]
+
+
 @pytest.mark.parametrize("kv_heads", [None, 1, 2])
 @pytest.mark.parametrize("kind", KINDS)
 @torch.no_grad()
 def test_weights_are_those_of_the_model_and_forbid_padding_and_future(kind: str, kv_heads: int | None) -> None:
     model = random_model(kind, num_kv_heads=kv_heads)
-    maps = attention_maps(model, SOURCE, TARGET)
-    memory, _ = model.encode(SOURCE)
-    padding = (SOURCE == PAD)[:, None, None, :]
-    later = torch.ones(TARGET.shape[1], TARGET.shape[1], dtype=torch.bool).triu(1)
-    blocks: list[tuple[SelfAttention | CrossAttention, Tensor, Tensor, int]] = [
-        *((layer.self_attention, w, padding, 6) for layer, w in zip(model.encoder_layers, maps.encoder, strict=True)),
-        *((layer.self_attention, w, later, 5) for layer, w in zip(model.decoder_layers, maps.decoder, strict=True)),
-        *((layer.cross_attention, w, padding, 5) for layer, w in zip(model.decoder_layers, maps.cross, strict=True)),
-    ]
+    blocks, (memory, _) = blocks_of(model), model.encode(SOURCE)
     assert len(blocks) == 2 + 3 + 3
     for block, weights, forbidden, queries in blocks:
         given, output = seen_by(block, model)
@@ -74,6 +78,36 @@ def test_weights_are_those_of_the_model_and_forbid_padding_and_future(kind: str,
         assert_close(weights.sum(dim=3), torch.ones(2, 4, queries))
         assert weights.std() > 0.05, "far from uniform, or the next line proves little"
         assert_close(from_weights(block, weights, read), output, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("kv_heads", [None, 2])
+@pytest.mark.parametrize("kind", KINDS)
+@torch.no_grad()
+def test_dropout_thins_these_weights_in_training_and_changes_nothing_else(
+    kind: str, kv_heads: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The fused kernels have no dropout on a CPU, so training takes another way than evaluation."""
+    probabilities: list[float] = []
+
+    def thin(weights: Tensor, probability: float) -> Tensor:
+        probabilities.append(probability)
+        kept = torch.arange(weights.numel()).view(weights.shape) % 3 > 0
+        return weights * kept * 1.5 if probability else weights
+
+    for place in ("model.attend.drop", "model.positions.drop"):
+        monkeypatch.setattr(place, thin)
+    model = random_model(kind, num_kv_heads=kv_heads, attention_dropout=0.3, dropout=0.0)
+    assert torch.equal(model(SOURCE, TARGET), random_model(kind, num_kv_heads=kv_heads)(SOURCE, TARGET))
+    assert not any(probabilities), "none in evaluation"
+    probabilities.clear()
+    model.train()(SOURCE, TARGET)
+    assert probabilities == [0.3] * (2 + 3 + 3)
+    blocks, (memory, _) = blocks_of(model), model.encode(SOURCE)
+    for block, weights, forbidden, _ in blocks:
+        given, output = seen_by(block, model)
+        read = memory if isinstance(block, CrossAttention) else given
+        assert not weights[forbidden.expand_as(weights)].any()
+        assert_close(from_weights(block, thin(weights, 0.3), read), output, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -96,6 +96,8 @@ def test_batches_of_pairs_carry_little_padding_on_either_side() -> None:
     batches = group_by_length(sides, 1000, None)
     padded = sum(len(batch) * sides[batch].max(axis=0).sum() for batch in batches)
     assert sides.sum() > 0.95 * padded  # sorted by their sum: 0.87
+    order = [tuple(pair) for pair in sides[np.concatenate(batches)].tolist()]
+    assert order == sorted(order, key=lambda pair: (pair[1], pair[0] * (-1) ** pair[1])), "sources up and down in turn"
 
 
 @steady
@@ -118,8 +120,9 @@ def test_the_order_follows_from_seed_and_epoch() -> None:
     assert {len(batches) for batches in orders} == {count_batches(split, config)}
     # Not the order alone: which pairs meet in a batch changes, too.
     assert {frozenset(batch) for batch in orders[0]} != {frozenset(batch) for batch in orders[1]}
-    lengths = [sum(rows[0] % n for n in (7, 5)) for rows in orders[0]]
-    assert lengths != sorted(lengths), "short and long batches are mixed"
+    longest = [[max(row % 5 for row in rows) for rows in batches] for batches in orders]  # of targets
+    assert all(lengths != sorted(lengths) for lengths in longest), "short and long batches are mixed"
+    assert all(a != b for i, a in enumerate(longest) for b in longest[:i]), "in an order of each epoch's own"
 
 
 @steady

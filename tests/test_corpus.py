@@ -135,13 +135,20 @@ def test_the_fingerprint_is_of_the_training_text_alone(tmp_path: Path) -> None:
 
 def test_blank_training_pairs_are_left_out_with_a_warning(tmp_path: Path) -> None:
     folder = write_sides(tmp_path)
-    write(folder / "train.en", "one\n\nthree\nfour\n")
+    write(folder / "train.en", " one\t\n\nthree\nfour  \n")
     write(folder / "train.fr", "un\ndeux\n  \t\nquatre\n")
+    write(folder / "valid.en", "four\nfour\nété\n")
+    write(folder / "valid.fr", "quatre\n quatre \nsummer\n")
     corpus = read_corpus(words(path=str(folder)))
     assert corpus.train == Split(["one", "four"], ["un", "quatre"])
     (blank, leak) = corpus.warnings
     assert "2 training pairs with a blank side are left out, the first at line 2" in blank
-    assert "four" in corpus.train.source and leak.startswith("1 of 2 source sentences of valid also stand in train")
+    assert "four" in corpus.train.source and leak.startswith("2 of 3 source sentences of valid also stand in train")
+    assert corpus.valid == Split(["four", "four", "été"], ["quatre", "quatre", "summer"]), "without space at the ends"
+    first = read_corpus(words(path=str(folder), limit=3))
+    assert first.train == Split(["one"], ["un"]) and "2 training pairs" in first.warnings[0], (
+        "three lines are looked at"
+    )
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_run import run_here
 
-from search.deciding import decided_by, explain_ranking
+from search.deciding import decided_by, explain_decisions, explain_ranking
+from search.experiment import Experiment
 from search.study import Study
 from trainables.outcomes import Outcome
 from trainables.scoring import tells_apart
@@ -75,6 +76,31 @@ def test_it_is_known_when_bleu_tells_nothing(scores: list[float], told: bool) ->
     assert tells_apart(scores) == told
     assert decided_by("valid_bleu", scores) == ("valid_bleu" if told else "valid_nll_per_char")
     assert decided_by("valid_loss", scores) == "valid_loss"
+
+
+NOTHING, BY_LOSS = "BLEU tells nothing of", "by validation loss per character"
+AT_A_RUNG = f"{NOTHING} 4 systems that are all below 1 at epoch 1: who went on there was decided {BY_LOSS}"
+AT_THE_END = f"{NOTHING} 2 systems that are all equal at the end of the search: the finalists were chosen {BY_LOSS}"
+
+
+@pytest.mark.parametrize(("metric", "says"), [("valid_bleu", [AT_A_RUNG, AT_THE_END]), ("valid_loss", [])])
+def test_each_rung_and_the_end_are_explained_by_the_scores_there(metric: str, says: list[str]) -> None:
+    """Below 1 at the first rung, told apart at the second, equal at the end among those that came there."""
+    study = Study(None, "search", "maximize" if metric == "valid_bleu" else "minimize")
+    for scores in ([0.5, 3.0, 9.0], [0.9, 2.0, 9.0], [0.2, 1.5], [0.1]):
+        trial = study.add({}, {})
+        for epoch, score in enumerate(scores, 1):
+            study.report(trial, epoch, score)
+        study.finish(trial, Outcome.COMPLETED if len(scores) == 3 else Outcome.STOPPED)
+    search = {"metric": metric, "rungs": [1, 2]}
+    assert explain_decisions(study, Experiment.model_validate({"training": {"epochs": 3}, "search": search})) == says
+
+
+@pytest.mark.parametrize(("bleus", "alike"), [([0.5, 0.2, 0.0], "below 1"), ([7.0, 7.0, 7.0], "equal")])
+def test_a_ranking_by_loss_is_explained(bleus: list[float], alike: str) -> None:
+    said = f"{NOTHING} 3 systems that are all {alike} on the test split: the ranking is {BY_LOSS}, and what BLEU says"
+    assert explain_ranking(bleus) == [f"{said} of it means nothing"]
+    assert explain_ranking([*bleus, 9.0]) == []
 
 
 def test_a_lone_finalist_that_does_not_translate_is_told() -> None:

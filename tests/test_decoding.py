@@ -10,10 +10,11 @@ from torch.nn.utils.rnn import pad_sequence
 from torch.testing import assert_close
 
 from model.config import ModelConfig
-from model.decoding import beam_search, greedy_search
-from model.transformer import BOS, EOS, PAD, Transformer
+from model.decoding import beam_hypotheses, beam_search, greedy_search
+from model.transformer import BOS, EOS, PAD, UNK, Transformer
 
 VOCAB = 14
+POSITIONS = get_args(ModelConfig.model_fields["positions"].annotation)
 SOURCES = [
     [EOS],  # an empty sentence
     [9, EOS],
@@ -30,11 +31,13 @@ SEARCHES: dict[str, Callable[[Transformer, Tensor], list[list[int]]]] = {
 }
 
 
-def babbler(seed: int = 0, norm: str = "pre", positions: str = "sinusoidal", **logits: float) -> Transformer:
+def babbler(
+    seed: int = 0, norm: str = "pre", positions: str = "sinusoidal", max_length: int = 512, **logits: float
+) -> Transformer:
     """A random model of strong opinions, in doubles so that no near tie can fall either way."""
     torch.manual_seed(seed)
     shape = {"d_model": 16, "num_heads": 4, "ffn_dim": 32, "norm": norm, "tied_embeddings": "none"}
-    shape |= {"positions": positions, "max_distance": 3}
+    shape |= {"positions": positions, "max_distance": 3, "max_length": max_length}
     model = Transformer(ModelConfig.model_validate(shape), VOCAB, VOCAB)
     for parameter in model.parameters():
         if parameter.dim() > 1:
@@ -50,8 +53,10 @@ def padded(rows: list[list[int]]) -> Tensor:
     return pad_sequence([torch.tensor(row) for row in rows], batch_first=True, padding_value=PAD)
 
 
-def plain_beam_search(model: Transformer, source: list[int], width: int, penalty: float) -> list[int]:
-    """One sentence, lists of (log p, ids), the whole model at every step."""
+def plain_beam_search(
+    model: Transformer, source: list[int], width: int, penalty: float
+) -> list[tuple[float, list[int]]]:
+    """What it finds, the best first: one sentence, lists of (log p, ids), the whole model at every step."""
     limit = 2 * len(source) + 10
     live: list[tuple[float, list[int]]] = [(0.0, [BOS])]
     ended: list[tuple[float, list[int]]] = []
@@ -71,10 +76,10 @@ def plain_beam_search(model: Transformer, source: list[int], width: int, penalty
         live = [(score, ids) for score, ids in candidates[: 2 * width] if ids[-1] != EOS][:width]
         if len(ended) >= width or not live:
             break
-    return max(ended)[1][1:-1]
+    return [(score, ids[1:-1]) for score, ids in sorted(ended, reverse=True)[:width]]
 
 
-@pytest.mark.parametrize("positions", get_args(ModelConfig.model_fields["positions"].annotation))
+@pytest.mark.parametrize("positions", POSITIONS)
 @pytest.mark.parametrize("norm", ["pre", "post"])
 def test_cached_steps_give_the_logits_of_the_whole_prefix(norm: str, positions: str) -> None:
     model, source, width = babbler(norm=norm, positions=positions), padded(SOURCES), 3
@@ -106,9 +111,25 @@ def test_beam_search_is_its_plain_self(width: int, penalty: float, positions: st
     for seed, norm, eos in ((0, "pre", 2.0), (2, "pre", 1.0), (3, "pre", 0.0), (2, "post", 1.0), (4, "post", 3.0)):
         model = babbler(seed, norm, positions, eos=eos)
         expected = [plain_beam_search(model, source, width, penalty) for source in SOURCES]
-        assert beam_search(model, padded(SOURCES), width, penalty) == expected
-        lengths.update(map(len, expected))
+        assert beam_search(model, padded(SOURCES), width, penalty) == [found[0][1] for found in expected]
+        for ours, plain in zip(beam_hypotheses(model, padded(SOURCES), width, penalty), expected, strict=True):
+            assert [ids for ids, _ in ours] == [ids for _, ids in plain]
+            assert [score for _, score in ours] == pytest.approx([score for score, _ in plain], abs=1e-4)
+        lengths.update(len(found[0][1]) for found in expected)
     assert len(lengths) > 5, "these models say too little to tell the searches apart"
+
+
+@torch.no_grad()
+def test_a_vocabulary_that_is_too_small_gives_fewer_hypotheses_than_the_beam_is_wide() -> None:
+    """All that a model of one word can say within the limit of 12 tokens: the word 0 to 11 times."""
+    torch.manual_seed(0)
+    model = Transformer(ModelConfig(d_model=16, num_heads=4, ffn_dim=32), 4, 4).double().eval()
+    words = torch.tensor([[BOS] + [UNK] * 11])
+    log_p = model.output(model(torch.tensor([[EOS]]), words))[0, :, [UNK, EOS]].log_softmax(dim=-1)
+    scores = [float(log_p[:n, 0].sum() + (log_p[n, 1] if n < 11 else 0)) / (n + 1) for n in range(12)]  # ends at 12
+    (found,) = beam_hypotheses(model, torch.tensor([[EOS]]), 20)
+    assert [score for _, score in found] == pytest.approx(sorted(scores, reverse=True), abs=1e-5)
+    assert sorted(len(ids) for ids, _ in found) == list(range(12)) and {i for ids, _ in found for i in ids} == {UNK}
 
 
 def test_a_beam_of_one_is_greedy_search() -> None:
@@ -126,12 +147,18 @@ def test_a_translation_does_not_depend_on_its_batch(search: Callable[[Transforme
         assert search(model, padded(SOURCES[::-1])) == alone[::-1]
 
 
+@pytest.mark.parametrize("positions", POSITIONS)
 @pytest.mark.parametrize("search", SEARCHES.values(), ids=SEARCHES)
 def test_a_model_that_never_ends_is_ended_at_each_sources_own_limit(
-    search: Callable[[Transformer, Tensor], list[list[int]]],
+    search: Callable[[Transformer, Tensor], list[list[int]]], positions: str
 ) -> None:
-    translations = search(babbler(eos=-1e3, pad=1e3, bos=1e3), padded(SOURCES))
-    assert [len(ids) for ids in translations] == [2 * len(source) + 9 for source in SOURCES]
+    model = babbler(positions=positions, max_length=15, eos=-1e3, pad=1e3, bos=1e3)
+    limits = [2 * len(source) + 10 for source in SOURCES]  # with EOS
+    assert min(limits) < 15 < max(limits)
+    if positions == "learned":
+        limits = [min(limit, 15) for limit in limits]
+    translations = search(model, padded(SOURCES))
+    assert [len(ids) + 1 for ids in translations] == limits
     assert not {PAD, BOS, EOS} & {token for ids in translations for token in ids}
 
 

@@ -4,8 +4,10 @@ import math
 
 import pytest
 import torch
+from pretended import Pretended
 from torch import Tensor
 
+from model.attend import attend
 from model.dropout import Dropout, dropout
 
 
@@ -20,7 +22,8 @@ def test_a_share_is_dropped_and_the_rest_is_scaled_to_the_same_mean(probability:
     share = float((y == 0).float().mean())
     assert abs(share - probability) < 5 * math.sqrt(probability * (1 - probability) / len(y))
     low, high = y[y != 0].aminmax()
-    assert low == high == pytest.approx(1 / (1 - probability), rel=1e-4)
+    taken = round(probability * 2**16) / 2**16  # a CPU draws 16 bits
+    assert low == high == pytest.approx(1 / (1 - taken), rel=1e-6)
 
 
 def test_elements_are_dropped_independently() -> None:
@@ -53,3 +56,26 @@ def test_it_keeps_the_type_and_leaves_evaluation_alone() -> None:
     assert module(x).dtype == torch.bfloat16 and not torch.equal(module(x), x)
     assert torch.equal(module.eval()(x), x)
     assert torch.equal(Dropout(0.0)(x), x)
+
+
+def test_on_a_gpu_pytorch_draws_the_masks_to_the_same_definition() -> None:
+    torch.manual_seed(3)
+    y = dropout(ones(20_000).as_subclass(Pretended), 0.3).as_subclass(Tensor).detach()
+    low, high = y[y != 0].aminmax()
+    assert low == high == pytest.approx(1 / 0.7) and float((y == 0).float().mean()) == pytest.approx(0.3, abs=0.02)
+    masks = [dropout(ones(64).as_subclass(Pretended), 0.5, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)]
+    assert torch.equal(masks[0], masks[1]) and not torch.equal(masks[0], masks[2])
+
+
+@pytest.mark.parametrize("bias", [None, torch.zeros(1, 1, 4000, 2)], ids=["without a bias", "with a bias"])
+@pytest.mark.parametrize("kind", [Tensor, Pretended])
+def test_attention_drops_its_weights_on_every_device_and_padding_stays_unseen(
+    kind: type[Tensor], bias: Tensor | None
+) -> None:
+    torch.manual_seed(4)
+    query, key = torch.randn(1, 1, 4000, 6).as_subclass(kind), torch.randn(1, 1, 2, 6)
+    value, mask = torch.tensor([1.0, 100.0]).view(1, 1, 2, 1).expand(1, 1, 2, 6), torch.tensor([[[[True, False]]]])
+    y = attend(query, key, value, mask, dropout=0.3, bias=bias).as_subclass(Tensor)  # the one weight is 1
+    torch.testing.assert_close(y[y != 0], torch.full((int((y != 0).sum()),), 1 / 0.7), atol=1e-4, rtol=0)
+    assert float((y == 0).float().mean()) == pytest.approx(0.3, abs=0.04)
+    assert torch.equal(attend(query, key, value, mask, bias=bias).as_subclass(Tensor), torch.ones(1, 1, 4000, 6))

@@ -1,18 +1,23 @@
 """What a search says about its hyperparameters: exact on a grid, honest elsewhere."""
 
+import math
+from collections.abc import Callable
 from dataclasses import replace
+from itertools import combinations
+from statistics import variance
 from typing import Any
 
 import numpy as np
 import pytest
+import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 from optuna.trial import TrialState
 
-from search.effects.analysis import Analysis, Effect, Estimate, Interaction, analyse
+from search.effects.analysis import Analysis, Effect, Estimate, Interaction, analyse, seed_noise
 from search.effects.importance import importances
 from search.effects.observing import Observations, observe
-from search.effects.sentences import counted, disagreement, effect_sentences, interaction_sentences
+from search.effects.sentences import counted, disagreement, effect_sentences, interaction_sentences, signed
 from search.experiment import Experiment
 from search.space import Params, SearchSpace
 from search.study import StudyTrial
@@ -66,6 +71,187 @@ def test_on_a_full_grid_the_effects_are_the_plain_marginal_means(seed: int) -> N
     for each in together:
         assert each.estimate is not None
         assert each.estimate.size == pytest.approx(both[3] - both[2] - both[1] + both[0], abs=1e-9)
+
+
+def log2(value: Any) -> float:
+    return math.log2(value)
+
+
+@pytest.mark.parametrize(
+    ("path", "domain", "score", "label", "size"),
+    [
+        (
+            "training.learning_rate",
+            {"min": 0.001, "max": 0.016, "distribution": "log_uniform_values"},
+            log2,
+            "each doubling of learning_rate",
+            1.0,
+        ),
+        (
+            "training.warmup_steps",
+            {"min": 100, "max": 1600, "q": 10, "distribution": "q_log_uniform_values"},
+            log2,
+            "each doubling of warmup_steps",
+            1.0,
+        ),
+        (
+            "training.label_smoothing",
+            {"min": 0.1, "max": 0.4},
+            lambda v: 10 * v,
+            "label_smoothing 0.4 instead of 0.1",
+            3.0,
+        ),
+        ("training.warmup_steps", {"min": 1, "max": 41}, lambda v: -v / 10, "warmup_steps 41 instead of 1", -4.0),
+        ("model.encoder_layers", {"min": 1, "max": 6}, lambda v: 2 * v, "one more encoder layer", 2.0),
+        ("model.encoder_layers", {"values": [3, 1, 2]}, lambda v: -2 * v, "one more encoder layer", -2.0),
+        ("model.num_heads", {"values": [2, 8]}, lambda v: v, "num_heads 8 instead of 2", 6.0),
+        ("model.num_heads", {"values": [8, 4]}, lambda v: v, "num_heads 8 instead of 4", 4.0),
+        ("model.dropout", {"values": [0.0, 0.1, 0.2, 0.3]}, lambda v: 10 * v, "each 0.1 more of dropout", 1.0),
+        ("model.d_model", {"values": [64, 128, 256, 512]}, lambda v: 3 * log2(v), "each doubling of d_model", 3.0),
+        ("model.ffn_dim", {"values": [100, 200, 700]}, [100, 200, 700].index, "each next value of ffn_dim", 1.0),
+        ("model.activation", {"values": ["relu", "gelu"]}, len, "activation gelu instead of relu", 0.0),
+        ("model.activation", {"values": ["swiglu", "relu"]}, len, "activation relu instead of swiglu", -2.0),
+    ],
+)
+def test_a_step_is_what_its_words_say(
+    path: str, domain: dict[str, Any], score: Callable[[Any], float], label: str, size: float
+) -> None:
+    """Of exact scores, whatever scale the values lie on."""
+    other = {"model.positions": {"values": ["rotary", "sinusoidal"]}}
+    space = SearchSpace.model_validate({path: domain, **other})
+    rng = np.random.default_rng(0)
+    trials: list[Params] = [{p: d.at(rng.random()) for p, d in space.domains.items()} for _ in range(40)]
+    scores = [score(params[path]) + 5 * (params["model.positions"] == "rotary") for params in trials]
+    (estimate,) = effect_of(analyse(space, observations(trials, scores)), path).estimates
+    assert estimate.label == label and estimate.size == pytest.approx(size, abs=1e-9)
+
+
+def test_the_means_of_a_range_are_those_of_its_thirds() -> None:
+    """Of its logarithm; a score that rises and falls is no line through them."""
+    domain = {"min": 0.001, "max": 0.008, "distribution": "log_uniform_values"}
+    space = SearchSpace.model_validate({"training.learning_rate": domain, "model.num_heads": {"values": [2, 4]}})
+    rates = (0.0011, 0.0019, 0.0021, 0.003, 0.0039, 0.0041, 0.006, 0.0075)
+    trials: list[Params] = [{"training.learning_rate": r, "model.num_heads": h} for r in rates for h in (2, 4)]
+    scores = [
+        (10.0 if r < 0.002 else 30.0 if r < 0.004 else 15.0) + (1.0 if h == 4 else -1.0) for r in rates for h in (2, 4)
+    ]
+    means = effect_of(analyse(space, observations(trials, scores)), "training.learning_rate").means
+    assert [(m.label, m.trials) for m in means] == [("0.001 to 0.002", 4), ("0.002 to 0.004", 6), ("0.004 to 0.008", 6)]
+    assert [m.at for m in means] == pytest.approx([0.001 * 2**0.5, 0.002 * 2**0.5, 0.004 * 2**0.5])
+    assert [m.mean for m in means] == pytest.approx([10.0, 30.0, 15.0])
+
+
+def dummies(grid: list[Params], pair: tuple[str, ...] = ()) -> np.ndarray:
+    """The textbook's matrix of GRID: ones, numbers as they are, words as 0 or 1; with a pair, its products."""
+    columns: dict[str, list[list[float]]] = {
+        **{path: [[float(str(p[path])) for p in grid]] for path in list(GRID.domains)[:3]},
+        "model.activation": [[float(p["model.activation"] == word) for p in grid] for word in ("gelu", "swiglu")],
+    }
+    products = [np.multiply(x, y) for x in columns[pair[0]] for y in columns[pair[1]]] if pair else []
+    listed = [column for each in columns.values() for column in each]
+    return np.array([np.ones(len(grid)), *listed, *products]).T
+
+
+def squares(matrix: np.ndarray, scores: np.ndarray) -> float:
+    """What least squares leave."""
+    return float(((scores - matrix @ np.linalg.lstsq(matrix, scores, rcond=None)[0]) ** 2).sum())
+
+
+def test_intervals_and_p_values_are_those_of_the_textbook() -> None:
+    """Student's t and the partial F test, the latter corrected for all pairs of settings that were tried."""
+    grid = list(GRID.grid())
+    doubtful: list[float] = []
+    for seed in range(12):
+        scores = np.random.default_rng(seed).normal(30, 5, len(grid))
+        noise = [[30.0, 32.0, 31.0], [20.0, 21.0]]
+        found = analyse(GRID, observations(grid, scores, noise))
+        left, freedom = squares(dummies(grid), scores), len(grid) - 6
+        layers = effect_of(found, "model.encoder_layers").largest
+        share = (2 / len(grid) + 2 / len(grid)) ** 0.5  # of a difference of two means, each of half of the trials
+        margin = scipy.stats.t.ppf(0.975, freedom) * (left / freedom) ** 0.5 * share
+        assert layers.margin == pytest.approx(margin)
+        assert layers.seed_margin == pytest.approx(scipy.stats.t.ppf(0.975, 3) * (2.5 / 3) ** 0.5 * share)
+
+        pairs = list(combinations(GRID.domains, 2))
+        chances = {}
+        for pair in pairs:
+            wide = dummies(grid, pair)
+            more = wide.shape[1] - 6
+            rest = squares(wide, scores)
+            ratio = (left - rest) / more / (rest / (len(grid) - wide.shape[1]))
+            chances[pair] = float(scipy.stats.f.sf(ratio, more, len(grid) - wide.shape[1]))
+        assert found.pairs == len(pairs) == 6
+        strongest = sorted(chances, key=lambda pair: min(1.0, 6 * chances[pair]))[:3]
+        assert [each.paths for each in found.interactions] == strongest
+        for each in found.interactions:
+            assert each.chance == pytest.approx(min(1.0, 6 * chances[each.paths]))
+            assert each.is_clear == (6 * chances[each.paths] < 0.05)
+        doubtful += [p for p in chances.values() if p < 0.05 < 6 * p]
+        if not any(each.is_clear for each in found.interactions):
+            (said,) = interaction_sentences(found, "BLEU")
+            assert "No setting surely changes what another does (6 pairs tried)" in said
+    assert doubtful, "of noise alone, some pairs seem to matter if one looks at them by themselves"
+
+
+@pytest.mark.parametrize(
+    ("size", "margin", "seed_margin", "needed", "verdict"),
+    [
+        (1.0, 0.5, 0.2, None, "clear"),
+        (-1.0, 0.5, 0.2, None, "clear"),
+        (0.1, 0.5, 0.2, None, "seeds"),
+        (-0.1, 0.5, 0.2, None, "seeds"),
+        (-0.1, 0.05, 0.2, None, "seeds"),
+        (0.3, 0.5, 0.2, None, "open"),
+        (-0.3, 0.5, 0.2, None, "open"),
+        (-0.3, 0.2, None, None, "clear"),
+        (-0.1, 0.2, None, None, "open"),
+        (9.0, 0.2, 0.1, 40, "wide"),
+    ],
+)
+def test_an_effect_is_clear_where_noise_and_interval_leave_it(
+    size: float, margin: float, seed_margin: float | None, needed: int | None, verdict: str
+) -> None:
+    assert Estimate("", size, margin, seed_margin, needed).verdict == verdict
+
+
+def test_the_noise_of_seeds_is_pooled_over_configurations() -> None:
+    groups = [[30.0, 32.0, 31.0], [20.0, 21.0], [50.0]]
+    noise = seed_noise(groups)
+    assert noise is not None and noise.freedom == 3
+    assert noise.deviation == pytest.approx(((2 * variance(groups[0]) + variance(groups[1])) / 3) ** 0.5)
+    assert seed_noise([[50.0], [40.0]]) is seed_noise([]) is None
+
+
+def test_seeds_are_compared_where_the_trials_are() -> None:
+    """At the end, not at the best epoch; or at the last rung, where too few trials have come to the end."""
+    trials = halved_search(np.random.default_rng(1))
+    bleus: dict[int, list[float]] = {
+        0: [30.0, 28.0, 26.0],
+        1: [20.0, 21.0, 24.0],
+        2: [31.0, 29.0, 27.5],
+        3: [22.0, 23.0, 22.5],
+        4: [9, 9, 9],
+    }
+    finals = [
+        {"trial": number, "epoch": epoch, "valid_bleu": scores[place]}
+        for place, epoch in enumerate((2, 4, 8))
+        for number, scores in bleus.items()
+    ]
+    ranking = [
+        {"trial": 5, "final_trials": [3, 0]},
+        {"trial": 1, "final_trials": [2, 1]},
+        {"trial": 7, "final_trials": [4]},
+    ]
+    seen = observe(HALVED, trials, finals, ranking)
+    assert seen is not None and seen.seeds == [[22.5, 26.0], [27.5, 24.0]], "one seed alone tells nothing"
+    assert seen.trials == list(range(40)) and seen.configurations == [trial.params for trial in trials]
+    for trial, row, places in zip(trials, seen.scores, seen.places, strict=True):
+        assert row.tolist() == pytest.approx([trial.scores.get(e, math.nan) for e in (2, 4, 8)], nan_ok=True)
+        assert places.tolist() == [2, 4, 8]
+
+    kept = [trial for trial in trials if trial.outcome == "completed"][:3]  # one fewer than are enough
+    early = observe(HALVED, [t for t in trials if t.outcome == "stopped" or t in kept], finals, ranking)
+    assert early is not None and early.scores.shape[1] == 2 and early.seeds == [[23.0, 28.0], [29.0, 21.0]]
 
 
 HALVED = Experiment.model_validate(
@@ -282,3 +468,8 @@ def test_importances_add_up_and_name_what_matters() -> None:
     assert found == importances(space, drawn, scores), "the same numbers every time"
     assert importances(space, drawn[:5], scores[:5]) == []
     assert "fANOVA asks" in disagreement(found)
+
+
+def test_a_number_has_its_sign_and_as_many_places_as_its_unit_needs() -> None:
+    assert [signed(n, "BLEU") for n in (0.904, -0.396, 0.0)] == ["+0.90", "−0.40", "+0.00"]
+    assert [signed(n, "loss per token") for n in (0.00904, -0.00396)] == ["+0.0090", "−0.0040"]

@@ -1,5 +1,10 @@
 """Losses and scores against plain computations."""
 
+import math
+from collections import Counter
+from typing import Any
+
+import numpy as np
 import pytest
 import sacrebleu
 import torch
@@ -47,6 +52,17 @@ def test_the_loss_is_the_likelihood_of_each_reference(trial: tuple[Transformer, 
     assert prepared.valid.target_tokens == tokens
 
 
+def test_the_loss_of_who_knows_the_frequencies_of_pieces_alone(trial: tuple[Transformer, Prepared]) -> None:
+    _, prepared = trial
+    text, seen = prepared.valid_text, Counter[int]()
+    for ids in np.split(prepared.train.target.ids, prepared.train.target.offsets[1:-1]):
+        seen.update(ids[1:].tolist())  # without BOS, which is not predicted
+    total = seen.total() + prepared.tokenizer.target_vocab  # each piece seen once more: none has probability zero
+    asked = [piece for ids in prepared.tokenizer.encode_target(text.target) for piece in ids[1:].tolist()]
+    expected = -sum(math.log((seen[piece] + 1) / total) for piece in asked) / len("".join(text.target))
+    assert prepared.untrained_nll_per_char == pytest.approx(expected, rel=1e-9)
+
+
 @pytest.mark.parametrize(("beam_size", "penalty"), [(1, 1.0), (6, 0.0), (6, 2.0)])
 def test_translations_come_in_the_order_of_the_sentences(
     beam_size: int, penalty: float, trial: tuple[Transformer, Prepared], monkeypatch: pytest.MonkeyPatch
@@ -60,8 +76,17 @@ def test_translations_come_in_the_order_of_the_sentences(
         found = greedy_search(model, source) if beam_size == 1 else beam_search(model, source, beam_size, penalty)
         assert EOS not in found[0]
         expected += prepared.tokenizer.decode_target(found)
+
+    def search(model: Transformer, batch: torch.Tensor, *beam: Any) -> list[list[int]]:
+        assert len(batch) == 1 or batch.numel() * beam_size <= 60, "a beam counts as so many rows"
+        batches.append(batch)
+        return beam_search(model, batch, *beam) if beam else greedy_search(model, batch)
+
+    batches: list[torch.Tensor] = []
+    for name in ("greedy_search", "beam_search"):
+        monkeypatch.setattr(f"trainables.evaluation.{name}", search)
     assert translate(model, prepared.tokenizer, sentences, beam_size, penalty) == expected
-    assert len(set(expected)) > 1
+    assert len(set(expected)) > 1 and len(batches) > 1
     assert translate(model, prepared.tokenizer, [], beam_size) == []
 
 

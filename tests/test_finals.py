@@ -1,6 +1,7 @@
 """Who goes to the finals, what the weights of a finalist are, and how it is decoded."""
 
 import json
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,6 +12,7 @@ import torch
 from corpora import write_digits
 from pydantic import ValidationError
 
+from search.budget import Spent
 from search.earlier import Earlier
 from search.experiment import Experiment
 from search.finals.choosing import choose_finalists
@@ -87,6 +89,7 @@ def test_the_best_come_first_and_what_is_like_a_better_one_waits() -> None:
     assert chosen(5) == ([1, 0, 3, 4, 5], {2: 1}), "the best of those passed over, as no others are left"
     assert chosen(9) == ([1, 0, 2, 3, 4, 5], {})
     assert chosen(3, min_distance=0) == ([1, 0, 2], {})
+    assert chosen(3, min_distance=0.5) == ([1, 3, 4], {0: 1, 2: 1}), "as far from each other as that is far enough"
     assert chosen(3, min_distance=0.4) == ([1, 3, 4], {0: 1, 2: 1})
     assert chosen(4, min_distance=0.4) == ([1, 0, 3, 4], {2: 1, 5: 1}), "rates 0.28 of their range apart are alike"
     assert chosen(9, seeds=0) == ([1, 0, 2, 3], {}), "a grid ranks all that came to the end"
@@ -263,3 +266,94 @@ def test_checkpoints_of_a_final_that_failed_do_not_stay(tmp_path: Path) -> None:
     models = run._retrained(choose_finalists(search, experiment).finalists, search, finals)
     assert [model.number for model in models] == [1]
     assert [path.name for path in folder.iterdir()] == ["1"]
+
+
+@pytest.mark.parametrize("seeds", [2, 0])
+def test_a_finalist_is_shown_by_the_last_epochs_of_its_own_trainings(
+    seeds: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its best epoch is an earlier one; reports of several trainings came in turns, and one training failed."""
+    write_digits(tmp_path / "corpus")
+    space = {"model.encoder_layers": {"values": [1, 2, 3]}}
+    finals = {"top": 3, "seeds": seeds, "min_distance": 0, "average_checkpoints": 1}
+    experiment = Experiment.model_validate(
+        {**experiment_of(tmp_path, **finals).model_dump(exclude={"finals", "space"}), "space": space, "finals": finals}
+    )
+    search = study_of(experiment, [({"model.encoder_layers": n}, 5, score) for n, score in ((1, 7), (2, 9), (3, 8))])
+
+    def write(kind: str, bleus: dict[int, list[float]]) -> None:
+        """A journal with the reports in turns; losses, too, have their best before the end."""
+        lines = [
+            {
+                "trial": number,
+                "epoch": epoch + 1,
+                "valid_bleu": trial[epoch],
+                "valid_nll_per_char": 2 - trial[epoch] / 100,
+                "train_seconds": 10.0 * number + epoch,
+                "eval_seconds": 0.5,
+            }
+            for epoch in range(2)
+            for number, trial in bleus.items()
+        ]
+        experiment.run_dir.mkdir(parents=True, exist_ok=True)
+        (experiment.run_dir / f"{kind}s.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+
+    own = {0: [30.0, 7.0], 1: [60.0, 9.0], 2: [20.0, 8.0]}
+    write("trial", own)
+    retrained = {0: [50.0, 40.0], 1: [51.0, 41.0], 2: [52.0, 42.0], 3: [53.0, 43.0]}
+    spent = []
+
+    def train(kind: str, study: Study, plan: Any, scheduler: Any, size: int, before: Any, listeners: Any) -> None:
+        assert (kind, size) == ("final", 6)
+        spent.append(before)
+        for number, point in enumerate(plan.points):  # two seeds of 1, of 2, of 0
+            study.finish(
+                study.add(point, plan.distributions), Outcome.COMPLETED if number in (0, 1, 3) else Outcome.FAILED
+            )
+        write("final", retrained)
+
+    scored: list[FinalModel] = []
+
+    def score_all(models: list[FinalModel], test: Any, *_: Any) -> list[Any]:
+        assert len(test) == 40
+        scored.extend(models)
+        return [f"result of {model.number}" for model in models]
+
+    monkeypatch.setattr("search.finals_run.score_all", score_all)
+    trainer = SimpleNamespace(
+        experiment=experiment,
+        storage=None,
+        train=train,
+        checkpoints=lambda kind: Checkpoints(experiment.run_dir / f"{kind}s"),
+        keep_safe=lambda: None,
+        console=SimpleNamespace(status=lambda text: nullcontext()),
+        slots=SimpleNamespace(gpus=0),
+    )
+    warned: list[str] = []
+    run = FinalsRun(cast(Trainer, trainer), Earlier(experiment.run_dir), print, warned.append)
+    entries = run.run(search, Study(None, "finals", "maximize"))
+    assert entries[0].models + entries[1].models + [m for e in entries[2:] for m in e.models] == scored
+    if seeds:
+        assert [(e.finalist.trial, [m.number for m in e.models]) for e in entries] == [(1, [0, 1]), (2, [3])]
+        assert str(entries[1].results) == "['result of 3']", "of its own model, though one before it failed"
+        assert warned == ["trial 0 drops out of the ranking: none of its retrainings ended"]
+        assert spent == [Spent(epochs=6, device_seconds=6 * (10.0 + 0.5 + 0.5), wall_seconds=0)]
+        reports, kind = retrained, "finals"
+    else:
+        assert [(e.finalist.trial, [m.number for m in e.models]) for e in entries] == [
+            (1, [None]),
+            (2, [None]),
+            (0, [None]),
+        ]
+        assert not warned
+        reports, kind = own, "trials"
+    for model in scored:
+        number = model.trial if model.number is None else model.number
+        assert model.valid_bleu == reports[number][1] < reports[number][0]
+        assert model.valid_nll_per_char == pytest.approx(2 - reports[number][1] / 100)
+        assert model.train_seconds == 20.0 * number + 1
+        assert [line["epoch"] for line in model.reports] == [1, 2]
+        assert {line["trial"] for line in model.reports} == {number}
+        assert model.folder == experiment.run_dir / kind / str(number)
+        assert model.config.model.encoder_layers == model.trial + 1
+        assert model.config.seed == (experiment.seed if model.number is None else experiment.seed + 1 + number % 2)

@@ -2,10 +2,15 @@
 
 import csv
 import json
+import math
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+import sacrebleu
 
 from search.finals.choosing import Finalist
 from search.finals.leaderboard import Cost, Entry, rank, write_leaderboard
@@ -40,24 +45,24 @@ def test_the_leaderboard_says_who_is_best_and_on_which_front(tmp_path: Path) -> 
         entry(3, (6, 7), parameters=100),  # the smallest
         entry(4, (0, 0), parameters=900),  # the best
         entry(5, (7, 7), parameters=900),  # as large as 4, and worse
+        entry(6, (2, 1), parameters=250),  # as good as 2, and larger
     ]
     ranked, evidence = rank(entries, REFERENCES)
     board = write_leaderboard(tmp_path, "name", {"test_pairs": 8}, COST, ranked, evidence)
     assert json.loads((tmp_path / "leaderboard.json").read_text()) == board
-    assert [line["trial"] for line in board["ranking"]] == [4, 2, 1, 3, 5]
+    assert [line["trial"] for line in board["ranking"]] == [4, 2, 6, 1, 3, 5]
     assert {line["trial"] for line in board["ranking"] if line["pareto"]} == {2, 3, 4}
     best, second = board["ranking"][:2]
     assert best["test_bleu"] == pytest.approx(100) and best["test_ter"] == 0
     assert second["test_ter"] == pytest.approx(100 * 1.5 / (8 * len(REFERENCES)))
     assert best["test_ppl_per_char"] == pytest.approx(2.71828**0.5, rel=1e-4) and second["test_ppl_per_char"] is None
     assert (best["beam_size"], best["length_penalty"], best["valid_bleu"]) == (3, 0.6, 40.0)
-    assert len(board["comparisons"]) == 10 and board["significance"]["degrees_of_freedom"] == 5
+    assert len(board["comparisons"]) == 15 and board["significance"]["degrees_of_freedom"] == 6
     assert board["comparisons"][0]["a"] == 4 and board["comparisons"][0]["b"] == 2
-    assert board["significance"]["bleu_std_of_seeds"] > 0
     assert ranked[1].best[1].seed == 3, "the seed that was best on valid"
     with (tmp_path / "leaderboard.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [row["trial"] for row in rows] == ["4", "2", "1", "3", "5"]
+    assert [row["trial"] for row in rows] == ["4", "2", "6", "1", "3", "5"]
     assert float(rows[0]["test_bleu"]) == pytest.approx(100) and rows[1]["test_ppl_per_char"] == ""
 
 
@@ -66,6 +71,140 @@ def test_equal_systems_dominate_each_other_in_nothing(tmp_path: Path) -> None:
     board = write_leaderboard(tmp_path, "name", {}, COST, ranked, evidence)
     assert [(line["group"], line["pareto"]) for line in board["ranking"]] == [(1, True), (1, True)]
     assert board["significance"]["bleu_std_of_seeds"] is None, "one seed each"
+
+
+def with_models(plain: Entry, **fields: tuple[Any, ...]) -> Entry:
+    """The entry with these values of its models and results, one a seed."""
+    models, results = list(plain.models), list(plain.results)
+    for name, values in fields.items():
+        for seed, value in enumerate(values):
+            if hasattr(models[seed], name) and name != "valid_bleu":
+                models[seed] = replace(models[seed], **{name: value})
+            else:
+                results[seed] = replace(results[seed], **{name: value})
+    return Entry(plain.finalist, models, results)
+
+
+def test_every_number_is_what_the_models_of_its_line_make_it(tmp_path: Path) -> None:
+    """Of seeds whose order by validation is not that by test, and of a system with one seed fewer."""
+    mixed = with_models(
+        entry(3, (1, 4), 200),
+        number=(6, 2),
+        train_seconds=(10.0, 40.0),
+        valid_nll_per_char=(0.4, 0.9),
+        valid_bleu=(20.0, 31.0),
+        nll_per_char=(0.5, 0.75),
+        neural=(0.25, 1.0),
+    )
+    worse = with_models(entry(9, (8, 7, 8), 400), neural=(0.5, 0.5, 0.5))
+    ranked, evidence = rank([worse, mixed], REFERENCES)
+    board = write_leaderboard(tmp_path, "name", {"test_pairs": 8}, COST, ranked, evidence, {9}, ["a note"])
+    first, second = board["ranking"]
+    texts = [[r.translations for r in e.results] for e in (mixed, worse)]
+    bleus = [[sacrebleu.corpus_bleu(text, [REFERENCES]).score for text in system] for system in texts]
+    assert bleus[0][0] > bleus[0][1] > max(bleus[1])
+    ters = [sacrebleu.corpus_ter(text, [REFERENCES]).score for text in texts[0]]
+    chrfs = [sacrebleu.corpus_chrf(text, [REFERENCES], word_order=2).score for text in texts[0]]
+    sentences = [
+        sacrebleu.sentence_bleu(hypothesis, [reference]).score
+        for text in texts[0]
+        for hypothesis, reference in zip(text, REFERENCES, strict=True)
+    ]
+    expected = {
+        "rank": 1,
+        "group": 1,
+        "trial": 3,
+        "config": {"model.d_model": 192},
+        "seeds": [2, 3],
+        "final_trials": [6, 2],
+        "test_bleu": np.mean(bleus[0]),
+        "test_bleu_std": np.std(bleus[0], ddof=1),  # of a sample of seeds
+        "test_bleu_ci": list(evidence.intervals[0]),
+        "test_chrf": np.mean(chrfs),
+        "test_ter": np.mean(ters),
+        "test_sentence_bleu": np.mean(sentences),
+        "test_ppl_per_char": math.exp(0.625),
+        "test_neural": 0.625,
+        "valid_bleu": 25.5,
+        "valid_nll_per_char": 0.65,
+        "num_parameters": 200,
+        "train_seconds": 25.0,
+        "beam_size": 3,
+        "length_penalty": 0.6,
+        "pareto": True,
+        "untrained": False,
+    }
+    assert list(first) == list(expected)
+    for key, value in expected.items():
+        assert first[key] == (pytest.approx(value) if isinstance(value, float) else value), key
+    assert (second["rank"], second["trial"], second["untrained"], second["pareto"]) == (2, 9, True, False)
+    assert second["test_bleu_std"] == pytest.approx(np.std(bleus[1], ddof=1))
+    (pair,) = board["comparisons"]
+    assert (pair["a"], pair["b"]) == (3, 9)
+    assert pair["difference"] == pytest.approx(np.mean(bleus[0]) - np.mean(bleus[1]))
+    assert pair["ci"] == list(evidence.comparisons[0].ci)
+    within = sum(np.var(system) * len(system) for system in bleus)  # squares around each system's own mean
+    assert board["significance"]["bleu_std_of_seeds"] == pytest.approx(math.sqrt(within / 3))
+    assert (board["significance"]["level"], board["significance"]["degrees_of_freedom"]) == (0.95, 3)
+    assert board["search"] == {
+        "trials": 9,
+        "epochs_trained": 20,
+        "epochs_full": 36,
+        "gpu_seconds": 5.0,
+        "wall_seconds": 6.0,
+    }
+    assert (board["experiment"], board["corpus"], board["notes"]) == ("name", {"test_pairs": 8}, ["a note"])
+    assert board["decided_by"] == "test_bleu"
+
+    with (tmp_path / "leaderboard.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row, line in zip(rows, board["ranking"], strict=True):
+        assert row.pop("model.d_model") == str(line["config"]["model.d_model"])
+        assert row.keys() == line.keys() - {"config", "final_trials"}
+        for key, cell in row.items():
+            value = line[key]
+            assert cell == (" ".join(map(str, value)) if isinstance(value, list) else str(value)), key
+
+
+@pytest.mark.parametrize(
+    ("valid_bleu", "losses", "best"),
+    [
+        ((20.0, 31.0), (0.4, 0.9), 3),  # though its test BLEU is lower, and its loss higher
+        ((0.2, 0.9), (0.4, 0.9), 2),  # near zero both
+        ((0.9, 0.2), (0.9, 0.4), 3),
+        ((30.0, 30.0), (0.9, 0.4), 3),
+    ],
+)
+def test_the_model_to_keep_is_of_the_seed_that_was_best_on_valid(
+    valid_bleu: tuple[float, ...], losses: tuple[float, ...], best: int
+) -> None:
+    """By its BLEU, or the lower loss where that tells nothing; never by the test split."""
+    mixed = with_models(entry(1, (1, 4), 200), valid_bleu=valid_bleu, valid_nll_per_char=losses)
+    model, result = mixed.best
+    assert (model.config.seed, result.seed) == (best, best)
+
+
+def test_where_bleu_tells_nothing_the_lower_validation_loss_is_ahead(tmp_path: Path) -> None:
+    """And nobody is told apart by BLEU, though one of three that write one line always differs by it."""
+
+    def useless(trial: int, word: str, losses: tuple[float, float]) -> Entry:
+        text = [word] * len(REFERENCES)
+        scores = score(text, REFERENCES, Scoring("13a"))
+        return with_models(
+            entry(trial, (8, 8), 100), translations=(text, text), scores=(scores, scores), valid_nll_per_char=losses
+        )
+
+    entries = [
+        useless(1, "the" + " no" * 11, (2.0, 1.5)),
+        useless(2, "none", (1.0, 2.25)),
+        useless(3, "none", (0.5, 1.0)),
+    ]
+    ranked, evidence = rank(entries, REFERENCES)
+    assert 0 < max(one.bleu for one in entries) < 1 and min(pair.p_holm for pair in evidence.comparisons) < 0.05
+    board = write_leaderboard(tmp_path, "name", {}, COST, ranked, evidence)
+    assert board["decided_by"] == "valid_nll_per_char"
+    assert [(line["trial"], line["group"]) for line in board["ranking"]] == [(3, 1), (2, 1), (1, 1)]
+    assert [line["valid_nll_per_char"] for line in board["ranking"]] == [0.75, 1.625, 1.75]
 
 
 METRICS = """

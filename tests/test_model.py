@@ -12,7 +12,10 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 from torch.testing import assert_close
 
+from model.attention import CrossAttention, SelfAttention
 from model.config import ModelConfig
+from model.dropout import Dropout
+from model.layers import FeedForward
 from model.positions import sinusoids
 from model.transformer import BOS, EOS, PAD, Transformer
 
@@ -197,15 +200,50 @@ def test_the_gradient_of_a_tied_matrix_is_the_sum_of_what_its_parts_get(tied: st
     assert_close(tied_model.source_embedding.weight.grad, together if tied == "all" else gradients[2])
 
 
-def test_dropout_falls_on_both_embeddings_and_on_every_sublayer() -> None:
-    model = tiny(dropout=0.25).train()
+@pytest.mark.parametrize("norm", VALUES["norm"])
+def test_dropout_falls_on_both_embeddings_and_on_every_sublayer(norm: str) -> None:
+    model = tiny(dropout=0.25, norm=norm).train()
     shares: list[float] = []
+    for stack in (model.encoder, model.decoder):  # what the first layer gets: positions are in it by then
+        stack[0].register_forward_pre_hook(lambda _m, given: shares.append((given[0] == 0).float().mean().item()))
     for module in model.modules():
         if isinstance(module, nn.Dropout) and module.p:
             module.register_forward_hook(lambda _m, _x, out: shares.append((out == 0).float().mean().item()))
     model(torch.randint(4, VOCAB, (20, 20)), torch.randint(4, VOCAB, (20, 20)))
-    assert len(shares) == 2 + 2 * TINY.encoder_layers + 3 * TINY.decoder_layers
+    assert len(shares) == 2 * 2 + 2 * TINY.encoder_layers + 3 * TINY.decoder_layers
     assert shares == pytest.approx([0.25] * len(shares), abs=0.03)
+
+
+@pytest.mark.parametrize(
+    ("field", "random"),
+    [
+        ("dropout", {Dropout}),
+        ("attention_dropout", {SelfAttention, CrossAttention}),
+        ("activation_dropout", {Dropout, FeedForward}),
+    ],
+)
+@torch.no_grad()
+def test_each_block_is_random_in_training_where_its_dropout_is_on_and_never_in_evaluation(
+    field: str, random: set[type[nn.Module]]
+) -> None:
+    off = dict.fromkeys(("dropout", "attention_dropout", "activation_dropout"), 0.0)
+    model, without = tiny(**off | {field: 0.5}), tiny(**off)
+    assert torch.equal(model(padded(SOURCES), padded(TARGETS)), without(padded(SOURCES), padded(TARGETS)))
+
+    given: dict[nn.Module, tuple[Any, ...]] = {}
+    for module in model.modules():
+        if isinstance(module, Dropout | SelfAttention | CrossAttention | FeedForward):
+            module.register_forward_pre_hook(given.__setitem__)
+    model.train()(padded(SOURCES), padded(TARGETS))
+    seen = set()
+    for module, inputs in given.copy().items():
+        drawn = not isinstance(module, Dropout) or module.p > 0  # of Dropout, those of the field alone
+        differs = not torch.equal(module(*inputs), module(*inputs))
+        assert differs == (type(module) in random and drawn), module
+        seen |= {type(module)} if differs else set()
+        assert torch.equal(module.eval()(*inputs), module(*inputs)), module
+        module.train()
+    assert seen == random
 
 
 @pytest.mark.parametrize("field", ModelConfig.model_fields)

@@ -85,6 +85,17 @@ def test_columns_that_can_not_be_meant_are_refused(columns: list[str | int]) -> 
         DataConfig.model_validate({"columns": columns})
 
 
+@pytest.mark.parametrize(("numbers", "refused"), [(8, False), (9, False), (10, True)])
+def test_a_column_may_hold_numbers_beside_text(numbers: int, refused: bool, tmp_path: Path) -> None:
+    lines = [f"{number}\tno. {number}" for number in range(numbers)] + ["a word\tun mot"] * (10 - numbers)
+    data = DataConfig(path=str(write(tmp_path, "tsv", *lines)))
+    if refused:
+        with pytest.raises(UserError, match="column 1 holds no text"):
+            read_corpus(data)
+    else:
+        assert len(read_corpus(data).train) == 10
+
+
 def test_half_a_character_is_told_with_its_line(tmp_path: Path) -> None:
     lines = [json.dumps({"en": en, "fr": fr}) for en, fr in [*PAIRS, ("cut \ud83d", "coupé")]]
     with pytest.raises(UserError, match=r"train\.jsonl: line 3 has half a character \(\\ud83d\), as a cut emoji"):

@@ -52,7 +52,15 @@ SECONDS = {"train_seconds": 20.0, "eval_seconds": 5.0}
 
 def lines(scores: dict[int, list[float]]) -> list[dict[str, Any]]:
     return [
-        {"trial": t, "epoch": e, "train_loss": 5.0 - e, "valid_loss": 4.5 - e, "valid_bleu": s, **SECONDS}
+        {
+            "trial": t,
+            "epoch": e,
+            "train_loss": 5.0 - e,
+            "valid_loss": 4.5 - e,
+            "valid_bleu": s,
+            "valid_nll_per_char": 2.0,
+            **SECONDS,
+        }
         for t, trial in scores.items()
         for e, s in enumerate(trial, 1)
     ]
@@ -123,18 +131,31 @@ class Page(HTMLParser):
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.text = ""
         self.inside = ""
+        self.tables: list[list[list[str]]] = []  # rows of cells
+        self.in_cell = False
         self.feed(file.read_text(encoding="utf-8"))
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
         self.inside = tag
+        if tag == "table":
+            self.tables.append([])
+        elif tag == "tr":
+            self.tables[-1].append([])
+        elif tag in ("th", "td"):
+            self.tables[-1][-1].append("")
+        self.in_cell = self.in_cell or tag in ("th", "td")
 
     def handle_endtag(self, tag: str) -> None:
         self.inside = ""
+        self.in_cell = self.in_cell and tag not in ("th", "td")
+        self.text += " " if tag == "dt" else ""
 
     def handle_data(self, data: str) -> None:
         if self.inside not in ("script", "style"):
             self.text += data
+            if self.in_cell:
+                self.tables[-1][-1][-1] += data.strip()
 
 
 def attended() -> AttendedSentence:
@@ -217,26 +238,118 @@ def test_the_page_holds_all_sections_and_needs_no_network(tmp_path: Path) -> Non
     assert re.search(r"plotly\.js v\d", (tmp_path / "report.html").read_text()), "the library is inside"
 
 
+def ranked_by(*systems: tuple[float, int, int]) -> dict[str, Any]:
+    """Systems of so much BLEU, in such groups, with so many seeds: trial 2, then 0, 5 and 7."""
+    trials = zip((2, 0, 5, 7), systems, strict=False)
+    return board(*(entry(place, t, b, g, PARAMS, s) for place, (t, (b, g, s)) in enumerate(trials, 1)))
+
+
+ONE_SEED = "chance among test sentences explains; what another seed would change is not known from one (paired tests"
+SEEDS = "chance among test sentences and seeds explains (paired tests"
+
+
 @pytest.mark.parametrize(
     ("ranked", "says"),
     [
-        (board(entry(1, 2, 26.0, 1, PARAMS)), "only finalist"),
+        (ranked_by((26.0, 1, 2)), "It is the only finalist, so nothing can be said of how far it leads."),
+        (ranked_by((26.0, 1, 2), (22.5, 2, 2)), f"leads the next finalist, trial 0, by 3.50 BLEU, more than {SEEDS}"),
+        (ranked_by((26.0, 1, 2), (22.5, 2, 2), (20.0, 3, 1)), SEEDS),
+        (ranked_by((26.0, 1, 1), (22.5, 2, 1)), ONE_SEED),
+        (ranked_by((26.0, 1, 2), (22.5, 2, 1), (20.0, 3, 2)), ONE_SEED),
+        (ranked_by((26.0, 1, 1), (22.5, 2, 2)), ONE_SEED),
         (
-            board(entry(1, 2, 26.0, 1, PARAMS), entry(2, 0, 22.5, 2, PARAMS)),
-            "leads the next finalist, trial 0, by 3.50",
+            ranked_by((26.0, 1, 2), (25.9, 1, 2), (20.0, 2, 2)),
+            "tests can't tell it apart from trial 0 (25.90); the smallest among them is trial 0 with 0.50 million.",
         ),
         (
-            board(entry(1, 2, 26.0, 1, PARAMS, seeds=1), entry(2, 0, 22.5, 2, PARAMS, seeds=1)),
-            "what another seed would change is not known from one",
+            ranked_by((26.0, 1, 1), (25.9, 1, 2), (25.8, 1, 2), (20.0, 2, 2)),
+            "apart from trials 0 (25.90), 5 (25.80); the smallest among them is trial 5 with 0.33 million.",
         ),
-        (board(entry(1, 2, 26.0, 1, PARAMS), entry(2, 0, 25.9, 1, PARAMS)), "can't tell it apart from trial 0 (25.90)"),
     ],
 )
 def test_the_answer_is_three_sentences_that_say_how_sure_it_is(ranked: dict[str, Any], says: str) -> None:
+    """And that claim nothing of seeds where one of the two that are compared has one alone."""
     first, second, third = answer(ranked)
-    assert "trial 2 (d_model=128 learning_rate=0.00432): 26.00 BLEU" in first and "24.5 to 27.4" in first
+    seeds = len(ranked["ranking"][0]["seeds"])
+    assert first == (
+        "The best of 4 configurations is trial 2 (d_model=128 learning_rate=0.00432): 26.00 BLEU on the test split, "
+        f"95% interval 24.5 to 27.4, {seeds} {'seed' if seeds == 1 else 'seeds'}, 1.00 million parameters."
+    )
     assert says in second
-    assert "10 epochs, 62%" in third and "3 min" in third and "67 min" in third
+    assert third == (
+        "The search trained 10 epochs, 62% of what all trials to their end would have taken: 3 min on its devices, "
+        "67 min by the clock."
+    )
+
+
+def test_an_answer_by_loss_claims_nothing_by_bleu() -> None:
+    by_loss = {**ranked_by((0.5, 1, 2), (0.75, 1, 2)), "decided_by": "valid_nll_per_char"}
+    first, second = answer(by_loss)
+    assert first == (
+        "BLEU can't say which of 4 configurations is best. By validation loss per character it is trial 2 (d_model=128 "
+        "learning_rate=0.00432) with 0.5000 nats, and 0.50 BLEU on the test split."
+    )
+    assert second.startswith("The search trained 10 epochs, 62%")
+
+
+def test_every_cell_of_the_tables_is_what_was_found(tmp_path: Path) -> None:
+    """Of finalists, trials, pairs and splits that differ in each column."""
+    other = {**entry(2, 0, 22.5, 2, {"model.d_model": 64}, seeds=1), "test_chrf": 47.25, "test_ter": 63.0}
+    other |= {"test_ppl_per_char": None, "beam_size": 2, "length_penalty": 1.0, "test_sentence_bleu": 19.75}
+    page = render(tmp_path, make_experiment(), board(entry(1, 2, 26.0, 1, PARAMS), other), SCORES)
+    ranking, pairs, measures, data, trials = page.tables
+    assert ranking[1:] == [
+        ["1", "1", "2", "26.00", "24.5–27.4", "2", "0.30", "24.00", "0.500", "1,000,000", "128", "0.00432"],
+        ["2", "2", "0", "22.50", "21.0–23.9", "1", "–", "20.50", "1.000", "500,000", "64", "–"],
+    ]
+    assert ranking[0][:4] + ranking[0][7:10] == [
+        *("rank", "group", "trial", "BLEU"),
+        *("valid BLEU", "valid loss per character", "parameters"),
+    ]
+    assert pairs[1:] == [["2 and 0", "+3.50", "+1.2 to +5.8", "0.0101", "0.0202", "0.0303", "0.0404"]]
+    assert [heading.replace("p, ", "") for heading in pairs[0][3:]] == [
+        *("bootstrap", "randomisation", "with seeds", "corrected")
+    ]
+    assert measures == [
+        [
+            *("trial", "BLEU", "chrF++", "TER, lower is better", "mean sentence BLEU", "perplexity a character"),
+            *("beam size", "length penalty", "on the Pareto front"),
+        ],
+        ["2", "26.00", "50.0", "61.5", "25.0", "1.875", "5", "0.8", "yes"],
+        ["0", "22.50", "47.2", "63.0", "19.8", "–", "2", "1", "no"],
+    ]
+    sides = ["70,000", "8.8", "8", "17", "90,000", "11.2", "10", "21"]
+    assert data[0][2:6] == ["en tokens", "a sentence: mean", "median", "longest"] and data[0][6] == "fr tokens"
+    assert data[1:] == [
+        ["training", "8,000", *sides, "–", "–"],
+        ["validation", "500", *sides, "0 (0.0%)", "0 (0.0%)"],
+        ["test", "500", *sides, "25 (5.0%)", "3 (0.6%)"],
+    ]
+    assert trials[1:] == [
+        ["0", "completed", "4", "24.00", "128", "0.00432", ""],
+        ["1", "stopped", "2", "3.00", "128", "0.00432", ""],
+        ["2", "completed", "4", "25.00", "128", "0.00432", ""],
+        ["3", "diverged", "0", "–", "128", "0.00432", "the loss became <nan>"],
+    ]
+    facts = " ".join(page.text.split())
+    for told in (
+        "epochs trained 10, where all trials to their end would have taken 16: 6 saved",
+        "device time 3 min (200 GPU-seconds;",
+        "by the clock 67 min",
+        "finals 8 epochs besides, 3 min of device time",  # four of two epochs, 25 s each
+        "8,000 training, 500 validation, 500 test pairs",
+        f"12 training pairs above {make_experiment().data.max_tokens} tokens were left out",
+    ):
+        assert told in facts, told
+
+
+@pytest.mark.parametrize(
+    ("metric", "told"), [("valid_bleu", False), ("valid_loss", True), ("valid_nll_per_char", True)]
+)
+def test_where_lower_is_better_the_page_says_so(metric: str, told: bool, tmp_path: Path) -> None:
+    experiment = make_experiment(search={"metric": metric})
+    page = render(tmp_path, experiment, board(entry(1, 2, 26.0, 1, PARAMS)), SCORES)
+    assert ("Lower is better." in page.text) == told
 
 
 def test_a_search_of_one_trial_without_a_space_has_a_report(tmp_path: Path) -> None:

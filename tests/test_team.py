@@ -1,6 +1,7 @@
 """Models that train as one get the numbers of each by itself, through divergence, checkpoints and restarts."""
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ from model.stacking import POSITIONS, can_stack
 from model.transformer import BOS, EOS, PAD
 from trainables.batching import training_batches
 from trainables.capturing import CapturedSteps
-from trainables.config import TrialConfig
+from trainables.config import TrialConfig, flatten
 from trainables.errors import Diverged
+from trainables.group import Group
 from trainables.learning import Learner, can_learn_together
 from trainables.preparing import Prepared, prepare
 from trainables.team import Team
@@ -135,18 +137,20 @@ def test_a_checkpoint_is_the_same_whoever_goes_on_from_it(corpus: Path, tmp_path
     assert_alike(train_as_one(configs[1:], corpus, folders[1:])[0], train_alone(configs[1], corpus)[2:])
 
 
+@pytest.mark.filterwarnings("ignore:Pydantic serializer")  # of values of other types
 def test_who_may_train_together(corpus: Path) -> None:
     first, second, third = members(corpus)
     assert can_learn_together([first, second, third])
-    for path, value in {
-        "model.d_model": 64,
-        "model.norm": "post",
-        "training.epochs": 2,
-        "training.batch_shapes": 3,
-        "tokenizer.vocab_size": 41,
-        "data.limit": 10,
-    }.items():
-        assert not can_learn_together([first, second.with_values({path: value})]), path
+    own = {"model.dropout", "model.activation_dropout", "seed"}
+    own |= {
+        f"training.{name}" for name in ("learning_rate", "warmup_steps", "schedule", "label_smoothing", "clip_norm")
+    }
+    for path in flatten(first.model_dump()):
+        *section, name = path.split(".")
+        changed = getattr(first, section[0]).model_copy(update={name: 12345}) if section else 12345
+        other = first.model_copy(update={(section or [name])[0]: changed})
+        for team in ([first, other], [other, first], [first, other, third], [first, third, other]):
+            assert can_learn_together(team) == (path in own), path
     for path, value in {
         "training.batch_shapes": None,
         "model.positions": "t5",
@@ -159,6 +163,48 @@ def test_who_may_train_together(corpus: Path) -> None:
 
 def a_step_of(text: Prepared, config: TrialConfig) -> tuple[torch.Tensor, torch.Tensor]:
     return next(training_batches(text.train, config.training, config.seed, 1))
+
+
+class Other(Group):
+    """A process of a group that is all by itself: whole batches, and no sums."""
+
+    def part(self, sequences: torch.Tensor) -> torch.Tensor:
+        return sequences
+
+
+def test_masks_of_dropout_follow_from_seed_round_and_process_and_differ_between_steps(corpus: Path) -> None:
+    still = {"training.learning_rate": 1e-30, "model.dropout": 0.5}  # equal weights, so that masks alone differ
+    configs = [members(corpus)[0].with_values({"seed": seed, **still}) for seed in (1, 2, 3)]
+    text = prepared_text(configs[0], corpus)
+    batch, weights = a_step_of(text, configs[0]), Learner(configs[0], text, CPU).state()
+
+    def losses(team: Team, number: int) -> list[list[float]]:
+        """Of two steps on the same batch, each learner's."""
+        team.begin(number)
+        found = [[0.0] * len(team.learners)]
+        for step in (1, 2):
+            team.step([batch] * len(team.learners), step, 100)
+            found.append(team.losses())
+        return [[after - before for before, after in zip(*pair, strict=True)] for pair in pairwise(found)]
+
+    def team_of(*configs: TrialConfig, rank: int = 0) -> Team:
+        team = Team(configs, text, CPU, Other(rank))
+        for learner in team.learners:
+            learner.load(weights)
+        return team
+
+    alone = {}
+    for seed, config in enumerate(configs, 1):
+        for rank in (0, 1):
+            team = team_of(config, rank=rank)
+            for number in (1, 2, 3):
+                alone[seed, number, rank] = [step[0] for step in losses(team, number)]
+    every = [loss for pair in alone.values() for loss in pair]
+    assert len(set(every)) == 3 * 3 * 2 * 2, "no masks twice"
+    together = team_of(*configs)
+    for number in (2, 1):  # in any order: a round's masks are its own
+        for step, found in enumerate(losses(together, number)):
+            assert found == pytest.approx([alone[seed, number, 0][step] for seed in (1, 2, 3)], rel=1e-4)
 
 
 def test_the_step_that_a_gpu_captures_is_the_step_of_one_alone(corpus: Path) -> None:

@@ -1,13 +1,16 @@
 """sentencepiece models: what they do to text, and that each is trained once."""
 
 import multiprocessing
+import struct
 import time
 import unicodedata
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import sentencepiece
 from corpora import write_digits
 
 import trainables.tokenizer
@@ -15,7 +18,7 @@ from model.transformer import BOS, EOS, PAD, UNK
 from trainables.config import DataConfig, TokenizerConfig
 from trainables.corpus import Corpus, Split, read_corpus
 from trainables.errors import UserError
-from trainables.tokenizer import Tokenizer, load_tokenizer, save_tokenizer, train_tokenizer
+from trainables.tokenizer import Tokenizer, load_tokenizer, save_tokenizer, tokenizer_folder, train_tokenizer
 
 KINDS = [
     TokenizerConfig(kind="bpe", vocab_size=60),
@@ -90,6 +93,51 @@ def test_the_same_settings_and_text_are_trained_once_others_apart(corpus: Corpus
     trained = models(tmp_path)
     assert before.items() <= trained.items()
     assert len({Path(path).parent for path in trained}) == 5 and len(trained) == 6
+
+
+def test_the_cache_tells_apart_all_that_decides_a_tokenizer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings: dict[str, list[Any]] = {
+        "kind": ["unigram"],
+        "vocab_size": [41],
+        "shared": [False],
+        "normalization": ["nfc", "nfkc", "nmt_nfkc", "nfkc_cf", "nmt_nfkc_cf"],
+        "character_coverage": [0.99],
+        "byte_fallback": [True],
+    }
+    assert settings.keys() == TokenizerConfig.model_fields.keys(), "a new setting: say which values to compare"
+    text = Split(["a b", "c"], ["d", "e f"])
+    config, corpus = TokenizerConfig(vocab_size=40), Corpus(text, text, [])
+    configs = [config.model_copy(update={key: value}) for key, values in settings.items() for value in values]
+    texts = [
+        Split(["a b", "c"], ["d", "e g"]),
+        Split(["a x", "c"], ["d", "e f"]),
+        Split(text.target, text.source),
+        Split(["c", "a b"], ["e f", "d"]),
+        Split(["a b"], ["c", "d", "e f"]),
+        Split(["a", "b", "c"], ["d", "e f"]),
+    ]
+    folder = tokenizer_folder(config, corpus, tmp_path)
+    assert folder == tokenizer_folder(TokenizerConfig(vocab_size=40), Corpus(text, texts[0], ["a warning"]), tmp_path)
+    folders = [folder, tokenizer_folder(config, corpus, tmp_path / "other")]
+    folders += [tokenizer_folder(other, corpus, tmp_path) for other in configs]
+    folders += [tokenizer_folder(config, Corpus(other, text, []), tmp_path) for other in texts]
+    monkeypatch.setattr("sentencepiece.__version__", "0.0.1")  # whose pieces may be others
+    folders.append(tokenizer_folder(config, corpus, tmp_path))
+    assert len(set(folders)) == len(folders) == 2 + 10 + 6 + 1
+
+
+def test_the_digest_tells_apart_pieces_and_scores_of_either_side(corpus: Corpus, tmp_path: Path) -> None:
+    first, second = (train_tokenizer(TokenizerConfig(vocab_size=size), corpus, tmp_path).source for size in (40, 41))
+    model = first.serialized_model_proto()
+    place = model.index(struct.pack("<f", first.get_score(30)))
+    rescored = sentencepiece.SentencePieceProcessor(
+        model_proto=model[:place] + struct.pack("<f", -99.0) + model[place + 4 :]
+    )
+    assert [rescored.id_to_piece(i) for i in range(40)] == [first.id_to_piece(i) for i in range(40)]
+    sides = [(first, first), (second, first), (first, second), (rescored, first), (first, rescored)]
+    assert len({Tokenizer(*pair).digest() for pair in sides}) == len(sides)
+    again = sentencepiece.SentencePieceProcessor(model_proto=model)
+    assert Tokenizer(again, again).digest() == Tokenizer(first, first).digest()
 
 
 def train_at_the_same_time(barrier: Barrier, log: Path, corpus: Corpus, cache: Path) -> None:

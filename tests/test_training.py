@@ -5,8 +5,11 @@ import json
 import platform
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict, replace
+from itertools import repeat
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,14 +20,16 @@ from corpora import write_digits
 from torch import Tensor
 
 from model.transformer import BOS, PAD, Transformer
-from trainables.batching import count_batches, training_batches
+from trainables import training
+from trainables.batching import EncodedSplit, count_batches, training_batches
 from trainables.checkpoint import last_checkpoints, load_state, newest_checkpoint
-from trainables.config import TrialConfig
+from trainables.config import TrainingConfig, TrialConfig
 from trainables.errors import Diverged, UserError
 from trainables.evaluation import reference_loss, translate
 from trainables.gpu import GpuFigures, measure
 from trainables.learning import build_model, learning_rate
 from trainables.preparing import prepare
+from trainables.team import Batch, Team
 from trainables.training import EpochReport, load_model, train
 from trainables.translation import _reports
 
@@ -189,8 +194,17 @@ def test_it_is_plain_training(corpus: Path) -> None:
     assert reports[-1].valid_loss == pytest.approx(valid_loss, rel=1e-3)
 
 
-def test_there_is_dropout_in_every_epoch_of_training_and_none_in_validation(corpus: Path) -> None:
-    changes = {"training__learning_rate": 1e-12, "training__epochs": 3}  # the weights stay as they are
+@pytest.mark.parametrize("steps", [None, 5])
+def test_there_is_dropout_in_every_round_of_training_and_none_in_validation(
+    steps: int | None, corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def first_batch(split: EncodedSplit, config: TrainingConfig, seed: int, *_: int) -> Iterator[Batch]:
+        return repeat(next(training_batches(split, config, seed, 1)), 5)
+
+    # The weights stay as they are, and batches, too: what differs between rounds are masks alone.
+    monkeypatch.setattr(training, "training_batches", first_batch)
+    monkeypatch.setattr(training, "count_batches", lambda *_: 5)
+    changes = {"training__learning_rate": 1e-12, "training__epochs": 3, "training__report_steps": steps}
     plain, _ = run(tiny(corpus, **changes, model__dropout=0.0), corpus)
     dropped, _ = run(tiny(corpus, **changes, model__dropout=0.5), corpus)
     valid_losses = [report.valid_loss for report in plain + dropped]
@@ -214,6 +228,31 @@ def test_the_report_is_of_the_validation_split(corpus: Path, tmp_path: Path) -> 
     assert translate(loaded, tokenizer, text.source) == translations
     ((_, resumed),) = train(config, corpus / "cache", tmp_path, CPU)  # nothing is left to do
     assert translate(resumed, tokenizer, text.source) == translations, "without dropout"
+
+
+def test_a_report_says_what_training_took_and_what_validation(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a clock that a step moves by a second, and decoding by a thousand."""
+    now = [0.0]
+
+    def takes(seconds: float, of: Any) -> Any:
+        def call(*arguments: Any) -> Any:
+            now[0] += seconds
+            return of(*arguments)
+
+        return call
+
+    monkeypatch.setattr(training, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+    monkeypatch.setattr(Team, "step", takes(1, Team.step))
+    monkeypatch.setattr(Team, "losses", takes(100, Team.losses))  # on a GPU this waits for the steps
+    monkeypatch.setattr(training, "translate", takes(1000, translate))
+    measured: list[str] = []
+    monkeypatch.setattr(training, "start_measuring", lambda device: measured.append("from here"))
+    monkeypatch.setattr(training, "measure", lambda device: measured.append("to here") or GpuFigures(1.5, 87.0))  # type: ignore[func-returns-value]
+    reports = [report for report, _ in train(tiny(corpus, training__epochs=2), corpus / "cache", device=CPU)]
+    steps = reports[0].step
+    assert [(each.train_seconds, each.eval_seconds) for each in reports] == [(steps + 100, 1000.0)] * 2
+    assert {(each.gpu_memory_gib, each.gpu_utilization) for each in reports} == {(1.5, 87.0)}
+    assert measured == ["from here", "to here"] * 2
 
 
 def test_a_model_beyond_memory_is_told_with_its_size(corpus: Path) -> None:

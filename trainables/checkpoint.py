@@ -1,7 +1,6 @@
 """Checkpoints that are whole or absent: written beside, synced, renamed; their content is checked when read."""
 
 import json
-import os
 import pickle
 import re
 import shutil
@@ -12,7 +11,7 @@ from typing import Any, Literal
 
 import torch
 
-from trainables.files import digest_of, remove, unwritable
+from trainables.files import create_folder, digest_of, publish_folder, unwritable
 from trainables.sealing import Damaged, read_sealed, sealed
 
 KEEP = 2  # the newest, and the one before it in case the newest is torn
@@ -29,15 +28,11 @@ def save_checkpoint(
     """Write folder/epoch-N or step-N with the training state and the report made there, and keep the `keep` last."""
     final, draft = folder / f"{unit}-{number}", folder / ".draft"
     shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir(parents=True)
-    with (draft / "state.pt").open("wb") as file:
-        torch.save(state, file)
-        _sync(file.fileno())
+    create_folder(draft)
+    torch.save(state, draft / "state.pt")
     with (draft / "report.json").open("w") as file:
         json.dump(sealed({unit: number, "sha256": digest_of(draft / "state.pt"), "report": report}), file)
-        file.flush()
-        _sync(file.fileno())
-    _publish(draft, final)
+    publish_folder(draft, final)  # one of the name is torn: training goes on after the newest whole one
     for old in _checkpoints(folder)[max(KEEP, keep) :]:
         shutil.rmtree(old, ignore_errors=True)
 
@@ -51,11 +46,9 @@ def copy_checkpoint(source: Path, target: Path, number: int) -> None:
     draft = target / ".draft"
     shutil.rmtree(draft, ignore_errors=True)
     try:
+        create_folder(target)
         shutil.copytree(found[0], draft)
-        for file in draft.iterdir():
-            with file.open("rb") as copied:
-                _sync(copied.fileno())
-        _publish(draft, target / found[0].name)
+        publish_folder(draft, target / found[0].name)
     except OSError as error:  # shutil.Error, too
         raise unwritable(target, error) from error
 
@@ -106,15 +99,6 @@ def load_state(path: Path, device: torch.device) -> dict[str, Any]:
     return state
 
 
-def _publish(draft: Path, final: Path) -> None:
-    """Give a written checkpoint its name, for good when the call returns."""
-    remove(final)  # only ever a torn one: training goes on after the newest valid
-    draft.rename(final)
-    descriptor = os.open(final.parent, os.O_RDONLY)
-    _sync(descriptor)
-    os.close(descriptor)
-
-
 def _whole_checkpoints(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
     """With their reports, the newest first."""
     return filter(None, map(whole_checkpoint, _checkpoints(folder)))
@@ -143,7 +127,3 @@ def checkpoint_number(name: str) -> int | None:
     """The number in "epoch-3" or "step-3"; None for a name that is not a checkpoint's."""
     match = re.fullmatch(r"(?:epoch|step)-(\d+)", name)
     return int(match[1]) if match else None
-
-
-def _sync(descriptor: int) -> None:
-    os.fsync(descriptor)

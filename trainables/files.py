@@ -1,5 +1,10 @@
-"""Files: what a user names, what is read, and what is written whole or not at all."""
+"""Files: what a user names, what is read, and what is written: whole or absent, and on disk when the call returns.
 
+A file that is synced is in its folder for good only when that folder is synced, too, and so is each new folder.
+"""
+
+import errno
+import fcntl
 import hashlib
 import json
 import os
@@ -69,9 +74,44 @@ def parse_json(text: str | bytes) -> Any:
 def make_folder(folder: Path) -> None:
     """Create the folder and its parents, if they are not there. Raises UserError."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        create_folder(folder)
     except OSError as error:
         raise UserError(f"{folder}: can't be created: {error.strerror}; choose another output_dir") from None
+
+
+def create_folder(folder: Path) -> None:
+    """Create the folder and its parents, if they are not there. Raises OSError."""
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for each in missing:
+        sync(each.parent)
+
+
+def sync(path: Path) -> None:
+    """Have on disk what a file contains, or which files a folder has."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # of file systems where folders need no sync, and allow none
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def sync_tree(folder: Path) -> None:
+    """Have on disk all that lies in the folder."""
+    for path in (*folder.rglob("*"), folder):
+        if not path.is_symlink() and (path.is_file() or path.is_dir()):
+            sync(path)
+
+
+def publish_folder(draft: Path, final: Path) -> None:
+    """Give a folder, written beside, its name, in place of what has the name."""
+    sync_tree(draft)
+    remove(final)
+    draft.rename(final)
+    sync(final.parent)
 
 
 def unwritable(file: Path, error: BaseException) -> UserError:
@@ -81,13 +121,18 @@ def unwritable(file: Path, error: BaseException) -> UserError:
 
 
 def append_line(file: Path, record: dict[str, Any]) -> None:
-    """Append the record as a line of JSON, whole, whatever other processes append at the same time."""
-    descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
-    try:
-        os.write(descriptor, f"{json.dumps(record, ensure_ascii=False)}\n".encode())  # one write is one place in it
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    """Append the record as a line of JSON, whole, whatever other processes append at the same time.
+
+    A last line that a crash has torn is cut off first. Raises OSError.
+    """
+    data = f"{json.dumps(record, ensure_ascii=False)}\n".encode()
+    with file.open("ab", buffering=0) as out:
+        fcntl.flock(out, fcntl.LOCK_EX)
+        out.truncate(file.read_bytes().rfind(b"\n") + 1)
+        if out.write(data) < len(data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        os.fsync(out.fileno())
+    sync(file.parent)
 
 
 def write_atomically(file: Path, content: str | bytes) -> None:
@@ -99,22 +144,11 @@ def write_atomically(file: Path, content: str | bytes) -> None:
             out.flush()
             os.fsync(out.fileno())
         draft.replace(file)
+        sync(file.parent)
     except OSError as error:
         with suppress(OSError):
             draft.unlink(missing_ok=True)
         raise OSError(error.errno, f"can't be written: {error.strerror}", str(file)) from None
-
-
-def sync_folder(folder: Path, below: bool = True) -> None:
-    """Return when the folder, and all `below` it, is on disk. Raises OSError."""
-    for place in [*(folder.rglob("*") if below else ()), folder]:
-        if place.is_symlink() or not (place.is_file() or place.is_dir()):
-            continue
-        descriptor = os.open(place, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def drafts(folder: Path) -> list[Path]:

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from trainables.errors import StorageFails
 from trainables.extras import missing_extra
+from trainables.files import create_folder, sync
 from trainables.locks import locked
 
 if TYPE_CHECKING:
@@ -155,7 +156,7 @@ class Store:
 
     def get(self, key: str, file: Path) -> bool:
         """Into a file, whose folder is made; whether it was there."""
-        file.parent.mkdir(parents=True, exist_ok=True)
+        create_folder(file.parent)
         draft = file.with_name(f".{file.name}.draft")
         try:
             with self._asked(key) as (store, path):
@@ -163,10 +164,13 @@ class Store:
                 with draft.open("wb") as out:
                     for part in parts.stream():
                         out.write(part)
+                    out.flush()
+                    os.fsync(out.fileno())
         except FileNotFoundError:
             draft.unlink(missing_ok=True)
             return False
         draft.replace(file)
+        sync(file.parent)
         return True
 
     def exists(self, key: str) -> bool:

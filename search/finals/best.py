@@ -13,7 +13,7 @@ from search.resuming import is_sealed
 from trainables.command_line import dump_yaml, read_yaml, validate
 from trainables.config import TrialConfig
 from trainables.errors import UserError
-from trainables.files import digest_of, remove
+from trainables.files import digest_of, publish_folder, remove
 from trainables.installed import program
 from trainables.sealing import Damaged, read_sealed, write_sealed
 from trainables.tokenizer import Tokenizer, load_tokenizer, save_tokenizer
@@ -53,8 +53,7 @@ def write_best(
     (draft / "translations.txt").write_text("\n".join(translations) + "\n", encoding="utf-8")
     digests = {file.name: digest_of(file) for file in sorted(draft.iterdir())}
     write_sealed(draft / DIGESTS, digests)
-    remove(folder / "best")
-    draft.rename(folder / "best")
+    publish_folder(draft, folder / "best")
 
 
 def read_best(run_dir: Path) -> BestModel:

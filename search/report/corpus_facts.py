@@ -16,7 +16,7 @@ class SideFacts:
     language: str
     tokens: int
     mean: float
-    median: int
+    median: float
     longest: int
     histogram: list[int]  # sentences of 0, 1, 2, … tokens
 
@@ -71,7 +71,7 @@ def _side(language: str, lengths: np.ndarray) -> SideFacts:
         language,
         int(lengths.sum()),
         float(lengths.mean()),
-        int(np.median(lengths)),
+        float(np.median(lengths)),
         int(lengths.max()),
         np.bincount(lengths).tolist(),
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 from search.tracking.tracked import Destination, TrackedRun, TrackedSearch
 from search.tracking.wandb_file import is_whole
 from search.tracking.wandb_runs import Group, Kept, end_run, log_reports
-from trainables.files import sync_folder
+from trainables.files import sync, sync_tree
 from trainables.installed import program
 
 SPARE_BYTES = 10_000_000
@@ -54,9 +54,9 @@ class OfflineRuns:
             if time.monotonic() > deadline:
                 raise OSError(f"a run in {self.folder} came out torn; is its disk full?")
             time.sleep(0.01)
-        sync_folder(draft)
+        sync_tree(draft)
         draft.rename(self.folder / draft.name)
-        sync_folder(self.folder, below=False)
+        sync(self.folder)
         _remove(self.draft)
 
     def missing(self) -> str:

@@ -2,6 +2,7 @@
 
 from search.report.corpus_facts import CorpusFacts
 from search.report.figures.figure import COLOURS, Figure, empty_plot
+from search.wording import plain
 
 
 def length_figure(facts: CorpusFacts) -> Figure:
@@ -18,6 +19,7 @@ def length_figure(facts: CorpusFacts) -> Figure:
             hovertemplate=f"%{{y:,}} of %{{x}} tokens<extra>{side.language}</extra>",
         )
     alternative = "; ".join(
-        f"{side.language}: median {side.median} tokens, longest {side.longest}" for side in (train.source, train.target)
+        f"{side.language}: median {plain(side.median)} tokens, longest {side.longest}"
+        for side in (train.source, train.target)
     )
     return Figure("length-figure", "How long the sentences are", alternative + ".", alternative, plot)

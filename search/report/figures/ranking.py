@@ -32,16 +32,12 @@ def ranking_figure(ranking: list[dict[str, Any]]) -> Figure:
 
 def pareto_figure(ranking: list[dict[str, Any]]) -> Figure:
     """Test BLEU against parameters, with the front of those that nothing beats."""
-    key, title = "num_parameters", "parameters"
     colours = colours_of(ranking)
-    order = sorted(ranking, key=lambda entry: (entry[key], -entry["test_bleu"]))
-    front: list[dict[str, Any]] = []
-    for entry in order:  # from the smallest on: each must be better than all smaller ones
-        if not front or entry["test_bleu"] > front[-1]["test_bleu"]:
-            front.append(entry)
-    plot = empty_plot(title, "test BLEU", height=320)
+    order = sorted(ranking, key=lambda entry: (entry["num_parameters"], -entry["test_bleu"]))
+    front = [entry for entry in order if entry["pareto"]]
+    plot = empty_plot("parameters", "test BLEU", height=320)
     plot.add_scatter(
-        x=[entry[key] for entry in front],
+        x=[entry["num_parameters"] for entry in front],
         y=[entry["test_bleu"] for entry in front],
         mode="lines",
         line={"color": INK, "width": 1, "dash": "dot"},
@@ -49,19 +45,22 @@ def pareto_figure(ranking: list[dict[str, Any]]) -> Figure:
     )
     few = len(ranking) <= 12
     for entry in ranking:
+        size, bleu = entry["num_parameters"], entry["test_bleu"]
         plot.add_scatter(
-            x=[entry[key]],
-            y=[entry["test_bleu"]],
+            x=[size],
+            y=[bleu],
             mode="markers+text" if few or entry in front else "markers",
             text=[str(entry["trial"])],
             textposition="top center",
             marker={"size": 11, "color": colours.get(entry["trial"], GREY)},
-            hovertemplate=f"{entry[key]:,.4g} {title}: {entry['test_bleu']:.2f}<extra>trial {entry['trial']}</extra>",
+            hovertemplate=f"{size:,} parameters: {bleu:.2f}<extra>trial {entry['trial']}</extra>",
         )
     scores = [entry["test_bleu"] for entry in ranking]
     room = 0.15 * ((max(scores) - min(scores)) or 1.0)  # for the numbers above the points
     plot.update_yaxes(range=[min(scores) - room, max(scores) + 1.5 * room])
     named = ", ".join(str(entry["trial"]) for entry in front)
-    caption = f"On the front, where no other finalist is better in both: {named}."
-    alternative = "; ".join(f"trial {e['trial']} {e[key]:,.4g} {title}, BLEU {e['test_bleu']:.2f}" for e in order)
+    caption = f"On the front, where no other finalist is as good in both and better in one: {named}."
+    alternative = "; ".join(
+        f"trial {e['trial']} {e['num_parameters']:,} parameters, BLEU {e['test_bleu']:.2f}" for e in order
+    )
     return Figure("pareto-size", "Quality and size", caption, alternative, plot)
