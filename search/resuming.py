@@ -23,6 +23,7 @@ INDIFFERENT = (
     "search.concurrency",
     "search.gpus_per_trial",
     "search.max_retries",
+    "search.watchdog_seconds",
 )
 # A run of an earlier version lacks them, and has their defaults.
 LATER = ("storage", "cluster", "teardown")

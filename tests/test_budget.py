@@ -1,17 +1,24 @@
 """What a search may spend: counted, kept for the finals, and never exceeded."""
 
+import math
 import re
+from dataclasses import astuple, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
-from test_work import budget_of, open_work, simulate
+from test_work import budget_of, open_work, score, simulate
 
-from search.budget import BudgetConfig, Spent, spent_on
+from search import work as working
+from search.budget import UNITS, Budget, BudgetConfig, Spent, spent_on
+from search.cluster.slots import Slots
 from search.experiment import Experiment
 from search.journal import Journal, Totals
 from search.study import Study
+from search.trainer import Trainer
+from search.work import FINISHED, Work
 from trainables.outcomes import Outcome
 
 SPACE = {"model.d_model": {"values": [64, 128, 256]}, "model.dropout": {"min": 0.0, "max": 0.5}}
@@ -153,3 +160,102 @@ def test_a_share_of_a_gpu_costs_its_share() -> None:
     totals = Totals([{**line, "devices": 0.25}, {**line, "trial": 1, "devices": 2.0}, {**line, "trial": 2}])
     assert totals.seconds == 900 + 7200 + 3600
     assert totals.seconds_of == {0: 900, 1: 7200, 2: 3600}
+
+
+# -- across drivers
+
+
+class Wall:
+    """The clock of a machine, on which a report takes a minute."""
+
+    def __init__(self, now: float):
+        self.now = now
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+def report_all(work: Work, wall: Wall, most: float, devices: float) -> int:
+    """So many reports at most, of one worker; how many there were."""
+    for count in range(int(min(most, 1000))):
+        if not work.live and work.next(1) == FINISHED:
+            return count
+        (number,) = work.live
+        trial, wall.now = work.study.trials[number], wall.now + 60
+        cost = {"train_seconds": 50.0, "eval_seconds": 10.0, "devices": devices}
+        if not work.reported(number, {"epoch": trial.epoch + 1, "valid_bleu": score(trial, trial.epoch + 1), **cost}):
+            work.released(number, crashed=False)
+    return int(most)
+
+
+@pytest.mark.parametrize("key", UNITS)
+def test_every_limit_counts_what_earlier_drivers_spent(
+    key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each limit allows 20 epochs of the search, and 4 of one final; a driver dies after 6 reports or so."""
+    devices, epochs, drivers = 0.25, 24, 4
+    limit = {"epochs": epochs, "gpu_hours": epochs / 60 * devices, "wall_hours": epochs / 60}
+    limit["dollars"] = 2 * limit["gpu_hours"]
+    budget = {key: limit[key], **({"price_per_gpu_hour": 2} if key == "dollars" else {})}
+    search = experiment(budget, finals={"top": 1, "seeds": 1}, search={"scheduler": "none", "sampler": "random"})
+    reports = 0
+    for driver in range(drivers):
+        wall = Wall(1000.0 / (driver + 1))  # each machine counts from somewhere else
+        monkeypatch.setattr(working, "time", SimpleNamespace(monotonic=wall.monotonic))
+        work = open_work(tmp_path, search)
+        work.endings = [replace(budget_of(search), devices=devices)]
+        reports += report_all(work, wall, 6 if driver < drivers - 1 else math.inf, devices)
+        assert work.study.wall_seconds == pytest.approx(60 * reports)
+        work.journal.close()
+        work.study.close()
+    assert reports == 20
+    assert re.match(rf"search.budget.{key} \S+ is used up", str(work.study.ended))
+    spent = spent_on(Study(tmp_path / "study.db", "search", "maximize"), Journal(tmp_path / "trials.jsonl").totals)
+    assert astuple(spent) == pytest.approx((20, 20 * 60 * devices, 20 * 60))
+
+
+@pytest.mark.parametrize("devices", [0.25, 1.0, 2.0])
+@pytest.mark.parametrize(
+    ("finals", "slots", "waves"), [(1, 2, 1), (3, 2, 2), (4, 2, 2), (5, 2, 3), (5, 4, 2), (3, 1, 3)]
+)
+def test_the_last_wave_of_finals_is_kept_though_it_does_not_fill_the_slots(
+    finals: int, slots: int, waves: int, devices: float, tmp_path: Path
+) -> None:
+    """By the clock: 80 s so far, 2 epochs of 20 s to the next rung, and 4 epochs of 20 s a wave, on any devices."""
+    study, journal = Study(None, "s", "maximize"), Journal(tmp_path / "trials.jsonl")
+    for epoch in range(1, 5):
+        journal.append({"trial": 0, "epoch": epoch, "train_seconds": 15.0, "eval_seconds": 5.0, "devices": devices})
+    trial = study.add({}, {}, scores={1: 1.0, 2: 1.0, 3: 1.0, 4: 1.0})
+    study.finish(trial, Outcome.COMPLETED)
+    study.set_wall_seconds(80)
+    clock, card = 80 + 40 + waves * 80, (80 + 40 + finals * 80) * devices
+    for key, needed in (("wall_hours", clock / 3600), ("gpu_hours", card / 3600), ("dollars", 3 * card / 3600)):
+        for limit, ends in ((needed * 1.001, False), (needed * 0.999, True)):
+            config = {key: limit, **({"price_per_gpu_hour": 3} if key == "dollars" else {})}
+            budget = budget_of(experiment(config, finals={"top": 1, "seeds": finals}), slots)
+            assert (replace(budget, devices=devices).reason(study, journal) is not None) == ends, key
+
+
+@pytest.mark.parametrize(("gpus", "devices"), [(0.0, 1.0), (0.25, 0.25), (1.0, 1.0), (2.0, 2.0)])
+def test_a_search_is_charged_for_the_slots_it_has(gpus: float, devices: float) -> None:
+    search = experiment({"wall_hours": 3}, finals={"top": 3, "seeds": 4})
+    nothing: Any = None
+    trainer = Trainer(search, Slots(5, gpus), nothing, None, nothing, nothing, lambda: None)
+    expected = Budget(
+        BudgetConfig(wall_hours=3), 4, (1, 2), by_steps=False, finals=12, finalists=3, slots=5, devices=devices
+    )
+    assert trainer.budget(Spent()) == expected
+    assert trainer.budget(Spent(1, 2, 3)) == replace(expected, before=Spent(1, 2, 3))
+    by_steps = search.with_values({"training.report_steps": 5, "search.rungs": [10]})
+    assert Trainer(by_steps, Slots(1, 0), nothing, None, nothing, nothing, lambda: None).budget(Spent()).by_steps
+
+
+def test_the_share_of_a_budget_is_that_of_the_nearest_limit() -> None:
+    config = {"epochs": 100, "gpu_hours": 10, "dollars": 5, "price_per_gpu_hour": 2, "wall_hours": 8}
+    budget = budget_of(experiment(config))
+    assert budget.share(Spent(30, 3600, 2 * 3600)) == pytest.approx(0.4), "2 of 5 dollars"
+    assert budget.share(Spent(30, 360, 6 * 3600)) == pytest.approx(0.75), "6 of 8 hours"
+    assert budget.share(Spent(90, 360, 6 * 3600)) == pytest.approx(0.9)
+    assert budget.bill(Spent(0, 5400, 0)) == pytest.approx(3.0)
+    assert budget_of(experiment({}, trials=2)).share(Spent(9, 9, 9)) is None
+    assert Spent(1, 2, 3) + Spent(10, 20, 30) == Spent(11, 22, 33)

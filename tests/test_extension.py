@@ -2,24 +2,29 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 import yaml
+from pydantic import BaseModel
 from test_work import Killed, open_work, score, simulate
 
+from search.budget import Spent
 from search.earlier import Earlier, express
 from search.experiment import Experiment
 from search.journal import Journal, read_lines
 from search.resuming import LATER, Change, find_change, stored_experiment
+from search.space import SearchSpace
 from search.study import Study
 from search.work import Assignment
 from trainables.command_line import dump_yaml
+from trainables.config import flatten
 from trainables.errors import UserError
 from trainables.outcomes import Outcome
-from trainables.sealing import read_sealed
+from trainables.sealing import read_sealed, write_sealed
 
 SPACE = {"model.d_model": {"values": [64, 128, 256]}, "model.dropout": {"min": 0.0, "max": 0.5}}
+AnyConfig = TypeVar("AnyConfig", bound=BaseModel)
 NARROW = {"model.d_model": {"values": [64, 128, 512]}, "model.dropout": {"min": 0.1, "max": 0.9}}
 
 
@@ -81,6 +86,87 @@ def tree(folder: Path) -> list[str]:
 )
 def test_what_a_changed_key_means(changes: dict[str, Any], meaning: Change, tmp_path: Path) -> None:
     assert find_change(experiment_in(tmp_path), experiment_in(tmp_path, **changes)) is meaning
+
+
+# What it means to change a key when a search is resumed; a new key fails the test until it is listed here.
+REFUSED, NOTHING, GOES_ON, NEW_STUDY = UserError, Change.NOTHING, Change.GOES_ON, Change.NEW_STUDY
+RESUMED: dict[str, dict[Any, str]] = {
+    "": {REFUSED: "name output_dir storage", NOTHING: "cluster teardown", NEW_STUDY: "seed"},
+    "data": {
+        REFUSED: "path source target target_language bleu_tokenize train valid test columns limit max_tokens overlong",
+        NOTHING: "doubts",
+    },
+    "tokenizer": {NEW_STUDY: "kind vocab_size shared normalization character_coverage byte_fallback"},
+    "model": {
+        NEW_STUDY: "encoder_layers decoder_layers d_model num_heads num_kv_heads ffn_dim dropout attention_dropout "
+        "activation_dropout norm norm_type activation positions max_length max_distance tied_embeddings"
+    },
+    "training": {
+        REFUSED: "epochs report_steps",
+        NEW_STUDY: "batch_tokens batch_sentences batch_shapes learning_rate warmup_steps schedule label_smoothing "
+        "clip_norm",
+    },
+    "space.model.d_model": {NEW_STUDY: "values min max distribution q"},
+    "search": {
+        REFUSED: "metric deterministic",
+        GOES_ON: "sampler scheduler trials stop_when_settled max_parameters rungs reduction_factor startup_trials "
+        "prior seed",
+        NOTHING: "max_retries concurrency gpus_per_trial watchdog_seconds",
+    },
+    "search.budget": {GOES_ON: "epochs gpu_hours dollars price_per_gpu_hour wall_hours"},
+    "finals": {GOES_ON: "top min_distance seeds average_checkpoints beam_size length_penalty neural_metric"},
+    "tracking": {NOTHING: "wandb project entity base_url tags notes flush_seconds tensorboard"},
+}
+MEANINGS = {
+    f"{part}.{name}".lstrip("."): meaning
+    for part, meanings in RESUMED.items()
+    for meaning, names in meanings.items()
+    for name in names.split()
+}
+
+
+def altered(config: AnyConfig, key: str) -> AnyConfig:
+    """The configuration with another value of one key, which need not make sense."""
+    if isinstance(config, SearchSpace):
+        path = next(path for path in config.domains if key.startswith(f"{path}."))
+        domain = altered(config.domains[path], key.removeprefix(f"{path}."))
+        return config.model_copy(update={"root": {**config.domains, path: domain}})
+    head, _, rest = key.partition(".")
+    value = getattr(config, head)
+    if rest:
+        return config.model_copy(update={head: altered(value, rest)})
+    match value:
+        case bool():
+            other: Any = not value
+        case int() | float():
+            other = value + 1
+        case tuple():
+            other = (*value, "one more")
+        case _:
+            other = f"not {value}"
+    return config.model_copy(update={head: other})
+
+
+def meaning(stored: Experiment, key: str) -> Any:
+    try:
+        return find_change(stored, altered(stored, key))
+    except UserError as error:
+        assert key in str(error), "the reason names the key"
+        return UserError
+
+
+@pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")
+def test_every_key_of_the_configuration_has_its_meaning_when_a_search_is_resumed(tmp_path: Path) -> None:
+    stored = experiment_in(tmp_path, space={"model.d_model": {"values": [64, 128]}})
+    keys = flatten(stored.model_dump())
+    assert {key: meaning(stored, key) for key in keys} == MEANINGS
+    pbt = stored.model_copy(update={"search": stored.search.model_copy(update={"scheduler": "pbt"})})
+    for key in keys:
+        kept = MEANINGS[key] is NOTHING or key.startswith("finals.")
+        assert meaning(pbt, key) is (MEANINGS[key] if kept else UserError), key
+    fixed = stored.model_copy(update={"search": stored.search.model_copy(update={"deterministic": True})})
+    for key in keys:
+        assert meaning(fixed, key) is (UserError if key == "search.concurrency" else MEANINGS[key]), key
 
 
 @pytest.mark.parametrize(
@@ -149,6 +235,24 @@ def test_a_finished_search_that_goes_on_keeps_its_finals_apart(tmp_path: Path) -
     assert [t.scores for t in work.study.trials.values()] == [t.scores for t in at_once.study.trials.values()]
 
 
+def test_of_many_extensions_the_last_is_the_newest(tmp_path: Path) -> None:
+    """Beyond nine, where numbers sort otherwise as text."""
+    for number in range(1, 12):
+        folder = tmp_path / "earlier" / str(number)
+        folder.mkdir(parents=True)
+        spent = {"epochs": 1.0, "device_seconds": 10.0, "wall_seconds": 100.0}
+        write_sealed(folder / "record.json", {"moved_at": "", "study": number == 11, "finals_spent": spent})
+        write_sealed(folder / "finalists.json", {"frozen_at": f"day {number}"})
+    earlier = Earlier(tmp_path)
+    assert [folder.name for folder in earlier.folders] == [str(number) for number in range(1, 12)]
+    assert earlier.test_opened() == [f"day {number}" for number in range(1, 12)]
+    assert earlier.waiting == tmp_path / "earlier" / "11", "the last alone may wait to be taken over"
+    assert (earlier.finals_name, earlier.studies) == ("finals-12", 1)
+    write_sealed(tmp_path / "earlier" / "11" / "record.json", {"study": False, "finals_spent": spent})
+    assert Earlier(tmp_path).waiting is None
+    assert Earlier(tmp_path).spent() == Spent(11, 110, 1100)
+
+
 def test_only_what_the_space_and_base_can_make_fits(tmp_path: Path) -> None:
     old = experiment_in(tmp_path)
 
@@ -194,7 +298,9 @@ def check_taken_over(run_dir: Path, old: Experiment, new: Experiment) -> None:
     assert sorted(lines) == sorted((t.number, e, s) for t in after.trials.values() for e, s in t.scores.items())
     earlier = Earlier(run_dir)
     left = sum(t.epoch for t in before.values() if t not in fitting)
-    assert earlier.spent().epochs == 4 + left and earlier.studies == 1, "finals, and what was not taken over"
+    spent = earlier.spent()
+    assert spent.epochs == 4 + left and earlier.studies == 1, "finals, and what was not taken over"
+    assert (spent.device_seconds, spent.wall_seconds) == (8 + 3 * left, 50), "the new study counts its time on"
     assert after.wall_seconds == Study(archive / "study.db", "search", "maximize").wall_seconds
     after.close()
 

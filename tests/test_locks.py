@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from test_run import COMMAND, ROOT
 
-from trainables import holder
+from trainables import holder, locks
 from trainables.errors import UserError
 from trainables.holder import Holder
 from trainables.locks import DriverLock, check_locks, join_driver, locked
@@ -84,6 +84,21 @@ def test_a_driver_keeps_others_out_until_it_ends_and_its_worker_joins(tmp_path: 
     with pytest.raises(RuntimeError, match="is gone"):
         join_driver(first.workers)
     second.release()
+
+
+def test_each_of_many_drivers_has_a_number_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond nine, too, where numbers sort otherwise as text; and a worker of any keeps the next driver out."""
+    for number in range(1, 13):
+        lock = DriverLock(tmp_path)
+        assert lock.incarnation == number and lock.workers.name == str(number)
+        lock.release()
+    monkeypatch.setattr(locks, "WAIT_SECONDS", 0.1)
+    for number in (1, 9, 10, 12):
+        with locked(tmp_path / "locks" / str(number)), pytest.raises(UserError, match="workers of an earlier driver"):
+            DriverLock(tmp_path)
+    lock = DriverLock(tmp_path)
+    assert lock.incarnation == 13
+    lock.release()
 
 
 @pytest.fixture

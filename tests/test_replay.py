@@ -3,21 +3,26 @@
 import csv
 import itertools
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from optuna.distributions import CategoricalDistribution
 
+from search.replay import measures
 from search.replay.measures import Policy, measure_curves, measure_systems
-from search.replay.simulation import CurveSimulation, evaluate
-from search.replay.tables import SCRATCH, SYSTEM, Table, read_curves, read_systems
-from search.samplers import SamplerName
+from search.replay.simulation import CurveSimulation, Found, evaluate
+from search.replay.tables import FINETUNE, SCRATCH, SYSTEM, Table, read_curves, read_run, read_systems
+from search.samplers import Proposal, SamplerName
 from search.schedulers.halving import Halving
 from search.schedulers.promotion import Promotion
 from search.schedulers.unranked import ToTheEnd
+from search.study import Study
 from trainables.errors import UserError
+from trainables.outcomes import Outcome
 
 VALUES = ([1000, 2000], [1, 2, 4], [256, 512], [1024], [4, 8], [0.0003, 0.001])
 GRID = list(itertools.product(*VALUES))
@@ -68,6 +73,90 @@ def test_curves_are_bests_so_far_and_runs_without_an_end_are_left_out(curves: Ta
     for system in curves.systems.values():
         assert list(system.curve) == sorted(system.curve) and len(system.curve) in (10, 14)
         assert system.comparable == system.params["bpe_k"]
+
+
+def test_what_is_read_of_a_curve_rises_with_the_quality(tmp_path: Path) -> None:
+    """Perplexity falls, BLEU rises; of two systems with one configuration the first counts."""
+    run = dict(zip(SCRATCH, GRID[0], strict=True))
+    scratch = [
+        run | {"dev_ppl_curve": [math.exp(3), math.exp(1), math.exp(2)], "dev_bleu_final": 20.0},
+        run | {"dev_ppl_curve": [1.0], "dev_bleu_final": 30.0},
+    ]
+    (tmp_path / "nmtlc_scratch_aa-bb.json").write_text(json.dumps({"runs": scratch}))
+    (system,) = read_curves(tmp_path / "nmtlc_scratch_aa-bb.json").systems.values()
+    assert system.curve == pytest.approx((-3, -1, -1)) and system.score == 20.0
+    tuned = dict.fromkeys(FINETUNE, 1) | {"dev_bleu_curve": [5.0, 9.0, 7.0]}
+    (tmp_path / "nmtlc_finetune_aa-bb.json").write_text(json.dumps({"runs": [tuned]}))
+    (system,) = read_curves(tmp_path / "nmtlc_finetune_aa-bb.json").systems.values()
+    assert system.curve == (5.0, 9.0, 9.0) and system.score == 9.0
+
+
+@pytest.mark.parametrize("direction", ["maximize", "minimize"])
+def test_a_run_is_a_table_in_which_more_is_better(
+    direction: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study, sign = Study(None, "search", direction), 1 if direction == "maximize" else -1
+    for width, merits in ((64, (3.0, 5.0, 4.0)), (128, (1.0, 2.0, 9.0)), (256, (1.0, 2.0, 3.0)), (512, (50.0,))):
+        trial = study.add({"model.d_model": width}, {"model.d_model": CategoricalDistribution((64, 128, 256, 512))})
+        for epoch, merit in enumerate(merits, 1):
+            study.report(trial, epoch, sign * merit)
+        study.finish(trial, Outcome.COMPLETED if len(merits) == 3 else Outcome.STOPPED)
+    monkeypatch.setattr("search.replay.tables.open_run", lambda run_dir: (None, study))
+    table = read_run(tmp_path)
+    found = {system.params["model.d_model"]: (system.score, system.curve) for system in table.systems.values()}
+    assert found == {64: (4.0, (3.0, 5.0, 5.0)), 128: (9.0, (1.0, 2.0, 9.0)), 256: (3.0, (1.0, 2.0, 3.0))}
+    assert (table.best, table.median) == (9.0, 4.0)
+
+
+def test_measures_are_means_over_searches(curves: Table, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two searches whose scores are given, by hand."""
+    best, gap = curves.best, curves.best - curves.median
+    runs = [[best - 3, best - 1, best - 2, best - 9, best - 9, *[best - 0.4] * 7, *[best] * 28], [best - 2.0] * 40]
+    monkeypatch.setattr(measures, "_over_seeds", lambda search, seeds: runs)
+    found = measure_systems(curves, Policy("random"), 2, 1)
+    assert [found[f"regret_{count}"] for count in (5, 10, 20, 40)] == pytest.approx([1.5, 1.2, 1.0, 1.0])
+    assert [found[f"nr_{count}"] * gap for count in (5, 10, 20, 40)] == pytest.approx([1.5, 1.2, 1.0, 1.0])
+    assert found["ftc_p50"] == (6 + 41) / 2 and found["ftc_p90"] == pytest.approx(6 + 0.9 * 35)
+    worst = min(system.score for system in curves.systems.values())
+    outcomes = [Found([best - 2, best - 1], killed=True), Found([], killed=False)]
+    monkeypatch.setattr(measures, "_over_seeds", lambda search, seeds: outcomes)
+    assert measure_curves(curves, Policy("random"), 2) == pytest.approx(
+        {"regret_20R": (1 + best - worst) / 2, "kill_rate": 0.5, "finished_runs": 1.0}
+    )
+
+
+def test_the_rungs_are_those_of_a_search_of_the_median_length(curves: Table) -> None:
+    """Curves of 10 or 14: two of three have 10."""
+    made = {kind: Policy("random", kind).make_scheduler(curves) for kind in ("asha", "asha_promotion", "hyperband")}
+    assert {kind: scheduler.rungs for kind, scheduler in made.items()} == {
+        "asha": (1, 3, 9),
+        "asha_promotion": (3,),
+        "hyperband": (3, 5),
+    }
+    assert Policy("random", "median").make_scheduler(curves).rungs == tuple(range(3, 10))
+    assert Policy("random", "gentle").make_scheduler(curves).rungs == (3, 5)
+
+
+class Once:
+    """Proposes the first system of a table, and then nothing."""
+
+    def __init__(self, table: Table):
+        self.table = table
+
+    def propose(self, study: Study) -> Proposal | None:
+        return None if study.trials else Proposal(next(iter(self.table.systems.values())).params)
+
+
+@pytest.mark.parametrize(("rung", "killed"), [(1, True), (2, False)])
+def test_the_best_counts_as_lost_if_it_waits_at_a_rung_in_the_end(rung: int, killed: bool, curves: Table) -> None:
+    assert CurveSimulation(curves, Once(curves), Promotion((rung,), 3), 1, budget=1).run() == Found([], killed)
+
+
+def test_workers_train_in_turn(curves: Table) -> None:
+    """Each checkpoint takes as long as any other, so none is further than one ahead."""
+    simulation = CurveSimulation(curves, Policy("random").make_sampler(curves, 0), ToTheEnd(), 3, budget=14)
+    simulation.run()
+    assert sorted(trial.epoch for trial in simulation.study.trials.values()) == [4, 5, 5]
 
 
 @pytest.mark.parametrize("policy", ["random", "default"])

@@ -46,7 +46,7 @@ def draw(
     end: Callable[[Study, StudyTrial], None] | None = None,
 ) -> tuple[Study, list[Params]]:
     """Propose until there is no more, `workers` trials running at a time, each ended with a score or by `end`."""
-    plan, study = SearchPlan(experiment), Study(None, "search", "maximize")
+    plan, study = SearchPlan(experiment), Study(None, "search", experiment.search.direction)
     drawn: list[Params] = []
     running: list[StudyTrial] = []
     while len(drawn) < most and (proposal := plan.propose(study)) is not None:

@@ -9,7 +9,7 @@ import pytest
 
 from search.experiment import Experiment
 from search.forecasting import fit
-from search.schedulers import Decision, Scheduler, make_scheduler
+from search.schedulers import Decision, Scheduler, arrivals, make_scheduler
 from search.schedulers.base import Breeder, parked
 from search.schedulers.gentle import Gentle
 from search.schedulers.halving import Halving
@@ -36,7 +36,7 @@ def scheduler_of(kind: str) -> Scheduler:
 class Field:
     """A study whose trials report what a test says, in merit: more is better, whatever the direction."""
 
-    def __init__(self, file: Path, direction: Direction = "maximize"):
+    def __init__(self, file: Path | None, direction: Direction = "maximize"):
         self.file, self.direction = file, direction
         self.study = Study(file, "s", direction)
 
@@ -197,7 +197,11 @@ def test_halving_counts_a_diverged_trial_as_worst_where_it_was_heading(field: Fi
     assert halving.decide(field.study, trial) == "stop"
     field.end(field.trial(1.0, 1.0), "diverged")
     assert halving.decide(field.study, trial) == "go"  # 2nd of 3
-    assert halving.decide(field.study, field.trial(0.5)) == "stop"  # at rung 1 it counts by its score there
+    assert halving.decide(field.study, last := field.trial(0.5)) == "stop"  # at rung 1 it counts by its score there
+    for _ in range(4):
+        assert halving.decide(field.study, last) == "stop"  # behind four, of 5 to 8
+        field.end(field.trial(), "diverged")  # on its way to rung 1
+    assert halving.decide(field.study, last) == "go"  # 5th of 9
 
 
 @pytest.mark.parametrize("kind", [Halving, Promotion])
@@ -239,6 +243,12 @@ def test_gentle_stops_what_will_hardly_win_once_four_have_finished(field: Field)
     assert gentle.decide(field.study, field.trial(2.0)) == "go"  # the rung's median
     field.end(field.trial(-50.0), "diverged")
     assert gentle.decide(field.study, field.trial(0.6)) == "stop"
+
+
+def test_gentle_asks_for_a_chance_to_beat_the_best_of_all_who_finished(field: Field) -> None:
+    for merit in (4.0, 3.0, 2.0, 1.0):  # the best came first
+        field.end(field.trial(merit, 2 * merit), "completed")
+    assert Gentle((1,)).decide(field.study, field.trial(0.5)) == "stop"
 
 
 def test_gentle_stops_nobody_at_a_rung_that_tells_nothing(field: Field) -> None:
@@ -283,6 +293,18 @@ def test_all_pass_a_rung_that_says_nothing_of_the_end(field: Field) -> None:
     field.end(field.trial(8.0, 0.7), "completed")
     assert field.act(promotion, field.trial(0.2)) == "go"
     assert field.promoted(promotion) == 7, "who waited goes on, too"
+
+
+def test_the_latest_who_finished_say_whether_a_rung_is_believed(field: Field, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arrivals, "LATEST", 8)
+    misled = list(zip(map(float, range(8)), (6.0, 1.0, 2.0, 5.5, 1.5, 3.0, 0.5, 0.7), strict=True))
+    told = [(float(n), 0.7 * n) for n in range(8)]
+    for first, then, decision in ((misled, told, "park"), (told, misled, "go")):
+        again = Field(None, field.direction)
+        for merits in (*first, *then):
+            again.end(again.trial(*merits), "completed")
+        assert again.act(Promotion((1,)), again.trial(0.0)) == decision
+        assert Gentle((1,)).decide(again.study, again.trial(0.5)) == ("stop" if decision == "park" else "go")
 
 
 @pytest.mark.parametrize("correlation", [0.9, 0.6])
@@ -342,7 +364,10 @@ def test_a_generation_waits_for_all_then_the_best_replace_the_worst(field: Field
     assert pbt.heir(field.study) is None and pbt.promote(field.study, set()) is None, "the last is missing"
     field.end(field.trial(), "diverged")  # it counts as worst
     assert pbt.promote(field.study, set()) is None, "those who are copied don't go on before"
-    heirs = [field.breed(pbt), field.breed(pbt)]
+    heirs = [field.breed(pbt)]
+    following = [Population(pbt.rungs, 8, pbt.space, seed).heir(field.study) for seed in range(20)]
+    assert {heir.parent.number for heir in following if heir} == {5, 6}, "any of the best quarter, and no heir"
+    heirs.append(field.breed(pbt))
     assert field.breed(pbt) is None
     for heir, replaced in zip(heirs, (7, 0), strict=True):
         assert heir is not None and heir.attrs["replaces"] == replaced and heir.attrs["parent"] in (5, 6)

@@ -32,6 +32,7 @@ from trainables.errors import StorageFails, UserError
 from trainables.preparing import prepare
 from trainables.sealing import Damaged
 from trainables.storage import Storage, find_place, new_driver
+from trainables.store import Store
 
 ENDED = {"host": "elsewhere", "pid": 1, "ended": True}
 
@@ -211,6 +212,49 @@ def test_a_run_directory_is_found_again_as_it_was_sent(storage: Storage, tmp_pat
         pass
     with pytest.raises(UserError, match=r"not a run, or one that has not begun"):
         fetch_run(f"{storage.url}s", tmp_path)
+
+
+def test_whenever_a_head_is_lost_its_copy_knows_of_no_report_that_the_journal_lacks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After every file that is sent, though reports arrive meanwhile; and journals, study, all else, in order."""
+    storage = Storage(f"file://{tmp_path}/storage/run", new_driver(), "corpus")
+    storage.root.write("driver.json", json.dumps({"key": storage.driver, "whole": None, **ENDED}).encode())
+    run_dir, sent, epochs = new_run_dir(tmp_path), list[str](), [0]
+    put, search = Store.put, Study(run_dir / "study.db", "search", "maximize")
+    trial = search.add({}, {})
+
+    def report() -> None:
+        epochs[0] += 1
+        with (run_dir / "trials.jsonl").open("a") as journal:
+            journal.write(json.dumps({"trial": 0, "epoch": epochs[0]}) + "\n")
+        search.report(trial, epochs[0], 1.0)
+
+    def put_and_look(self: Store, file: Path, key: str) -> None:
+        report()
+        put(self, file, key)
+        sent.append(key)
+        report()
+        content = storage.run.read("study.db")
+        lines = (storage.run.read("trials.jsonl") or b"").splitlines()
+        (tmp_path / "copy.db").write_bytes(content or b"")
+        known = set(Study(tmp_path / "copy.db", "search", "maximize").trials[0].scores) if content else set()
+        assert known <= {json.loads(line)["epoch"] for line in lines}, sent
+
+    with working(storage, run_dir) as copy:
+        (run_dir / "finals.jsonl").write_text("")
+        (run_dir / "experiment.yaml").write_text("of the run")
+        report()
+        monkeypatch.setattr(Store, "put", put_and_look)
+        for _ in range(2):
+            (run_dir / "report.html").write_text(f"after {epochs}")
+            sent.clear()
+            copy.send()
+            assert set(sent) >= {"trials.jsonl", "study.db", "report.html"}
+            ranks = ["jsonl" in key or 2 * (key != "study.db") + 2 for key in sent]
+            assert ranks == sorted(ranks), "what follows from a study comes after it"
+        monkeypatch.undo()
+    search.close()
 
 
 def test_a_driver_that_died_as_it_took_over_is_followed_from_the_same_directory_without_waiting(

@@ -501,6 +501,42 @@ def test_an_heir_goes_on_from_a_copy_of_its_parents_checkpoint(tmp_path: Path) -
     assert work.study.trials[0].outcome == "stopped"
 
 
+@pytest.mark.parametrize("scheduler", ["asha", "pbt"])
+def test_a_new_trial_is_kept_safe_before_anybody_trains_it(scheduler: str, tmp_path: Path) -> None:
+    work = open_work(tmp_path, scheduler)
+    safe: set[int] = set()
+    work.keep_safe = lambda: safe.update(work.study.trials)
+
+    class Watch(Writer):
+        def trial_started(self, trial: StudyTrial) -> None:
+            assert trial.number in safe
+
+        def trial_ended(self, trial: StudyTrial) -> None: ...
+
+    work.listeners.append(Watch(work.checkpoints.folder))
+    simulate(work, {})
+    assert safe == set(work.study.trials)
+    known = {trial.number: trial.attrs.get("after") for trial in work.study.trials.values() if not trial.inherited}
+    if scheduler == "asha":  # one after the other: those were known that came before its own first report
+        first = {line["trial"]: place for place, line in reversed(list(enumerate(work.journal.lines)))}
+        assert known == first
+
+
+def test_of_those_who_wait_the_furthest_and_best_goes_to_the_end_and_the_lowest_number_first(tmp_path: Path) -> None:
+    few = experiment("asha_promotion").with_values({"search.trials": 3, "search.reduction_factor": 4})
+    work = open_work(tmp_path, few, slots=3)
+    assert [work.next(3) for _ in range(3)] and list(work.live) == [0, 1, 2]
+    again = open_work(tmp_path, few, slots=3)  # the driver died
+    tasks = [again.next(3) for _ in range(3)]
+    assert [task.number for task in tasks if isinstance(task, Assignment)] == [0, 1, 2], "in the order of their numbers"
+    for number, bleu in ((0, 20.0), (1, 30.0), (2, 25.0)):
+        assert not again.reported(number, {"epoch": 1, "valid_bleu": bleu})
+        again.released(number, crashed=False)
+    task = again.next(3)
+    assert isinstance(task, Assignment) and (task.number, task.reached) == (1, 1)
+    assert again.next(3) == WAIT, "the others may still be stopped by what comes of it"
+
+
 def test_a_new_trial_never_starts_from_a_checkpoint_left_by_a_killed_driver(tmp_path: Path) -> None:
     work = open_work(tmp_path)
     save_checkpoint(tmp_path / "trials" / "0", "epoch", 1, {}, {})  # copied for an heir that never was
