@@ -291,6 +291,19 @@ def test_a_checkpoint_is_kept_besides_the_newest_in_case_that_is_torn(keep: int,
     assert found and found[1] == {"epoch": 3}
 
 
+def test_checkpoints_leave_alone_what_is_none_of_theirs(tmp_path: Path) -> None:
+    for name in ("parent/.draft", "heir/notes", "heir/epoch-1-old"):
+        (tmp_path / name).mkdir(parents=True)
+    save(tmp_path / "heir", 1)
+    save(tmp_path / "heir", 2)
+    save(tmp_path / "parent", 3)
+    (tmp_path / "parent" / ".draft").mkdir()  # the parent's worker writes its next
+    copy_checkpoint(tmp_path / "parent", tmp_path / "heir", 3)
+    save(tmp_path / "heir", 4)
+    names = {path.name for path in (tmp_path / "heir").iterdir()}
+    assert names == {"notes", "epoch-1-old", "epoch-3", "epoch-4"} and (tmp_path / "parent" / ".draft").is_dir()
+
+
 def test_each_write_of_the_study_waits_for_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """sqlite syncs by itself, as often as it is told to: before `conftest.py` tells it otherwise, always."""
     statements: list[list[str]] = []

@@ -49,8 +49,8 @@ class Plan:
 
     tests: dict[str, list[str]]  # by module, its own test file first
     slow: list[str]  # tests left out everywhere
-    equivalent: dict[tuple[str, str], str]  # by file and change: why no test can notice it
-    alive: dict[tuple[str, str], str]  # the same: why none does
+    equivalent: dict[tuple[str, str, str], str]  # by file, line of code and change: why no test can notice it
+    alive: dict[tuple[str, str, str], str]  # the same: why none does
 
 
 class Notes:
@@ -75,7 +75,7 @@ def read_plan(file: Path) -> Plan:
         if not (ROOT / path).is_file():
             sys.exit(f"{file}: {path}: no such file")
     equivalent, alive = (
-        {(each["file"], each["change"]): each["reason"] for each in content.get(kind, [])}
+        {(each["file"], each["code"], each["change"]): each["reason"] for each in content.get(kind, [])}
         for kind in ("equivalent", "alive")
     )
     return Plan(tests, content["slow"], equivalent, alive)
@@ -165,7 +165,7 @@ def table(plan: Plan, results: dict[Mutant, Outcome | None], command: str) -> st
         left = [each for each in group if (outcome := results[each]) and not outcome.killed_by]
         counts = [len(group), len(equal), len(group) - len(equal) - len(left)]
         totals = [sum(pair) for pair in zip(totals, counts, strict=True)]
-        whys = "; ".join(f"`{each.change}`: {plan.alive.get((file, each.change), 'no test yet')}" for each in left)
+        whys = "; ".join(f"`{each.change}`: {plan.alive.get(each.key, 'no test yet')}" for each in left)
         lines.append(f"| `{file}` | {' | '.join(map(str, counts))} | {whys.replace('|', chr(92) + '|')} |")
     count, equal_count, killed = totals
     ends = [outcome.killed_by for outcome in results.values() if outcome]
@@ -192,11 +192,15 @@ def main() -> None:
     if unknown := set(options.modules) - set(plan.tests):
         sys.exit(f"{', '.join(sorted(unknown))}: mutants.toml names no tests for it")
     found = [each for file in options.modules or plan.tests for each in mutants(file, (ROOT / file).read_text())]
+    keys = {each.key for each in found}
+    for key in (*plan.equivalent, *plan.alive):
+        if key not in keys and key[0] in (options.modules or plan.tests):
+            sys.exit(f"mutants.toml: {': '.join(key)}: no such mutant any more")
     chosen = [each for each in found if options.only in each.change and options.line in (None, each.line)]
     if options.sample is not None and options.sample < len(chosen):
         chosen = random.Random(options.seed).sample(chosen, options.sample)
     print(f"{len(chosen)} of {len(found)} mutants")
-    different = [each for each in chosen if (each.file, each.change) not in plan.equivalent]
+    different = [each for each in chosen if each.key not in plan.equivalent]
     if options.list:
         sys.exit("\n".join(map(str, chosen)))
     for library in IMPORTED:
