@@ -193,3 +193,15 @@ def test_when_no_training_pair_is_short_enough_it_is_told(digits: Path) -> None:
     data = DataConfig(path=str(digits), max_tokens=4)
     with pytest.raises(UserError, match=r"data\.max_tokens: no training pair is as short as 4 tokens; raise it"):
         prepare(data, TokenizerConfig(vocab_size=30), digits)
+
+
+def test_among_equal_targets_sources_go_up_and_down_in_turn() -> None:
+    """So that the last source of one target length is about as long as the first of the next."""
+    lengths = np.array([[source, target] for target in (2, 3, 4, 5) for source in (7, 1, 4)])
+    (rows,) = group_by_length(lengths, None, None)
+    assert lengths[rows].tolist() == [
+        *([source, 2] for source in (1, 4, 7)),
+        *([source, 3] for source in (7, 4, 1)),
+        *([source, 4] for source in (1, 4, 7)),
+        *([source, 5] for source in (7, 4, 1)),
+    ]

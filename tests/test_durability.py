@@ -14,13 +14,14 @@ import pytest
 import torch
 from lossy_files import Loss, losses_of_power
 
+from search.checking import check_frozen
 from search.earlier import FINALS, Earlier
 from search.journal import Journal, read_lines
 from search.study_file import open_study
 from trainables.checkpoint import copy_checkpoint, load_state, newest_checkpoint, save_checkpoint
 from trainables.errors import UserError
 from trainables.files import append_line, make_folder, publish_folder, write_atomically
-from trainables.sealing import read_sealed, sealed, unsealed, write_sealed
+from trainables.sealing import Damaged, read_sealed, sealed, unsealed, write_sealed
 from trainables.store import Store
 from trainables.tokenizer import keep_model
 
@@ -161,22 +162,26 @@ def published_folder(disk: Path) -> Case:
     return [publish], read, [None, ["model" * 100, "deeper/translations" * 100]]
 
 
-def finals_that_move(disk: Path) -> Case:
-    moving = disk / "earlier" / "moving"
+def finals_that_move(disk: Path, results: Sequence[str] = ()) -> Case:
+    moving, names = disk / "earlier" / "moving", (*FINALS[:2], "finals/0/test.json", *results)
     moving.mkdir(parents=True)
     write_sealed(moving / "record.json", {"study": False, "finals_spent": {}})
-    results = ("trials/3/test.json", "trials/12/neural.json", "finals/0/test.json")
-    for name in (*FINALS[:2], *results):
+    for name in names:
         (disk / name).parent.mkdir(parents=True, exist_ok=True)
         (disk / name).write_text(name)
 
     def read(found: Path) -> object:
         Earlier(found)  # ends what was begun
-        there = [text_read(found / "earlier" / "1" / name) for name in (*FINALS[:2], *results)]
-        assert there == [*FINALS[:2], *results] and not (found / "earlier" / "moving").exists()
-        return not any((found / name).exists() for name in (*FINALS, *results))
+        assert [text_read(found / "earlier" / "1" / name) for name in names] == [*names]
+        assert not any((found / name).exists() for name in (*names[1:], "earlier/moving"))
+        return text_read(found / FINALS[0])
 
-    return [partial(Earlier, disk)], read, [True, True]
+    finals_that_follow = partial(write_atomically, disk / FINALS[0], "new")
+    return [partial(Earlier, disk), finals_that_follow], read, [None, None, "new"]
+
+
+def results_that_move(disk: Path) -> Case:
+    return finals_that_move(disk, ("trials/3/test.json", "trials/12/neural.json"))
 
 
 CASES = [
@@ -193,6 +198,7 @@ CASES = [
     folder,
     published_folder,
     finals_that_move,
+    results_that_move,
 ]
 
 
@@ -242,6 +248,17 @@ def test_the_disk_of_these_tests_loses_what_is_not_synced(tmp_path: Path) -> Non
     assert all("old" not in files for files in found(1))
 
 
+def test_an_opening_of_the_test_split_that_never_returned_is_no_damage(tmp_path: Path) -> None:
+    file = tmp_path / "test_opened.jsonl"
+    append_line(file, sealed({"frozen_at": "today"}))
+    whole = file.read_bytes()
+    file.write_bytes(whole + whole[:20])
+    check_frozen(tmp_path, ["today"])
+    file.write_bytes(whole + whole[:20] + b"\n")
+    with pytest.raises(Damaged, match="line 2 is damaged"):
+        check_frozen(tmp_path, ["today"])
+
+
 @pytest.mark.parametrize("kind", ["append_line", "Journal"])
 def test_a_line_of_which_a_full_disk_takes_a_part_is_told_and_cut_off(kind: str, tmp_path: Path) -> None:
     file = tmp_path / "lines.jsonl"
@@ -272,6 +289,19 @@ def test_a_checkpoint_is_kept_besides_the_newest_in_case_that_is_torn(keep: int,
     (tmp_path / "epoch-4" / "state.pt").write_bytes(b"torn")
     found = newest_checkpoint(tmp_path)
     assert found and found[1] == {"epoch": 3}
+
+
+def test_checkpoints_leave_alone_what_is_none_of_theirs(tmp_path: Path) -> None:
+    for name in ("parent/.draft", "heir/notes", "heir/epoch-1-old"):
+        (tmp_path / name).mkdir(parents=True)
+    save(tmp_path / "heir", 1)
+    save(tmp_path / "heir", 2)
+    save(tmp_path / "parent", 3)
+    (tmp_path / "parent" / ".draft").mkdir()  # the parent's worker writes its next
+    copy_checkpoint(tmp_path / "parent", tmp_path / "heir", 3)
+    save(tmp_path / "heir", 4)
+    names = {path.name for path in (tmp_path / "heir").iterdir()}
+    assert names == {"notes", "epoch-1-old", "epoch-3", "epoch-4"} and (tmp_path / "parent" / ".draft").is_dir()
 
 
 def test_each_write_of_the_study_waits_for_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,8 +1,8 @@
 """Puts small mistakes into a copy of the product, one at a time, and says which no test notices (`make mutants`).
 
-mutants.toml says which tests stand for a module, which are too slow for this, and which changes change nothing. The
-tests first have to pass without a mistake. Each mutant is then run in a process that is forked from this one, in which
-torch and the other libraries are imported already, until its first failing test.
+mutants.toml says which tests stand for a module, which are too slow for this, and which changes change nothing. Tests
+run in a fork of this process, in which torch and the other libraries are imported already, until one fails; that one
+has to pass without the mistake.
 
 The tests are run in a temporary copy of the files that git knows, so nothing here changes.
 """
@@ -32,7 +32,7 @@ from mutations import Mutant, mutants
 ROOT = Path(__file__).parents[1]
 DOCUMENT, BEGIN, END = ROOT / "docs" / "testing.md", "<!-- table -->", "<!-- end of table -->"
 IMPORTED = ("torch", "optuna", "sacrebleu", "sentencepiece", "plotly.graph_objects", "scipy.stats", "ray.tune")
-FACTOR, LEAST_SECONDS = 5.0, 60.0  # a mutant that takes longer than its tests without one has no end
+TEST_SECONDS, SECONDS = 120, 1800.0  # a test, and all of a mutant, that takes longer has no end
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,8 @@ class Plan:
 
     tests: dict[str, list[str]]  # by module, its own test file first
     slow: list[str]  # tests left out everywhere
-    equivalent: dict[tuple[str, str], str]  # by file and change: why no test can notice it
-    alive: dict[tuple[str, str], str]  # the same: why none does
+    equivalent: dict[tuple[str, str, str], str]  # by file, line of code and change: why no test can notice it
+    alive: dict[tuple[str, str, str], str]  # the same: why none does
 
 
 class Notes:
@@ -75,7 +75,7 @@ def read_plan(file: Path) -> Plan:
         if not (ROOT / path).is_file():
             sys.exit(f"{file}: {path}: no such file")
     equivalent, alive = (
-        {(each["file"], each["change"]): each["reason"] for each in content.get(kind, [])}
+        {(each["file"], each["code"], each["change"]): each["reason"] for each in content.get(kind, [])}
         for kind in ("equivalent", "alive")
     )
     return Plan(tests, content["slow"], equivalent, alive)
@@ -90,8 +90,8 @@ def copy_tree(target: Path) -> None:
             shutil.copy2(ROOT / name, target / name, follow_symlinks=False)
 
 
-def run_tests(tree: Path, tests: Iterable[str], slow: Iterable[str], limit: float) -> Outcome:
-    """In a fork of this process, until the first failure, for `limit` seconds."""
+def run_tests(tree: Path, tests: Iterable[str], options: Iterable[str] = ()) -> Outcome:
+    """In a fork of this process, until the first failure, with these options of pytest."""
     note, started = tree / ".failed", time.monotonic()
     note.unlink(missing_ok=True)
     child = os.fork()
@@ -104,9 +104,17 @@ def run_tests(tree: Path, tests: Iterable[str], slow: Iterable[str], limit: floa
         sys.path.insert(0, str(tree))
         os.environ["PYTHONPATH"] = str(tree)
         sys.modules["ray"].init = lambda *_, **__: pytest.skip("starts Ray")  # type: ignore[attr-defined]
-        options = ["-x", "-p", "no:cacheprovider", "-p", "no:xdist", f"--basetemp={tree}/.tmp"]
-        os._exit(pytest.main([*options, *(f"--deselect={name}" for name in slow), *tests], plugins=[Notes(note)]))
-    while (ended := os.waitpid(child, os.WNOHANG)) == (0, 0) and time.monotonic() - started < limit:
+        always = [
+            "-x",
+            "-p",
+            "no:cacheprovider",
+            "-p",
+            "no:xdist",
+            f"--timeout={TEST_SECONDS}",
+            f"--basetemp={tree}/.tmp",
+        ]
+        os._exit(pytest.main([*always, *options, *tests], plugins=[Notes(note)]))
+    while (ended := os.waitpid(child, os.WNOHANG)) == (0, 0) and time.monotonic() - started < SECONDS:
         time.sleep(0.05)
     with suppress(ProcessLookupError):
         os.killpg(child, signal.SIGKILL)  # and what its tests have started
@@ -119,7 +127,8 @@ def run_tests(tree: Path, tests: Iterable[str], slow: Iterable[str], limit: floa
 
 def examine(plan: Plan, chosen: list[Mutant], tree: Path, log: Path | None, results: dict[Mutant, Outcome]) -> None:
     """Adds to the results what becomes of each mutant. Those that the log has as killed are not run again."""
-    usual: dict[str, float] = {}  # by test file
+    passing: set[str] = set()  # tests that do without a mutant
+    slow = [f"--deselect={name}" for name in plan.slow]
     known = [json.loads(line) for line in log.read_text().splitlines()] if log and log.exists() else []
     killed = {(each["file"], each["line"], each["change"]): each for each in known if each["killed_by"]}
     for number, mutant in enumerate(chosen, 1):
@@ -127,16 +136,14 @@ def examine(plan: Plan, chosen: list[Mutant], tree: Path, log: Path | None, resu
             results[mutant] = Outcome(before["killed_by"], before["seconds"])
             continue
         tests = plan.tests[mutant.file]
-        for test in (test for test in tests if test not in usual):
-            outcome = run_tests(tree, [test], plan.slow, 3600)
-            if outcome.killed_by:
-                sys.exit(f"{outcome.killed_by} fails without a mutant:\n{(tree / '.output').read_text()}")
-            usual[test] = outcome.seconds
-            print(f"{test} passes in {outcome.seconds:.0f} s", flush=True)
-        limit = max(LEAST_SECONDS, FACTOR * sum(usual[test] for test in tests))
         (tree / mutant.file).write_text(mutant.source, encoding="utf-8")
-        outcome = run_tests(tree, tests, plan.slow, limit)
+        outcome = run_tests(tree, tests, slow)
         shutil.copy2(ROOT / mutant.file, tree / mutant.file)
+        if (test := outcome.killed_by) and test != "timeout" and test not in passing:
+            alone = run_tests(tree, tests, ["--collect-only"]) if test == "import" else run_tests(tree, [test])
+            if alone.killed_by:
+                sys.exit(f"{test} fails without a mutant:\n{(tree / '.output').read_text()}")
+            passing.add(test)
         results[mutant] = outcome
         end = outcome.killed_by or "SURVIVED"
         print(f"{number}/{len(chosen)} {mutant}: {end} ({outcome.seconds:.0f} s)", flush=True)
@@ -158,7 +165,7 @@ def table(plan: Plan, results: dict[Mutant, Outcome | None], command: str) -> st
         left = [each for each in group if (outcome := results[each]) and not outcome.killed_by]
         counts = [len(group), len(equal), len(group) - len(equal) - len(left)]
         totals = [sum(pair) for pair in zip(totals, counts, strict=True)]
-        whys = "; ".join(f"`{each.change}`: {plan.alive.get((file, each.change), 'no test yet')}" for each in left)
+        whys = "; ".join(f"`{each.change}`: {plan.alive.get(each.key, 'no test yet')}" for each in left)
         lines.append(f"| `{file}` | {' | '.join(map(str, counts))} | {whys.replace('|', chr(92) + '|')} |")
     count, equal_count, killed = totals
     ends = [outcome.killed_by for outcome in results.values() if outcome]
@@ -185,11 +192,15 @@ def main() -> None:
     if unknown := set(options.modules) - set(plan.tests):
         sys.exit(f"{', '.join(sorted(unknown))}: mutants.toml names no tests for it")
     found = [each for file in options.modules or plan.tests for each in mutants(file, (ROOT / file).read_text())]
+    keys = {each.key for each in found}
+    for key in (*plan.equivalent, *plan.alive):
+        if key not in keys and key[0] in (options.modules or plan.tests):
+            sys.exit(f"mutants.toml: {': '.join(key)}: no such mutant any more")
     chosen = [each for each in found if options.only in each.change and options.line in (None, each.line)]
     if options.sample is not None and options.sample < len(chosen):
         chosen = random.Random(options.seed).sample(chosen, options.sample)
     print(f"{len(chosen)} of {len(found)} mutants")
-    different = [each for each in chosen if (each.file, each.change) not in plan.equivalent]
+    different = [each for each in chosen if each.key not in plan.equivalent]
     if options.list:
         sys.exit("\n".join(map(str, chosen)))
     for library in IMPORTED:

@@ -57,8 +57,14 @@ class Mutant:
 
     file: str
     line: int
+    code: str  # that line
     change: str  # "a < b → a <= b"
     source: str  # the whole module
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What stays the same when lines are added elsewhere."""
+        return self.file, self.code, self.change
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}: {self.change}"
@@ -66,13 +72,13 @@ class Mutant:
 
 def mutants(file: str, source: str) -> list[Mutant]:
     """All of a module, in the order of its lines."""
-    tree = ast.parse(source)
-    found = []
+    tree, lines, found = ast.parse(source), source.splitlines(), []
     for holder, field, place, node in _places(tree):
         for other in _mistakes(node):
             _put(holder, field, place, ast.fix_missing_locations(ast.copy_location(other, node)))
             change = f"{_words(node)} → {_words(other)}"
-            found.append(Mutant(file, getattr(node, "lineno", 0), change, f"{ast.unparse(tree)}\n"))
+            line = getattr(node, "lineno", 0) or getattr(holder, "lineno", 1)
+            found.append(Mutant(file, line, lines[line - 1].strip(), change, f"{ast.unparse(tree)}\n"))
             _put(holder, field, place, node)
     return sorted((mutant for mutant in found if mutant.source != ast.unparse(tree)), key=lambda each: each.line)
 
