@@ -276,7 +276,7 @@ def test_what_is_predicted_follows_from_the_kernel_that_the_fit_is_of() -> None:
 
 def test_the_expected_improvement_is_that_of_a_normal_score() -> None:
     deviation, best = 0.7, 2.0
-    for u in (-40.0, -31.0, -29.0, -10.0, -1.0, 0.0, 1.0, 4.9, 5.1, 30.0):
+    for u in (-40.0, -31.0, -29.0, -10.0, -1.0, 0.0, 1.0, 4.9, 5.1, 5.5, 6.0, 30.0):
         (value,) = log_expected_improvement(np.array([best + u * deviation]), np.array([deviation]), best)
         # The integral of x·φ(x - u) over x > 0, with its largest factor taken out of it.
         x = np.linspace(0, max(u, 0) + 12, 400_001)
