@@ -53,7 +53,7 @@ def test_a_configuration_is_found_by_its_name(tmp_path: Path, monkeypatch: pytes
     )
     monkeypatch.chdir(tmp_path)
     (tmp_path / "quickstart").write_text("name: mine\n")
-    assert find_config("quickstart") == Path("quickstart"), "a file of the user's goes first"
+    assert find_config("quickstart") == tmp_path / "quickstart", "a file of the user's goes first"
     done = run("--config", "multi30kk")
     assert done.returncode == 2
     assert done.stderr.startswith("--config: multi30kk: no such file; configurations by name are architecture, ")

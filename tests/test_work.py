@@ -29,6 +29,7 @@ from trainables.checkpoint import load_state, newest_checkpoint, save_checkpoint
 from trainables.checkpoint_places import Checkpoints
 from trainables.errors import TooLarge, UserError
 from trainables.installed import own_versions
+from trainables.locks import DriverLock
 from trainables.outcomes import Outcome
 
 TRIALS = 6
@@ -362,7 +363,7 @@ def test_a_torn_last_line_is_cut_off(tmp_path: Path) -> None:
 
 def test_broken_files_of_a_run_are_told(tmp_path: Path) -> None:
     (tmp_path / "finalists.json").write_text("{}")
-    with pytest.raises(UserError, match=r"finalists\.json: holds no finalists"):
+    with pytest.raises(UserError, match=r"finalists\.json: is damaged: it lacks finalists; restore"):
         read_finalists(tmp_path / "finalists.json")
     (tmp_path / "study.db").write_text("not a database, but long enough to look at")
     with pytest.raises(UserError, match=r"study\.db: file is not a database; restore"):
@@ -455,11 +456,11 @@ def failing(error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(translation, "train", train)
     monkeypatch.setattr(translation, "_stay_where_it_lasts", lambda: None)  # which would start Ray
     monkeypatch.setattr("ray.tune.report", told.append)
-    (tmp_path / "lock").touch()
+    lock = DriverLock(tmp_path / "run")
     config = experiment().trial.model_dump(mode="json")
     translation.train_translation(
         {
-            "driver_lock": str(tmp_path / "lock"),
+            "driver_lock": str(lock.workers),
             "versions": own_versions(),
             "number": 0,
             "mates": [],
