@@ -17,6 +17,7 @@ from optuna.trial import TrialState
 from search.effects.analysis import Analysis, Effect, Estimate, Interaction, analyse, seed_noise
 from search.effects.importance import Importance, importances
 from search.effects.observing import Observations, observe
+from search.effects.regression import fit
 from search.effects.sentences import counted, disagreement, effect_sentences, interaction_sentences, signed
 from search.experiment import Experiment
 from search.space import Params, SearchSpace
@@ -497,3 +498,13 @@ def test_the_two_that_the_methods_differ_on_most_are_explained() -> None:
         "two sets the best apart, though it moves few scores over the whole space (10% by fANOVA, 55% by PED-ANOVA); "
         "three moves scores, but the best trials differ little in it from all others (40% by fANOVA, 0% by PED-ANOVA)."
     )
+
+
+def test_nothing_is_needed_for_no_scale_or_a_wide_one() -> None:
+    rng = np.random.default_rng(0)
+    columns = np.column_stack([np.ones(20), rng.normal(size=20)])
+    found, weights = fit(columns, (columns[:, 1] + rng.normal(size=20))[:, None]), np.array([0.0, 1.0])
+    margin = found.margin(weights)
+    assert found.needed(weights, 0.0) is None and found.needed(weights, 2 * margin) is None
+    trials = found.needed(weights, 1.9 * margin)
+    assert trials and trials > 20, "an interval of 2 margins, to be 0.95 wide"

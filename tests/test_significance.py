@@ -209,3 +209,18 @@ def test_two_seeds_of_equal_systems_are_told_apart_in_one_of_twenty_cases(seeds:
     found = [compare(first, second, seed_noise(ranking)) for ranking in rankings for first, second, _ in [ranking]]
     assert 0.02 <= np.mean([p < 0.05 for _, p in found]) <= 0.085
     assert np.mean([(p < 0.05) == (not low <= 0 <= high) for (low, high), p in found]) > 0.98, "they agree"
+
+
+def test_the_noise_of_seeds_is_pooled_over_the_systems_that_have_several() -> None:
+    rng = np.random.default_rng(3)
+    systems = [System(rng.normal(30, 1, seeds), rng.normal(30, 4, (500, seeds))) for seeds in (3, 1, 2)]
+    noise = seed_noise(systems)
+    squares = sum(((s.observed - s.observed.mean()) ** 2).sum() for s in systems)
+    # The squares among seeds, on average over the samples of sentences.
+    sampled = sum(
+        ((s.resampled - s.resampled.mean(axis=1, keepdims=True)) ** 2).sum() / len(s.resampled) for s in systems
+    )
+    assert noise.degrees == 2 + 0 + 1
+    assert noise.variance == pytest.approx(squares / 3) and noise.interaction == pytest.approx((sampled - squares) / 3)
+    calm = [System(system.observed, np.repeat(system.observed[None], 500, axis=0) * 0) for system in systems]
+    assert seed_noise(calm).interaction == 0, "never below 0"
