@@ -10,10 +10,10 @@ ROOMS = {
         "search.cluster.joining",
         "search.cluster.local_ray",
         "search.cluster.starting",
-        "search.cluster.tokens",
         "search.cluster.tuning",
         "search.cluster.watchdog",
         "search.finals.scoring",
+        "trainables.ray_internals",
         "trainables.translation",
     },
     "wandb": {

@@ -3,9 +3,8 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import ray
@@ -13,8 +12,17 @@ import ray
 import search.cluster.local_ray as local_ray_module
 from search.cluster.local_ray import local_ray
 from search.cluster.starting import failures_in_words
-from search.cluster.tokens import open_clusters, takes_tokens
+from search.cluster.tokens import open_clusters
 from trainables.errors import UserError
+from trainables.ray_internals import (
+    answers,
+    dead_processes,
+    draining_nodes,
+    processes,
+    running_clusters,
+    session_folder,
+    shows_token,
+)
 from trainables.temporary import abandoned, temporary_folder
 
 NOBODY = 65534
@@ -49,10 +57,9 @@ def own_ray() -> Iterator[dict[str, str]]:
         for name, value in hostile.items():
             patch.setenv(name, value)
         with local_ray(1):
-            node: Any = ray._private.worker._global_node
             yield {
-                "folder": str(Path(node.get_session_dir_path()).parents[1]),
-                "pid": str(node.all_processes["raylet"][0].process.pid),
+                "folder": str(Path(session_folder()).parents[1]),
+                "pid": str(processes("raylet")[0]),
                 "gcs": ray.get_runtime_context().gcs_address,
             }
         assert {name: os.environ.get(name) for name in hostile} == hostile
@@ -61,8 +68,30 @@ def own_ray() -> Iterator[dict[str, str]]:
 
 def test_it_runs_whatever_the_environment_says(own_ray: dict[str, str]) -> None:
     assert ray.get(ray.remote(lambda: 7).remote()) == 7
-    assert takes_tokens() and own_ray["gcs"] not in open_clusters()
+    assert shows_token() and own_ray["gcs"] not in open_clusters()
     assert Path(own_ray["folder"]) not in abandoned()
+
+
+@pytest.mark.parametrize(
+    ("name", "holds"),
+    [
+        ("draining_nodes", lambda own: draining_nodes() == set()),
+        ("dead_processes", lambda own: dead_processes() == []),
+        ("processes", lambda own: [len(processes(kind)) for kind in ("raylet", "gcs_server", "none")] == [1, 1, 0]),
+        ("session_folder", lambda own: {path.name for path in Path(session_folder()).iterdir()} >= {"sockets", "logs"}),
+        ("running_clusters", lambda own: own["gcs"] in running_clusters()),
+        ("answers", lambda own: answers(own["gcs"])),
+    ],
+)
+def test_what_is_used_of_ray_though_it_is_not_public(
+    name: str, holds: Callable[[dict[str, str]], bool], own_ray: dict[str, str]
+) -> None:
+    assert holds(own_ray), name
+
+
+def test_ray_prints_nothing_of_what_dies(own_ray: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    ray._private.worker.print_to_stdstream({"lines": ["dead"], "pid": "raylet", "is_err": False}, ignore_prefix=False)
+    assert "dead" not in capsys.readouterr().out
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="needs root, to be another user")

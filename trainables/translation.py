@@ -21,6 +21,7 @@ from trainables.files import unwritable
 from trainables.installed import find_other_versions, own_versions
 from trainables.locks import join_driver
 from trainables.outcomes import Outcome
+from trainables.ray_internals import draining_nodes
 from trainables.side_by_side import Report, train_side_by_side
 from trainables.storage import Storage
 from trainables.training import train
@@ -153,5 +154,5 @@ def _lacks_memory(error: Exception) -> bool:
 
 def _stay_where_it_lasts() -> None:
     """Raises MachineLeaves where Ray was told to drain this node: this process would go on to be used there."""
-    if ray.get_runtime_context().get_node_id() in ray._private.state.state.get_draining_nodes():
+    if ray.get_runtime_context().get_node_id() in draining_nodes():
         raise MachineLeaves(f"{platform.node()} is about to be taken away")

@@ -17,12 +17,12 @@ import trainables
 from search.cluster.local_ray import local_ray
 from search.cluster.node_check import NodeFacts, SharedToken, StoredToken, find_faults, inspect_node, list_sizes
 from search.cluster.starting import PROCESS, failures_in_words, shortened, start_ray
-from search.cluster.tokens import takes_tokens
 from search.experiment import Experiment
 from trainables.config import PHRASEBOOK, DataConfig
 from trainables.corpus import find_files
 from trainables.errors import UserError
 from trainables.files import make_folder
+from trainables.ray_internals import draining_nodes, shows_token
 from trainables.storage import Storage
 
 NODE_SECONDS = 120  # for a node to start a process and look at itself
@@ -85,7 +85,7 @@ def count_workers() -> int:
 
 def living_nodes() -> list[dict[str, Any]]:
     """As `ray.nodes()` tells them, without those that are drained: their machines are about to be taken away."""
-    drained = ray._private.state.state.get_draining_nodes()  # what Ray Train asks
+    drained = draining_nodes()
     nodes = ray.nodes()  # type: ignore[no-untyped-call]
     return [node for node in nodes if node["Alive"] and node["NodeID"] not in drained]
 
@@ -113,7 +113,7 @@ def check_nodes(
     nodes: list[dict[str, Any]], experiment: Experiment, console: Console, storage: Storage | None = None
 ) -> None:
     """Let each node look at itself and tell the user. Raises UserError with a line for each fault."""
-    if not takes_tokens():
+    if not shows_token():
         console.print(
             "warning: the cluster asks for no token: who reaches its head can run code there as you; "
             "docs/cluster.md shows how to make one",

@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import ray
-import ray._raylet as raylet
 
 from search.cluster.starting import PROCESS, shortened, start_ray
 from trainables.errors import UserError
+from trainables.ray_internals import read_environment
 from trainables.temporary import roots, temporary_folder
 
 # Nothing listens on this port: even with usage statistics off, one of Ray's processes asks the metadata services of
@@ -70,16 +70,10 @@ def _own_settings() -> Iterator[None]:
     settings = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32), "RAY_grpc_enable_http_proxy": "0"}
     try:
         with _environment(settings, without=("RAY_AUTH_TOKEN_PATH",)):
-            _read_environment()
+            read_environment()
             yield
     finally:
-        _read_environment()
-
-
-def _read_environment() -> None:
-    """Ray has read its settings when it was imported, and keeps the token that it found first."""
-    raylet.Config.initialize("")  # type: ignore[attr-defined]
-    raylet.AuthenticationTokenLoader.instance().reset_cache()  # type: ignore[attr-defined]
+        read_environment()
 
 
 @contextmanager

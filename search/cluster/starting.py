@@ -16,6 +16,7 @@ from ray.tune import TuneError
 import model
 from trainables.ending import give_up, listen
 from trainables.errors import UserError
+from trainables.ray_internals import print_nothing
 
 START_SECONDS = 120.0  # that Ray may take to start, or to join
 # For each process: one thread, and no sight of a GPU that it was not given.
@@ -36,7 +37,7 @@ def start_ray(**settings: Any) -> None:
         late.cancel()
     listen()  # Ray has taken SIGTERM
     logging.getLogger("ray").setLevel(logging.ERROR)
-    ray._private.worker.print_worker_logs = _print_nothing  # type: ignore[assignment]  # what dies: the watchdog says it in a sentence
+    print_nothing()  # of what dies: the watchdog says it in a sentence
 
 
 @contextmanager
@@ -53,7 +54,3 @@ def failures_in_words() -> Iterator[None]:
 def shortened(error: Exception) -> str:
     """Its text in one line of at most 300 characters: Ray's are long."""
     return " ".join(str(error).split())[:300]
-
-
-def _print_nothing(*_: object) -> None:
-    pass

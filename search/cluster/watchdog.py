@@ -20,13 +20,12 @@ from search.study import StudyTrial
 from trainables.ending import give_up
 from trainables.installed import program
 from trainables.locks import DriverLock
+from trainables.ray_internals import dead_processes, kill_processes
 
 RESTARTED = "BABELTUNE_RESTARTED"  # how often in a row, in the environment
 MOST_RESTARTS = 3
-VITAL = (
-    "gcs_server",
-    "raylet",
-)  # processes of Ray without which nothing runs; the raylet ends when one of its agents does
+# Processes of Ray without which nothing runs; the raylet ends when one of its agents does.
+VITAL = ("gcs_server", "raylet")
 LOOK_SECONDS = 1.0
 SILENT_SECONDS = 60.0  # that the head of a cluster may not answer
 
@@ -57,7 +56,6 @@ class Watchdog:
 
     def __enter__(self) -> "Watchdog":
         self._head: str = ray.get_runtime_context().gcs_address
-        self._node: Any = ray._private.worker._global_node
         self._thread.start()
         return self
 
@@ -89,7 +87,7 @@ class Watchdog:
 
     def _fault(self) -> str | None:
         """Why the search can't go on; None if it can, as far as can be seen."""
-        if self.cluster is None and (dead := [kind for kind, _ in self._node.dead_processes() if kind in VITAL]):
+        if self.cluster is None and (dead := [kind for kind in dead_processes() if kind in VITAL]):
             return f"a process of Ray has died ({', '.join(dead)})"
         if self.cluster is not None and not self._answers():
             return f"the cluster's head, {self._head}, has not answered for {SILENT_SECONDS:g} s"
@@ -118,7 +116,7 @@ class Watchdog:
         if restarts > MOST_RESTARTS or not self.run_dir.is_dir():
             self._give_up(reason)
         self.warn(f"{reason}; the search goes on with a new one")
-        self._node.kill_all_processes(check_alive=False, allow_graceful=False)
+        kill_processes()
         os.environ[RESTARTED] = str(restarts)
         # It asks for no --trust: what is known of the run stands in the environment, too (`search/trust.py`).
         os.execv(self.command[0], self.command)
