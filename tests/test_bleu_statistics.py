@@ -34,6 +34,7 @@ def test_it_is_the_bleu_of_sacrebleu(pairs: list[tuple[str, str]]) -> None:
         (["a b x d e"], ["a b c d e"], None),  # no 3-gram: smoothed
         (["x", "a b c d"], ["y", "a b c d"], None),
         (["p q r s t"], ["a b c d e"], 0.0),  # no match
+        (["p q c s t"], ["a b c d e"], None),  # one
         (["a b c"], ["a b c"], 0.0),  # no sentence of four tokens
         (["", "a b c d"], ["a b", "a b c d"], None),  # an empty translation
         (["", ""], ["a b", "c"], 0.0),

@@ -8,15 +8,17 @@ from statistics import variance
 from typing import Any
 
 import numpy as np
+import optuna
 import pytest
 import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
+from optuna.importance import PedAnovaImportanceEvaluator
 from optuna.trial import TrialState
 
-from search.effects.analysis import Analysis, Effect, Estimate, Interaction, analyse, seed_noise
+from search.effects.analysis import Analysis, Effect, Estimate, Interaction, Noise, analyse, seed_noise
 from search.effects.importance import Importance, importances
-from search.effects.observing import Observations, observe
+from search.effects.observing import Observations, Score, observe
 from search.effects.regression import fit
 from search.effects.sentences import counted, disagreement, effect_sentences, interaction_sentences, signed
 from search.experiment import Experiment
@@ -103,6 +105,8 @@ def log2(value: Any) -> float:
             3.0,
         ),
         ("training.warmup_steps", {"min": 1, "max": 41}, lambda v: -v / 10, "warmup_steps 41 instead of 1", -4.0),
+        ("training.warmup_steps", {"min": 1, "max": 12}, lambda v: v, "one more warmup step", 1.0),
+        ("training.warmup_steps", {"min": 1, "max": 13}, lambda v: v, "warmup_steps 13 instead of 1", 12.0),
         ("model.encoder_layers", {"min": 1, "max": 6}, lambda v: 2 * v, "one more encoder layer", 2.0),
         ("model.encoder_layers", {"values": [3, 1, 2]}, lambda v: -2 * v, "one more encoder layer", -2.0),
         ("model.num_heads", {"values": [2, 8]}, lambda v: v, "num_heads 8 instead of 2", 6.0),
@@ -162,6 +166,7 @@ def test_intervals_and_p_values_are_those_of_the_textbook() -> None:
     """Student's t and the partial F test, the latter corrected for all pairs of settings that were tried."""
     grid = list(GRID.grid())
     doubtful: list[float] = []
+    four_means = 0
     for seed in range(12):
         scores = np.random.default_rng(seed).normal(30, 5, len(grid))
         noise = [[30.0, 32.0, 31.0], [20.0, 21.0]]
@@ -171,6 +176,8 @@ def test_intervals_and_p_values_are_those_of_the_textbook() -> None:
         share = (2 / len(grid) + 2 / len(grid)) ** 0.5  # of a difference of two means, each of half of the trials
         margin = scipy.stats.t.ppf(0.975, freedom) * (left / freedom) ** 0.5 * share
         assert layers.margin == pytest.approx(margin)
+        means = effect_of(found, "model.encoder_layers").means
+        assert [mean.margin for mean in means] == pytest.approx([margin / 2**0.5] * 2), "each of half of the trials"
         assert layers.seed_margin == pytest.approx(scipy.stats.t.ppf(0.975, 3) * (2.5 / 3) ** 0.5 * share)
 
         pairs = list(combinations(GRID.domains, 2))
@@ -187,10 +194,19 @@ def test_intervals_and_p_values_are_those_of_the_textbook() -> None:
         for each in found.interactions:
             assert each.chance == pytest.approx(min(1.0, 6 * chances[each.paths]))
             assert each.is_clear == (6 * chances[each.paths] < 0.05)
+            if each.paths == ("model.encoder_layers", "model.num_heads"):
+                assert each.estimate is not None
+                variance_left = squares(dummies(grid, each.paths), scores) / (freedom - 1)
+                told = (
+                    scipy.stats.t.ppf(0.975, freedom - 1) * (variance_left * 4 * 4 / len(grid)) ** 0.5
+                )  # of four means
+                assert each.estimate.margin == pytest.approx(told) and each.estimate.seed_margin is None
+                four_means += 1
         doubtful += [p for p in chances.values() if p < 0.05 < 6 * p]
         if not any(each.is_clear for each in found.interactions):
             (said,) = interaction_sentences(found, "BLEU")
             assert "No setting surely changes what another does (6 pairs tried)" in said
+    assert four_means
     assert doubtful, "of noise alone, some pairs seem to matter if one looks at them by themselves"
 
 
@@ -508,3 +524,183 @@ def test_nothing_is_needed_for_no_scale_or_a_wide_one() -> None:
     assert found.needed(weights, 0.0) is None and found.needed(weights, 2 * margin) is None
     trials = found.needed(weights, 1.9 * margin)
     assert trials and trials > 20, "an interval of 2 margins, to be 0.95 wide"
+
+
+def composed(stages: list[np.ndarray]) -> np.ndarray:
+    """The coefficients of the last score, of those of each stage: from the second, its share of the score before."""
+    found = stages[0]
+    for share, *own in stages[1:]:
+        found = share * found + own
+    return found
+
+
+def test_of_three_stages_every_number_is_what_each_regression_says_put_together() -> None:
+    """Errors by the delta method, with slopes taken numerically; ridge regressions as ones with more rows."""
+    rng = np.random.default_rng(4)
+    trials, ends = 24, np.repeat([1, 2, 3], 8)  # how many stages each has come to
+    columns = np.column_stack([np.ones(trials), rng.normal(size=(trials, 2))])
+    scores = np.cumsum(rng.normal(0, 1, (trials, 3)) + columns[:, 1:2], axis=1)
+    scores[np.arange(3) >= ends[:, None]] = np.nan
+    found = fit(columns, scores)
+
+    stages, covariances, freedoms, residuals, completed = [], [], [], [], scores.copy()
+    for stage in range(3):
+        here = ends > stage
+        rows = columns if stage == 0 else np.column_stack([completed[:, stage - 1], columns])
+        ridge = np.zeros((0, 3)) if stage == 0 else np.diag([0.0, 0.0, *columns[:, 1:].std(axis=0)])
+        more, target = np.vstack([rows[here], ridge]), np.append(scores[here, stage], np.zeros(len(ridge)))
+        answer = np.linalg.lstsq(more, target, rcond=None)[0]
+        inverse = np.linalg.inv(more.T @ more)
+        freedoms.append(here.sum() - np.trace(rows[here] @ inverse @ rows[here].T))
+        residuals.append(((scores[here, stage] - rows[here] @ answer) ** 2).sum() / freedoms[-1])
+        stages.append(answer)
+        covariances.append(inverse * residuals[-1])
+        completed[~here, stage] = rows[~here] @ answer
+    assert found.coefficients == pytest.approx(composed(stages))
+    assert found.completed == pytest.approx(completed)
+
+    weights = np.array([0.0, 1.0, -2.0])
+    variances = []
+    for stage, answer in enumerate(stages):
+        slopes = []
+        for place in range(len(answer)):
+            moved = [each.copy() for each in stages]
+            moved[stage][place] += 1e-6
+            slopes.append(weights @ (composed(moved) - composed(stages)) / 1e-6)
+        variances.append(np.array(slopes) @ covariances[stage] @ np.array(slopes))
+    total = sum(variances)
+    for growth in (1.0, 3.0):
+        grown = [f + (growth - 1) * trials * share for f, share in zip(freedoms, (1, 2 / 3, 1 / 3), strict=True)]
+        freedom = total**2 / sum(v**2 / f for v, f in zip(variances, grown, strict=True))
+        margin = scipy.stats.t.ppf(0.975, freedom) * (total / growth) ** 0.5
+        assert found.margin(weights, growth) == pytest.approx(margin, rel=1e-4)
+
+    for trial, end in enumerate(ends):
+        own = []
+        for stage in (1, 2):
+            row = np.append(completed[trial, stage - 1], columns[trial])
+            own.append(residuals[stage] + row @ covariances[stage] @ row)
+        parts = {1: [stages[2][0] ** 2 * own[0], own[1]], 2: [0.0, own[1]], 3: [0.0, 0.0]}[end]
+        spread = sum(parts)
+        margin = 0.0
+        if spread:
+            freedom = spread**2 / sum(part**2 / f for part, f in zip(parts, freedoms[1:], strict=True))
+            margin = scipy.stats.t.ppf(0.975, freedom) * spread**0.5
+        assert found.margins[trial] == pytest.approx(margin)
+
+
+@pytest.mark.parametrize("narrower", [1.01, 1.5, 4.0, 12.0, 40.0])
+def test_the_trials_that_are_needed_halve_the_scale_by_a_search_for_them(narrower: float) -> None:
+    """In steps of 5%, then up to a number that reads as about so many."""
+    rng = np.random.default_rng(0)
+    columns = np.column_stack([np.ones(8), np.tile([-0.5, 0.5], 4)])
+    scores = columns[:, 1] + rng.normal(size=8)
+    found, weights = fit(columns, scores[:, None]), np.array([0.0, 1.0])
+    deviation = (squares(columns, scores) / 6) ** 0.5
+    scale = 2 * found.margin(weights) / narrower
+    growth = 1.0
+    while 4 * scipy.stats.t.ppf(0.975, 8 * growth - 2) * deviation / (2 * growth) ** 0.5 > scale:
+        growth *= 1.05
+    unit = next(unit for most, unit in ((10, 1), (100, 5), (1000, 50), (10_000, 500), (1e6, 5000)) if 8 * growth < most)
+    assert found.needed(weights, scale) == math.ceil(8 * growth / unit) * unit
+
+
+EIGHT = SearchSpace.model_validate(
+    {f"model.{name}": {"values": [1, 2]} for name in ("encoder_layers", "decoder_layers", "num_heads")}
+)
+CORNERS = list(EIGHT.grid())
+
+
+@pytest.mark.parametrize(
+    ("trials", "pairs"),
+    [
+        (CORNERS, 3),  # 8 trials, 5 coefficients: 3 are left
+        (CORNERS[:7], 0),  # 2 are left
+        ([p for p in CORNERS if sum(map(int, map(str, p.values()))) % 2] * 3, 0),  # each product is the third setting
+    ],
+)
+def test_a_pair_is_tried_where_trials_are_left_to_tell_it(trials: list[Params], pairs: int) -> None:
+    found = analyse(EIGHT, observations(trials, np.random.default_rng(0).normal(30, 1, len(trials))))
+    assert found.needed is None and len(found.effects) == 3
+    assert found.pairs == len(found.interactions) == pairs
+    few = ["Too few trials to say whether one setting changes what another does."]
+    assert (interaction_sentences(found, "BLEU") == few) == (not pairs)
+    assert all(each.needed == 7 for each in [analyse(EIGHT, observations(CORNERS[:6], range(6)))])
+
+
+def test_a_setting_goes_along_with_the_two_that_are_most_like_it() -> None:
+    """Warm-up is a sum of the other four, none of which is much like it alone."""
+    names = ("num_heads", "ffn_dim", "decoder_layers", "encoder_layers")
+    space = SearchSpace.model_validate(
+        {**{f"model.{name}": {"values": [1, 2]} for name in names}, "training.warmup_steps": {"min": 0, "max": 14}}
+    )
+    grid: list[Params] = []
+    for bits in np.ndindex(2, 2, 2, 2):
+        grid.append({f"model.{name}": 1 + bit for name, bit in zip(names, bits, strict=True)})
+        grid[-1]["training.warmup_steps"] = int(np.dot((2, 3, 4, 5), bits))
+    untold = dict(analyse(space, observations(grid, range(16))).untold)
+    assert untold["training.warmup_steps"] == "it went along with encoder_layers and decoder_layers"
+    assert untold["model.num_heads"].startswith("it went along with warmup_steps")
+
+
+def test_each_setting_is_in_the_sentence_of_its_verdict() -> None:
+    def effect(name: str, *estimates: Estimate) -> Effect:
+        return Effect(f"model.{name}", list(estimates), [], 9)
+
+    effects = [
+        effect("activation", Estimate("relu", 2.0, 0.5, 0.25, None), Estimate("gelu", -2.0, 0.5, 0.25, None)),
+        effect("num_heads", Estimate("one more head", -1.5, 0.5, 0.25, None)),
+        effect("dropout", Estimate("dropout 0.2 instead of 0.1", 1.0, 0.5, 0.25, None)),
+        effect("norm", Estimate("each doubling of norm", 0.4, 0.5, 0.25, None)),
+        effect("d_model", Estimate("", 0.2, 0.5, 0.25, None)),
+        effect("ffn_dim", Estimate("", -0.1, 0.5, 0.25, None)),
+    ]
+    scores = {n: Score(30.0, 4, None, 0.0, False) for n in range(9)}
+    found = Analysis(effects, [], 0, Noise(0.125, 1), [("model.tied", "why")], None, scores, "at epoch 4")
+    clear = [
+        "activation, beside the mean of its values: relu +2.00 ± 0.50, gelu −2.00 ± 0.50 BLEU.",
+        "One more head: −1.50 ± 0.50 BLEU.",
+        "dropout 0.2 instead of 0.1: +1.00 ± 0.50 BLEU.",
+    ]
+    seeds = "a standard deviation of 0.12 BLEU, known to 1 degree of freedom"
+    unsure = "each doubling of norm: +0.40 ± 0.50 BLEU."
+    assert effect_sentences(found, "BLEU") == [
+        *clear,
+        f"Not distinguishable from seed noise ({seeds}): d_model, ffn_dim.",
+        f"More than seed noise, but not sure with these trials: {unsure}",
+        "tied: no effect can be told, as why.",
+    ]
+    alone = effect("norm", Estimate("each doubling of norm", 0.4, 0.5, None, None))
+    assert effect_sentences(replace(found, effects=[alone], seeds=None, untold=[]), "BLEU") == [
+        "No setting has an effect that these trials make sure of.",
+        f"Not distinguishable from noise (seeds and all that these effects leave open together): {unsure}",
+    ]
+    paths, steps = ("model.num_heads", "model.d_model"), ("one more head", "each doubling of d_model")
+    sign = Interaction(paths, steps, Estimate("", -0.5, 0.75, None, None), 0.25)
+    none = "No setting surely changes what another does (1 pair tried)."
+    assert interaction_sentences(replace(found, pairs=1, interactions=[sign]), "BLEU") == [
+        f"{none} The strongest sign of it: What one more head does changes by −0.50 ± 0.75 BLEU with each doubling of "
+        "d_model (p = 0.25)."
+    ]
+    assert interaction_sentences(replace(found, pairs=1, interactions=[replace(sign, chance=1.0)]), "BLEU") == [none]
+    assert interaction_sentences(replace(found, needed=9), "BLEU") == interaction_sentences(found, "BLEU") != []
+    assert interaction_sentences(replace(found, effects=[], needed=9), "BLEU") == []
+
+
+@pytest.mark.parametrize(("size", "share"), [(10, 0.5), (40, 0.125), (80, 0.1)])
+def test_importances_are_optunas_of_the_best_tenth_or_five(size: int, share: float) -> None:
+    rng = np.random.default_rng(1)
+    drawn = [{path: d.at(rng.random()) for path, d in GRID.domains.items()} for _ in range(size)]
+    scores = rng.normal(size=size) + [int(str(p["model.num_heads"])) / 4 for p in drawn]
+    study = optuna.create_study(direction="maximize")
+    kinds = GRID.to_optuna()
+    for params, score in zip(drawn, scores, strict=True):
+        study.add_trial(optuna.trial.create_trial(params=params, distributions=kinds, value=float(score)))
+    best = PedAnovaImportanceEvaluator(target_quantile=share)
+    expected = optuna.importance.get_param_importances(study, evaluator=best)
+    found = importances(GRID, drawn, scores)
+    assert {each.path: each.ped_anova for each in found} == pytest.approx(expected)
+    largest = [max(each.fanova or 0.0, each.ped_anova) for each in found]
+    assert largest == sorted(largest, reverse=True)
+    if size == 10:
+        assert importances(GRID, drawn[:9], scores[:9]) == importances(GRID, drawn, np.ones(10)) == []

@@ -67,9 +67,11 @@ def test_the_leaderboard_says_who_is_best_and_on_which_front(tmp_path: Path) -> 
 
 
 def test_equal_systems_dominate_each_other_in_nothing(tmp_path: Path) -> None:
-    ranked, evidence = rank([entry(1, (2,), 10), entry(2, (2,), 10)], REFERENCES)
+    searched, retrained = (with_models(entry(n, (2,), 10), number=(number,)) for n, number in ((1, None), (2, 5)))
+    ranked, evidence = rank([searched, retrained], REFERENCES)
     board = write_leaderboard(tmp_path, "name", {}, COST, ranked, evidence)
     assert [(line["group"], line["pareto"]) for line in board["ranking"]] == [(1, True), (1, True)]
+    assert [line["final_trials"] for line in board["ranking"]] == [[], [5]], "a model of the search has no number there"
     assert board["significance"]["bleu_std_of_seeds"] is None, "one seed each"
 
 

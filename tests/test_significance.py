@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
 from search.finals.bleu_statistics import bleu_of_sums, sentence_statistics
 from search.finals.sentence_tests import RESAMPLES, SHUFFLES, resampled_sums
-from search.finals.significance import System, compare, groups, holm, interval, seed_noise, weigh
+from search.finals.significance import SeedNoise, System, compare, groups, holm, interval, seed_noise, weigh
 from trainables.scoring import Scoring
 
 
@@ -53,6 +54,11 @@ def test_the_p_values_are_those_of_sacrebleus_command_line(tmp_path: Path) -> No
     assert sum(0.001 < line["p_value"] < 0.9 for line in (*bootstrap[1:], *randomisation[1:])) >= 2, "a test of some"
     for (low, high), line in zip(evidence.intervals, bootstrap, strict=True):
         assert (high - low) / 2 == pytest.approx(line["ci"], abs=0.02)
+
+    worst = [max(pair.p_nested, pair.p_randomisation) for pair in evidence.comparisons]
+    assert [pair.p_holm for pair in evidence.comparisons] == pytest.approx(holm(worst))
+    assert [(pair.a, pair.b) for pair in evidence.comparisons] == [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)]
+    assert evidence.groups == groups(4, {(pair.a, pair.b): pair.p_holm < 0.05 for pair in evidence.comparisons})
 
 
 def test_equal_systems_share_a_group_and_a_clear_difference_opens_one() -> None:
@@ -224,3 +230,62 @@ def test_the_noise_of_seeds_is_pooled_over_the_systems_that_have_several() -> No
     assert noise.variance == pytest.approx(squares / 3) and noise.interaction == pytest.approx((sampled - squares) / 3)
     calm = [System(system.observed, np.repeat(system.observed[None], 500, axis=0) * 0) for system in systems]
     assert seed_noise(calm).interaction == 0, "never below 0"
+
+
+def chance_below(x: float, sentences: np.ndarray, seeds: float, degrees: int) -> float:
+    """Of a sum: one of these errors by sentences, and Student's t of this scale by seeds."""
+    return float(scipy.stats.t.cdf((x - sentences) / seeds, degrees).mean())
+
+
+@pytest.mark.parametrize("interaction", [0.0, 0.3, 50.0])
+@pytest.mark.parametrize(("seeds", "others"), [(1, 3), (2, 2), (4, 1)])
+def test_an_error_is_that_of_sentences_less_the_interaction_and_that_of_seeds(
+    seeds: int, others: int, interaction: float
+) -> None:
+    """Each of a mean of so many seeds, by the numbers of its own: what all of the seeds' luck explains is left out."""
+    rng, noise = np.random.default_rng(seeds), SeedNoise(0.8, interaction, 3)
+    ours, theirs = (
+        System(rng.normal(mean, 1, n), rng.normal(mean, 2, (999, n))) for mean, n in ((31, seeds), (29, others))
+    )
+    for share, resampled, (low, high) in (
+        (1 / seeds, ours.resampled.mean(axis=1), np.array(interval(ours, noise)) - ours.observed.mean()),
+        (
+            1 / seeds + 1 / others,
+            ours.resampled.mean(axis=1) - theirs.resampled.mean(axis=1),
+            np.array(compare(ours, theirs, noise)[0]) - (ours.observed.mean() - theirs.observed.mean()),
+        ),
+    ):
+        left = max(0.0, resampled.var() - interaction * share)
+        sentences = (resampled - resampled.mean()) * (left / resampled.var()) ** 0.5
+        assert chance_below(low, sentences, (0.8 * share) ** 0.5, 3) == pytest.approx(0.025, abs=1e-5)
+        assert chance_below(high, sentences, (0.8 * share) ** 0.5, 3) == pytest.approx(0.975, abs=1e-5)
+    gap, scale = abs(ours.observed.mean() - theirs.observed.mean()), (0.8 * share) ** 0.5
+    beyond = chance_below(-gap, sentences, scale, 3) + 1 - chance_below(gap, sentences, scale, 3)
+    for pair in ((ours, theirs), (theirs, ours)):
+        assert compare(*pair, noise)[1] == pytest.approx((beyond * 999 + 1) / 1000)
+
+
+def test_without_noise_of_seeds_an_error_is_that_of_the_samples() -> None:
+    samples = np.arange(-50.0, 51.0)[:, None] / 10  # 101 samples
+    known, other = System(np.array([30.0]), 30 + samples), System(np.array([26.0]), np.full((101, 1), 26.0))
+    none = SeedNoise(0.0, 0.0, 0)
+    assert interval(known, none) == pytest.approx((25.25, 34.75))
+    (low, high), p_value = compare(known, other, none)
+    assert (low, high) == pytest.approx((-0.75, 8.75))
+    assert p_value == pytest.approx((22 + 1) / 102), "as far as 4: eleven samples to either side"
+
+
+def test_no_interval_leaves_the_range_of_bleu() -> None:
+    samples, noise = np.zeros((9, 1)), SeedNoise(4.0, 0.0, 2)
+    assert interval(System(np.array([1.0]), samples), noise)[0] == 0
+    assert interval(System(np.array([99.0]), samples), noise)[1] == 100
+    reach = 2 * scipy.stats.t.ppf(0.975, 2)
+    assert interval(System(np.array([50.0]), samples), noise) == pytest.approx((50 - reach, 50 + reach))
+
+
+def test_a_second_seed_that_writes_the_same_changes_no_test_on_sentences() -> None:
+    """A system counts as much as another, however many seeds it has."""
+    ours, theirs = statistics(0.82, seed=5), statistics(0.8, seed=6)
+    (pair,), (again,) = weigh([[ours], [theirs]]).comparisons, weigh([[ours, ours], [theirs]]).comparisons
+    assert 0.01 < pair.p_randomisation < 0.99
+    assert (again.p_randomisation, again.p_bootstrap) == (pair.p_randomisation, pair.p_bootstrap)
