@@ -285,7 +285,7 @@ def test_no_interval_leaves_the_range_of_bleu() -> None:
 
 def test_a_second_seed_that_writes_the_same_changes_no_test_on_sentences() -> None:
     """A system counts as much as another, however many seeds it has."""
-    ours, theirs = statistics(0.82, seed=5), statistics(0.8, seed=6)
+    ours, theirs = statistics(0.81, seed=5), statistics(0.8, seed=6)
     (pair,), (again,) = weigh([[ours], [theirs]]).comparisons, weigh([[ours, ours], [theirs]]).comparisons
     assert 0.01 < pair.p_randomisation < 0.99
     assert (again.p_randomisation, again.p_bootstrap) == (pair.p_randomisation, pair.p_bootstrap)
