@@ -313,13 +313,14 @@ def test_where_values_of_another_space_lie() -> None:
     assert known(space, found[:1]) == [] and known(space, found[1:] * 2) == []
 
 
-def test_a_prior_starts_with_promising_trials_in_turn_with_a_design_of_the_whole() -> None:
+@pytest.mark.parametrize("sources", [1, 2])  # one of width alone: the order of the pool decides among equals
+def test_a_prior_starts_with_promising_trials_in_turn_with_a_design_of_the_whole(sources: int) -> None:
     task = Task(WIDE, lambda params: params, 3)
-    prior = Prior(WIDE, [findings(), findings(20)])
-    pool = [params for params, _ in findings(100)]
+    prior = Prior(WIDE, [[({"d_model": width}, width) for width in (64, 128, 256)], findings(20)][:sources])
+    pool = [params for params, _ in findings(90)]
     guess = prior._guesses(Coding(WIDE).places(pool)).mean(axis=0)
-    for count in (1, 2, 5, 6, 30):
-        best = [pool[row] for row in np.argsort(-guess)[: max(15, count)]]
+    for count in (1, 5, 6, 30):
+        best = [pool[row] for row in sorted(range(90), key=lambda row: -guess[row])[: max(14, count)]]
         favourites = balanced_design(task, max(1, count // 2), best)
         others = [params for params in balanced_design(task, count, pool) if params not in favourites]
         turns: list[Params] = []
