@@ -316,7 +316,8 @@ def test_where_values_of_another_space_lie() -> None:
 @pytest.mark.parametrize("sources", [1, 2])  # one of width alone: the order of the pool decides among equals
 def test_a_prior_starts_with_promising_trials_in_turn_with_a_design_of_the_whole(sources: int) -> None:
     task = Task(WIDE, lambda params: params, 3)
-    prior = Prior(WIDE, [[({"d_model": width}, width) for width in (64, 128, 256)], findings(20)][:sources])
+    widths: Findings = [({"d_model": width}, width) for width in (64, 128, 256)]
+    prior = Prior(WIDE, [widths, findings(20)][:sources])
     pool = [params for params, _ in findings(90)]
     guess = prior._guesses(Coding(WIDE).places(pool)).mean(axis=0)
     for count in (1, 5, 6, 30):

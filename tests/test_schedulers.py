@@ -320,10 +320,10 @@ def test_a_rung_is_doubted_by_eight_ends_whose_correlation_is_surely_low() -> No
     seen = set()
     for _ in range(300):
         count = int(rng.integers(8, 40))
-        at_rung, at_end = rng.permutation(count).astype(float), rng.permutation(count).astype(float)
-        correlation = float(np.corrcoef(at_rung, at_end)[0, 1])  # of ranks
+        ranks, ends = rng.permutation(count), rng.permutation(count)
+        correlation = float(np.corrcoef(ranks, ends)[0, 1])  # of ranks
         doubted = math.atanh(correlation) + 1.28 / math.sqrt(count - 3) < math.atanh(0.3)
-        assert misleads(tuple(at_rung), tuple(at_end)) == doubted
+        assert misleads(tuple(ranks.tolist()), tuple(ends.tolist())) == doubted
         seen.add(doubted)
     assert seen == {True, False}
 
