@@ -1,7 +1,10 @@
 """A search that starts from what earlier ones found: what carries over, what it costs where it misleads."""
 
 import csv
+import itertools
+import math
 from pathlib import Path
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -14,8 +17,9 @@ from search.prior_sources import find_prior, keep_prior, read_run, read_table
 from search.proposals import SearchPlan
 from search.samplers import Proposal, Task
 from search.samplers.coding import Coding
-from search.samplers.prior import Findings, Prior, known
-from search.space import Params, SearchSpace
+from search.samplers.design import balanced_design
+from search.samplers.prior import PENALTIES, Findings, Prior, _place, _places, known
+from search.space import Domain, Params, SearchSpace
 from search.study import Study
 from trainables.command_line import dump_yaml
 from trainables.errors import UserError
@@ -206,3 +210,123 @@ def test_a_resumed_search_goes_on_with_the_prior_it_began_with(tmp_path: Path) -
     assert proposals(keep_prior(begun)) == before
     with pytest.raises(UserError, match="does not exist"):
         keep_prior(begun.with_values({"search.prior": [str(tmp_path / "third"), *begun.search.prior]}))
+
+
+# -- by formula
+
+
+def normal_scores(findings: Findings) -> np.ndarray:
+    """Of the ranks of scores, equals at their mean rank."""
+    scores = [score for _, score in findings]
+    ranks = [sum(s < score for s in scores) + (sum(s == score for s in scores) + 1) / 2 for score in scores]
+    return np.array([NormalDist().inv_cdf((rank - 0.5) / len(scores)) for rank in ranks])
+
+
+@pytest.mark.parametrize(("count", "noise"), [(9, 0.1), (25, 0.2), (40, 4.0)])
+def test_a_source_is_the_ridge_regression_that_is_best_for_scores_left_out(count: int, noise: float) -> None:
+    """Each score is left out and predicted by a fit of the others, for every penalty."""
+    rng = np.random.default_rng(count)
+    space = {path: SPACE[path] for path in ("model.dropout", "training.learning_rate")}
+    known = SearchSpace.model_validate(space)
+    draws = [{path: domain.at(rng.random()) for path, domain in known.domains.items()} for _ in range(count)]
+    found = [(params, round(quality({**QUIET, **params}) + noise * rng.normal(), 1)) for params in draws]
+    targets = normal_scores(found)
+
+    def features(dropout: np.ndarray, rate: np.ndarray) -> np.ndarray:
+        x, y = 2 * dropout - 1, 2 * rate - 1
+        return np.stack((x, y, x * x, x * y, y * y), axis=1)
+
+    def fit(x: np.ndarray, y: np.ndarray, penalty: float) -> tuple[float, np.ndarray]:
+        """Intercept, which is not penalised, and slopes."""
+        gram = np.block([[np.array([[len(x)]]), x.sum(0)[None]], [x.sum(0)[:, None], x.T @ x + penalty * np.eye(5)]])
+        solution = np.linalg.solve(gram, np.append(y.sum(), x.T @ y))
+        return solution[0], solution[1:]
+
+    at_dropout = np.array([float(str(params["model.dropout"])) / 0.4 for params, _ in found])
+    at_rate = np.array([np.log10(float(str(params["training.learning_rate"]))) / 2 + 2 for params, _ in found])
+    rows = features(at_dropout, at_rate)
+    errors = []
+    for penalty in PENALTIES:
+        error = 0.0
+        for out in range(count):
+            intercept, slopes = fit(np.delete(rows, out, 0), np.delete(targets, out), penalty)
+            error += (targets[out] - intercept - rows[out] @ slopes) ** 2
+        errors.append(error)
+    intercept, slopes = fit(rows, targets, PENALTIES[int(np.argmin(errors))])
+    at = rng.random((20, 2))
+    (guess,) = Prior(known, [found])._guesses(at)
+    np.testing.assert_allclose(guess, intercept + features(at[:, 0], at[:, 1]) @ slopes, atol=1e-9)
+
+
+QUIET: Params = {"model.d_model": 256, "model.activation": "gelu"}
+
+
+def test_sources_weigh_by_the_likelihood_of_the_scores_and_fade() -> None:
+    """Beside three times the guess that all places are equal, with normal densities of variance 0.5."""
+    rng = np.random.default_rng(2)
+    places, at = rng.random((4, 4)), rng.random((6, 4))
+    prior = Prior(WIDE, [findings(), findings(20), findings(sign=-1)])
+    for scores in (rng.normal(size=4), prior._guesses(places)[1], 30 * prior._guesses(places)[0]):
+        guesses = prior._guesses(places)
+        centres = guesses.mean(axis=1)
+
+        def density(guess: np.ndarray | float, scores: np.ndarray = scores) -> float:
+            return -float(((scores - guess) ** 2).sum()) / (2 * 0.5)
+
+        logs = [density(guess - centre) for guess, centre in zip(guesses, centres, strict=True)]
+        logs.append(density(0.0) + math.log(3.0))
+        odds = [math.exp(each - max(logs)) for each in logs]
+        weights = [each / sum(odds) * 20 / 24 for each in odds[:-1]]
+        expected = sum(w * (g - c) for w, g, c in zip(weights, prior._guesses(at), centres, strict=True))
+        np.testing.assert_allclose(prior.mean(places, scores)(at), expected)
+
+
+@pytest.mark.parametrize("count", [4, 5, 6])
+def test_of_five_scores_or_more_a_prior_has_to_order_them_a_little(count: int) -> None:
+    """By a rank correlation of a tenth."""
+    prior = Prior(WIDE, [findings()])
+    places = np.random.default_rng(1).random((count, 4))
+    ranks = prior._guesses(places)[0].argsort().argsort()
+    for order in list(itertools.permutations(range(count)))[:: 1 if count < 6 else 7]:
+        correlation = np.corrcoef(ranks, order)[0, 1]
+        if abs(correlation - 0.1) > 1e-9:
+            mean = prior.mean(places, 0.01 * np.array(order))
+            assert mean(places).any() == (count == 4 or correlation > 0.1), correlation
+    assert prior.mean(places, np.zeros(count))(places).any() == (count == 4), "equal scores agree with nothing"
+
+
+def test_where_values_of_another_space_lie() -> None:
+    numbers = Domain.model_validate({"values": [512, 64, 128]})
+    assert [_place(numbers, value) for value in (32, 64, 96, 128, 320, 512, 1024)] == [0, 0, 0.25, 0.5, 0.75, 1, 1]
+    between = Domain.model_validate({"min": 0.001, "max": 0.1, "distribution": "log_uniform_values"})
+    assert [_place(between, value) for value in (1e-5, 0.001, 0.01, 0.1, 7)] == pytest.approx([0, 0, 0.5, 1, 1])
+    words = Domain.model_validate({"values": ["relu", "gelu", True]})
+    assert [_place(words, value) for value in ("relu", "gelu", True)] == [0, 0.5, 1]
+    for domain, value in ((words, "tanh"), (words, None), (numbers, "64"), (numbers, True), (between, None)):
+        assert math.isnan(_place(domain, value)), value
+    space = SearchSpace.model_validate(
+        {"model.d_model": {"values": [64, 128]}, "model.dropout": SPACE["model.dropout"]}
+    )
+    found: Findings = [({"d_model": 64, "model.dropout": 0.1}, 1.0), ({"model.d_model": 128, "d_model": 64}, 2.0)]
+    np.testing.assert_array_equal(_places(space, found), [[0, 0.25], [1, math.nan]])
+    assert _places(space, []).shape == (0, 2) and known(space, found) == ["model.d_model"]
+    assert known(space, found[:1]) == [] and known(space, found[1:] * 2) == []
+
+
+@pytest.mark.parametrize("sources", [1, 2])  # one of width alone: the order of the pool decides among equals
+def test_a_prior_starts_with_promising_trials_in_turn_with_a_design_of_the_whole(sources: int) -> None:
+    task = Task(WIDE, lambda params: params, 3)
+    widths: Findings = [({"d_model": width}, width) for width in (64, 128, 256)]
+    prior = Prior(WIDE, [widths, findings(20)][:sources])
+    pool = [params for params, _ in findings(90)]
+    guess = prior._guesses(Coding(WIDE).places(pool)).mean(axis=0)
+    for count in (1, 5, 6, 30):
+        best = [pool[row] for row in sorted(range(90), key=lambda row: -guess[row])[: max(14, count)]]
+        favourites = balanced_design(task, max(1, count // 2), best)
+        others = [params for params in balanced_design(task, count, pool) if params not in favourites]
+        turns: list[Params] = []
+        while len(turns) < count:
+            turns += favourites[:1] + others[:1]
+            favourites, others = favourites[1:], others[1:]
+        assert prior.start(task, count, pool) == turns[:count]
+        assert len(prior.start(task, count)) == count

@@ -84,8 +84,8 @@ class Field:
 
 
 @pytest.fixture(params=DIRECTIONS)
-def field(request: pytest.FixtureRequest, tmp_path: Path) -> Field:
-    return Field(tmp_path / "study.db", request.param)
+def field(request: pytest.FixtureRequest) -> Field:
+    return Field(None, request.param)
 
 
 # -- every kind
@@ -307,6 +307,27 @@ def test_the_latest_who_finished_say_whether_a_rung_is_believed(field: Field, mo
         assert Gentle((1,)).decide(again.study, again.trial(0.5)) == ("stop" if decision == "park" else "go")
 
 
+def test_a_rung_is_doubted_by_eight_ends_whose_correlation_is_surely_low() -> None:
+    """Below 0.3, nine times in ten, by Fisher's z; equal scores, at the rung or at the end, order nothing."""
+    equal, rising = (1.0,) * 40, tuple(map(float, range(40)))
+    for count in (7, 8, 9, 30):
+        few = equal[:count], rising[:count]
+        for at_rung, at_end in (few, few[::-1], (few[0], few[0])):
+            bound = math.tanh(1.28 / math.sqrt(count - 3))
+            assert misleads(at_rung, at_end) == (count >= 8 and bound < 0.3), count
+        assert not misleads(few[1], few[1]), "in the same order"
+    rng = np.random.default_rng(0)
+    seen = set()
+    for _ in range(300):
+        count = int(rng.integers(8, 40))
+        ranks, ends = rng.permutation(count), rng.permutation(count)
+        correlation = float(np.corrcoef(ranks, ends)[0, 1])  # of ranks
+        doubted = math.atanh(correlation) + 1.28 / math.sqrt(count - 3) < math.atanh(0.3)
+        assert misleads(tuple(ranks.tolist()), tuple(ends.tolist())) == doubted
+        seen.add(doubted)
+    assert seen == {True, False}
+
+
 @pytest.mark.parametrize("correlation", [0.9, 0.6])
 def test_a_rung_that_predicts_is_believed(correlation: float) -> None:
     rng = np.random.default_rng(0)
@@ -382,8 +403,9 @@ def test_a_generation_waits_for_all_then_the_best_replace_the_worst(field: Field
     assert len(field.study.trials) == pbt.trials
 
 
-def test_an_heir_follows_from_seed_number_and_study(field: Field) -> None:
-    pbt = population()
+@pytest.mark.parametrize("direction", DIRECTIONS)
+def test_an_heir_follows_from_seed_number_and_study(direction: Direction, tmp_path: Path) -> None:
+    field, pbt = Field(tmp_path / "study.db", direction), population()
     for rate in (0.01, 0.02, 0.03, 0.04):
         field.act(pbt, field.report(field.study.add({"training.learning_rate": rate}, pbt.space.to_optuna()), rate))
     again = Study(field.file, "s", field.direction)
