@@ -303,7 +303,3 @@ def _birth(params: Params, attrs: dict[str, Any]) -> str:
     return checksum(
         [params, {key: attrs[key] for key in ("memory", "parent", "replaces", "inherited") if key in attrs}]
     )
-
-
-def _as_stored(distribution: BaseDistribution, value: Any) -> Any:
-    return distribution.to_external_repr(distribution.to_internal_repr(value))
