@@ -125,8 +125,8 @@ def test_a_trial_is_sealed_with_what_it_was_made_with(memory: dict[str, Any] | N
     changes: list[dict[str, Any]] = [{"parent": 1}, {"replaces": 1}, {"inherited": 1}, {"memory": {"noted": []}}]
     for change in changes:
         assert not replace(again.trials[1], attrs={**again.trials[1].attrs, **change}).is_sealed, change
-    others: list[Params] = [{**PARAMS, **other} for other in ({"wide": 0.5}, {"deep": 4}, {"kind": "a"})]
-    for params in (*others, {"wide": 1.0, "deep": 3}):
+    others: list[Params] = [{**PARAMS, "wide": 0.5}, {**PARAMS, "deep": 4}, {**PARAMS, "kind": "a"}, {"deep": 3}]
+    for params in others:
         assert not replace(again.trials[1], params=params).is_sealed, params
     unsealed = {key: value for key, value in again.trials[1].attrs.items() if key != SEAL}
     assert replace(again.trials[1], params={}, attrs=unsealed).is_sealed, "one of version 0.1"
