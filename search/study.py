@@ -216,6 +216,8 @@ class Study:
             dict(losses or {}),
             {**(attrs or {}), **({"memory": memory} if memory else {})},
         )
+        params = {path: _as_stored(distributions[path], value) for path, value in params.items()}
+        attrs[SEAL] = _birth(params, attrs)
         template = create_trial(
             state=TrialState.RUNNING,
             params=params,
@@ -227,9 +229,7 @@ class Study:
             storage_id = self._storage.create_new_trial(self._study_id, template_trial=template)
         number = self._storage.get_trial_number_from_id(storage_id)
         assert number == len(self.trials), f"another process wrote trial {number} into the study"
-        self.trials[number] = trial = StudyTrial(
-            number, storage_id, dict(params), scores=scores, losses=losses, attrs=attrs
-        )
+        self.trials[number] = trial = StudyTrial(number, storage_id, params, scores=scores, losses=losses, attrs=attrs)
         self._note(trial)
         return trial
 
@@ -306,4 +306,5 @@ def _birth(params: Params, attrs: dict[str, Any]) -> str:
 
 
 def _as_stored(distribution: BaseDistribution, value: Any) -> Any:
+    """The value as it is when the study is read again: a whole number of a continuous range is a float."""
     return distribution.to_external_repr(distribution.to_internal_repr(value))

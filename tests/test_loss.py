@@ -1,6 +1,7 @@
 """The objective and the learning rate against plain formulas."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from pretended import Pretended
 from torch import Tensor
 
 from model.transformer import PAD
+from trainables import learning
 from trainables.config import TrainingConfig
 from trainables.learning import hidden_loss, learning_rate
 from trainables.loss import CHUNK_TOKENS, linear_cross_entropy
@@ -77,11 +79,19 @@ def test_under_autocast_it_takes_low_precision_products_and_gives_full_precision
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 @pytest.mark.parametrize("kind", [Tensor, Pretended])  # a GPU computes padding, too, and lets it count nothing
-def test_padding_is_never_predicted(kind: type[Tensor], smoothing: float) -> None:
+def test_padding_is_never_predicted(kind: type[Tensor], smoothing: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    computed: list[int] = []
+
+    def noted(hidden: Tensor, *arguments: Any) -> tuple[Tensor, Tensor]:
+        computed.append(len(hidden))
+        return linear_cross_entropy(hidden, *arguments)
+
+    monkeypatch.setattr(learning, "linear_cross_entropy", noted)
     hidden, weight, gold = random_inputs(12)
     gold = gold.clamp(min=1).view(3, 4)
     gold[0, 2:] = gold[1, 3:] = PAD
     objective, nll = hidden_loss(hidden.view(3, 4, 12), weight, gold.as_subclass(kind), smoothing, 0.25)
+    assert computed == [12 if kind is Pretended else 9], "no more than counts, but where to count is to wait"
     logits, rows = hidden @ weight.T, gold.flatten()
     expected = F.cross_entropy(logits, rows, reduction="sum", ignore_index=PAD, label_smoothing=smoothing)
     torch.testing.assert_close(objective.as_subclass(Tensor), expected / 4)

@@ -1,15 +1,21 @@
 """The study: what Optuna is told of trials, and what is kept up to date beside it."""
 
+import json
 import math
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 from test_schedulers import DIRECTIONS, Direction
 
+from search.space import Params, SearchSpace
 from search.study import Study, StudyTrial
 from trainables.outcomes import Outcome
+from trainables.sealing import SEAL, Damaged
 
 TOLD = {
     Outcome.RUNNING: (TrialState.RUNNING, None),
@@ -90,3 +96,128 @@ def test_epochs_may_be_broken_where_reports_come_by_steps() -> None:
     trial = StudyTrial(0, 0, {}, scores={1: 1.0, 3: 2.0}, attrs={"inherited": 1, "epoch-1": "passed"})
     assert (trial.epoch, trial.epochs, trial.trained) == (3, 3, 2)
     assert trial.passed(1) and not trial.passed(3)
+
+
+SPACE = {
+    "wide": FloatDistribution(0.0, 1.0),
+    "deep": IntDistribution(1, 9),
+    "kind": CategoricalDistribution(["a", None, 1.5]),
+}
+PARAMS: Params = {"wide": 1, "deep": 3, "kind": None}  # a float that is written without a point
+
+
+@pytest.mark.parametrize("memory", [None, {"noted": [1, 2.5, {"a": None}]}])
+def test_a_trial_is_sealed_with_what_it_was_made_with(memory: dict[str, Any] | None, tmp_path: Path) -> None:
+    study = Study(tmp_path / "study.db", "search", "maximize")
+    study.add(PARAMS, SPACE)
+    made = {"parent": 0, "replaces": 0, "inherited": 2, "epoch-2": "passed"}
+    trial = study.add(PARAMS, SPACE, memory, scores={2: 1.0}, attrs=made)
+    study.set_attr(trial, "crashes", 1)
+    study.report(trial, 3, 2.0)
+    study.finish(trial, Outcome.COMPLETED, "why")
+    study.close()
+    again = Study(tmp_path / "study.db", "search", "maximize")
+    for opened in (study, again):
+        assert all(SEAL in trial.attrs and trial.is_sealed for trial in opened.trials.values())
+        assert all(
+            json.dumps(trial.params) == '{"wide": 1.0, "deep": 3, "kind": null}' for trial in opened.trials.values()
+        )
+    changes: list[dict[str, Any]] = [{"parent": 1}, {"replaces": 1}, {"inherited": 1}, {"memory": {"noted": []}}]
+    for change in changes:
+        assert not replace(again.trials[1], attrs={**again.trials[1].attrs, **change}).is_sealed, change
+    others: list[Params] = [{**PARAMS, "wide": 0.5}, {**PARAMS, "deep": 4}, {**PARAMS, "kind": "a"}, {"deep": 3}]
+    for params in others:
+        assert not replace(again.trials[1], params=params).is_sealed, params
+    unsealed = {key: value for key, value in again.trials[1].attrs.items() if key != SEAL}
+    assert replace(again.trials[1], params={}, attrs=unsealed).is_sealed, "one of version 0.1"
+    again.close()
+
+
+def test_a_study_is_opened_as_it_was_left(tmp_path: Path) -> None:
+    file = tmp_path / "study.db"
+    study = Study(file, "search", "minimize")
+    assert (study.wall_seconds, study.ended) == (0.0, None)
+    for scores in ((3.0,), (2.0, 1.0), ()):
+        reported(study, *scores)
+    study.report(study.add(PARAMS, SPACE, scores={1: 4.0}, attrs={"parent": 0, "inherited": 1}), 2, 0.5)
+    study.finish(study.trials[1], Outcome.STOPPED, "why")
+    study.rest(study.trials[0])
+    assert sorted(study.owing) == [2, 3] and sorted(study.running) == [0, 2, 3]
+    study.go_on(study.trials[0])
+    study.set_wall_seconds(12.5)
+    study.set_ended("enough")
+    again = Study(file, "search", "minimize")
+    for opened in (study, again):
+        assert [trial.number for trial in opened.best(9)] == [3, 1, 0]
+        assert (opened.wall_seconds, opened.ended, opened.maximize) == (12.5, "enough", False)
+        assert opened.trials[1].attrs["message"] == "why" and opened.trials[1].value == 1.0
+        assert sorted(opened.owing) == sorted(opened.running) == [0, 2, 3]
+        assert [trial.number for trial in opened.over] == [1] and [trial.number for trial in opened.heirs] == [3]
+        assert {e: [t.number for t in trials] for e, trials in opened.reached.items()} == {1: [0, 1, 3], 2: [1, 3]}
+        assert opened.known == {SearchSpace.key({}), SearchSpace.key(PARAMS)}
+    again.set_ended(None)
+    again.close()
+    study.close()
+    assert Study(file, "search", "minimize").ended is None
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("outcome", "lost", r"study.db: trial 0 has the outcome 'lost', which there is not; restore"),
+        ("wall_seconds", {"seconds": 9.0, SEAL: "0"}, r"study.db: is damaged: its checksum is another"),
+        ("wall_seconds", {}, r"study.db: is damaged: it lacks seconds"),
+        ("wall_seconds", 9.0, None),  # of version 0.1
+    ],
+)
+def test_a_study_that_no_driver_wrote_is_refused(key: str, value: Any, message: str | None, tmp_path: Path) -> None:
+    study = Study(tmp_path / "study.db", "search", "maximize")
+    trial = study.add({}, {})
+    if key == "outcome":
+        study.set_attr(trial, key, value)
+    else:
+        study._storage.set_study_user_attr(study._study_id, key, value)
+    study.close()
+    if message is None:
+        assert Study(tmp_path / "study.db", "search", "maximize").wall_seconds == value
+    else:
+        with pytest.raises(Damaged, match=message):
+            Study(tmp_path / "study.db", "search", "maximize")
+
+
+def test_losses_are_recalled_where_there_are_scores_and_an_heir_has_its_parents() -> None:
+    study = Study(None, "search", "maximize")
+    by_epochs, by_steps = reported(study, 20.0, 20.0), study.add({}, {}, scores={5: 20.0}, attrs={"epoch_steps": 10})
+    heir = study.add({}, {}, scores={1: 20.0}, attrs={"parent": 0, "inherited": 1})
+    study.report(heir, 2, 20.0)
+    unknown = reported(study, 20.0, 20.0)
+    assert [trial.number for trial in study.best(9)] == [1, 0, 2, 3]
+    study.recall(
+        [
+            {"trial": 0, "epoch": 1, "valid_nll_per_char": 3.0},
+            {"trial": 0, "epoch": 2, "valid_nll_per_char": 2.0},
+            {"trial": 0, "epoch": 3, "valid_nll_per_char": 9.0},  # a driver died before the study had it
+            {"trial": 1, "epoch": 0.5, "step": 5, "valid_nll_per_char": 4.0},
+            {"trial": 2, "epoch": 2, "valid_nll_per_char": 1.0},
+            {"trial": 3, "epoch": 2},
+            {"trial": 9, "epoch": 1, "valid_nll_per_char": 9.0},
+        ]
+    )
+    assert (by_epochs.losses, by_steps.losses, heir.losses) == ({1: 3.0, 2: 2.0}, {5: 4.0}, {1: 3.0, 2: 1.0})
+    assert math.isnan(unknown.losses[2])
+    assert [trial.number for trial in study.best(9)] == [1, 3, 2, 0], "by the losses now; 3 has none to subtract"
+
+
+def test_a_new_trial_and_its_reports_have_the_losses_beside_their_scores() -> None:
+    study = Study(None, "search", "maximize")
+    scores, losses, attrs = {1: 20.0}, {1: 3.0}, {"parent": 0, "inherited": 1}
+    trial = study.add({}, {}, {"noted": 1}, scores, losses, attrs)
+    study.report(trial, 2, 20.0, 2.5)
+    study.report(trial, 3, 20.0)
+    assert (trial.scores, trial.losses) == ({1: 20.0, 2: 20.0, 3: 20.0}, {1: 3.0, 2: 2.5})
+    assert (scores, losses, attrs) == ({1: 20.0}, {1: 3.0}, {"parent": 0, "inherited": 1}), "its own, not the parent's"
+    assert trial.attrs["memory"] == {"noted": 1} and "memory" not in study.add({}, {}).attrs
+    for epoch, expected in ((1, 20.0 - 3e-6), (2, 20.0 - 2.5e-6), (3, 20.0)):
+        assert study.merit(trial, epoch) == pytest.approx(expected, abs=1e-9)
+    with pytest.raises(AssertionError, match="reported 3 after 3"):
+        study.report(trial, 3, 1.0)

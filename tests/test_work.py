@@ -14,6 +14,7 @@ from optuna.trial import TrialState
 from ray.tune.schedulers import TrialScheduler
 
 from search.budget import Budget, Spent
+from search.checking import check_study
 from search.checkpoint_cleaner import CheckpointCleaner
 from search.cluster.tuning import Fuse, WorkScheduler, WorkSearcher
 from search.experiment import Experiment
@@ -31,6 +32,7 @@ from trainables.errors import TooLarge, UserError
 from trainables.installed import own_versions
 from trainables.locks import DriverLock
 from trainables.outcomes import Outcome
+from trainables.sealing import Damaged
 
 TRIALS = 6
 
@@ -373,6 +375,18 @@ def test_broken_files_of_a_run_are_told(tmp_path: Path) -> None:
         Journal(tmp_path / "trials.jsonl")
     (tmp_path / "trials.jsonl").write_text('{"trial": 0, "epoch": 1}\n{"tri')  # torn by a crash
     assert Journal(tmp_path / "trials.jsonl").lines == [{"trial": 0, "epoch": 1}]
+
+
+def test_a_configuration_that_was_changed_in_the_study_is_refused(tmp_path: Path) -> None:
+    work = open_work(tmp_path)
+    assert isinstance(work.next(1), Assignment)
+    check_study(work.study, tmp_path / "trials.jsonl", experiment())
+    work.study.close()
+    with sqlite3.connect(tmp_path / "study.db") as connection:
+        connection.execute("UPDATE trial_params SET param_value = param_value / 2 WHERE param_name = 'model.dropout'")
+    changed = Study(tmp_path / "study.db", "search", "maximize")
+    with pytest.raises(Damaged, match="trial 0 has other values than it was made with"):
+        check_study(changed, tmp_path / "trials.jsonl", experiment())
 
 
 def test_a_full_disk_ends_the_search_in_one_message_and_loses_nothing(tmp_path: Path) -> None:

@@ -18,11 +18,15 @@ from trainables.errors import UserError
 
 
 def full_path(name: str) -> Path:
-    """The absolute path that a user named; `~` and `~user` stand for home folders. Raises ValueError."""
+    """The absolute path that a user named; a leading `~` or `~user` stands for a home folder, `./~` does not.
+
+    Raises ValueError.
+    """
     if "\0" in name:
         raise ValueError(f"{name!r}: a path can't hold a zero byte")
+    path = Path(name)  # without a leading "./", so that this `~` would be taken for a home, too
     try:
-        return Path(name).expanduser().absolute()
+        return (path.expanduser() if name.startswith("~") else path).absolute()
     except RuntimeError:  # no such user
         raise ValueError(f"{name}: there is no user {name[1:].partition('/')[0]}; write ./{name} for a file") from None
 
@@ -147,14 +151,13 @@ def write_atomically(file: Path, content: str | bytes) -> None:
         sync(file.parent)
     except OSError as error:
         with suppress(OSError):
-            draft.unlink(missing_ok=True)
+            draft.unlink()
         raise OSError(error.errno, f"can't be written: {error.strerror}", str(file)) from None
 
 
 def drafts(folder: Path) -> list[Path]:
     """What `write_atomically` has begun in a folder, and not ended."""
-    found = (path for path in folder.glob(".*") if path.suffix[1:].isdigit() and path.name.count(".") > 1)
-    return [path for path in found if path.is_file()]
+    return [path for path in folder.glob(".*") if path.suffix[1:].isdigit() and path.is_file()]
 
 
 def remove(path: Path) -> None:
