@@ -15,7 +15,7 @@ from trainables.outcomes import Outcome
 
 
 def test_the_cost_is_what_trials_trained_themselves() -> None:
-    """Of a trial that ended, one that was stopped, and one that went on from an epoch of the first."""
+    """It counts a trial that ended, one that was stopped, and one that went on from an epoch of the first."""
     experiment = Experiment.model_validate({"training": {"epochs": 6}})
     study = Study(None, "search", "maximize")
     for epochs, inherited in ((6, 0), (2, 0), (6, 4)):

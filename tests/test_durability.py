@@ -38,7 +38,7 @@ def save(folder: Path, epoch: int) -> None:
 
 
 def epoch_read(folder: Path) -> object:
-    """Of the newest whole checkpoint, from its report and its weights."""
+    """What the newest whole checkpoint holds, from its report and its weights."""
     found = newest_checkpoint(folder)
     if found is None:
         return None

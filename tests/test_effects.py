@@ -121,7 +121,7 @@ def log2(value: Any) -> float:
 def test_a_step_is_what_its_words_say(
     path: str, domain: dict[str, Any], score: Callable[[Any], float], label: str, size: float
 ) -> None:
-    """Of exact scores, whatever scale the values lie on."""
+    """Effects of exact scores, whatever scale the values lie on."""
     other = {"model.positions": {"values": ["rotary", "sinusoidal"]}}
     space = SearchSpace.model_validate({path: domain, **other})
     rng = np.random.default_rng(0)
@@ -132,7 +132,7 @@ def test_a_step_is_what_its_words_say(
 
 
 def test_the_means_of_a_range_are_those_of_its_thirds() -> None:
-    """Of its logarithm; a score that rises and falls is no line through them."""
+    """They are the thirds of its logarithm; a score that rises and falls is no line through them."""
     domain = {"min": 0.001, "max": 0.008, "distribution": "log_uniform_values"}
     space = SearchSpace.model_validate({"training.learning_rate": domain, "model.num_heads": {"values": [2, 4]}})
     rates = (0.0011, 0.0019, 0.0021, 0.003, 0.0039, 0.0041, 0.006, 0.0075)

@@ -400,7 +400,7 @@ def test_optuna_is_told_what_became_of_each_trial(direction: Direction) -> None:
 
 
 def test_the_model_finds_the_better_end(told: Told) -> None:
-    """Of what one hyperparameter does, whichever way the metric goes."""
+    """It learns what one hyperparameter does, whichever way the metric goes."""
     metric = METRICS["maximize" if told.sign > 0 else "minimize"]
     plan = SearchPlan(experiment("default", RANGE, metric=metric))
 

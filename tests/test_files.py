@@ -138,7 +138,7 @@ def test_of_a_tree_all_files_and_folders_are_synced_and_nothing_outside(tmp_path
 
 
 def something(kind: str, path: Path) -> None:
-    """Of that kind at the path; links lead to `path.parent / "kept"`."""
+    """Make something of that kind at the path; links lead to `path.parent / "kept"`."""
     (path.parent / "kept").mkdir()
     (path.parent / "kept" / "file").write_text("kept")
     match kind:

@@ -88,7 +88,7 @@ def with_models(plain: Entry, **fields: tuple[Any, ...]) -> Entry:
 
 
 def test_every_number_is_what_the_models_of_its_line_make_it(tmp_path: Path) -> None:
-    """Of seeds whose order by validation is not that by test, and of a system with one seed fewer."""
+    """Entries of seeds whose order by validation is not that by test, and of a system with one seed fewer."""
     mixed = with_models(
         entry(3, (1, 4), 200),
         number=(6, 2),

@@ -216,7 +216,7 @@ def test_a_resumed_search_goes_on_with_the_prior_it_began_with(tmp_path: Path) -
 
 
 def normal_scores(findings: Findings) -> np.ndarray:
-    """Of the ranks of scores, equals at their mean rank."""
+    """Normal scores by the ranks of scores, equals at their mean rank."""
     scores = [score for _, score in findings]
     ranks = [sum(s < score for s in scores) + (sum(s == score for s in scores) + 1) / 2 for score in scores]
     return np.array([NormalDist().inv_cdf((rank - 0.5) / len(scores)) for rank in ranks])

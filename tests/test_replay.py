@@ -109,7 +109,7 @@ def test_a_run_is_a_table_in_which_more_is_better(
 
 
 def test_measures_are_means_over_searches(curves: Table, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of two searches whose scores are given, by hand."""
+    """Measures of two searches whose scores are given, by hand."""
     best, gap = curves.best, curves.best - curves.median
     runs = [[best - 3, best - 1, best - 2, best - 9, best - 9, *[best - 0.4] * 7, *[best] * 28], [best - 2.0] * 40]
     monkeypatch.setattr(measures, "_over_seeds", lambda search, seeds: runs)

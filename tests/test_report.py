@@ -293,7 +293,7 @@ def test_an_answer_by_loss_claims_nothing_by_bleu() -> None:
 
 
 def test_every_cell_of_the_tables_is_what_was_found(tmp_path: Path) -> None:
-    """Of finalists, trials, pairs and splits that differ in each column."""
+    """Tables of finalists, trials, pairs and splits that differ in each column."""
     other = {**entry(2, 0, 22.5, 2, {"model.d_model": 64}, seeds=1), "test_chrf": 47.25, "test_ter": 63.0}
     other |= {"test_ppl_per_char": None, "beam_size": 2, "length_penalty": 1.0, "test_sentence_bleu": 19.75}
     page = render(tmp_path, make_experiment(), board(entry(1, 2, 26.0, 1, PARAMS), other), SCORES)

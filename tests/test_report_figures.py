@@ -40,7 +40,7 @@ def is_lower_better(metric: str) -> bool:
 
 
 def score(metric: str, merit: float) -> float:
-    """Of a model that is worth so much, from 0 to 100."""
+    """The score of a model that is worth so much, from 0 to 100."""
     return 9 - merit / 20 if is_lower_better(metric) else merit
 
 

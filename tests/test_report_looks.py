@@ -45,7 +45,7 @@ def points(**fields: Any) -> dict[str, Any]:
 
 
 def layout(x: str, y: str, height: int = 360, legend: bool = False, **more: Any) -> dict[str, Any]:
-    """Of an empty plot; more: what a figure adds to it, where axes keep what they have."""
+    """The layout of an empty plot; more: what a figure adds to it, where axes keep what they have."""
     axis = {"gridcolor": "#e6e8eb", "zeroline": False, "automargin": True, "linecolor": GREY}
     return {
         "height": height,

@@ -233,7 +233,7 @@ def test_the_noise_of_seeds_is_pooled_over_the_systems_that_have_several() -> No
 
 
 def chance_below(x: float, sentences: np.ndarray, seeds: float, degrees: int) -> float:
-    """Of a sum: one of these errors by sentences, and Student's t of this scale by seeds."""
+    """The probability that a sum is below x: one of these by sentences, and Student's t of this scale by seeds."""
     return float(scipy.stats.t.cdf((x - sentences) / seeds, degrees).mean())
 
 

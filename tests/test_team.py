@@ -179,7 +179,7 @@ def test_masks_of_dropout_follow_from_seed_round_and_process_and_differ_between_
     batch, weights = a_step_of(text, configs[0]), Learner(configs[0], text, CPU).state()
 
     def losses(team: Team, number: int) -> list[list[float]]:
-        """Of two steps on the same batch, each learner's."""
+        """The losses of two steps on the same batch, each learner's."""
         team.begin(number)
         found = [[0.0] * len(team.learners)]
         for step in (1, 2):

@@ -154,7 +154,7 @@ def examine(plan: Plan, chosen: list[Mutant], tree: Path, log: Path | None, resu
 
 
 def table(plan: Plan, results: dict[Mutant, Outcome | None], command: str) -> str:
-    """Of all modules that had a mutant; None as outcome stands for an equivalent one."""
+    """The table of all modules that had a mutant; None as outcome stands for an equivalent one."""
     modules: defaultdict[str, list[Mutant]] = defaultdict(list)
     for mutant in results:
         modules[mutant.file].append(mutant)

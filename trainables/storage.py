@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import re
 import shutil
 import time
@@ -21,7 +20,7 @@ from trainables.files import make_folder, write_atomically
 from trainables.locks import locked
 from trainables.preparing import CORPUS, cached_corpus
 from trainables.store import Store
-from trainables.temporary import hold, user_folder
+from trainables.temporary import held, hold, user_folder
 from trainables.tokenizer import keep_model, tokenizer_folder, train_tokenizer
 
 DRIVER = "driver.json"  # who may write, and where the run is; the driver renews it (search/lease.py)
@@ -150,12 +149,8 @@ class Storage:
                 shutil.rmtree(other, ignore_errors=True)
         folder = runs / self.driver / key
         make_folder(folder)
-        held = hold(folder)
-        try:
+        with held(folder):
             yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-            os.close(held)
 
 
 @lru_cache(maxsize=4)

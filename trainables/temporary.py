@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from trainables.errors import UserError
@@ -36,13 +36,21 @@ def temporary_folder(root: Path | None = None) -> Iterator[Path]:
     with _one_at_a_time(user_folder(root)):
         for folder in abandoned():
             shutil.rmtree(folder, ignore_errors=True)
-        folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=user_folder(root)))
-        held = hold(folder)
+        stack = ExitStack()
+        folder = stack.enter_context(held(Path(tempfile.mkdtemp(prefix=PREFIX, dir=user_folder(root)))))
+    with stack:
+        yield folder
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[Path]:
+    """The folder, which nobody takes for abandoned in the block, and which is removed after it."""
+    descriptor = hold(folder)
     try:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-        os.close(held)
+        os.close(descriptor)
 
 
 def abandoned() -> list[Path]:
