@@ -225,7 +225,8 @@ rarer = pytest.mark.skipif(not os.environ.get("FAULTS_ALL"), reason="make test-f
 
 @pytest.mark.parametrize(
     "number",
-    [signal.SIGINT, signal.SIGTERM, pytest.param(signal.SIGHUP, marks=rarer)],  # taken as SIGTERM is: test_ending.py
+    # The others are taken as it is: test_ending.py.
+    [signal.SIGINT, pytest.param(signal.SIGTERM, marks=rarer), pytest.param(signal.SIGHUP, marks=rarer)],
 )
 def test_a_signal_to_end_says_how_to_go_on(number: int, tmp_path: Path) -> None:
     config = write_config(tmp_path)

@@ -1,12 +1,16 @@
 """The short form of `make soak`: a real search, killed a few times, ends as if undisturbed."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 SOAK = Path(__file__).parents[1] / "bench" / "soak.py"
 
 
+@pytest.mark.skipif(not os.environ.get("FAULTS_ALL"), reason="make test-faults")
 def test_a_search_by_promotion_survives_kills_at_random_moments() -> None:
     command = [
         sys.executable,
