@@ -348,11 +348,16 @@ def test_a_whole_ranking_is_shown_where_the_output_takes_no_utf8(monkeypatch: py
 
 
 def test_output_that_nobody_takes_ends_no_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(OSError, match="No space left"), Path("/dev/full").open("w") as full:
+        print("a trial", file=full, flush=True)
+    went_on = False
     with Path("/dev/full").open("w") as full:
         monkeypatch.setattr("sys.stdout", full)
         with lasting_output():
             print("a trial", flush=True)
             Console().print("another")
+            went_on = True
+    assert went_on
 
 
 def test_the_cluster_is_taken_down_whatever_the_terminal_does(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:

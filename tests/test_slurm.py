@@ -27,7 +27,7 @@ fi
 echo "ray $*" >> "$CALLS/calls.txt"
 case "$FAULT" in
   "ends on $NODE") echo "port is taken on $NODE"; exit 1 ;;
-  "hangs on $NODE") ;;
+  "is silent on $NODE") ;;
   *) if [[ $2 == --head ]]; then touch "$CALLS/head"; else touch "$CALLS/node-$NODE"; fi ;;
 esac
 exec sleep 60""",
@@ -74,9 +74,9 @@ def submit(folder: Path, fault: str) -> "subprocess.Popen[str]":
         ("none", 0, ""),
         ("search", 3, ""),
         ("ends on n1", 1, "Ray ended on n1 as it started:\nport is taken on n1"),
-        ("hangs on n1", 1, "Ray has not started on n1 in 3 s"),
+        ("is silent on n1", 1, "Ray has not started on n1 in 3 s"),
         ("ends on n2", 1, "Ray ended on n2 as it started:\nport is taken on n2"),
-        ("hangs on n2", 1, "Ray has not started on n2 in 3 s"),
+        ("is silent on n2", 1, "Ray has not started on n2 in 3 s"),
         ("address", 1, "n2 is reached by 127.0.1.1 alone"),
     ],
 )

@@ -338,8 +338,8 @@ def test_a_server_that_fails_costs_a_bounded_time_and_a_line(
             server.later_fault = server.fault = None
             server.released.set()
             if failing.after:
-                mended = tracking.model_copy(update={"base_url": server.url, "flush_seconds": 60.0})
-                assert publish(experiment.model_copy(update={"tracking": mended}), later), later
+                restored = tracking.model_copy(update={"base_url": server.url, "flush_seconds": 60.0})
+                assert publish(experiment.model_copy(update={"tracking": restored}), later), later
                 assert_received(experiment.run_dir, server)
 
     with ThreadPoolExecutor(len(FAILING)) as pool:
