@@ -224,6 +224,20 @@ def test_of_many_scores_a_model_keeps_the_best_and_an_even_share_of_the_others(c
     assert ranked[-1] == 0 and gaps.max() - gaps.min() <= 1, "down to the worst"
 
 
+def test_the_kernel_is_fitted_to_150_scores_and_predictions_follow_from_400() -> None:
+    rng = np.random.default_rng(0)
+    points, noise, owners = rng.random((410, 2)), np.zeros(410), np.array([0, 1])
+    scores = bumpy(points) + rng.normal(size=410) / 5
+    scores = (scores - scores.mean()) / scores.std()
+    model = GaussianProcess(points, scores, noise, owners)
+    rows = gaussian_process._representative(scores, 150)
+    fitted_to = GaussianProcess(points[rows], scores[rows], noise[rows], owners)
+    assert model._parameters == pytest.approx(fitted_to._parameters, rel=1e-9)
+    fitted_to._condition(*(each[gaussian_process._representative(scores, 400)] for each in (points, scores, noise)))
+    at = rng.random((5, 2))
+    np.testing.assert_allclose(model.predict(at), fitted_to.predict(at), rtol=1e-9)
+
+
 def test_the_parameters_of_the_kernel_follow_the_slope_of_the_posterior() -> None:
     """The gradient that the fit goes by is that of the loss, by differences."""
     rng = np.random.default_rng(0)

@@ -299,7 +299,7 @@ def test_the_search_of_a_large_space_comes_near_the_most_valuable_point() -> Non
     assert np.abs(points - top).max(1).min() < 0.1
     assert asked[0] == default.CANDIDATES + default.CHILDREN, "draws, and children of the only incumbent"
     assert default.SHORTLIST <= len(found) <= default.ROUNDS * default.SHORTLIST
-    assert np.sort(value(points))[-10:].min() > -0.15, "all of the best are near it"
+    assert np.sort(value(points))[-10:].min() > -0.015, "the search goes on from the best found: -0.04 without"
 
 
 def test_while_nothing_is_known_the_farthest_of_some_draws_is_taken() -> None:
