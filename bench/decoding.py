@@ -21,11 +21,11 @@ from trial import NAME, bench_trial
 
 from model.decoding import length_limits
 from model.transformer import BOS, EOS, PAD, Transformer
-from trainables.batching import Sequences, group_by_length
-from trainables.evaluation import EVALUATION_TOKENS, translate
-from trainables.preparing import prepare
-from trainables.tokenizer import Tokenizer
-from trainables.training import load_model
+from trainables.data.batching import Sequences, group_by_length
+from trainables.data.preparing import prepare
+from trainables.data.tokenizer import Tokenizer
+from trainables.training.evaluation import EVALUATION_TOKENS, translate
+from trainables.training.loop import load_model
 
 SENTENCES, BATCH = 500, 32
 NAIVE_PART = 4  # it translates each fourth sentence

@@ -27,11 +27,11 @@ from rich.table import Table
 from trial import corpus_options
 
 from model.counting import count_flops
-from search.doctor import examine_gpu
-from trainables.config import TrialConfig
-from trainables.preparing import prepare
-from trainables.team import Team
-from trainables.training import EpochReport, train_team
+from search.commands.doctor import examine_gpu
+from trainables.base.config import TrialConfig
+from trainables.data.preparing import prepare
+from trainables.training.loop import EpochReport, train_team
+from trainables.training.team import Team
 
 EPOCHS = 3
 SHAPES = 32  # of batches, where steps are captured

@@ -20,20 +20,20 @@ from tempfile import TemporaryDirectory
 from landscape import make_experiment, measured
 from rich.console import Console
 
-from search.budget import Budget
-from search.checkpoint_cleaner import CheckpointCleaner
-from search.experiment import Experiment
-from search.journal import Journal
-from search.progress import TrialProgress
-from search.proposals import SearchPlan
+from search.driver.progress import TrialProgress
+from search.engine.checkpoint_cleaner import CheckpointCleaner
+from search.engine.proposals import SearchPlan
+from search.engine.work import FINISHED, Assignment, Work
+from search.record.budget import Budget
+from search.record.journal import Journal
+from search.record.study import Study, StudyTrial
 from search.samplers import Proposal
 from search.schedulers import make_scheduler
-from search.space import Params
-from search.study import Study, StudyTrial
+from search.settings.experiment import Experiment
+from search.space.space import Params
 from search.tracking.feed import Feed, FeedListener
-from search.work import FINISHED, Assignment, Work
-from trainables.checkpoint_places import Checkpoints
-from trainables.config import TrialConfig
+from trainables.base.config import TrialConfig
+from trainables.sharing.checkpoint_places import Checkpoints
 
 SLOTS, EPOCHS = 64, 4
 WINDOWS = {100: 50, 1000: 100, 10_000: 200}  # trials after so many that are timed
@@ -48,7 +48,7 @@ def growth_experiment(folder: Path, sampler: str, scheduler: str) -> Experiment:
 
 
 def open_work(experiment: Experiment, console: Console) -> tuple[Work, TrialProgress]:
-    """What `search/pipeline.py` puts together for a search."""
+    """What `search/driver/search_run.py` puts together for a search."""
     run_dir, search = experiment.run_dir, experiment.search
     run_dir.mkdir()
     study, journal = Study(run_dir / "study.db", "search", search.direction), Journal(run_dir / "trials.jsonl")

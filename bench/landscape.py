@@ -13,14 +13,14 @@ from pathlib import Path
 import numpy as np
 
 from model.config import ModelConfig
-from search.experiment import Experiment
+from search.record.study import Study, StudyTrial
 from search.samplers.base import Task, distinct, uniform_draws
 from search.samplers.coding import Coding
-from search.space import Params
-from search.study import Study, StudyTrial
-from trainables.command_line import read_yaml
-from trainables.config import TrialConfig
-from trainables.outcomes import Outcome
+from search.settings.experiment import Experiment
+from search.space.space import Params
+from trainables.base.command_line import read_yaml
+from trainables.base.config import TrialConfig
+from trainables.base.outcomes import Outcome
 
 FILE = Path(__file__).parents[1] / "configs" / "architecture.yaml"
 NOISE = 0.4  # standard deviation of BLEU between training seeds

@@ -20,8 +20,8 @@ from ray import tune
 from search.cluster.local_ray import local_ray
 from search.cluster.slots import Slots
 from search.cluster.tuning import run_work
-from trainables.locks import DriverLock, join_driver
-from trainables.training import EpochReport
+from trainables.base.locks import DriverLock, join_driver
+from trainables.training.loop import EpochReport
 
 
 def report_once(assignment: dict[str, Any]) -> None:

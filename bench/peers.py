@@ -18,8 +18,8 @@ from transformers import MarianConfig, MarianMTModel
 from model.attention import CrossAttention, SelfAttention
 from model.positions import sinusoids
 from model.transformer import BOS, EOS, PAD, Transformer
-from trainables.freed_memory import keep_freed_memory
-from trainables.learning import loss_sums
+from trainables.training.freed_memory import keep_freed_memory
+from trainables.training.learning import loss_sums
 
 LONGEST = 512  # positions in the peers' tables
 

@@ -10,9 +10,9 @@ from typing import get_args
 
 from landscape import end, make_experiment
 
-from search.proposals import SearchPlan
+from search.engine.proposals import SearchPlan
+from search.record.study import Study
 from search.samplers import SamplerName
-from search.study import Study
 
 MARKS = (20, 100, 300, 1000)
 TIMED = 3  # proposals in a row, of which the median counts; one before them imports what the sampler needs

@@ -11,17 +11,17 @@ from typing import Any
 import torch
 from ray import tune
 
-from search.experiment import Experiment
-from search.journal import Journal
-from search.proposals import SearchPlan
+from search.engine.proposals import SearchPlan
+from search.engine.work import Work
+from search.record.journal import Journal
+from search.record.study import Study, StudyTrial
 from search.schedulers import make_scheduler
-from search.study import Study, StudyTrial
-from search.work import Work
-from trainables.checkpoint import load_state, newest_checkpoint, save_checkpoint
-from trainables.checkpoint_places import Checkpoints
-from trainables.config import TrialConfig
-from trainables.locks import join_driver
-from trainables.training import CPU, EpochReport
+from search.settings.experiment import Experiment
+from trainables.base.config import TrialConfig
+from trainables.base.locks import join_driver
+from trainables.sharing.checkpoint_places import Checkpoints
+from trainables.training.checkpoint import load_state, newest_checkpoint, save_checkpoint
+from trainables.training.loop import CPU, EpochReport
 
 EPOCH_SECONDS = 0.1
 WORKERS = "workers"  # the file of a run in which its workers write their process ids

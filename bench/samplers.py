@@ -14,8 +14,8 @@ from statistics import mean, stdev
 
 from landscape import BEST_KNOWN, end, expected, make_experiment
 
-from search.proposals import SearchPlan
-from search.study import Study, StudyTrial
+from search.engine.proposals import SearchPlan
+from search.record.study import Study, StudyTrial
 
 MARKS = (10, 20, 40, 80)
 

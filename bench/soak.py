@@ -31,19 +31,19 @@ from search.cluster.local_ray import local_ray
 from search.cluster.slots import Slots
 from search.cluster.tuning import run_work
 from search.cluster.watchdog import Watchdog
-from search.experiment import Experiment
-from search.journal import Journal
-from search.study import Study
-from search.work import Assignment
-from trainables.ending import end_in_words
-from trainables.locks import DriverLock
+from search.engine.work import Assignment
+from search.record.journal import Journal
+from search.record.study import Study
+from search.settings.experiment import Experiment
+from trainables.base.ending import end_in_words
+from trainables.base.locks import DriverLock
 
 MOST_SECONDS = 5  # from the start, or the first sign of training, to a disturbance
 STARTING = 0.25  # of the disturbances hit a driver that starts
 
 
 def drive(experiment: Experiment, slots: int) -> int:
-    """Run the search, or what is left of it, as `search/pipeline.py` does."""
+    """Run the search, or what is left of it, as `search/driver/search_run.py` does."""
     lock = DriverLock(experiment.run_dir)
     work = open_work(experiment)
     if not work.done:

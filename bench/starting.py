@@ -18,10 +18,10 @@ from quick import Clock, open_work
 from search.cluster.local_ray import local_ray
 from search.cluster.slots import Slots
 from search.cluster.tuning import run_work
-from search.experiment import Experiment
-from trainables.locks import DriverLock
-from trainables.preparing import prepare
-from trainables.team import Team
+from search.settings.experiment import Experiment
+from trainables.base.locks import DriverLock
+from trainables.data.preparing import prepare
+from trainables.training.team import Team
 from trainables.translation import train_translation
 
 STARTS = "starts"  # the file of a run in which workers note when they begin to train

@@ -23,9 +23,9 @@ from torch import Tensor
 from trial import bench_model, corpus_options
 
 from model.transformer import BOS, EOS, Transformer
-from trainables.batching import EncodedSplit, Sequences, training_batches
-from trainables.config import TrialConfig
-from trainables.preparing import prepare
+from trainables.base.config import TrialConfig
+from trainables.data.batching import EncodedSplit, Sequences, training_batches
+from trainables.data.preparing import prepare
 
 VOCABULARY, SMOOTHING = 8000, 0.1
 BATCH_SENTENCES = 30  # as many target tokens a step as ours

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from test_batching import SIZES, TOKENS, make_split
 
 from model.transformer import BOS, EOS, PAD
-from trainables.batch_shapes import STRETCHES, classify
-from trainables.batching import batch_sizes, count_batches, training_batches
-from trainables.config import TrainingConfig
+from trainables.base.config import TrainingConfig
+from trainables.data.batch_shapes import STRETCHES, classify
+from trainables.data.batching import batch_sizes, count_batches, training_batches
 
 steady = settings(derandomize=True, deadline=None)
 

@@ -11,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.transformer import BOS, EOS, PAD
-from trainables.batching import (
+from trainables.base.config import DataConfig, TokenizerConfig, TrainingConfig
+from trainables.base.errors import UserError
+from trainables.data.batching import (
     EncodedSplit,
     Sequences,
     count_batches,
@@ -20,11 +22,9 @@ from trainables.batching import (
     group_by_length,
     training_batches,
 )
-from trainables.config import DataConfig, TokenizerConfig, TrainingConfig
-from trainables.corpus import Corpus, read_corpus
-from trainables.errors import UserError
-from trainables.preparing import prepare
-from trainables.tokenizer import Tokenizer, train_tokenizer
+from trainables.data.corpus import Corpus, read_corpus
+from trainables.data.preparing import prepare
+from trainables.data.tokenizer import Tokenizer, train_tokenizer
 
 SIZES = st.lists(st.tuples(st.integers(1, 20), st.integers(1, 20)), min_size=1, max_size=40)
 TOKENS = st.integers(1, 150)

@@ -12,14 +12,14 @@ import pytest
 import sqlalchemy
 from test_run import write_config
 
-import search.pipeline
-import search.trainer
-from search.beginning import has_begun, leftovers, remove_leftovers
+import search.driver.search_run
+import search.driver.study_run
+from search.driver.beginning import has_begun, leftovers, remove_leftovers
+from search.record.study import Study
 from search.run import main
-from search.study import Study
-from trainables.files import write_atomically
-from trainables.locks import DriverLock
-from trainables.temporary import abandoned, temporary_folder, user_folder
+from trainables.base.files import write_atomically
+from trainables.base.locks import DriverLock
+from trainables.base.temporary import abandoned, temporary_folder, user_folder
 
 KILLED, TRAINING = 9, 77  # statuses of a driver
 STRIDE = 9 if os.environ.get("FAULTS_ALL") else 29  # of the writes before a kill
@@ -54,9 +54,9 @@ def drive(arguments: list[str], run_dir: Path, writes: int | None) -> int:
         silent = os.open(os.devnull, os.O_WRONLY)
         os.dup2(silent, 1)
         os.dup2(silent, 2)
-        search.pipeline.running_ray = no_ray  # type: ignore[attr-defined]
-        search.pipeline.Watchdog = lambda *_: nullcontext()  # type: ignore[attr-defined,assignment]
-        search.trainer.run_work = train  # type: ignore[attr-defined]
+        search.driver.search_run.running_ray = no_ray  # type: ignore[attr-defined]
+        search.driver.search_run.Watchdog = lambda *_: nullcontext()  # type: ignore[attr-defined,assignment]
+        search.driver.study_run.run_work = train  # type: ignore[attr-defined]
         sys.addaudithook(hear)
         sqlalchemy.event.listen(sqlalchemy.Engine, "before_cursor_execute", count)
         os._exit(main(arguments))
@@ -135,7 +135,7 @@ def test_the_temporary_folder_of_a_process_that_was_killed_goes_with_the_next(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setattr("trainables.temporary.roots", lambda: [tmp_path])
+    monkeypatch.setattr("trainables.base.temporary.roots", lambda: [tmp_path])
     if not (child := os.fork()):
         folder = temporary_folder()
         folder.__enter__()

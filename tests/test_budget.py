@@ -11,15 +11,15 @@ import pytest
 from pydantic import ValidationError
 from test_work import budget_of, open_work, score, simulate
 
-from search import work as working
-from search.budget import UNITS, Budget, BudgetConfig, Spent, spent_on
 from search.cluster.slots import Slots
-from search.experiment import Experiment
-from search.journal import Journal, Totals
-from search.study import Study
-from search.trainer import Trainer
-from search.work import FINISHED, Work
-from trainables.outcomes import Outcome
+from search.driver.study_run import Trainer
+from search.engine import work as working
+from search.engine.work import FINISHED, Work
+from search.record.budget import UNITS, Budget, BudgetConfig, Spent, spent_on
+from search.record.journal import Journal, Totals
+from search.record.study import Study
+from search.settings.experiment import Experiment
+from trainables.base.outcomes import Outcome
 
 SPACE = {"model.d_model": {"values": [64, 128, 256]}, "model.dropout": {"min": 0.0, "max": 0.5}}
 

@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 from test_compatibility import OLD
 
-import search.cleaning
+import search.commands.clean
 from search.run import main
-from trainables.config import TokenizerConfig
-from trainables.errors import UserError
-from trainables.locks import DriverLock, join_driver, left_alone
-from trainables.sealing import write_sealed
-from trainables.tokenizer import name_tokenizer
+from trainables.base.config import TokenizerConfig
+from trainables.base.errors import UserError
+from trainables.base.locks import DriverLock, join_driver, left_alone
+from trainables.base.sealing import write_sealed
+from trainables.data.tokenizer import name_tokenizer
 
-LONG_AGO = time.time() - 5 * search.cleaning.IDLE_SECONDS
+LONG_AGO = time.time() - 5 * search.commands.clean.IDLE_SECONDS
 
 
 def write(file: Path, content: str = "x" * 1000, young: bool = False) -> Path:

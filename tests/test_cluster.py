@@ -12,11 +12,11 @@ from search.cluster.joining import joined_ray
 from search.cluster.node_check import NodeFacts, SharedToken, find_faults, inspect_node, list_sizes
 from search.cluster.slots import Slots, count_slots
 from search.cluster.teardown import check_teardown
-from search.experiment import Experiment
-from search.search_config import SearchConfig
-from trainables.errors import UserError
-from trainables.gpu_memory import Need
-from trainables.locks import join_driver
+from search.settings.experiment import Experiment
+from search.settings.searching import SearchConfig
+from trainables.acceleration.gpu_memory import Need
+from trainables.base.errors import UserError
+from trainables.base.locks import join_driver
 
 
 def look(folder: Path, sizes: dict[str, int] | None = None) -> NodeFacts:

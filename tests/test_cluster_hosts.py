@@ -19,8 +19,8 @@ from hosts import OUTSIDE, ROOT, Hosts, missing
 from object_store import BUCKET, object_store
 from test_run import assert_sound, write_config
 
-from search.study import Study, StudyTrial
-from trainables.storage import find_place
+from search.record.study import Study, StudyTrial
+from trainables.sharing.storage import find_place
 
 pytestmark = [pytest.mark.cluster, pytest.mark.skipif(missing() is not None, reason=str(missing()))]
 RAY = [str(Path(sys.executable).with_name("ray"))]
@@ -64,7 +64,7 @@ class Cluster:
 
     def wait_for_gpus(self, count: int) -> None:
         """How many nodes live; `ray status` goes on to count those that vanished."""
-        look = "import ray; ray.init(log_to_driver=False); print(len([n for n in ray.nodes() if n['Alive']]) - 1)"
+        look = "import ray; ray.init('auto', log_to_driver=False); print(len([n for n in ray.nodes() if n['Alive']]) - 1)"
         (self.file.parent / "look.py").write_text(look)
         deadline = time.monotonic() + 180
         while self.on_head(f"python {self.file.parent}/look.py").stdout.strip() != str(count):

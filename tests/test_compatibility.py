@@ -8,11 +8,11 @@ import pytest
 import yaml
 from test_run import run, run_here
 
-from search.experiment import Experiment
-from search.resuming import stored_experiment
-from trainables import command_line
-from trainables.command_line import parse_config, read_yaml, validate
-from trainables.errors import UserError
+from search.settings.experiment import Experiment
+from search.settings.stored import stored_experiment
+from trainables.base import command_line
+from trainables.base.command_line import parse_config, read_yaml, validate
+from trainables.base.errors import UserError
 
 OLD = Path(__file__).parent / "runs" / "0.1"  # written by version 0.1: three trials and one final on the phrasebook
 

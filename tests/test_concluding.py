@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 from test_leaderboard import entry
 
-from search.concluding import SAMPLES, _cost, _samples
-from search.experiment import Experiment
+from search.driver.concluding import SAMPLES, _cost, _samples
 from search.finals.leaderboard import Cost
-from search.study import Study
-from trainables.corpus import Split
-from trainables.outcomes import Outcome
+from search.record.study import Study
+from search.settings.experiment import Experiment
+from trainables.base.outcomes import Outcome
+from trainables.data.corpus import Split
 
 
 def test_the_cost_is_what_trials_trained_themselves() -> None:

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from model.config import ModelConfig
-from search.experiment import Experiment
-from trainables.command_line import dump_yaml, parse_config, read_yaml, validate
-from trainables.config import TrialConfig, digest
-from trainables.errors import UserError
+from search.settings.experiment import Experiment
+from trainables.base.command_line import dump_yaml, parse_config, read_yaml, validate
+from trainables.base.config import TrialConfig, digest
+from trainables.base.errors import UserError
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.yaml"))
 

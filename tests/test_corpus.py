@@ -14,9 +14,9 @@ import pytest
 from corpora import write_digits
 from pydantic import ValidationError
 
-from trainables.config import DataConfig
-from trainables.corpus import Corpus, Split, read_corpus, read_test
-from trainables.errors import UserError
+from trainables.base.config import DataConfig
+from trainables.base.errors import UserError
+from trainables.data.corpus import Corpus, Split, read_corpus, read_test
 
 ROOT = Path(__file__).parents[1]
 PAIRS = {

@@ -7,12 +7,12 @@ import numpy as np
 from model.transformer import BOS, EOS
 from search.report.corpus_facts import SideFacts, SplitFacts, corpus_facts
 from search.report.figures.corpus import length_figure
-from trainables.batching import encode_split
-from trainables.config import DataConfig
-from trainables.corpus import Split
-from trainables.preparing import Prepared
-from trainables.scoring import Scoring
-from trainables.tokenizer import Tokenizer
+from trainables.base.config import DataConfig
+from trainables.data.batching import encode_split
+from trainables.data.corpus import Split
+from trainables.data.preparing import Prepared
+from trainables.data.scoring import Scoring
+from trainables.data.tokenizer import Tokenizer
 
 
 class Words:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from test_run import write_config
 
-from search.journal import Journal
+from search.record.journal import Journal
 from search.run import main
 
 ALL = bool(os.environ.get("FAULTS_ALL"))  # `make test-faults` damages every file in every way

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from search.experiment import Experiment
-from trainables import data_parallel
-from trainables.config import TrialConfig
-from trainables.data_parallel import train_together
-from trainables.errors import TooLarge
-from trainables.group import Group
-from trainables.training import EpochReport, train
+from search.settings.experiment import Experiment
+from trainables.acceleration import data_parallel
+from trainables.acceleration.data_parallel import train_together
+from trainables.base.config import TrialConfig
+from trainables.base.errors import TooLarge
+from trainables.training.group import Group
+from trainables.training.loop import EpochReport, train
 
 CONFIG = {
     "data": {"limit": 200},

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_run import run_here
 
-from search.deciding import decided_by, explain_decisions, explain_ranking
-from search.experiment import Experiment
-from search.study import Study
-from trainables.outcomes import Outcome
-from trainables.scoring import tells_apart
+from search.finals.deciding import decided_by, explain_decisions, explain_ranking
+from search.record.study import Study
+from search.settings.experiment import Experiment
+from trainables.base.outcomes import Outcome
+from trainables.data.scoring import tells_apart
 
 
 def study_of(*trials: tuple[float, float], file: Path | None = None) -> Study:

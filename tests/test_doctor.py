@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from search.doctor import Gpu, Machine, describe_machine, find_obstacles
+from search.commands.doctor import Gpu, Machine, describe_machine, find_obstacles
 
 COMMAND = [sys.executable, str(Path(__file__).parents[1] / "search" / "run.py"), "doctor"]
 SOUND = Machine("A Processor", "AVX2", 8, None, 0.1, 64.0, 60.0, 500.0, 100.0, 100.0, 95.0, (), False, (), 8)

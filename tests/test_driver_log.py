@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from test_work import open_work, simulate
 
-from search.driver_log import LOG, driver_log, logger
+from search.record.driver_log import LOG, driver_log, logger
 
 
 def lines(run_dir: Path) -> list[str]:

@@ -21,9 +21,9 @@ from search.effects.importance import Importance, importances
 from search.effects.observing import Observations, Score, observe
 from search.effects.regression import fit
 from search.effects.sentences import counted, disagreement, effect_sentences, interaction_sentences, signed
-from search.experiment import Experiment
-from search.space import Params, SearchSpace
-from search.study import StudyTrial
+from search.record.study import StudyTrial
+from search.settings.experiment import Experiment
+from search.space.space import Params, SearchSpace
 
 GRID = SearchSpace.model_validate(
     {

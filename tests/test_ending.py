@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from test_run import COMMAND, ROOT
 
-from trainables.ending import end_in_words, ended_by_signals
-from trainables.errors import Diverged, UserError
+from trainables.base.ending import end_in_words, ended_by_signals
+from trainables.base.errors import Diverged, UserError
 
 
 def ending(error: BaseException) -> tuple[int, str]:

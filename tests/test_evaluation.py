@@ -12,11 +12,11 @@ from corpora import write_digits
 
 from model.decoding import beam_search, greedy_search
 from model.transformer import EOS, Transformer
-from trainables.config import TrialConfig
-from trainables.evaluation import corpus_bleu, reference_loss, score, translate
-from trainables.learning import build_model
-from trainables.preparing import Prepared, prepare
-from trainables.scoring import Scoring
+from trainables.base.config import TrialConfig
+from trainables.data.preparing import Prepared, prepare
+from trainables.data.scoring import Scoring
+from trainables.training.evaluation import corpus_bleu, reference_loss, score, translate
+from trainables.training.learning import build_model
 
 HYPOTHESES = ["Ein Mann geht.", "the cat sat on the mat , alone", "", "completely other words", "Ja.", "Oh."]
 REFERENCES = ["Ein Mann geht.", "the cat sat on a mat, alone", "not empty", "nothing in common", "Ja.", "Oh."]
@@ -69,7 +69,7 @@ def test_translations_come_in_the_order_of_the_sentences(
 ) -> None:
     model, prepared = trial
     sentences = prepared.valid_text.source[:20]
-    monkeypatch.setattr("trainables.evaluation.EVALUATION_TOKENS", 60)  # several batches
+    monkeypatch.setattr("trainables.training.evaluation.EVALUATION_TOKENS", 60)  # several batches
     expected = []
     for ids in prepared.tokenizer.encode_source(sentences):
         source = torch.from_numpy(ids).long()[None]
@@ -84,7 +84,7 @@ def test_translations_come_in_the_order_of_the_sentences(
 
     batches: list[torch.Tensor] = []
     for name in ("greedy_search", "beam_search"):
-        monkeypatch.setattr(f"trainables.evaluation.{name}", search)
+        monkeypatch.setattr(f"trainables.training.evaluation.{name}", search)
     assert translate(model, prepared.tokenizer, sentences, beam_size, penalty) == expected
     assert len(set(expected)) > 1 and len(batches) > 1
     assert translate(model, prepared.tokenizer, [], beam_size) == []
@@ -103,8 +103,8 @@ def test_where_memory_is_short_it_decodes_in_smaller_batches(
         return greedy_search(model, batch)
 
     expected = translate(model, prepared.tokenizer, sentences)
-    monkeypatch.setattr("trainables.evaluation.greedy_search", search)
-    monkeypatch.setattr("trainables.evaluation.SMALLEST_BATCH", 30)
+    monkeypatch.setattr("trainables.training.evaluation.greedy_search", search)
+    monkeypatch.setattr("trainables.training.evaluation.SMALLEST_BATCH", 30)
     room = 60
     assert translate(model, prepared.tokenizer, sentences) == expected
     assert max(tried) > room

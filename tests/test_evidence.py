@@ -9,7 +9,8 @@ from scipy.spatial.distance import pdist, squareform
 from test_samplers import draw, experiment
 from test_schedulers import DIRECTIONS, Direction
 
-from search.proposals import SearchPlan
+from search.engine.proposals import SearchPlan
+from search.record.study import Study, StudyTrial
 from search.samplers import Prior, Task, evidence, gaussian_process, optuna_samplers
 from search.samplers.coding import Coding
 from search.samplers.default import ModelSampler
@@ -17,9 +18,8 @@ from search.samplers.design import balanced_design, draw_pool
 from search.samplers.evidence import Evidence, gather
 from search.samplers.gaussian_process import GaussianProcess, log_expected_improvement
 from search.samplers.optuna_samplers import OptunaSampler
-from search.space import Params, SearchSpace
-from search.study import Study, StudyTrial
-from trainables.outcomes import Outcome
+from search.space.space import Params, SearchSpace
+from trainables.base.outcomes import Outcome
 
 RANGE = {"model.dropout": {"min": 0.0, "max": 0.9}}
 SPACE = SearchSpace.model_validate(RANGE)

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from trainables.config import DataConfig
-from trainables.corpus import digest_test, read_corpus, read_test
-from trainables.errors import UserError
-from trainables.languages import check_languages
-from trainables.lengths import Pairs, check_lengths
-from trainables.markings import find_markings
-from trainables.phrasebook import phrasebook
+from trainables.base.config import DataConfig
+from trainables.base.errors import UserError
+from trainables.data.corpus import digest_test, read_corpus, read_test
+from trainables.data.languages import check_languages
+from trainables.data.lengths import Pairs, check_lengths
+from trainables.data.markings import find_markings
+from trainables.data.phrasebook import phrasebook
 
 Sides = tuple[list[str], list[str]]
 

@@ -9,19 +9,20 @@ import yaml
 from pydantic import BaseModel
 from test_work import Killed, open_work, score, simulate
 
-from search.budget import Spent
-from search.earlier import Earlier, express
-from search.experiment import Experiment
-from search.journal import Journal, read_lines
-from search.resuming import LATER, Change, find_change, stored_experiment
-from search.space import SearchSpace
-from search.study import Study
-from search.work import Assignment
-from trainables.command_line import dump_yaml
-from trainables.config import flatten
-from trainables.errors import UserError
-from trainables.outcomes import Outcome
-from trainables.sealing import read_sealed, write_sealed
+from search.engine.work import Assignment
+from search.record.budget import Spent
+from search.record.journal import Journal, read_lines
+from search.record.study import Study
+from search.run_directory.changes import Change, find_change
+from search.run_directory.earlier import Earlier, express
+from search.settings.experiment import Experiment
+from search.settings.stored import LATER, stored_experiment
+from search.space.space import SearchSpace
+from trainables.base.command_line import dump_yaml
+from trainables.base.config import flatten
+from trainables.base.errors import UserError
+from trainables.base.outcomes import Outcome
+from trainables.base.sealing import read_sealed, write_sealed
 
 SPACE = {"model.d_model": {"values": [64, 128, 256]}, "model.dropout": {"min": 0.0, "max": 0.5}}
 AnyConfig = TypeVar("AnyConfig", bound=BaseModel)

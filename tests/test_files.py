@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from trainables import files
-from trainables.errors import UserError
+from trainables.base import files
+from trainables.base.errors import UserError
 
 
 @pytest.fixture

@@ -12,9 +12,8 @@ import torch
 from corpora import write_digits
 from pydantic import ValidationError
 
-from search.budget import Spent
-from search.earlier import Earlier
-from search.experiment import Experiment
+from search.driver.finals_run import FinalsRun
+from search.driver.study_run import Trainer
 from search.finals.choosing import choose_finalists
 from search.finals.scoring import (
     GREEDY,
@@ -27,19 +26,20 @@ from search.finals.scoring import (
     known_on_valid,
     score_on_test,
 )
-from search.finals_config import Decoding
-from search.finals_run import FinalsRun
-from search.space import Params
-from search.study import Study
-from search.trainer import Trainer
-from trainables.checkpoint import load_state, newest_checkpoint
-from trainables.checkpoint_places import Checkpoints
-from trainables.config import TrialConfig
-from trainables.corpus import read_test
-from trainables.evaluation import corpus_bleu, score, translate
-from trainables.outcomes import Outcome
-from trainables.scoring import Scoring
-from trainables.training import load_model, train
+from search.record.budget import Spent
+from search.record.study import Study
+from search.run_directory.earlier import Earlier
+from search.settings.experiment import Experiment
+from search.settings.finals import Decoding
+from search.space.space import Params
+from trainables.base.config import TrialConfig
+from trainables.base.outcomes import Outcome
+from trainables.data.corpus import read_test
+from trainables.data.scoring import Scoring
+from trainables.sharing.checkpoint_places import Checkpoints
+from trainables.training.checkpoint import load_state, newest_checkpoint
+from trainables.training.evaluation import corpus_bleu, score, translate
+from trainables.training.loop import load_model, train
 
 CPU = torch.device("cpu")
 SPACE = {
@@ -328,7 +328,7 @@ def test_a_finalist_is_shown_by_the_last_epochs_of_its_own_trainings(
         scored.extend(models)
         return [f"result of {model.number}" for model in models]
 
-    monkeypatch.setattr("search.finals_run.score_all", score_all)
+    monkeypatch.setattr("search.driver.finals_run.score_all", score_all)
     trainer = SimpleNamespace(
         experiment=experiment,
         storage=None,

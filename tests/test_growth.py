@@ -9,15 +9,15 @@ import pytest
 from rich.console import Console
 from test_work import budget_of, simulate
 
-from search.experiment import Experiment
-from search.journal import Journal, Totals
-from search.progress import TrialProgress
-from search.proposals import SearchPlan
+from search.driver.progress import TrialProgress
+from search.engine.proposals import SearchPlan
+from search.engine.work import Work
+from search.record.journal import Journal, Totals
+from search.record.study import Study, StudyTrial
 from search.schedulers import make_scheduler
-from search.space import SearchSpace
-from search.study import Study, StudyTrial
-from search.work import Work
-from trainables.checkpoint_places import Checkpoints
+from search.settings.experiment import Experiment
+from search.space.space import SearchSpace
+from trainables.sharing.checkpoint_places import Checkpoints
 
 SLOTS = 4
 

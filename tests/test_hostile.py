@@ -23,19 +23,19 @@ from test_compatibility import OLD
 from test_run import COMMAND, ROOT, write_config
 
 import trainables.__main__
-from search.experiment import Experiment
+from search.driver.progress import ranking_table
 from search.finals.best import DIGESTS
-from search.journal import Journal
-from search.progress import ranking_table
-from search.resuming import stored_experiment
+from search.record.journal import Journal
+from search.record.study import Study
 from search.run import COMMANDS, main
-from search.space import Params
-from search.study import Study
-from trainables.command_line import make_parser
-from trainables.ending import end_in_words, lasting_output
-from trainables.errors import UserError
-from trainables.files import digest_of
-from trainables.sealing import write_sealed
+from search.settings.experiment import Experiment
+from search.settings.stored import stored_experiment
+from search.space.space import Params
+from trainables.base.command_line import make_parser
+from trainables.base.ending import end_in_words, lasting_output
+from trainables.base.errors import UserError
+from trainables.base.files import digest_of
+from trainables.base.sealing import write_sealed
 
 ALL = bool(os.environ.get("FAULTS_ALL"))  # `make test-faults`: all files in all ways, more arguments
 SECONDS = 60  # that a case may take on a busy machine; most take some milliseconds
@@ -99,9 +99,9 @@ def no_ray(*_: object, **__: object) -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def nothing_begins(monkeypatch: pytest.MonkeyPatch) -> None:
     """No search trains, nothing is sent, no machine is measured for long."""
-    monkeypatch.setattr("search.pipeline.running_ray", no_ray)
+    monkeypatch.setattr("search.driver.search_run.running_ray", no_ray)
     monkeypatch.setattr("search.tracking.mirror.Mirror.publish", refuse)
-    monkeypatch.setattr("search.doctor.SECONDS", 0.01)
+    monkeypatch.setattr("search.commands.doctor.SECONDS", 0.01)
     monkeypatch.setattr("trainables.__main__.train", refuse)
 
 
@@ -111,7 +111,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("hostile")
     config, run_dir = write_config(folder), folder / "runs" / "half"
     patch = pytest.MonkeyPatch()
-    patch.setattr("search.pipeline.running_ray", no_ray)
+    patch.setattr("search.driver.search_run.running_ray", no_ray)
     assert "it would begin" in call(["--config", str(config), "--name", "half"]).err
     patch.undo()
     experiment = stored_experiment(run_dir)
@@ -361,7 +361,7 @@ def test_output_that_nobody_takes_ends_no_search(monkeypatch: pytest.MonkeyPatch
 
 
 def test_the_cluster_is_taken_down_whatever_the_terminal_does(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import search.pipeline as pipeline
+    import search.driver.search_run as pipeline
 
     taken: list[str] = []
 

@@ -7,9 +7,9 @@ from typing import Any, get_args
 import pytest
 from corpora import write_digits
 
-from search.space import SearchSpace
-from trainables.config import TrialConfig, flatten
-from trainables.training import train
+from search.space.space import SearchSpace
+from trainables.base.config import TrialConfig, flatten
+from trainables.training.loop import train
 
 SEARCHABLE = [
     path

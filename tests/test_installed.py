@@ -11,12 +11,13 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+import shtab
 import yaml
 from test_run import run
 
-from search.completion import completion
+from search.commands.completion import whole_parser
 from search.run import COMMANDS, main
-from trainables.installed import config_folder, find_config, list_configs
+from trainables.base.installed import config_folder, find_config, list_configs
 
 ROOT = Path(__file__).parents[1]
 SCHEMA = json.loads((ROOT / "configs" / "schema.json").read_text())
@@ -99,7 +100,7 @@ TRIES = [
 
 @pytest.fixture(scope="module")
 def bash_script() -> str:
-    return completion("bash")
+    return shtab.complete(whole_parser(), shell="bash")
 
 
 @pytest.mark.parametrize(("words", "found"), TRIES)
@@ -115,7 +116,7 @@ def test_bash_completes_commands_options_and_values(words: list[str], found: set
 
 @pytest.mark.parametrize("shell", ["zsh", "fish"])
 def test_other_shells_get_all_commands(shell: str) -> None:
-    script = completion(shell)
+    script = shtab.complete(whole_parser(), shell=shell)
     commands = COMMANDS.keys() - {"--version"}
     assert all(name in script for name in commands) and "version" in script and "search.trials" in script
 
@@ -127,7 +128,7 @@ def test_a_missing_extra_is_named_before_anything_starts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     missing = ("cmaes", "shtab")
-    monkeypatch.setattr("trainables.extras.find_spec", lambda name: None if name in missing else find_spec(name))
+    monkeypatch.setattr("trainables.base.extras.find_spec", lambda name: None if name in missing else find_spec(name))
     monkeypatch.chdir(tmp_path)
     assert main(["--search.sampler", "cmaes"]) == 2
     assert "search.sampler: cmaes: needs cmaes, which is not installed: pip install 'babeltune[cmaes]'" in _one_line(

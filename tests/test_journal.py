@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from search.journal import Journal, Totals, device_seconds, read_lines
-from trainables.sealing import Damaged, sealed
+from search.record.journal import Journal, Totals, device_seconds, read_lines
+from trainables.base.sealing import Damaged, sealed
 
 
 def line(trial: int, epoch: float, seconds: float = 1.0, **more: Any) -> dict[str, Any]:

@@ -16,12 +16,12 @@ from search.finals.choosing import Finalist
 from search.finals.leaderboard import Cost, Entry, rank, write_leaderboard
 from search.finals.neural_metric import load_metric, neural_score
 from search.finals.scoring import FinalModel, ScoredModel
-from search.finals_config import Decoding
-from trainables.config import TrialConfig
-from trainables.corpus import Split
-from trainables.errors import UserError
-from trainables.evaluation import score
-from trainables.scoring import Scoring
+from search.settings.finals import Decoding
+from trainables.base.config import TrialConfig
+from trainables.base.errors import UserError
+from trainables.data.corpus import Split
+from trainables.data.scoring import Scoring
+from trainables.training.evaluation import score
 
 REFERENCES = [f"the {a} sees a {b} in the {c}" for a in ("man", "dog") for b in ("cat", "bird") for c in ("sun", "sea")]
 COST = Cost(trials=9, epochs_trained=20, epochs_full=36, gpu_seconds=5.0, wall_seconds=6.0)

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from object_store import BUCKET, object_store
 
-from search import lease as lease_module
-from search.lease import Lease
-from trainables.errors import StorageFails, UserError
-from trainables.storage import Storage, find_place, new_driver
+from search.remote import lease as lease_module
+from search.remote.lease import Lease
+from trainables.base.errors import StorageFails, UserError
+from trainables.sharing.storage import Storage, find_place, new_driver
 
 ROUNDS = int(os.environ.get("LEASE_ROUNDS", "12"))  # `make test-lease` plays 200
 LATE, SECONDS = "0.3", "1.0"  # of the server's writes, and how late they are at most

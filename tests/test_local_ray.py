@@ -13,8 +13,8 @@ import search.cluster.local_ray as local_ray_module
 from search.cluster.local_ray import local_ray
 from search.cluster.starting import failures_in_words
 from search.cluster.tokens import open_clusters
-from trainables.errors import UserError
-from trainables.ray_internals import (
+from trainables.base.errors import UserError
+from trainables.base.ray_internals import (
     answers,
     dead_processes,
     draining_nodes,
@@ -23,7 +23,7 @@ from trainables.ray_internals import (
     session_folder,
     shows_token,
 )
-from trainables.temporary import abandoned, temporary_folder
+from trainables.base.temporary import abandoned, temporary_folder
 
 NOBODY = 65534
 # What another user tries, and what it gets. It imports as root, as Python may lie in a home that is closed.

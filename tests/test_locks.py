@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 from test_run import COMMAND, ROOT
 
-from trainables import holder, locks
-from trainables.errors import UserError
-from trainables.holder import Holder
-from trainables.locks import DriverLock, check_locks, join_driver, locked
+from trainables.base import holder, locks
+from trainables.base.errors import UserError
+from trainables.base.holder import Holder
+from trainables.base.locks import DriverLock, check_locks, join_driver, locked
 
 NO_LOCKS = """
 import errno, fcntl

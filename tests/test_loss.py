@@ -10,10 +10,10 @@ from pretended import Pretended
 from torch import Tensor
 
 from model.transformer import PAD
-from trainables import learning
-from trainables.config import TrainingConfig
-from trainables.learning import hidden_loss, learning_rate
-from trainables.loss import CHUNK_TOKENS, linear_cross_entropy
+from trainables.base.config import TrainingConfig
+from trainables.training import learning
+from trainables.training.learning import hidden_loss, learning_rate
+from trainables.training.loss import CHUNK_TOKENS, linear_cross_entropy
 
 VOCABULARY = 37
 

@@ -8,17 +8,17 @@ from typing import Any
 import pytest
 from test_work import experiment, score
 
-from search.experiment import Experiment
-from search.journal import Journal
-from search.ordering import Queue, WorkClock, work_of_report
-from search.proposals import SearchPlan
+from search.engine.ordering import Queue, WorkClock, work_of_report
+from search.engine.proposals import SearchPlan
+from search.engine.work import FINISHED, Assignment, Work
+from search.record.journal import Journal
+from search.record.study import Study
 from search.schedulers import make_scheduler
-from search.study import Study
-from search.work import FINISHED, Assignment, Work
-from trainables.checkpoint_places import Checkpoints
-from trainables.command_line import validate
-from trainables.config import TrialConfig
-from trainables.errors import UserError
+from search.settings.experiment import Experiment
+from trainables.base.command_line import validate
+from trainables.base.config import TrialConfig
+from trainables.base.errors import UserError
+from trainables.sharing.checkpoint_places import Checkpoints
 
 
 def open_queue(folder: Path, search: Experiment, slots: int) -> Queue:

@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from search.cluster.packing import largest_models, share_of_gpu
-from search.experiment import Experiment
-from trainables import gpu_memory
-from trainables.batching import pair_batches
-from trainables.gpu_memory import Need, heaviest, measure_need
-from trainables.preparing import prepare
+from search.settings.experiment import Experiment
+from trainables.acceleration import gpu_memory
+from trainables.acceleration.gpu_memory import Need, heaviest, measure_need
+from trainables.data.batching import pair_batches
+from trainables.data.preparing import prepare
 
 SPACE = {
     "model.d_model": {"values": [16, 32, 64]},

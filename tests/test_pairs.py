@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from trainables.config import DataConfig
-from trainables.corpus import read_corpus
-from trainables.errors import UserError
-from trainables.pairs import is_blank
+from trainables.base.config import DataConfig
+from trainables.base.errors import UserError
+from trainables.data.corpus import read_corpus
+from trainables.data.pairs import is_blank
 
 PAIRS = [("the man reads a book", "l'homme lit un livre"), ("we see the old house", "nous voyons la vieille maison")]
 

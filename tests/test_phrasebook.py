@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from trainables.phrasebook import phrasebook
-from trainables.phrasebook.clauses import clause
-from trainables.phrasebook.corpus import compose, held_out
-from trainables.phrasebook.english import a_or_an, english_number
-from trainables.phrasebook.french import conjugate, contract, french_adjective, french_number, french_plural
-from trainables.phrasebook.lexicon import ADJECTIVES, INTRANSITIVE, NOUNS, TRANSITIVE
-from trainables.phrasebook.phrases import HE, SHE, WE, YOU, NounPhrase, bare
-from trainables.phrasebook.predicates import doable, with_manner
-from trainables.phrasebook.sentences import Sentence
+from trainables.data.phrasebook import phrasebook
+from trainables.data.phrasebook.clauses import clause
+from trainables.data.phrasebook.corpus import compose, held_out
+from trainables.data.phrasebook.english import a_or_an, english_number
+from trainables.data.phrasebook.french import conjugate, contract, french_adjective, french_number, french_plural
+from trainables.data.phrasebook.lexicon import ADJECTIVES, INTRANSITIVE, NOUNS, TRANSITIVE
+from trainables.data.phrasebook.phrases import HE, SHE, WE, YOU, NounPhrase, bare
+from trainables.data.phrasebook.predicates import doable, with_manner
+from trainables.data.phrasebook.sentences import Sentence
 
 Splits = dict[str, list[Sentence]]
 
@@ -145,7 +145,7 @@ def test_tu_only_where_a_first_name_is_called(corpus: Splits) -> None:
 
 
 def test_sizes_out_of_reach_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trainables.phrasebook.corpus.DRAWS_PER_SENTENCE", 0)
+    monkeypatch.setattr("trainables.data.phrasebook.corpus.DRAWS_PER_SENTENCE", 0)
     with pytest.raises(ValueError, match=r"ran out of new sentences with .* of 5000 train sentences"):
         phrasebook(train=5000)
     with pytest.raises(ValueError, match="negative"):

@@ -7,10 +7,10 @@ from corpora import write_digits
 from rich.cells import cell_len
 from rich.console import Console
 
-from search.experiment import Experiment
-from search.preparation import prepare_corpus
-from search.shown_pairs import show_pairs
-from trainables.corpus import Split
+from search.driver.preparation import prepare_corpus
+from search.driver.shown_pairs import show_pairs
+from search.settings.experiment import Experiment
+from trainables.data.corpus import Split
 
 
 def shown(split: Split, capsys: pytest.CaptureFixture[str], width: int = 80) -> list[str]:

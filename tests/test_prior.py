@@ -12,18 +12,19 @@ import pytest
 from pydantic import ValidationError
 from test_work import open_work, simulate
 
-from search.experiment import Experiment
-from search.prior_sources import find_prior, keep_prior, read_run, read_table
-from search.proposals import SearchPlan
+from search.engine.proposals import SearchPlan
+from search.record.study import Study
+from search.run_directory.prior_sources import find_prior, keep_prior, read_run, read_table
 from search.samplers import Proposal, Task
 from search.samplers.coding import Coding
 from search.samplers.design import balanced_design
 from search.samplers.prior import PENALTIES, Findings, Prior, _place, _places, known
-from search.space import Domain, Params, SearchSpace
-from search.study import Study
-from trainables.command_line import dump_yaml
-from trainables.errors import UserError
-from trainables.outcomes import Outcome
+from search.settings.experiment import Experiment
+from search.space.domain import Domain
+from search.space.space import Params, SearchSpace
+from trainables.base.command_line import dump_yaml
+from trainables.base.errors import UserError
+from trainables.base.outcomes import Outcome
 
 SPACE = {
     "model.d_model": {"values": [64, 128, 256, 512]},

@@ -11,13 +11,13 @@ from rich.console import Console
 from test_report import entry
 from test_work import budget_of
 
-from search.budget import Spent
-from search.experiment import Experiment
-from search.journal import Journal
-from search.progress import TrialProgress, ranking_table
-from search.study import Study, StudyTrial
-from search.wording import count, describe, duration, noun, plain, short_name, short_value
-from trainables.outcomes import Outcome
+from search.driver.progress import TrialProgress, ranking_table
+from search.record.budget import Spent
+from search.record.journal import Journal
+from search.record.study import Study, StudyTrial
+from search.settings.experiment import Experiment
+from search.settings.wording import count, describe, duration, noun, plain, short_name, short_value
+from trainables.base.outcomes import Outcome
 
 
 class Clock:
@@ -31,7 +31,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr("search.progress.time", clock)
+    monkeypatch.setattr("search.driver.progress.time", clock)
     return clock
 
 

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from test_schedulers import DIRECTIONS, RATES, Direction, Field
 
-from search.forecasting import fit
+from search.record.forecasting import fit
 from search.schedulers import Decision, Scheduler
 from search.schedulers.gentle import Gentle
 from search.schedulers.halving import Halving
 from search.schedulers.median import MedianStopping
 from search.schedulers.population import Population
 from search.schedulers.promotion import Promotion
-from search.space import SearchSpace
+from search.space.space import SearchSpace
 
 RUNGS = (1, 2, 4)
 Told = dict[int, list[float]]  # merits by trial; those that diverged have a last one of -inf

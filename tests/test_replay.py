@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from optuna.distributions import CategoricalDistribution
 
+from search.record.study import Study
 from search.replay import measures
 from search.replay.measures import Policy, measure_curves, measure_systems
 from search.replay.simulation import CurveSimulation, Found, evaluate
@@ -20,9 +21,8 @@ from search.samplers import Proposal, SamplerName
 from search.schedulers.halving import Halving
 from search.schedulers.promotion import Promotion
 from search.schedulers.unranked import ToTheEnd
-from search.study import Study
-from trainables.errors import UserError
-from trainables.outcomes import Outcome
+from trainables.base.errors import UserError
+from trainables.base.outcomes import Outcome
 
 VALUES = ([1000, 2000], [1, 2, 4], [256, 512], [1024], [4, 8], [0.0003, 0.001])
 GRID = list(itertools.product(*VALUES))

@@ -13,12 +13,12 @@ from test_effects import HALVED, halved_search
 
 from search.effects.analysis import analyse
 from search.effects.observing import observe
-from search.experiment import Experiment
+from search.record.study import StudyTrial
 from search.report.attention_figures import AttendedSentence, Attention
 from search.report.corpus_facts import CorpusFacts, SideFacts, SplitFacts
 from search.report.figures.settings import effects_figure, parallel_coordinates, slices
 from search.report.page import Findings, Sample, answer, explain, write_report
-from search.study import StudyTrial
+from search.settings.experiment import Experiment
 
 SPACE = {
     "model.d_model": {"values": [64, 128]},

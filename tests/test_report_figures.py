@@ -13,13 +13,13 @@ from test_report import entry
 
 from search.effects.analysis import analyse
 from search.effects.observing import observe
-from search.experiment import Experiment
+from search.record.study import StudyTrial
 from search.report.figures.figure import COLOURS, GREY, Figure
 from search.report.figures.ranking import pareto_figure, ranking_figure
 from search.report.figures.settings import parallel_coordinates
 from search.report.figures.training import learning_curves, loss_figure, progress_figure
 from search.report.page import Explanation, explain
-from search.study import StudyTrial
+from search.settings.experiment import Experiment
 
 BOTH = pytest.mark.parametrize("metric", ["valid_bleu", "valid_loss", "valid_nll_per_char"])
 SPACE: dict[str, dict[str, Any]] = {

@@ -10,13 +10,13 @@ from test_report import entry, facts
 from search.effects.analysis import Analysis, Effect, Estimate, LevelMean
 from search.effects.importance import Importance
 from search.effects.observing import Score
-from search.experiment import Experiment
+from search.record.study import StudyTrial
 from search.report.figures.corpus import length_figure
 from search.report.figures.figure import Figure
 from search.report.figures.ranking import pareto_figure, ranking_figure
 from search.report.figures.settings import effects_figure, importance_figure, parallel_coordinates, slices
 from search.report.figures.training import learning_curves, loss_figure, progress_figure
-from search.study import StudyTrial
+from search.settings.experiment import Experiment
 
 BLUE, ORANGE, GREEN, PINK, YELLOW = "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00"
 GREY, INK = "#b9bec6", "#1f2933"

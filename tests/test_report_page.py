@@ -14,8 +14,8 @@ import pytest
 from processes import IN_CLOSED_NETWORK, can_close_network, packets_out
 from test_run import assert_sound, run, write_config
 
-from search.journal import read_lines
-from search.study import Study
+from search.record.journal import read_lines
+from search.record.study import Study
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 WIDTHS = (1280, 390)  # a desk, a phone

@@ -21,10 +21,10 @@ import yaml
 from corpora import write_digits
 from processes import accept_interrupts
 
-from search.journal import read_lines
+from search.record.journal import read_lines
+from search.record.study import Study
 from search.run import main
-from search.study import Study
-from trainables.sealing import read_sealed
+from trainables.base.sealing import read_sealed
 
 ROOT = Path(__file__).parents[1]
 COMMAND = [sys.executable, str(ROOT / "search" / "run.py")]

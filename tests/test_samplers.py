@@ -6,12 +6,12 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 
-from search.experiment import Experiment
-from search.proposals import SearchPlan
+from search.engine.proposals import SearchPlan
+from search.record.study import Study, StudyTrial
 from search.samplers import SamplerName
-from search.space import Params
-from search.study import Study, StudyTrial
-from trainables.outcomes import Outcome
+from search.settings.experiment import Experiment
+from search.space.space import Params
+from trainables.base.outcomes import Outcome
 
 SAMPLERS = get_args(SamplerName)
 LEARNING = ("default", "tpe", "gp", "cmaes", "nsga2")

@@ -13,7 +13,8 @@ from scipy.stats import multivariate_normal, norm, qmc
 from test_evidence import COMPLETED, RANGE, Told
 from test_samplers import experiment
 
-from search.proposals import SearchPlan
+from search.engine.proposals import SearchPlan
+from search.record.study import Study, StudyTrial
 from search.samplers import Prior, Task, base, default, design, gaussian_process
 from search.samplers.base import distinct, list_all
 from search.samplers.coding import Coding
@@ -23,8 +24,8 @@ from search.samplers.enumeration import grid, quasi_random
 from search.samplers.evidence import gather
 from search.samplers.gaussian_process import GaussianProcess
 from search.samplers.optuna_samplers import OptunaSampler
-from search.space import Params, Scalar, SearchSpace
-from search.study import Study, StudyTrial
+from search.space.domain import Scalar
+from search.space.space import Params, SearchSpace
 
 MIXED: dict[str, Any] = {
     "model.d_model": {"values": [256, 64, 128]},

@@ -7,8 +7,8 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 
-from search.experiment import Experiment
-from search.forecasting import fit
+from search.record.forecasting import fit
+from search.record.study import Study, StudyTrial
 from search.schedulers import Decision, Scheduler, arrivals, make_scheduler
 from search.schedulers.base import Breeder, parked
 from search.schedulers.gentle import Gentle
@@ -16,9 +16,9 @@ from search.schedulers.halving import Halving
 from search.schedulers.median import MedianStopping
 from search.schedulers.population import Population, perturb
 from search.schedulers.promotion import Hyperband, Promotion, misleads
-from search.space import SearchSpace
-from search.study import Study, StudyTrial
-from trainables.outcomes import Outcome
+from search.settings.experiment import Experiment
+from search.space.space import SearchSpace
+from trainables.base.outcomes import Outcome
 
 EPOCHS = 8
 TRIALS = 16

@@ -11,14 +11,14 @@ from corpora import write_digits
 from test_run import run_here
 
 from search.finals.bleu_statistics import bleu_of_sums, sentence_statistics
-from search.study import Study
-from trainables.config import DataConfig, TrialConfig
-from trainables.corpus import read_corpus
-from trainables.errors import UserError
-from trainables.evaluation import corpus_bleu, score
-from trainables.preparing import prepare
-from trainables.scoring import CODES, TOKENIZERS, Scoring, scoring
-from trainables.training import CPU, train_on
+from search.record.study import Study
+from trainables.base.config import DataConfig, TrialConfig
+from trainables.base.errors import UserError
+from trainables.data.corpus import read_corpus
+from trainables.data.preparing import prepare
+from trainables.data.scoring import CODES, TOKENIZERS, Scoring, scoring
+from trainables.training.evaluation import corpus_bleu, score
+from trainables.training.loop import CPU, train_on
 
 # Language: its tokenizer, two sentences of ours, and a wrong translation of both.
 SCRIPTS = {

@@ -7,12 +7,12 @@ import pytest
 from pydantic import ValidationError
 from test_work import open_work, simulate
 
-from search.experiment import Experiment
-from search.journal import Journal
-from search.settling import Settled
-from search.study import Study
-from search.work import FINISHED, Assignment, Work
-from trainables.outcomes import Outcome
+from search.engine.settling import Settled
+from search.engine.work import FINISHED, Assignment, Work
+from search.record.journal import Journal
+from search.record.study import Study
+from search.settings.experiment import Experiment
+from trainables.base.outcomes import Outcome
 
 SPACE = {"model.d_model": {"values": [64, 128, 256]}, "model.dropout": {"min": 0.0, "max": 0.5}}
 QUIET, LOUD = {"gain": 0.01, "noise": 0.2}, {"gain": 0.03, "noise": 0.2}

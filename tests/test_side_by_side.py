@@ -11,21 +11,23 @@ from corpora import write_digits
 
 from search.cluster.slots import Slots
 from search.cluster.tuning import run_work
-from search.experiment import Experiment
+from search.engine.work import FINISHED, WAIT, Assignment, Work
 from search.finals.choosing import Finalist, FinalsPlan
-from search.journal import Journal, read_lines
+from search.record.journal import Journal, read_lines
+from search.record.study import Study
 from search.schedulers.unranked import ToTheEnd
-from search.study import Study
-from search.work import FINISHED, WAIT, Assignment, Work
-from trainables import side_by_side, training, translation
-from trainables.checkpoint_places import Checkpoints
-from trainables.config import TrialConfig
-from trainables.errors import Diverged
-from trainables.locks import DriverLock
-from trainables.outcomes import Outcome
-from trainables.preparing import prepare
-from trainables.side_by_side import is_faster_as_one, train_side_by_side
-from trainables.training import CPU, EpochReport, train
+from search.settings.experiment import Experiment
+from trainables import translation
+from trainables.acceleration import side_by_side
+from trainables.acceleration.side_by_side import is_faster_as_one, train_side_by_side
+from trainables.base.config import TrialConfig
+from trainables.base.errors import Diverged
+from trainables.base.locks import DriverLock
+from trainables.base.outcomes import Outcome
+from trainables.data.preparing import prepare
+from trainables.sharing.checkpoint_places import Checkpoints
+from trainables.training import loop as training
+from trainables.training.loop import CPU, EpochReport, train
 
 
 @pytest.fixture(scope="module")

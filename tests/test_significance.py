@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from search.finals.bleu_statistics import bleu_of_sums, sentence_statistics
 from search.finals.sentence_tests import RESAMPLES, SHUFFLES, resampled_sums
 from search.finals.significance import SeedNoise, System, compare, groups, holm, interval, seed_noise, weigh
-from trainables.scoring import Scoring
+from trainables.data.scoring import Scoring
 
 
 def texts(quality: float, sentences: int = 150, seed: int = 1) -> tuple[list[str], list[str]]:

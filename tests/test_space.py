@@ -8,12 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from search.experiment import Experiment
-from search.preparation import tokenizer_variants
-from search.proposals import SearchPlan
-from search.space import Domain, Params, SearchSpace
-from search.study import Study
-from trainables.outcomes import Outcome
+from search.driver.preparation import tokenizer_variants
+from search.engine.proposals import SearchPlan
+from search.record.study import Study
+from search.settings.experiment import Experiment
+from search.space.domain import Domain
+from search.space.space import Params, SearchSpace
+from trainables.base.outcomes import Outcome
 
 
 def experiment(space: Mapping[str, object], **search: object) -> Experiment:

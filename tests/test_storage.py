@@ -18,21 +18,21 @@ from corpora import write_digits
 from object_store import BUCKET, object_store
 from test_run import COMMAND, assert_sound, write_config
 
-from search import lease
-from search.experiment import Experiment
-from search.fetching import fetch_run, sole_access
-from search.preparation import prepare_storage
+from search.driver.preparation import prepare_storage
+from search.record.study import Study
+from search.remote import lease
+from search.remote.fetching import fetch_run, sole_access
+from search.remote.run_copy import RunCopy
 from search.run import main
-from search.run_copy import RunCopy
-from search.study import Study
-from trainables.checkpoint import last_checkpoints, newest_checkpoint, save_checkpoint
-from trainables.checkpoint_places import Checkpoints
-from trainables.config import DataConfig, TokenizerConfig, TrialConfig
-from trainables.errors import StorageFails, UserError
-from trainables.preparing import prepare
-from trainables.sealing import Damaged
-from trainables.storage import Storage, find_place, new_driver
-from trainables.store import Store
+from search.settings.experiment import Experiment
+from trainables.base.config import DataConfig, TokenizerConfig, TrialConfig
+from trainables.base.errors import StorageFails, UserError
+from trainables.base.sealing import Damaged
+from trainables.data.preparing import prepare
+from trainables.sharing.checkpoint_places import Checkpoints
+from trainables.sharing.object_store import Store
+from trainables.sharing.storage import Storage, find_place, new_driver
+from trainables.training.checkpoint import last_checkpoints, newest_checkpoint, save_checkpoint
 
 ENDED = {"host": "elsewhere", "pid": 1, "ended": True}
 

@@ -14,8 +14,8 @@ import pytest
 from azure_container import KEY, make_container
 from object_store import BUCKET, free_port, object_store
 
-from trainables.errors import StorageFails, UserError
-from trainables.store import Store
+from trainables.base.errors import StorageFails, UserError
+from trainables.sharing.object_store import Store
 
 EMULATORS = Path(__file__).parents[1] / ".emulators" / "node_modules" / ".bin"
 AZURITE = shutil.which("azurite-blob", path=f"{EMULATORS}:{os.environ['PATH']}")

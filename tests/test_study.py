@@ -12,10 +12,10 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.trial import TrialState
 from test_schedulers import DIRECTIONS, Direction
 
-from search.space import Params, SearchSpace
-from search.study import Study, StudyTrial
-from trainables.outcomes import Outcome
-from trainables.sealing import SEAL, Damaged
+from search.record.study import Study, StudyTrial
+from search.space.space import Params, SearchSpace
+from trainables.base.outcomes import Outcome
+from trainables.base.sealing import SEAL, Damaged
 
 TOLD = {
     Outcome.RUNNING: (TrialState.RUNNING, None),

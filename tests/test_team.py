@@ -11,15 +11,15 @@ from corpora import write_digits
 
 from model.stacking import POSITIONS, can_stack
 from model.transformer import BOS, EOS, PAD
-from trainables.batching import training_batches
-from trainables.capturing import CapturedSteps
-from trainables.config import TrialConfig, flatten
-from trainables.errors import Diverged
-from trainables.group import Group
-from trainables.learning import Learner, can_learn_together
-from trainables.preparing import Prepared, prepare
-from trainables.team import Team
-from trainables.training import CPU, EpochReport, train_on, train_team
+from trainables.base.config import TrialConfig, flatten
+from trainables.base.errors import Diverged
+from trainables.data.batching import training_batches
+from trainables.data.preparing import Prepared, prepare
+from trainables.training.capturing import CapturedSteps
+from trainables.training.group import Group
+from trainables.training.learning import Learner, can_learn_together
+from trainables.training.loop import CPU, EpochReport, train_on, train_team
+from trainables.training.team import Team
 
 # Of losses, relative. Sums in another order differ by 1e-7 in the first step; Adam makes whole steps of the noise where
 # a gradient is zero (biases of keys), which by the third epoch was 3e-4 on one kind of processor, 2e-5 on another.

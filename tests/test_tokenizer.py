@@ -13,12 +13,12 @@ import pytest
 import sentencepiece
 from corpora import write_digits
 
-import trainables.tokenizer
+import trainables.data.tokenizer
 from model.transformer import BOS, EOS, PAD, UNK
-from trainables.config import DataConfig, TokenizerConfig
-from trainables.corpus import Corpus, Split, read_corpus
-from trainables.errors import UserError
-from trainables.tokenizer import Tokenizer, load_tokenizer, save_tokenizer, tokenizer_folder, train_tokenizer
+from trainables.base.config import DataConfig, TokenizerConfig
+from trainables.base.errors import UserError
+from trainables.data.corpus import Corpus, Split, read_corpus
+from trainables.data.tokenizer import Tokenizer, load_tokenizer, save_tokenizer, tokenizer_folder, train_tokenizer
 
 KINDS = [
     TokenizerConfig(kind="bpe", vocab_size=60),
@@ -141,7 +141,7 @@ def test_the_digest_tells_apart_pieces_and_scores_of_either_side(corpus: Corpus,
 
 
 def train_at_the_same_time(barrier: Barrier, log: Path, corpus: Corpus, cache: Path) -> None:
-    train = trainables.tokenizer._train
+    train = trainables.data.tokenizer._train
 
     def slow_train(config: TokenizerConfig, sentences: list[str]) -> bytes:
         with log.open("a") as file:
@@ -149,7 +149,7 @@ def train_at_the_same_time(barrier: Barrier, log: Path, corpus: Corpus, cache: P
         time.sleep(0.5)  # the others arrive meanwhile
         return train(config, sentences)
 
-    trainables.tokenizer._train = slow_train
+    trainables.data.tokenizer._train = slow_train
     barrier.wait()
     tokenizer = train_tokenizer(TokenizerConfig(vocab_size=40), corpus, cache)
     with log.open("a") as file:

@@ -24,15 +24,15 @@ from tensorboardX.proto.event_pb2 import Event
 from test_run import COMMAND, SPACE, run, write_config
 from wandb_server import ENTITY, KEY, Fault, WandbServer, serve
 
-from search.earlier import Earlier
-from search.experiment import Experiment
-from search.journal import read_lines
-from search.resuming import stored_experiment
+from search.record.journal import read_lines
+from search.record.study import Study
 from search.run import main
-from search.study import Study
+from search.run_directory.earlier import Earlier
+from search.run_directory.trust import BASE_URL, remember
+from search.settings.experiment import Experiment
+from search.settings.stored import stored_experiment
 from search.tracking import tracker
 from search.tracking.tracked import FeedReader
-from search.trust import BASE_URL, remember
 
 ROOT = Path(__file__).parents[1]
 PATIENCE = 8.0
@@ -42,8 +42,8 @@ OFFLINE = [
     """
 import sys
 from pathlib import Path
-from search.earlier import Earlier
-from search.resuming import stored_experiment
+from search.run_directory.earlier import Earlier
+from search.settings.stored import stored_experiment
 from search.tracking.tracker import mirror_once
 experiment = stored_experiment(Path(sys.argv[1]))
 tracking = experiment.tracking.model_copy(update={"wandb": "auto", "tensorboard": False})

@@ -6,18 +6,18 @@ from typing import Any, Literal
 import pytest
 from rich.console import Console
 
-from search import trainer
-from search.budget import Budget, Spent
-from search.checkpoint_cleaner import CheckpointCleaner
 from search.cluster.slots import Slots
-from search.experiment import Experiment
-from search.ordering import WorkClock
-from search.proposals import SearchPlan
+from search.driver import study_run as trainer
+from search.driver.study_run import Trainer
+from search.engine.checkpoint_cleaner import CheckpointCleaner
+from search.engine.ordering import WorkClock
+from search.engine.proposals import SearchPlan
+from search.engine.settling import Settled
+from search.engine.work import Work
+from search.record.budget import Budget, Spent
+from search.record.study import Study
 from search.schedulers import make_scheduler
-from search.settling import Settled
-from search.study import Study
-from search.trainer import Trainer
-from search.work import Work
+from search.settings.experiment import Experiment
 
 
 class NoTracker:

@@ -20,17 +20,17 @@ from corpora import write_digits
 from torch import Tensor
 
 from model.transformer import BOS, PAD, Transformer
-from trainables import training
-from trainables.batching import EncodedSplit, count_batches, training_batches
-from trainables.checkpoint import last_checkpoints, load_state, newest_checkpoint
-from trainables.config import TrainingConfig, TrialConfig
-from trainables.errors import Diverged, UserError
-from trainables.evaluation import reference_loss, translate
-from trainables.gpu import GpuFigures, measure
-from trainables.learning import build_model, learning_rate
-from trainables.preparing import prepare
-from trainables.team import Batch, Team
-from trainables.training import EpochReport, load_model, train
+from trainables.base.config import TrainingConfig, TrialConfig
+from trainables.base.errors import Diverged, UserError
+from trainables.data.batching import EncodedSplit, count_batches, training_batches
+from trainables.data.preparing import prepare
+from trainables.training import loop as training
+from trainables.training.checkpoint import last_checkpoints, load_state, newest_checkpoint
+from trainables.training.evaluation import reference_loss, translate
+from trainables.training.gpu import GpuFigures, measure
+from trainables.training.learning import build_model, learning_rate
+from trainables.training.loop import EpochReport, load_model, train
+from trainables.training.team import Batch, Team
 from trainables.translation import _reports
 
 CPU = torch.device("cpu")

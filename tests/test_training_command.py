@@ -14,10 +14,10 @@ from corpora import write_digits
 from processes import accept_interrupts
 
 from trainables.__main__ import SingleRun
-from trainables.config import TrialConfig
-from trainables.evaluation import score, translate
-from trainables.scoring import Scoring
-from trainables.training import load_model
+from trainables.base.config import TrialConfig
+from trainables.data.scoring import Scoring
+from trainables.training.evaluation import score, translate
+from trainables.training.loop import load_model
 
 ROOT = Path(__file__).parents[1]
 COMMAND = [sys.executable, "-m", "trainables"]

@@ -11,18 +11,19 @@ from typing import Any
 import pytest
 import torch
 from corpora import write_digits
+from rich.console import Console
 from safetensors.torch import load_file, save_file
 
 from model.transformer import BOS, EOS, PAD
+from search.commands.translate import Translating, main, translate_lines
 from search.finals.best import BestModel, read_best, write_best
-from search.finals_config import Decoding
 from search.report.attention_figures import attend
 from search.report.attention_page import write_attention_page
-from search.translating import Translating, main, translate_lines
-from trainables.config import TrialConfig
-from trainables.errors import UserError
-from trainables.evaluation import translate
-from trainables.training import load_model, train
+from search.settings.finals import Decoding
+from trainables.base.config import TrialConfig
+from trainables.base.errors import UserError
+from trainables.training.evaluation import translate
+from trainables.training.loop import load_model, train
 
 COMMAND = [sys.executable, str(Path(__file__).parents[1] / "search" / "run.py"), "translate"]
 SENTENCES = ["two one", "nine eight seven", "three three four five six", "one"]
@@ -89,7 +90,7 @@ def test_translations_do_not_depend_on_the_lines_read_at_a_time(
 ) -> None:
     text = "\n".join([*SENTENCES, "", *SENTENCES, "eleven " * 200])
     whole = lines_of(best, text, nbest=2)
-    monkeypatch.setattr("search.translating.AT_A_TIME", 3)
+    monkeypatch.setattr("search.commands.translate.AT_A_TIME", 3)
     assert lines_of(best, text, nbest=2) == whole
 
 
@@ -228,7 +229,7 @@ def test_a_reader_that_leaves_early_is_no_mistake(run_dir: Path) -> None:
 )
 def test_a_mistake_is_said_before_a_line_is_read(arguments: list[str], message: str, run_dir: Path) -> None:
     with pytest.raises(UserError) as raised:
-        main([str(run_dir) if argument == "RUN" else argument for argument in arguments])
+        main([str(run_dir) if argument == "RUN" else argument for argument in arguments], Console())
     assert str(raised.value) == message
 
 

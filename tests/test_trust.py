@@ -17,19 +17,21 @@ from typing import Any
 import pytest
 from optuna.trial import TrialState
 
-import search.trust as trust
-from search.experiment import Experiment
-from search.resuming import stored_experiment, write_experiment
-from search.run import main, resumed_experiment
+import search.run_directory.trust as trust
+from search.commands.resume import resumed_experiment
+from search.record.study import Study
+from search.run import main
+from search.run_directory.trust import ALL, KEPT, RUN_ID, followed, remember
 from search.samplers import Task
 from search.samplers.optuna_samplers import cma_es
-from search.space import Domain, SearchSpace
-from search.study import Study
-from search.trust import ALL, KEPT, RUN_ID, followed, remember
-from trainables.command_line import read_yaml, validate
-from trainables.errors import UserError
-from trainables.outcomes import Outcome
-from trainables.sealing import Damaged
+from search.settings.experiment import Experiment
+from search.settings.stored import stored_experiment, write_experiment
+from search.space.domain import Domain
+from search.space.space import SearchSpace
+from trainables.base.command_line import read_yaml, validate
+from trainables.base.errors import UserError
+from trainables.base.outcomes import Outcome
+from trainables.base.sealing import Damaged
 
 ROOT = Path(__file__).parents[1]
 OLD = ROOT / "tests" / "runs" / "0.1"  # a finished run without an id

@@ -17,15 +17,15 @@ from typing import Any
 import pytest
 from test_run import ROOT
 
-from search.earlier import Earlier
-from search.experiment import Experiment
+from search.run_directory.earlier import Earlier
+from search.settings.experiment import Experiment
 from search.tracking.feed import Feed
 from search.tracking.mirror import Mirror
 from search.tracking.tracked import FEED, KNOWN, Destination
 from search.tracking.tracker import Tracker
 from search.tracking.wandb_file import is_whole
 from search.tracking.wandb_runs import Kept
-from trainables.sealing import Damaged
+from trainables.base.sealing import Damaged
 
 DESTINATION = Destination("offline", "words", None, (), None, "", patience=20)
 RUNS, EPOCHS = 3, 2

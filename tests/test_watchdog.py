@@ -15,9 +15,9 @@ import pytest
 from processes import accept_interrupts
 from test_run import COMMAND, SPACE, run, write_config
 
-from search.journal import read_lines
-from search.study import Study
-from search.trust import KEPT
+from search.record.journal import read_lines
+from search.record.study import Study
+from search.run_directory.trust import KEPT
 
 SEARCH = {"trials": 5, "concurrency": 2, "deterministic": True, "rungs": [1], "reduction_factor": 2}
 FINALS = {"top": 1, "seeds": 1, "beam_size": 1}

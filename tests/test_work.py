@@ -13,26 +13,26 @@ from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 from ray.tune.schedulers import TrialScheduler
 
-from search.budget import Budget, Spent
-from search.checking import check_study
-from search.checkpoint_cleaner import CheckpointCleaner
 from search.cluster.tuning import Fuse, WorkScheduler, WorkSearcher
-from search.experiment import Experiment
+from search.engine.checkpoint_cleaner import CheckpointCleaner
+from search.engine.proposals import SearchPlan
+from search.engine.work import FINISHED, WAIT, Assignment, Work
 from search.finals.choosing import read_finalists
-from search.journal import Journal
-from search.proposals import SearchPlan
+from search.record.budget import Budget, Spent
+from search.record.journal import Journal
+from search.record.study import Study, StudyTrial
+from search.run_directory.checking import check_study
 from search.schedulers import make_scheduler
 from search.schedulers.population import Population
-from search.study import Study, StudyTrial
-from search.work import FINISHED, WAIT, Assignment, Work
+from search.settings.experiment import Experiment
 from trainables import translation
-from trainables.checkpoint import load_state, newest_checkpoint, save_checkpoint
-from trainables.checkpoint_places import Checkpoints
-from trainables.errors import TooLarge, UserError
-from trainables.installed import own_versions
-from trainables.locks import DriverLock
-from trainables.outcomes import Outcome
-from trainables.sealing import Damaged
+from trainables.base.errors import TooLarge, UserError
+from trainables.base.installed import own_versions
+from trainables.base.locks import DriverLock
+from trainables.base.outcomes import Outcome
+from trainables.base.sealing import Damaged
+from trainables.sharing.checkpoint_places import Checkpoints
+from trainables.training.checkpoint import load_state, newest_checkpoint, save_checkpoint
 
 TRIALS = 6
 

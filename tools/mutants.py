@@ -179,7 +179,7 @@ def table(plan: Plan, results: dict[Mutant, Outcome | None], command: str) -> st
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("modules", nargs="*", help="paths such as search/work.py; default: all of mutants.toml")
+    parser.add_argument("modules", nargs="*", help="paths such as search/engine/work.py; default: all of mutants.toml")
     parser.add_argument("--sample", type=int, help="so many at random; default: all")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", default="", help="mutants whose change has this text")

@@ -9,16 +9,16 @@ import torch
 from pydantic import Field
 
 from model.transformer import Transformer
-from trainables.command_line import dump_yaml, parse_config, read_yaml
-from trainables.config import RunName, TrialConfig, digest, flatten
-from trainables.corpus import digest_test, read_test
-from trainables.ending import end_in_words
-from trainables.errors import UserError
-from trainables.evaluation import score, translate
-from trainables.files import make_folder, named_path, write_atomically
-from trainables.preparing import cached_corpus, count_unknown, prepare
-from trainables.scoring import scoring
-from trainables.training import train
+from trainables.base.command_line import dump_yaml, parse_config, read_yaml
+from trainables.base.config import RunName, TrialConfig, digest, flatten
+from trainables.base.ending import end_in_words
+from trainables.base.errors import UserError
+from trainables.base.files import make_folder, named_path, write_atomically
+from trainables.data.corpus import digest_test, read_test
+from trainables.data.preparing import cached_corpus, count_unknown, prepare
+from trainables.data.scoring import scoring
+from trainables.training.evaluation import score, translate
+from trainables.training.loop import train
 
 
 class SingleRun(TrialConfig):

@@ -13,18 +13,18 @@ import ray
 import torch
 from ray import tune
 
-from trainables.checkpoint import KEEP
-from trainables.config import TrialConfig
-from trainables.data_parallel import train_together
-from trainables.errors import Diverged, MachineLeaves, StorageFails, TooLarge, UserError
-from trainables.files import unwritable
-from trainables.installed import find_other_versions, own_versions
-from trainables.locks import join_driver
-from trainables.outcomes import Outcome
-from trainables.ray_internals import draining_nodes
-from trainables.side_by_side import Report, train_side_by_side
-from trainables.storage import Storage
-from trainables.training import train
+from trainables.acceleration.data_parallel import train_together
+from trainables.acceleration.side_by_side import Report, train_side_by_side
+from trainables.base.config import TrialConfig
+from trainables.base.errors import Diverged, MachineLeaves, StorageFails, TooLarge, UserError
+from trainables.base.files import unwritable
+from trainables.base.installed import find_other_versions, own_versions
+from trainables.base.locks import join_driver
+from trainables.base.outcomes import Outcome
+from trainables.base.ray_internals import draining_nodes
+from trainables.sharing.storage import Storage
+from trainables.training.checkpoint import KEEP
+from trainables.training.loop import train
 
 
 def train_translation(assignment: dict[str, Any]) -> None:

@@ -17,13 +17,13 @@ import trainables
 from search.cluster.local_ray import local_ray
 from search.cluster.node_check import NodeFacts, SharedToken, StoredToken, find_faults, inspect_node, list_sizes
 from search.cluster.starting import PROCESS, failures_in_words, shortened, start_ray
-from search.experiment import Experiment
-from trainables.config import PHRASEBOOK, DataConfig
-from trainables.corpus import find_files
-from trainables.errors import UserError
-from trainables.files import make_folder
-from trainables.ray_internals import draining_nodes, shows_token
-from trainables.storage import Storage
+from search.settings.experiment import Experiment
+from trainables.base.config import PHRASEBOOK, DataConfig
+from trainables.base.errors import UserError
+from trainables.base.files import make_folder
+from trainables.base.ray_internals import draining_nodes, shows_token
+from trainables.data.corpus import find_files
+from trainables.sharing.storage import Storage
 
 NODE_SECONDS = 120  # for a node to start a process and look at itself
 GOING_SECONDS = 5.0

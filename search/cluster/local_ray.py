@@ -10,9 +10,9 @@ from pathlib import Path
 import ray
 
 from search.cluster.starting import PROCESS, shortened, start_ray
-from trainables.errors import UserError
-from trainables.ray_internals import read_environment
-from trainables.temporary import roots, temporary_folder
+from trainables.base.errors import UserError
+from trainables.base.ray_internals import read_environment
+from trainables.base.temporary import roots, temporary_folder
 
 # Nothing listens on this port: even with usage statistics off, one of Ray's processes asks the metadata services of
 # three clouds where it runs.

@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trainables.errors import UserError
-from trainables.installed import find_other_versions, own_versions, version_of
+from trainables.base.errors import UserError
+from trainables.base.installed import find_other_versions, own_versions, version_of
 
 if TYPE_CHECKING:
-    from trainables.store import Store
+    from trainables.sharing.object_store import Store
 
 # A training takes these from the node; the packages of this project travel with the search.
 PRESENT = (
@@ -191,7 +191,7 @@ def _write(file: Path, text: str) -> bool:
 
 def _try_storage(token: str, answer: str) -> tuple[str | None, str | None]:
     """What the token holds, and what is wrong, if something is."""
-    from trainables.store import Store  # what it imports may be missing, which is told by name
+    from trainables.sharing.object_store import Store  # what it imports may be missing, which is told by name
 
     url, _, name = token.rpartition("/")
     try:

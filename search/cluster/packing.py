@@ -6,10 +6,10 @@ from itertools import islice
 import numpy as np
 
 from model.counting import count_flops
-from search.experiment import Experiment
 from search.samplers.base import Task, distinct, uniform_draws
-from trainables.config import TrialConfig
-from trainables.gpu_memory import Need
+from search.settings.experiment import Experiment
+from trainables.acceleration.gpu_memory import Need
+from trainables.base.config import TrialConfig
 
 MARGIN = 1.1  # for fragments, and batches that no probe has seen
 DRAWS = 1000  # of a space, to find its largest models

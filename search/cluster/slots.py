@@ -14,12 +14,12 @@ from rich.console import Console
 
 from search.cluster.joining import ask_gpus, check_nodes, joined_ray, living_nodes
 from search.cluster.packing import largest_models, share_of_gpu
-from search.experiment import Experiment
-from search.search_config import SearchConfig
-from trainables.config import TrialConfig
-from trainables.errors import UserError
-from trainables.gpu_memory import Need, measure_need
-from trainables.storage import Storage
+from search.settings.experiment import Experiment
+from search.settings.searching import SearchConfig
+from trainables.acceleration.gpu_memory import Need, measure_need
+from trainables.base.config import TrialConfig
+from trainables.base.errors import UserError
+from trainables.sharing.storage import Storage
 
 
 @dataclass(frozen=True)

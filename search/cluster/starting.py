@@ -14,9 +14,9 @@ import ray
 from ray.tune import TuneError
 
 import model
-from trainables.ending import give_up, listen
-from trainables.errors import UserError
-from trainables.ray_internals import print_nothing
+from trainables.base.ending import give_up, listen
+from trainables.base.errors import UserError
+from trainables.base.ray_internals import print_nothing
 
 START_SECONDS = 120.0  # that Ray may take to start, or to join
 # For each process: one thread, and no sight of a GPU that it was not given.

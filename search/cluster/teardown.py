@@ -6,9 +6,9 @@ from pathlib import Path
 
 import yaml
 
-from search.experiment import Experiment
-from trainables.errors import UserError
-from trainables.temporary import temporary_folder
+from search.settings.experiment import Experiment
+from trainables.base.errors import UserError
+from trainables.base.temporary import temporary_folder
 
 BOOTSTRAP = "~/ray_bootstrap_config.yaml"  # `ray up` leaves it on the head
 

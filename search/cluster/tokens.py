@@ -22,7 +22,7 @@ def open_clusters() -> list[str]:
 
 
 if __name__ == "__main__":
-    from trainables.ray_internals import answers, running_clusters
+    from trainables.base.ray_internals import answers, running_clusters
 
     addresses = sorted(running_clusters())
     with ThreadPoolExecutor() as pool:

@@ -25,14 +25,14 @@ from ray.tune.search import Searcher
 
 from search.cluster.joining import machine_is_gone
 from search.cluster.slots import Slots
-from search.ordering import Queue
-from search.work import FINISHED, Assignment, Work
-from trainables.checkpoint import KEEP
-from trainables.errors import MachineLeaves, UserError
-from trainables.installed import own_versions
-from trainables.locks import DriverLock
-from trainables.outcomes import Outcome
-from trainables.training import EpochReport
+from search.engine.ordering import Queue
+from search.engine.work import FINISHED, Assignment, Work
+from trainables.base.errors import MachineLeaves, UserError
+from trainables.base.installed import own_versions
+from trainables.base.locks import DriverLock
+from trainables.base.outcomes import Outcome
+from trainables.training.checkpoint import KEEP
+from trainables.training.loop import EpochReport
 from trainables.translation import train_translation
 
 Trainable = Callable[[dict[str, Any]], None]  # of an assignment, as `train_translation` describes it

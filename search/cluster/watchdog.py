@@ -16,11 +16,11 @@ from typing import Any
 
 import ray
 
-from search.study import StudyTrial
-from trainables.ending import give_up
-from trainables.installed import program
-from trainables.locks import DriverLock
-from trainables.ray_internals import dead_processes, kill_processes
+from search.record.study import StudyTrial
+from trainables.base.ending import give_up
+from trainables.base.installed import program
+from trainables.base.locks import DriverLock
+from trainables.base.ray_internals import dead_processes, kill_processes
 
 RESTARTED = "BABELTUNE_RESTARTED"  # how often in a row, in the environment
 MOST_RESTARTS = 3
@@ -118,7 +118,7 @@ class Watchdog:
         self.warn(f"{reason}; the search goes on with a new one")
         kill_processes()
         os.environ[RESTARTED] = str(restarts)
-        # It asks for no --trust: what is known of the run stands in the environment, too (`search/trust.py`).
+        # It asks for no --trust: what is known of the run stands in the environment, too (`trust.py`).
         os.execv(self.command[0], self.command)
 
     def _give_up(self, reason: str) -> None:

@@ -8,7 +8,8 @@ import numpy as np
 from search.effects.factors import Factor, as_levels, as_steps, list_levels
 from search.effects.observing import Observations, Score
 from search.effects.regression import explained, fit, quantile
-from search.space import Scalar, SearchSpace
+from search.space.domain import Scalar
+from search.space.space import SearchSpace
 
 LEAST_FREEDOM = 3  # degrees of freedom left; with fewer an interval is too wide to say anything
 CONFOUNDED = 0.9  # share of a hyperparameter's variance that the others explain: a variance ten times as large

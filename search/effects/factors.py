@@ -7,8 +7,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from search.space import Domain, Params, Scalar
-from search.wording import noun, short_name, short_value
+from search.settings.wording import noun, short_name, short_value
+from search.space.domain import Domain, Scalar
+from search.space.space import Params
 
 MOST_LEVELS = 12  # a range of more steps is a line, not a list of values
 

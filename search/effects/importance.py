@@ -7,7 +7,7 @@ import optuna
 from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import create_trial
 
-from search.space import Params, SearchSpace
+from search.space.space import Params, SearchSpace
 
 LEAST_TRIALS = 10  # fewer say nothing of importance
 TOP = 0.1, 5  # the best tenth, and at least five trials, are what PED-ANOVA looks at

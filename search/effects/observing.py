@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from search.experiment import Experiment
-from search.space import Params
-from search.study import StudyTrial
-from search.wording import count
-from trainables.outcomes import Outcome
+from search.record.study import StudyTrial
+from search.settings.experiment import Experiment
+from search.settings.wording import count
+from search.space.space import Params
+from trainables.base.outcomes import Outcome
 
 ENOUGH = 4  # trials that have come so far, before a stage is looked at
 

@@ -2,7 +2,7 @@
 
 from search.effects.analysis import Analysis, Effect, Estimate, Interaction, Noise
 from search.effects.importance import TOP, Importance
-from search.wording import count, short_name
+from search.settings.wording import count, short_name
 
 DISAGREEMENT = 0.2  # between two shares of importance
 

@@ -8,16 +8,16 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from model.transformer import Transformer
-from search.finals_config import Decoding
-from search.resuming import is_sealed
-from trainables.command_line import dump_yaml, read_yaml, validate
-from trainables.config import TrialConfig
-from trainables.errors import UserError
-from trainables.files import digest_of, publish_folder, remove
-from trainables.installed import program
-from trainables.sealing import Damaged, read_sealed, write_sealed
-from trainables.tokenizer import Tokenizer, load_tokenizer, save_tokenizer
-from trainables.training import default_device
+from search.settings.finals import Decoding
+from search.settings.stored import is_sealed
+from trainables.base.command_line import dump_yaml, read_yaml, validate
+from trainables.base.config import TrialConfig
+from trainables.base.errors import UserError
+from trainables.base.files import digest_of, publish_folder, remove
+from trainables.base.installed import program
+from trainables.base.sealing import Damaged, read_sealed, write_sealed
+from trainables.data.tokenizer import Tokenizer, load_tokenizer, save_tokenizer
+from trainables.training.loop import default_device
 
 DIGESTS = "digests.json"  # of the other files in best/
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from trainables.scoring import Scoring
+from trainables.data.scoring import Scoring
 
 MAX_ORDER = 4
 

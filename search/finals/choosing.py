@@ -6,15 +6,15 @@ from pathlib import Path
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
-from search.deciding import decided_by
-from search.experiment import Experiment
+from search.finals.deciding import decided_by
+from search.record.study import Study, StudyTrial
 from search.samplers import Proposal
-from search.space import Params
-from search.study import Study, StudyTrial
-from trainables.config import TrialConfig
-from trainables.errors import UserError
-from trainables.outcomes import Outcome
-from trainables.sealing import read_sealed, write_sealed
+from search.settings.experiment import Experiment
+from search.space.space import Params
+from trainables.base.config import TrialConfig
+from trainables.base.errors import UserError
+from trainables.base.outcomes import Outcome
+from trainables.base.sealing import read_sealed, write_sealed
 
 
 @dataclass(frozen=True)

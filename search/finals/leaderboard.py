@@ -10,14 +10,14 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from search.deciding import decided_by
 from search.finals.bleu_statistics import sentence_statistics
 from search.finals.choosing import Finalist
+from search.finals.deciding import decided_by
 from search.finals.scoring import FinalModel, ScoredModel
 from search.finals.sentence_tests import RESAMPLES, SEED, SHUFFLES
 from search.finals.significance import LEVEL, Evidence, weigh
-from trainables.files import write_atomically
-from trainables.scoring import Scoring, scoring, tells_apart
+from trainables.base.files import write_atomically
+from trainables.data.scoring import Scoring, scoring, tells_apart
 
 
 @dataclass(frozen=True)

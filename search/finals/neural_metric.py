@@ -9,9 +9,9 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from trainables.corpus import Split
-from trainables.errors import UserError
-from trainables.sealing import Damaged, read_sealed, write_sealed
+from trainables.base.errors import UserError
+from trainables.base.sealing import Damaged, read_sealed, write_sealed
+from trainables.data.corpus import Split
 
 Metric = Callable[[list[str], list[str], list[str]], object]  # of sources, translations, references
 

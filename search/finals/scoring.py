@@ -10,21 +10,21 @@ from typing import Any
 import ray
 
 from model.transformer import Transformer
-from search.experiment import Experiment
-from search.finals_config import Decoding
-from trainables.batching import encode_split
-from trainables.checkpoint_places import Checkpoints
-from trainables.config import TrialConfig
-from trainables.corpus import Split
-from trainables.errors import UserError
-from trainables.evaluation import Scores, corpus_bleu, reference_loss, score, translate
-from trainables.files import make_folder
-from trainables.preparing import cached_corpus
-from trainables.scoring import scoring
-from trainables.sealing import Damaged, checksum, read_sealed, write_sealed
-from trainables.storage import Storage
-from trainables.tokenizer import Tokenizer
-from trainables.training import default_device, load_model, train_again
+from search.settings.experiment import Experiment
+from search.settings.finals import Decoding
+from trainables.base.config import TrialConfig
+from trainables.base.errors import UserError
+from trainables.base.files import make_folder
+from trainables.base.sealing import Damaged, checksum, read_sealed, write_sealed
+from trainables.data.batching import encode_split
+from trainables.data.corpus import Split
+from trainables.data.preparing import cached_corpus
+from trainables.data.scoring import scoring
+from trainables.data.tokenizer import Tokenizer
+from trainables.sharing.checkpoint_places import Checkpoints
+from trainables.sharing.storage import Storage
+from trainables.training.evaluation import Scores, corpus_bleu, reference_loss, score, translate
+from trainables.training.loop import default_device, load_model, train_again
 
 GREEDY = Decoding(1, 1.0)
 

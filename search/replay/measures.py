@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from search.record.study import StudyTrial
 from search.replay.simulation import CurveSimulation, Found, evaluate
 from search.replay.tables import Table
 from search.samplers import Prior, Sampler, SamplerName, make_sampler
@@ -19,9 +20,8 @@ from search.schedulers.halving import Halving
 from search.schedulers.median import MedianStopping
 from search.schedulers.promotion import Hyperband, Promotion
 from search.schedulers.unranked import ToTheEnd
-from search.space import Scalar
-from search.study import StudyTrial
-from trainables.errors import UserError
+from search.space.domain import Scalar
+from trainables.base.errors import UserError
 
 EVALUATIONS = (5, 10, 20, 40)
 LONGEST = 100  # evaluations; a search that is not near the best by then counts as one more

@@ -3,11 +3,11 @@
 import heapq
 from dataclasses import dataclass
 
+from search.record.study import Study, StudyTrial
 from search.replay.tables import Table
 from search.samplers import Sampler
 from search.schedulers.base import Scheduler, parked
-from search.study import Study, StudyTrial
-from trainables.outcomes import Outcome
+from trainables.base.outcomes import Outcome
 
 
 @dataclass(frozen=True)

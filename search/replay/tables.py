@@ -9,12 +9,13 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from search.checking import open_run
+from search.run_directory.checking import open_run
 from search.samplers import Task
-from search.space import Domain, Params, Scalar, SearchSpace
-from trainables.errors import UserError
-from trainables.files import parse_json, read_bytes, read_text
-from trainables.outcomes import Outcome
+from search.space.domain import Domain, Scalar
+from search.space.space import Params, SearchSpace
+from trainables.base.errors import UserError
+from trainables.base.files import parse_json, read_bytes, read_text
+from trainables.base.outcomes import Outcome
 
 # Of the files by Zhang and Duh (2020, 2024): what decides a system, the rest was measured of it.
 SYSTEM = ("bpe_symbols", "num_layers", "num_embed", "ffn_hidden", "attention_heads", "initial_lr")

@@ -13,7 +13,7 @@ from model.decoding import Hypothesis
 from model.transformer import BOS, EOS
 from search.finals.best import BestModel
 from search.report.figures.figure import INK, Figure
-from trainables.evaluation import find_hypotheses
+from trainables.training.evaluation import find_hypotheses
 
 SCALE = [[0, "#ffffff"], [0.5, "#4c9fd0"], [1, "#08306b"]]
 CHOSEN = 3  # sentences of a report

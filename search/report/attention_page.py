@@ -8,7 +8,7 @@ from model.decoding import Hypothesis
 from search.finals.best import BestModel
 from search.report.attention_figures import attend, attention_figure
 from search.report.page import PAGE
-from trainables.files import write_atomically
+from trainables.base.files import write_atomically
 
 
 def write_attention_page(file: Path, best: BestModel, sentences: list[tuple[str, Hypothesis]]) -> None:

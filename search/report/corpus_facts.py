@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trainables.batching import EncodedSplit, encode_split
-from trainables.corpus import Split
-from trainables.preparing import Prepared
+from trainables.data.batching import EncodedSplit, encode_split
+from trainables.data.corpus import Split
+from trainables.data.preparing import Prepared
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from search.effects.analysis import analyse
 from search.effects.importance import importances
 from search.effects.observing import observe
 from search.effects.sentences import counted, disagreement, effect_sentences, interaction_sentences
-from search.experiment import Experiment
-from search.journal import device_seconds
+from search.record.journal import device_seconds
+from search.record.study import StudyTrial
 from search.report.attention_figures import AttendedSentence, attention_figure
 from search.report.corpus_facts import CorpusFacts
 from search.report.figures.corpus import length_figure
@@ -22,10 +22,10 @@ from search.report.figures.figure import Figure, colours_of
 from search.report.figures.ranking import pareto_figure, ranking_figure
 from search.report.figures.settings import effects_figure, importance_figure, parallel_coordinates, slices
 from search.report.figures.training import learning_curves, loss_figure, progress_figure
-from search.study import StudyTrial
-from search.wording import METRIC_NAMES, RANKED_BY, count, describe, duration, plain, short_name, short_value
-from trainables.command_line import dump_yaml
-from trainables.files import write_atomically
+from search.settings.experiment import Experiment
+from search.settings.wording import METRIC_NAMES, RANKED_BY, count, describe, duration, plain, short_name, short_value
+from trainables.base.command_line import dump_yaml
+from trainables.base.files import write_atomically
 
 PAGE = Environment(
     loader=FileSystemLoader(Path(__file__).parent),

@@ -6,8 +6,8 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from search.space import LARGEST_GRID, Params, SearchSpace
-from search.study import Study
+from search.record.study import Study
+from search.space.space import LARGEST_GRID, Params, SearchSpace
 
 SamplerName = Literal["default", "random", "grid", "qmc", "tpe", "gp", "cmaes", "nsga2"]
 

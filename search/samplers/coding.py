@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from search.space import Params, SearchSpace
+from search.space.space import Params, SearchSpace
 
 
 class Coding:

@@ -6,14 +6,14 @@ from itertools import islice
 
 import numpy as np
 
+from search.record.study import Study
 from search.samplers.base import Proposal, Task, distinct, list_all, uniform_draws
 from search.samplers.coding import Coding
 from search.samplers.design import balanced_design
 from search.samplers.evidence import Evidence, gather, heard
 from search.samplers.gaussian_process import GaussianProcess, log_expected_improvement
 from search.samplers.prior import Prior
-from search.space import Params
-from search.study import Study
+from search.space.space import Params
 
 LISTED = 5000  # a space of so many combinations is looked through as a whole
 CANDIDATES = 2000  # draws of a larger one

@@ -7,7 +7,7 @@ import numpy as np
 
 from search.samplers.base import Task, distinct, uniform_draws
 from search.samplers.coding import Coding
-from search.space import Params
+from search.space.space import Params
 
 POOL = 400  # trials that a design is chosen from
 SETS = 300  # random sets, of which the most balanced one is taken

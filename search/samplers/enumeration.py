@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from scipy.stats import qmc
 
+from search.record.study import Study
 from search.samplers.base import Proposal, Task, distinct, list_all, uniform_draws
-from search.space import Params
-from search.study import Study
+from search.space.space import Params
 
 
 class Enumeration:

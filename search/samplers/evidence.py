@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from search.forecasting import fit
-from search.space import Params
-from search.study import Study, StudyTrial
-from trainables.outcomes import DIED, Outcome
+from search.record.forecasting import fit
+from search.record.study import Study, StudyTrial
+from search.space.space import Params
+from trainables.base.outcomes import DIED, Outcome
 
 ENOUGH_RUNS = 4  # finished ones, before a forecast is made; values of an epoch, before they are compared
 OWN_SCATTER = 0.3  # share of a forecast's variance that is the run's own; the rest is common to similar configurations

@@ -15,12 +15,13 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, NSGAIISampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from search.record.study import Study, StudyTrial
 from search.samplers.base import Proposal, Task, distinct, uniform_draws
 from search.samplers.coding import Coding
-from search.space import Domain, Params
-from search.study import Study, StudyTrial
-from trainables.outcomes import Outcome
-from trainables.sealing import Damaged
+from search.space.domain import Domain
+from search.space.space import Params
+from trainables.base.outcomes import Outcome
+from trainables.base.sealing import Damaged
 
 warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
 warnings.filterwarnings("ignore", message="Constraints have been set")  # CMA-ES has no use for them

@@ -11,7 +11,8 @@ from scipy.stats import rankdata, spearmanr
 from search.samplers.base import Task
 from search.samplers.coding import Coding
 from search.samplers.design import balanced_design, draw_pool
-from search.space import Domain, Params, Scalar, SearchSpace
+from search.space.domain import Domain, Scalar
+from search.space.space import Params, SearchSpace
 
 Findings = list[tuple[Params, float]]  # of one search: configurations and scores, higher is better
 Mean = Callable[[np.ndarray], np.ndarray]  # of places, (n, hyperparameters) -> (n,), in standardised scores

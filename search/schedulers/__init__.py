@@ -2,7 +2,6 @@
 
 import math
 
-from search.experiment import Experiment
 from search.schedulers.base import Decision, Scheduler
 from search.schedulers.gentle import Gentle
 from search.schedulers.halving import Halving
@@ -10,6 +9,7 @@ from search.schedulers.median import MedianStopping
 from search.schedulers.population import Population
 from search.schedulers.promotion import Hyperband, Promotion
 from search.schedulers.unranked import ToTheEnd
+from search.settings.experiment import Experiment
 
 __all__ = ["Decision", "Scheduler", "make_scheduler"]
 

@@ -5,9 +5,9 @@ from bisect import bisect_left, insort
 from collections import defaultdict
 from collections.abc import Callable, Hashable
 
+from search.record.study import Study, StudyTrial
 from search.schedulers.base import parked
-from search.study import Study, StudyTrial
-from trainables.outcomes import Outcome
+from trainables.base.outcomes import Outcome
 
 Key = tuple[float, int]  # sorts the best first: minus what a trial is worth, and its number
 Worth = Callable[[Study, StudyTrial, int], float]  # of a trial at a rung it has come to; higher is better

@@ -5,8 +5,8 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
-from search.space import Params
-from search.study import Study, StudyTrial
+from search.record.study import Study, StudyTrial
+from search.space.space import Params
 
 Decision = Literal["go", "park", "stop"]
 Comparable = Callable[[StudyTrial], Hashable]  # trials are ranked only among those of the same value

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from statistics import NormalDist
 
-from search.forecasting import fit
+from search.record.forecasting import fit
+from search.record.study import Study, StudyTrial
 from search.schedulers.arrivals import Arrivals
 from search.schedulers.base import Comparable, Decision, all_alike, finite
-from search.study import Study, StudyTrial
 
 ENOUGH_FINISHED = 4
 LEAST_CHANCE = 0.1

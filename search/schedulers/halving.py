@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from functools import cached_property
 
+from search.record.study import Study, StudyTrial
 from search.schedulers.arrivals import Arrivals
 from search.schedulers.base import Comparable, Decision, all_alike, finite
-from search.study import Study, StudyTrial
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from search.record.study import Study, StudyTrial
 from search.schedulers.base import Decision, Heir, finite, parked
-from search.space import Domain, Params, Scalar, SearchSpace
-from search.study import Study, StudyTrial
-from trainables.outcomes import DIED
+from search.space.domain import Domain, Scalar
+from search.space.space import Params, SearchSpace
+from trainables.base.outcomes import DIED
 
 FACTORS = (0.8, 1.2)
 RESAMPLED = 0.25  # of the parameters, drawn again

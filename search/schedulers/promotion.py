@@ -8,9 +8,9 @@ from functools import cached_property, lru_cache
 import numpy as np
 from scipy.stats import spearmanr
 
+from search.record.study import Study, StudyTrial
 from search.schedulers.arrivals import Arrivals, Field
 from search.schedulers.base import Comparable, Decision, all_alike, finite
-from search.study import Study, StudyTrial
 
 GOLDEN = (math.sqrt(5) - 1) / 2
 LEAST_CORRELATION = 0.3  # of scores at a rung with final ones, for the rung to be believed

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from search.record.study import Study, StudyTrial
 from search.schedulers.base import Decision, finite
-from search.study import Study, StudyTrial
 
 
 @dataclass(frozen=True)

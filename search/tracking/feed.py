@@ -4,13 +4,13 @@ import json
 from collections.abc import Callable
 from typing import Any, Literal
 
-from search.experiment import Experiment
-from search.journal import read_lines
+from search.record.journal import read_lines
+from search.record.study import Study, StudyTrial
 from search.schedulers.base import parked
-from search.study import Study, StudyTrial
+from search.settings.experiment import Experiment
 from search.tracking.tracked import FEED, INTERRUPTED, PARKED, RUNNING
-from trainables.config import TrialConfig, flatten
-from trainables.installed import program
+from trainables.base.config import TrialConfig, flatten
+from trainables.base.installed import program
 
 Configure = Callable[[StudyTrial], TrialConfig]
 

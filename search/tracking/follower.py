@@ -15,7 +15,7 @@ from search.tracking.tracked import FEED, INTERRUPTED, RUNNING, Destination, Fee
 from search.tracking.wandb_offline import OfflineRuns
 from search.tracking.wandb_online import OnlineRuns
 from search.tracking.wandb_runs import find_key
-from trainables.locks import locked
+from trainables.base.locks import locked
 
 POLL_SECONDS = 1.0
 

@@ -12,11 +12,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
-from search.experiment import Experiment
+from search.run_directory.trust import BASE_URL, is_said
+from search.settings.experiment import Experiment
 from search.tracking.tracked import Destination
-from search.trust import BASE_URL, is_said
-from trainables.installed import program
-from trainables.temporary import temporary_folder
+from trainables.base.installed import program
+from trainables.base.temporary import temporary_folder
 
 RETRY_SECONDS = 60.0
 LONGEST_CALL = 30.0

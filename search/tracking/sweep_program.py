@@ -12,13 +12,13 @@ os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
 import torch
 import wandb
 
-from search.experiment import Experiment
+from search.settings.experiment import Experiment
 from search.tracking.tracked import TrackedRun
 from search.tracking.wandb_runs import end_run
-from trainables.command_line import parse_config
-from trainables.errors import Diverged, UserError
-from trainables.outcomes import Outcome
-from trainables.training import train
+from trainables.base.command_line import parse_config
+from trainables.base.errors import Diverged, UserError
+from trainables.base.outcomes import Outcome
+from trainables.training.loop import train
 
 
 def main(arguments: list[str]) -> None:

@@ -5,9 +5,9 @@ from typing import Any, Literal
 
 from tensorboardX import SummaryWriter
 
-from search.experiment import Experiment
-from search.study import StudyTrial
-from search.wording import describe
+from search.record.study import StudyTrial
+from search.settings.experiment import Experiment
+from search.settings.wording import describe
 
 
 class TensorBoardFiles:

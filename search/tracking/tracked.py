@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from trainables.sealing import Damaged
+from trainables.base.sealing import Damaged
 
 FEED = "tracking.jsonl"  # follows from study and journals, so that it need not survive anything
 KNOWN = "wandb.json"  # what the run directory knows of its W&B runs

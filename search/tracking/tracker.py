@@ -4,18 +4,18 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any, Literal
 
-from search.earlier import Earlier
-from search.experiment import Experiment
+from search.engine.work import Listener
 from search.finals.choosing import FinalsPlan, read_finalists
+from search.record.study import Study, StudyTrial
 from search.report.page import answer
-from search.study import Study, StudyTrial
+from search.run_directory.earlier import Earlier
+from search.settings.experiment import Experiment
 from search.tracking.feed import Feed, FeedListener, describe_report
 from search.tracking.mirror import Mirror
 from search.tracking.tensorboard import TensorBoardFiles
-from search.work import Listener
-from trainables.config import TrialConfig
-from trainables.installed import program
-from trainables.sealing import read_sealed
+from trainables.base.config import TrialConfig
+from trainables.base.installed import program
+from trainables.base.sealing import read_sealed
 
 
 class Tracker:

@@ -8,8 +8,8 @@ from pathlib import Path
 from search.tracking.tracked import Destination, TrackedRun, TrackedSearch
 from search.tracking.wandb_file import is_whole
 from search.tracking.wandb_runs import Group, Kept, end_run, log_reports
-from trainables.files import sync, sync_tree
-from trainables.installed import program
+from trainables.base.files import sync, sync_tree
+from trainables.base.installed import program
 
 SPARE_BYTES = 10_000_000
 RUNS = "offline-run-*"  # folders, named offline-run-DATE_TIME-ID

@@ -14,8 +14,8 @@ import wandb
 
 from search.tracking.tracked import RUNNING, Destination, TrackedRun, TrackedSearch
 from search.tracking.wandb_runs import Group, Kept, end_run, log_reports
-from trainables.extras import missing_extra
-from trainables.outcomes import Outcome
+from trainables.base.extras import missing_extra
+from trainables.base.outcomes import Outcome
 
 LACKS_REPORTS = f"the report {missing_extra('wandb-reports', 'wandb-workspaces')}"
 CHECKS = 4  # the server may take seconds to show what it took

@@ -12,7 +12,7 @@ from wandb.sdk.lib.wbauth import HostUrl, read_netrc_auth
 from wandb.sdk.wandb_setup import singleton
 
 from search.tracking.tracked import KNOWN, Destination, TrackedRun
-from trainables.sealing import Damaged, read_sealed, write_sealed
+from trainables.base.sealing import Damaged, read_sealed, write_sealed
 
 FAILED = ("failed", "interrupted")  # what W&B shows as failed
 

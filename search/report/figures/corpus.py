@@ -2,7 +2,7 @@
 
 from search.report.corpus_facts import CorpusFacts
 from search.report.figures.figure import COLOURS, Figure, empty_plot
-from search.wording import plain
+from search.settings.wording import plain
 
 
 def length_figure(facts: CorpusFacts) -> Figure:

@@ -9,11 +9,11 @@ from plotly.colors import sample_colorscale
 from search.effects.analysis import Analysis
 from search.effects.importance import Importance
 from search.effects.sentences import counted, signed
-from search.experiment import Experiment
+from search.record.study import StudyTrial
 from search.report.figures.figure import COLOURS, GREY, INK, Figure, colours_of, empty_plot
-from search.space import Domain
-from search.study import StudyTrial
-from search.wording import METRIC_NAMES, short_name, short_value
+from search.settings.experiment import Experiment
+from search.settings.wording import METRIC_NAMES, short_name, short_value
+from search.space.domain import Domain
 
 MOST_TICKS = 12
 AXIS = 124  # pixels that a coordinate needs for its labels

@@ -6,11 +6,11 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from search.experiment import Experiment
+from search.record.study import StudyTrial
 from search.report.figures.figure import COLOURS, GREY, INK, Figure, colours_of, empty_plot
-from search.study import StudyTrial
-from search.wording import METRIC_NAMES, count, plain
-from trainables.outcomes import Outcome
+from search.settings.experiment import Experiment
+from search.settings.wording import METRIC_NAMES, count, plain
+from trainables.base.outcomes import Outcome
 
 Reports = list[dict[str, Any]]
 

@@ -1,0 +1,227 @@
+"""`babeltune clean`: what runs and caches no longer need, listed and, once that is agreed to, removed."""
+
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import Field
+from rich.console import Console
+from rich.filesize import decimal
+from rich.prompt import Confirm
+
+from model.config import Config
+from search.commands.lines import say
+from search.driver.beginning import has_begun, leftovers
+from search.settings.wording import count
+from trainables.base.command_line import parse_config
+from trainables.base.config import TokenizerConfig
+from trainables.base.errors import UserError
+from trainables.base.files import drafts, named_path, remove
+from trainables.base.installed import program
+from trainables.base.locks import left_alone
+from trainables.base.sealing import read_sealed
+from trainables.base.temporary import abandoned, is_held, user_folder
+from trainables.data.tokenizer import name_tokenizer
+from trainables.training.checkpoint import checkpoint_number
+
+IDLE_SECONDS = 3600.0  # what is younger, and has no lock, may be of somebody who has just begun
+UNFINISHED = ("experiment.yaml", "locks", "inputs.json")  # one of them makes a folder a run
+
+
+class Cleaning(Config):
+    """Where to look, and whether to ask."""
+
+    output_dir: str = Field("runs", min_length=1, description="holds the run directories and the caches they share")
+    yes: bool = Field(False, description="remove what is found without asking")
+
+
+@dataclass(frozen=True)
+class Waste:
+    """Something that nobody needs any more."""
+
+    path: Path
+    why: str
+    run: Path | None = None  # whose lock must be held to remove it
+
+    @property
+    def size(self) -> int:
+        """Bytes that its removal frees; of what has another name, none."""
+        if self.path.is_symlink() or not self.path.is_dir():
+            return _freed(self.path)
+        return sum(_freed(Path(folder, name)) for folder, _, names in os.walk(self.path) for name in names)
+
+
+def main(arguments: list[str], console: Console) -> int:
+    """List, ask, remove. Raises UserError."""
+    about = "List what runs and caches no longer need, and remove it after asking."
+    options, _ = parse_config(Cleaning, arguments, program("clean"), about)
+    output_dir = named_path("--output_dir", options.output_dir)
+    if not output_dir.is_dir():
+        raise UserError(f"--output_dir: {output_dir} is not a folder; name the one that holds your runs")
+    found = [*_of_runs(output_dir), *_of_caches(output_dir), *_of_this_machine()]
+    for waste in found:
+        say(console, f"{decimal(waste.size):>9}  {waste.path}: {waste.why}")
+    if not found:
+        say(console, f"{output_dir}: nothing to remove")
+        return 0
+    total = f"{count(len(found), 'entry', 'entries')}, {decimal(sum(waste.size for waste in found))}"
+    if not options.yes and not _agreed(console, total):
+        return 0
+    still = {*_of_caches(output_dir), *_of_this_machine()}  # people take their time to agree
+    kept = [waste for waste in found if not ((waste.run or waste in still) and _removed(waste))]
+    for waste in kept:
+        say(console, f"kept: {waste.path}: somebody works there now, or it can't be removed")
+    say(console, f"removed {count(len(found) - len(kept), 'entry', 'entries')}")
+    return 0
+
+
+def _agreed(console: Console, total: str) -> bool:
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        say(console, f"{total}; there is no terminal to ask at, so nothing is removed: --yes removes it")
+        return False
+    try:
+        return Confirm.ask(f"Remove {total}?", console=console, default=False)
+    except EOFError:
+        return False
+
+
+def _removed(waste: Waste) -> bool:
+    """Whether it is gone. What lies in a run goes only if it is still of no use once nobody can begin to work there."""
+    try:
+        if waste.run is None:
+            remove(waste.path)
+            return True
+        with left_alone(waste.run) as alone:
+            if not alone or waste not in list(_of_run(waste.run)):
+                return False
+            remove(waste.path)
+            return True
+    except OSError:
+        return False
+
+
+def _of_runs(output_dir: Path) -> Iterator[Waste]:
+    for run_dir in _runs(output_dir):
+        with left_alone(run_dir) as alone:
+            if alone:
+                yield from list(_of_run(run_dir))
+
+
+def _runs(output_dir: Path) -> list[Path]:
+    folders = sorted(path for path in output_dir.iterdir() if path.is_dir() and not path.name.startswith("."))
+    return [folder for folder in folders if any((folder / name).exists() for name in UNFINISHED)]
+
+
+def _of_run(run_dir: Path) -> Iterator[Waste]:
+    """What is left in a run where nobody works. A resume needs nothing of it."""
+    if not has_begun(run_dir):
+        yield Waste(run_dir, "a search that ended before its first trial", run_dir)
+        return
+    for path in leftovers(run_dir):
+        yield Waste(path, "left by a process that was killed", run_dir)
+    for folder in _checkpoints(run_dir.glob("earlier/[0-9]*/finals/*")):
+        yield Waste(folder, "a checkpoint of finals before the search was extended", run_dir)
+    taken = [folder.parent for folder in run_dir.glob("earlier/[0-9]*/taken.json")]
+    for folder in _checkpoints(trial for earlier in taken for trial in earlier.glob("trials/*")):
+        yield Waste(folder, "a checkpoint of a space that was changed since", run_dir)
+    yield from _of_finals(run_dir)
+
+
+def _of_finals(run_dir: Path) -> Iterator[Waste]:
+    """Checkpoints of finalists that are ranked, but for the best one, from which `best/` is written again."""
+    if not (run_dir / "report.html").exists() or not (run_dir / "best").is_dir():
+        return
+    try:
+        first = read_sealed(run_dir / "leaderboard.json")["ranking"][0]
+        best = {str(number) for number in first["final_trials"] or ()}
+    except (UserError, LookupError, TypeError):
+        return
+    scored = (folder for folder in run_dir.glob("finals/*") if (folder / "test.json").exists())
+    for folder in _checkpoints(folder for folder in scored if best and folder.name not in best):
+        yield Waste(folder, "a checkpoint of a finalist that is ranked, and not the best", run_dir)
+
+
+def _checkpoints(folders: Iterator[Path]) -> Iterator[Path]:
+    for folder in folders:
+        yield from sorted(path for path in folder.glob("*") if checkpoint_number(path.name) is not None)
+
+
+def _of_caches(output_dir: Path) -> Iterator[Waste]:
+    """Tokenizers that no run names. One that is missed is trained again, to the same."""
+    tokenizers = output_dir / ".cache" / "tokenizers"
+    for folder in tokenizers.glob("*"):
+        for draft in filter(_idle, drafts(folder)):
+            yield Waste(draft, "left by a process that was killed")
+    needed = _needed_tokenizers(output_dir)
+    if needed is None:
+        return
+    for folder in sorted(tokenizers.glob("*")):
+        if folder.name not in needed and _idle(folder):
+            yield Waste(folder, "a tokenizer of no run")
+
+
+def _needed_tokenizers(output_dir: Path) -> set[str] | None:
+    """By the names of their folders; None where a run can't say which it needs: one that is not over, is one
+    model alone, or of version 0.1."""
+    needed = set()
+    for run_dir in output_dir.iterdir():
+        if (run_dir / "config.yaml").exists():
+            return None
+        if run_dir not in _runs(output_dir) or not has_begun(run_dir):
+            continue
+        with left_alone(run_dir) as alone:
+            if not alone or not (run_dir / "leaderboard.json").exists():
+                return None
+        try:
+            record = read_sealed(run_dir / "inputs.json")
+            for entry in record["tokenizers"].values():
+                config = TokenizerConfig.model_validate(entry["config"])
+                for start in record["starts"]:
+                    text = record["splits"]["training text"]["sha256"]
+                    needed.add(name_tokenizer(config, text, start["sentencepiece"]))
+        except (UserError, ValueError, LookupError, TypeError, AttributeError):
+            return None
+    return needed
+
+
+def _of_this_machine() -> Iterator[Waste]:
+    for folder in abandoned():
+        yield Waste(folder, "a temporary folder of a process that was killed")
+    for kind, why in (("runs/*", "of a worker that was killed"), ("corpora/*", "a corpus that was brought here")):
+        for folder in sorted(user_folder().glob(kind)):
+            if _idle(folder) and not any(is_held(Path(place)) for place, _, _ in os.walk(folder)):
+                yield Waste(folder, why)
+    sessions = Path(tempfile.gettempdir(), "ray").glob("session_2*") if Path("/proc/self").exists() else ()
+    for session in sorted(sessions):
+        mine = not session.is_symlink() and session.lstat().st_uid == os.getuid()
+        if mine and _idle(session) and session.name not in _command_lines():
+            yield Waste(session, "files of a Ray that has ended")
+
+
+def _command_lines() -> str:
+    """The command lines of all processes here that can be seen."""
+    lines = []
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            lines.append(file.read_bytes().decode(errors="replace"))
+        except OSError:  # it has ended
+            continue
+    return "\n".join(lines)
+
+
+def _idle(path: Path) -> bool:
+    """Whether nothing in it was written of late."""
+    newest = max((each.lstat().st_mtime for each in (path, *path.rglob("*"))), default=0.0)
+    return time.time() - newest > IDLE_SECONDS
+
+
+def _freed(file: Path) -> int:
+    try:
+        facts = file.lstat()
+    except OSError:
+        return 0
+    return facts.st_size if facts.st_nlink == 1 else 0

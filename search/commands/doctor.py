@@ -1,0 +1,233 @@
+"""`babeltune doctor`: what this machine can do, and what holds it back; takes a few seconds."""
+
+import os
+import shutil
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from rich.console import Console
+from rich.table import Table
+
+from model.config import Config
+from search.cluster.slots import count_slots, this_machine
+from search.cluster.tokens import open_clusters
+from search.commands.lines import say
+from search.settings.searching import SearchConfig
+from trainables.base.command_line import parse_config
+from trainables.base.files import named_path
+from trainables.base.installed import processor, program
+
+SECONDS = 0.5  # of each timing
+SIZE = 1024  # rows and columns of a core's matrices
+GPU_SIZE = 8192
+TRIAL_GIB = 0.9  # of memory, for a CPU trial at d_model 256: docs/performance.md
+CHECKPOINTS_GIB = 5.0  # of disk, for a search of some tens of such trials
+SLOW_PATH = 0.7  # of oneDNN's rate, below which MKL does not use what the processor has
+SHARED = 0.7  # of a lone core's rate, below which cores are not whole ones
+BUSY = 0.25  # of the cores
+GIB = 2**30
+
+
+class Doctoring(Config):
+    """Where to look."""
+
+    output_dir: str = Field("runs", min_length=1, description="where runs will be kept")
+
+
+@dataclass(frozen=True)
+class Gpu:
+    name: str
+    gib: float
+    free_gib: float
+    tflops: float  # of a bfloat16 matrix product
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What was found and measured."""
+
+    processor: str
+    instructions: str  # the best that PyTorch found, such as AVX512
+    cores: int  # that this process may use
+    quota: float | None  # cores' worth of time that the container allows; None without a limit
+    load: float  # processes that wanted a core in the last minute
+    memory_gib: float
+    free_gib: float
+    disk_gib: float  # free
+    product_gflops: float  # of PyTorch's float32 matrix product on one core, alone
+    onednn_gflops: float | None  # of oneDNN's, which asks the processor itself what it can do; None without it
+    together_gflops: float  # of a core while all are at work
+    gpus: tuple[Gpu, ...]
+    idle_mps: bool  # NVIDIA's multi-process service is there, but does not run
+    open_clusters: tuple[str, ...]  # addresses of Rays that ask for no token
+    slots: int  # trials that a search runs at a time; at least, where they may share a GPU
+
+
+def main(arguments: list[str], console: Console) -> int:
+    """Look, measure, print. Raises UserError."""
+    options, _ = parse_config(
+        Doctoring, arguments, program("doctor"), "Say what this machine can do, and what holds it back."
+    )
+    machine = examine(named_path("--output_dir", options.output_dir))
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for name, value in describe_machine(machine):
+        table.add_row(name, value)
+    console.print(table, highlight=False, markup=False)
+    obstacles = find_obstacles(machine)
+    console.print("\nWhat holds it back:" if obstacles else "\nNothing was found that holds it back.", highlight=False)
+    for obstacle in obstacles:
+        say(console, f"- {obstacle}")
+    return 0
+
+
+def describe_machine(machine: Machine) -> list[tuple[str, str]]:
+    """Rows of name and value."""
+    rows = [
+        ("processor", f"{machine.processor}, {machine.instructions}"),
+        ("cores", f"{machine.cores}; {machine.load:.1f} wanted by others in the last minute"),
+        ("memory", f"{machine.memory_gib:.1f} GiB, {machine.free_gib:.1f} free"),
+        ("disk", f"{machine.disk_gib:.1f} GiB free for runs"),
+        (
+            "matrix product",
+            f"{machine.product_gflops:.0f} GFLOP/s on a core alone, {machine.together_gflops:.0f} a core with all at "
+            f"work (float32, {SIZE} × {SIZE})",
+        ),
+    ]
+    for gpu in machine.gpus:
+        rows.append(("GPU", f"{gpu.name}, {gpu.gib:.0f} GiB, {gpu.free_gib:.0f} free, {gpu.tflops:.0f} TFLOP/s (bf16)"))
+    if not machine.gpus:
+        rows.append(("GPU", "none that PyTorch can use"))
+    what = "trials or more, as fit into the memory of a GPU," if machine.gpus else "one-thread trials"
+    return [*rows, ("a search runs", f"{machine.slots} {what} at a time")]
+
+
+def find_obstacles(machine: Machine) -> list[str]:
+    """What slows a search down here, or may end it, and what the user can do; messages for people."""
+    found = []
+    if machine.onednn_gflops and machine.product_gflops < SLOW_PATH * machine.onednn_gflops:
+        found.append(
+            f"matrix products reach {machine.product_gflops:.0f} of the {machine.onednn_gflops:.0f} GFLOP/s that a "
+            "core can do: PyTorch's MKL does not use all instructions of this processor, as happens with AMD's; "
+            'docs/performance.md, "MKL on AMD", says how to make it, if you want to'
+        )
+    if machine.load > BUSY * machine.cores:
+        found.append(f"other processes want {machine.load:.1f} of {machine.cores} cores, which slows all down")
+    elif machine.together_gflops < SHARED * machine.product_gflops:
+        found.append(
+            f"with all cores at work each does {machine.together_gflops:.0f} instead of {machine.product_gflops:.0f} "
+            "GFLOP/s, as halves of cores do: fewer trials at a time (search.concurrency) may be as fast"
+        )
+    if machine.quota is not None and machine.quota < machine.cores:
+        found.append(
+            f"the container gets {machine.quota:g} cores' worth of time, though it sees {machine.cores}: set "
+            f"search.concurrency to {max(1, int(machine.quota))}, or raise its limit"
+        )
+    if not machine.gpus and machine.slots * TRIAL_GIB > machine.free_gib:
+        found.append(
+            f"{machine.slots} trials take up to {machine.slots * TRIAL_GIB:.0f} GiB at d_model 256, and "
+            f"{machine.free_gib:.1f} are free: set search.concurrency to {max(1, int(machine.free_gib / TRIAL_GIB))}"
+        )
+    if machine.disk_gib < CHECKPOINTS_GIB:
+        found.append(f"{machine.disk_gib:.1f} GiB of disk may not hold the checkpoints: choose another output_dir")
+    if machine.gpus and machine.idle_mps:
+        found.append(
+            "trials that share a GPU take turns on it; with NVIDIA's multi-process service they compute at the same "
+            "time: start it by `nvidia-cuda-mps-control -d` before the search"
+        )
+    for address in machine.open_clusters:
+        found.append(
+            f"the Ray at {address} asks for no token: who reaches it can run code here as its owner; start it with "
+            "RAY_AUTH_MODE=token"
+        )
+    if not machine.gpus and shutil.which("nvidia-smi"):
+        found.append("there is an NVIDIA driver, but PyTorch can't use its GPU: install a build of PyTorch with CUDA")
+    return found
+
+
+def examine(output_dir: Path) -> Machine:
+    """Look at this machine, and time matrix products on it."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    memory, free = _memory()
+    folder = next(parent for parent in (output_dir, *output_dir.parents) if parent.is_dir())
+    load = os.getloadavg()[0]  # before we are the load
+    torch.set_num_threads(1)
+    left, right = torch.randn(2, SIZE, SIZE)
+    alone = min(_timings(lambda: left @ right))
+    onednn = None
+    if torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        packed_left, packed_right = left.to_mkldnn(), right.to_mkldnn()
+        onednn = min(_timings(lambda: F.linear(packed_left, packed_right)))
+    with ThreadPoolExecutor(cores, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        counts = pool.map(lambda _: len(_timings(lambda: left @ right)), range(cores))
+    flop = 2 * SIZE**3 / 1e9
+    return Machine(
+        processor=processor(),
+        instructions=torch.backends.cpu.get_cpu_capability(),
+        cores=cores,
+        quota=_quota(),
+        load=load,
+        memory_gib=memory,
+        free_gib=free,
+        disk_gib=shutil.disk_usage(folder).free / GIB,
+        product_gflops=flop / alone,
+        onednn_gflops=flop / onednn if onednn else None,
+        together_gflops=flop * sum(counts) / cores / SECONDS,
+        gpus=tuple(examine_gpu(torch.device("cuda", index)) for index in range(torch.cuda.device_count())),
+        idle_mps=shutil.which("nvidia-cuda-mps-control") is not None and not (_mps_folder() / "control").exists(),
+        open_clusters=tuple(open_clusters()),
+        slots=count_slots(SearchConfig(), [this_machine()], list).count,
+    )
+
+
+def _timings(call: Callable[[], object]) -> list[float]:
+    """Seconds of each of as many calls as fit into SECONDS; one before warms up."""
+    call()
+    times = [time.perf_counter()]
+    while times[-1] < times[0] + SECONDS:
+        call()
+        times.append(time.perf_counter())
+    return [later - earlier for earlier, later in pairwise(times)]
+
+
+def examine_gpu(device: torch.device) -> Gpu:
+    """Name and memory of a GPU, and a timed matrix product on it."""
+    free, total = torch.cuda.mem_get_info(device)
+    left, right = torch.randn(2, GPU_SIZE, GPU_SIZE, device=device, dtype=torch.bfloat16)
+
+    def multiply() -> None:
+        left @ right
+        torch.cuda.synchronize(device)
+
+    rate = 2 * GPU_SIZE**3 / min(_timings(multiply))
+    return Gpu(torch.cuda.get_device_name(device), total / GIB, free / GIB, rate / 1e12)
+
+
+def _mps_folder() -> Path:
+    """Where NVIDIA's multi-process service listens."""
+    return Path(os.environ.get("CUDA_MPS_PIPE_DIRECTORY", "/tmp/nvidia-mps"))
+
+
+def _memory() -> tuple[float, float]:
+    """All and free, in GiB; without Linux's account of what can be freed, all counts as free."""
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIB
+    with suppress(OSError):
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable"):
+                return total, int(line.split()[1]) / 2**20
+    return total, total
+
+
+def _quota() -> float | None:
+    """Cores' worth of time by the container's cgroup (version 2)."""
+    with suppress(OSError, ValueError):
+        allowed, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        return int(allowed) / int(period)  # ValueError for "max"
+    return None

@@ -1,0 +1,34 @@
+"""What is installed: configurations, the schema of their keys, versions."""
+
+import json
+import platform
+from itertools import takewhile
+
+from rich.console import Console
+
+from search.commands.lines import say
+from search.settings.experiment import Experiment
+from trainables.base.installed import config_folder, list_configs, version_of
+
+
+def configs(arguments: list[str], console: Console) -> int:
+    """Each with the sentence that its file starts with."""
+    folder = config_folder()
+    for name in list_configs():
+        lines = (folder / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
+        comment = " ".join(line[2:] for line in takewhile(lambda line: line.startswith("#"), lines[1:]))
+        say(console, f"{name:16} {comment.partition('. ')[0].rstrip('.')}")
+    say(console, f"{folder} has them, and in clusters/ the files for `ray up`, Kubernetes and Slurm")
+    return 0
+
+
+def schema(arguments: list[str], console: Console) -> int:
+    print(json.dumps(Experiment.model_json_schema(), indent=1))
+    return 0
+
+
+def show_version(arguments: list[str], console: Console) -> int:
+    packages = ("torch", "ray", "optuna", "sacrebleu", "sentencepiece", "wandb")
+    versions = ", ".join(f"{name} {version_of(name) or 'missing'}" for name in packages)
+    say(console, f"babeltune {version_of('babeltune')} (Python {platform.python_version()}, {versions})")
+    return 0

@@ -1,0 +1,104 @@
+"""`babeltune replay`: how soon a policy finds the best of systems that were trained already."""
+
+import json
+from pathlib import Path
+from typing import Literal
+
+from pydantic import AliasChoices, Field
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table as RichTable
+
+from model.config import Config
+from search.replay.measures import Policy, measure_curves, measure_systems
+from search.replay.tables import Table, read_curves, read_run, read_systems
+from search.samplers import SamplerName
+from search.samplers.prior import Findings
+from trainables.base.command_line import parse_config
+from trainables.base.errors import UserError
+from trainables.base.files import named_path, write_atomically
+from trainables.base.installed import program
+
+
+class Replaying(Config):
+    """Which tables, which policy."""
+
+    tables: str = Field("", description="folder of tables (nmthpo_PAIR.csv, nmtlc_KIND_PAIR.json), or a run directory")
+    pair: str = Field("", description="language pair, as in the file names; not for a run directory")
+    policy: SamplerName = Field("default", description="the sampler")
+    scheduler: Literal["asha", "asha_promotion", "hyperband", "median", "gentle", "none"] = Field(
+        "asha_promotion", description="for tables of learning curves"
+    )
+    seeds: int = Field(30, ge=1, description="simulated searches")
+    workers: int = Field(1, ge=1, description="runs at a time, where a table has no curves; with curves always four")
+    prior_pairs: str = Field(
+        "",
+        validation_alias=AliasChoices("prior_pairs", "prior-pairs"),
+        description="pairs of the same folder, separated by commas, whose tables the sampler knows beforehand",
+    )
+    output: str = Field("", validation_alias=AliasChoices("output", "json"), description="JSON file for the measures")
+
+
+def main(arguments: list[str], console: Console) -> int:
+    """Simulate, print a table of measures, and write them. Raises UserError for what the user can fix."""
+    about = "Run the real sampler and scheduler on tables of trained systems, under a virtual clock."
+    options, _ = parse_config(Replaying, arguments, program("replay"), about)
+    if not options.tables:
+        raise UserError("--tables: missing; name a folder of tables, or the directory of a run")
+    tables, output = named_path("--tables", options.tables), named_path("--output", options.output)
+    systems, curves = find_tables(tables, options.pair)
+    policy = Policy(options.policy, options.scheduler, tuple(_prior(options)))
+    measures: dict[str, object] = {
+        "pair": options.pair or systems[0].name,
+        "policy": options.policy,
+        "scheduler": options.scheduler,
+        "seeds": options.seeds,
+        "workers": options.workers,
+        "prior_pairs": options.prior_pairs,
+    }
+    for table in systems:
+        measures |= measure_systems(table, policy, options.seeds, options.workers)
+    by_kind = {table.name: measure_curves(table, policy, options.seeds) for table in curves}
+    if by_kind:
+        measures |= next(iter(by_kind.values()))  # scratch before fine-tuning
+        measures["curves"] = by_kind
+    console.print(_shown(measures))
+    if options.output:
+        write_atomically(output, json.dumps(measures, indent=2))
+    return 0
+
+
+def find_tables(folder: Path, pair: str) -> tuple[list[Table], list[Table]]:
+    """Tables of final scores, and of learning curves. Raises UserError if there is none."""
+    if (folder / "experiment.yaml").exists():
+        table = read_run(folder)
+        return [table], [table]
+    if not pair:
+        raise UserError(f"--pair: missing; name the pair of the tables in {folder}, such as ja-en")
+    systems = [read_systems(file) for file in [folder / f"nmthpo_{pair}.csv"] if file.exists()]
+    kinds = [folder / f"nmtlc_{kind}_{pair}.json" for kind in ("scratch", "finetune")]
+    curves = [read_curves(file) for file in kinds if file.exists()]
+    if not systems and not curves:
+        raise UserError(
+            f"--pair: {folder} holds neither nmthpo_{pair}.csv nor nmtlc_scratch_{pair}.json; see its files"
+        )
+    return systems, curves
+
+
+def _prior(options: Replaying) -> list[Findings]:
+    findings = []
+    for pair in filter(None, options.prior_pairs.split(",")):
+        systems, curves = find_tables(named_path("--tables", options.tables), pair)
+        findings.append([(s.params, s.score) for s in [*systems, *curves][0].systems.values()])
+    return findings
+
+
+def _shown(measures: dict[str, object]) -> RichTable:
+    title = f"{measures['pair']}, {measures['policy']}, {measures['seeds']} seeds"
+    shown = RichTable(title=title, title_justify="left", box=SIMPLE_HEAD)
+    shown.add_column("measure")
+    shown.add_column("value", justify="right")
+    for name, value in measures.items():
+        if isinstance(value, float):
+            shown.add_row(name, f"{value:.4f}")
+    return shown

@@ -1,0 +1,82 @@
+"""A new search, or what is left of one, to its report."""
+
+import time
+from collections.abc import Collection
+from contextlib import suppress
+from pathlib import Path
+
+from rich.console import Console
+
+from search import commands
+from search.commands.lines import say
+from search.driver.beginning import forget_first_steps, has_begun
+from search.finals.neural_metric import load_metric
+from search.run_directory.prior_sources import find_prior
+from search.run_directory.trust import followed
+from search.settings.experiment import Experiment
+from trainables.base.command_line import parse_config
+from trainables.base.ending import INTERRUPTED, lasting_output
+from trainables.base.errors import UserError
+from trainables.base.extras import need_extra
+from trainables.base.installed import config_folder, program
+from trainables.base.locks import check_locks
+from trainables.sharing.object_store import Store
+from trainables.sharing.storage import find_place
+
+
+def main(arguments: list[str], console: Console) -> int:
+    """Run the search that the options describe. Raises UserError."""
+    experiment = new_experiment(arguments)
+    return search(experiment, followed(experiment), console)
+
+
+def new_experiment(arguments: list[str]) -> Experiment:
+    """The experiment that the command line describes, with a name that is not taken. Raises UserError."""
+    quickstart = config_folder() / "quickstart.yaml"
+    experiment, file = parse_config(Experiment, arguments, program(), commands.ABOUT, quickstart)
+    if experiment.name is None:
+        name = f"{file.stem}-{time.strftime('%Y%m%d-%H%M%S')}"
+        experiment = experiment.model_copy(update={"name": name})
+    if has_begun(experiment.run_dir):
+        raise UserError(
+            f"--name: {experiment.run_dir} exists and is not empty; choose another name, or go on with it by "
+            f"`{program('resume')} {experiment.run_dir}`"
+        )
+    if experiment.storage and find_place(experiment.run_url):
+        raise UserError(
+            f"--name: {experiment.run_url} exists; choose another name, or go on with it by "
+            f"`{program('resume')} {experiment.run_url}`"
+        )
+    forget_first_steps(experiment.run_dir)
+    return experiment
+
+
+def search(experiment: Experiment, said: Collection[str], console: Console) -> int:
+    """Run a search, or what is left of it, to its report. said: keys that the user set. Raises UserError."""
+    try:
+        with lasting_output():
+            _search(experiment, said, console)
+    except KeyboardInterrupt:
+        with suppress(OSError):  # a terminal that was closed
+            say(console, f"\nstopped; nothing is lost: go on with `{program('resume')} {experiment.run_dir}`")
+        return INTERRUPTED
+    return 0
+
+
+def _search(experiment: Experiment, said: Collection[str], console: Console) -> None:
+    find_prior(experiment)
+    if experiment.search.sampler == "cmaes":
+        need_extra("cmaes", "cmaes", "cmaes", "search.sampler: cmaes")
+    if experiment.storage:
+        Store(experiment.storage).try_out()
+    if experiment.finals.neural_metric:
+        load_metric(experiment.finals.neural_metric)
+    check_locks(Path(experiment.output_dir))
+    # Torch and Ray take seconds to import: mistakes that need neither are told before.
+    from search.driver.preparation import prepare_corpus, prepare_storage
+
+    storage = prepare_storage(experiment)
+    prepare_corpus(experiment, console)
+    from search.driver.search_run import SearchRun
+
+    SearchRun(experiment, said, storage, console).run()

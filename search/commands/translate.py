@@ -1,0 +1,153 @@
+"""`babeltune translate RUN`: lines in, translations by the best model of a run out."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import nullcontext
+from itertools import islice
+from pathlib import Path
+from typing import BinaryIO, Self
+
+from pydantic import Field, model_validator
+from pydantic_settings import CliPositionalArg
+from rich.console import Console
+
+from model.config import Config
+from model.decoding import Hypothesis
+from search.finals.best import BestModel, read_best
+from search.settings.finals import Decoding
+from trainables.base.command_line import parse_config
+from trainables.base.errors import UserError
+from trainables.base.files import named_path
+from trainables.base.installed import program
+from trainables.data.pairs import is_blank
+from trainables.training.evaluation import find_hypotheses
+
+AT_A_TIME = 1000  # lines that are read before their translations are written
+DRAWN = 20  # sentences of an attention page
+
+
+class Translating(Config):
+    """What to translate with, and where to."""
+
+    run: CliPositionalArg[str] = Field(min_length=1, description="directory of a search that has ended")
+    beam_size: int | None = Field(None, ge=1, description="hypotheses of beam search; 1 is greedy; as in the finals")
+    length_penalty: float | None = Field(
+        None, ge=0, description="exponent of the length that divides a hypothesis' score; as in the finals"
+    )
+    nbest: int | None = Field(
+        None, ge=1, description="so many translations of each line, as 'line ||| translation ||| score', from line 0"
+    )
+    output: str | None = Field(None, min_length=1, description="file for the translations, instead of standard output")
+    attention: str | None = Field(
+        None, min_length=1, description=f"HTML file that shows the attention in the first {DRAWN} sentences"
+    )
+
+    @model_validator(mode="after")
+    def _enough_hypotheses(self) -> Self:
+        if self.nbest and self.beam_size and self.nbest > self.beam_size:
+            raise ValueError(f"nbest: {self.nbest} of a beam of {self.beam_size}; raise beam_size to {self.nbest}")
+        return self
+
+    def decoding(self, best: BestModel) -> Decoding:
+        """As asked, else as in the finals, with a beam that holds the translations that are wanted."""
+        beam_size = self.beam_size or max(best.decoding.beam_size, self.nbest or 1)
+        return Decoding(beam_size, best.decoding.length_penalty if self.length_penalty is None else self.length_penalty)
+
+
+def main(arguments: list[str], console: Console) -> int:
+    """Translate standard input. Raises UserError for what the user can fix."""
+    about = "Translate standard input, line by line, with the best model of a run."
+    options, _ = parse_config(Translating, arguments, program("translate"), about)
+    best = read_best(named_path("translate", options.run))
+    output, attention = (_writable(name, getattr(options, name)) for name in ("output", "attention"))
+    try:
+        with output.open("wb") if output else nullcontext(sys.stdout.buffer) as out:
+            sentences = translate_lines(best, sys.stdin.buffer, out, options)
+    except BrokenPipeError:  # as when `head` has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    if attention:
+        from search.report.attention_page import write_attention_page  # plotly takes its time to import
+
+        write_attention_page(attention, best, sentences[:DRAWN])
+        if len(sentences) > DRAWN:
+            print(f"{options.attention}: the first {DRAWN} of {len(sentences)} sentences", file=sys.stderr)
+    return 0
+
+
+def _writable(option: str, name: str | None) -> Path | None:
+    """The file of an option, if it is given. Raises UserError where none can be written."""
+    if name is None:
+        return None
+    file = named_path(f"--{option}", name)
+    if file.is_dir() or file.is_fifo() or not os.access(file.parent, os.W_OK):
+        raise UserError(f"--{option}: {name} can't be written: name a file in a folder that takes one")
+    return file
+
+
+def translate_lines(
+    best: BestModel, source: BinaryIO, out: BinaryIO, options: Translating
+) -> list[tuple[str, Hypothesis]]:
+    """Write a translation of each line, or `nbest` of them; a blank line's is blank.
+
+    Returns the sentences with their best hypotheses if they are to be drawn. Raises UserError that names the line.
+    """
+    sentences: list[tuple[str, Hypothesis]] = []
+    wanted = options.nbest or 1
+    for first, lines in _chunks(source):
+        found = [hypotheses[:wanted] for hypotheses in _translate(best, lines, first, options)]
+        texts = iter(best.tokenizer.decode_target([h.ids for hypotheses in found for h in hypotheses]))
+        for number, hypotheses in enumerate(found, first):
+            for hypothesis in hypotheses:
+                text = next(texts)
+                scored = f"{number} ||| {text} ||| {hypothesis.score:.4f}"
+                out.write(f"{text if options.nbest is None else scored}\n".encode())
+        out.flush()
+        if options.attention:
+            sentences += [
+                (line, hypotheses[0]) for line, hypotheses in zip(lines, found, strict=True) if hypotheses[0].ids
+            ]
+    return sentences
+
+
+def _chunks(source: BinaryIO) -> Iterator[tuple[int, list[str]]]:
+    """Stripped lines, so many at a time, with the number of the first, from 0. Raises UserError for bad UTF-8."""
+    first = 0
+    at_a_time = 1 if source.isatty() else AT_A_TIME  # people want to see what became of a line
+    while chunk := list(islice(source, at_a_time)):
+        lines = []
+        for number, line in enumerate(chunk, first):
+            try:
+                text = line.decode("utf-8-sig" if number == 0 else "utf-8").strip()
+                lines.append("" if is_blank(text) else text)
+            except UnicodeDecodeError as error:
+                place = f"line {number + 1} is not UTF-8 (byte {error.start + 1})"
+                raise UserError(f"standard input: {place}; convert the text") from None
+        yield first, lines
+        first += len(lines)
+
+
+def _translate(best: BestModel, lines: list[str], first: int, options: Translating) -> list[list[Hypothesis]]:
+    """The hypotheses for each line, the best first; empty ones for a line without tokens."""
+    decoding = options.decoding(best)
+    ids = best.tokenizer.encode_source(lines)
+    longest = max(range(len(ids)), key=lambda row: len(ids[row]))
+    place = f"standard input: line {first + longest + 1} has {len(ids[longest])} tokens"
+    settings = best.config.model
+    if settings.positions == "learned" and len(ids[longest]) > settings.max_length:
+        raise UserError(
+            f"{place}, but the learned positions of this model end at {settings.max_length} (model.max_length); "
+            "split the line"
+        )
+    spoken = [row for row in range(len(ids)) if len(ids[row]) > 1]  # not EOS alone
+    try:
+        decoded = find_hypotheses(best.model, [ids[row] for row in spoken], decoding.beam_size, decoding.length_penalty)
+    except RuntimeError as error:
+        if "memory" not in str(error):
+            raise
+        raise UserError(f"{place}, too many for this memory; split the line, or lower --beam_size") from None
+    found = [[Hypothesis([], 0.0)] * decoding.beam_size for _ in ids]
+    for row, hypotheses in zip(spoken, decoded, strict=True):
+        found[row] = hypotheses
+    return found

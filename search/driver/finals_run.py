@@ -1,0 +1,120 @@
+"""The finals of a search: finalists frozen, retrained, scored on the test split. Each step can be entered again."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Literal
+
+from search.driver.study_run import Trainer
+from search.engine.checkpoint_cleaner import CheckpointCleaner
+from search.finals.choosing import Finalist, FinalsPlan, choose_finalists, freeze_finalists
+from search.finals.leaderboard import Entry
+from search.finals.neural_metric import neural_score
+from search.finals.scoring import FinalModel, ScoredModel, score_all
+from search.record.budget import spent_on
+from search.record.journal import Totals, read_lines
+from search.record.study import Study, StudyTrial
+from search.run_directory.checking import check_finalists
+from search.run_directory.earlier import Earlier
+from search.schedulers.unranked import ToTheEnd
+from trainables.base.config import TrialConfig
+from trainables.base.errors import UserError
+from trainables.base.outcomes import Outcome
+from trainables.data.corpus import Split, read_test
+
+
+class FinalsRun:
+    """One driver's work on the finals of a search. Raises UserError where no model is left to rank."""
+
+    def __init__(self, trainer: Trainer, earlier: Earlier, say: Callable[[str], None], warn: Callable[[str], None]):
+        self.trainer, self.experiment, self.run_dir = trainer, trainer.experiment, trainer.experiment.run_dir
+        self.earlier, self.say, self.warn = earlier, say, warn
+
+    def run(self, search: Study, finals: Study) -> list[Entry]:
+        """Freeze the finalists of the search, retrain them in the study of the finals, score all on the test split."""
+        if not (self.run_dir / "finalists.json").exists():
+            self._freeze(search, finals)
+            self.trainer.keep_safe()
+        finalists = check_finalists(self.run_dir / "finalists.json", search)
+        # What is wrong with it is told before the retraining.
+        purpose = "checking it before the retraining, and scoring after it"
+        test = read_test(self.experiment.data, self.run_dir, purpose)
+        self.trainer.keep_safe()
+        if self.experiment.finals.seeds:
+            models = self._retrained(finalists, search, finals)
+        else:
+            config = self.experiment.trial.with_values
+            models = [self._model("trial", config(f.params), search.trials[f.trial], f.trial) for f in finalists]
+        if not models:
+            raise UserError(f"{self.run_dir}: no finalist could be trained: {_first_failure(finals)}")
+        results = self._scored(models, test)
+        entries = []
+        for finalist in finalists:
+            mine = [pair for pair in zip(models, results, strict=True) if pair[0].trial == finalist.trial]
+            if mine:
+                entries.append(Entry(finalist, [model for model, _ in mine], [result for _, result in mine]))
+            else:
+                self.warn(f"trial {finalist.trial} drops out of the ranking: none of its retrainings ended")
+        return entries
+
+    def _freeze(self, search: Study, finals: Study) -> None:
+        frozen = self.run_dir / "finalists.json"
+        if finals.trials or (self.run_dir / "leaderboard.json").exists():
+            raise UserError(f"{frozen}: is gone, though the test split was open to this search; restore it")
+        choice = choose_finalists(search, self.experiment)
+        if not choice.finalists:
+            raise UserError(f"{self.run_dir}: no trial came far enough for the finals: {_first_failure(search)}")
+        for trial, finalist in choice.passed_over.items():
+            self.say(f"trial {trial} is too like trial {finalist} to go to the finals, too (finals.min_distance)")
+        freeze_finalists(frozen, choice, self.experiment, self.earlier.test_opened())
+
+    def _retrained(self, finalists: list[Finalist], search: Study, finals: Study) -> list[FinalModel]:
+        plan = FinalsPlan(self.experiment, finalists)
+        spent = spent_on(search, Totals(read_lines(self.run_dir / "trials.jsonl"))) + self.earlier.spent()
+        cleaner = CheckpointCleaner(self.trainer.checkpoints("final"), keep_completed=True)
+        cleaner.sweep(finals.over)
+        self.trainer.train("final", finals, plan, ToTheEnd(), len(plan.points), spent, [cleaner])
+        return [
+            self._model("final", plan.config(trial.params), trial, int(str(trial.params["finalist"])))
+            for trial in finals.trials.values()
+            if trial.outcome == Outcome.COMPLETED
+        ]
+
+    def _model(
+        self, kind: Literal["trial", "final"], config: TrialConfig, trial: StudyTrial, finalist: int
+    ) -> FinalModel:
+        journal = self.run_dir / f"{kind}s.jsonl"
+        reports = [line for line in read_lines(journal) if line["trial"] == trial.number]
+        if not reports:
+            raise UserError(f"{journal}: lacks the lines of trial {trial.number}; restore the file")
+        return FinalModel(
+            config=config,
+            trial=finalist,
+            number=trial.number if kind == "final" else None,
+            valid_bleu=reports[-1]["valid_bleu"],
+            valid_nll_per_char=reports[-1]["valid_nll_per_char"],
+            train_seconds=sum(line["train_seconds"] for line in reports),
+            folder=self.run_dir / f"{kind}s" / str(trial.number),
+            averaged=self.experiment.finals.average_checkpoints,
+            storage=self.trainer.storage,
+            reports=tuple(reports),
+        )
+
+    def _scored(self, models: list[FinalModel], test: Split) -> list[ScoredModel]:
+        console = self.trainer.console
+        with console.status("translating the test split"):
+            results = score_all(models, test, self.experiment, self.trainer.slots.gpus)
+        if name := self.experiment.finals.neural_metric:
+            with console.status(f"scoring by {name}"):
+                files = [model.folder / "neural.json" for model in models]
+                results = [
+                    replace(result, neural=neural_score(name, file, model.identity, test, result.translations))
+                    for file, model, result in zip(files, models, results, strict=True)
+                ]
+        return results
+
+
+def _first_failure(study: Study) -> str:
+    messages = [
+        f"trial {t.number} {t.outcome}: {t.attrs['message']}" for t in study.trials.values() if "message" in t.attrs
+    ]
+    return messages[0] if messages else "no trial was completed"

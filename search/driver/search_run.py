@@ -1,0 +1,185 @@
+"""A search from trials to report: search, finals, rank, report. Every step can be entered again."""
+
+import math
+from collections.abc import Collection
+from contextlib import ExitStack, nullcontext, suppress
+from typing import Any
+
+from rich.console import Console
+
+from search.cluster.joining import running_ray
+from search.cluster.slots import find_slots
+from search.cluster.teardown import check_teardown, take_down
+from search.cluster.watchdog import Watchdog
+from search.driver.beginning import remove_leftovers
+from search.driver.concluding import conclude
+from search.driver.finals_run import FinalsRun
+from search.driver.preparation import tokenizer_variants
+from search.driver.progress import ranking_table
+from search.driver.study_run import Trainer
+from search.engine.checkpoint_cleaner import CheckpointCleaner
+from search.engine.ordering import check_slots
+from search.engine.proposals import SearchPlan
+from search.finals.deciding import explain_decisions
+from search.finals.leaderboard import Entry
+from search.record.budget import spent_on
+from search.record.driver_log import driver_log, logger
+from search.record.journal import Totals, read_lines
+from search.record.study import Study
+from search.record.study_file import Mode
+from search.remote.run_copy import RunCopy
+from search.run_directory.checking import check_frozen, check_study
+from search.run_directory.earlier import Earlier
+from search.run_directory.inputs import describe_starts, pin_inputs, pin_tokenizers
+from search.run_directory.prior_sources import keep_prior
+from search.run_directory.trust import remember
+from search.schedulers import make_scheduler
+from search.schedulers.population import Population
+from search.settings.experiment import Experiment
+from search.settings.wording import count, describe
+from search.tracking.tracker import Tracker
+from trainables.base.installed import version_of
+from trainables.base.locks import DriverLock
+from trainables.sharing.storage import Storage
+
+
+class SearchRun:
+    """One driver's work on a run directory."""
+
+    def __init__(self, experiment: Experiment, said: Collection[str], storage: Storage | None, console: Console):
+        """said: keys that the user set, see `trust.py`."""
+        self.experiment, self.said, self.storage, self.console = experiment, said, storage, console
+        self.run_dir = experiment.run_dir
+        check_teardown(experiment)
+        self.slots = find_slots(experiment, console, self.storage)
+        check_slots(experiment, self.slots.count, self.slots.gpus)
+        self.copy: RunCopy | None = None
+        self.concluded = False  # ranking, best model and report are written
+
+    def run(self) -> None:
+        """Run the search, or what is left of it. Raises UserError for what the user can fix."""
+        try:
+            self._run()
+        finally:
+            if self.concluded and self.experiment.teardown:
+                self._take_down()
+
+    def _run(self) -> None:
+        with ExitStack() as stack:
+            self.lock = lock = DriverLock(self.run_dir)
+            stack.callback(lock.release)
+            remove_leftovers(self.run_dir)
+            stack.enter_context(driver_log(self.run_dir))
+            logger.info("driver %d of this run starts: babeltune %s", lock.incarnation, version_of("babeltune"))
+            if self.storage:
+                self.copy = stack.enter_context(RunCopy(self.storage, self.run_dir, self._warn))
+            remember(self.experiment, self.said, self._warn)
+            self.earlier = Earlier(self.run_dir)
+            search, finals = self._studies()
+            where = f"{self.slots.gpus:.3g} GPU" if self.slots.gpus else "one CPU thread"
+            self._say(f"{self.slots.count} trials at a time, each on {where}; {self.run_dir}")
+            with Tracker(self.experiment, self.earlier, self._say, self._warn) as tracker:
+                trainer = Trainer(
+                    self.experiment, self.slots, lock, self.storage, tracker, self.console, self._keep_safe
+                )
+                cluster = self.experiment.cluster
+                with (
+                    running_ray(cluster, self.slots.count, online=self.storage is not None),
+                    Watchdog(
+                        self.run_dir, lock, cluster, self.experiment.search.watchdog_seconds, self._warn
+                    ) as trainer.watchdog,
+                ):
+                    if (self.run_dir / "finalists.json").exists():
+                        tracker.show_trials(search)
+                    else:
+                        self._search(search, trainer)
+                    tracker.searched()
+                    entries = FinalsRun(trainer, self.earlier, self._say, self._warn).run(search, finals)
+                board = self._conclude(trainer, search, finals, entries)
+                self.concluded = True
+                tracker.finished(board)
+                self._announce(board)
+
+    def _take_down(self) -> None:
+        """End the cluster, which costs, whatever becomes of the terminal."""
+        with suppress(OSError, ValueError):
+            self._say("the cluster is taken down")
+        if failed := take_down():
+            self._warn(f"the cluster may still cost: end it by `ray down`; {failed}")
+
+    def _studies(self) -> tuple[Study, Study]:
+        """The studies of the search and of its finals, once what was asked now is merged into what is there."""
+        check_frozen(self.run_dir, self.earlier.test_opened())
+        for changed in pin_inputs(self.experiment):
+            self._warn(f"{changed}: what is trained from here on may differ in the last digits")
+        moves = self.earlier.moves(self.experiment)
+        with self.copy.taking_over(moves) if self.copy else nullcontext():
+            for message in self.earlier.extend(self.experiment):
+                self._say(message)
+        search, finals = self._opened("search", "trials.jsonl"), self._opened(self.earlier.finals_name, "finals.jsonl")
+        self._pin_tokenizers(search)
+        return search, finals
+
+    def _pin_tokenizers(self, search: Study) -> None:
+        configs = [self.experiment.trial.with_values(trial.params).tokenizer for trial in search.trials.values()]
+        pin_tokenizers(self.experiment, [*tokenizer_variants(self.experiment), *configs])
+
+    def _opened(self, name: str, journal: str) -> Study:
+        """A study that agrees with its journal, made if it has none yet."""
+        begun = (self.run_dir / journal).exists() or (self.run_dir / "finalists.json").exists()
+        mode: Mode = "old" if begun else "new"
+        study = Study(self.run_dir / "study.db", name, self.experiment.search.direction, mode)
+        check_study(study, self.run_dir / journal, self.experiment)
+        return study
+
+    def _keep_safe(self) -> None:
+        """What stands in the run directory is this driver's, and in the storage, too, when the call returns."""
+        self.lock.check()
+        if self.copy:
+            self.copy.send()
+
+    def _search(self, study: Study, trainer: Trainer) -> None:
+        settings = self.experiment.search
+        scheduler = make_scheduler(self.experiment)
+        expected = min(settings.trials or math.inf, self.experiment.space.size())
+        if isinstance(scheduler, Population):
+            expected = scheduler.trials
+        cleaner = CheckpointCleaner(trainer.checkpoints("trial"), keep_completed=self.experiment.finals.seeds == 0)
+        cleaner.sweep(study.over)
+        plan = SearchPlan(self.experiment, keep_prior(self.experiment))
+        trainer.train("trial", study, plan, scheduler, expected, self.earlier.spent(), [cleaner])
+        if study.ended:
+            self._say(f"the search ends with {count(len(study.trials), 'trial', 'trials')}: {study.ended}")
+        elif settings.trials is None:
+            self._say(f"all {len(study.trials)} valid configurations of the space were tried")
+        elif len(study.trials) < (settings.trials or 0):
+            self._warn(
+                f"the space holds only {len(study.trials)} valid configurations: all were tried, "
+                f"though search.trials is {settings.trials}"
+            )
+
+    def _conclude(self, trainer: Trainer, study: Study, finals_study: Study, entries: list[Entry]) -> dict[str, Any]:
+        """Rank, and write what people read; returns the content of leaderboard.json."""
+        trials, finals = read_lines(self.run_dir / "trials.jsonl"), read_lines(self.run_dir / "finals.jsonl")
+        spent = self.earlier.spent() + spent_on(study, Totals(trials)) + spent_on(finals_study, Totals(finals))
+        spending = trainer.budget(spent).describe() + ([study.ended] if study.ended else [])
+        self._pin_tokenizers(study)
+        notes = explain_decisions(study, self.experiment) + describe_starts(self.run_dir)
+        return conclude(self.experiment, study, trials, finals, entries, self.earlier.test_opened(), spending, notes)
+
+    def _announce(self, board: dict[str, Any]) -> None:
+        self.console.print(ranking_table(board["ranking"], board["decided_by"]))
+        for note in board["notes"]:
+            self._warn(note)
+        for line in board["ranking"]:
+            self._say(f"trial {line['trial']}: {describe(line['config'])}")
+        best, report = self.run_dir / "best", self.run_dir / "report.html"
+        self._say(f"BLEU {board['signatures']['bleu']}\nbest model: {best}\nreport: {report}")
+
+    def _say(self, text: str) -> None:
+        logger.info("%s", text)
+        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    def _warn(self, text: str) -> None:
+        logger.warning("%s", text)
+        self.console.print(f"warning: {text}", style="yellow", highlight=False, markup=False, soft_wrap=True)

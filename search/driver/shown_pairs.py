@@ -1,0 +1,38 @@
+"""Training pairs for people to look at before anything starts: what is read wrong is seen at once."""
+
+import unicodedata
+
+from rich.cells import cell_len
+from rich.console import Console
+from rich.text import Text
+
+from trainables.data.corpus import Split
+
+LONGEST = 100  # columns of a side
+
+
+def visible(text: str) -> str:
+    """Control characters and what takes no room as escapes, such as \\u200b."""
+    return "".join(
+        character.encode("unicode_escape").decode() if _unseen(character) else character for character in text
+    )
+
+
+def show_pairs(split: Split, console: Console) -> None:
+    """Print the first pair, one in the middle and the last: a shift of the lines shows in the end at the latest."""
+    for place in sorted({0, len(split) // 2, len(split) - 1} if len(split) else set()):
+        label = f"pair {place + 1:,}: "
+        width = min(LONGEST, console.width - len(label))
+        sides = [_cut(visible(side[place]), width) for side in split.sides]
+        between = " | " if cell_len("".join(sides)) + 3 <= width else f"\n{'| ':>{len(label)}}"
+        console.print(label + between.join(sides), highlight=False, markup=False, emoji=False, soft_wrap=True)
+
+
+def _unseen(character: str) -> bool:
+    return unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp")
+
+
+def _cut(text: str, width: int) -> str:
+    cut = Text(text)
+    cut.truncate(max(width, 1), overflow="ellipsis")
+    return cut.plain

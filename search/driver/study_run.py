@@ -1,0 +1,107 @@
+"""The trials of one study after another, trained in the slots of a search within its budget."""
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from typing import Literal
+
+from rich.console import Console
+
+from search.cluster.joining import count_workers
+from search.cluster.slots import Slots
+from search.cluster.tuning import run_work
+from search.driver.progress import TrialProgress
+from search.engine.ordering import WorkClock, work_of_report
+from search.engine.proposals import Plan
+from search.engine.settling import Settled
+from search.engine.work import Listener, Work
+from search.record.budget import Budget, Spent
+from search.record.journal import Journal
+from search.record.study import Study
+from search.schedulers import Scheduler
+from search.settings.experiment import Experiment
+from search.tracking.tracker import Tracker
+from trainables.base.locks import DriverLock
+from trainables.sharing.checkpoint_places import Checkpoints
+from trainables.sharing.storage import Storage
+from trainables.training.checkpoint import KEEP
+
+
+class Trainer:
+    """What the search itself and its finals have in common."""
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        slots: Slots,
+        lock: DriverLock,
+        storage: Storage | None,
+        tracker: Tracker,
+        console: Console,
+        keep_safe: Callable[[], None],
+    ):
+        """`keep_safe` returns when what stands in the run directory is in the storage, too, if there is one."""
+        self.experiment, self.slots, self.lock, self.storage = experiment, slots, lock, storage
+        self.tracker, self.console, self.keep_safe = tracker, console, keep_safe
+        self.watchdog: Listener | None = None
+
+    def checkpoints(self, kind: Literal["trial", "final"]) -> Checkpoints:
+        return Checkpoints(self.experiment.run_dir / f"{kind}s", self.storage)
+
+    def budget(self, before: Spent) -> Budget:
+        experiment = self.experiment
+        return Budget(
+            config=experiment.search.budget,
+            epochs=experiment.training.epochs,
+            rungs=experiment.rungs,
+            by_steps=experiment.training.unit == "step",
+            finals=experiment.num_finals,
+            finalists=experiment.finals.top,
+            slots=self.slots.count,
+            devices=self.slots.gpus or 1.0,
+            before=before,
+        )
+
+    def train(
+        self,
+        kind: Literal["trial", "final"],
+        study: Study,
+        plan: Plan,
+        scheduler: Scheduler,
+        expected: float,
+        spent: Spent,
+        listeners: Sequence[Listener] = (),
+    ) -> None:
+        """Run the trials of a study, or what is left of them; `kind` names them, their journal and their folder.
+
+        expected: how many trials, for the progress view. spent: on others before these.
+        """
+        experiment, metric = self.experiment, self.experiment.search.metric
+        journal = Journal(experiment.run_dir / f"{kind}s.jsonl")
+        budget = self.budget(spent)
+        settled = [Settled(metric)] if experiment.search.stop_when_settled else []
+        machines = None if experiment.cluster is None else count_workers
+        progress = TrialProgress(self.console, study, journal, budget, kind, metric, expected, machines)
+        clock = None
+        if experiment.search.deterministic and kind == "trial":
+            clock = WorkClock(journal.lines, lambda trial: work_of_report(plan.config(trial.params)))
+        work = Work(
+            experiment,
+            study,
+            journal,
+            self.checkpoints(kind),
+            plan,
+            scheduler,
+            [progress, *self.tracker.listeners(kind, study), *([self.watchdog] if self.watchdog else []), *listeners],
+            [budget, *settled] if kind == "trial" else [],  # what the finals need was set aside
+            self.keep_safe,
+            clock,
+        )
+        with ExitStack() as stack:
+            stack.callback(journal.close)
+            stack.enter_context(progress)
+            if not work.done:
+                keep, together = KEEP, 1
+                if kind == "final":
+                    keep, together = experiment.finals.average_checkpoints, self.slots.runs_each(int(expected))
+                run_work(work, self.slots, self.lock, experiment.cache, keep=keep, together=together)
+        self.keep_safe()

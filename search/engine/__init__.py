@@ -1,0 +1,1 @@
+"""What to train next, and what a report means. Knows nothing of Ray."""

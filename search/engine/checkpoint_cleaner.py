@@ -1,0 +1,34 @@
+"""Disk space: what nobody will train or score again is removed."""
+
+from typing import Any
+
+from search.record.study import StudyTrial
+from trainables.base.outcomes import Outcome
+from trainables.sharing.checkpoint_places import Checkpoints
+
+
+class CheckpointCleaner:
+    """A listener that removes the checkpoints of trials that nobody will train or score again."""
+
+    def __init__(self, checkpoints: Checkpoints, keep_completed: bool):
+        self.checkpoints, self.keep_completed = checkpoints, keep_completed
+
+    def sweep(self, ended: list[StudyTrial]) -> None:
+        """What a driver had left to remove when it was killed."""
+        left = self.checkpoints.numbers()
+        for trial in ended:
+            if trial.number in left:
+                self.trial_ended(trial)
+
+    def trial_started(self, trial: StudyTrial) -> None:
+        """Nothing to remove yet."""
+
+    def epoch_reported(self, trial: StudyTrial, report: dict[str, Any]) -> None:
+        """Nothing to remove yet."""
+
+    def trial_parked(self, trial: StudyTrial) -> None:
+        """It may be promoted, and goes on from its checkpoint."""
+
+    def trial_ended(self, trial: StudyTrial) -> None:
+        if not (self.keep_completed and trial.outcome == Outcome.COMPLETED):
+            self.checkpoints.remove(trial.number)

@@ -1,0 +1,310 @@
+"""The Optuna study: the truth about a search. One process writes it, each change in one transaction."""
+
+import math
+from bisect import bisect_left, insort
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.storages import RDBStorage
+from optuna.trial import TrialState, create_trial
+
+from search.record.study_file import Mode, open_study
+from search.space.space import Params, SearchSpace
+from trainables.base.files import unwritable
+from trainables.base.outcomes import Outcome
+from trainables.base.sealing import RESTORE, SEAL, Damaged, checksum, sealed, unsealed
+from trainables.data.scoring import NEAR_ZERO
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+# What Optuna is told of an outcome.
+STATES = {
+    Outcome.COMPLETED: TrialState.COMPLETE,
+    Outcome.FAILED: TrialState.FAIL,
+    Outcome.STOPPED: TrialState.PRUNED,
+    Outcome.DIVERGED: TrialState.PRUNED,
+    Outcome.INFEASIBLE: TrialState.PRUNED,
+}
+TIE = 1e-6  # BLEU that one nat per character outweighs
+Standing = tuple[float, float, int]  # of a trial among all, the last being its number
+
+
+@dataclass
+class StudyTrial:
+    """The mirror of one trial in memory."""
+
+    number: int
+    storage_id: int
+    params: Params
+    state: TrialState = TrialState.RUNNING
+    scores: dict[int, float] = field(default_factory=dict)  # epoch (or step, see `epoch`) -> metric
+    attrs: dict[str, Any] = field(default_factory=dict)
+    value: float | None = None  # what Optuna was told at the end
+    losses: dict[int, float] = field(default_factory=dict)  # beside scores in BLEU: validation loss per character
+
+    @property
+    def epoch(self) -> int:
+        """Where it has reported last: its epoch, or its step where `training.report_steps` is set."""
+        return max(self.scores, default=0)
+
+    @property
+    def epochs(self) -> float:
+        """Epochs trained; may be broken where reports come by steps."""
+        steps = self.attrs.get("epoch_steps")
+        return self.epoch / steps if steps and self.epoch % steps else self.epoch // (steps or 1)
+
+    @property
+    def running(self) -> bool:
+        return self.state == TrialState.RUNNING
+
+    @property
+    def outcome(self) -> Outcome:
+        return Outcome(self.attrs.get("outcome", Outcome.RUNNING))
+
+    @property
+    def inherited(self) -> int:
+        """How many of its epochs its parent trained; 0 for a trial without one."""
+        return int(self.attrs.get("inherited", 0))
+
+    @property
+    def trained(self) -> float:
+        """Epochs that it trained itself."""
+        return self.epochs - self.inherited
+
+    @property
+    def is_sealed(self) -> bool:
+        """Whether it is as it was made; one of version 0.1 is taken as it is."""
+        return SEAL not in self.attrs or self.attrs[SEAL] == _birth(self.params, self.attrs)
+
+    def passed(self, rung: int) -> bool:
+        """Whether it was decided, and written, that the trial goes on after this rung."""
+        return self.attrs.get(f"epoch-{rung}") == "passed"
+
+
+class Study:
+    """All reads come from memory; every write is one transaction of the storage, done when the call returns.
+
+    A write that fails (a full disk) changes nothing, on disk or in memory, and raises UserError.
+
+    What is asked at each report is kept up to date, so that no report costs a look at all trials: `known` has the keys
+    of their configurations, `running` those that have not ended, `owing` those of them that do not wait at a rung
+    (`rest`), `over` those that have ended, `heirs` those with a parent, `reached` by epoch those with a score there.
+    """
+
+    def __init__(self, file: Path | None, name: str, direction: Literal["maximize", "minimize"], mode: Mode = "new"):
+        """The study `name` in the sqlite file, or in memory without one; see `study_file.py`. Raises Damaged."""
+        self._storage, study = open_study(file, name, direction, mode)
+        self.file, self.maximize, self._study_id = file, direction == "maximize", study._study_id
+        self.trials: dict[int, StudyTrial] = {
+            trial.number: StudyTrial(
+                number=trial.number,
+                storage_id=trial._trial_id,
+                params=dict(trial.params),
+                state=trial.state,
+                scores=dict(trial.intermediate_values),
+                attrs=dict(trial.user_attrs),
+                value=trial.value,
+            )
+            for trial in study.get_trials(deepcopy=False)
+        }
+        spent = study.user_attrs.get("wall_seconds", 0.0)
+        self.wall_seconds = float(unsealed(spent, str(file))["seconds"] if isinstance(spent, dict) else spent)
+        self.ended: str | None = study.user_attrs.get("ended")  # why nothing more was proposed, if that had a reason
+        self.known: set[str] = set()
+        self.running: dict[int, StudyTrial] = {}
+        self.owing: dict[int, StudyTrial] = {}
+        self.reached: defaultdict[int, list[StudyTrial]] = defaultdict(list)
+        self.over: list[StudyTrial] = []
+        self.heirs: list[StudyTrial] = []
+        self._standings: dict[int, Standing] = {}
+        self._ranking: list[Standing] = []
+        for trial in self.trials.values():
+            if trial.attrs.get("outcome", Outcome.RUNNING) not in list(Outcome):
+                name = trial.attrs["outcome"]
+                raise Damaged(f"{file}: trial {trial.number} has the outcome {name!r}, which there is not; {RESTORE}")
+            self._note(trial)
+
+    def _note(self, trial: StudyTrial) -> None:
+        """A trial that is there now."""
+        self.known.add(SearchSpace.key(trial.params))
+        if trial.running:
+            self.running[trial.number] = self.owing[trial.number] = trial
+        else:
+            self.over.append(trial)
+        if trial.inherited:
+            self.heirs.append(trial)
+        for epoch in trial.scores:
+            self.reached[epoch].append(trial)
+        self._rank(trial)
+
+    def _rank(self, trial: StudyTrial) -> None:
+        if old := self._standings.pop(trial.number, None):
+            del self._ranking[bisect_left(self._ranking, old)]
+        if trial.scores:
+            self._standings[trial.number] = new = self.standing(trial)
+            insort(self._ranking, new)
+
+    def best(self, count: int) -> list[StudyTrial]:
+        """The first by standing, best first."""
+        return [self.trials[standing[-1]] for standing in self._ranking[:count]]
+
+    def rest(self, trial: StudyTrial) -> None:
+        """It waits at a rung; as that follows from the rungs, nothing is written."""
+        self.owing.pop(trial.number, None)
+
+    def go_on(self, trial: StudyTrial) -> None:
+        """It rests no longer."""
+        self.owing[trial.number] = trial
+
+    def standing(self, trial: StudyTrial) -> Standing:
+        """A key that sorts trials with scores best first: who came to the end or further, then by the last score."""
+        ended = trial.outcome == Outcome.COMPLETED
+        return -math.inf if ended else -trial.epoch, -self.merit(trial, trial.epoch), trial.number
+
+    def merit(self, trial: StudyTrial, epoch: int) -> float:
+        """What the trial is worth after an epoch: its score, signed so that more is better; -inf without a finite one.
+
+        BLEU near zero tells nothing, so there minus the validation loss per character, which is below any BLEU, takes
+        its place; and of equal BLEU the lower loss is ahead.
+        """
+        return self._worth(trial.scores.get(epoch, math.nan), trial.losses.get(epoch))
+
+    def final(self, trial: StudyTrial) -> float:
+        """As `merit`, of what Optuna was told at the end."""
+        return self._worth(math.nan if trial.value is None else trial.value, trial.losses.get(trial.epoch))
+
+    def _worth(self, score: float, loss: float | None) -> float:
+        if not math.isfinite(score):
+            return -math.inf
+        if loss is None or not math.isfinite(loss):
+            return score if self.maximize else -score
+        return -loss if score < NEAR_ZERO else score - TIE * loss
+
+    def recall(self, lines: Iterable[dict[str, Any]]) -> None:
+        """Take the losses beside scores in BLEU from the lines of the journal."""
+        for line in lines:
+            trial = self.trials.get(line["trial"])
+            if trial and (epoch := line["step" if "epoch_steps" in trial.attrs else "epoch"]) in trial.scores:
+                trial.losses[epoch] = line.get("valid_nll_per_char", math.nan)
+        for trial in self.heirs:  # whose parents have lower numbers
+            known = self.trials[trial.attrs["parent"]].losses
+            trial.losses = {epoch: loss for epoch, loss in known.items() if epoch in trial.scores} | trial.losses
+        for trial in self.trials.values():
+            self._rank(trial)
+
+    def add(
+        self,
+        params: Params,
+        distributions: dict[str, BaseDistribution],
+        memory: dict[str, Any] | None = None,
+        scores: dict[int, float] | None = None,
+        losses: dict[int, float] | None = None,
+        attrs: dict[str, Any] | None = None,
+    ) -> StudyTrial:
+        """A new RUNNING trial, perhaps with scores and attributes to begin with.
+
+        memory: what its sampler wants to find again.
+        """
+        scores, losses, attrs = (
+            dict(scores or {}),
+            dict(losses or {}),
+            {**(attrs or {}), **({"memory": memory} if memory else {})},
+        )
+        params = {path: _as_stored(distributions[path], value) for path, value in params.items()}
+        attrs[SEAL] = _birth(params, attrs)
+        template = create_trial(
+            state=TrialState.RUNNING,
+            params=params,
+            distributions={path: distributions[path] for path in params},
+            intermediate_values=scores,
+            user_attrs=attrs,
+        )
+        with self._writing():
+            storage_id = self._storage.create_new_trial(self._study_id, template_trial=template)
+        number = self._storage.get_trial_number_from_id(storage_id)
+        assert number == len(self.trials), f"another process wrote trial {number} into the study"
+        self.trials[number] = trial = StudyTrial(number, storage_id, params, scores=scores, losses=losses, attrs=attrs)
+        self._note(trial)
+        return trial
+
+    def report(self, trial: StudyTrial, epoch: int, score: float, loss: float | None = None) -> None:
+        """loss: beside a score in BLEU."""
+        assert epoch > trial.epoch, f"trial {trial.number} reported {epoch} after {trial.epoch}"
+        with self._writing():
+            self._storage.set_trial_intermediate_value(trial.storage_id, epoch, score)
+        trial.scores[epoch] = score
+        if loss is not None:
+            trial.losses[epoch] = loss
+        self.reached[epoch].append(trial)
+        self._rank(trial)
+
+    def set_attr(self, trial: StudyTrial, key: str, value: Any) -> None:
+        with self._writing():
+            self._storage.set_trial_user_attr(trial.storage_id, key, value)
+        trial.attrs[key] = value
+
+    def finish(self, trial: StudyTrial, outcome: Outcome, message: str = "", value: float | None = None) -> None:
+        """End a trial as completed, stopped, diverged, infeasible or failed; once ended it stays so.
+
+        Optuna gets the last score of completed and stopped trials, or `value`, where the end is judged by another
+        quantity. A diverged or infeasible trial is PRUNED: a sampler should learn from it; a failed one says nothing
+        about its configuration.
+        """
+        if not trial.running:
+            return
+        self.set_attr(trial, "outcome", outcome)
+        if message:
+            self.set_attr(trial, "message", message)
+        state = STATES[outcome]
+        if value is None and outcome not in (Outcome.FAILED, Outcome.INFEASIBLE):
+            value = trial.scores.get(trial.epoch)
+        if value is not None and not math.isfinite(value):  # it would make the stored study unreadable
+            value = None
+        with self._writing():
+            self._storage.set_trial_state_values(trial.storage_id, state, None if value is None else [value])
+        trial.state, trial.value = state, value
+        del self.running[trial.number]
+        self.rest(trial)
+        self.over.append(trial)
+        self._rank(trial)
+
+    def set_wall_seconds(self, seconds: float) -> None:
+        with self._writing():
+            self._storage.set_study_user_attr(self._study_id, "wall_seconds", sealed({"seconds": seconds}))
+        self.wall_seconds = seconds
+
+    def set_ended(self, reason: str | None) -> None:
+        if reason != self.ended:
+            with self._writing():
+                self._storage.set_study_user_attr(self._study_id, "ended", reason)
+            self.ended = reason
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except optuna.exceptions.StorageInternalError as error:
+            assert self.file, "memory can always be written"
+            raise unwritable(self.file, getattr(error.__cause__, "orig", error)) from error
+
+    def close(self) -> None:
+        if isinstance(self._storage, RDBStorage):
+            self._storage.engine.dispose()
+
+
+def _birth(params: Params, attrs: dict[str, Any]) -> str:
+    """A checksum of what a trial has from the start."""
+    return checksum(
+        [params, {key: attrs[key] for key in ("memory", "parent", "replaces", "inherited") if key in attrs}]
+    )
+
+
+def _as_stored(distribution: BaseDistribution, value: Any) -> Any:
+    """The value as it is when the study is read again: a whole number of a continuous range is a float."""
+    return distribution.to_external_repr(distribution.to_internal_repr(value))

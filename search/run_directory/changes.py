@@ -1,0 +1,67 @@
+"""Which keys may change when a search is resumed, and what the change of one means: the rule stands here alone."""
+
+from enum import Enum
+
+from search.settings.experiment import Experiment
+from trainables.base.config import TrialConfig, flatten
+from trainables.base.errors import UserError
+
+# They decide what is compared: scores from before and after a change would not belong together.
+COMPARED = ("data", "training.epochs", "training.report_steps", "search.metric")
+# These belong to the machine and to those who watch: the result stays what it is.
+INDIFFERENT = (
+    "data.doubts",
+    "tracking",
+    "cluster",
+    "teardown",
+    "search.concurrency",
+    "search.gpus_per_trial",
+    "search.max_retries",
+    "search.watchdog_seconds",
+)
+# A trial of the study means another model after a change.
+MEANING = ("space", *TrialConfig.model_fields)
+
+
+class Change(Enum):
+    """What the changed keys mean for what the run has."""
+
+    NOTHING = "all stands"
+    GOES_ON = "the search goes on; finals that were begun are over, and new ones follow it"
+    NEW_STUDY = "a new study begins, with the trials of the old one that fit"
+
+
+def find_change(stored: Experiment, experiment: Experiment) -> Change:
+    """What it means to resume the stored search as the experiment says. Raises UserError for what can't change."""
+    before, after = flatten(stored.model_dump()), flatten(experiment.model_dump())
+    changed = [key for key in before | after if before.get(key) != after.get(key)]
+    for key in changed:
+        if key in ("name", "output_dir", "storage"):
+            raise UserError("resume: name, output_dir and storage belong to the run; start a new search to change them")
+        if _below(key, COMPARED) and not _below(key, INDIFFERENT):
+            raise UserError(
+                f"resume: {key} decides what is compared, so it can't change from {before.get(key)} to "
+                f"{after.get(key)}; start a new search"
+            )
+    if stored.finals.seeds and not experiment.finals.seeds:
+        raise UserError(
+            "resume: finals.seeds: 0 scores the models of the search, but their checkpoints were not kept; retrain "
+            "with 1 or more, or start a new search"
+        )
+    if stored.search.deterministic or experiment.search.deterministic:
+        for key in ("search.deterministic", "search.concurrency"):
+            if key in changed:
+                raise UserError(f"resume: {key} can't change in a deterministic search; start a new search")
+    if "pbt" in (stored.search.scheduler, experiment.search.scheduler):
+        for key in changed:
+            if not _below(key, ("finals", *INDIFFERENT)):
+                raise UserError(
+                    f"resume: {key} can't change, as pbt trains a population as a whole; start a new search"
+                )
+    if any(_below(key, MEANING) and not _below(key, INDIFFERENT) for key in changed):
+        return Change.NEW_STUDY
+    return Change.GOES_ON if any(not _below(key, INDIFFERENT) for key in changed) else Change.NOTHING
+
+
+def _below(key: str, keys: tuple[str, ...]) -> bool:
+    return any(f"{key}.".startswith(f"{above}.") for above in keys)

@@ -1,0 +1,117 @@
+"""Whether a run directory still says what its drivers wrote: study, journals and frozen finalists against each other.
+
+The order of writing allows the journal to be ahead of the study, and nothing else.
+"""
+
+import math
+from pathlib import Path
+from typing import Any
+
+from optuna.trial import TrialState
+
+from search.finals.choosing import Finalist, read_finalists
+from search.record.journal import read_lines
+from search.record.study import STATES, Study, StudyTrial
+from search.settings.experiment import Experiment
+from search.settings.stored import stored_experiment
+from trainables.base.errors import UserError
+from trainables.base.files import parse_json, read_bytes
+from trainables.base.outcomes import Outcome
+from trainables.base.sealing import RESTORE, Damaged, unsealed
+
+ATTRIBUTES = {
+    *("outcome", "message", "crashes", "machines_lost", "epoch_steps", "taken_from", "after", "clock"),
+    *("memory", "parent", "replaces", "inherited", "seal"),
+}
+
+
+def open_run(run_dir: Path) -> tuple[Experiment, Study]:
+    """The experiment of a run and the study of its search, checked, for who only reads. Raises UserError."""
+    experiment = stored_experiment(run_dir)
+    if not (run_dir / "study.db").is_file():
+        raise UserError(f"{run_dir}: holds no study.db; name a run that has begun")
+    study = Study(run_dir / "study.db", "search", experiment.search.direction, mode="read")
+    lines = check_study(study, run_dir / "trials.jsonl", experiment)
+    if experiment.search.metric == "valid_bleu":
+        study.recall(lines)
+    return experiment, study
+
+
+def check_study(study: Study, journal: Path, experiment: Experiment) -> list[dict[str, Any]]:
+    """The lines of the study's journal. Raises Damaged where the two contradict each other or themselves."""
+    lines = read_lines(journal)
+    place, metric = experiment.training.unit, experiment.search.metric
+    reported: dict[tuple[int, int], dict[str, Any]] = {}
+    for line in lines:
+        if line["trial"] not in study.trials:
+            raise Damaged(f"{study.file}: lacks trial {line['trial']}, of which {journal.name} has a report; {RESTORE}")
+        if place not in line or metric not in line:
+            raise Damaged(f"{journal}: a report of trial {line['trial']} lacks {place} or {metric}; {RESTORE}")
+        reported[line["trial"], int(line[place])] = line
+    for trial in study.trials.values():
+        if wrong := _contradiction(trial, study):
+            raise Damaged(f"{study.file}: trial {trial.number} {wrong}; {RESTORE}")
+        for epoch, score in trial.scores.items():
+            if epoch <= trial.inherited:
+                known = study.trials[trial.attrs["parent"]].scores.get(epoch)
+            elif (trial.number, epoch) in reported:
+                known = float(reported[trial.number, epoch][metric])
+            else:
+                raise Damaged(f"{journal}: lacks the report of trial {trial.number} at {place} {epoch}; {RESTORE}")
+            if known != score:
+                raise Damaged(
+                    f"{study.file}: trial {trial.number} has {metric} {score} at {place} {epoch}, but {journal.name} "
+                    f"says {known}; {RESTORE}"
+                )
+    return lines
+
+
+def _contradiction(trial: StudyTrial, study: Study) -> str | None:
+    """What is wrong with a trial by itself, in words that follow its name; None if nothing is."""
+    attrs, outcome = trial.attrs, trial.attrs.get("outcome")
+    if not trial.is_sealed:
+        return "has other values than it was made with"
+    for key, value in attrs.items():
+        rung = key.removeprefix("epoch-") if key.startswith("epoch-") else None
+        if rung is None and key not in ATTRIBUTES:
+            return f"has an attribute {key!r} that no driver writes"
+        if rung is not None and (value != "passed" or not rung.isdigit() or int(rung) not in trial.scores):
+            return f"is said to have {value} {key!r}, where it has no score"
+    if trial.state != TrialState.RUNNING:
+        if outcome is None or STATES[trial.outcome] != trial.state:
+            return f"is {trial.state.name} though its outcome is {outcome!r}"
+        last = trial.scores.get(trial.epoch, math.nan)
+        if outcome in (Outcome.COMPLETED, Outcome.STOPPED) and math.isfinite(last) and trial.value != last:
+            return f"ended with {trial.value}, but its last score is {last}"
+    return None
+
+
+def check_finalists(file: Path, search: Study) -> list[Finalist]:
+    """The frozen finalists. Raises Damaged where the search has no such trials."""
+    finalists = read_finalists(file)
+    for finalist in finalists:
+        trial = search.trials.get(finalist.trial)
+        if trial is None or trial.params != finalist.params or trial.scores.get(trial.epoch) != finalist.score:
+            raise Damaged(f"{file}: trial {finalist.trial} is another one in {search.file}; {RESTORE}")
+    return finalists
+
+
+def check_frozen(run_dir: Path, frozen_before: list[str]) -> None:
+    """That what the test split was opened for is still there. frozen_before: when finalists of earlier finals were.
+
+    Raises Damaged.
+    """
+    file, opened = run_dir / "finalists.json", run_dir / "test_opened.jsonl"
+    openings = []
+    # A last line without an end was torn by a crash: its opening had not returned, so no text was given out for it.
+    for number, line in enumerate(read_bytes(opened).split(b"\n")[:-1] if opened.exists() else [], 1):
+        where = f"{opened}: line {number}"
+        try:
+            openings.append(unsealed(parse_json(line), where)["frozen_at"])
+        except (ValueError, KeyError):
+            raise Damaged(f"{where} is damaged; {RESTORE}") from None
+    unknown = set(openings) - set(frozen_before)
+    if unknown and not file.exists():
+        raise Damaged(f"{file}: is missing, though the test split was opened for it on {max(unknown)}; {RESTORE}")
+    if file.exists() and not openings and any(run_dir.glob("[tf]*/*/test.json")):
+        raise Damaged(f"{opened}: is missing, though there are results of the test split; {RESTORE}")

@@ -1,0 +1,219 @@
+"""What a run keeps of before it was extended, in earlier/1, earlier/2, …: its finals, or its study, too.
+
+A move is begun by a folder that says what is to be moved, and ends with that folder's name. In between a kill
+does no harm: the next driver ends the move before it does anything else.
+"""
+
+import os
+import shutil
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from search.record.budget import Spent, spent_on
+from search.record.journal import Journal, Totals, read_lines
+from search.record.study import Study, StudyTrial
+from search.run_directory.changes import Change, find_change
+from search.run_directory.checking import check_study
+from search.settings.experiment import Experiment
+from search.settings.stored import stored_experiment, write_experiment
+from search.space.space import Params
+from trainables.base.config import TrialConfig, flatten
+from trainables.base.files import create_folder, publish_folder, remove, sync, sync_tree
+from trainables.base.sealing import SEAL, read_sealed, write_sealed
+
+FINALS = ("finalists.json", "finals.jsonl", "finals", "leaderboard.json", "leaderboard.csv", "best", "report.html")
+RESULTS = ("test.json", "neural.json")  # of the test split, beside the model they are of
+STUDY = ("study.db", "study.db-wal", "study.db-shm", "trials.jsonl", "trials")
+
+
+class Earlier:
+    """The folder earlier/ of a run. record.json in each folder says what was moved, and what its finals had cost."""
+
+    def __init__(self, run_dir: Path):
+        self.run_dir, self.folder = run_dir, run_dir / "earlier"
+        self.moving = self.folder / "moving"
+        if self.moving.exists():
+            self._end_move()
+
+    @property
+    def folders(self) -> list[Path]:
+        """The oldest first."""
+        numbers = (path.name for path in self.folder.glob("*") if path.name.isdigit())
+        return [self.folder / str(n) for n in sorted(map(int, numbers))]
+
+    @property
+    def finals_name(self) -> str:
+        """The name of the study of the finals, which is another after each extension."""
+        return f"finals-{len(self.folders) + 1}" if self.folders else "finals"
+
+    @property
+    def studies(self) -> int:
+        """How many studies came before this one."""
+        return sum(_record(folder)["study"] for folder in self.folders)
+
+    def test_opened(self) -> list[str]:
+        """When finalists were frozen before, and so the test split could be read."""
+        files = [folder / "finalists.json" for folder in self.folders]
+        return [read_sealed(file)["frozen_at"] for file in files if file.exists()]
+
+    def spent(self) -> Spent:
+        """What was spent on finals that were, and on trials that were not taken over."""
+        total = Spent()
+        for folder in self.folders:
+            record = _record(folder)
+            total += Spent(**record["finals_spent"])
+            if record["study"]:
+                taken = set(map(int, read_sealed(folder / "taken.json")))
+                lines = [line for line in read_lines(folder / "trials.jsonl") if line["trial"] not in taken]
+                study = Study(folder / "study.db", "search", stored_experiment(folder).search.direction, mode="read")
+                total += replace(spent_on(study, Totals(lines)), wall_seconds=0)  # the new study has gone on counting
+                study.close()
+        return total
+
+    def moves(self, experiment: Experiment) -> bool:
+        """Whether to extend the run to the experiment moves anything."""
+        if not (self.run_dir / "study.db").exists() or self.waiting:
+            return self.waiting is not None
+        change = find_change(self._stored(experiment), experiment)
+        return change is Change.NEW_STUDY or (change is Change.GOES_ON and (self.run_dir / "finalists.json").exists())
+
+    def extend(self, experiment: Experiment) -> list[str]:
+        """Write the experiment of the run and, where it has changed, move what is over; what was done, for people."""
+        done = []
+        if (self.run_dir / "study.db").exists() and not self.waiting:
+            stored = self._stored(experiment)
+            if self.moves(experiment):
+                self._begin_move(stored, study=find_change(stored, experiment) is Change.NEW_STUDY)
+        write_experiment(self.run_dir / "experiment.yaml", experiment)
+        if self.moving.exists():
+            self._end_move()
+            done.append(f"the search is extended; what it had found before lies in {self.folders[-1]}")
+        if self.waiting:
+            fit, trials = self._take_over(experiment)
+            done.append(f"{fit} of {trials} trials fit the changed space and base, and are taken over")
+        return done
+
+    def _stored(self, experiment: Experiment) -> Experiment:
+        return stored_experiment(self.run_dir, experiment.run_url if experiment.storage else None)
+
+    def _begin_move(self, stored: Experiment, study: bool) -> None:
+        """Say that the finals are to be moved, and the study of the stored experiment, too, if `study`."""
+        finals = Study(self.run_dir / "study.db", self.finals_name, stored.search.direction)
+        cost = spent_on(finals, Totals(read_lines(self.run_dir / "finals.jsonl")))
+        finals.close()
+        draft = self.folder / "draft"
+        shutil.rmtree(draft, ignore_errors=True)
+        create_folder(draft)
+        record = {"moved_at": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "study": study, "finals_spent": asdict(cost)}
+        write_sealed(draft / "record.json", record)
+        write_experiment(draft / "experiment.yaml", stored)
+        publish_folder(draft, self.moving)
+
+    def _end_move(self) -> None:
+        """Move what is still to be moved."""
+        names = (*FINALS, *STUDY) if _record(self.moving)["study"] else FINALS
+        for name in names:
+            if (self.run_dir / name).exists():
+                (self.run_dir / name).rename(self.moving / name)
+        # Of finals that scored the models of the search.
+        for result in (file for name in RESULTS for file in self.run_dir.glob(f"trials/*/{name}")):
+            target = self.moving / result.relative_to(self.run_dir)
+            create_folder(target.parent)
+            result.rename(target)
+            sync(target.parent)
+        sync(self.moving)
+        self.moving.rename(self.folder / str(len(self.folders) + 1))
+        sync(self.folder)
+
+    @property
+    def waiting(self) -> Path | None:
+        """The folder of a study that was moved and from which nothing was yet taken over."""
+        folders = self.folders[-1:]
+        return next((f for f in folders if _record(f)["study"] and not (f / "taken.json").exists()), None)
+
+    def _take_over(self, new: Experiment) -> tuple[int, int]:
+        """Begin the new study with the trials of the one in `waiting` that fit; how many do, of how many.
+
+        They keep scores, outcome, attributes and checkpoints, get new numbers, and an attribute "taken_from".
+        """
+        folder = self.waiting
+        assert folder
+        old = stored_experiment(folder)
+        for name in STUDY:  # of a take-over that was killed
+            path = self.run_dir / name
+            remove(path)
+        before = Study(folder / "study.db", "search", old.search.direction, mode="read")
+        lines = check_study(before, folder / "trials.jsonl", old)
+        study = Study(self.run_dir / "study.db", "search", new.search.direction)
+        distributions = new.space.to_optuna()
+        numbers: dict[int, int] = {}
+        for trial in before.trials.values():
+            params = express(old.trial.with_values(trial.params), new)
+            if params is None:
+                continue
+            copy = study.add(params, distributions)
+            numbers[trial.number] = copy.number
+            _copy(trial, study, copy, f"{folder.relative_to(self.run_dir)}, trial {trial.number}")
+            checkpoints = folder / "trials" / str(trial.number)
+            if checkpoints.exists():
+                ignored = shutil.ignore_patterns(*RESULTS)
+                target = self.run_dir / "trials" / str(copy.number)
+                shutil.copytree(checkpoints, target, ignore=ignored, copy_function=_link)
+        journal = Journal(self.run_dir / "trials.jsonl")
+        for line in lines:
+            if line["trial"] in numbers and line[old.training.unit] in before.trials[line["trial"]].scores:
+                journal.append({**line, "trial": numbers[line["trial"]]})
+        study.set_wall_seconds(before.wall_seconds)
+        journal.close()
+        study.close()
+        before.close()
+        if (self.run_dir / "trials").exists():
+            sync_tree(self.run_dir / "trials")
+            sync(self.run_dir)
+        write_sealed(folder / "taken.json", {str(old): new for old, new in numbers.items()})
+        return len(numbers), len(before.trials)
+
+
+def express(config: TrialConfig, experiment: Experiment) -> Params | None:
+    """The parameters by which the experiment's space and base make this trial; None if they can't."""
+    values = flatten(config.model_dump())
+    params: Params = {}
+    for path, distribution in experiment.space.to_optuna().items():
+        if path in config.unused:
+            continue
+        try:
+            internal = distribution.to_internal_repr(values[path])
+        except (ValueError, TypeError):  # none of the choices, or not a number
+            return None
+        if not distribution._contains(internal):
+            return None
+        params[path] = distribution.to_external_repr(internal)
+    if experiment.accept(params) is None:
+        return None
+    same = experiment.trial.with_values({**params, **{path: values[path] for path in config.unused}}) == config
+    return params if same else None
+
+
+def _copy(trial: StudyTrial, study: Study, copy: StudyTrial, origin: str) -> None:
+    study.set_attr(copy, "taken_from", origin)
+    for epoch, score in trial.scores.items():
+        study.report(copy, epoch, score)
+    for key, value in trial.attrs.items():
+        if key not in ("outcome", "message", "taken_from", "memory", SEAL):  # a sampler's memory is of its space
+            study.set_attr(copy, key, value)
+    if not trial.running:
+        study.finish(copy, trial.outcome, str(trial.attrs.get("message", "")))
+
+
+def _link(source: str, target: str) -> None:
+    """Checkpoints are never changed in place, so they need no second copy on disk."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+def _record(folder: Path) -> dict[str, Any]:
+    return read_sealed(folder / "record.json")

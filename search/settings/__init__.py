@@ -1,0 +1,1 @@
+"""A search as one value, and the words for it."""

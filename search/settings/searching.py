@@ -1,0 +1,106 @@
+"""How configurations are proposed, stopped and scheduled."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from model.config import Config
+from search.record.budget import BudgetConfig
+from search.samplers.base import SamplerName
+from trainables.base.files import full_path
+
+
+class SearchConfig(Config):
+    """How configurations are proposed, stopped and scheduled."""
+
+    sampler: SamplerName = Field(
+        "default",
+        description="who proposes: default (a Gaussian process made for few, costly trials), grid (every combination), "
+        "random, qmc (evenly spread), or Optuna's tpe, gp, cmaes, nsga2",
+    )
+    scheduler: Literal["asha", "asha_promotion", "hyperband", "median", "gentle", "pbt", "none"] = Field(
+        "asha_promotion",
+        description="asha_promotion parks all at the rungs and promotes the best; asha stops the worse ones at once; "
+        "hyperband does so in brackets; median stops below the others' median; gentle only what will hardly win; "
+        "pbt trains a population of search.trials members and changes their training parameters on the way",
+    )
+    trials: int | None = Field(
+        20, ge=1, description="configurations to try; null: all of a grid, or as many as the budget allows"
+    )
+    stop_when_settled: bool = Field(
+        False,
+        description="end before search.trials when sampler default expects next to nothing of another trial beside the "
+        "noise of a score",
+    )
+    budget: BudgetConfig = BudgetConfig()
+    max_parameters: int | None = Field(None, ge=1, description="larger models are never trained")
+    metric: Literal["valid_bleu", "valid_nll_per_char", "valid_loss"] = Field(
+        "valid_bleu", description="what trials are compared by"
+    )
+    rungs: tuple[int, ...] | None = Field(
+        None,
+        description="epochs (steps with training.report_steps) at which trials may be stopped; a quarter of "
+        "training.epochs, two at least, unless given; hyperband, gentle: half of them, too; median: each from a "
+        "quarter on; pbt: every fifth part",
+    )
+    reduction_factor: int = Field(3, ge=2, description="one of so many trials passes a rung")
+    startup_trials: int = Field(3, ge=1, description="trials before default, tpe or gp lets its model decide")
+    prior: tuple[str, ...] = Field(
+        (),
+        description="earlier searches that sampler default starts from: run directories, or CSV tables with a column "
+        "for each hyperparameter (its path or the path's last part) and one for the score (score, valid_bleu or "
+        "dev_bleu; higher is better)",
+    )
+    max_retries: int = Field(2, ge=0, description="new starts of a trial whose process died, each from its checkpoint")
+    deterministic: bool = Field(
+        False,
+        description="take reports in an order that follows from configuration and seed, so that a search with several "
+        "trials at a time can be repeated to the last digit; trials wait for each other",
+    )
+    concurrency: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
+        "auto", description="trials at a time; auto: as many as have a core and their share of a GPU"
+    )
+    gpus_per_trial: Annotated[float, Field(ge=0)] | Literal["auto"] = Field(
+        "auto",
+        description="share of a GPU, or how many; auto: as many trials a GPU as fit, by the memory that the largest "
+        "models of the space take in a short probe; none where there is no GPU",
+    )
+    watchdog_seconds: float | None = Field(
+        None,
+        gt=0,
+        description="without a report of any trial for so long the search starts again from what it has; more than the "
+        "longest epoch; null: however long it takes. A Ray that has died is noticed anyway",
+    )
+    seed: int = Field(0, ge=0, lt=2**31, description="of the proposals")
+
+    @field_validator("gpus_per_trial")
+    @classmethod
+    def _whole_above_one(cls, gpus: float | str) -> float | str:
+        if isinstance(gpus, float) and gpus > 1 and gpus % 1:
+            raise ValueError(f"{gpus:g} is neither a share of a GPU nor a number of GPUs; use {gpus:.0f}")
+        return gpus
+
+    @field_validator("prior")
+    @classmethod
+    def _absolute(cls, paths: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(str(full_path(path)) for path in paths)
+
+    @model_validator(mode="after")
+    def _has_a_model(self) -> Self:
+        if self.prior and self.sampler != "default":
+            raise ValueError(
+                f"prior: {self.sampler} does not start from earlier searches; use sampler default, or drop it"
+            )
+        if self.deterministic and self.concurrency == "auto":
+            raise ValueError("deterministic: which trials are tried depends on how many run at a time; set concurrency")
+        if self.deterministic and (timed := self.budget.limits.keys() - {"epochs"}):
+            raise ValueError(f"deterministic: budget.{min(timed)} goes by the time that passes; use budget.epochs")
+        if self.stop_when_settled and self.sampler != "default":
+            raise ValueError(
+                f"stop_when_settled: {self.sampler} does not say what it expects; use sampler default, or drop it"
+            )
+        return self
+
+    @property
+    def direction(self) -> Literal["maximize", "minimize"]:
+        return "maximize" if self.metric == "valid_bleu" else "minimize"

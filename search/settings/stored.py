@@ -1,0 +1,77 @@
+"""The experiment of a run directory, written under a checksum and read as its version meant it."""
+
+from pathlib import Path
+from typing import Any
+
+from search.settings.experiment import Experiment
+from trainables.base.command_line import dump_yaml, read_yaml, validate
+from trainables.base.errors import UserError
+from trainables.base.files import read_bytes, write_atomically
+from trainables.base.installed import program
+from trainables.base.sealing import Damaged, checksum
+
+# A run of an earlier version lacks them, and has their defaults.
+LATER = ("storage", "cluster", "teardown")
+SEALED_AS = "# seal "
+
+
+def stored_experiment(run_dir: Path, url: str | None = None) -> Experiment:
+    """The experiment of a run directory, wherever that, or its storage with the run at `url`, was moved to.
+
+    Raises UserError.
+    """
+    file = run_dir / "experiment.yaml"
+    if not file.is_file():
+        raise UserError(f"{run_dir}: not the directory of a run: it holds no experiment.yaml")
+    _check_seal(file)
+    tree = read_yaml(file)
+    if missing := [name for name in Experiment.model_fields if name not in (*tree, *LATER)]:
+        raise UserError(f"{file}: is not as the search wrote it: {', '.join(missing)} missing; restore the file")
+    if isinstance(tree["data"], dict) and "bleu_tokenize" not in tree["data"]:
+        _as_version_0_1_meant_it(tree)
+    stored = validate(Experiment, tree, str(file))
+    storage = url.rstrip("/").rpartition("/")[0] if url else stored.storage
+    return stored.model_copy(update={"name": run_dir.name, "output_dir": str(run_dir.parent), "storage": storage})
+
+
+def write_experiment(file: Path, experiment: Experiment) -> None:
+    """For `stored_experiment` to read."""
+    text = dump_yaml(experiment)
+    write_atomically(file, f"{SEALED_AS}{checksum(text)}; keys are changed by resume RUN --KEY VALUE\n{text}")
+
+
+def is_sealed(file: Path) -> bool:
+    """Whether a version wrote it that seals: 0.1 did not."""
+    return file.is_file() and read_bytes(file).startswith(SEALED_AS.encode())
+
+
+def read_seal(file: Path) -> str:
+    """What `write_experiment` wrote before the text."""
+    return read_bytes(file)[len(SEALED_AS) :][:16].decode(errors="replace")
+
+
+def seal_of(experiment: Experiment) -> str:
+    """What `write_experiment` would write."""
+    return checksum(dump_yaml(experiment))
+
+
+def _check_seal(file: Path) -> None:
+    """Raises Damaged if the file is not as it was written."""
+    text = read_bytes(file).partition(b"\n")[2]
+    if is_sealed(file) and read_seal(file) != checksum(text.decode(errors="replace")):
+        raise Damaged(
+            f"{file}: is not as the search wrote it: restore it; keys of a run are changed by "
+            f"`{program('resume')} {file.parent} --KEY VALUE`"
+        )
+
+
+def _as_version_0_1_meant_it(tree: dict[str, Any]) -> None:
+    """It took text as it was, scored all languages by 13a, normalised by nmt_nfkc, and took a range for one of whole
+    numbers if its ends were, written 1.0 or 1."""
+    tree["data"] |= {"bleu_tokenize": "13a", "doubts": "warn"}
+    if isinstance(tree["tokenizer"], dict):
+        tree["tokenizer"]["normalization"] = "nmt_nfkc"
+    for domain in (tree["space"] or {}).values():
+        ends = [domain.get("min"), domain.get("max")] if isinstance(domain, dict) else [None]
+        if all(isinstance(end, float) and end.is_integer() for end in ends) and not domain.get("distribution"):
+            domain["min"], domain["max"] = int(domain["min"]), int(domain["max"])

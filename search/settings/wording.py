@@ -1,0 +1,49 @@
+"""How settings, numbers and times are put into words, in the terminal and in the report alike."""
+
+from search.space.domain import Scalar
+from search.space.space import Params
+
+METRIC_NAMES = {
+    "valid_bleu": "valid BLEU",
+    "valid_nll_per_char": "valid NLL per character",
+    "valid_loss": "valid loss per token",
+}
+RANKED_BY = {"test_bleu": "test BLEU", "valid_nll_per_char": "validation loss per character"}
+
+
+def describe(params: Params) -> str:
+    """{"model.d_model": 256} -> "d_model=256"."""
+    return " ".join(f"{short_name(path)}={short_value(value)}" for path, value in params.items())
+
+
+def short_name(path: str) -> str:
+    """model.d_model -> d_model."""
+    return path.rpartition(".")[2]
+
+
+def noun(name: str) -> str:
+    """encoder_layers -> "encoder layer", num_heads -> "head"."""
+    return name.removeprefix("num_").removesuffix("s").replace("_", " ")
+
+
+def short_value(value: Scalar) -> str:
+    """0.00123456 -> "0.00123"; whole numbers and words as they are."""
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def duration(seconds: float) -> str:
+    """'45 s', '12 min', '3 h 20 min'."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def plain(number: float) -> str:
+    """4 or 4.0 -> "4", 2.333 -> "2.33"."""
+    return f"{round(number, 2):g}"
+
+
+def count(number: int, one: str, many: str) -> str:
+    """(1, "seed", "seeds") -> "1 seed"."""
+    return f"{number:,} {one if number == 1 else many}"

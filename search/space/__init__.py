@@ -1,0 +1,1 @@
+"""What is searched: hyperparameters and their values."""

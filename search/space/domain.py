@@ -1,0 +1,176 @@
+"""What one hyperparameter may be."""
+
+import math
+import re
+from functools import cached_property
+from typing import Any, Literal, Self
+
+import optuna
+from pydantic import Field, field_validator, model_validator
+
+from model.config import Config
+
+Scalar = bool | int | float | str | None
+
+
+class Domain(Config):
+    """What one hyperparameter may be: a list of `values`, or a range from `min` to `max`."""
+
+    values: tuple[Scalar, ...] | None = Field(None, min_length=1)
+    min: int | float | None = None
+    max: int | float | None = None
+    distribution: (
+        Literal["categorical", "int_uniform", "uniform", "q_uniform", "log_uniform_values", "q_log_uniform_values"]
+        | None
+    ) = Field(
+        None, description="uniform unless said otherwise; int_uniform where min and max are written without a point"
+    )
+    q: int | float | None = Field(None, gt=0, description="step of the q_ distributions")
+
+    @field_validator("values", mode="before")
+    @classmethod
+    def _read_exponents(cls, values: Any) -> Any:
+        # YAML 1.1 takes 1e-3 for text.
+        if isinstance(values, list | tuple):
+            return [
+                float(v) if isinstance(v, str) and re.fullmatch(r"[+-]?[\d.]+[eE][+-]?\d+", v) else v for v in values
+            ]
+        return values
+
+    @model_validator(mode="after")
+    def _one_form(self) -> Self:
+        if self.values is not None:
+            if self.min is not None or self.max is not None or self.q is not None:
+                raise ValueError("values: stands alone; drop min, max and q, or drop values")
+            if self.distribution not in (None, "categorical"):
+                raise ValueError(f"distribution: {self.distribution} needs min and max, not values")
+            if len(set(map(identity, self.values))) < len(self.values):
+                raise ValueError(f"values: {list(self.values)} holds a value twice")
+            return self
+        if self.min is None or self.max is None:
+            raise ValueError("values: missing; a hyperparameter needs values, or min and max")
+        if self.distribution == "categorical":
+            raise ValueError("distribution: categorical needs values, not min and max")
+        if not self.min < self.max:
+            raise ValueError(f"min: {self.min:g} must be less than max {self.max:g}")
+        if self._is_log and self.min <= 0:
+            raise ValueError(f"min: {self.min:g} must be positive for {self.distribution}")
+        if (self.distribution or "").startswith("q_") and self.q is None:
+            raise ValueError(f"q: missing; {self.distribution} needs a step")
+        if self._is_int and not (float(self.min).is_integer() and float(self.max).is_integer()):
+            raise ValueError("min: int_uniform needs whole numbers for min and max")
+        return self
+
+    @property
+    def _is_log(self) -> bool:
+        return self.distribution in ("log_uniform_values", "q_log_uniform_values")
+
+    @property
+    def _is_int(self) -> bool:
+        if self.distribution is None:
+            return isinstance(self.min, int) and isinstance(self.max, int)
+        return self.distribution == "int_uniform"
+
+    def for_whole_numbers(self) -> Self:
+        """The same range, of whole numbers alone, for a field that takes no others. Raises ValueError."""
+        if self.values is not None or self._is_int:
+            return self
+        ends = (self.min, self.max, self.q or 1)
+        if not all(float(end).is_integer() for end in ends if end is not None):
+            raise ValueError("takes whole numbers alone; write min, max and q as such")
+        low, high, step = (int(end) for end in ends if end is not None)
+        steps = {None: "int_uniform", "uniform": "int_uniform", "log_uniform_values": "q_log_uniform_values"}
+        distribution = steps.get(self.distribution, self.distribution)
+        q = None if distribution == "int_uniform" else step
+        return self.model_copy(update={"min": low, "max": high, "q": q, "distribution": distribution})
+
+    @property
+    def is_ordered(self) -> bool:
+        """Whether its values are numbers, so that a near value is a similar one."""
+        return self.values is None or all(isinstance(v, int | float) and not isinstance(v, bool) for v in self.values)
+
+    @cached_property
+    def _ranks(self) -> dict[object, int]:
+        """Place of each listed value: by size where they are numbers, otherwise as they are written."""
+        assert self.values is not None
+        listed = sorted(self.values, key=lambda v: float(str(v))) if self.is_ordered else self.values
+        return {identity(value): place for place, value in enumerate(listed)}
+
+    def unit(self, value: Scalar) -> float:
+        """Where in 0..1 a value lies: numbers by rank, ranges linearly or by the logarithm, others by their place."""
+        if self.values is not None:
+            return self._ranks[identity(value)] / max(1, len(self.values) - 1)
+        assert self.min is not None and self.max is not None and isinstance(value, int | float)
+        value = min(max(value, self.min), self.max)  # steps may end beyond by a rounding error
+        if self._is_log:
+            return math.log(value / self.min) / math.log(self.max / self.min)
+        return (value - self.min) / (self.max - self.min)
+
+    def at(self, unit: float) -> Scalar:
+        """The value of a uniform draw in [0, 1): each listed value, and each step of a range, has an equal share."""
+        if self.values is not None:
+            by_rank = sorted(self.values, key=lambda v: self._ranks[identity(v)])
+            return by_rank[min(int(unit * len(by_rank)), len(by_rank) - 1)]
+        assert self.min is not None and self.max is not None
+        count = self.count()
+        if count < math.inf:
+            step = min(int(unit * count), int(count) - 1)
+            return int(self.min) + step if self._is_int else self.min + step * (self.q or 0)  # whole if both are
+        if self._is_log:
+            return self._snap(self.min * (self.max / self.min) ** unit)
+        return self.min + unit * (self.max - self.min)
+
+    def near(self, unit: float) -> Scalar:
+        """The value nearest to a place in 0..1, the inverse of `unit`."""
+        unit = float(unit)  # NumPy's kind would be stored as text
+        count = self.count()
+        if count == math.inf:
+            return self.at(min(max(unit, 0.0), 1.0))
+        step = min(max(round(unit * (count - 1)), 0), int(count) - 1)
+        return self.at((step + 0.5) / count)
+
+    def _snap(self, value: float) -> int | float:
+        """Rounded to the step of q_log_uniform_values, inside the range."""
+        assert self.min is not None and self.max is not None
+        if self.q is not None:
+            value = round(value / self.q) * self.q
+        return min(max(value, self.min), self.max)
+
+    def to_optuna(self) -> optuna.distributions.BaseDistribution:
+        """As the study shows it."""
+        if self.values is not None:
+            return optuna.distributions.CategoricalDistribution(self.values)
+        assert self.min is not None and self.max is not None
+        if self._is_int:
+            return optuna.distributions.IntDistribution(int(self.min), int(self.max))
+        if self.q is None or self._is_log:  # Optuna steps on no log range
+            return optuna.distributions.FloatDistribution(self.min, self.max, log=self._is_log)
+        return optuna.distributions.FloatDistribution(self.min, self.max, step=self.q)
+
+    def count(self) -> float:
+        """How many values there are."""
+        if self.values is not None:
+            return len(self.values)
+        assert self.min is not None and self.max is not None
+        if self._is_int:
+            return self.max - self.min + 1
+        if self.q is None or self._is_log:
+            return math.inf
+        return math.floor((self.max - self.min) / self.q + 1e-9) + 1
+
+    def choices(self) -> tuple[Scalar, ...] | None:
+        """All values, or None where there is no end of them."""
+        if self.values is not None:
+            return self.values
+        count = self.count()
+        if count == math.inf:
+            return None
+        assert self.min is not None
+        if self._is_int:
+            return tuple(int(self.min) + i for i in range(int(count)))
+        return tuple(self.min + i * (self.q or 0) for i in range(int(count)))
+
+
+def identity(value: Scalar) -> object:
+    """Equal for what is one value: 1 and 1.0, but not 1 and true, nor 1 and "1"."""
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else (type(value), value)

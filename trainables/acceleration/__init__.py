@@ -1,0 +1,1 @@
+"""The same training on several GPUs, or of several models as one computation."""

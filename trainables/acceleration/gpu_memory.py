@@ -1,0 +1,63 @@
+"""How much of a GPU a trial takes at its peak: measured by training and validating where most is needed."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from trainables.base.config import TrialConfig
+from trainables.base.errors import Diverged, UserError
+from trainables.data.batching import EncodedSplit, pair_batches
+from trainables.data.preparing import Prepared, prepare
+from trainables.training.loop import default_device, train_on
+from trainables.training.team import Team
+
+SHORT = {"epochs": 1, "report_steps": None, "learning_rate": 1e-6}  # so that nothing diverges before validation
+BATCHES = 3  # of the most ids, padding included, so many of the most sentences, and of the longest ones
+
+
+@dataclass(frozen=True)
+class Need:
+    """In bytes."""
+
+    peak: int  # what a process holds of its GPU at most, the driver's own part included
+    total: int  # of the GPU
+
+
+def measure_need(configs: list[TrialConfig], cache: Path) -> Need | None:
+    """The largest need of the configurations, on the GPU of this process, which must have it for itself.
+
+    PyTorch gives nothing back before the process ends, but captured steps go with their trial: so it is looked at each
+    report. Where one can't be trained, the whole GPU counts as needed. None without a GPU.
+    """
+    if default_device().type != "cuda":
+        return None
+    free, total = torch.cuda.mem_get_info()
+    for config in configs:
+        prepared = prepare(config.data, config.tokenizer, cache)
+        short = config.with_values({f"training.{key}": value for key, value in SHORT.items()})
+        try:
+            if config.training.batch_shapes is not None:  # the shapes, all of which are captured, are the whole text's
+                team = Team([short], prepared, default_device())
+                team.begin(1)
+                free = min(free, torch.cuda.mem_get_info()[0])
+                del team
+            for _ in train_on(heaviest(prepared, config), short):
+                free = min(free, torch.cuda.mem_get_info()[0])
+        except (Diverged, UserError, RuntimeError):  # of memory, as a rule: what is taken then tells nothing
+            return Need(total, total)
+    return Need(total - free, total)
+
+
+def heaviest(prepared: Prepared, config: TrialConfig) -> Prepared:
+    """The training pairs of the heaviest batches alone; validation, which may be the heavier part, as it is."""
+    batches = pair_batches(prepared.train, config.training)
+    sentences = np.array([len(rows) for rows in batches])
+    sides = (prepared.train.source.lengths, prepared.train.target.lengths)
+    longest = np.array([[side[rows].max() for side in sides] for rows in batches])
+    heavy = (sentences * longest.sum(1), sentences, longest.max(1))
+    chosen = {int(place) for order in heavy for place in np.argsort(-order, kind="stable")[:BATCHES]}
+    rows = np.concatenate([batches[place] for place in sorted(chosen)])
+    train = EncodedSplit(prepared.train.source.chosen(rows), prepared.train.target.chosen(rows))
+    return replace(prepared, train=train)

@@ -1,0 +1,113 @@
+"""The driver of a run directory as other machines see it, for file systems that keep locks to one machine."""
+
+import json
+import os
+import platform
+import threading
+import time
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from trainables.base.errors import UserError
+
+BEAT_SECONDS = 2.0
+SILENT_SECONDS = 12.0  # after which a driver counts as lost
+
+
+class Holder:
+    """The file `locks/N` of a driver's incarnation N, which is made by one driver alone and written every few seconds.
+
+    Who makes the file of the next incarnation has taken over. It waits until the last driver has ended, is seen to be
+    dead by its lock, on the same machine, or has not written for SILENT_SECONDS, on another, whose locks may not reach
+    here (Lustre's localflock, BeeGFS, most of FUSE).
+    """
+
+    def __init__(self, folder: Path, last: int):
+        """The lock of the directory must be held. last: the incarnation before, 0 if there was none.
+
+        Raises UserError if a driver lives on another machine.
+        """
+        self.folder, self.file, self._next = folder, folder / str(last + 1), folder / str(last + 2)
+        self._machine, self._beats, self._ended = this_machine(), 0, threading.Event()
+        if last:
+            self._await_end(folder / str(last))
+        try:
+            os.close(os.open(self.file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+        except FileExistsError:
+            raise self._other("has just taken this search over; wait for it") from None
+        self._write()
+        self._thread = threading.Thread(target=self._beat, daemon=True)
+        self._thread.start()
+
+    @property
+    def lost(self) -> bool:
+        """Whether another driver has taken over, as this one was silent for too long."""
+        with suppress(OSError):
+            return self._next.exists()
+        return False
+
+    def check(self) -> None:
+        """Raises UserError if another driver has taken over."""
+        if self.lost:
+            raise self._other("has taken this search over")
+
+    def release(self) -> None:
+        self._ended.set()
+        self._thread.join(BEAT_SECONDS)  # a mount may hang
+        with suppress(OSError):  # then who comes from another machine waits a little
+            self._write(ended=True)
+
+    def _await_end(self, file: Path) -> None:
+        content = file.read_bytes()
+        known = _read(content)
+        if known.get("ended") or known.get("machine") == self._machine:
+            return
+        deadline = time.monotonic() + SILENT_SECONDS
+        while time.monotonic() < deadline:
+            time.sleep(min(1.0, SILENT_SECONDS / 10))
+            if (newer := file.read_bytes()) != content:
+                known = _read(newer) or known
+                raise self._other(
+                    f"({known.get('pid')} on {known.get('host')}) is running this search on another machine, whose "
+                    "locks of files don't reach here; wait for it, or stop it first"
+                )
+
+    def _other(self, does: str) -> UserError:
+        return UserError(f"{self.folder.parent}: another process {does}")
+
+    def _beat(self) -> None:
+        while not self._ended.wait(BEAT_SECONDS):
+            with suppress(OSError):  # a full disk is told by what matters
+                self._write()
+
+    def _write(self, ended: bool = False) -> None:
+        """In place, which other machines see sooner than a file that is renamed."""
+        self._beats += 1
+        record = {"host": platform.node(), "pid": os.getpid(), "machine": self._machine, "beat": self._beats}
+        content = json.dumps({**record, "ended": ended}).encode()
+        descriptor = os.open(self.file, os.O_WRONLY)
+        try:
+            os.pwrite(descriptor, content, 0)
+            os.ftruncate(descriptor, len(content))
+        finally:
+            os.close(descriptor)
+
+
+def _read(content: bytes) -> dict[str, Any]:
+    """Empty where it is damaged, just being written, or of version 0.1, which wrote nothing."""
+    try:
+        record = json.loads(content)
+    except ValueError:
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+@cache
+def this_machine() -> str:
+    """What tells this machine, since it was started, from all others."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:  # not Linux
+        return platform.node()

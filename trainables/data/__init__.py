@@ -1,0 +1,1 @@
+"""Parallel text: read, checked, tokenized, batched."""

@@ -1,0 +1,265 @@
+"""Parallel text: read from files or composed by the embedded phrasebook, and checked before anything starts."""
+
+import hashlib
+import os
+import socket
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from trainables.base.config import PHRASEBOOK, DataConfig
+from trainables.base.errors import Doubt, UserError
+from trainables.base.files import append_line, unwritable
+from trainables.base.sealing import read_sealed, sealed
+from trainables.data.examination import count_unlearned, examine
+from trainables.data.languages import check_languages
+from trainables.data.markings import find_markings
+from trainables.data.pairs import is_blank, read_lines, read_table
+from trainables.data.phrasebook import LANGUAGES, phrasebook
+from trainables.data.scoring import check_references
+
+
+@dataclass(frozen=True)
+class Split:
+    """Sentence pairs in file order: source[i] and target[i] translate each other."""
+
+    source: list[str]
+    target: list[str]
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    @property
+    def sides(self) -> tuple[list[str], list[str]]:
+        return self.source, self.target
+
+    def digest(self) -> str:
+        """A hash of the text."""
+        text = hashlib.sha256()
+        for side in self.sides:
+            text.update("\n".join(side).encode() + b"\0")
+        return text.hexdigest()
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """The splits that training may see, and what is noteworthy about them. The test split is not here."""
+
+    train: Split
+    valid: Split
+    warnings: list[str]
+
+    def fingerprint(self) -> str:
+        """A hash of the training text, to name what is learned from it."""
+        return self.train.digest()
+
+
+def read_corpus(config: DataConfig) -> Corpus:
+    """Read and check the training and validation splits, and see that the test split exists.
+
+    Raises UserError for what can't be right: a missing file, sides of unequal length, bad UTF-8, a split without
+    sentences, a blank line in the validation text, and what `examine`, `find_markings` and `check_languages` refuse.
+    Blank training lines are left out with a warning.
+    """
+    if config.path == PHRASEBOOK:
+        train, valid = _phrasebook_split(config, "train"), _phrasebook_split(config, "valid")
+        return Corpus(_first(train, config.limit), valid, [])
+    find_files(config, config.test)
+    train, warnings = _read_split(config, config.train)
+    valid, _ = _read_split(config, config.valid)
+    train, numbers, blanks = _without_blanks(_first(train, config.limit), config)
+    warnings += blanks
+    _refuse_blanks(valid, config, config.valid)
+    warnings += _told(config, lambda: check_languages(train.sides, config.valid, valid.sides))
+    check_references(config, valid.target)
+    warnings += _told(config, lambda: examine(config.train, *train.sides, numbers))
+    warnings += _told(config, lambda: examine(config.valid, *valid.sides, range(1, len(valid) + 1)))
+    warnings += count_unlearned(config.train, [*train.source, *train.target])
+    seen = set(train.source)
+    if leaked := sum(sentence in seen for sentence in valid.source):
+        warnings.append(
+            f"{leaked} of {len(valid)} source sentences of {config.valid} also stand in {config.train}; "
+            "valid BLEU will look better than it is"
+        )
+    return Corpus(train, valid, warnings)
+
+
+def read_test(config: DataConfig, run_dir: Path, why: str) -> Split:
+    """The test split: given out here alone, and not before the finalists are frozen in finalists.json of the run.
+
+    Each opening is a line of test_opened.jsonl there: when, why, by which process, and when the finalists were frozen
+    that it was for. Raises UserError for what is wrong with the files, RuntimeError if no finalists are frozen.
+    """
+    finalists = run_dir / "finalists.json"
+    if not finalists.is_file():
+        raise RuntimeError(f"the test split stays closed until {finalists} is written")
+    opening = {
+        "opened_at": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "why": why,
+        "frozen_at": read_sealed(finalists).get("frozen_at"),
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+    }
+    try:
+        append_line(run_dir / "test_opened.jsonl", sealed(opening))
+    except OSError as error:
+        raise unwritable(run_dir / "test_opened.jsonl", error) from error
+    return _test_split(config)
+
+
+def digest_test(config: DataConfig, train: Split) -> dict[str, Any]:
+    """How many pairs the test split has, and a hash of them, by which a run knows that it stays the same.
+
+    No text leaves this function, so nothing can be chosen by it. Raises UserError for what is wrong with the files, or
+    unlike the training text.
+    """
+    test = _test_split(config)
+    _told(config, lambda: check_languages(train.sides, config.test, test.sides))
+    _told(config, lambda: examine(config.test, *test.sides, range(1, len(test) + 1)))
+    return {"pairs": len(test), "sha256": test.digest()}
+
+
+def _test_split(config: DataConfig) -> Split:
+    if config.path == PHRASEBOOK:
+        return _phrasebook_split(config, "test")
+    test, _ = _read_split(config, config.test)
+    _refuse_blanks(test, config, config.test)
+    return test
+
+
+def find_files(config: DataConfig, split: str) -> tuple[Path, ...]:
+    """The files of a split: two for plain text (source, target), one for TSV or JSONL. Raises UserError."""
+    try:
+        return _find_files(config, split)
+    except OSError as error:  # a folder that may not be entered, a name that is too long
+        raise UserError(
+            f"data.path: {error.filename or config.path}: {error.strerror}; name a path that this user may read"
+        ) from None
+
+
+def _find_files(config: DataConfig, split: str) -> tuple[Path, ...]:
+    if "{" in config.path:
+        return _match_pattern(config, split)
+    folder = Path(config.path)
+    if not folder.is_dir():
+        what = "is a file, not a folder" if folder.is_file() else "does not exist"
+        hint = "give a folder of train.en, train.fr, …, a pattern as corpus/{split}.{language}, or 'phrasebook'"
+        raise UserError(f"data.path: {folder} {what}; {hint}")
+    languages = (config.source, config.target)
+    for stem in (split, f"{split}.{config.source}-{config.target}", f"{split}.{config.target}-{config.source}"):
+        source, target = (_plain_or_gz(folder / f"{stem}.{language}") for language in languages)
+        if source and target:
+            return source, target
+    for suffix in ("tsv", "jsonl"):
+        if table := _plain_or_gz(folder / f"{split}.{suffix}"):
+            return (table,)
+    for wanted, other in (languages, languages[::-1]):
+        if _plain_or_gz(folder / f"{split}.{other}"):
+            raise UserError(f"{folder}: {split}.{wanted} is missing beside {split}.{other}")
+    present = ", ".join(sorted(path.name for path in folder.iterdir() if path.is_file())[:12]) or "nothing"
+    raise UserError(
+        f"{folder}: no {split}.{config.source} with {split}.{config.target} (or .gz, .tsv, .jsonl); the folder "
+        f"holds {present}; name the splits with data.train, data.valid, data.test, the languages with "
+        "data.source, data.target"
+    )
+
+
+def _plain_or_gz(file: Path) -> Path | None:
+    return next((path for path in (file, file.with_name(f"{file.name}.gz")) if path.is_file()), None)
+
+
+def _match_pattern(config: DataConfig, split: str) -> tuple[Path, ...]:
+    """'corpus/{split}.{language}.gz' -> both sides; without {language} it names one table."""
+    languages = (config.source, config.target) if "{language}" in config.path else (config.source,)
+    paths = tuple(Path(config.path.format(split=split, language=language)) for language in languages)
+    for path in paths:
+        if not path.is_file():
+            raise UserError(f"{path}: no such file; data.path is the pattern {config.path}")
+    return paths
+
+
+def _read_split(config: DataConfig, split: str) -> tuple[Split, list[str]]:
+    """The pairs of a split, and what is noteworthy about the look of their lines. Raises UserError."""
+    paths = find_files(config, split)
+    if len(paths) == 1:
+        pairs = list(read_table(paths[0], config))
+        sides = Split([source for source, _ in pairs], [target for _, target in pairs])
+    else:
+        sides = Split(*([line.strip() for line in read_lines(path)] for path in paths))
+        if len(sides.source) != len(sides.target):
+            raise UserError(
+                f"{paths[1]}: its number of lines is {len(sides.target)}, that of {paths[0].name} is "
+                f"{len(sides.source)}; line i must translate line i"
+            )
+    if not len(sides):
+        raise UserError(f"{paths[0]} is empty; it must hold one sentence a line")
+    return sides, _told(config, lambda: _check_markings(paths, sides))
+
+
+def _told(config: DataConfig, check: Callable[[], list[str]]) -> list[str]:
+    """What a check has to tell of text; its doubts, too, where `data.doubts` says so. Raises UserError."""
+    try:
+        return check()
+    except Doubt as doubt:
+        if config.doubts == "refuse":
+            raise UserError(f"{doubt}; if the text is as it should be, set data.doubts: warn") from None
+        return [str(doubt)]
+
+
+def _check_markings(paths: tuple[Path, ...], split: Split) -> list[str]:
+    """Raises Doubt for markings that can't be right; returns what may be."""
+    told = []
+    of_tsv = len(paths) == 1 and not paths[0].name.removesuffix(".gz").endswith(".jsonl")
+    for side, path, lines in zip(("source", "target"), (paths[0], paths[-1]), split.sides, strict=True):
+        place = str(path) if len(paths) == 2 else f"{path}: {side}"
+        for marking in find_markings(lines, path.name, of_tsv):
+            if marking.certain:
+                raise Doubt(f"{place}: {marking.text}")
+            told.append(f"{place}: {marking.text}")
+    return told
+
+
+def _first(split: Split, limit: int | None) -> Split:
+    return Split(split.source[:limit], split.target[:limit])
+
+
+def _blank_lines(split: Split) -> list[int]:
+    """1-based numbers of the pairs with a blank side."""
+    pairs = zip(split.source, split.target, strict=True)
+    return [number for number, pair in enumerate(pairs, 1) if any(map(is_blank, pair))]
+
+
+def _without_blanks(split: Split, config: DataConfig) -> tuple[Split, Sequence[int], list[str]]:
+    """The other pairs, their numbers in the file, and a warning."""
+    blank = _blank_lines(split)
+    if not blank:
+        return split, range(1, len(split) + 1), []
+    if len(blank) == len(split):
+        raise UserError(f"{config.path}: every pair of {config.train} has a blank side")
+    gone = set(blank)
+    kept = [number for number in range(1, len(split) + 1) if number not in gone]
+    warning = f"{len(blank)} training pairs with a blank side are left out, the first at line {blank[0]}"
+    source, target = ([side[number - 1] for number in kept] for side in split.sides)
+    return Split(source, target), kept, [warning]
+
+
+def _refuse_blanks(split: Split, config: DataConfig, name: str) -> None:
+    if blank := _blank_lines(split):
+        raise UserError(
+            f"{config.path}: {name} has a blank line on one side at line {blank[0]} ({len(blank)} in all); "
+            "scores would not be comparable, so remove these pairs from both files"
+        )
+
+
+def _phrasebook_split(config: DataConfig, split: str) -> Split:
+    languages = (config.source, config.target)
+    if sorted(languages) != sorted(LANGUAGES):
+        raise UserError(
+            f"data.path: the phrasebook holds {' and '.join(LANGUAGES)}, not {config.source} and {config.target}; "
+            "set data.path to your corpus"
+        )
+    pairs = phrasebook()[split]
+    sides = tuple([pair[LANGUAGES.index(language)] for pair in pairs] for language in languages)
+    return Split(*sides)

@@ -1,0 +1,79 @@
+"""From configuration to text in ids, once for all trials of a process that share it."""
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from model.transformer import BOS, UNK
+from trainables.base.config import DataConfig, TokenizerConfig
+from trainables.base.errors import UserError
+from trainables.data.batching import EncodedSplit, encode_split
+from trainables.data.corpus import Corpus, Split, read_corpus
+from trainables.data.scoring import Scoring, scoring
+from trainables.data.tokenizer import Tokenizer, train_tokenizer
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A corpus ready to train on. Trials with equal data and tokenizer settings share it."""
+
+    tokenizer: Tokenizer
+    train: EncodedSplit
+    valid: EncodedSplit
+    valid_text: Split
+    scoring: Scoring  # of translations into its target language
+
+    @cached_property
+    def untrained_nll_per_char(self) -> float:
+        """The loss of the validation references, in nats, for who knows nothing but how frequent each piece is in
+        training."""
+        seen, asked = (split.target.ids[split.target.ids != BOS] for split in (self.train, self.valid))
+        counts = np.bincount(seen, minlength=self.tokenizer.target_vocab) + 1
+        return float(-np.log(counts / counts.sum())[asked].sum() / sum(map(len, self.valid_text.target)))
+
+
+CORPUS = "corpus.json"  # in the cache of a node that does not see the corpus itself
+
+
+@lru_cache(maxsize=1)
+def cached_corpus(data: DataConfig, cache: Path) -> Corpus:
+    """Training and validation text: what was brought into the cache for this node, or else the corpus itself."""
+    if not (cache / CORPUS).exists():
+        return read_corpus(data)
+    kept = json.loads((cache / CORPUS).read_text(encoding="utf-8"))
+    return Corpus(Split(**kept["train"]), Split(**kept["valid"]), kept["warnings"])
+
+
+@lru_cache(maxsize=4)  # a few vocabulary sizes; a worker keeps them for the next trial
+def prepare(data: DataConfig, tokenizer: TokenizerConfig, cache: Path) -> Prepared:
+    """Read, tokenize and encode. Raises UserError for what is wrong with the corpus."""
+    corpus = cached_corpus(data, cache)
+    pieces = train_tokenizer(tokenizer, corpus, cache)
+    train = encode_split(corpus.train, pieces, data)
+    if not len(train):
+        raise UserError(f"data.max_tokens: no training pair is as short as {data.max_tokens} tokens; raise it")
+    return Prepared(pieces, train, encode_split(corpus.valid, pieces), corpus.valid, scoring(data))
+
+
+def count_unknown(tokenizer: Tokenizer, sources: list[str], name: str) -> list[str]:
+    """Whether the model is blind to some of what it is to translate."""
+    lacking = [source for source, ids in zip(sources, tokenizer.encode_source(sources), strict=True) if UNK in ids]
+    if not lacking:
+        return []
+    ids, pieces = tokenizer.source.encode(lacking), tokenizer.source.encode(lacking, out_type=str)
+    counts = Counter(
+        character
+        for sentence in zip(ids, pieces, strict=True)
+        for piece, text in zip(*sentence, strict=True)
+        if piece == UNK
+        for character in text
+    )
+    shown = ", ".join(f"{character} (U+{ord(character):04X})" for character, _ in counts.most_common(3))
+    return [
+        f"{len(lacking):,} of {len(sources):,} source sentences of {name} have characters that the tokenizer has not "
+        f"learned: {shown}; the model can't tell them apart"
+    ]

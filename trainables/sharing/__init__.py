@@ -1,0 +1,1 @@
+"""Objects by URL, and what nodes without a common folder exchange there."""

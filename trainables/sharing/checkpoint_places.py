@@ -1,0 +1,55 @@
+"""Where the checkpoints of a study's trials lie: in the run directory, or in the storage of the search."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from trainables.base.temporary import temporary_folder
+from trainables.sharing.storage import Storage
+from trainables.training.checkpoint import copy_checkpoint, newest_of
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """Checkpoints of trials by number. With a storage the folder, trials/ or finals/ of the run directory, only
+    names them."""
+
+    folder: Path
+    storage: Storage | None = None
+
+    def key(self, number: int) -> str:
+        return f"{self.folder.name}/{number}"
+
+    def numbers(self) -> set[int]:
+        """The numbers of the trials that have any."""
+        if self.storage:
+            names = {key.split("/")[1] for key in self.storage.run.find(self.folder.name)}
+        else:
+            names = {path.name for path in self.folder.glob("*")}
+        return {int(name) for name in names if name.isdigit()}
+
+    def remove(self, number: int) -> None:
+        shutil.rmtree(self.folder / str(number), ignore_errors=True)
+        if self.storage:
+            self.storage.run.remove(self.key(number))
+
+    def copy(self, source: int, target: int, number: int) -> None:
+        """The newest of one trial, which must be that of the number, to another. Raises UserError."""
+        if self.storage is None:
+            copy_checkpoint(self.folder / str(source), self.folder / str(target), number)
+            return
+        with self.at_hand(source) as folder:
+            newest_of(folder, number)
+            self.storage.send(folder, self.key(target), keep=1)
+
+    @contextmanager
+    def at_hand(self, number: int, count: int = 1) -> Iterator[Path]:
+        """A folder of this machine with the newest `count` of a trial."""
+        if self.storage is None:
+            yield self.folder / str(number)
+            return
+        with temporary_folder() as folder:
+            self.storage.fetch(self.key(number), folder, count)
+            yield folder

@@ -1,0 +1,269 @@
+"""Objects at an address such as s3://bucket/runs: each is whole or absent; there are no folders, locks or renames."""
+
+import os
+import re
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from trainables.base.errors import StorageFails
+from trainables.base.extras import missing_extra
+from trainables.base.files import create_folder, sync
+from trainables.base.locks import locked
+
+if TYPE_CHECKING:
+    from obstore import UpdateVersion
+    from obstore.store import ObjectStore
+
+PROTOCOLS = ("s3", "gs", "az", "file", "memory")
+LARGEST_COPY = 5 * 2**30  # bytes that S3 copies in one request
+RETRIES = {"max_retries": 5, "retry_timeout": timedelta(seconds=20)}
+LOCK = ".lock"  # ends the name of the file that stands in for conditional replacement in file://
+
+
+@dataclass(frozen=True)
+class Version:
+    """The content of an object at one moment, and what the store calls that state of it."""
+
+    content: bytes
+    tag: "UpdateVersion"
+
+
+class Store:
+    """The objects below a URL, by keys such as "trials/3/epoch-1/state.pt".
+
+    S3, Google Cloud Storage, Azure and what speaks their protocols, by obstore; file:///… for tests on one machine, or
+    for a file system with flock that all machines mount. Every method raises StorageFails, with what the store said.
+    """
+
+    def __init__(self, url: str):
+        self.url = url.rstrip("/")
+
+    def __reduce__(self) -> tuple[type["Store"], tuple[str]]:
+        return Store, (self.url,)  # a connection belongs to one process
+
+    @cached_property
+    def _place(self) -> tuple["ObjectStore", str]:
+        """The bucket, and what precedes each key in it, ending with a slash."""
+        try:
+            parts = urlsplit(self.url)
+        except ValueError as error:
+            raise StorageFails(f"storage: {self.url}: is not an address: {error}") from None
+        if parts.scheme not in PROTOCOLS:
+            known = ", ".join(f"{protocol}://" for protocol in PROTOCOLS)
+            raise StorageFails(f"storage: {self.url}: unknown protocol; known are {known}")
+        try:
+            return _connect(f"{parts.scheme}://{parts.netloc}", _settings()), f"{parts.path.strip('/')}/".lstrip("/")
+        except ImportError:
+            raise StorageFails(f"storage: {self.url}: {missing_extra('storage', 'obstore')}") from None
+        except (_obstore_error(), ValueError) as error:  # settings in the environment that make no sense
+            raise StorageFails(
+                f"storage: {self.url}: {_words(error)}; settings come from the environment (docs/cluster.md)"
+            ) from None
+
+    @contextmanager
+    def _asked(self, key: str) -> Iterator[tuple["ObjectStore", str]]:
+        """The bucket and the path of a key in it, while something is asked of them. FileNotFoundError passes."""
+        store, prefix = self._place
+        try:
+            yield store, prefix + key
+        except (FileNotFoundError, StorageFails):
+            raise
+        except (_obstore_error(), OSError) as error:  # an OSError may be the file's that is sent
+            raise self._failed(key, error) from error
+
+    @contextmanager
+    def _changed(self, key: str) -> Iterator[tuple["ObjectStore", str]]:
+        """As `_asked`, where an object that is not there is a fault: of a bucket, above all."""
+        try:
+            with self._asked(key) as place:
+                yield place
+        except FileNotFoundError as error:
+            raise self._failed(key, error) from error
+
+    def _failed(self, key: str, error: Exception) -> StorageFails:
+        return StorageFails(
+            f"storage: {self.url}/{key}: {type(error).__name__}: {_words(error)}; is the bucket there, and may this "
+            "machine read and write it?"
+        )
+
+    def try_out(self) -> None:
+        """Raises StorageFails unless objects can be written, found, read, replaced on condition, and removed."""
+        key = f".check-{uuid.uuid4().hex}"
+        first = self.create(key, b"first")
+        second = self.replace(key, first, b"second") if first else None
+        if not first or not second or self.create(key, b"third") or self.replace(key, first, b"fourth"):
+            raise StorageFails(
+                f"storage: {self.url}: writes over what another has written, though asked not to, so two drivers could "
+                "write one run; name a storage with conditional writes, as S3, Google Cloud Storage and Azure have"
+            )
+        if self.find(key) != [key] or self.read(key) != b"second":
+            raise StorageFails(f"storage: {self.url}: what is written is not found again; name another")
+        self.remove(key)
+
+    def read(self, key: str) -> bytes | None:
+        """None if it is not there."""
+        version = self.read_version(key)
+        return None if version is None else version.content
+
+    def read_version(self, key: str) -> Version | None:
+        """None if it is not there."""
+        try:
+            with self._asked(key) as (store, path):
+                result = store.get(path)
+                return Version(bytes(result.bytes()), _tag(result.meta))
+        except FileNotFoundError:
+            return None
+
+    def write(self, key: str, content: bytes) -> None:
+        with self._changed(key) as (store, path):
+            store.put(path, content)
+
+    def create(self, key: str, content: bytes) -> Version | None:
+        """Write it unless it is there already; None if it is."""
+        from obstore.exceptions import AlreadyExistsError, PreconditionError
+
+        with self._changed(key) as (store, path):
+            try:
+                return Version(content, _tag(store.put(path, content, mode="create")))
+            except (AlreadyExistsError, PreconditionError):
+                return None
+
+    def replace(self, key: str, known: Version, content: bytes) -> Version | None:
+        """Write it if it still is in the known version; None if it is not."""
+        from obstore.exceptions import NotFoundError, PreconditionError
+
+        with self._changed(key) as (store, path):
+            if self.url.startswith("file://"):  # obstore can't there, but the machine has locks
+                with locked(Path(f"/{path}{LOCK}")):
+                    if self.read(key) != known.content:
+                        return None
+                    return Version(content, _tag(store.put(path, content)))
+            try:
+                return Version(content, _tag(store.put(path, content, mode=known.tag)))
+            except (PreconditionError, NotFoundError):
+                return None
+
+    def put(self, file: Path, key: str) -> None:
+        with self._changed(key) as (store, path):
+            store.put(path, file)
+
+    def get(self, key: str, file: Path) -> bool:
+        """Into a file, whose folder is made; whether it was there."""
+        create_folder(file.parent)
+        draft = file.with_name(f".{file.name}.draft")
+        try:
+            with self._asked(key) as (store, path):
+                parts = store.get(path)
+                with draft.open("wb") as out:
+                    for part in parts.stream():
+                        out.write(part)
+                    out.flush()
+                    os.fsync(out.fileno())
+        except FileNotFoundError:
+            draft.unlink(missing_ok=True)
+            return False
+        draft.replace(file)
+        sync(file.parent)
+        return True
+
+    def exists(self, key: str) -> bool:
+        try:
+            with self._asked(key) as (store, path):
+                store.head(path)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def find(self, prefix: str = "") -> list[str]:
+        """The key that is the prefix, and those below it, sorted: "a" finds a and a/1, but not ab."""
+        with self._asked(prefix) as (store, path):
+            start = len(self._place[1])
+            below = [item["path"][start:] for part in store.list(path or None) for item in part]
+        found = [key for key in below if not key.endswith(LOCK)]
+        return sorted([*found, prefix] if prefix and self.exists(prefix) else found)
+
+    def copy(self, source: str, target: str) -> bool:
+        """Within the store; whether the source was there."""
+        try:
+            with self._asked(source) as (store, path):
+                size = store.head(path)["size"]
+                other = f"{self._place[1]}{target}"
+                if size < LARGEST_COPY:
+                    store.copy(path, other)
+                else:
+                    store.put(other, store.get(path).stream())
+        except FileNotFoundError:
+            return False
+        return True
+
+    def remove(self, prefix: str) -> None:
+        """All below it, and itself."""
+        with self._changed(prefix) as (store, _):
+            if paths := [self._place[1] + key for key in self.find(prefix)]:
+                with suppress(FileNotFoundError):  # another was first
+                    store.delete(paths)
+
+
+def _settings() -> tuple[tuple[str, str], ...]:
+    """What the environment says of the clouds."""
+    return tuple(sorted(item for item in os.environ.items() if item[0].startswith(("AWS_", "AZURE_", "GOOGLE_"))))
+
+
+@lru_cache
+def _connect(bucket: str, settings: tuple[tuple[str, str], ...]) -> "ObjectStore":
+    """The connection of this process to a bucket; obstore reads the settings itself."""
+    from obstore.store import from_url
+
+    protocol = bucket.partition("://")[0]
+    if protocol in ("file", "memory"):
+        return from_url(f"{protocol}:///")
+    # Obstore wants leave for an address without encryption; who sets one gives it.
+    plain = any(value.startswith("http://") for name, value in settings if "ENDPOINT" in name or "BASE_URL" in name)
+    options: dict[str, Any] = {"client_options": {"allow_http": plain}, "retry_config": RETRIES}
+    if protocol == "s3" and _has_aws_profile():
+        from obstore.auth.boto3 import Boto3CredentialProvider
+
+        options["credential_provider"] = Boto3CredentialProvider()
+    return from_url(bucket, **options)
+
+
+def _has_aws_profile() -> bool:
+    """Whether the keys are in ~/.aws, which boto3 reads and obstore does not. Raises StorageFails without boto3."""
+    file = Path(os.environ.get("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials")).expanduser()
+    if "AWS_ACCESS_KEY_ID" in os.environ or not ("AWS_PROFILE" in os.environ or file.is_file()):
+        return False
+    try:
+        import boto3  # noqa: F401
+    except ImportError:
+        raise StorageFails(f"{file}: {missing_extra('aws', 'boto3')}") from None
+    return True
+
+
+def _tag(answer: Mapping[str, Any]) -> "UpdateVersion":
+    """What the answer to a read or a write says of the object's version; each store has its own way."""
+    tag: UpdateVersion = {}
+    if answer["e_tag"] is not None:
+        tag["e_tag"] = answer["e_tag"]
+    if answer["version"] is not None:
+        tag["version"] = answer["version"]
+    return tag
+
+
+def _obstore_error() -> type[Exception]:
+    from obstore.exceptions import BaseError
+
+    return BaseError
+
+
+def _words(error: BaseException) -> str:
+    """What people need of an error: the server's own sentence, where there is one."""
+    text = str(error).partition("Debug source")[0]
+    said = re.search(r"<Message>(.*?)</Message>", text, re.DOTALL)
+    return " ".join((said[1] if said else text).split())[:300]

@@ -1,0 +1,1 @@
+"""One model: the loop over batches, its loss and optimizer, evaluation, checkpoints."""

@@ -1,0 +1,109 @@
+"""How good a model is: loss on references, and scores of its own translations."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from model.decoding import Hypothesis, beam_hypotheses, beam_search, greedy_search
+from model.transformer import PAD, Transformer
+from trainables.data.batching import EncodedSplit, Sequences, evaluation_batches, group_by_length
+from trainables.data.scoring import Scoring
+from trainables.data.tokenizer import Tokenizer
+
+EVALUATION_TOKENS = 4096  # a batch, padding included
+SMALLEST_BATCH = 256
+GPU_DECODING_TOKENS = 32_768  # a step of decoding takes a GPU as long for many rows as for few
+Found = TypeVar("Found")
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores of one system's translations, in percent. `sentence_bleu` is the mean over sentences, which is
+    another quantity than corpus `bleu`: the two must not be compared."""
+
+    bleu: float
+    chrf: float  # chrF++: with words and pairs of words (Popović 2017)
+    ter: float  # edits to the reference by its words (Snover et al. 2006): lower is better, and it may be above 100
+    sentence_bleu: float
+
+
+def score(translations: list[str], references: list[str], scoring: Scoring) -> Scores:
+    """Corpus BLEU, chrF++ and TER by sacreBLEU, on detokenised text."""
+    sentence = scoring.bleu(sentence=True)
+    mean = sum(
+        sentence.sentence_score(translation, [reference]).score
+        for translation, reference in zip(translations, references, strict=True)
+    ) / len(references)
+    words = [[scoring.words(text) for text in side] for side in (translations, references)]
+    return Scores(
+        corpus_bleu(translations, references, scoring),
+        scoring.chrf().corpus_score(translations, [references]).score,
+        scoring.ter().corpus_score(words[0], words[1:]).score,
+        mean,
+    )
+
+
+def corpus_bleu(translations: list[str], references: list[str], scoring: Scoring) -> float:
+    return float(scoring.bleu().corpus_score(translations, [references]).score)
+
+
+@torch.inference_mode()
+def reference_loss(model: Transformer, split: EncodedSplit) -> float:
+    """Negative log-likelihood of the references, in nats, summed over all their tokens. No smoothing."""
+    device = model.target_embedding.weight.device
+    total = 0.0
+    for source, target in evaluation_batches(split, EVALUATION_TOKENS):
+        source, target = source.to(device), target.to(device)
+        hidden, gold = model(source, target[:, :-1]), target[:, 1:]
+        predicted = gold != PAD
+        logits = model.output(hidden[predicted]).float()
+        total += float(torch.nn.functional.cross_entropy(logits, gold[predicted], reduction="sum"))
+    return total
+
+
+def translate(
+    model: Transformer,
+    tokenizer: Tokenizer,
+    sentences: list[str],
+    beam_size: int = 1,
+    length_penalty: float = 1.0,
+) -> list[str]:
+    """Detokenised translations in the order of the sentences; greedy search for beam_size 1."""
+
+    def search(batch: Tensor) -> list[list[int]]:
+        if beam_size == 1:
+            return greedy_search(model, batch)
+        return beam_search(model, batch, beam_size, length_penalty)
+
+    return tokenizer.decode_target(_decode(model, tokenizer.encode_source(sentences), beam_size, search))
+
+
+def find_hypotheses(
+    model: Transformer, source: list[np.ndarray], beam_size: int, length_penalty: float
+) -> list[list[Hypothesis]]:
+    """All that beam search finds for each source (ids with EOS), the best first, in the order of the sources."""
+    return _decode(model, source, beam_size, lambda batch: beam_hypotheses(model, batch, beam_size, length_penalty))
+
+
+def _decode(
+    model: Transformer, source: list[np.ndarray], beam_size: int, search: Callable[[Tensor], list[Found]]
+) -> list[Found]:
+    """What the search finds for each source: like lengths together, in batches that fit a beam of that size."""
+    device = model.target_embedding.weight.device
+    sequences = Sequences.pack(source)
+    found: dict[int, Found] = {}
+    tokens = EVALUATION_TOKENS if device.type == "cpu" else GPU_DECODING_TOKENS
+    while True:
+        try:
+            for rows in group_by_length(sequences.lengths, max(1, tokens // beam_size), None):
+                found.update(zip(rows.tolist(), search(sequences.padded(rows).to(device)), strict=True))
+            return [found[row] for row in range(len(source))]
+        except torch.OutOfMemoryError:  # others may have the rest of the GPU
+            if tokens <= SMALLEST_BATCH:
+                raise
+        tokens //= 2
+        torch.cuda.empty_cache()
