@@ -382,7 +382,7 @@ def test_a_process_that_trains_keeps_the_memory_that_it_frees() -> None:
     """In a process of its own, as the setting is for life: large blocks come without page faults the second time."""
     program = (
         "import resource, torch\n"
-        "from trainables.freed_memory import keep_freed_memory\n"
+        "from trainables.training.freed_memory import keep_freed_memory\n"
         "def faults():\n"
         "    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
         "    for _ in range(10): torch.ones(2**24)\n"
