@@ -56,7 +56,7 @@ def open_work(experiment: Experiment, console: Console) -> tuple[Work, TrialProg
     budget = Budget(search.budget, EPOCHS, experiment.rungs, False, 6, 3, SLOTS)
     progress = TrialProgress(console, study, journal, budget, "trial", search.metric, search.trials or 0)
     feed = FeedListener(
-        Feed(experiment, 0, print), study, "trial", 0, lambda trial: experiment.trial.with_values(trial.params)
+        Feed(experiment, 0), study, "trial", 0, lambda trial: experiment.trial.with_values(trial.params)
     )
     checkpoints = Checkpoints(run_dir / "trials")
     cleaner = CheckpointCleaner(checkpoints, keep_completed=False)

@@ -49,7 +49,7 @@ def drive(experiment: Experiment, slots: int) -> int:
     if not work.done:
         with (
             local_ray(slots),
-            Watchdog(experiment.run_dir, lock, None, None, print, [sys.executable, *sys.argv]) as watchdog,
+            Watchdog(experiment.run_dir, lock, None, None, [sys.executable, *sys.argv]) as watchdog,
         ):
             work.listeners.append(watchdog)
             run_work(work, Slots(slots, 0), lock, experiment.cache, train_quickly)

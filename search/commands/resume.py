@@ -5,6 +5,7 @@ from pathlib import Path
 from rich.console import Console
 
 from search import commands
+from search.commands.lines import split_level
 from search.commands.search import search
 from search.remote.fetching import fetch_run
 from search.run_directory.changes import find_change
@@ -20,7 +21,8 @@ TRUST = "--trust"
 
 
 def main(arguments: list[str], console: Console) -> int:
-    return search(*resumed_experiment(arguments, "resume"), console)
+    arguments, level = split_level(arguments)
+    return search(*resumed_experiment(arguments, "resume"), console, level)
 
 
 def resumed_experiment(arguments: list[str], verb: str) -> tuple[Experiment, set[str]]:
