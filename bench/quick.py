@@ -65,7 +65,7 @@ def open_work(experiment: Experiment) -> Work:
 
 
 def quick_epochs(config: TrialConfig, checkpoints: Path | None, seconds: float) -> Iterator[EpochReport]:
-    """What `trainables.training.train` yields, but for the model: it goes on from its newest checkpoint, too.
+    """What `trainables.training.loop.train` yields, but for the model: it goes on from its newest checkpoint, too.
 
     The score depends on a memory of all past epochs, so that one trained twice, or not at all, shows.
     """
