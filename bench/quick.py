@@ -19,9 +19,10 @@ from search.schedulers import make_scheduler
 from search.settings.experiment import Experiment
 from trainables.base.config import TrialConfig
 from trainables.base.locks import join_driver
+from trainables.base.report import EpochReport
 from trainables.sharing.checkpoint_places import Checkpoints
 from trainables.training.checkpoint import load_state, newest_checkpoint, save_checkpoint
-from trainables.training.loop import CPU, EpochReport
+from trainables.training.loop import CPU
 
 EPOCH_SECONDS = 0.1
 WORKERS = "workers"  # the file of a run in which its workers write their process ids

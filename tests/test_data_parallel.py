@@ -15,8 +15,9 @@ from trainables.acceleration import data_parallel
 from trainables.acceleration.data_parallel import train_together
 from trainables.base.config import TrialConfig
 from trainables.base.errors import TooLarge
+from trainables.base.report import EpochReport
 from trainables.training.group import Group
-from trainables.training.loop import EpochReport, train
+from trainables.training.loop import train
 
 CONFIG = {
     "data": {"limit": 200},

@@ -22,6 +22,7 @@ from torch import Tensor
 from model.transformer import BOS, PAD, Transformer
 from trainables.base.config import TrainingConfig, TrialConfig
 from trainables.base.errors import Diverged, UserError
+from trainables.base.report import EpochReport
 from trainables.data.batching import EncodedSplit, count_batches, training_batches
 from trainables.data.preparing import prepare
 from trainables.training import loop as training
@@ -29,7 +30,7 @@ from trainables.training.checkpoint import last_checkpoints, load_state, newest_
 from trainables.training.evaluation import reference_loss, translate
 from trainables.training.gpu import GpuFigures, measure
 from trainables.training.learning import build_model, learning_rate
-from trainables.training.loop import EpochReport, load_model, train
+from trainables.training.loop import load_model, train
 from trainables.training.team import Batch, Team
 from trainables.translation import _reports
 
