@@ -27,6 +27,7 @@ ROOMS = {
     "optuna": {
         "search.space.domain",
         "search.space.space",
+        "search.record.optuna_internals",
         "search.record.study",
         "search.record.study_file",
         "search.run_directory.checking",
