@@ -22,7 +22,7 @@ from trainables.base.locks import join_driver
 from trainables.base.report import EpochReport
 from trainables.sharing.checkpoint_places import Checkpoints
 from trainables.training.checkpoint import load_state, newest_checkpoint, save_checkpoint
-from trainables.training.loop import CPU
+from trainables.training.device import CPU
 
 EPOCH_SECONDS = 0.1
 WORKERS = "workers"  # the file of a run in which its workers write their process ids

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 import torch
-from corpora import write_digits
+from corpora import text_of, write_digits
 from heard import heard
 from pydantic import ValidationError
 
@@ -40,7 +40,8 @@ from trainables.data.scoring import Scoring
 from trainables.sharing.checkpoint_places import Checkpoints
 from trainables.training.checkpoint import load_state, newest_checkpoint
 from trainables.training.evaluation import corpus_bleu, score, translate
-from trainables.training.loop import load_model, train
+from trainables.training.loop import train
+from trainables.training.trained_model import load_model
 
 CPU = torch.device("cpu")
 SPACE = {
@@ -122,7 +123,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A corpus, and runs/run/finals/0 with a model that kept its last three checkpoints."""
     folder = tmp_path_factory.mktemp("finals")
     write_digits(folder / "corpus")
-    for _ in train(trial(folder), cache(folder), checkpoints(folder), CPU, keep=3):
+    for _ in train(trial(folder), text_of(trial(folder), cache(folder)), checkpoints(folder), CPU, keep=3):
         pass
     return folder
 
@@ -160,13 +161,13 @@ def test_averaged_weights_are_the_mean_of_the_last_checkpoints(folder: Path) -> 
 
 def test_a_final_that_was_killed_gives_the_same_average(folder: Path, tmp_path: Path) -> None:
     for stop in (1, 3, 4):
-        for report, _ in train(trial(folder), cache(folder), tmp_path, CPU, keep=3):
+        for report, _ in train(trial(folder), text_of(trial(folder), cache(folder)), tmp_path, CPU, keep=3):
             if report.epoch == stop:
                 break
     (newest, _) = newest_checkpoint(tmp_path) or (Path(), {})
     with (newest / "state.pt").open("r+b") as file:  # torn as it was written
         file.truncate(1000)
-    for _ in train(trial(folder), cache(folder), tmp_path, CPU, keep=3):
+    for _ in train(trial(folder), text_of(trial(folder), cache(folder)), tmp_path, CPU, keep=3):
         pass
     whole, resumed = (
         load_model(trial(folder), cache(folder), path, averaged=3)[0].state_dict()
