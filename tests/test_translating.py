@@ -22,9 +22,9 @@ from search.report.attention_page import write_attention_page
 from search.settings.finals import Decoding
 from trainables.base.config import TrialConfig
 from trainables.base.errors import UserError
+from trainables.training.checkpoint import load_model
 from trainables.training.evaluation import translate
 from trainables.training.loop import train
-from trainables.training.trained_model import load_model
 
 COMMAND = [sys.executable, str(Path(__file__).parents[1] / "search" / "run.py"), "translate"]
 SENTENCES = ["two one", "nine eight seven", "three three four five six", "one"]

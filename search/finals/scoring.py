@@ -24,9 +24,9 @@ from trainables.data.scoring import scoring
 from trainables.data.tokenizer import Tokenizer
 from trainables.sharing.checkpoint_places import Checkpoints
 from trainables.sharing.storage import Storage
+from trainables.training.checkpoint import load_model
 from trainables.training.device import default_device
 from trainables.training.evaluation import Scores, corpus_bleu, reference_loss, score, translate
-from trainables.training.trained_model import load_model
 
 GREEDY = Decoding(1, 1.0)
 
