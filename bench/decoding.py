@@ -20,7 +20,8 @@ from transformers import logging
 from trial import NAME, bench_trial
 
 from model.decoding import length_limits
-from model.transformer import BOS, EOS, PAD, Transformer
+from model.special_tokens import BOS, EOS, PAD
+from model.transformer import Transformer
 from trainables.data.batching import Sequences, group_by_length
 from trainables.data.preparing import prepare
 from trainables.data.tokenizer import Tokenizer

@@ -1,6 +1,8 @@
 """The shape of the code: imports run one way, and each outside framework has its own room."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -112,6 +114,12 @@ def assert_no_circle(graph: dict[str, set[str]]) -> None:
         visit(name, ())
 
 
+def test_trials_are_handed_out_without_torch() -> None:
+    program = "import sys; import search.engine.work; print('torch' in sys.modules, 'ray' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout.split() == ["False", "False"]
+
+
 def test_each_framework_is_imported_in_its_rooms_alone() -> None:
     for name, tree in modules().items():
         used = {imported.split(".")[0] for imported in imports(tree)}
@@ -121,7 +129,6 @@ def test_each_framework_is_imported_in_its_rooms_alone() -> None:
 
 def test_no_file_of_search_shadows_an_installed_module() -> None:
     # `python search/run.py` puts search/ first on sys.path.
-    import sys
     from importlib.metadata import packages_distributions
 
     taken = set(sys.stdlib_module_names) | set(packages_distributions())

@@ -19,7 +19,8 @@ import torch.nn.functional as F
 from corpora import text_of, write_digits
 from torch import Tensor
 
-from model.transformer import BOS, PAD, Transformer
+from model.special_tokens import BOS, PAD
+from model.transformer import Transformer
 from trainables.base.checkpoint_files import last_checkpoints, newest_checkpoint
 from trainables.base.config import TrainingConfig, TrialConfig
 from trainables.base.errors import Diverged, UserError

@@ -14,7 +14,7 @@ from corpora import text_of, write_digits
 from rich.console import Console
 from safetensors.torch import load_file, save_file
 
-from model.transformer import BOS, EOS, PAD
+from model.special_tokens import BOS, EOS, PAD
 from search.commands.translate import Translating, main, translate_lines
 from search.finals.best import BestModel, read_best, write_best
 from search.report.attention_figures import attend

@@ -19,7 +19,7 @@ from trainables.base.files import make_folder
 from trainables.base.sealing import Damaged, checksum, read_sealed, write_sealed
 from trainables.data.batching import encode_split
 from trainables.data.corpus import Split
-from trainables.data.preparing import cached_corpus
+from trainables.data.corpus_cache import cached_corpus
 from trainables.data.scoring import scoring
 from trainables.data.tokenizer import Tokenizer
 from trainables.sharing.checkpoint_places import Checkpoints

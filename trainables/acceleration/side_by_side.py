@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from model.transformer import PAD
+from model.special_tokens import PAD
 from trainables.acceleration.captured import choose_step
 from trainables.acceleration.stacked import StackedStep
 from trainables.base.checkpoint_files import KEEP, common_checkpoints

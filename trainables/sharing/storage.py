@@ -19,7 +19,7 @@ from trainables.base.files import make_folder, write_atomically
 from trainables.base.locks import locked
 from trainables.base.temporary import held, hold, user_folder
 from trainables.data.corpus import Corpus
-from trainables.data.preparing import CORPUS, cached_corpus
+from trainables.data.corpus_cache import CORPUS, cached_corpus
 from trainables.data.tokenizer import keep_model, tokenizer_folder, train_tokenizer
 from trainables.sharing.object_store import Store
 

@@ -13,7 +13,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from model.transformer import PAD, Transformer
+from model.special_tokens import PAD
+from model.transformer import Transformer
 from trainables.base.checkpoint_files import KEEP, newest_checkpoint
 from trainables.base.config import TrialConfig
 from trainables.base.errors import Diverged
