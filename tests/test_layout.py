@@ -27,6 +27,7 @@ ROOMS = {
     "wandb_workspaces": {"search.tracking.wandb_report"},
     "tensorboardX": {"search.tracking.tensorboard"},
     "optuna": {
+        "search.api.result",
         "search.space.domain",
         "search.space.space",
         "search.record.optuna_internals",

@@ -10,9 +10,6 @@ from typing import Any, TypeVar
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-import model
-import search
-import trainables
 from search.cluster.local_ray import local_ray
 from search.cluster.node_check import NodeFacts, SharedToken, StoredToken, find_faults, inspect_node, list_sizes
 from search.cluster.starting import PROCESS, failures_in_words, shortened, start_ray
@@ -43,7 +40,7 @@ def running_ray(cluster: str | None, slots: int, online: bool) -> Iterator[None]
 @contextmanager
 def joined_ray(address: str) -> Iterator[None]:
     """A running cluster, to whose nodes the packages of this project travel. Raises UserError."""
-    packages = [str(Path(str(package.__file__)).parent) for package in (model, trainables, search)]
+    packages = [str(Path(__file__).parents[2] / name) for name in ("model", "trainables", "search")]
     try:
         if address != "auto":
             _reach(address)

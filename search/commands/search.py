@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from search import commands
+from search.commands import ABOUT
 from search.commands.lines import say, split_level
 from search.driver.beginning import forget_first_steps, has_begun
 from search.finals.neural_metric import load_metric
@@ -35,7 +35,7 @@ def main(arguments: list[str], console: Console) -> int:
 def new_experiment(arguments: list[str]) -> Experiment:
     """The experiment that the command line describes, with a name that is not taken. Raises UserError."""
     quickstart = config_folder() / "quickstart.yaml"
-    experiment, file = parse_config(Experiment, arguments, program(), commands.ABOUT, quickstart)
+    experiment, file = parse_config(Experiment, arguments, program(), ABOUT, quickstart)
     if experiment.name is None:
         name = f"{file.stem}-{time.strftime('%Y%m%d-%H%M%S')}"
         experiment = experiment.model_copy(update={"name": name})

@@ -1,6 +1,7 @@
 """One search as one frozen value: what to train, the space around it, how to search, finals, tracking."""
 
 import math
+import os
 import random
 import re
 from itertools import combinations
@@ -14,9 +15,10 @@ from search.settings.searching import SearchConfig
 from search.settings.tracking import TrackingConfig
 from search.space.domain import Domain, Scalar
 from search.space.space import LARGEST_GRID, Params, SearchSpace
-from trainables.base.command_line import did_you_mean
-from trainables.base.config import RunName, TrialConfig, flatten
+from trainables.base.command_line import did_you_mean, merge, read_yaml, validate
+from trainables.base.config import RunName, TrialConfig, flatten, set_paths
 from trainables.base.files import full_path
+from trainables.base.installed import find_config
 
 PROBES = 1000  # draws that must fail before an infinite space counts as empty
 
@@ -47,6 +49,20 @@ class Experiment(TrialConfig):
     search: SearchConfig = SearchConfig()
     finals: FinalsConfig = FinalsConfig()
     tracking: TrackingConfig = TrackingConfig()
+
+    @classmethod
+    def load(cls, config: str | os.PathLike[str] = "quickstart", /, **changes: Any) -> Self:
+        """The experiment of a YAML file, or of a configuration that comes with the program.
+
+        Args:
+            config: A file, or a name such as "multi30k".
+            **changes: Values by dotted keys, as in `**{"search.trials": 8}`.
+
+        Raises:
+            UserError: With a line for each mistake.
+        """
+        file, options = find_config(os.fspath(config)), set_paths({}, changes)
+        return validate(cls, merge(read_yaml(file), options), str(file), options)
 
     @field_validator("cluster")
     @classmethod
