@@ -16,11 +16,12 @@ from search.engine.work import Work
 from search.record.journal import Journal
 from search.record.study import Study, StudyTrial
 from search.settings.experiment import Experiment
+from trainables.base.checkpoint_files import newest_checkpoint
 from trainables.base.config import TrialConfig
 from trainables.base.locks import join_driver
 from trainables.base.report import EpochReport
 from trainables.sharing.checkpoint_places import Checkpoints
-from trainables.training.checkpoint import load_state, newest_checkpoint, save_checkpoint
+from trainables.training.checkpoint import load_state, save_checkpoint
 from trainables.training.device import CPU
 
 EPOCH_SECONDS = 0.1

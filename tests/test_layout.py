@@ -2,6 +2,8 @@
 
 import ast
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -116,6 +118,12 @@ def assert_no_circle(graph: dict[str, set[str]]) -> None:
         visit(name, ())
 
 
+def test_trials_are_handed_out_without_torch() -> None:
+    program = "import sys; import search.engine.work; print('torch' in sys.modules, 'ray' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout.split() == ["False", "False"]
+
+
 def test_each_framework_is_imported_in_its_rooms_alone() -> None:
     for name, tree in modules().items():
         used = {imported.split(".")[0] for imported in imports(tree)}
@@ -152,7 +160,6 @@ def test_a_private_name_is_found(code: str) -> None:
 
 def test_no_file_of_search_shadows_an_installed_module() -> None:
     # `python search/run.py` puts search/ first on sys.path.
-    import sys
     from importlib.metadata import packages_distributions
 
     taken = set(sys.stdlib_module_names) | set(packages_distributions())

@@ -26,13 +26,14 @@ from search.schedulers import SCHEDULERS
 from search.schedulers.population import Population
 from search.settings.experiment import Experiment
 from trainables import translation
+from trainables.base.checkpoint_files import newest_checkpoint
 from trainables.base.errors import TooLarge, UserError
 from trainables.base.installed import own_versions
 from trainables.base.locks import DriverLock
 from trainables.base.outcomes import Outcome
 from trainables.base.sealing import Damaged
 from trainables.sharing.checkpoint_places import Checkpoints
-from trainables.training.checkpoint import load_state, newest_checkpoint, save_checkpoint
+from trainables.training.checkpoint import load_state, save_checkpoint
 
 TRIALS = 6
 

@@ -16,6 +16,7 @@ from ray import tune
 from trainables.acceleration.captured import choose_step
 from trainables.acceleration.data_parallel import train_data_parallel
 from trainables.acceleration.side_by_side import Report, train_side_by_side
+from trainables.base.checkpoint_files import KEEP
 from trainables.base.config import TrialConfig
 from trainables.base.errors import Diverged, MachineLeaves, StorageFails, TooLarge, UserError
 from trainables.base.files import unwritable
@@ -25,7 +26,6 @@ from trainables.base.outcomes import Outcome
 from trainables.base.ray_internals import draining_nodes
 from trainables.data.preparing import prepare
 from trainables.sharing.storage import Storage
-from trainables.training.checkpoint import KEEP
 from trainables.training.loop import train
 
 

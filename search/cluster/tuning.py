@@ -27,12 +27,12 @@ from search.cluster.joining import machine_is_gone
 from search.cluster.slots import Slots
 from search.engine.ordering import Queue
 from search.engine.work import FINISHED, Assignment, Work
+from trainables.base.checkpoint_files import KEEP
 from trainables.base.errors import MachineLeaves, UserError
 from trainables.base.installed import own_versions
 from trainables.base.locks import DriverLock
 from trainables.base.outcomes import Outcome
 from trainables.base.report import EpochReport
-from trainables.training.checkpoint import KEEP
 from trainables.translation import train_translation
 
 Trainable = Callable[[dict[str, Any]], None]  # of an assignment, as `train_translation` describes it
