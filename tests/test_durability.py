@@ -172,7 +172,7 @@ def finals_that_move(disk: Path, results: Sequence[str] = ()) -> Case:
         (disk / name).write_text(name)
 
     def read(found: Path) -> object:
-        Earlier(found)  # ends what was begun
+        Earlier(found).recover()  # ends what was begun
         assert [text_read(found / "earlier" / "1" / name) for name in names] == [*names]
         assert not any((found / name).exists() for name in (*names[1:], "earlier/moving"))
         return text_read(found / FINALS[0])
