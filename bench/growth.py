@@ -22,13 +22,12 @@ from rich.console import Console
 
 from search.driver.progress import TrialProgress
 from search.engine.checkpoint_cleaner import CheckpointCleaner
-from search.engine.proposals import SearchPlan
+from search.engine.proposals import SearchPlan, make_scheduler
 from search.engine.work import FINISHED, Assignment, Work
 from search.record.budget import Budget
 from search.record.journal import Journal
 from search.record.study import Study, StudyTrial
 from search.samplers import Proposal
-from search.schedulers import make_scheduler
 from search.settings.experiment import Experiment
 from search.space.space import Params
 from search.tracking.feed import Feed, FeedListener
@@ -43,7 +42,7 @@ def growth_experiment(folder: Path, sampler: str, scheduler: str) -> Experiment:
     tree = make_experiment(sampler, max(map(sum, WINDOWS.items())), 0).model_dump(mode="json")
     tree |= {"name": "growth", "output_dir": str(folder)}
     tree["training"] |= {"epochs": EPOCHS}
-    tree["search"] |= {"scheduler": scheduler, "rungs": None, "budget": {"dollars": 1e9, "price_per_gpu_hour": 1.0}}
+    tree["search"] |= {"scheduler": scheduler, "budget": {"dollars": 1e9, "price_per_gpu_hour": 1.0}}
     return Experiment.model_validate(tree)
 
 

@@ -11,11 +11,10 @@ from typing import Any
 import torch
 from ray import tune
 
-from search.engine.proposals import SearchPlan
+from search.engine.proposals import SearchPlan, make_scheduler
 from search.engine.work import Work
 from search.record.journal import Journal
 from search.record.study import Study, StudyTrial
-from search.schedulers import make_scheduler
 from search.settings.experiment import Experiment
 from trainables.base.checkpoint_files import newest_checkpoint
 from trainables.base.config import TrialConfig

@@ -72,7 +72,7 @@ def undisturbed(experiment: Experiment) -> None:
 
 def start(experiment: Experiment, slots: int, log: Path) -> Search:
     run_dir = experiment.run_dir
-    command = [sys.executable, __file__, "--drive", str(run_dir), "--schedulers", experiment.search.scheduler]
+    command = [sys.executable, __file__, "--drive", str(run_dir), "--schedulers", experiment.search.scheduler.kind]
     command += ["--slots", str(slots), "--trials", str(experiment.search.trials)]
     with log.open("ab") as output:
         driver = subprocess.Popen(command, stdout=output, stderr=output, env={**os.environ, "RAY_worker_niceness": "0"})

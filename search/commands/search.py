@@ -72,6 +72,7 @@ def _search(experiment: Experiment, said: Collection[str], console: Console) -> 
     find_prior(experiment)
     if experiment.search.sampler == "cmaes":
         need_extra("cmaes", "cmaes", "cmaes", "search.sampler: cmaes")
+    experiment.search.scheduler.need("search.scheduler")
     if experiment.storage:
         Store(experiment.storage).try_out()
     if experiment.finals.neural_metric:

@@ -64,7 +64,8 @@ def _tell_steps(experiment: Experiment) -> None:
     last = steps * experiment.training.epochs
     if behind := [rung for rung in experiment.rungs if rung >= last]:
         warn(
-            f"search.rungs: {behind} lie behind step {last}, where the base trial ends: no such trial is stopped there",
+            f"search.scheduler.rungs: {behind} lie behind step {last}, where the base trial ends: no such trial is "
+            "stopped there",
         )
 
 

@@ -19,7 +19,7 @@ from search.driver.progress import ranking_table
 from search.driver.study_run import Trainer
 from search.engine.checkpoint_cleaner import CheckpointCleaner
 from search.engine.ordering import check_slots
-from search.engine.proposals import SearchPlan
+from search.engine.proposals import SearchPlan, make_scheduler
 from search.finals.deciding import explain_decisions
 from search.finals.leaderboard import Entry
 from search.record.budget import spent_on
@@ -33,8 +33,7 @@ from search.run_directory.earlier import Earlier
 from search.run_directory.inputs import describe_starts, pin_inputs, pin_tokenizers
 from search.run_directory.prior_sources import keep_prior
 from search.run_directory.trust import remember
-from search.schedulers import make_scheduler
-from search.schedulers.population import Population
+from search.schedulers import Breeder
 from search.settings.experiment import Experiment
 from search.settings.wording import count, describe
 from search.tracking.tracker import Tracker
@@ -141,7 +140,7 @@ class SearchRun:
         settings = self.experiment.search
         scheduler = make_scheduler(self.experiment)
         expected = min(settings.trials or math.inf, self.experiment.space.size())
-        if isinstance(scheduler, Population):
+        if isinstance(scheduler, Breeder):
             expected = scheduler.trials
         cleaner = CheckpointCleaner(trainer.checkpoints("trial"), keep_completed=self.experiment.finals.seeds == 0)
         cleaner.sweep(study.over)

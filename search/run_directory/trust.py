@@ -32,6 +32,7 @@ FOLLOWED = {
     "cluster": "its machines get the corpus, and can run code here",
     "teardown": "ends that cluster",
     "finals.neural_metric": "is imported and called",
+    "search.scheduler.kind": "is imported and called",
     BASE_URL: "a server that gets scores, report and samples of the text",
     "tracking.entity": "an account that gets them",
 }
@@ -54,9 +55,10 @@ class Known(BaseModel):
 
 
 def followed(experiment: Experiment, keys: Collection[str] = ALL) -> dict[str, Any]:
-    """Those of the keys that are set, with their values."""
+    """Those of the keys that are set, with their values; a kind only if it is the user's, as module:Name."""
     values = flatten(experiment.model_dump(mode="json"))
-    return {key: values[key] for key in keys if values[key] not in (None, False)}
+    kinds = [key for key in keys if key.endswith(".kind") and ":" not in values[key]]
+    return {key: values[key] for key in keys if values[key] not in (None, False) and key not in kinds}
 
 
 def check_trust(stored: Experiment, given: Collection[str], keys: Collection[str] = ALL) -> None:
