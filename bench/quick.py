@@ -15,6 +15,7 @@ from search.engine.proposals import SearchPlan, make_scheduler
 from search.engine.work import Work
 from search.record.journal import Journal
 from search.record.study import Study, StudyTrial
+from search.schedulers import SCHEDULERS
 from search.settings.experiment import Experiment
 from trainables.base.checkpoint_files import newest_checkpoint
 from trainables.base.config import TrialConfig
@@ -41,9 +42,8 @@ def quick_experiment(run_dir: Path, scheduler: str, trials: int, epochs: int = 8
             },
             "search": {
                 "scheduler": scheduler,
-                "sampler": "random" if scheduler == "pbt" else "tpe",
+                "sampler": "random" if SCHEDULERS[scheduler].breeds else {"kind": "tpe", "startup_trials": 4},
                 "trials": trials,
-                "startup_trials": 4,
                 "max_retries": 20,
             },
         }

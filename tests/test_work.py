@@ -46,7 +46,7 @@ def experiment(scheduler: str = "asha") -> Experiment:
     wanted = {"rungs": [1, 2], "reduction_factor": 2} if scheduler not in ("median", "pbt") else {}
     settings = {key: value for key, value in wanted.items() if key in SCHEDULERS[scheduler].model_fields}
     stopping = {"kind": scheduler, **settings}
-    search: dict[str, Any] = {"trials": TRIALS, "startup_trials": 3, "scheduler": stopping, "sampler": sampler}
+    search: dict[str, Any] = {"trials": TRIALS, "scheduler": stopping, "sampler": sampler}
     return Experiment.model_validate({"space": space, "search": search, "training": {"epochs": 4}})
 
 
