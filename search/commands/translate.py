@@ -20,7 +20,7 @@ from trainables.base.command_line import parse_config
 from trainables.base.errors import UserError
 from trainables.base.files import named_path
 from trainables.base.installed import program
-from trainables.data.pairs import is_blank
+from trainables.data.formats.lines import is_blank
 from trainables.training.evaluation import find_hypotheses
 
 AT_A_TIME = 1000  # lines that are read before their translations are written

@@ -131,7 +131,7 @@ class Kinds(Generic[K]):
         name = tree["kind"]
         own = isinstance(name, str) and self._named is not None and re.fullmatch(NAME, name)
         if not own and (not isinstance(name, str) or name not in self._classes):
-            raise ValueError(f"{name!r} is no kind{did_you_mean(str(name), list(self))}")
+            raise ValueError(f"unknown kind {name!r}{did_you_mean(str(name), list(self))}")
         return tree
 
 
