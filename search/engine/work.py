@@ -15,6 +15,7 @@ from search.schedulers.base import Breeder, Scheduler, parked
 from search.settings.experiment import Experiment
 from trainables.acceleration.stackable import can_train_as_one
 from trainables.base.config import TrialConfig
+from trainables.base.metrics import METRICS
 from trainables.base.outcomes import Outcome
 from trainables.sharing.checkpoint_places import Checkpoints
 
@@ -104,7 +105,8 @@ class Work:
         self.live: dict[int, int] = {}  # numbers in the hands of workers, each with the first of its team
         self._started = time.monotonic()
         self._wall_before = study.wall_seconds
-        if self.metric == "valid_bleu":
+        self.instead = METRICS[self.metric].instead
+        if self.instead is not None:
             study.recall(journal.lines)
         self._recover()
 
@@ -276,7 +278,7 @@ class Work:
             score = float(report[self.metric])
             if self.report_steps and not trial.scores:
                 self.study.set_attr(trial, "epoch_steps", round(epoch / report["epoch"]))
-            loss = report.get("valid_nll_per_char") if self.metric == "valid_bleu" else None
+            loss = report.get(self.instead) if self.instead is not None else None
             self.study.report(trial, epoch, score, loss)
             self._count_time()
             log.info("trial %d reports epoch %g: %s %g", number, report["epoch"], self.metric, score)
