@@ -94,6 +94,7 @@ PROMOTION_4 = {**ASHA_4, "kind": "asha_promotion"}
         ("{}", ["--search.scheduler", "asha", "--search.scheduler.reduction_factor=4"], ASHA_4),
         ("{}", ["--search.scheduler.kind=asha", "--search.scheduler.reduction_factor", "4"], ASHA_4),
         ("{scheduler: asha}", ["--search.scheduler.reduction_factor", "4"], ASHA_4),
+        ("{scheduler: gentle}", ["--search.scheduler", '{"kind": "asha", "reduction_factor": 4}'], ASHA_4),
         ("{scheduler: {kind: asha, reduction_factor: 4}}", ["--search.scheduler", "asha"], ASHA_4),
         ("{scheduler: {kind: asha, reduction_factor: 4}}", ["--search.scheduler=none"], {"kind": "none"}),
         ("{scheduler: {kind: gentle, rungs: [1]}}", ["--search.scheduler", "asha"], {**ASHA_4, "reduction_factor": 3}),
@@ -110,6 +111,8 @@ def test_a_word_a_mapping_and_options_say_the_same(
     experiment = parse(*options, text=f"search: {text}", folder=tmp_path)
     assert experiment.search.scheduler.model_dump() == meant
     assert validate(Experiment, yaml.safe_load(dump_yaml(experiment)), "f") == experiment
+    flat = {"search.scheduler": meant["kind"], **{f"search.scheduler.{key}": value for key, value in meant.items()}}
+    assert Experiment.load(tmp_path / "x.yaml", **flat).search.scheduler == experiment.search.scheduler
 
 
 @pytest.mark.parametrize("options", [["--search.reduction_factor", "4"], ["--search.scheduler.reduction_factor=4"]])

@@ -12,9 +12,9 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError, create_model
 from pydantic_settings import BaseSettings, CliSettingsSource, SettingsError
 
-from trainables.base.config import flatten
+from trainables.base.config import flatten, set_paths
 from trainables.base.errors import UserError, did_you_mean
-from trainables.base.files import read_text
+from trainables.base.files import parse_json, read_text
 from trainables.base.installed import find_config
 from trainables.base.kinds import TAG, Kinds, kinds_of
 
@@ -139,7 +139,8 @@ def merge(
         if isinstance(below, str) and isinstance(value, dict):
             below = {"kind": below}
         if table := kinds.get(key):
-            other = "kind" in value and value["kind"] != table.kind_of(below)
+            value = {"kind": value} if isinstance(value, str) else value
+            other = isinstance(value, dict) and "kind" in value and value["kind"] != table.kind_of(below)
             below = None if other else below
         both = isinstance(value, dict) and isinstance(below, dict) and key != "space"
         inner = {path.partition(".")[2]: table for path, table in kinds.items() if path.startswith(f"{key}.")}
@@ -294,12 +295,13 @@ def _with_all_settings(config_class: type[BaseModel]) -> type[BaseModel]:
 
 def _parse_options(config_class: type[BaseModel], arguments: list[str], program: str, about: str) -> dict[str, Any]:
     """Only what the command line itself says, as a nested dictionary."""
-    settings = _settings(config_class, about)
+    settings, kinds = _settings(config_class, about), find_kinds(config_class)
+    arguments, mappings = _take_mappings(arguments, kinds)
     try:
         source: CliSettingsSource[Any] = CliSettingsSource(
             settings,
             cli_prog_name=program,
-            cli_parse_args=_spelled_out(arguments, settings, find_kinds(config_class)),
+            cli_parse_args=_spelled_out(arguments, settings, kinds),
             cli_parse_none_str="null",
             cli_avoid_json=True,
             cli_hide_none_type=True,
@@ -314,7 +316,28 @@ def _parse_options(config_class: type[BaseModel], arguments: list[str], program:
         if broken := re.search(r'error parsing value for field "(\w+)"', message):
             raise UserError(f"--{broken[1]}: not valid JSON, such as '{{\"model.d_model\": {{...}}}}'") from None
         raise UserError(f"{message}; see --help") from None
-    return options
+    return merge(options, set_paths({}, mappings))
+
+
+def _take_mappings(arguments: list[str], kinds: Collection[str]) -> tuple[list[str], dict[str, Any]]:
+    """The arguments without those that give a kind with its settings as JSON, and what these give, by dotted path."""
+    rest: list[str] = []
+    mappings: dict[str, Any] = {}
+    left = arguments[::-1]
+    while left:
+        argument = left.pop()
+        name, equals, value = argument.partition("=")
+        value = value if equals else left[-1] if left else ""
+        if name.removeprefix("--") not in kinds or not value.lstrip().startswith("{"):
+            rest.append(argument)
+            continue
+        if not equals:
+            left.pop()
+        try:
+            mappings[name.removeprefix("--")] = parse_json(value)
+        except ValueError:
+            raise UserError(f'{name}: not valid JSON, such as \'{{"kind": "my_module:Name", …}}\'') from None
+    return rest, mappings
 
 
 def _spelled_out(arguments: list[str], settings: type[BaseModel], kinds: Collection[str]) -> list[str]:
