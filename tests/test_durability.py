@@ -178,7 +178,7 @@ def finals_that_move(disk: Path, results: Sequence[str] = ()) -> Case:
         return text_read(found / FINALS[0])
 
     finals_that_follow = partial(write_atomically, disk / FINALS[0], "new")
-    return [partial(Earlier, disk), finals_that_follow], read, [None, None, "new"]
+    return [Earlier(disk).recover, finals_that_follow], read, [None, None, "new"]
 
 
 def results_that_move(disk: Path) -> Case:
