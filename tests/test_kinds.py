@@ -17,10 +17,12 @@ from search.samplers import SAMPLERS
 from search.schedulers import SCHEDULERS
 from search.settings.experiment import Experiment
 from search.settings.stored import stored_experiment, write_experiment
-from trainables.base.command_line import dump_yaml, override, parse_config, validate
+from trainables.base.command_line import override, parse_config
 from trainables.base.errors import UserError
 from trainables.base.metrics import METRICS
+from trainables.base.mistakes import validate
 from trainables.base.report import EpochReport
+from trainables.base.yaml_files import dump_yaml
 
 SPACE = {"model.d_model": {"values": [64, 128, 256]}, "model.dropout": {"min": 0.0, "max": 0.5}}
 RULES = '''

@@ -22,9 +22,9 @@ from search.samplers.prior import PENALTIES, Findings, Prior, _place, _places, k
 from search.settings.experiment import Experiment
 from search.space.domain import Domain
 from search.space.space import Params, SearchSpace
-from trainables.base.command_line import dump_yaml
 from trainables.base.errors import UserError
 from trainables.base.outcomes import Outcome
+from trainables.base.yaml_files import dump_yaml
 
 SPACE = {
     "model.d_model": {"values": [64, 128, 256, 512]},

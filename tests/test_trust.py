@@ -29,8 +29,8 @@ from search.settings.experiment import Experiment
 from search.settings.stored import stored_experiment, write_experiment
 from search.space.domain import Domain
 from search.space.space import SearchSpace
-from trainables.base.command_line import validate
 from trainables.base.errors import UserError
+from trainables.base.mistakes import validate
 from trainables.base.outcomes import Outcome
 from trainables.base.sealing import Damaged
 
