@@ -2,15 +2,16 @@
 
 import math
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pytest
 
+from search.engine.decisions import add_heir, carry_out, let_pass
 from search.record.forecasting import fit
 from search.record.study import Study, StudyTrial
 from search.schedulers import Decision, Scheduler, arrivals, make_scheduler
-from search.schedulers.base import Breeder, parked
+from search.schedulers.base import Breeder
 from search.schedulers.gentle import Gentle
 from search.schedulers.halving import Halving
 from search.schedulers.median import MedianStopping
@@ -56,10 +57,7 @@ class Field:
     def act(self, scheduler: Scheduler, trial: StudyTrial) -> Decision:
         """Decide and write, as `Work` does."""
         decision = scheduler.decide(self.study, trial)
-        if decision == "stop":
-            self.end(trial, "stopped")
-        elif decision == "go" and trial.epoch in scheduler.rungs:
-            self.study.set_attr(trial, f"epoch-{trial.epoch}", "passed")
+        carry_out(decision, self.study, trial, scheduler.rungs)
         return decision
 
     def promoted(self, scheduler: Scheduler) -> int | None:
@@ -67,20 +65,13 @@ class Field:
         trial = scheduler.promote(self.study, set())
         if trial is None:
             return None
-        self.study.set_attr(trial, f"epoch-{trial.epoch}", "passed")
+        let_pass(self.study, trial)
         return trial.number
 
     def breed(self, scheduler: Breeder) -> StudyTrial | None:
         """Make the next heir, as `Work` does."""
         heir = scheduler.heir(self.study)
-        if heir is None:
-            return None
-        epoch = heir.parent.epoch
-        attrs: dict[str, Any] = {"replaces": heir.replaces.number, "parent": heir.parent.number, "inherited": epoch}
-        attrs[f"epoch-{epoch}"] = "passed"
-        trial = self.study.add(heir.params, {}, scores=heir.parent.scores, attrs=attrs)
-        self.end(heir.replaces, "stopped")
-        return trial
+        return None if heir is None else add_heir(self.study, heir, {})
 
 
 @pytest.fixture(params=DIRECTIONS)
@@ -104,8 +95,8 @@ def search_all(field: Field, scheduler: Scheduler) -> list[tuple[int, int, Decis
     while True:
         trial = scheduler.promote(field.study, set())
         if trial is not None:
-            assert parked(trial, scheduler.rungs) and math.isfinite(trial.scores[trial.epoch])
-            field.study.set_attr(trial, f"epoch-{trial.epoch}", "passed")
+            assert trial.parked(scheduler.rungs) and math.isfinite(trial.scores[trial.epoch])
+            let_pass(field.study, trial)
         elif isinstance(scheduler, Breeder) and (trial := field.breed(scheduler)) is not None:
             assert trial.epoch in scheduler.rungs
         elif len(field.study.trials) < TRIALS:
@@ -123,11 +114,13 @@ def search_all(field: Field, scheduler: Scheduler) -> list[tuple[int, int, Decis
                 again = Study(field.file, "s", field.direction)
                 assert once == scheduler.decide(again, again.trials[trial.number]), "what is stored decides"
                 again.close()
-            decisions.append((trial.number, trial.epoch, field.act(scheduler, trial)))
+            decisions.append((trial.number, trial.epoch, once))
             if not math.isfinite(trial.scores[trial.epoch]):
-                assert decisions[-1][2] == "stop"
-                trial.attrs["outcome"] = "diverged"
-            if decisions[-1][2] == "park":
+                assert once == "stop"
+                field.end(trial, "diverged")
+            else:
+                carry_out(once, field.study, trial, scheduler.rungs)
+            if once == "park":
                 break
 
 
@@ -174,7 +167,7 @@ def test_nobody_in_a_workers_hands_is_promoted(kind: str, field: Field) -> None:
     while (trial := scheduler.promote(field.study, set())) is not None:
         others = scheduler.promote(field.study, {trial.number})
         assert others is None or others.number != trial.number
-        field.study.set_attr(trial, f"epoch-{trial.epoch}", "passed")  # and none is promoted twice
+        let_pass(field.study, trial)  # and none is promoted twice
 
 
 # -- stopping
@@ -342,9 +335,9 @@ def test_a_rung_that_predicts_is_believed(correlation: float) -> None:
 def test_a_diverged_trial_lets_another_be_promoted_but_never_goes_on(field: Field) -> None:
     promotion = Promotion((1, 2))
     for merit in (3.0, 2.0):
-        trial = field.trial(merit, merit)
-        field.study.set_attr(trial, "epoch-1", "passed")
-        field.act(promotion, trial)
+        trial = field.trial(merit)
+        let_pass(field.study, trial)
+        field.act(promotion, field.report(trial, merit))
     assert [t.passed(2) for t in field.study.trials.values()] == [False, False]
     assert field.promoted(promotion) == 0
     for _ in range(2):

@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from search.engine.decisions import add_heir, carry_out, let_pass
 from search.engine.proposals import Plan
 from search.record.journal import Journal
 from search.record.study import Study, StudyTrial
-from search.schedulers.base import Breeder, Scheduler, parked
+from search.schedulers.base import Breeder, Scheduler
 from search.settings.experiment import Experiment
 from trainables.base.config import TrialConfig
 from trainables.base.outcomes import Outcome
@@ -179,8 +180,13 @@ class Work:
         trial = self.scheduler.promote(self.study, set(self.live))
         if trial is not None:
             log.info("trial %d is promoted at epoch %g", trial.number, trial.epochs)
-            self._pass(trial)
+            let_pass(self.study, trial, self._now)
         return trial
+
+    @property
+    def _now(self) -> float | None:
+        """The time in `search.deterministic`."""
+        return self.clock.now if self.clock else None
 
     def _stamp(self) -> dict[str, float]:
         """What is written of the moment in which a trial is handed out."""
@@ -191,23 +197,11 @@ class Work:
         heir = self.scheduler.heir(self.study) if isinstance(self.scheduler, Breeder) else None
         if heir is None or self._reason_to_end():
             return None
-        epoch = heir.parent.epoch
-        self.checkpoints.copy(heir.parent.number, len(self.study.trials), epoch)
-        trial = self.study.add(
-            heir.params,
-            self.plan.distributions,
-            scores=heir.parent.scores,
-            losses=heir.parent.losses,
-            attrs={
-                "parent": heir.parent.number,
-                "replaces": heir.replaces.number,
-                "inherited": epoch,
-                f"epoch-{epoch}": "passed",
-                **self._stamp(),
-            },
-        )
-        if heir.replaces.running:
-            self._finish(heir.replaces, Outcome.STOPPED)
+        self.checkpoints.copy(heir.parent.number, len(self.study.trials), heir.parent.epoch)
+        was_running = heir.replaces.running
+        trial = add_heir(self.study, heir, self.plan.distributions, self._now)
+        if was_running:
+            self._tell_end(heir.replaces)
         self.keep_safe()
         return trial
 
@@ -237,7 +231,7 @@ class Work:
             return None
         trial = max(self._idle(), key=lambda t: (t.epoch, self.study.merit(t, t.epoch), -t.number), default=None)
         if trial is not None:
-            self._pass(trial)
+            let_pass(self.study, trial, self._now)
         return trial
 
     def _end_parked(self) -> None:
@@ -329,28 +323,24 @@ class Work:
         if trial.epochs >= self.epochs:
             self._finish(trial, Outcome.COMPLETED)
             return
+        rungs, reason = self.scheduler.rungs, ""
         decision = self.scheduler.decide(self.study, trial)
-        if decision == "stop":
-            self._finish(trial, Outcome.STOPPED)
-        elif decision == "go" and trial.epoch in self.scheduler.rungs:
-            if reason := self._reason_to_end():
-                self._finish(trial, Outcome.STOPPED, reason)
-            else:
-                self._pass(trial)
-
-    def _pass(self, trial: StudyTrial) -> None:
-        for key, value in self._stamp().items():
-            self.study.set_attr(trial, key, value)
-        # Written before it is acted on, so that later arrivals at this rung can't turn it round after a crash.
-        self.study.set_attr(trial, f"epoch-{trial.epoch}", "passed")
-        self.study.go_on(trial)
+        if decision == "go" and trial.epoch in rungs and (reason := self._reason_to_end() or ""):
+            decision = "stop"
+        carry_out(decision, self.study, trial, rungs, reason, self._now)
+        if not trial.running:
+            self._tell_end(trial)
 
     def _parked(self, trial: StudyTrial) -> bool:
-        return parked(trial, self.scheduler.rungs)
+        return trial.parked(self.scheduler.rungs)
 
     def _finish(self, trial: StudyTrial, outcome: Outcome, message: str = "") -> None:
-        log.info("trial %d %s%s", trial.number, outcome, f": {message}" if message else "")
         self.study.finish(trial, outcome, message)
+        self._tell_end(trial)
+
+    def _tell_end(self, trial: StudyTrial) -> None:
+        message = trial.attrs.get("message", "")
+        log.info("trial %d %s%s", trial.number, trial.outcome, f": {message}" if message else "")
         for listener in self.listeners:
             listener.trial_ended(trial)
 

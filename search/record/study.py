@@ -32,6 +32,7 @@ STATES = {
     Outcome.INFEASIBLE: TrialState.PRUNED,
 }
 TIE = 1e-6  # BLEU that one nat per character outweighs
+Distributions = dict[str, BaseDistribution]  # by the path of a hyperparameter
 Standing = tuple[float, float, int]  # of a trial among all, the last being its number
 
 
@@ -85,6 +86,10 @@ class StudyTrial:
     def passed(self, rung: int) -> bool:
         """Whether it was decided, and written, that the trial goes on after this rung."""
         return self.attrs.get(f"epoch-{rung}") == "passed"
+
+    def parked(self, rungs: tuple[int, ...]) -> bool:
+        """Whether it waits at a rung."""
+        return self.running and self.epoch in rungs and not self.passed(self.epoch)
 
 
 class Study:
@@ -201,7 +206,7 @@ class Study:
     def add(
         self,
         params: Params,
-        distributions: dict[str, BaseDistribution],
+        distributions: Distributions,
         memory: dict[str, Any] | None = None,
         scores: dict[int, float] | None = None,
         losses: dict[int, float] | None = None,

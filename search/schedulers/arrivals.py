@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable
 
 from search.record.study import Study, StudyTrial
-from search.schedulers.base import parked
 from trainables.base.outcomes import Outcome
 
 Key = tuple[float, int]  # sorts the best first: minus what a trial is worth, and its number
@@ -45,7 +44,7 @@ class Field:
         place = 0
         while place < len(self._waiting):
             trial = study.trials[self._waiting[place][1]]
-            if trial.epoch != rung or not parked(trial, rungs):
+            if trial.epoch != rung or not trial.parked(rungs):
                 del self._waiting[place]  # who once went on never waits here again
             elif trial.number in live:
                 place += 1

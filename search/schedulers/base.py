@@ -62,11 +62,6 @@ def all_alike(trial: StudyTrial) -> Hashable:
     return None
 
 
-def parked(trial: StudyTrial, rungs: tuple[int, ...]) -> bool:
-    """Whether the trial waits at a rung."""
-    return trial.running and trial.epoch in rungs and not trial.passed(trial.epoch)
-
-
 def finite(trial: StudyTrial) -> bool:
     """Whether the trial's last score is a number."""
     return math.isfinite(trial.scores[trial.epoch])

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from search.record.study import Study, StudyTrial
-from search.schedulers.base import Decision, Heir, finite, parked
+from search.schedulers.base import Decision, Heir, finite
 from search.space.domain import Domain, Scalar
 from search.space.space import Params, SearchSpace
 from trainables.base.outcomes import DIED
@@ -52,7 +52,7 @@ class Population:
         for rung in self.rungs:
             ranked = self._generation(study, rung)
             for trial in ranked[: len(ranked) - self._quarter]:
-                if trial.epoch == rung and parked(trial, self.rungs) and trial.number not in live:
+                if trial.epoch == rung and trial.parked(self.rungs) and trial.number not in live:
                     return trial
         return None
 

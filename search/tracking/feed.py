@@ -6,7 +6,6 @@ from typing import Any, Literal
 
 from search.record.journal import read_lines
 from search.record.study import Study, StudyTrial
-from search.schedulers.base import parked
 from search.settings.experiment import Experiment
 from search.tracking.tracked import FEED, INTERRUPTED, PARKED, RUNNING
 from trainables.base.config import TrialConfig, flatten
@@ -82,7 +81,7 @@ class FeedListener:
         self.prefix = f"{before}-{job_type}" if before else job_type
         self.known: set[int] = set()
         for trial in study.trials.values():
-            self._begin(trial, PARKED if parked(trial, feed.experiment.rungs) else INTERRUPTED)
+            self._begin(trial, PARKED if trial.parked(feed.experiment.rungs) else INTERRUPTED)
         for line in read_lines(feed.experiment.run_dir / f"{job_type}s.jsonl"):
             self.epoch_reported(study.trials[line["trial"]], line)
         for trial in study.trials.values():
