@@ -29,8 +29,9 @@ from trial import corpus_options
 from model.counting import count_flops
 from search.commands.doctor import examine_gpu
 from trainables.base.config import TrialConfig
+from trainables.base.report import EpochReport
 from trainables.data.preparing import prepare
-from trainables.training.loop import EpochReport, train_team
+from trainables.training.loop import train_team
 from trainables.training.team import Team
 
 EPOCHS = 3

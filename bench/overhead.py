@@ -21,7 +21,7 @@ from search.cluster.local_ray import local_ray
 from search.cluster.slots import Slots
 from search.cluster.tuning import run_work
 from trainables.base.locks import DriverLock, join_driver
-from trainables.training.loop import EpochReport
+from trainables.base.report import EpochReport
 
 
 def report_once(assignment: dict[str, Any]) -> None:

@@ -19,9 +19,10 @@ from search.schedulers import make_scheduler
 from search.settings.experiment import Experiment
 from trainables.base.config import TrialConfig
 from trainables.base.locks import join_driver
+from trainables.base.report import EpochReport
 from trainables.sharing.checkpoint_places import Checkpoints
 from trainables.training.checkpoint import load_state, newest_checkpoint, save_checkpoint
-from trainables.training.loop import CPU, EpochReport
+from trainables.training.loop import CPU
 
 EPOCH_SECONDS = 0.1
 WORKERS = "workers"  # the file of a run in which its workers write their process ids
@@ -64,7 +65,7 @@ def open_work(experiment: Experiment) -> Work:
 
 
 def quick_epochs(config: TrialConfig, checkpoints: Path | None, seconds: float) -> Iterator[EpochReport]:
-    """What `trainables.training.train` yields, but for the model: it goes on from its newest checkpoint, too.
+    """What `trainables.training.loop.train` yields, but for the model: it goes on from its newest checkpoint, too.
 
     The score depends on a memory of all past epochs, so that one trained twice, or not at all, shows.
     """

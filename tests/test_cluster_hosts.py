@@ -64,7 +64,7 @@ class Cluster:
 
     def wait_for_gpus(self, count: int) -> None:
         """How many nodes live; `ray status` goes on to count those that vanished."""
-        look = "import ray; ray.init('auto', log_to_driver=False); print(len([n for n in ray.nodes() if n['Alive']]) - 1)"
+        look = "import ray; ray.init('auto', log_to_driver=False); print(sum(n['Alive'] for n in ray.nodes()) - 1)"
         (self.file.parent / "look.py").write_text(look)
         deadline = time.monotonic() + 180
         while self.on_head(f"python {self.file.parent}/look.py").stdout.strip() != str(count):

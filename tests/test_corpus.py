@@ -297,7 +297,7 @@ def test_each_opening_is_recorded(tmp_path: Path) -> None:
 
 def test_processes_append_whole_lines_to_one_file(tmp_path: Path) -> None:
     script = (
-        "import sys; from pathlib import Path; from trainables.files import append_line\n"
+        "import sys; from pathlib import Path; from trainables.base.files import append_line\n"
         "for i in range(100): append_line(Path(sys.argv[1]), {'who': sys.argv[2], 'i': i, 'text': 'é' * 3000})\n"
     )
     file = tmp_path / "lines.jsonl"

@@ -15,8 +15,9 @@ from trainables.acceleration import data_parallel
 from trainables.acceleration.data_parallel import train_together
 from trainables.base.config import TrialConfig
 from trainables.base.errors import TooLarge
+from trainables.base.report import EpochReport
 from trainables.training.group import Group
-from trainables.training.loop import EpochReport, train
+from trainables.training.loop import train
 
 CONFIG = {
     "data": {"limit": 200},
@@ -69,7 +70,7 @@ def test_the_others_end_with_a_process_that_is_killed(tmp_path: Path) -> None:
     program = (
         "from pathlib import Path\n"
         "from test_data_parallel import config\n"
-        "from trainables.data_parallel import train_together\n"
+        "from trainables.acceleration.data_parallel import train_together\n"
         "if __name__ == '__main__':\n"
         f"    for _ in train_together(config(), Path('{tmp_path}'), Path('{tmp_path}/trial'), 2, 2):\n"
         "        print('reported', flush=True)\n"

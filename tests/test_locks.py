@@ -72,7 +72,7 @@ def test_a_driver_keeps_others_out_until_it_ends_and_its_worker_joins(tmp_path: 
         [
             sys.executable,
             "-c",
-            f"from pathlib import Path\nfrom trainables.locks import join_driver\n"
+            f"from pathlib import Path\nfrom trainables.base.locks import join_driver\n"
             f"join_driver(Path({str(first.workers)!r}))",
         ],
         cwd=ROOT,

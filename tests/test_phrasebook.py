@@ -1,28 +1,31 @@
 """The embedded corpus: deterministic, disjoint, grammatical, with combinations that training never shows."""
 
+import gzip
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from compose_phrasebook import FILE, SEED, TEST, TRAIN, VALID, composed
+from phrasebook.clauses import clause
+from phrasebook.corpus import compose, held_out
+from phrasebook.english import a_or_an, english_number
+from phrasebook.french import conjugate, contract, french_adjective, french_number, french_plural
+from phrasebook.lexicon import ADJECTIVES, INTRANSITIVE, NOUNS, TRANSITIVE
+from phrasebook.phrases import HE, SHE, WE, YOU, NounPhrase, bare
+from phrasebook.predicates import doable, with_manner
+from phrasebook.sentences import Sentence
 
 from trainables.data.phrasebook import phrasebook
-from trainables.data.phrasebook.clauses import clause
-from trainables.data.phrasebook.corpus import compose, held_out
-from trainables.data.phrasebook.english import a_or_an, english_number
-from trainables.data.phrasebook.french import conjugate, contract, french_adjective, french_number, french_plural
-from trainables.data.phrasebook.lexicon import ADJECTIVES, INTRANSITIVE, NOUNS, TRANSITIVE
-from trainables.data.phrasebook.phrases import HE, SHE, WE, YOU, NounPhrase, bare
-from trainables.data.phrasebook.predicates import doable, with_manner
-from trainables.data.phrasebook.sentences import Sentence
 
+TOOLS = Path(__file__).parents[1] / "tools"
 Splits = dict[str, list[Sentence]]
 
 
 @pytest.fixture(scope="module")
 def corpus() -> Splits:
-    return compose(0, 8000, 500, 500)
+    return compose(SEED, TRAIN, VALID, TEST)
 
 
 def sentences(corpus: Splits) -> list[Sentence]:
@@ -33,18 +36,17 @@ def forms(texts: list[str]) -> list[str]:
     return [word for text in texts for word in re.findall(r"\w+", text.lower())]
 
 
-def test_sizes_and_plain_pairs() -> None:
-    splits = phrasebook(train=500, valid=20, test=21)
-    assert {name: len(pairs) for name, pairs in splits.items()} == {"train": 500, "valid": 20, "test": 21}
-    assert all(isinstance(text, str) for pair in splits["train"] for text in pair)
+def test_the_corpus_in_the_package_is_the_one_that_the_grammar_composes(corpus: Splits) -> None:
+    assert phrasebook() == {name: tuple((s.en, s.fr) for s in split) for name, split in corpus.items()}
+    assert {name: len(split) for name, split in corpus.items()} == {"train": 8000, "valid": 500, "test": 500}
+    assert gzip.decompress(FILE.read_bytes()).decode() == composed()
 
 
-def test_same_arguments_same_corpus_in_another_process() -> None:
-    code = "from trainables.phrasebook import phrasebook; print(ascii(phrasebook(3, 200, 20, 20)))"
-    root = Path(__file__).parents[1]
-    other = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
-    assert other.stdout.strip() == ascii(phrasebook(3, 200, 20, 20))
-    assert phrasebook(4, 200, 20, 20) != phrasebook(3, 200, 20, 20)
+def test_same_seed_same_sentences_in_another_process() -> None:
+    code = "from phrasebook.corpus import compose; print(ascii(compose(3, 200, 20, 20)))"
+    other = subprocess.run([sys.executable, "-c", code], cwd=TOOLS, capture_output=True, text=True, check=True)
+    assert other.stdout.strip() == ascii(compose(3, 200, 20, 20))
+    assert compose(4, 200, 20, 20) != compose(3, 200, 20, 20)
 
 
 @pytest.mark.parametrize("side", ["en", "fr"])
@@ -145,11 +147,11 @@ def test_tu_only_where_a_first_name_is_called(corpus: Splits) -> None:
 
 
 def test_sizes_out_of_reach_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trainables.data.phrasebook.corpus.DRAWS_PER_SENTENCE", 0)
+    monkeypatch.setattr("phrasebook.corpus.DRAWS_PER_SENTENCE", 0)
     with pytest.raises(ValueError, match=r"ran out of new sentences with .* of 5000 train sentences"):
-        phrasebook(train=5000)
+        compose(0, 5000, 500, 500)
     with pytest.raises(ValueError, match="negative"):
-        phrasebook(train=-1)
+        compose(0, -1, 500, 500)
 
 
 @pytest.mark.parametrize(

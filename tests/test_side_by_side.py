@@ -24,10 +24,11 @@ from trainables.base.config import TrialConfig
 from trainables.base.errors import Diverged
 from trainables.base.locks import DriverLock
 from trainables.base.outcomes import Outcome
+from trainables.base.report import EpochReport
 from trainables.data.preparing import prepare
 from trainables.sharing.checkpoint_places import Checkpoints
 from trainables.training import loop as training
-from trainables.training.loop import CPU, EpochReport, train
+from trainables.training.loop import CPU, train
 
 
 @pytest.fixture(scope="module")

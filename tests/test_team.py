@@ -13,12 +13,13 @@ from model.stacking import POSITIONS, can_stack
 from model.transformer import BOS, EOS, PAD
 from trainables.base.config import TrialConfig, flatten
 from trainables.base.errors import Diverged
+from trainables.base.report import EpochReport
 from trainables.data.batching import training_batches
 from trainables.data.preparing import Prepared, prepare
 from trainables.training.capturing import CapturedSteps
 from trainables.training.group import Group
 from trainables.training.learning import Learner, can_learn_together
-from trainables.training.loop import CPU, EpochReport, train_on, train_team
+from trainables.training.loop import CPU, train_on, train_team
 from trainables.training.team import Team
 
 # Of losses, relative. Sums in another order differ by 1e-7 in the first step; Adam makes whole steps of the noise where

@@ -22,6 +22,7 @@ from torch import Tensor
 from model.transformer import BOS, PAD, Transformer
 from trainables.base.config import TrainingConfig, TrialConfig
 from trainables.base.errors import Diverged, UserError
+from trainables.base.report import EpochReport
 from trainables.data.batching import EncodedSplit, count_batches, training_batches
 from trainables.data.preparing import prepare
 from trainables.training import loop as training
@@ -29,7 +30,7 @@ from trainables.training.checkpoint import last_checkpoints, load_state, newest_
 from trainables.training.evaluation import reference_loss, translate
 from trainables.training.gpu import GpuFigures, measure
 from trainables.training.learning import build_model, learning_rate
-from trainables.training.loop import EpochReport, load_model, train
+from trainables.training.loop import load_model, train
 from trainables.training.team import Batch, Team
 from trainables.translation import _reports
 
@@ -382,7 +383,7 @@ def test_a_process_that_trains_keeps_the_memory_that_it_frees() -> None:
     """In a process of its own, as the setting is for life: large blocks come without page faults the second time."""
     program = (
         "import resource, torch\n"
-        "from trainables.freed_memory import keep_freed_memory\n"
+        "from trainables.training.freed_memory import keep_freed_memory\n"
         "def faults():\n"
         "    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
         "    for _ in range(10): torch.ones(2**24)\n"

@@ -31,8 +31,8 @@ from trainables.base.errors import MachineLeaves, UserError
 from trainables.base.installed import own_versions
 from trainables.base.locks import DriverLock
 from trainables.base.outcomes import Outcome
+from trainables.base.report import EpochReport
 from trainables.training.checkpoint import KEEP
-from trainables.training.loop import EpochReport
 from trainables.translation import train_translation
 
 Trainable = Callable[[dict[str, Any]], None]  # of an assignment, as `train_translation` describes it

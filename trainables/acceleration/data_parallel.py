@@ -15,10 +15,11 @@ from model.transformer import Transformer
 from trainables.base.config import TrialConfig
 from trainables.base.errors import Diverged, TooLarge
 from trainables.base.files import make_folder
+from trainables.base.report import EpochReport
 from trainables.base.temporary import temporary_folder
 from trainables.data.preparing import prepare
 from trainables.training.group import Group, die_with, meet, part
-from trainables.training.loop import EpochReport, train_on
+from trainables.training.loop import train_on
 
 TOO_LARGE = "too-large"  # a file beside the checkpoints
 

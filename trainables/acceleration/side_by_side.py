@@ -11,10 +11,11 @@ import torch
 
 from trainables.base.config import TrialConfig
 from trainables.base.errors import Diverged
+from trainables.base.report import EpochReport
 from trainables.data.batching import training_batches
 from trainables.data.preparing import Prepared, prepare
 from trainables.training.checkpoint import KEEP
-from trainables.training.loop import EpochReport, default_device, train_on, train_team
+from trainables.training.loop import default_device, train_on, train_team
 from trainables.training.team import Team
 
 STEPS, ROUNDS = 20, 3  # to measure by

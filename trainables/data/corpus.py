@@ -1,4 +1,4 @@
-"""Parallel text: read from files or composed by the embedded phrasebook, and checked before anything starts."""
+"""Parallel text: read from files, or the embedded phrasebook, and checked before anything starts."""
 
 import hashlib
 import os

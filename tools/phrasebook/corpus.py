@@ -2,34 +2,20 @@
 
 import random
 import zlib
-from collections.abc import Mapping
-from functools import lru_cache
-from types import MappingProxyType
 
-from trainables.data.phrasebook.sentences import Sentence, draw_sentence
+from phrasebook.sentences import Sentence, draw_sentence
 
-LANGUAGES = ("en", "fr")
 HELD_OUT_PERCENT = 12  # of the (adjective, noun) and (verb, object noun) pairs
 LONGEST = 22  # English words
 DRAWS_PER_SENTENCE = 40  # before a size counts as out of reach
 
 
-@lru_cache(maxsize=1)
-def phrasebook(
-    seed: int = 0, train: int = 8000, valid: int = 500, test: int = 500
-) -> Mapping[str, tuple[tuple[str, str], ...]]:
-    """English and French sentences in three splits that share none, the same for the same arguments.
+def compose(seed: int, train: int, valid: int, test: int) -> dict[str, list[Sentence]]:
+    """Sentences in three splits that share none, the same for the same arguments.
 
     Half of the validation and of the test sentences combine two words that training never combines.
-    The last corpus is kept, so that asking for each split in turn composes it once.
     Raises ValueError: a size is negative, or beyond what a bounded number of draws yields.
     """
-    splits = compose(seed, train, valid, test)
-    return MappingProxyType({name: tuple((s.en, s.fr) for s in sentences) for name, sentences in splits.items()})
-
-
-def compose(seed: int, train: int, valid: int, test: int) -> dict[str, list[Sentence]]:
-    """The splits of the phrasebook as sentences that know which words they combine."""
     sizes = {"train": train, "valid": valid, "test": test}
     if min(sizes.values()) < 0:
         raise ValueError(f"the size of a split can't be negative: {sizes}")

@@ -1,4 +1,4 @@
-"""An English–French corpus composed by a grammar of our own: nothing to download, nothing copied.
+"""The grammar that composed the embedded English–French corpus: nothing downloaded, nothing copied.
 
 The grammar is synchronous: every rule composes the English and the French of a phrase together. Its modules,
 each importing only from those above it:
@@ -22,7 +22,3 @@ unaddressed "you" (vous) are masculine; whoever is called by a first name is tu;
 composé, with stative verbs an imparfait; a later he, she, it or they is the subject before it, an object
 pronoun the object before it; questions invert pronouns and put est-ce que before nouns.
 """
-
-from trainables.data.phrasebook.corpus import LANGUAGES, phrasebook
-
-__all__ = ["LANGUAGES", "phrasebook"]

@@ -5,7 +5,7 @@ p person, a animal, f food one counts, g food one does not, d drink, t text, c c
 r furniture, k what opens, v vehicle, l place one enters, w landmark. The module `words` reads the entries.
 """
 
-from trainables.data.phrasebook.words import Pair, adjectives, nouns, pairs, verbs
+from phrasebook.words import Pair, adjectives, nouns, pairs, verbs
 
 KINDS = "pafgdtcorkvlw"
 

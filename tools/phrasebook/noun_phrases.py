@@ -2,12 +2,12 @@
 
 from dataclasses import replace
 
-from trainables.data.phrasebook import lexicon
-from trainables.data.phrasebook.draft import Draft
-from trainables.data.phrasebook.english import a_or_an, english_number
-from trainables.data.phrasebook.french import french_number, vowel_initial
-from trainables.data.phrasebook.phrases import HE, ME, SHE, THEY, WE, NounPhrase, bare
-from trainables.data.phrasebook.words import AND, Adjective, Noun, Pair, Verb, join, word_list
+from phrasebook import lexicon
+from phrasebook.draft import Draft
+from phrasebook.english import a_or_an, english_number
+from phrasebook.french import french_number, vowel_initial
+from phrasebook.phrases import HE, ME, SHE, THEY, WE, NounPhrase, bare
+from phrasebook.words import AND, Adjective, Noun, Pair, Verb, join, word_list
 
 SINGULAR = word_list("the the the a a this own own every")
 PLURAL = word_list("the the some these own number several many few all")

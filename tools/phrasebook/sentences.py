@@ -5,12 +5,12 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from trainables.data.phrasebook.draft import Draft
-from trainables.data.phrasebook.french import contract
-from trainables.data.phrasebook.noun_phrases import draw_name
-from trainables.data.phrasebook.phrases import YOU
-from trainables.data.phrasebook.questions import asking, command
-from trainables.data.phrasebook.statements import (
+from phrasebook.draft import Draft
+from phrasebook.french import contract
+from phrasebook.noun_phrases import draw_name
+from phrasebook.phrases import YOU
+from phrasebook.questions import asking, command
+from phrasebook.statements import (
     age,
     chain,
     compound,
@@ -21,7 +21,7 @@ from trainables.data.phrasebook.statements import (
     simple,
     thought,
 )
-from trainables.data.phrasebook.words import Pair
+from phrasebook.words import Pair
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from trainables.data.phrasebook.phrases import YOU, NounPhrase
-from trainables.data.phrasebook.words import Adjective, Noun, Verb
+from phrasebook.phrases import YOU, NounPhrase
+from phrasebook.words import Adjective, Noun, Verb
 
 T = TypeVar("T")
 

@@ -3,7 +3,7 @@
 import re
 from functools import cache
 
-from trainables.data.phrasebook.words import word_list
+from phrasebook.words import word_list
 
 # --- elision and contraction
 

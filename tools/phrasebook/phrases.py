@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from trainables.data.phrasebook.english import english_noun
-from trainables.data.phrasebook.french import french_adjective, french_plural
-from trainables.data.phrasebook.words import NOTHING, Noun, Pair, Verb
+from phrasebook.english import english_noun
+from phrasebook.french import french_adjective, french_plural
+from phrasebook.words import NOTHING, Noun, Pair, Verb
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,12 @@
 """Drawing where and when something happens."""
 
-from trainables.data.phrasebook import lexicon
-from trainables.data.phrasebook.draft import Draft
-from trainables.data.phrasebook.english import english_number
-from trainables.data.phrasebook.french import french_number, french_plural
-from trainables.data.phrasebook.noun_phrases import draw_noun_phrase
-from trainables.data.phrasebook.phrases import NounPhrase
-from trainables.data.phrasebook.words import COMMA, Pair, join
+from phrasebook import lexicon
+from phrasebook.draft import Draft
+from phrasebook.english import english_number
+from phrasebook.french import french_number, french_plural
+from phrasebook.noun_phrases import draw_noun_phrase
+from phrasebook.phrases import NounPhrase
+from phrasebook.words import COMMA, Pair, join
 
 
 def draw_place(draft: Draft) -> Pair:

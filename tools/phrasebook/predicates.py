@@ -3,14 +3,14 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
-from trainables.data.phrasebook import lexicon
-from trainables.data.phrasebook.circumstances import draw_destination, draw_place
-from trainables.data.phrasebook.clauses import clause
-from trainables.data.phrasebook.draft import Draft
-from trainables.data.phrasebook.english import english_comparative
-from trainables.data.phrasebook.noun_phrases import draw_name, draw_noun_phrase, draw_subject
-from trainables.data.phrasebook.phrases import HE, ME, SHE, THEY, WE, NounPhrase, Predicate, with_object
-from trainables.data.phrasebook.words import NOTHING, Adjective, Pair, Verb, join
+from phrasebook import lexicon
+from phrasebook.circumstances import draw_destination, draw_place
+from phrasebook.clauses import clause
+from phrasebook.draft import Draft
+from phrasebook.english import english_comparative
+from phrasebook.noun_phrases import draw_name, draw_noun_phrase, draw_subject
+from phrasebook.phrases import HE, ME, SHE, THEY, WE, NounPhrase, Predicate, with_object
+from phrasebook.words import NOTHING, Adjective, Pair, Verb, join
 
 # the nearest tense that a stative verb has, and that being something has
 STATIVE_TENSES = {"progressive": "present", "was": "past", "perfect": "past", "going": "future"}

@@ -2,15 +2,15 @@
 
 from dataclasses import replace
 
-from trainables.data.phrasebook import lexicon
-from trainables.data.phrasebook.circumstances import draw_destination, draw_place, draw_surface, timed
-from trainables.data.phrasebook.clauses import clause, english_clause, french_clause, infinitive
-from trainables.data.phrasebook.draft import Draft
-from trainables.data.phrasebook.english import english_number
-from trainables.data.phrasebook.french import french_number
-from trainables.data.phrasebook.noun_phrases import draw_determiner, draw_name, draw_noun_phrase, draw_subject
-from trainables.data.phrasebook.phrases import HE, ME, SHE, THEY, NounPhrase, Predicate, bare, with_object
-from trainables.data.phrasebook.predicates import (
+from phrasebook import lexicon
+from phrasebook.circumstances import draw_destination, draw_place, draw_surface, timed
+from phrasebook.clauses import clause, english_clause, french_clause, infinitive
+from phrasebook.draft import Draft
+from phrasebook.english import english_number
+from phrasebook.french import french_number
+from phrasebook.noun_phrases import draw_determiner, draw_name, draw_noun_phrase, draw_subject
+from phrasebook.phrases import HE, ME, SHE, THEY, NounPhrase, Predicate, bare, with_object
+from phrasebook.predicates import (
     doable,
     draw_negation,
     draw_predicate,
@@ -18,7 +18,7 @@ from trainables.data.phrasebook.predicates import (
     draw_transitive,
     perhaps_relative,
 )
-from trainables.data.phrasebook.words import AND, COMMA, NOTHING, Pair, join, word_list
+from phrasebook.words import AND, COMMA, NOTHING, Pair, join, word_list
 
 TENSES = word_list("present present past past past perfect future future progressive was used going can must want")
 BASIC_TENSES = word_list("present past future")

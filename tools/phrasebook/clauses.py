@@ -4,10 +4,10 @@ A tense is a name that both languages realise: present, past, perfect, future, g
 (past progressive), used (to), would, hypothetical (after if), can, must and want (to).
 """
 
-from trainables.data.phrasebook.english import english_verb
-from trainables.data.phrasebook.french import conjugate, past_participle, reflexive, takes_être
-from trainables.data.phrasebook.phrases import NounPhrase, Predicate
-from trainables.data.phrasebook.words import Pair, Verb, word_list
+from phrasebook.english import english_verb
+from phrasebook.french import conjugate, past_participle, reflexive, takes_être
+from phrasebook.phrases import NounPhrase, Predicate
+from phrasebook.words import Pair, Verb, word_list
 
 NEGATIONS = {"": "", "not": "pas", "never": "jamais", "no longer": "plus", "anything": "rien", "anyone": "personne"}
 CONTRACTED = {"am": "am not", "will": "won't", "can": "can't"}

@@ -1,14 +1,14 @@
 """Questions and commands."""
 
-from trainables.data.phrasebook import lexicon
-from trainables.data.phrasebook.clauses import clause, question
-from trainables.data.phrasebook.draft import Draft
-from trainables.data.phrasebook.english import english_verb
-from trainables.data.phrasebook.french import imperative
-from trainables.data.phrasebook.noun_phrases import draw_noun_phrase, draw_subject
-from trainables.data.phrasebook.phrases import HE, ME, SHE, THEY, WE, NounPhrase, Predicate, bare
-from trainables.data.phrasebook.predicates import doable, draw_predicate, draw_transitive, perhaps_relative
-from trainables.data.phrasebook.words import Pair, join, pairs
+from phrasebook import lexicon
+from phrasebook.clauses import clause, question
+from phrasebook.draft import Draft
+from phrasebook.english import english_verb
+from phrasebook.french import imperative
+from phrasebook.noun_phrases import draw_noun_phrase, draw_subject
+from phrasebook.phrases import HE, ME, SHE, THEY, WE, NounPhrase, Predicate, bare
+from phrasebook.predicates import doable, draw_predicate, draw_transitive, perhaps_relative
+from phrasebook.words import Pair, join, pairs
 
 ASKED_TENSES = ("present", "past", "past", "future", "perfect")
 ADVERBS = pairs("why|pourquoi, when|quand, how|comment")

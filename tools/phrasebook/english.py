@@ -3,7 +3,7 @@
 import re
 from functools import cache
 
-from trainables.data.phrasebook.words import NBSP, Adjective, Noun, Verb, word_list
+from phrasebook.words import NBSP, Adjective, Noun, Verb, word_list
 
 _PLURALS = {
     "man": "men", "woman": "women", "child": "children", "wife": "wives", "mouse": "mice", "wolf": "wolves",
