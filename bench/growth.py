@@ -126,7 +126,7 @@ def search(work: Work, experiment: Experiment, clock: Clock) -> None:
         place = chance.randrange(len(running))
         trial = work.study.trials[running[place]]
         with clock.stopped():
-            epoch = trial.epoch + 1
+            epoch = trial.progress + 1
             report = {"epoch": epoch, "step": epoch, experiment.search.metric: score(experiment, trial, epoch)}
             report |= {"train_seconds": 60.0, "eval_seconds": 6.0}
         if not work.reported(trial.number, report):

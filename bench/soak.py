@@ -125,11 +125,13 @@ def check(experiment: Experiment) -> None:
     for trial in trials:
         assert trial.outcome in ("completed", "stopped"), f"trial {trial.number} {trial.outcome}"
         ends = (experiment.training.epochs,) if trial.outcome == "completed" else experiment.rungs
-        assert trial.epoch in ends, f"trial {trial.number} {trial.outcome} after epoch {trial.epoch}"
+        assert trial.progress in ends, f"trial {trial.number} {trial.outcome} after epoch {trial.progress}"
         if not trial.inherited:  # an heir's depend on its parents', and are compared with the undisturbed run
             config = experiment.trial.with_values(trial.params)
             fresh = {report.epoch: report.valid_bleu for report in quick_epochs(config, None, 0.0)}
-            assert trial.scores == {epoch: fresh[epoch] for epoch in range(1, trial.epoch + 1)}, f"trial {trial.number}"
+            assert trial.scores == {epoch: fresh[epoch] for epoch in range(1, trial.progress + 1)}, (
+                f"trial {trial.number}"
+            )
     lines = Counter((line["trial"], line["epoch"]) for line in Journal(experiment.run_dir / "trials.jsonl").lines)
     own = [(trial.number, epoch) for trial in trials for epoch in trial.scores if epoch > trial.inherited]
     assert lines == Counter(own), "trials.jsonl"

@@ -36,13 +36,13 @@ def test_epochs_are_never_exceeded_and_the_finals_keep_theirs(epochs: int, slots
     work = open_work(tmp_path, experiment({"epochs": epochs}), slots)
     simulate(work, {}, slots)
     spent = spent_on(work.study, work.journal.totals).epochs
-    assert spent == sum(trial.epoch for trial in work.study.trials.values())
+    assert spent == sum(trial.progress for trial in work.study.trials.values())
     assert epochs - 24 - 2 < spent <= epochs - 24, "3 finalists x 2 seeds x 4 epochs are kept; rungs are 2 epochs apart"
     assert not any(trial.running for trial in work.study.trials.values())
     said = str(work.study.ended)
     assert work.done and re.match(rf"search.budget.epochs {epochs} is used up: \d+ epochs spent, 24 kept", said)
     for trial in work.study.trials.values():
-        assert trial.epoch == 4 if trial.outcome == "completed" else trial.epoch in (1, 2)
+        assert trial.progress == 4 if trial.outcome == "completed" else trial.progress in (1, 2)
 
 
 def test_inherited_epochs_cost_nothing_and_a_population_ends_with_its_budget(tmp_path: Path) -> None:
@@ -183,7 +183,9 @@ def report_all(work: Work, wall: Wall, most: float, devices: float) -> int:
         (number,) = work.live
         trial, wall.now = work.study.trials[number], wall.now + 60
         cost = {"train_seconds": 50.0, "eval_seconds": 10.0, "devices": devices}
-        if not work.reported(number, {"epoch": trial.epoch + 1, "valid_bleu": score(trial, trial.epoch + 1), **cost}):
+        if not work.reported(
+            number, {"epoch": trial.progress + 1, "valid_bleu": score(trial, trial.progress + 1), **cost}
+        ):
             work.released(number, crashed=False)
     return int(most)
 

@@ -363,7 +363,7 @@ def test_a_forecast_says_where_it_comes_from_and_how_sure_it_is() -> None:
                 assert score.told("epoch") == f"{trial.scores[8]:.2f} at epoch 8" and score.margin == 0
                 continue
             held.append(abs(score.value - trial.attrs["truth"]) <= score.margin)
-            told, known = f"forecast for step 8, from step {trial.epoch}", f"{score.value:.2f} ± {score.margin:.3g}"
+            told, known = f"forecast for step 8, from step {trial.progress}", f"{score.value:.2f} ± {score.margin:.3g}"
             cannot = f"{score.value:.2f}, {told}: these trials cannot tell it"
             assert score.told("step") == (cannot if 2 * score.margin > seen.scale else f"{known}, {told}")
     assert 0.9 < np.mean(held) < 0.99, "95% intervals"

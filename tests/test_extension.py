@@ -298,7 +298,7 @@ def check_taken_over(run_dir: Path, old: Experiment, new: Experiment) -> None:
     lines = [(line["trial"], line["epoch"], line["valid_bleu"]) for line in read_lines(run_dir / "trials.jsonl")]
     assert sorted(lines) == sorted((t.number, e, s) for t in after.trials.values() for e, s in t.scores.items())
     earlier = Earlier(run_dir)
-    left = sum(t.epoch for t in before.values() if t not in fitting)
+    left = sum(t.progress for t in before.values() if t not in fitting)
     spent = earlier.spent()
     assert spent.epochs == 4 + left and earlier.studies == 1, "finals, and what was not taken over"
     assert (spent.device_seconds, spent.wall_seconds) == (8 + 3 * left, 50), "the new study counts its time on"

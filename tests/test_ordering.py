@@ -55,14 +55,14 @@ def play(folder: Path, search: Experiment, slots: int, seed: int) -> list[Any]:
             task = queue.next()
             if isinstance(task, Assignment):
                 busy.add(task.number)
-                trained[task.number] = max(trained.get(task.number, 0), task.reached)
+                trained[task.number] = max(trained.get(task.number, 0), task.progress)
             elif task == FINISHED and not busy | ending and work.done:
                 break
         elif action == "report" and busy:
             number = rng.choice(sorted(busy))
             busy.discard(number)
             trial = work.study.trials[number]
-            epoch = trained[number] = trial.epoch + 1
+            epoch = trained[number] = trial.progress + 1
             seconds = {"train_seconds": rng.random(), "eval_seconds": 0.0}
             report = {"epoch": epoch, "valid_bleu": score(trial, epoch), **seconds}
             queue.hold(number, partial(tell, work, number, report))
@@ -104,7 +104,7 @@ def test_time_would_change_it(tmp_path: Path) -> None:
                 pass
             number = rng.choice(sorted(work.live))
             trial = work.study.trials[number]
-            report = {"epoch": trial.epoch + 1, "valid_bleu": score(trial, trial.epoch + 1), "train_seconds": 1.0}
+            report = {"epoch": trial.progress + 1, "valid_bleu": score(trial, trial.progress + 1), "train_seconds": 1.0}
             if not work.reported(number, {**report, "eval_seconds": 0.0}):
                 work.released(number, crashed=False)
         found.append([(trial.params, trial.outcome) for trial in work.study.trials.values()])

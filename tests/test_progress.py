@@ -57,12 +57,12 @@ class Search:
 
     def train(self, trial: StudyTrial, *scores: float, to: TrialProgress | None = None) -> None:
         for score in scores:
-            epoch = trial.epoch + 1
+            epoch = trial.progress + 1
             line = {"trial": trial.number, "epoch": epoch, "train_seconds": 30.0, "eval_seconds": 6.0}
             self.journal.append(line)
             self.study.report(trial, epoch, score)
             if to:
-                to.epoch_reported(trial, line)
+                to.trial_reported(trial, line)
 
     def end(self, trial: StudyTrial, outcome: str, *listeners: TrialProgress, message: str = "") -> None:
         self.study.finish(trial, Outcome(outcome), message)

@@ -79,8 +79,8 @@ def assert_sound(run_dir: Path, trials: int, epochs: int = 4) -> None:
     reported = Counter((line["trial"], line["epoch"]) for line in lines)
     assert set(reported.values()) == {1}
     assert set(reported) == {(t.number, epoch) for t in study.trials.values() for epoch in t.scores}
-    assert all(list(t.scores) == list(range(1, t.epoch + 1)) for t in study.trials.values())
-    assert any(t.epoch == epochs for t in study.trials.values())
+    assert all(list(t.scores) == list(range(1, t.progress + 1)) for t in study.trials.values())
+    assert any(t.progress == epochs for t in study.trials.values())
 
 
 def assert_numbers(run_dir: Path, board: dict[str, Any], references: list[str]) -> None:

@@ -47,7 +47,7 @@ class Field:
 
     def report(self, trial: StudyTrial, *merits: float) -> StudyTrial:
         for merit in merits:
-            self.study.report(trial, trial.epoch + 1, merit if self.direction == "maximize" else -merit)
+            self.study.report(trial, trial.progress + 1, merit if self.direction == "maximize" else -merit)
         return trial
 
     def end(self, trial: StudyTrial, outcome: str) -> StudyTrial:
@@ -95,27 +95,27 @@ def search_all(field: Field, scheduler: Scheduler) -> list[tuple[int, int, Decis
     while True:
         trial = scheduler.promote(field.study, set())
         if trial is not None:
-            assert trial.parked(scheduler.rungs) and math.isfinite(trial.scores[trial.epoch])
+            assert trial.parked(scheduler.rungs) and math.isfinite(trial.scores[trial.progress])
             let_pass(field.study, trial)
         elif isinstance(scheduler, Breeder) and (trial := field.breed(scheduler)) is not None:
-            assert trial.epoch in scheduler.rungs
+            assert trial.progress in scheduler.rungs
         elif len(field.study.trials) < TRIALS:
             trial = field.trial()
         else:
             return decisions
         while trial.running:
-            field.report(trial, curve(trial.number, trial.epoch + 1))
-            if trial.epoch == EPOCHS:
+            field.report(trial, curve(trial.number, trial.progress + 1))
+            if trial.progress == EPOCHS:
                 field.end(trial, "completed")
                 break
             once, twice = (scheduler.decide(field.study, trial) for _ in range(2))
             assert once == twice, "asking changes nothing"
-            if trial.epoch in scheduler.rungs and trial.number % 5 == 4:
+            if trial.progress in scheduler.rungs and trial.number % 5 == 4:
                 again = Study(field.file, "s", field.direction)
                 assert once == scheduler.decide(again, again.trials[trial.number]), "what is stored decides"
                 again.close()
-            decisions.append((trial.number, trial.epoch, once))
-            if not math.isfinite(trial.scores[trial.epoch]):
+            decisions.append((trial.number, trial.progress, once))
+            if not math.isfinite(trial.scores[trial.progress]):
                 assert once == "stop"
                 field.end(trial, "diverged")
             else:

@@ -92,9 +92,9 @@ def test_bleu_near_zero_gives_way_to_the_loss_which_also_breaks_ties() -> None:
 
 def test_epochs_may_be_broken_where_reports_come_by_steps() -> None:
     trial = StudyTrial(0, 0, {}, scores={5: 1.0, 15: 2.0}, attrs={"epoch_steps": 10})
-    assert (trial.epoch, trial.epochs, trial.trained) == (15, 1.5, 1.5)
+    assert (trial.progress, trial.epochs, trial.trained) == (15, 1.5, 1.5)
     trial = StudyTrial(0, 0, {}, scores={1: 1.0, 3: 2.0}, attrs={"inherited": 1, "epoch-1": "passed"})
-    assert (trial.epoch, trial.epochs, trial.trained) == (3, 3, 2)
+    assert (trial.progress, trial.epochs, trial.trained) == (3, 3, 2)
     assert trial.passed(1) and not trial.passed(3)
 
 

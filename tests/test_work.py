@@ -132,8 +132,8 @@ def assert_sound(folder: Path, scheduler: str) -> None:
     assert len(trials) == TRIALS + (len(rungs) if scheduler == "pbt" else 0)  # an heir a generation
     assert "completed" in {trial.outcome for trial in trials} <= {"completed", "stopped"}
     for trial in trials:
-        assert trial.epoch == 4 if trial.outcome == "completed" else trial.epoch in rungs
-        assert list(trial.scores) == list(range(1, trial.epoch + 1))
+        assert trial.progress == 4 if trial.outcome == "completed" else trial.progress in rungs
+        assert list(trial.scores) == list(range(1, trial.progress + 1))
         for epoch, value in trial.scores.items():
             inherited = epoch <= trial.inherited
             assert value == (trials[trial.attrs["parent"]].scores[epoch] if inherited else score(trial, epoch))
@@ -230,12 +230,12 @@ def test_by_steps_a_trial_ends_with_its_training_or_at_a_rung(tmp_path: Path) ->
     assert {trial.outcome for trial in trials} == {"completed", "stopped"}
     for trial in trials:
         epoch_steps = EPOCH_STEPS[int(str(trial.params["model.d_model"]))]
-        assert trial.epoch == 4 * epoch_steps if trial.outcome == "completed" else trial.epoch in (10, 20)
-        assert trial.epochs == trial.epoch / epoch_steps
-        assert list(trial.scores) == [*range(5, trial.epoch, 5), trial.epoch]
+        assert trial.progress == 4 * epoch_steps if trial.outcome == "completed" else trial.progress in (10, 20)
+        assert trial.epochs == trial.progress / epoch_steps
+        assert list(trial.scores) == [*range(5, trial.progress, 5), trial.progress]
     completed = [trial for trial in trials if trial.outcome == "completed"]
     ranked = sorted(trials, key=work.study.standing)
-    assert ranked[: len(completed)] == sorted(completed, key=lambda trial: -trial.scores[trial.epoch])
+    assert ranked[: len(completed)] == sorted(completed, key=lambda trial: -trial.scores[trial.progress])
 
 
 def test_a_parked_trial_keeps_its_checkpoint_until_it_is_promoted_or_all_is_done(tmp_path: Path) -> None:
@@ -269,7 +269,7 @@ class Writer:
     def trial_started(self, trial: StudyTrial) -> None:
         (self.folder / str(trial.number)).mkdir(parents=True, exist_ok=True)
 
-    def epoch_reported(self, trial: StudyTrial, report: dict[str, Any]) -> None: ...
+    def trial_reported(self, trial: StudyTrial, report: dict[str, Any]) -> None: ...
     def trial_parked(self, trial: StudyTrial) -> None: ...
 
     def trial_ended(self, trial: StudyTrial) -> None:
@@ -326,7 +326,7 @@ def test_a_lost_machine_is_no_crash_of_its_trial(tmp_path: Path) -> None:
         work.released(0, crashed=True)  # as Tune tells it next
     assert work.study.trials[0].running and work.study.trials[0].attrs["machines_lost"] == 10
     simulate(work, {})
-    assert work.study.trials[0].epoch >= 1 and len(work.study.trials) == 6
+    assert work.study.trials[0].progress >= 1 and len(work.study.trials) == 6
 
 
 def test_a_diverged_trial_ends_with_its_reason_and_the_search_goes_on(tmp_path: Path) -> None:
@@ -548,7 +548,7 @@ def test_of_those_who_wait_the_furthest_and_best_goes_to_the_end_and_the_lowest_
         assert not again.reported(number, {"epoch": 1, "valid_bleu": bleu})
         again.released(number, crashed=False)
     task = again.next(3)
-    assert isinstance(task, Assignment) and (task.number, task.reached) == (1, 1)
+    assert isinstance(task, Assignment) and (task.number, task.progress) == (1, 1)
     assert again.next(3) == WAIT, "the others may still be stopped by what comes of it"
 
 

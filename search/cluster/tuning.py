@@ -205,7 +205,7 @@ class OrderedScheduler(WorkScheduler):
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         number, unit = _number(trial, result), "step" if self.work.report_steps else "epoch"
-        known = "outcome" not in result and result[unit] <= self.work.study.trials[number].epoch
+        known = "outcome" not in result and result[unit] <= self.work.study.trials[number].progress
         if known or result.get("outcome") == "halted":
             return super().on_trial_result(tune_controller, trial, result)
         self.controller, self.waiting[number] = tune_controller, trial
@@ -240,7 +240,7 @@ def _described(assignment: Assignment) -> dict[str, Any]:
         "number": assignment.number,
         "config": assignment.config.model_dump(mode="json"),
         "checkpoints": str(assignment.checkpoints),
-        "reached": assignment.reached,
+        "reached": assignment.progress,
     }
 
 

@@ -66,7 +66,7 @@ class Watchdog:
     def trial_started(self, trial: StudyTrial) -> None:
         self._hear(trial, going=True)
 
-    def epoch_reported(self, trial: StudyTrial, report: dict[str, Any]) -> None:
+    def trial_reported(self, trial: StudyTrial, report: dict[str, Any]) -> None:
         self._hear(trial, going=True)
         os.environ.pop(RESTARTED, None)  # so it has gone on
 

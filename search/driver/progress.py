@@ -40,7 +40,7 @@ class TrialProgress:
         self.title, self.metric, self.trials = title, METRIC_NAMES[metric], trials
         self.count_nodes, self.nodes, self.nodes_counted = count_nodes, 0, -math.inf
         self.live: set[int] = set()
-        scores = [trial.scores[trial.epoch] for trial in study.trials.values() if trial.scores]
+        scores = [trial.scores[trial.progress] for trial in study.trials.values() if trial.scores]
         self.best = (max if study.maximize else min)(scores, default=None)
         self.epochs_before = self._epochs()  # trained before this driver started
         self.started = time.monotonic()
@@ -67,8 +67,8 @@ class TrialProgress:
         self.live.add(trial.number)
         self._refresh()
 
-    def epoch_reported(self, trial: StudyTrial, report: dict[str, Any]) -> None:
-        score = trial.scores[trial.epoch]
+    def trial_reported(self, trial: StudyTrial, report: dict[str, Any]) -> None:
+        score = trial.scores[trial.progress]
         self.best = score if self.best is None else (max if self.study.maximize else min)(self.best, score)
         self._refresh()
 
@@ -80,7 +80,7 @@ class TrialProgress:
 
     def _print(self, trial: StudyTrial, outcome: str) -> None:
         self.live.discard(trial.number)
-        score = f"{self.metric} {trial.scores[trial.epoch]:6.2f}" if trial.scores else " " * (len(self.metric) + 7)
+        score = f"{self.metric} {trial.scores[trial.progress]:6.2f}" if trial.scores else " " * (len(self.metric) + 7)
         reason = f"  {escape(trial.attrs['message'])}" if "message" in trial.attrs else ""
         self.console.print(
             f"{self.title} {trial.number:3}  {outcome:9}  epoch {plain(trial.epochs):>2}  {score}  "

@@ -87,7 +87,7 @@ def observe(
     metric, unit = experiment.search.metric, experiment.training.unit
     ended = [trial for trial in trials if trial.outcome == Outcome.COMPLETED]
     stopped = [trial for trial in trials if trial.outcome == Outcome.STOPPED and trial.scores]
-    rungs = sorted({trial.epoch for trial in stopped})
+    rungs = sorted({trial.progress for trial in stopped})
     while rungs and sum(rungs[-1] in trial.scores for trial in ended + stopped) < ENOUGH:
         rungs.pop()
     has_end = len(ended) >= ENOUGH or not rungs
@@ -123,11 +123,11 @@ def observe(
 
 
 def _final(trial: StudyTrial) -> float:
-    return trial.scores[trial.epoch] if trial.outcome == Outcome.COMPLETED else np.nan
+    return trial.scores[trial.progress] if trial.outcome == Outcome.COMPLETED else np.nan
 
 
 def _end(experiment: Experiment, trial: StudyTrial) -> int:
     """Its last epoch or step, come to or not; an epoch of another tokenizer has other steps."""
     if trial.outcome == Outcome.COMPLETED:
-        return trial.epoch
+        return trial.progress
     return experiment.training.epochs * int(trial.attrs.get("epoch_steps", 1))

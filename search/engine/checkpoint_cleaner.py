@@ -23,7 +23,7 @@ class CheckpointCleaner:
     def trial_started(self, trial: StudyTrial) -> None:
         """Nothing to remove yet."""
 
-    def epoch_reported(self, trial: StudyTrial, report: dict[str, Any]) -> None:
+    def trial_reported(self, trial: StudyTrial, report: dict[str, Any]) -> None:
         """Nothing to remove yet."""
 
     def trial_parked(self, trial: StudyTrial) -> None:

@@ -25,7 +25,7 @@ def carry_out(
         study.finish(trial, Outcome.STOPPED, reason)
     elif decision == "park":
         study.rest(trial)
-    elif trial.epoch in rungs:
+    elif trial.progress in rungs:
         let_pass(study, trial, clock)
 
 
@@ -37,18 +37,18 @@ def let_pass(study: Study, trial: StudyTrial, clock: float | None = None) -> Non
     if clock is not None:
         study.set_attr(trial, "clock", clock)
     # Written before it is acted on, so that later arrivals at this rung can't turn it round after a crash.
-    study.set_attr(trial, f"epoch-{trial.epoch}", "passed")
+    study.set_attr(trial, f"epoch-{trial.progress}", "passed")
     study.go_on(trial)
 
 
 def add_heir(study: Study, heir: Heir, distributions: Distributions, clock: float | None = None) -> StudyTrial:
     """Write a trial that goes on from its parent, past the rung at which that stands, and end the one it replaces."""
-    epoch = heir.parent.epoch
+    progress = heir.parent.progress
     attrs = {
         "parent": heir.parent.number,
         "replaces": heir.replaces.number,
-        "inherited": epoch,
-        f"epoch-{epoch}": "passed",
+        "inherited": progress,
+        f"epoch-{progress}": "passed",
         **({} if clock is None else {"clock": clock}),
     }
     parent = heir.parent

@@ -24,7 +24,7 @@ class Listener(Protocol):
     """Is told what happens; must not fail and not wait."""
 
     def trial_started(self, trial: StudyTrial) -> None: ...
-    def epoch_reported(self, trial: StudyTrial, report: dict[str, Any]) -> None: ...
+    def trial_reported(self, trial: StudyTrial, report: dict[str, Any]) -> None: ...
     def trial_parked(self, trial: StudyTrial) -> None: ...
     def trial_ended(self, trial: StudyTrial) -> None: ...
 
@@ -61,7 +61,7 @@ class Assignment:
     number: int
     config: TrialConfig
     checkpoints: Path
-    reached: int  # what the study knows of; a checkpoint may be one epoch, or round of steps, ahead of it
+    progress: int  # that the study knows of; a checkpoint may be one report ahead of it
     mates: tuple["Assignment", ...] = ()  # that the same worker trains as one with it
 
 
@@ -116,7 +116,7 @@ class Work:
                 continue
             if "outcome" in trial.attrs:
                 self._finish(trial, trial.outcome, str(trial.attrs.get("message", "")))
-            elif trial.scores and not trial.passed(trial.epoch) and (self.clock is None or trial.number == latest):
+            elif trial.scores and not trial.passed(trial.progress) and (self.clock is None or trial.number == latest):
                 self._decide(trial)
             if self._parked(trial):
                 self.study.rest(trial)
@@ -156,7 +156,7 @@ class Work:
         for listener in self.listeners:
             listener.trial_started(trial)
         config = self.plan.config(trial.params)
-        return Assignment(trial.number, config, self.checkpoints.folder / str(trial.number), trial.epoch)
+        return Assignment(trial.number, config, self.checkpoints.folder / str(trial.number), trial.progress)
 
     def _mate(self, team: list[TrialConfig]) -> StudyTrial | None:
         """One more that can train as one with those: interrupted, or new."""
@@ -197,7 +197,7 @@ class Work:
         heir = self.scheduler.heir(self.study) if isinstance(self.scheduler, Breeder) else None
         if heir is None or self._reason_to_end():
             return None
-        self.checkpoints.copy(heir.parent.number, len(self.study.trials), heir.parent.epoch)
+        self.checkpoints.copy(heir.parent.number, len(self.study.trials), heir.parent.progress)
         was_running = heir.replaces.running
         trial = add_heir(self.study, heir, self.plan.distributions, self._now)
         if was_running:
@@ -229,7 +229,7 @@ class Work:
         """Where everybody waits and nobody was trained to the end: the best of those who came furthest."""
         if any(trial.outcome == Outcome.COMPLETED for trial in self.study.trials.values()) or self._reason_to_end():
             return None
-        trial = max(self._idle(), key=lambda t: (t.epoch, self.study.merit(t, t.epoch), -t.number), default=None)
+        trial = max(self._idle(), key=lambda t: (t.progress, self.study.merit(t, t.progress), -t.number), default=None)
         if trial is not None:
             let_pass(self.study, trial, self._now)
         return trial
@@ -261,10 +261,12 @@ class Work:
         """
         trial = self.study.trials[number]
         epoch, score = int(report["step" if self.report_steps else "epoch"]), float(report[self.metric])
-        if epoch > trial.epoch and not math.isfinite(score):
+        if epoch > trial.progress and not math.isfinite(score):
             self.ended(number, Outcome.DIVERGED, f"{self.metric} became {score} in epoch {report['epoch']:g}")
-        elif epoch > trial.epoch:
-            assert epoch <= trial.epoch + (self.report_steps or 1), f"trial {number}: {epoch} follows {trial.epoch}"
+        elif epoch > trial.progress:
+            assert epoch <= trial.progress + (self.report_steps or 1), (
+                f"trial {number}: {epoch} follows {trial.progress}"
+            )
             # One that a driver wrote and died counts, should it be trained again to other numbers in the last place.
             report = self.journal.append({"trial": number, **report, **self._stamp()})
             score = float(report[self.metric])
@@ -275,7 +277,7 @@ class Work:
             self._count_time()
             log.info("trial %d reports epoch %g: %s %g", number, report["epoch"], self.metric, score)
             for listener in self.listeners:
-                listener.epoch_reported(trial, report)
+                listener.trial_reported(trial, report)
             self._decide(trial)
             if self._parked(trial):
                 log.info("trial %d waits at epoch %g", number, trial.epochs)
@@ -325,7 +327,7 @@ class Work:
             return
         rungs, reason = self.scheduler.rungs, ""
         decision = self.scheduler.decide(self.study, trial)
-        if decision == "go" and trial.epoch in rungs and (reason := self._reason_to_end() or ""):
+        if decision == "go" and trial.progress in rungs and (reason := self._reason_to_end() or ""):
             decision = "stop"
         carry_out(decision, self.study, trial, rungs, reason, self._now)
         if not trial.running:

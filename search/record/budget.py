@@ -136,10 +136,10 @@ class Budget:
 
     def _owed(self, trial: StudyTrial, per_epoch: int) -> float:
         """Epochs up to the next rung, or to the end; none at a rung that the trial has not passed."""
-        if trial.epoch in self.rungs and not trial.passed(trial.epoch):
+        if trial.progress in self.rungs and not trial.passed(trial.progress):
             return 0
         units = trial.attrs.get("epoch_steps", per_epoch)
-        ends = (*(rung / units for rung in self.rungs if rung > trial.epoch), self.epochs)
+        ends = (*(rung / units for rung in self.rungs if rung > trial.progress), self.epochs)
         return max(0, min(ends) - trial.epochs)
 
     def _amount(self, key: str, spent: Spent) -> float:

@@ -44,21 +44,24 @@ class StudyTrial:
     storage_id: int
     params: Params
     state: TrialState = TrialState.RUNNING
-    scores: dict[int, float] = field(default_factory=dict)  # epoch (or step, see `epoch`) -> metric
+    scores: dict[int, float] = field(default_factory=dict)  # progress -> metric
     attrs: dict[str, Any] = field(default_factory=dict)
     value: float | None = None  # what Optuna was told at the end
     losses: dict[int, float] = field(default_factory=dict)  # beside scores in BLEU: validation loss per character
 
     @property
-    def epoch(self) -> int:
-        """Where it has reported last: its epoch, or its step where `training.report_steps` is set."""
+    def progress(self) -> int:
+        """How far it has come by its last report: in epochs, or in steps where `training.report_steps` is set.
+
+        Scores, rungs and checkpoints are numbered by it. `epochs` are passes over the training text.
+        """
         return max(self.scores, default=0)
 
     @property
     def epochs(self) -> float:
-        """Epochs trained; may be broken where reports come by steps."""
+        """Epochs trained; a fraction where reports come by steps."""
         steps = self.attrs.get("epoch_steps")
-        return self.epoch / steps if steps and self.epoch % steps else self.epoch // (steps or 1)
+        return self.progress / steps if steps and self.progress % steps else self.progress // (steps or 1)
 
     @property
     def running(self) -> bool:
@@ -89,7 +92,7 @@ class StudyTrial:
 
     def parked(self, rungs: tuple[int, ...]) -> bool:
         """Whether it waits at a rung."""
-        return self.running and self.epoch in rungs and not self.passed(self.epoch)
+        return self.running and self.progress in rungs and not self.passed(self.progress)
 
 
 class Study:
@@ -99,7 +102,7 @@ class Study:
 
     What is asked at each report is kept up to date, so that no report costs a look at all trials: `known` has the keys
     of their configurations, `running` those that have not ended, `owing` those of them that do not wait at a rung
-    (`rest`), `over` those that have ended, `heirs` those with a parent, `reached` by epoch those with a score there.
+    (`rest`), `over` those that have ended, `heirs` those with a parent, `reached` by progress those with a score there.
     """
 
     def __init__(self, file: Path | None, name: str, direction: Literal["maximize", "minimize"], mode: Mode = "new"):
@@ -144,8 +147,8 @@ class Study:
             self.over.append(trial)
         if trial.inherited:
             self.heirs.append(trial)
-        for epoch in trial.scores:
-            self.reached[epoch].append(trial)
+        for progress in trial.scores:
+            self.reached[progress].append(trial)
         self._rank(trial)
 
     def _rank(self, trial: StudyTrial) -> None:
@@ -170,19 +173,19 @@ class Study:
     def standing(self, trial: StudyTrial) -> Standing:
         """A key that sorts trials with scores best first: who came to the end or further, then by the last score."""
         ended = trial.outcome == Outcome.COMPLETED
-        return -math.inf if ended else -trial.epoch, -self.merit(trial, trial.epoch), trial.number
+        return -math.inf if ended else -trial.progress, -self.merit(trial, trial.progress), trial.number
 
-    def merit(self, trial: StudyTrial, epoch: int) -> float:
-        """What the trial is worth after an epoch: its score, signed so that more is better; -inf without a finite one.
+    def merit(self, trial: StudyTrial, progress: int) -> float:
+        """What the trial is worth at a progress: its score, signed so that more is better; -inf without a finite one.
 
         BLEU near zero tells nothing, so there minus the validation loss per character, which is below any BLEU, takes
         its place; and of equal BLEU the lower loss is ahead.
         """
-        return self._worth(trial.scores.get(epoch, math.nan), trial.losses.get(epoch))
+        return self._worth(trial.scores.get(progress, math.nan), trial.losses.get(progress))
 
     def final(self, trial: StudyTrial) -> float:
         """As `merit`, of what Optuna was told at the end."""
-        return self._worth(math.nan if trial.value is None else trial.value, trial.losses.get(trial.epoch))
+        return self._worth(math.nan if trial.value is None else trial.value, trial.losses.get(trial.progress))
 
     def _worth(self, score: float, loss: float | None) -> float:
         if not math.isfinite(score):
@@ -195,11 +198,11 @@ class Study:
         """Take the losses beside scores in BLEU from the lines of the journal."""
         for line in lines:
             trial = self.trials.get(line["trial"])
-            if trial and (epoch := line["step" if "epoch_steps" in trial.attrs else "epoch"]) in trial.scores:
-                trial.losses[epoch] = line.get("valid_nll_per_char", math.nan)
+            if trial and (progress := line["step" if "epoch_steps" in trial.attrs else "epoch"]) in trial.scores:
+                trial.losses[progress] = line.get("valid_nll_per_char", math.nan)
         for trial in self.heirs:  # whose parents have lower numbers
             known = self.trials[trial.attrs["parent"]].losses
-            trial.losses = {epoch: loss for epoch, loss in known.items() if epoch in trial.scores} | trial.losses
+            trial.losses = {at: loss for at, loss in known.items() if at in trial.scores} | trial.losses
         for trial in self.trials.values():
             self._rank(trial)
 
@@ -238,15 +241,15 @@ class Study:
         self._note(trial)
         return trial
 
-    def report(self, trial: StudyTrial, epoch: int, score: float, loss: float | None = None) -> None:
+    def report(self, trial: StudyTrial, progress: int, score: float, loss: float | None = None) -> None:
         """loss: beside a score in BLEU."""
-        assert epoch > trial.epoch, f"trial {trial.number} reported {epoch} after {trial.epoch}"
+        assert progress > trial.progress, f"trial {trial.number} reported {progress} after {trial.progress}"
         with self._writing():
-            self._storage.set_trial_intermediate_value(trial.storage_id, epoch, score)
-        trial.scores[epoch] = score
+            self._storage.set_trial_intermediate_value(trial.storage_id, progress, score)
+        trial.scores[progress] = score
         if loss is not None:
-            trial.losses[epoch] = loss
-        self.reached[epoch].append(trial)
+            trial.losses[progress] = loss
+        self.reached[progress].append(trial)
         self._rank(trial)
 
     def set_attr(self, trial: StudyTrial, key: str, value: Any) -> None:
@@ -268,7 +271,7 @@ class Study:
             self.set_attr(trial, "message", message)
         state = STATES[outcome]
         if value is None and outcome not in (Outcome.FAILED, Outcome.INFEASIBLE):
-            value = trial.scores.get(trial.epoch)
+            value = trial.scores.get(trial.progress)
         if value is not None and not math.isfinite(value):  # it would make the stored study unreadable
             value = None
         with self._writing():

@@ -80,7 +80,7 @@ def _contradiction(trial: StudyTrial, study: Study) -> str | None:
     if trial.state != TrialState.RUNNING:
         if outcome is None or STATES[trial.outcome] != trial.state:
             return f"is {trial.state.name} though its outcome is {outcome!r}"
-        last = trial.scores.get(trial.epoch, math.nan)
+        last = trial.scores.get(trial.progress, math.nan)
         if outcome in (Outcome.COMPLETED, Outcome.STOPPED) and math.isfinite(last) and trial.value != last:
             return f"ended with {trial.value}, but its last score is {last}"
     return None
@@ -91,7 +91,7 @@ def check_finalists(file: Path, search: Study) -> list[Finalist]:
     finalists = read_finalists(file)
     for finalist in finalists:
         trial = search.trials.get(finalist.trial)
-        if trial is None or trial.params != finalist.params or trial.scores.get(trial.epoch) != finalist.score:
+        if trial is None or trial.params != finalist.params or trial.scores.get(trial.progress) != finalist.score:
             raise Damaged(f"{file}: trial {finalist.trial} is another one in {search.file}; {RESTORE}")
     return finalists
 

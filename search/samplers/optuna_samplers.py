@@ -148,7 +148,7 @@ class OptunaSampler:
         }
         state = TrialState.PRUNED if trial.running and trial.scores else trial.state
         sign = 1.0 if study.maximize else -1.0
-        merits = {epoch: sign * study.merit(trial, epoch) for epoch in trial.scores}
+        merits = {progress: sign * study.merit(trial, progress) for progress in trial.scores}
         return create_trial(
             state=state,
             params=params,

@@ -44,7 +44,7 @@ class Population:
     def decide(self, study: Study, trial: StudyTrial) -> Decision:
         if not finite(trial):
             return "stop"
-        return "park" if trial.epoch in self.rungs else "go"
+        return "park" if trial.progress in self.rungs else "go"
 
     def promote(self, study: Study, live: set[int]) -> StudyTrial | None:
         if self.heir(study) is not None:
@@ -52,7 +52,7 @@ class Population:
         for rung in self.rungs:
             ranked = self._generation(study, rung)
             for trial in ranked[: len(ranked) - self._quarter]:
-                if trial.epoch == rung and trial.parked(self.rungs) and trial.number not in live:
+                if trial.progress == rung and trial.parked(self.rungs) and trial.number not in live:
                     return trial
         return None
 
@@ -82,7 +82,9 @@ class Population:
         if trial.inherited >= rung:
             return False
         died = trial.outcome in DIED
-        return rung in trial.scores or (died and rung == min((r for r in self.rungs if r > trial.epoch), default=None))
+        return rung in trial.scores or (
+            died and rung == min((r for r in self.rungs if r > trial.progress), default=None)
+        )
 
     def _perturbed(self, params: Params, rng: np.random.Generator) -> Params:
         return {path: perturb(value, self.space.domains[path], rng) for path, value in params.items()}

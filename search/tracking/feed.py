@@ -83,7 +83,7 @@ class FeedListener:
         for trial in study.trials.values():
             self._begin(trial, PARKED if trial.parked(feed.experiment.rungs) else INTERRUPTED)
         for line in read_lines(feed.experiment.run_dir / f"{job_type}s.jsonl"):
-            self.epoch_reported(study.trials[line["trial"]], line)
+            self.trial_reported(study.trials[line["trial"]], line)
         for trial in study.trials.values():
             if not trial.running:
                 self.trial_ended(trial)
@@ -94,7 +94,7 @@ class FeedListener:
         else:
             self._begin(trial, RUNNING)
 
-    def epoch_reported(self, trial: StudyTrial, report: dict[str, Any]) -> None:
+    def trial_reported(self, trial: StudyTrial, report: dict[str, Any]) -> None:
         step = int(report[self.feed.experiment.training.unit])
         values = {name: value for name, value in report.items() if name != "trial" and value is not None}
         self.feed.write({"run": self._key(trial), "step": step, "report": values})

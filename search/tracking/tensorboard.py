@@ -21,17 +21,17 @@ class TensorBoardFiles:
     def trial_started(self, trial: StudyTrial) -> None:
         """Nothing: a trial without reports needs no file."""
 
-    def epoch_reported(self, trial: StudyTrial, report: dict[str, Any]) -> None:
+    def trial_reported(self, trial: StudyTrial, report: dict[str, Any]) -> None:
         if self.broken:
             return
         try:
             if trial.number not in self.writers:
                 writer = SummaryWriter(str(self.folder / "tensorboard" / f"{self.kind}-{trial.number}"))
-                writer.add_text("settings", describe(trial.params), trial.epoch)
+                writer.add_text("settings", describe(trial.params), trial.progress)
                 self.writers[trial.number] = writer
             for name, value in report.items():
                 if name != self.unit and value is not None:
-                    self.writers[trial.number].add_scalar(name, value, trial.epoch)
+                    self.writers[trial.number].add_scalar(name, value, trial.progress)
             self.writers[trial.number].flush()
         except OSError as error:
             self.broken = True

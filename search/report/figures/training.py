@@ -41,9 +41,9 @@ def learning_curves(experiment: Experiment, trials: list[StudyTrial], ranking: l
     caption = (
         f"{len(trials)} trials, of which {count(stopped, 'was', 'were')} stopped at a rung; the finalists in colour."
     )
-    ends = [(t.number, t.epoch, t.scores[t.epoch]) for t in trials if t.scores]
+    ends = [(t.number, t.progress, t.scores[t.progress]) for t in trials if t.scores]
     alternative = f"{metric} at the last {unit}: " + "; ".join(
-        f"trial {number} {score:.2f} after {unit} {epoch}" for number, epoch, score in ends
+        f"trial {number} {score:.2f} after {unit} {progress}" for number, progress, score in ends
     )
     return Figure("learning-curves", "How the trials learnt", caption, alternative, plot)
 
