@@ -23,7 +23,7 @@ from rich.console import Console
 from search.driver.progress import TrialProgress
 from search.engine.checkpoint_cleaner import CheckpointCleaner
 from search.engine.proposals import SearchPlan
-from search.engine.work import FINISHED, Assignment, Work
+from search.engine.work import FINISHED, Work
 from search.record.budget import Budget
 from search.record.journal import Journal
 from search.record.study import Study, StudyTrial
@@ -32,7 +32,9 @@ from search.schedulers import make_scheduler
 from search.settings.experiment import Experiment
 from search.space.space import Params
 from search.tracking.feed import Feed, FeedListener
+from trainables.assignment import Assignment
 from trainables.base.config import TrialConfig
+from trainables.base.report import EpochReport
 from trainables.sharing.checkpoint_places import Checkpoints
 
 SLOTS, EPOCHS = 64, 4
@@ -127,8 +129,8 @@ def search(work: Work, experiment: Experiment, clock: Clock) -> None:
         trial = work.study.trials[running[place]]
         with clock.stopped():
             epoch = trial.progress + 1
-            report = {"epoch": epoch, "step": epoch, experiment.search.metric: score(experiment, trial, epoch)}
-            report |= {"train_seconds": 60.0, "eval_seconds": 6.0}
+            value = score(experiment, trial, epoch)  # of whatever metric
+            report = EpochReport(epoch, epoch, value, value, value, value, 60.0, 6.0, 1000)
         if not work.reported(trial.number, report):
             work.released(running.pop(place), crashed=False)
         clock.look()

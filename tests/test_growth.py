@@ -3,7 +3,6 @@
 import cProfile
 import gc
 from pathlib import Path
-from typing import Any
 
 import pytest
 from rich.console import Console
@@ -12,7 +11,7 @@ from test_work import budget_of, simulate
 from search.driver.progress import TrialProgress
 from search.engine.proposals import SearchPlan
 from search.engine.work import Work
-from search.record.journal import Journal, Totals
+from search.record.journal import Journal, JournalLine, Totals
 from search.record.study import Study, StudyTrial
 from search.schedulers import make_scheduler
 from search.settings.experiment import Experiment
@@ -53,7 +52,7 @@ class CallsAt:
         if trial.number in self.numbers and trial.number not in self.calls:
             self.calls[trial.number] = sum(entry.callcount for entry in self.profile.getstats())
 
-    def trial_reported(self, trial: StudyTrial, report: dict[str, Any]) -> None: ...
+    def trial_reported(self, trial: StudyTrial, line: JournalLine) -> None: ...
     def trial_parked(self, trial: StudyTrial) -> None: ...
     def trial_ended(self, trial: StudyTrial) -> None: ...
 

@@ -18,6 +18,7 @@ import pytest
 from corpora import write_digits
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from reports import line_of
 from rich.console import Console
 from test_compatibility import OLD
 from test_run import COMMAND, ROOT, write_config
@@ -118,9 +119,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     study, journal = Study(run_dir / "study.db", "search", "maximize"), Journal(run_dir / "trials.jsonl")
     params: Params = {"model.d_model": 16, "model.dropout": 0.0, "training.learning_rate": 0.01}
     trial = study.add(params, experiment.space.to_optuna())
-    measured = {"valid_bleu": 1.0, "valid_nll_per_char": 2.0, "valid_loss": 1.0, "train_loss": 1.0}
-    times = {"train_seconds": 1.0, "eval_seconds": 1.0, "tokens": 10}
-    journal.append({"trial": 0, "epoch": 1, "step": 5, **measured, **times})
+    journal.append(line_of(0, step=5, valid_bleu=1.0, valid_nll_per_char=2.0))
     study.report(trial, 1, 1.0, 2.0)
     journal.close()
     study.close()

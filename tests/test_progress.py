@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
+from reports import line_of
 from rich.console import Console
 from test_report import entry
 from test_work import budget_of
@@ -58,7 +59,7 @@ class Search:
     def train(self, trial: StudyTrial, *scores: float, to: TrialProgress | None = None) -> None:
         for score in scores:
             epoch = trial.progress + 1
-            line = {"trial": trial.number, "epoch": epoch, "train_seconds": 30.0, "eval_seconds": 6.0}
+            line = line_of(trial.number, epoch, train_seconds=30.0, eval_seconds=6.0)
             self.journal.append(line)
             self.study.report(trial, epoch, score)
             if to:

@@ -1,6 +1,7 @@
 """The report: one file without a network, with the answer first, whatever the search was like."""
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import combinations
 from pathlib import Path
@@ -9,16 +10,20 @@ from typing import Any
 import numpy as np
 import pytest
 from optuna.trial import TrialState
+from reports import line_of
 from test_effects import HALVED, halved_search
 
 from search.effects.analysis import analyse
 from search.effects.observing import observe
+from search.record.attributes import Attributes
+from search.record.journal import JournalLine
 from search.record.study import StudyTrial
 from search.report.attention_figures import AttendedSentence, Attention
 from search.report.corpus_facts import CorpusFacts, SideFacts, SplitFacts
 from search.report.figures.settings import effects_figure, parallel_coordinates, slices
 from search.report.page import Findings, Sample, answer, explain, write_report
 from search.settings.experiment import Experiment
+from trainables.base.outcomes import Outcome
 
 SPACE = {
     "model.d_model": {"values": [64, 128]},
@@ -40,7 +45,7 @@ def make_trials(params: dict[str, Any]) -> list[StudyTrial]:
             params,
             TrialState.COMPLETE,
             dict(enumerate(scores, 1)),
-            {"outcome": OUTCOMES[number], **({} if scores else {"message": "the loss became <nan>"})},
+            Attributes(Outcome(OUTCOMES[number]), "" if scores else "the loss became <nan>"),
             scores[-1] if OUTCOMES[number] == "completed" else None,
         )
         for number, scores in SCORES.items()
@@ -50,17 +55,9 @@ def make_trials(params: dict[str, Any]) -> list[StudyTrial]:
 SECONDS = {"train_seconds": 20.0, "eval_seconds": 5.0}
 
 
-def lines(scores: dict[int, list[float]]) -> list[dict[str, Any]]:
+def lines(scores: dict[int, list[float]]) -> list[JournalLine]:
     return [
-        {
-            "trial": t,
-            "epoch": e,
-            "train_loss": 5.0 - e,
-            "valid_loss": 4.5 - e,
-            "valid_bleu": s,
-            "valid_nll_per_char": 2.0,
-            **SECONDS,
-        }
+        line_of(t, e, train_loss=5.0 - e, valid_loss=4.5 - e, valid_bleu=s, valid_nll_per_char=2.0, **SECONDS)
         for t, trial in scores.items()
         for e, s in enumerate(trial, 1)
     ]
@@ -369,7 +366,7 @@ def test_a_forecast_is_never_drawn_as_a_score(unit: str) -> None:
         training = HALVED.training.model_copy(update={"epochs": 2, "report_steps": 1})
         experiment = HALVED.model_copy(update={"training": training})
         for trial in trials:
-            trial.attrs["epoch_steps"] = 4
+            trial.attributes = replace(trial.attributes, epoch_steps=4)
     seen = observe(experiment, trials, [], [])
     assert seen is not None
     found = analyse(experiment.space, seen)
@@ -398,7 +395,7 @@ def test_a_forecast_is_never_drawn_as_a_score(unit: str) -> None:
 
     if unit == "step":  # another tokenizer, other steps
         stopped = next(trial for trial in trials if trial.outcome == "stopped")
-        stopped.attrs["epoch_steps"] = 5
+        stopped.attributes = replace(stopped.attributes, epoch_steps=5)
         seen = observe(experiment, trials, [], [])
         assert seen is not None and seen.stage == "at the end of training"
         assert "forecast for step 10" in analyse(experiment.space, seen).scores[stopped.number].told(unit)

@@ -9,10 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from optuna.trial import TrialState
+from reports import line_of
 from test_report import entry
 
 from search.effects.analysis import analyse
 from search.effects.observing import observe
+from search.record.attributes import Attributes
+from search.record.journal import JournalLine
 from search.record.study import StudyTrial
 from search.report.figures.figure import COLOURS, GREY, Figure
 from search.report.figures.ranking import pareto_figure, ranking_figure
@@ -20,6 +23,7 @@ from search.report.figures.settings import parallel_coordinates
 from search.report.figures.training import learning_curves, loss_figure, progress_figure
 from search.report.page import Explanation, explain
 from search.settings.experiment import Experiment
+from trainables.base.outcomes import Outcome
 
 BOTH = pytest.mark.parametrize("metric", ["valid_bleu", "valid_loss", "valid_nll_per_char"])
 SPACE: dict[str, dict[str, Any]] = {
@@ -50,7 +54,7 @@ def ended(metric: str, merits: list[float], params: list[dict[str, Any]]) -> lis
     for number, (merit, values) in enumerate(zip(merits, params, strict=True)):
         scores = {epoch: score(metric, worth) for epoch, worth in ((1, merit / 2), (2, merit + 5), (4, merit))}
         trials.append(
-            StudyTrial(number, number, values, TrialState.COMPLETE, scores, {"outcome": "completed"}, scores[4])
+            StudyTrial(number, number, values, TrialState.COMPLETE, scores, Attributes(Outcome.COMPLETED), scores[4])
         )
     return trials
 
@@ -172,7 +176,7 @@ CURVES = {0: [10.0, 40.0, 30.0], 1: [50.0, 20.0], 2: [5.0, 35.0, 60.0, 55.0]}  #
 ORDER = [0, 1, 0, 2, 2, 1, 2, 0, 2]  # whose report came when
 
 
-def reports_of(metric: str, epoch: float = 1) -> list[dict[str, Any]]:
+def reports_of(metric: str, epoch: float = 1) -> list[JournalLine]:
     """The lines of a journal, trials in turns, of so long a stretch each; other metrics go another way."""
     place = dict.fromkeys(CURVES, 0)
     lines = []
@@ -180,7 +184,7 @@ def reports_of(metric: str, epoch: float = 1) -> list[dict[str, Any]]:
         merit = CURVES[number][place[number]]
         place[number] += 1
         other = {"valid_bleu": merit, "valid_loss": merit / 7, "valid_nll_per_char": merit / 9}
-        lines.append({"trial": number, "epoch": place[number] * epoch, **other, metric: score(metric, merit)})
+        lines.append(line_of(number, place[number] * epoch, **{**other, metric: score(metric, merit)}))
     return lines
 
 
@@ -217,7 +221,7 @@ def test_learning_curves_are_the_scores_of_each_trial(metric: str) -> None:
             {},
             TrialState.COMPLETE,
             {epoch: score(metric, merit) for epoch, merit in enumerate(CURVES.get(number, []), 1)},
-            {"outcome": outcome},
+            Attributes(Outcome(outcome)),
         )
         for number, outcome in outcomes.items()
     ]
@@ -241,8 +245,8 @@ def test_learning_curves_are_the_scores_of_each_trial(metric: str) -> None:
 def test_losses_are_those_of_the_best_configuration_seed_by_seed(retrained: bool) -> None:
     """Trial 1 of the search and finals 3 and 0 of it; trial 3 and the other finals are of others."""
 
-    def line(trial: int, epoch: int, shift: float) -> dict[str, Any]:
-        return {"trial": trial, "epoch": epoch, "train_loss": trial + 1 / epoch, "valid_loss": trial + shift / epoch}
+    def line(trial: int, epoch: int, shift: float) -> JournalLine:
+        return line_of(trial, epoch, train_loss=trial + 1 / epoch, valid_loss=trial + shift / epoch)
 
     reports, finals = ([line(n, e, shift) for e in (1, 2) for n in (2, 0, 3, 1)] for shift in (2, 3))
     best = {**entry(1, 1, 20.0, 1, {}), "seeds": [5, 6] if retrained else [1]}

@@ -5,11 +5,13 @@ from typing import Any
 
 import pytest
 from optuna.trial import TrialState
+from reports import line_of
 from test_report import entry, facts
 
 from search.effects.analysis import Analysis, Effect, Estimate, LevelMean
 from search.effects.importance import Importance
 from search.effects.observing import Score
+from search.record.attributes import Attributes
 from search.record.study import StudyTrial
 from search.report.figures.corpus import length_figure
 from search.report.figures.figure import Figure
@@ -17,6 +19,7 @@ from search.report.figures.ranking import pareto_figure, ranking_figure
 from search.report.figures.settings import effects_figure, importance_figure, parallel_coordinates, slices
 from search.report.figures.training import learning_curves, loss_figure, progress_figure
 from search.settings.experiment import Experiment
+from trainables.base.outcomes import Outcome
 
 BLUE, ORANGE, GREEN, PINK, YELLOW = "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00"
 GREY, INK = "#b9bec6", "#1f2933"
@@ -81,7 +84,7 @@ def test_a_figure_is_a_division_that_fits_its_page_and_needs_the_library_of_the_
 
 
 def trial(number: int, outcome: str, scores: dict[int, float], params: dict[str, Any] | None = None) -> StudyTrial:
-    return StudyTrial(number, number, params or {}, TrialState.COMPLETE, scores, {"outcome": outcome})
+    return StudyTrial(number, number, params or {}, TrialState.COMPLETE, scores, Attributes(Outcome(outcome)))
 
 
 @pytest.mark.parametrize(("unit", "ticks"), [("epoch", {"dtick": 2}), ("step", {})])
@@ -128,7 +131,7 @@ def test_learning_curves(unit: str, ticks: dict[str, Any]) -> None:
 
 def test_losses() -> None:
     finals = [
-        {"trial": number, "epoch": epoch, "train_loss": 5.0 - epoch, "valid_loss": 6.0 - epoch + number}
+        line_of(number, epoch, train_loss=5.0 - epoch, valid_loss=6.0 - epoch + number)
         for epoch in (1, 2)
         for number in (6, 7)
     ]
@@ -164,14 +167,14 @@ def test_losses() -> None:
 
 @pytest.mark.parametrize(("epochs", "apart"), [(1, 1), (19, 1), (20, 2), (35, 3)])
 def test_ticks_stand_at_whole_epochs_ten_to_twenty_of_them(epochs: int, apart: int) -> None:
-    lines = [{"trial": 3, "epoch": epoch, "train_loss": 1.0, "valid_loss": 1.0} for epoch in range(1, epochs + 1)]
+    lines = [line_of(3, epoch) for epoch in range(1, epochs + 1)]
     figure = loss_figure({**entry(1, 3, 20.0, 1, {}), "seeds": [1], "final_trials": []}, lines, [])
     assert figure.plot.layout.xaxis.dtick == apart
 
 
 def test_progress() -> None:
     experiment = experiment_of(search={"budget": {"epochs": 40}})
-    lines = [{"trial": t, "epoch": e, "valid_bleu": s} for t, e, s in ((0, 1, 5.0), (1, 2, 8.0), (0, 2, 7.0))]
+    lines = [line_of(t, e, valid_bleu=s) for t, e, s in ((0, 1, 5.0), (1, 2, 8.0), (0, 2, 7.0))]
     curves, looks = plotted(figure := progress_figure(experiment, lines, ["3 of 40 epochs", "1 of 9 hours"]))
     hover = "after %{x:.4g} epochs: %{y:.2f}<extra></extra>"
     line = {"color": BLUE, "shape": "hv"}

@@ -384,15 +384,15 @@ def test_a_generation_waits_for_all_then_the_best_replace_the_worst(field: Field
     heirs.append(field.breed(pbt))
     assert field.breed(pbt) is None
     for heir, replaced in zip(heirs, (7, 0), strict=True):
-        assert heir is not None and heir.attrs["replaces"] == replaced and heir.attrs["parent"] in (5, 6)
-        assert heir.scores == field.study.trials[heir.attrs["parent"]].scores and heir.inherited == 1
+        assert heir is not None and heir.attributes.replaces == replaced and heir.attributes.parent in (5, 6)
+        assert heir.scores == field.study.trials[heir.attributes.parent].scores and heir.inherited == 1
         assert field.study.trials[replaced].outcome in ("stopped", "diverged")
     assert [field.promoted(pbt) for _ in range(7)] == [6, 5, 4, 3, 2, 1, None]
     for trial in list(field.study.trials.values()):
         if trial.running:
             assert field.act(pbt, field.report(trial, 10.0)) == "park"
     later = [field.breed(pbt), field.breed(pbt)]
-    assert [heir.attrs["replaces"] for heir in later if heir is not None] == [8, 9], "the lower number is ahead"
+    assert [heir.attributes.replaces for heir in later if heir is not None] == [8, 9], "the lower number is ahead"
     assert len(field.study.trials) == pbt.trials
 
 

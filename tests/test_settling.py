@@ -8,10 +8,11 @@ from pydantic import ValidationError
 from test_work import open_work, simulate
 
 from search.engine.settling import Settled
-from search.engine.work import FINISHED, Assignment, Work
+from search.engine.work import FINISHED, Work
 from search.record.journal import Journal
 from search.record.study import Study
 from search.settings.experiment import Experiment
+from trainables.assignment import Assignment
 from trainables.base.outcomes import Outcome
 
 SPACE = {"model.d_model": {"values": [64, 128, 256]}, "model.dropout": {"min": 0.0, "max": 0.5}}
@@ -70,7 +71,7 @@ def test_a_search_ends_by_itself_and_stays_ended(scheduler: str, slots: int, tmp
     study = work.study
     assert 10 <= len(study.trials) < 60
     assert str(study.ended).startswith("search.stop_when_settled: ") and work.done
-    assert not any(str(t.attrs.get("message", "")).startswith("search.stop") for t in study.trials.values()), (
+    assert not any(t.attributes.message.startswith("search.stop") for t in study.trials.values()), (
         "what ran went its way"
     )
     again = settling(tmp_path, searched, slots)

@@ -12,10 +12,10 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import ray
 
+from search.record.journal import JournalLine
 from search.record.study import StudyTrial
 from trainables.base.ending import give_up
 from trainables.base.installed import program
@@ -66,7 +66,7 @@ class Watchdog:
     def trial_started(self, trial: StudyTrial) -> None:
         self._hear(trial, going=True)
 
-    def trial_reported(self, trial: StudyTrial, report: dict[str, Any]) -> None:
+    def trial_reported(self, trial: StudyTrial, line: JournalLine) -> None:
         self._hear(trial, going=True)
         os.environ.pop(RESTARTED, None)  # so it has gone on
 

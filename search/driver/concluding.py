@@ -6,7 +6,7 @@ from typing import Any
 from search.finals.best import read_best, write_best
 from search.finals.deciding import explain_ranking
 from search.finals.leaderboard import Cost, Entry, rank, write_leaderboard
-from search.record.journal import device_seconds
+from search.record.journal import JournalLine
 from search.record.study import Study
 from search.report.attention_figures import attend_to_some
 from search.report.corpus_facts import corpus_facts
@@ -22,8 +22,8 @@ SAMPLES = 12  # translations shown in the report
 def conclude(
     experiment: Experiment,
     study: Study,
-    trials: list[dict[str, Any]],
-    finals: list[dict[str, Any]],
+    trials: list[JournalLine],
+    finals: list[JournalLine],
     entries: list[Entry],
     opened_before: list[str],
     spending: list[str],
@@ -86,12 +86,12 @@ def _learnt_nothing(entry: Entry, cache: Path) -> bool:
     return entry.valid_nll_per_char >= prepare(config.data, config.tokenizer, cache).untrained_nll_per_char
 
 
-def _cost(experiment: Experiment, study: Study, trials: list[dict[str, Any]]) -> Cost:
+def _cost(experiment: Experiment, study: Study, trials: list[JournalLine]) -> Cost:
     return Cost(
         trials=len(study.trials),
         epochs_trained=sum(trial.trained for trial in study.trials.values()),
         epochs_full=sum(experiment.training.epochs - trial.inherited for trial in study.trials.values()),
-        gpu_seconds=sum(map(device_seconds, trials)),
+        gpu_seconds=sum(line.report.device_seconds for line in trials),
         wall_seconds=study.wall_seconds,
     )
 

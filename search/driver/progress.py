@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rich.table import Table
 
 from search.record.budget import Budget
-from search.record.journal import Journal
+from search.record.journal import Journal, JournalLine
 from search.record.study import Study, StudyTrial
 from search.settings.wording import METRIC_NAMES, RANKED_BY, count, describe, duration, plain
 
@@ -67,7 +67,7 @@ class TrialProgress:
         self.live.add(trial.number)
         self._refresh()
 
-    def trial_reported(self, trial: StudyTrial, report: dict[str, Any]) -> None:
+    def trial_reported(self, trial: StudyTrial, line: JournalLine) -> None:
         score = trial.scores[trial.progress]
         self.best = score if self.best is None else (max if self.study.maximize else min)(self.best, score)
         self._refresh()
@@ -81,7 +81,7 @@ class TrialProgress:
     def _print(self, trial: StudyTrial, outcome: str) -> None:
         self.live.discard(trial.number)
         score = f"{self.metric} {trial.scores[trial.progress]:6.2f}" if trial.scores else " " * (len(self.metric) + 7)
-        reason = f"  {escape(trial.attrs['message'])}" if "message" in trial.attrs else ""
+        reason = f"  {escape(trial.attributes.message)}" if trial.attributes.message else ""
         self.console.print(
             f"{self.title} {trial.number:3}  {outcome:9}  epoch {plain(trial.epochs):>2}  {score}  "
             f"[dim]{describe(trial.params)}[/dim]{reason}",

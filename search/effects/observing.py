@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from search.record.journal import JournalLine
 from search.record.study import StudyTrial
 from search.settings.experiment import Experiment
 from search.settings.wording import count
@@ -77,7 +78,7 @@ class Observations:
 
 
 def observe(
-    experiment: Experiment, trials: list[StudyTrial], finals: list[dict[str, Any]], ranking: list[dict[str, Any]]
+    experiment: Experiment, trials: list[StudyTrial], finals: list[JournalLine], ranking: list[dict[str, Any]]
 ) -> Observations | None:
     """The scores at each rung where a trial was stopped, and at the end; None if no trial has any.
 
@@ -99,8 +100,9 @@ def observe(
     ends = {row[-1] for row in places}
     seeds = []
     for entry in ranking:
-        runs = ([line for line in finals if line["trial"] == number] for number in entry["final_trials"])
-        at = [line[metric] for run in runs for line in run if line[unit] == (run[-1][unit] if has_end else rungs[-1])]
+        runs = ([line.report for line in finals if line.trial == number] for number in entry["final_trials"])
+        last = ((run, run[-1].progress(unit) if has_end else rungs[-1]) for run in runs)
+        at = [report.score(metric) for run, end in last for report in run if report.progress(unit) == end]
         seeds.append(at)
     basis = f"The scores of {len(known)} trials"
     if not has_end:
@@ -130,4 +132,4 @@ def _end(experiment: Experiment, trial: StudyTrial) -> int:
     """Its last epoch or step, come to or not; an epoch of another tokenizer has other steps."""
     if trial.outcome == Outcome.COMPLETED:
         return trial.progress
-    return experiment.training.epochs * int(trial.attrs.get("epoch_steps", 1))
+    return experiment.training.epochs * (trial.attributes.epoch_steps or 1)

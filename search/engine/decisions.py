@@ -3,6 +3,9 @@
 What is written is read back by `StudyTrial.passed` and `StudyTrial.parked`.
 """
 
+from dataclasses import replace
+
+from search.record.attributes import Attributes
 from search.record.study import Distributions, Study, StudyTrial
 from search.schedulers.base import Decision, Heir
 from trainables.base.outcomes import Outcome
@@ -34,24 +37,23 @@ def let_pass(study: Study, trial: StudyTrial, clock: float | None = None) -> Non
 
     clock: the time in `search.deterministic`.
     """
-    if clock is not None:
-        study.set_attr(trial, "clock", clock)
+    known = trial.attributes
+    clock = known.clock if clock is None else clock
     # Written before it is acted on, so that later arrivals at this rung can't turn it round after a crash.
-    study.set_attr(trial, f"epoch-{trial.progress}", "passed")
+    study.set_attributes(trial, replace(known, clock=clock, passed=known.passed | {trial.progress}))
     study.go_on(trial)
 
 
 def add_heir(study: Study, heir: Heir, distributions: Distributions, clock: float | None = None) -> StudyTrial:
     """Write a trial that goes on from its parent, past the rung at which that stands, and end the one it replaces."""
-    progress = heir.parent.progress
-    attrs = {
-        "parent": heir.parent.number,
-        "replaces": heir.replaces.number,
-        "inherited": progress,
-        f"epoch-{progress}": "passed",
-        **({} if clock is None else {"clock": clock}),
-    }
     parent = heir.parent
-    trial = study.add(heir.params, distributions, scores=parent.scores, losses=parent.losses, attrs=attrs)
+    attributes = Attributes(
+        parent=parent.number,
+        replaces=heir.replaces.number,
+        inherited=parent.progress,
+        passed=frozenset({parent.progress}),
+        clock=clock,
+    )
+    trial = study.add(heir.params, distributions, scores=parent.scores, losses=parent.losses, attributes=attributes)
     study.finish(heir.replaces, Outcome.STOPPED)
     return trial

@@ -4,18 +4,20 @@ import logging
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, Protocol
+from dataclasses import replace
+from typing import Protocol
 
 from search.engine.decisions import add_heir, carry_out, let_pass
 from search.engine.proposals import Plan
-from search.record.journal import Journal
+from search.record.attributes import Attributes
+from search.record.journal import Journal, JournalLine, make_line
 from search.record.study import Study, StudyTrial
 from search.schedulers.base import Breeder, Scheduler
 from search.settings.experiment import Experiment
+from trainables.assignment import Assignment
 from trainables.base.config import TrialConfig
 from trainables.base.outcomes import Outcome
+from trainables.base.report import EpochReport
 from trainables.sharing.checkpoint_places import Checkpoints
 from trainables.training.learning import can_learn_together
 
@@ -24,7 +26,7 @@ class Listener(Protocol):
     """Is told what happens; must not fail and not wait."""
 
     def trial_started(self, trial: StudyTrial) -> None: ...
-    def trial_reported(self, trial: StudyTrial, report: dict[str, Any]) -> None: ...
+    def trial_reported(self, trial: StudyTrial, line: JournalLine) -> None: ...
     def trial_parked(self, trial: StudyTrial) -> None: ...
     def trial_ended(self, trial: StudyTrial) -> None: ...
 
@@ -52,17 +54,6 @@ class Clock(Protocol):
 
     def due(self, trial: StudyTrial) -> float: ...
     def take(self, number: int, time: float) -> None: ...
-
-
-@dataclass(frozen=True)
-class Assignment:
-    """A trial for a worker; a resumed or retried one continues from its checkpoint."""
-
-    number: int
-    config: TrialConfig
-    checkpoints: Path
-    progress: int  # that the study knows of; a checkpoint may be one report ahead of it
-    mates: tuple["Assignment", ...] = ()  # that the same worker trains as one with it
 
 
 WAIT, FINISHED = "wait", "finished"
@@ -100,7 +91,7 @@ class Work:
         self.plan, self.scheduler = plan, scheduler
         self.listeners, self.endings, self.keep_safe = list(listeners), endings, keep_safe
         self.metric, self.max_retries = experiment.search.metric, experiment.search.max_retries
-        self.epochs = experiment.training.epochs
+        self.epochs, self.unit = experiment.training.epochs, experiment.training.unit
         self.report_steps = experiment.training.report_steps  # the study's scores and the rungs count steps, then
         self.live: dict[int, int] = {}  # numbers in the hands of workers, each with the first of its team
         self._started = time.monotonic()
@@ -110,12 +101,12 @@ class Work:
         self._recover()
 
     def _recover(self) -> None:
-        latest = self.journal.lines[-1]["trial"] if self.journal.lines else None
+        latest = self.journal.lines[-1].trial if self.journal.lines else None
         for trial in self.study.trials.values():
             if not trial.running:
                 continue
-            if "outcome" in trial.attrs:
-                self._finish(trial, trial.outcome, str(trial.attrs.get("message", "")))
+            if trial.attributes.outcome is not None:
+                self._finish(trial, trial.outcome)
             elif trial.scores and not trial.passed(trial.progress) and (self.clock is None or trial.number == latest):
                 self._decide(trial)
             if self._parked(trial):
@@ -188,10 +179,6 @@ class Work:
         """The time in `search.deterministic`."""
         return self.clock.now if self.clock else None
 
-    def _stamp(self) -> dict[str, float]:
-        """What is written of the moment in which a trial is handed out."""
-        return {"clock": self.clock.now} if self.clock else {}
-
     def _inheriting(self) -> StudyTrial | None:
         """An heir. The copy comes before the trial: if it is in the study, there is a checkpoint it goes on from."""
         heir = self.scheduler.heir(self.study) if isinstance(self.scheduler, Breeder) else None
@@ -213,12 +200,12 @@ class Work:
             return None
         # It starts from nothing, even if a driver was killed between copying a checkpoint and making its heir.
         self.checkpoints.remove(len(self.study.trials))
-        attrs = {"after": len(self.journal.lines), **self._stamp()}  # so many reports were known
-        trial = self.study.add(proposal.params, self.plan.distributions, proposal.memory, attrs=attrs)
+        attributes = Attributes(after=len(self.journal.lines), clock=self._now)
+        trial = self.study.add(proposal.params, self.plan.distributions, proposal.memory, attributes=attributes)
         log.info(
             "trial %d is proposed after %d reports: %s; the sampler noted %s",
             trial.number,
-            attrs["after"],
+            attributes.after,
             trial.params,
             proposal.memory or "nothing",
         )
@@ -253,31 +240,35 @@ class Work:
 
     # -- what came of it
 
-    def reported(self, number: int, report: dict[str, Any]) -> bool:
-        """Take an epoch's report; whether the trial may go on now.
+    def knows(self, number: int, report: EpochReport) -> bool:
+        """Whether the study has the trial's report, from before a crash."""
+        return report.progress(self.unit) <= self.study.trials[number].progress
+
+    def reported(self, number: int, report: EpochReport) -> bool:
+        """Take a report; whether the trial may go on now.
 
         A report known from before a crash changes nothing. A score that is not finite ends the trial as
         diverged and is not kept.
         """
         trial = self.study.trials[number]
-        epoch, score = int(report["step" if self.report_steps else "epoch"]), float(report[self.metric])
-        if epoch > trial.progress and not math.isfinite(score):
-            self.ended(number, Outcome.DIVERGED, f"{self.metric} became {score} in epoch {report['epoch']:g}")
-        elif epoch > trial.progress:
-            assert epoch <= trial.progress + (self.report_steps or 1), (
-                f"trial {number}: {epoch} follows {trial.progress}"
-            )
+        progress, score = report.progress(self.unit), report.score(self.metric)
+        if progress > trial.progress and not math.isfinite(score):
+            self.ended(number, Outcome.DIVERGED, f"{self.metric} became {score} in epoch {report.epoch:g}")
+        elif progress > trial.progress:
+            follows = progress <= trial.progress + (self.report_steps or 1)
+            assert follows, f"trial {number}: {progress} follows {trial.progress}"
             # One that a driver wrote and died counts, should it be trained again to other numbers in the last place.
-            report = self.journal.append({"trial": number, **report, **self._stamp()})
-            score = float(report[self.metric])
+            line = self.journal.append(make_line(number, report, self._now))
+            report, score = line.report, line.report.score(self.metric)
             if self.report_steps and not trial.scores:
-                self.study.set_attr(trial, "epoch_steps", round(epoch / report["epoch"]))
-            loss = report.get("valid_nll_per_char") if self.metric == "valid_bleu" else None
-            self.study.report(trial, epoch, score, loss)
+                known = replace(trial.attributes, epoch_steps=round(progress / report.epoch))
+                self.study.set_attributes(trial, known)
+            loss = report.valid_nll_per_char if self.metric == "valid_bleu" else None
+            self.study.report(trial, progress, score, loss)
             self._count_time()
-            log.info("trial %d reports epoch %g: %s %g", number, report["epoch"], self.metric, score)
+            log.info("trial %d reports epoch %g: %s %g", number, report.epoch, self.metric, score)
             for listener in self.listeners:
-                listener.trial_reported(trial, report)
+                listener.trial_reported(trial, line)
             self._decide(trial)
             if self._parked(trial):
                 log.info("trial %d waits at epoch %g", number, trial.epochs)
@@ -308,8 +299,8 @@ class Work:
         if not crashed:
             self._finish(trial, Outcome.FAILED, "training returned before its last epoch")
             return
-        crashes = int(trial.attrs.get("crashes", 0)) + 1
-        self.study.set_attr(trial, "crashes", crashes)
+        crashes = trial.attributes.crashes + 1
+        self.study.set_attributes(trial, replace(trial.attributes, crashes=crashes))
         log.warning("trial %d: its process died, %d times by now", number, crashes)
         if crashes > self.max_retries:
             self._finish(trial, Outcome.FAILED, f"its process died {crashes} times (out of memory?)")
@@ -319,7 +310,8 @@ class Work:
         self.live.pop(number, None)
         trial = self.study.trials[number]
         log.warning("trial %d: its machine is gone; it goes on elsewhere", number)
-        self.study.set_attr(trial, "machines_lost", int(trial.attrs.get("machines_lost", 0)) + 1)
+        known = trial.attributes
+        self.study.set_attributes(trial, replace(known, machines_lost=known.machines_lost + 1))
 
     def _decide(self, trial: StudyTrial) -> None:
         if trial.epochs >= self.epochs:
@@ -341,7 +333,7 @@ class Work:
         self._tell_end(trial)
 
     def _tell_end(self, trial: StudyTrial) -> None:
-        message = trial.attrs.get("message", "")
+        message = trial.attributes.message
         log.info("trial %d %s%s", trial.number, trial.outcome, f": {message}" if message else "")
         for listener in self.listeners:
             listener.trial_ended(trial)

@@ -5,7 +5,7 @@ from bisect import bisect_left, insort
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,11 +14,14 @@ from optuna.distributions import BaseDistribution
 from optuna.storages import RDBStorage
 from optuna.trial import TrialState, create_trial
 
+from search.record.attributes import Attributes, read_attributes
+from search.record.journal import JournalLine
 from search.record.study_file import Mode, open_study
 from search.space.space import Params, SearchSpace
 from trainables.base.files import unwritable
 from trainables.base.outcomes import Outcome
-from trainables.base.sealing import RESTORE, SEAL, Damaged, checksum, sealed, unsealed
+from trainables.base.report import Unit
+from trainables.base.sealing import RESTORE, Damaged, checksum, sealed, unsealed
 from trainables.data.scoring import NEAR_ZERO
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -33,6 +36,7 @@ STATES = {
 }
 TIE = 1e-6  # BLEU that one nat per character outweighs
 Distributions = dict[str, BaseDistribution]  # by the path of a hyperparameter
+_FROM_BIRTH = ("memory", "parent", "replaces", "inherited")
 Standing = tuple[float, float, int]  # of a trial among all, the last being its number
 
 
@@ -45,7 +49,7 @@ class StudyTrial:
     params: Params
     state: TrialState = TrialState.RUNNING
     scores: dict[int, float] = field(default_factory=dict)  # progress -> metric
-    attrs: dict[str, Any] = field(default_factory=dict)
+    attributes: Attributes = field(default_factory=Attributes)
     value: float | None = None  # what Optuna was told at the end
     losses: dict[int, float] = field(default_factory=dict)  # beside scores in BLEU: validation loss per character
 
@@ -60,8 +64,13 @@ class StudyTrial:
     @property
     def epochs(self) -> float:
         """Epochs trained; a fraction where reports come by steps."""
-        steps = self.attrs.get("epoch_steps")
+        steps = self.attributes.epoch_steps
         return self.progress / steps if steps and self.progress % steps else self.progress // (steps or 1)
+
+    @property
+    def unit(self) -> Unit:
+        """What its progress counts."""
+        return "epoch" if self.attributes.epoch_steps is None else "step"
 
     @property
     def running(self) -> bool:
@@ -69,12 +78,12 @@ class StudyTrial:
 
     @property
     def outcome(self) -> Outcome:
-        return Outcome(self.attrs.get("outcome", Outcome.RUNNING))
+        return self.attributes.outcome or Outcome.RUNNING
 
     @property
     def inherited(self) -> int:
         """How many of its epochs its parent trained; 0 for a trial without one."""
-        return int(self.attrs.get("inherited", 0))
+        return self.attributes.inherited
 
     @property
     def trained(self) -> float:
@@ -84,11 +93,11 @@ class StudyTrial:
     @property
     def is_sealed(self) -> bool:
         """Whether it is as it was made; one of version 0.1 is taken as it is."""
-        return SEAL not in self.attrs or self.attrs[SEAL] == _birth(self.params, self.attrs)
+        return self.attributes.seal in (None, _birth(self.params, self.attributes))
 
     def passed(self, rung: int) -> bool:
         """Whether it was decided, and written, that the trial goes on after this rung."""
-        return self.attrs.get(f"epoch-{rung}") == "passed"
+        return rung in self.attributes.passed
 
     def parked(self, rungs: tuple[int, ...]) -> bool:
         """Whether it waits at a rung."""
@@ -116,7 +125,7 @@ class Study:
                 params=dict(trial.params),
                 state=trial.state,
                 scores=dict(trial.intermediate_values),
-                attrs=dict(trial.user_attrs),
+                attributes=read_attributes(trial.user_attrs),
                 value=trial.value,
             )
             for trial in study.get_trials(deepcopy=False)
@@ -133,8 +142,8 @@ class Study:
         self._standings: dict[int, Standing] = {}
         self._ranking: list[Standing] = []
         for trial in self.trials.values():
-            if trial.attrs.get("outcome", Outcome.RUNNING) not in list(Outcome):
-                name = trial.attrs["outcome"]
+            if "outcome" in trial.attributes.others:
+                name = trial.attributes.others["outcome"]
                 raise Damaged(f"{file}: trial {trial.number} has the outcome {name!r}, which there is not; {RESTORE}")
             self._note(trial)
 
@@ -161,6 +170,11 @@ class Study:
     def best(self, count: int) -> list[StudyTrial]:
         """The first by standing, best first."""
         return [self.trials[standing[-1]] for standing in self._ranking[:count]]
+
+    def parent(self, trial: StudyTrial) -> StudyTrial | None:
+        """The one from whose checkpoint it went on."""
+        number = trial.attributes.parent
+        return None if number is None else self.trials.get(number)
 
     def rest(self, trial: StudyTrial) -> None:
         """It waits at a rung; as that follows from the rungs, nothing is written."""
@@ -194,15 +208,16 @@ class Study:
             return score if self.maximize else -score
         return -loss if score < NEAR_ZERO else score - TIE * loss
 
-    def recall(self, lines: Iterable[dict[str, Any]]) -> None:
+    def recall(self, lines: Iterable[JournalLine]) -> None:
         """Take the losses beside scores in BLEU from the lines of the journal."""
         for line in lines:
-            trial = self.trials.get(line["trial"])
-            if trial and (progress := line["step" if "epoch_steps" in trial.attrs else "epoch"]) in trial.scores:
-                trial.losses[progress] = line.get("valid_nll_per_char", math.nan)
+            trial = self.trials.get(line.trial)
+            if trial and (progress := line.report.progress(trial.unit)) in trial.scores:
+                trial.losses[progress] = line.report.valid_nll_per_char
         for trial in self.heirs:  # whose parents have lower numbers
-            known = self.trials[trial.attrs["parent"]].losses
-            trial.losses = {at: loss for at, loss in known.items() if at in trial.scores} | trial.losses
+            if parent := self.parent(trial):
+                known = {progress: loss for progress, loss in parent.losses.items() if progress in trial.scores}
+                trial.losses = known | trial.losses
         for trial in self.trials.values():
             self._rank(trial)
 
@@ -213,31 +228,29 @@ class Study:
         memory: dict[str, Any] | None = None,
         scores: dict[int, float] | None = None,
         losses: dict[int, float] | None = None,
-        attrs: dict[str, Any] | None = None,
+        attributes: Attributes | None = None,
     ) -> StudyTrial:
         """A new RUNNING trial, perhaps with scores and attributes to begin with.
 
         memory: what its sampler wants to find again.
         """
-        scores, losses, attrs = (
-            dict(scores or {}),
-            dict(losses or {}),
-            {**(attrs or {}), **({"memory": memory} if memory else {})},
-        )
+        scores, losses = dict(scores or {}), dict(losses or {})
+        attributes = replace(attributes or Attributes(), memory=memory or {})
         params = {path: _as_stored(distributions[path], value) for path, value in params.items()}
-        attrs[SEAL] = _birth(params, attrs)
+        attributes = replace(attributes, seal=_birth(params, attributes))
         template = create_trial(
             state=TrialState.RUNNING,
             params=params,
             distributions={path: distributions[path] for path in params},
             intermediate_values=scores,
-            user_attrs=attrs,
+            user_attrs=attributes.stored(),
         )
         with self._writing():
             storage_id = self._storage.create_new_trial(self._study_id, template_trial=template)
         number = self._storage.get_trial_number_from_id(storage_id)
         assert number == len(self.trials), f"another process wrote trial {number} into the study"
-        self.trials[number] = trial = StudyTrial(number, storage_id, params, scores=scores, losses=losses, attrs=attrs)
+        trial = StudyTrial(number, storage_id, params, scores=scores, losses=losses, attributes=attributes)
+        self.trials[number] = trial
         self._note(trial)
         return trial
 
@@ -252,10 +265,15 @@ class Study:
         self.reached[progress].append(trial)
         self._rank(trial)
 
-    def set_attr(self, trial: StudyTrial, key: str, value: Any) -> None:
-        with self._writing():
-            self._storage.set_trial_user_attr(trial.storage_id, key, value)
-        trial.attrs[key] = value
+    def set_attributes(self, trial: StudyTrial, attributes: Attributes) -> None:
+        """Write those that are new, one after the other in their order."""
+        stored = trial.attributes.stored()
+        for key, value in attributes.stored().items():
+            if key not in stored or stored[key] != value:
+                with self._writing():
+                    self._storage.set_trial_user_attr(trial.storage_id, key, value)
+                stored[key] = value
+                trial.attributes = read_attributes(stored)
 
     def finish(self, trial: StudyTrial, outcome: Outcome, message: str = "", value: float | None = None) -> None:
         """End a trial as completed, stopped, diverged, infeasible or failed; once ended it stays so.
@@ -266,9 +284,8 @@ class Study:
         """
         if not trial.running:
             return
-        self.set_attr(trial, "outcome", outcome)
-        if message:
-            self.set_attr(trial, "message", message)
+        message = message or trial.attributes.message
+        self.set_attributes(trial, replace(trial.attributes, outcome=outcome, message=message))
         state = STATES[outcome]
         if value is None and outcome not in (Outcome.FAILED, Outcome.INFEASIBLE):
             value = trial.scores.get(trial.progress)
@@ -306,11 +323,10 @@ class Study:
             self._storage.engine.dispose()
 
 
-def _birth(params: Params, attrs: dict[str, Any]) -> str:
+def _birth(params: Params, attributes: Attributes) -> str:
     """A checksum of what a trial has from the start."""
-    return checksum(
-        [params, {key: attrs[key] for key in ("memory", "parent", "replaces", "inherited") if key in attrs}]
-    )
+    stored = attributes.stored()
+    return checksum([params, {key: stored[key] for key in _FROM_BIRTH if key in stored}])
 
 
 def _as_stored(distribution: BaseDistribution, value: Any) -> Any:

@@ -13,7 +13,7 @@ from search.effects.analysis import analyse
 from search.effects.importance import importances
 from search.effects.observing import observe
 from search.effects.sentences import counted, disagreement, effect_sentences, interaction_sentences
-from search.record.journal import device_seconds
+from search.record.journal import JournalLine
 from search.record.study import StudyTrial
 from search.report.attention_figures import AttendedSentence, attention_figure
 from search.report.corpus_facts import CorpusFacts
@@ -51,8 +51,8 @@ class Findings:
 
     experiment: Experiment
     trials: list[StudyTrial]
-    reports: list[dict[str, Any]]  # the lines of trials.jsonl
-    finals: list[dict[str, Any]]  # the lines of finals.jsonl
+    reports: list[JournalLine]  # the lines of trials.jsonl
+    finals: list[JournalLine]  # the lines of finals.jsonl
     leaderboard: dict[str, Any]  # the content of leaderboard.json
     samples: list[Sample]
     attended: list[AttendedSentence]  # test sentences with what the best model attends to in them
@@ -92,8 +92,8 @@ def write_report(file: Path, found: Findings) -> None:
         ],
         corpus=found.corpus,
         lengths=length_figure(found.corpus),
-        final_epochs=sum({line["trial"]: line["epoch"] for line in finals}.values()),
-        final_seconds=sum(map(device_seconds, finals)),
+        final_epochs=sum({line.trial: line.report.epoch for line in finals}.values()),
+        final_seconds=sum(line.report.device_seconds for line in finals),
         test_opened=found.test_opened,
         spending=found.spending,
         repeatable=experiment.search.deterministic or experiment.search.concurrency == 1,
@@ -122,7 +122,7 @@ class Explanation:
 
 
 def explain(
-    experiment: Experiment, trials: list[StudyTrial], finals: list[dict[str, Any]], ranking: list[dict[str, Any]]
+    experiment: Experiment, trials: list[StudyTrial], finals: list[JournalLine], ranking: list[dict[str, Any]]
 ) -> Explanation | None:
     """None where there is nothing to explain: no space, or settings that changed while models trained."""
     space = experiment.space

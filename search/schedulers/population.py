@@ -58,7 +58,7 @@ class Population:
 
     def heir(self, study: Study) -> Heir | None:
         """Who replaces a member of the last whole generation, if there is one still to replace."""
-        replaced = {trial.attrs.get("replaces") for trial in study.trials.values()}
+        replaced = {trial.attributes.replaces for trial in study.trials.values()}
         for rung in self.rungs:
             ranked = self._generation(study, rung)
             alive = [trial for trial in ranked if rung in trial.scores]

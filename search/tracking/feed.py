@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from typing import Any, Literal
 
-from search.record.journal import read_lines
+from search.record.journal import JournalLine, read_lines
 from search.record.study import Study, StudyTrial
 from search.settings.experiment import Experiment
 from search.tracking.tracked import FEED, INTERRUPTED, PARKED, RUNNING
@@ -83,7 +83,7 @@ class FeedListener:
         for trial in study.trials.values():
             self._begin(trial, PARKED if trial.parked(feed.experiment.rungs) else INTERRUPTED)
         for line in read_lines(feed.experiment.run_dir / f"{job_type}s.jsonl"):
-            self.trial_reported(study.trials[line["trial"]], line)
+            self.trial_reported(study.trials[line.trial], line)
         for trial in study.trials.values():
             if not trial.running:
                 self.trial_ended(trial)
@@ -94,9 +94,9 @@ class FeedListener:
         else:
             self._begin(trial, RUNNING)
 
-    def trial_reported(self, trial: StudyTrial, report: dict[str, Any]) -> None:
-        step = int(report[self.feed.experiment.training.unit])
-        values = {name: value for name, value in report.items() if name != "trial" and value is not None}
+    def trial_reported(self, trial: StudyTrial, line: JournalLine) -> None:
+        step = line.report.progress(self.feed.experiment.training.unit)
+        values = {name: value for name, value in line.figures().items() if value is not None}
         self.feed.write({"run": self._key(trial), "step": step, "report": values})
 
     def trial_parked(self, trial: StudyTrial) -> None:
@@ -125,7 +125,7 @@ class FeedListener:
         )
 
     def _state(self, trial: StudyTrial, state: str) -> None:
-        message = str(trial.attrs.get("message", ""))
+        message = trial.attributes.message
         self.feed.write({"run": self._key(trial), "state": state, "message": message})
 
     def _key(self, trial: StudyTrial) -> str:

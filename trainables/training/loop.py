@@ -5,7 +5,6 @@ import time
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -183,14 +182,14 @@ def _validated(prepared: Prepared, model: Transformer, trained: Trained, step: i
 
 
 def train_again(
-    config: TrialConfig, cache: Path, checkpoints: Path, reports: Sequence[dict[str, Any]], averaged: int
+    config: TrialConfig, cache: Path, checkpoints: Path, reports: Sequence[EpochReport], averaged: int
 ) -> bool:
     """Whether one of the `averaged` last checkpoints of a finished training was missing or damaged, and is there again.
 
     reports: of that training, the last one last. Raises UserError if the model comes out otherwise.
     """
     unit = config.training.unit
-    wanted = [f"{unit}-{int(report[unit])}" for report in reports[-averaged:]]
+    wanted = [f"{unit}-{report.progress(unit)}" for report in reports[-averaged:]]
     damaged = [name for name in wanted if whole_checkpoint(checkpoints / name) is None]
     if not damaged:
         return False
@@ -198,12 +197,12 @@ def train_again(
         if (checkpoint_number(path.name) or 0) >= (checkpoint_number(damaged[0]) or 0):
             remove(path)
     name = checkpoints / damaged[0]
-    inherited = reports[0][unit] > (config.training.report_steps or 1)
+    inherited = reports[0].progress(unit) > (config.training.report_steps or 1)
     if inherited and not last_checkpoints(checkpoints, 1):
         raise UserError(f"{name}: is damaged, and its training went on from another trial's; restore it from a copy")
     for report, _ in train(config, cache, checkpoints, keep=max(KEEP, averaged)):
         loss = report.valid_nll_per_char
-    if not math.isclose(loss, known := reports[-1]["valid_nll_per_char"], rel_tol=SAME_LOSS):
+    if not math.isclose(loss, known := reports[-1].valid_nll_per_char, rel_tol=SAME_LOSS):
         raise UserError(
             f"{name}: was damaged and is trained again, but its validation loss per character is {loss:.4f} now, and "
             f"was {known:.4f}: restore it from a copy"
