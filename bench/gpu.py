@@ -28,11 +28,13 @@ from trial import corpus_options
 
 from model.counting import count_flops
 from search.commands.doctor import examine_gpu
+from trainables.acceleration.captured import choose_step
+from trainables.acceleration.side_by_side import train_as_one
 from trainables.base.config import TrialConfig
+from trainables.base.errors import Diverged
 from trainables.base.report import EpochReport
-from trainables.data.preparing import prepare
-from trainables.training.loop import train_team
-from trainables.training.team import Team
+from trainables.data.preparing import Prepared, prepare
+from trainables.training.loop import train
 
 EPOCHS = 3
 SHAPES = 32  # of batches, where steps are captured
@@ -80,7 +82,7 @@ def run_trials(configs: list[TrialConfig], cache: Path, device: torch.device, sh
         torch.set_num_threads(1)
     prepared = prepare(configs[0].data, configs[0].tokenizer, cache)
     try:
-        reports = train_team(prepared, Team(configs, prepared, device), [])
+        reports = trained(configs, prepared, device)
         for _ in configs:
             next(reports)
     except BaseException:
@@ -88,8 +90,14 @@ def run_trials(configs: list[TrialConfig], cache: Path, device: torch.device, sh
         raise
     start.wait()
     started = time.perf_counter()
-    rest = [report for _, report, _ in reports if isinstance(report, EpochReport)]
+    rest = [report for report in reports if isinstance(report, EpochReport)]
     return Run(rest, time.perf_counter() - started)
+
+
+def trained(configs: list[TrialConfig], prepared: Prepared, device: torch.device) -> Iterator[EpochReport | Diverged]:
+    if len(configs) == 1:
+        return (report for report, _ in train(configs[0], prepared, device=device, make_step=choose_step))
+    return (report for _, report in train_as_one(configs, prepared, device))
 
 
 def run_way(way: Way, config: TrialConfig, cache: Path, device: torch.device) -> list[Run]:

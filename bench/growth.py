@@ -22,13 +22,12 @@ from rich.console import Console
 
 from search.driver.progress import TrialProgress
 from search.engine.checkpoint_cleaner import CheckpointCleaner
-from search.engine.proposals import SearchPlan
+from search.engine.proposals import SearchPlan, make_scheduler
 from search.engine.work import FINISHED, Work
 from search.record.budget import Budget
 from search.record.journal import Journal
 from search.record.study import Study, StudyTrial
 from search.samplers import Proposal
-from search.schedulers import make_scheduler
 from search.settings.experiment import Experiment
 from search.space.space import Params
 from search.tracking.feed import Feed, FeedListener
@@ -45,7 +44,7 @@ def growth_experiment(folder: Path, sampler: str, scheduler: str) -> Experiment:
     tree = make_experiment(sampler, max(map(sum, WINDOWS.items())), 0).model_dump(mode="json")
     tree |= {"name": "growth", "output_dir": str(folder)}
     tree["training"] |= {"epochs": EPOCHS}
-    tree["search"] |= {"scheduler": scheduler, "rungs": None, "budget": {"dollars": 1e9, "price_per_gpu_hour": 1.0}}
+    tree["search"] |= {"scheduler": scheduler, "budget": {"dollars": 1e9, "price_per_gpu_hour": 1.0}}
     return Experiment.model_validate(tree)
 
 
@@ -58,7 +57,7 @@ def open_work(experiment: Experiment, console: Console) -> tuple[Work, TrialProg
     budget = Budget(search.budget, EPOCHS, experiment.rungs, False, 6, 3, SLOTS)
     progress = TrialProgress(console, study, journal, budget, "trial", search.metric, search.trials or 0)
     feed = FeedListener(
-        Feed(experiment, 0, print), study, "trial", 0, lambda trial: experiment.trial.with_values(trial.params)
+        Feed(experiment, 0), study, "trial", 0, lambda trial: experiment.trial.with_values(trial.params)
     )
     checkpoints = Checkpoints(run_dir / "trials")
     cleaner = CheckpointCleaner(checkpoints, keep_completed=False)

@@ -11,11 +11,10 @@ from typing import Any
 import torch
 from ray import tune
 
-from search.engine.proposals import SearchPlan
+from search.engine.proposals import SearchPlan, make_scheduler
 from search.engine.work import Work
 from search.record.journal import Journal, JournalLine
 from search.record.study import Study, StudyTrial
-from search.schedulers import make_scheduler
 from search.settings.experiment import Experiment
 from trainables.assignment import Reported, read_assignment, read_setup, to_result
 from trainables.base.config import TrialConfig
@@ -23,7 +22,7 @@ from trainables.base.locks import join_driver
 from trainables.base.report import EpochReport
 from trainables.sharing.checkpoint_places import Checkpoints
 from trainables.training.checkpoint import load_state, newest_checkpoint, save_checkpoint
-from trainables.training.loop import CPU
+from trainables.training.device import CPU
 
 EPOCH_SECONDS = 0.1
 WORKERS = "workers"  # the file of a run in which its workers write their process ids

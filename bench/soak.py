@@ -49,7 +49,7 @@ def drive(experiment: Experiment, slots: int) -> int:
     if not work.done:
         with (
             local_ray(slots),
-            Watchdog(experiment.run_dir, lock, None, None, print, [sys.executable, *sys.argv]) as watchdog,
+            Watchdog(experiment.run_dir, lock, None, None, [sys.executable, *sys.argv]) as watchdog,
         ):
             work.listeners.append(watchdog)
             run_work(work, Slots(slots, 0), lock, experiment.cache, train_quickly)
@@ -72,7 +72,7 @@ def undisturbed(experiment: Experiment) -> None:
 
 def start(experiment: Experiment, slots: int, log: Path) -> Search:
     run_dir = experiment.run_dir
-    command = [sys.executable, __file__, "--drive", str(run_dir), "--schedulers", experiment.search.scheduler]
+    command = [sys.executable, __file__, "--drive", str(run_dir), "--schedulers", experiment.search.scheduler.kind]
     command += ["--slots", str(slots), "--trials", str(experiment.search.trials)]
     with log.open("ab") as output:
         driver = subprocess.Popen(command, stdout=output, stderr=output, env={**os.environ, "RAY_worker_niceness": "0"})

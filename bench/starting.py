@@ -21,25 +21,25 @@ from search.settings.experiment import Experiment
 from trainables.assignment import read_assignment
 from trainables.base.locks import DriverLock
 from trainables.data.preparing import prepare
-from trainables.training.team import Team
+from trainables.training.loop import EagerStep
 from trainables.translation import train_translation
 
 STARTS = "starts"  # the file of a run in which workers note when they begin to train
 
 
 def train_noting_the_start(given: dict[str, Any]) -> None:
-    begin = Team.begin
+    begin = EagerStep.begin
 
-    def begin_noting(team: Team, number: int) -> None:
-        begin(team, number)
+    def begin_noting(step: EagerStep, seed: int) -> None:
+        begin(step, seed)
         with (read_assignment(given).checkpoints.parents[1] / STARTS).open("a") as file:
             file.write(f"{time.time()}\n")
 
-    Team.begin = begin_noting  # type: ignore[method-assign, assignment]
+    EagerStep.begin = begin_noting  # type: ignore[method-assign, assignment]
     try:
         train_translation(given)
     finally:
-        Team.begin = begin  # type: ignore[method-assign]
+        EagerStep.begin = begin  # type: ignore[method-assign]
 
 
 def main(trials: int) -> None:

@@ -4,6 +4,8 @@ from typing import Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+STACKABLE_POSITIONS = ("sinusoidal", "rotary", "alibi", "none")
+
 
 class Config(BaseModel):
     """A frozen, self-validating value. Unknown keys are errors; a validator's message starts with its field."""
@@ -92,6 +94,12 @@ class ModelConfig(Config):
     def hidden_dim(self) -> int:
         """Width inside the feed-forward block: two thirds of ffn_dim for gated ones, so that parameters compare."""
         return self.ffn_dim * 2 // 3 if self.gated else self.ffn_dim
+
+    @property
+    def stackable(self) -> bool:
+        """Whether several models like it can be computed as one (model/stacking.py): their positions have no weights,
+        and attention drops nothing, as its kernel draws no masks for each of several models."""
+        return self.positions in STACKABLE_POSITIONS and not self.attention_dropout
 
     @property
     def deepnorm(self) -> "DeepNorm":

@@ -12,17 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from model.config import ModelConfig
 from model.dropout import Dropout, dropout
 from model.layers import Embedding
 from model.transformer import Transformer
-
-POSITIONS = ("sinusoidal", "rotary", "alibi", "none")  # those without weights of their own
-
-
-def can_stack(config: ModelConfig) -> bool:
-    """Whether models like it can be computed as one: attention's kernel draws no masks for each of several models."""
-    return config.positions in POSITIONS and not config.attention_dropout
 
 
 class Stack(nn.Module):
@@ -30,7 +22,7 @@ class Stack(nn.Module):
     an optimizer of each works on its part."""
 
     def __init__(self, models: list[Transformer], generators: list[torch.Generator]):
-        """models: of one shape, but for dropout, on one device; generators: that each model's dropout draws from."""
+        """models: `stackable`, of one shape but for dropout, on one device; generators: for each model's dropout."""
         super().__init__()
         self.network = copy.deepcopy(models[0])
         stacked: dict[nn.Parameter, nn.Parameter] = {}  # by the first model's: shared matrices stay shared

@@ -7,9 +7,8 @@ from importlib import import_module
 from rich.console import Console
 
 from search.commands.lines import say
-from trainables.base.command_line import did_you_mean
 from trainables.base.ending import end_in_words
-from trainables.base.errors import UserError
+from trainables.base.errors import UserError, did_you_mean
 
 # Each takes (arguments, console) and gives its status; imported when it is called, as most need seconds of imports.
 COMMANDS = {

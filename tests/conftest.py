@@ -15,7 +15,18 @@ settings.load_profile("busy")
 os.environ.setdefault("RAY_worker_niceness", "0")  # its 15 would starve trials beside the other process of `make test`
 
 # Files that start searches, by how long they take: of two processes, neither gets a long one when the other is done.
-SEARCHES = ("run", "tracking", "watchdog", "damage", "scoring", "soak", "report_page", "deciding", "compatibility")
+SEARCHES = [
+    "run",
+    "tracking",
+    "python",
+    "watchdog",
+    "damage",
+    "scoring",
+    "soak",
+    "report_page",
+    "deciding",
+    "compatibility",
+]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

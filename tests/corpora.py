@@ -4,12 +4,20 @@ import random
 from itertools import islice
 from pathlib import Path
 
+from trainables.base.config import TrialConfig
+from trainables.data.preparing import Prepared, prepare
+
 ENGLISH = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
     "sixteen twenty thirty"
 )
 FRENCH = "zéro un deux trois quatre cinq six sept huit neuf dix onze douze treize quatorze quinze seize vingt trente"
 WEIGHTS = [10] * 10 + [1] * 9  # mostly digits; the rare words give sentencepiece enough for 60 pieces
+
+
+def text_of(config: TrialConfig, cache: Path) -> Prepared:
+    """The text of a trial, prepared."""
+    return prepare(config.data, config.tokenizer, cache)
 
 
 def write_digits(folder: Path, train: int = 300, valid: int = 40, test: int = 40, seed: int = 0) -> Path:

@@ -26,7 +26,7 @@ SPACE = {"model.d_model": {"values": [64, 128, 256]}, "model.dropout": {"min": 0
 
 
 def experiment(budget: dict[str, Any], trials: int | None = None, **changes: Any) -> Experiment:
-    rungs = {"rungs": [1, 2], "reduction_factor": 2}
+    rungs = {"scheduler": {"rungs": [1, 2], "reduction_factor": 2}}
     search = {"trials": trials, "startup_trials": 3, "budget": budget, **changes.pop("search", rungs)}
     return Experiment.model_validate({"space": SPACE, "search": search, "training": {"epochs": 4}, **changes})
 
@@ -60,7 +60,9 @@ def test_inherited_epochs_cost_nothing_and_a_population_ends_with_its_budget(tmp
 
 @pytest.mark.parametrize("slots", [1, 3])
 def test_epochs_are_never_exceeded_by_steps(slots: int, tmp_path: Path) -> None:
-    by_steps = experiment({"epochs": 43}, training={"epochs": 4, "report_steps": 5}, search={"rungs": [10, 20]})
+    by_steps = experiment(
+        {"epochs": 43}, training={"epochs": 4, "report_steps": 5}, search={"scheduler": {"rungs": [10, 20]}}
+    )
     work = open_work(tmp_path, by_steps, slots)
     simulate(work, {}, slots)
     spent = spent_on(work.study, work.journal.totals).epochs
@@ -250,7 +252,7 @@ def test_a_search_is_charged_for_the_slots_it_has(gpus: float, devices: float) -
     )
     assert trainer.budget(Spent()) == expected
     assert trainer.budget(Spent(1, 2, 3)) == replace(expected, before=Spent(1, 2, 3))
-    by_steps = search.with_values({"training.report_steps": 5, "search.rungs": [10]})
+    by_steps = search.with_values({"training.report_steps": 5, "search.scheduler.rungs": [10]})
     assert Trainer(by_steps, Slots(1, 0), nothing, None, nothing, nothing, lambda: None).budget(Spent()).by_steps
 
 

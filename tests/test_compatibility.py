@@ -11,7 +11,7 @@ from test_run import run, run_here
 from search.settings.experiment import Experiment
 from search.settings.stored import stored_experiment
 from trainables.base import command_line
-from trainables.base.command_line import parse_config, read_yaml, validate
+from trainables.base.command_line import parse_config, read_stored, read_yaml, validate
 from trainables.base.errors import UserError
 
 OLD = Path(__file__).parent / "runs" / "0.1"  # written by version 0.1: three trials and one final on the phrasebook
@@ -83,7 +83,7 @@ def test_both_names_of_a_key_at_once_are_refused(renamed: None, tmp_path: Path) 
 
 
 def test_a_range_of_whole_numbers_stays_one(old_run: Path) -> None:
-    tree = read_yaml(old_run / "experiment.yaml")
+    tree = read_stored(old_run / "experiment.yaml")
     tree["space"] = {"training.clip_norm": {"min": 1.0, "max": 5.0, "distribution": None}}  # as 0.1 wrote 1 and 5
     (old_run / "experiment.yaml").write_text(yaml.safe_dump(tree))
     assert type(stored_experiment(old_run).space.domains["training.clip_norm"].at(0.3)) is int

@@ -116,13 +116,18 @@ MISTAKES = {
     "data: {target: en}": "x.yaml: data.target: 'en' is the source language",
     "data: {path: 'a/{spilt}.txt'}": "x.yaml: data.path: the pattern",
     "search: {trials: null}": "x.yaml: search.trials: null is without end for default; give a number, or",
-    "training: {report_steps: 100}": "x.yaml: search.rungs: missing; with training.report_steps 100 they are counted",
-    "{training: {report_steps: 100}, search: {rungs: [100, 270]}}": "270 is no multiple of training.report_steps 100; "
-    "the nearest is 300",
-    "{training: {report_steps: 100}, search: {rungs: [30]}}": "search.rungs: 30 is no multiple of training.report_",
-    "{training: {report_steps: 100}, search: {rungs: [300, 100]}}": "search.rungs: [300, 100] must rise",
+    "training: {report_steps: 100}": "x.yaml: search.scheduler.rungs: missing; with training.report_steps 100 they are",
+    "{training: {report_steps: 100}, search: {scheduler: {rungs: [100, 270]}}}": "270 is no multiple of "
+    "training.report_steps 100; the nearest is 300",
+    "{training: {report_steps: 100}, search: {scheduler: {rungs: [30]}}}": "scheduler.rungs: 30 is no multiple of",
+    "{training: {report_steps: 100}, search: {scheduler: {rungs: [300, 100]}}}": "rungs: [300, 100] must rise",
     "space: {training.report_steps: {values: [1, 2]}}": "training.report_steps: decides what is compared",
-    "search: {rungs: [9]}": "x.yaml: search.rungs: [9] must rise, from 1 to below training.epochs 5",
+    "search: {scheduler: {rungs: [9]}}": "x.yaml: search.scheduler.rungs: [9] must rise, from 1 to below",
+    "search: {scheduler: ahsa}": "x.yaml: search.scheduler: 'ahsa' is no kind; did you mean asha?",
+    "search: {scheduler: {kind: asha, reduction_facto: 4}}": "search.scheduler.reduction_facto: no setting of asha; "
+    "did you mean reduction_factor?",
+    "search: {scheduler: gentle, reduction_factor: 4}": "search.scheduler.reduction_factor: no setting of gentle",
+    "search: {scheduler: {kind: asha, reduction_factor: 1}}": "search.scheduler.reduction_factor: input should be",
     "search: {concurrency: 0}": "x.yaml: search.concurrency: input should be greater than or equal to 1 or",
     "search: {gpus_per_trial: 1.6}": "x.yaml: search.gpus_per_trial: 1.6 is neither a share of a GPU nor a number of",
     "model: {positions: learned, max_length: 100}": "model.max_length: learned positions end at 100, before data.max_",
@@ -143,7 +148,7 @@ MISTAKES = {
         "x.yaml: search.scheduler: pbt hands trained weights on, so its space may hold training.* and dropouts alone"
     ),
     "search: {scheduler: pbt, trials: null, budget: {epochs: 90}}": "x.yaml: search.trials: null; pbt needs the size",
-    "training: {report_steps: 5}\nsearch: {scheduler: pbt, rungs: [5]}": "search.scheduler: pbt counts in epochs",
+    "training: {report_steps: 5}\nsearch: {scheduler: {kind: pbt, rungs: [5]}}": "search.scheduler: pbt counts in",
     "space: {training.learning_rate: {min: 0.1, max: 0.2}}\nsearch: {sampler: grid}": "x.yaml: search.sampler: grid",
     "name: ../up": "x.yaml: name: '../up': use letters",
     "- a list": "x.yaml: must hold keys and values, not list",

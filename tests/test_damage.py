@@ -18,7 +18,7 @@ from search.run import main
 ALL = bool(os.environ.get("FAULTS_ALL"))  # `make test-faults` damages every file in every way
 SMALL = {
     "training": {"epochs": 2, "batch_tokens": 256, "warmup_steps": 20},
-    "search": {"trials": 3, "rungs": [1], "reduction_factor": 2, "concurrency": 1},
+    "search": {"trials": 3, "scheduler": {"rungs": [1], "reduction_factor": 2}, "concurrency": 1},
     "finals": {"top": 2, "seeds": 1, "beam_size": 1, "min_distance": 0},
 }
 WAYS = ("removed", "emptied", "cut", "flipped", "exchanged")

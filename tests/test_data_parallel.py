@@ -9,14 +9,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from corpora import text_of
 
 from search.settings.experiment import Experiment
 from trainables.acceleration import data_parallel
-from trainables.acceleration.data_parallel import train_together
+from trainables.acceleration.data_parallel import train_data_parallel
+from trainables.acceleration.group import Group
 from trainables.base.config import TrialConfig
 from trainables.base.errors import TooLarge
 from trainables.base.report import EpochReport
-from trainables.training.group import Group
 from trainables.training.loop import train
 
 CONFIG = {
@@ -42,11 +43,11 @@ def figures(reports: list[EpochReport]) -> list[tuple[float, ...]]:
 
 
 def test_two_processes_give_the_numbers_of_one_and_go_on_from_a_checkpoint(tmp_path: Path) -> None:
-    alone = figures([report for report, _ in train(config(), tmp_path)])
-    together = train_together(config(), tmp_path, tmp_path / "trial", 2, keep=2)
+    alone = figures([report for report, _ in train(config(), text_of(config(), tmp_path))])
+    together = train_data_parallel(config(), tmp_path, tmp_path / "trial", 2, keep=2)
     first, _ = next(together)
     together.close()
-    again = figures([report for report, _ in train_together(config(), tmp_path, tmp_path / "trial", 2, keep=2)])
+    again = figures([report for report, _ in train_data_parallel(config(), tmp_path, tmp_path / "trial", 2, keep=2)])
     assert again[0] == figures([first])[0]
     for ours, theirs in zip(again, alone, strict=True):
         assert ours == pytest.approx(theirs, rel=1e-4)
@@ -55,24 +56,24 @@ def test_two_processes_give_the_numbers_of_one_and_go_on_from_a_checkpoint(tmp_p
 def test_memory_too_small_for_another_process_is_told_by_the_next_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def train_on(*_: object, **__: object) -> None:
+    def take_same_steps(*_: object) -> None:
         raise torch.OutOfMemoryError("a part of a batch")
 
-    monkeypatch.setattr(data_parallel, "meet", lambda *_: None)
-    monkeypatch.setattr(data_parallel, "train_on", train_on)
+    monkeypatch.setattr(data_parallel, "join", lambda *_: None)
+    monkeypatch.setattr(data_parallel, "take_same_steps", take_same_steps)
     with pytest.raises(torch.OutOfMemoryError):
         data_parallel._follow(config(), tmp_path, tmp_path / "trial", Group(1, 2), tmp_path / "place", os.getppid())
     with pytest.raises(TooLarge, match="does not fit into one of its 2 GPUs"):
-        next(train_together(config(), tmp_path, tmp_path / "trial", 2, keep=2))
+        next(train_data_parallel(config(), tmp_path, tmp_path / "trial", 2, keep=2))
 
 
 def test_the_others_end_with_a_process_that_is_killed(tmp_path: Path) -> None:
     program = (
         "from pathlib import Path\n"
         "from test_data_parallel import config\n"
-        "from trainables.acceleration.data_parallel import train_together\n"
+        "from trainables.acceleration.data_parallel import train_data_parallel\n"
         "if __name__ == '__main__':\n"
-        f"    for _ in train_together(config(), Path('{tmp_path}'), Path('{tmp_path}/trial'), 2, 2):\n"
+        f"    for _ in train_data_parallel(config(), Path('{tmp_path}'), Path('{tmp_path}/trial'), 2, 2):\n"
         "        print('reported', flush=True)\n"
         "        import time; time.sleep(60)\n"
     )

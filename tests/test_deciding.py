@@ -94,7 +94,7 @@ def test_each_rung_and_the_end_are_explained_by_the_scores_there(metric: str, sa
         for epoch, score in enumerate(scores, 1):
             study.report(trial, epoch, score)
         study.finish(trial, Outcome.COMPLETED if len(scores) == 3 else Outcome.STOPPED)
-    search = {"metric": metric, "rungs": [1, 2]}
+    search = {"metric": metric, "scheduler": {"rungs": [1, 2]}}
     assert explain_decisions(study, Experiment.model_validate({"training": {"epochs": 3}, "search": search})) == says
 
 
@@ -120,7 +120,12 @@ def test_a_search_without_bleu_is_decided_by_loss_and_says_so(
         "model": {"encoder_layers": 1, "decoder_layers": 1, "d_model": 16, "num_heads": 2, "ffn_dim": 32},
         "training": {"epochs": 3, "batch_tokens": 512, "warmup_steps": 1},
         "space": {"training.learning_rate": {"values": rates}},
-        "search": {"sampler": "grid", "trials": None, "rungs": [1], "reduction_factor": 2, "concurrency": 1},
+        "search": {
+            "sampler": "grid",
+            "trials": None,
+            "scheduler": {"rungs": [1], "reduction_factor": 2},
+            "concurrency": 1,
+        },
         "finals": {"top": 3, "seeds": 1, "beam_size": 1, "min_distance": 0},
         "tracking": {"wandb": "disabled"},
     }

@@ -6,9 +6,12 @@ import re
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from test_work import open_work, simulate
 
-from search.record.driver_log import LOG, driver_log, logger
+from search.commands.lines import split_level
+from search.record.driver_log import LOG, driver_log
+from trainables.base.log import logger, say, shown_on, warn
 
 
 def lines(run_dir: Path) -> list[str]:
@@ -20,7 +23,7 @@ def test_what_becomes_of_each_trial_is_there_with_times(tmp_path: Path) -> None:
     with driver_log(tmp_path):
         simulate(work, {})
     said = lines(tmp_path)
-    assert all(re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ (INFO|WARNING) +\S", line) for line in said)
+    assert all(re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ (INFO|NOTICE|WARNING) +\S", line) for line in said)
     text = "\n".join(said)
     for trial in work.study.trials.values():
         own = [line for line in said if re.search(rf"\btrial {trial.number}\b", line)]
@@ -38,7 +41,7 @@ def test_the_reason_of_an_end_is_there_and_the_next_driver_appends(tmp_path: Pat
     with driver_log(tmp_path):
         logger.info("again")
     ended, again, _ = lines(tmp_path)
-    assert ended.endswith("WARNING the driver ends: OSError: no room at all") and again.endswith("again")
+    assert ended.endswith("INFO    the driver ends: OSError: no room at all") and again.endswith("again")
     logging.getLogger("babeltune.work").info("nobody listens")
     assert len(lines(tmp_path)) == 3
 
@@ -60,3 +63,33 @@ def test_a_disk_that_is_full_later_touches_nothing(tmp_path: Path, capsys: pytes
         handler.stream = Path("/dev/full").open("w")  # noqa: SIM115  # the handler closes it
         logger.warning("something")
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("options", "shown"),
+    [
+        ([], ["said", "warning: warned"]),
+        (["--quiet"], ["warning: warned"]),
+        (["--verbose"], ["noted", "said", "warning: warned"]),
+        (["--quiet", "--verbose"], ["noted", "said", "warning: warned"]),
+    ],
+)
+def test_the_terminal_has_what_was_asked_for_and_the_log_has_all(
+    options: list[str], shown: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rest, level = split_level(["--name", "x", *options])
+    assert rest == ["--name", "x"]
+    with shown_on(Console(), level), driver_log(tmp_path):
+        logger.info("noted")
+        say("said")
+        warn("warned")
+    assert [line for line in capsys.readouterr().out.splitlines() if "the driver ends" not in line] == shown
+    assert [line.split(maxsplit=3)[3] for line in lines(tmp_path)][:3] == ["noted", "said", "warned"]
+
+
+def test_without_a_program_lines_go_where_the_logging_of_the_process_sends_them(
+    caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    say("said")
+    warn("warned")
+    assert caplog.messages == ["warned"] and capsys.readouterr().out == ""

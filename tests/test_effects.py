@@ -282,7 +282,7 @@ HALVED = Experiment.model_validate(
             "model.dropout": {"values": [0.0, 0.1]},
             "model.ffn_dim": {"values": [256, 512]},
         },
-        "search": {"rungs": [2, 4]},
+        "search": {"scheduler": {"rungs": [2, 4]}},
     }
 )
 TRUTH = {"model.encoder_layers": 1.0, "model.dropout": 1.0, "model.ffn_dim": 0.0}

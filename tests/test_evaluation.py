@@ -16,7 +16,7 @@ from trainables.base.config import TrialConfig
 from trainables.data.preparing import Prepared, prepare
 from trainables.data.scoring import Scoring
 from trainables.training.evaluation import corpus_bleu, reference_loss, score, translate
-from trainables.training.learning import build_model
+from trainables.training.learner import build_model
 
 HYPOTHESES = ["Ein Mann geht.", "the cat sat on the mat , alone", "", "completely other words", "Ja.", "Oh."]
 REFERENCES = ["Ein Mann geht.", "the cat sat on a mat, alone", "not empty", "nothing in common", "Ja.", "Oh."]

@@ -16,6 +16,7 @@ from search.record.journal import Journal, read_lines
 from search.record.study import Study
 from search.run_directory.changes import Change, find_change
 from search.run_directory.earlier import Earlier, express
+from search.schedulers import SCHEDULERS
 from search.settings.experiment import Experiment
 from search.settings.stored import LATER, stored_experiment
 from search.space.space import SearchSpace
@@ -112,10 +113,10 @@ RESUMED: dict[str, dict[Any, str]] = {
     "space.model.d_model": {NEW_STUDY: "values min max distribution q"},
     "search": {
         REFUSED: "metric deterministic",
-        GOES_ON: "sampler scheduler trials stop_when_settled max_parameters rungs reduction_factor startup_trials "
-        "prior seed",
+        GOES_ON: "sampler trials stop_when_settled max_parameters startup_trials prior seed",
         NOTHING: "max_retries concurrency gpus_per_trial watchdog_seconds",
     },
+    "search.scheduler": {GOES_ON: "kind rungs reduction_factor"},
     "search.budget": {GOES_ON: "epochs gpu_hours dollars price_per_gpu_hour wall_hours"},
     "finals": {GOES_ON: "top min_distance seeds average_checkpoints beam_size length_penalty neural_metric"},
     "tracking": {NOTHING: "wandb project entity base_url tags notes flush_seconds tensorboard"},
@@ -163,8 +164,8 @@ def test_every_key_of_the_configuration_has_its_meaning_when_a_search_is_resumed
     stored = experiment_in(tmp_path, space={"model.d_model": {"values": [64, 128]}})
     keys = flatten(stored.model_dump())
     assert {key: meaning(stored, key) for key in keys} == MEANINGS
-    pbt = stored.model_copy(update={"search": stored.search.model_copy(update={"scheduler": "pbt"})})
-    for key in keys:
+    pbt = stored.model_copy(update={"search": stored.search.model_copy(update={"scheduler": SCHEDULERS.read("pbt")})})
+    for key in flatten(pbt.model_dump()):
         kept = MEANINGS[key] is NOTHING or key.startswith("finals.")
         assert meaning(pbt, key) is (MEANINGS[key] if kept else UserError), key
     fixed = stored.model_copy(update={"search": stored.search.model_copy(update={"deterministic": True})})

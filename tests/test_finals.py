@@ -9,7 +9,8 @@ from typing import Any, cast
 
 import pytest
 import torch
-from corpora import write_digits
+from corpora import text_of, write_digits
+from heard import heard
 from pydantic import ValidationError
 from reports import line_of, write_lines
 
@@ -40,7 +41,8 @@ from trainables.data.scoring import Scoring
 from trainables.sharing.checkpoint_places import Checkpoints
 from trainables.training.checkpoint import load_state, newest_checkpoint
 from trainables.training.evaluation import corpus_bleu, score, translate
-from trainables.training.loop import load_model, train
+from trainables.training.loop import train
+from trainables.training.trained_model import load_model
 
 CPU = torch.device("cpu")
 SPACE = {
@@ -122,7 +124,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A corpus, and runs/run/finals/0 with a model that kept its last three checkpoints."""
     folder = tmp_path_factory.mktemp("finals")
     write_digits(folder / "corpus")
-    for _ in train(trial(folder), cache(folder), checkpoints(folder), CPU, keep=3):
+    for _ in train(trial(folder), text_of(trial(folder), cache(folder)), checkpoints(folder), CPU, keep=3):
         pass
     return folder
 
@@ -160,13 +162,13 @@ def test_averaged_weights_are_the_mean_of_the_last_checkpoints(folder: Path) -> 
 
 def test_a_final_that_was_killed_gives_the_same_average(folder: Path, tmp_path: Path) -> None:
     for stop in (1, 3, 4):
-        for report, _ in train(trial(folder), cache(folder), tmp_path, CPU, keep=3):
+        for report, _ in train(trial(folder), text_of(trial(folder), cache(folder)), tmp_path, CPU, keep=3):
             if report.epoch == stop:
                 break
     (newest, _) = newest_checkpoint(tmp_path) or (Path(), {})
     with (newest / "state.pt").open("r+b") as file:  # torn as it was written
         file.truncate(1000)
-    for _ in train(trial(folder), cache(folder), tmp_path, CPU, keep=3):
+    for _ in train(trial(folder), text_of(trial(folder), cache(folder)), tmp_path, CPU, keep=3):
         pass
     whole, resumed = (
         load_model(trial(folder), cache(folder), path, averaged=3)[0].state_dict()
@@ -271,7 +273,7 @@ def test_checkpoints_of_a_final_that_failed_do_not_stay(tmp_path: Path) -> None:
         experiment=experiment, storage=None, train=train, checkpoints=lambda kind: Checkpoints(folder)
     )
     finals = Study(None, "finals", "maximize")
-    run = FinalsRun(cast(Trainer, trainer), Earlier(experiment.run_dir), print, print)
+    run = FinalsRun(cast(Trainer, trainer), Earlier(experiment.run_dir))
     models = run._retrained(choose_finalists(search, experiment).finalists, search, finals)
     assert [model.number for model in models] == [1]
     assert [path.name for path in folder.iterdir()] == ["1"]
@@ -338,16 +340,15 @@ def test_a_finalist_is_shown_by_the_last_epochs_of_its_own_trainings(
         console=SimpleNamespace(status=lambda text: nullcontext()),
         slots=SimpleNamespace(gpus=0),
     )
-    warned: list[str] = []
     earlier = Earlier(experiment.run_dir)
     monkeypatch.setattr(earlier, "spent", lambda: Spent(1, 2.0, 3.0))
-    run = FinalsRun(cast(Trainer, trainer), earlier, print, warned.append)
-    entries = run.run(search, Study(None, "finals", "maximize"))
+    with heard() as told:
+        entries = FinalsRun(cast(Trainer, trainer), earlier).run(search, Study(None, "finals", "maximize"))
     assert entries[0].models + entries[1].models + [m for e in entries[2:] for m in e.models] == scored
     if seeds:
         assert [(e.finalist.trial, [m.number for m in e.models]) for e in entries] == [(1, [0, 1]), (2, [3])]
         assert str(entries[1].results) == "['result of 3']", "of its own model, though one before it failed"
-        assert warned == ["trial 0 drops out of the ranking: none of its retrainings ended"]
+        assert told.warnings == ["trial 0 drops out of the ranking: none of its retrainings ended"]
         assert spent == [Spent(epochs=1 + 6, device_seconds=2 + 6 * (10.0 + 0.5 + 0.5), wall_seconds=3)]
         reports, kind = retrained, "finals"
     else:
@@ -356,7 +357,7 @@ def test_a_finalist_is_shown_by_the_last_epochs_of_its_own_trainings(
             (2, [None]),
             (0, [None]),
         ]
-        assert not warned
+        assert not told.warnings
         reports, kind = own, "trials"
     for model in scored:
         number = model.trial if model.number is None else model.number

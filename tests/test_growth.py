@@ -9,11 +9,10 @@ from rich.console import Console
 from test_work import budget_of, simulate
 
 from search.driver.progress import TrialProgress
-from search.engine.proposals import SearchPlan
+from search.engine.proposals import SearchPlan, make_scheduler
 from search.engine.work import Work
 from search.record.journal import Journal, JournalLine, Totals
 from search.record.study import Study, StudyTrial
-from search.schedulers import make_scheduler
 from search.settings.experiment import Experiment
 from search.space.space import SearchSpace
 from trainables.sharing.checkpoint_places import Checkpoints
@@ -24,7 +23,12 @@ SLOTS = 4
 def open_long(folder: Path, scheduler: str, trials: int) -> Work:
     """A search in memory, as the terminal shows it, with a budget that it does not reach."""
     budget = {"epochs": 10**6, "price_per_gpu_hour": 2.0}
-    search = {"scheduler": scheduler, "sampler": "random", "trials": trials, "rungs": [1, 2], "budget": budget}
+    search = {
+        "scheduler": {"kind": scheduler, "rungs": [1, 2]},
+        "sampler": "random",
+        "trials": trials,
+        "budget": budget,
+    }
     space = {"model.d_model": {"values": [64, 128, 256]}, "model.dropout": {"min": 0.0, "max": 0.5}}
     experiment = Experiment.model_validate({"space": space, "search": search, "training": {"epochs": 4}})
     study, journal, limits = Study(None, "s", "maximize"), Journal(folder / "trials.jsonl"), budget_of(experiment)

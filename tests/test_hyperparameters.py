@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any, get_args
 
 import pytest
-from corpora import write_digits
+from corpora import text_of, write_digits
 
 from search.space.space import SearchSpace
 from trainables.base.config import TrialConfig, flatten
@@ -69,7 +69,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     )
 
     def weights(values: dict[str, Any]) -> str:
-        ((_, model),) = train(base.with_values(values), folder / "cache")
+        ((_, model),) = train(base.with_values(values), text_of(base.with_values(values), folder / "cache"))
         name = hashlib.sha256()
         for parameter in model.parameters():
             name.update(repr(parameter.shape).encode() + parameter.detach().numpy().tobytes())

@@ -25,8 +25,10 @@ ROOMS = {
     "wandb_workspaces": {"search.tracking.wandb_report"},
     "tensorboardX": {"search.tracking.tensorboard"},
     "optuna": {
+        "search.api.result",
         "search.space.domain",
         "search.space.space",
+        "search.record.optuna_internals",
         "search.record.study",
         "search.record.study_file",
         "search.run_directory.checking",
@@ -74,8 +76,28 @@ def test_no_package_imports_one_above_it() -> None:
             assert floor is None or floor <= FLOORS[name.split(".")[0]], f"{name} imports {imported}"
 
 
-def test_imports_make_no_circle() -> None:
-    graph = {name: imports(tree) for name, tree in modules().items()}
+def test_imports_of_modules_make_no_circle() -> None:
+    assert_no_circle({name: imports(tree) for name, tree in modules().items()})
+
+
+def test_imports_of_folders_make_no_circle() -> None:
+    graph: dict[str, set[str]] = {}
+    for name, tree in modules().items():
+        within = {imported for imported in imports(tree) if imported.split(".")[0] == name.split(".")[0]}
+        graph.setdefault(unit(name), set()).update(unit(imported) for imported in within)
+    assert_no_circle(graph)
+
+
+def test_the_first_floor_of_search_has_the_command_line_alone() -> None:
+    assert {file.name for file in (ROOT / "search").glob("*.py")} == {"__init__.py", "run.py"}
+
+
+def unit(module: str) -> str:
+    """search.cluster.tuning -> search.cluster."""
+    return ".".join(module.split(".")[:2])
+
+
+def assert_no_circle(graph: dict[str, set[str]]) -> None:
     state: dict[str, str] = {}
 
     def visit(name: str, path: tuple[str, ...]) -> None:

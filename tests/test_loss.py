@@ -11,9 +11,8 @@ from torch import Tensor
 
 from model.transformer import PAD
 from trainables.base.config import TrainingConfig
-from trainables.training import learning
-from trainables.training.learning import hidden_loss, learning_rate
-from trainables.training.loss import CHUNK_TOKENS, linear_cross_entropy
+from trainables.training.learner import learning_rate
+from trainables.training.loss import CHUNK_TOKENS, _LinearCrossEntropy, linear_cross_entropy
 
 VOCABULARY = 37
 
@@ -22,7 +21,7 @@ def random_inputs(tokens: int, dtype: torch.dtype = torch.float32) -> tuple[Tens
     generator = torch.Generator().manual_seed(tokens)
     hidden = torch.randn(tokens, 12, generator=generator, dtype=dtype)
     weight = torch.randn(VOCABULARY, 12, generator=generator, dtype=dtype)
-    gold = torch.randint(VOCABULARY, (tokens,), generator=generator)
+    gold = torch.randint(1, VOCABULARY, (tokens,), generator=generator)  # without padding
     return hidden.requires_grad_(), weight.requires_grad_(), gold
 
 
@@ -48,11 +47,14 @@ def test_it_is_the_cross_entropy_of_the_logits(tokens: int, smoothing: float) ->
 def test_tokens_that_are_not_kept_count_nothing_and_the_rest_is_scaled(
     smoothing: float, scale: float | torch.Tensor
 ) -> None:
+    """On a GPU padding is computed, and masked; on a CPU it is left out before."""
     hidden, weight, gold = random_inputs(2 * CHUNK_TOKENS + 7)
     kept = torch.rand(len(gold), generator=torch.Generator().manual_seed(1)) < 0.6
+    padded = torch.where(kept, gold, PAD)
     results = []
-    for rows, mask in ((slice(None), kept), (kept, None)):
-        objective, nll = linear_cross_entropy(hidden[rows], weight, gold[rows], smoothing, mask, scale)
+    for kind in (Pretended, Tensor):
+        objective, nll = linear_cross_entropy(hidden, weight, padded.as_subclass(kind), smoothing, scale)
+        objective, nll = objective.as_subclass(Tensor), nll.as_subclass(Tensor)
         results.append((objective, nll, *torch.autograd.grad(objective, (hidden, weight))))
     torch.testing.assert_close(*results)
     plain, _ = linear_cross_entropy(hidden[kept], weight, gold[kept], smoothing)
@@ -82,15 +84,17 @@ def test_under_autocast_it_takes_low_precision_products_and_gives_full_precision
 def test_padding_is_never_predicted(kind: type[Tensor], smoothing: float, monkeypatch: pytest.MonkeyPatch) -> None:
     computed: list[int] = []
 
-    def noted(hidden: Tensor, *arguments: Any) -> tuple[Tensor, Tensor]:
-        computed.append(len(hidden))
-        return linear_cross_entropy(hidden, *arguments)
+    apply = _LinearCrossEntropy.apply
 
-    monkeypatch.setattr(learning, "linear_cross_entropy", noted)
+    def noted(hidden: Tensor, *arguments: Any) -> Any:
+        computed.append(len(hidden))
+        return apply(hidden, *arguments)  # type: ignore[no-untyped-call]
+
+    monkeypatch.setattr(_LinearCrossEntropy, "apply", noted)
     hidden, weight, gold = random_inputs(12)
     gold = gold.clamp(min=1).view(3, 4)
     gold[0, 2:] = gold[1, 3:] = PAD
-    objective, nll = hidden_loss(hidden.view(3, 4, 12), weight, gold.as_subclass(kind), smoothing, 0.25)
+    objective, nll = linear_cross_entropy(hidden.view(3, 4, 12), weight, gold.as_subclass(kind), smoothing, 0.25)
     assert computed == [12 if kind is Pretended else 9], "no more than counts, but where to count is to wait"
     logits, rows = hidden @ weight.T, gold.flatten()
     expected = F.cross_entropy(logits, rows, reduction="sum", ignore_index=PAD, label_smoothing=smoothing)

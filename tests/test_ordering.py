@@ -10,11 +10,10 @@ from reports import make_report
 from test_work import experiment, score
 
 from search.engine.ordering import Queue, WorkClock, work_of_report
-from search.engine.proposals import SearchPlan
+from search.engine.proposals import SearchPlan, make_scheduler
 from search.engine.work import FINISHED, Work
 from search.record.journal import Journal
 from search.record.study import Study
-from search.schedulers import make_scheduler
 from search.settings.experiment import Experiment
 from trainables.assignment import Assignment
 from trainables.base.command_line import validate

@@ -58,7 +58,7 @@ def test_the_probe_trains_on_the_heaviest_batches_and_validates(
     )
     trained = []
 
-    def train_on(prepared: object, config: object, *_: object) -> list[None]:
+    def train(config: object, prepared: object, *_: object, **__: object) -> list[None]:
         trained.append((prepared, config))
         raise torch.OutOfMemoryError("the whole GPU is taken")
 
@@ -68,10 +68,10 @@ def test_the_probe_trains_on_the_heaviest_batches_and_validates(
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (30, 100))
     assert measure_need([config], tmp_path) == Need(70, 100)
     begun: list[object] = []
-    monkeypatch.setattr(gpu_memory, "Team", lambda configs, prepared, _: SimpleNamespace(begin=begun.append))
-    monkeypatch.setattr(gpu_memory, "train_on", lambda *_: ())
+    monkeypatch.setattr(gpu_memory, "choose_step", lambda *_: SimpleNamespace(begin=lambda seed: begun.append(seed)))
+    monkeypatch.setattr(gpu_memory, "train", lambda *_, **__: ())
     assert measure_need([config], tmp_path) == Need(70, 100) and begun == []
     assert measure_need([config.with_values({"training.batch_shapes": 4})], tmp_path) == Need(70, 100)
     assert begun == [1], "steps of all shapes are captured"
-    monkeypatch.setattr(gpu_memory, "train_on", train_on)
+    monkeypatch.setattr(gpu_memory, "train", train)
     assert measure_need([config, config], tmp_path) == Need(100, 100) and len(trained) == 1

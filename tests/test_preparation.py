@@ -10,6 +10,7 @@ from rich.console import Console
 from search.driver.preparation import prepare_corpus
 from search.driver.shown_pairs import show_pairs
 from search.settings.experiment import Experiment
+from trainables.base.log import shown_on
 from trainables.data.corpus import Split
 
 
@@ -60,7 +61,9 @@ def test_pairs_come_before_warnings_and_unknown_characters_are_counted(
             "space": {"tokenizer.vocab_size": {"values": [55, 60]}},
         }
     )
-    prepare_corpus(experiment, Console(width=500))
+    console = Console(width=500)
+    with shown_on(console):
+        prepare_corpus(experiment, console)
     told = capsys.readouterr().out.splitlines()
     assert [line.split(":")[0] for line in told[:4]] == ["pair 1", "pair 151", "pair 300", "warning"]
     (unknown,) = [line for line in told if "characters" in line]

@@ -12,15 +12,18 @@ from typing import Any
 import pytest
 from optuna.distributions import CategoricalDistribution
 
+from search.engine.proposals import make_scheduler
 from search.record.study import Study
 from search.replay import measures
 from search.replay.measures import Policy, measure_curves, measure_systems
 from search.replay.simulation import CurveSimulation, Found, evaluate
 from search.replay.tables import FINETUNE, SCRATCH, SYSTEM, Table, read_curves, read_run, read_systems
 from search.samplers import Proposal, SamplerName
+from search.schedulers import SCHEDULERS
 from search.schedulers.halving import Halving
 from search.schedulers.promotion import Promotion
 from search.schedulers.unranked import ToTheEnd
+from search.settings.experiment import Experiment
 from trainables.base.errors import UserError
 from trainables.base.outcomes import Outcome
 
@@ -125,16 +128,18 @@ def test_measures_are_means_over_searches(curves: Table, monkeypatch: pytest.Mon
     )
 
 
-def test_the_rungs_are_those_of_a_search_of_the_median_length(curves: Table) -> None:
+@pytest.mark.parametrize("kind", list(SCHEDULERS))
+def test_rungs_and_settings_are_those_of_a_search_of_the_median_length(kind: str, curves: Table) -> None:
     """Curves of 10 or 14: two of three have 10."""
-    made = {kind: Policy("random", kind).make_scheduler(curves) for kind in ("asha", "asha_promotion", "hyperband")}
-    assert {kind: scheduler.rungs for kind, scheduler in made.items()} == {
-        "asha": (1, 3, 9),
-        "asha_promotion": (3,),
-        "hyperband": (3, 5),
-    }
-    assert Policy("random", "median").make_scheduler(curves).rungs == tuple(range(3, 10))
-    assert Policy("random", "gentle").make_scheduler(curves).rungs == (3, 5)
+    settings = SCHEDULERS.read(kind)
+    if settings.breeds:
+        with pytest.raises(UserError, match=f"--scheduler: {kind} makes trials that no table has"):
+            Policy("random", settings).make_scheduler(curves)
+        return
+    search = Experiment.model_validate({"training": {"epochs": 10}, "search": {"scheduler": kind}})
+    made, searched = Policy("random", settings).make_scheduler(curves), make_scheduler(search)
+    assert type(made) is type(searched) and made.rungs == searched.rungs
+    assert getattr(made, "reduction_factor", None) == getattr(searched, "reduction_factor", None)
 
 
 class Once:
@@ -182,7 +187,7 @@ def test_workers_spend_the_budget_and_no_more(curves: Table, policy: SamplerName
 
 def test_stopping_early_starts_more_trials_and_the_best_is_stopped_now_and_then(curves: Table) -> None:
     promoted = measure_curves(curves, Policy("random"), seeds=12)
-    whole = measure_curves(curves, Policy("random", "none"), seeds=12)
+    whole = measure_curves(curves, Policy("random", SCHEDULERS.read("none")), seeds=12)
     assert whole["kill_rate"] == 0 <= promoted["kill_rate"] <= 1
     assert promoted["finished_runs"] < whole["finished_runs"]
 

@@ -225,7 +225,7 @@ def test_learning_curves_are_the_scores_of_each_trial(metric: str) -> None:
         )
         for number, outcome in outcomes.items()
     ]
-    experiment = experiment_of(metric, space=SPACE, search={"rungs": [1, 2]})
+    experiment = experiment_of(metric, space=SPACE, search={"scheduler": {"rungs": [1, 2]}})
     figure = learning_curves(experiment, trials, [entry(1, 0, 20.0, 1, {}), entry(2, 7, 19.0, 1, {})])
     lines = {line.name: line for line in figure.plot.data}
     assert list(lines) == ["trial 1", "trial 2", "trial 0"], "finalists on top; one without a score has no line"

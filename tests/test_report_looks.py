@@ -96,7 +96,7 @@ def test_learning_curves(unit: str, ticks: dict[str, Any]) -> None:
         trial(2, "stopped", {2: 3.25}),
         trial(3, "completed", {2: 9.0, 4: 11.0}),
     ]
-    experiment = experiment_of(training=training, search={"rungs": [2]})
+    experiment = experiment_of(training=training, search={"scheduler": {"rungs": [2]}})
     figure = learning_curves(experiment, trials, [entry(1, 3, 20.0, 1, {}), entry(2, 0, 19.0, 1, {})])
 
     def curve(number: int, x: list[int], y: list[float], outcome: str, colour: str) -> dict[str, Any]:

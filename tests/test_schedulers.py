@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from search.engine.decisions import add_heir, carry_out, let_pass
+from search.engine.proposals import make_scheduler
 from search.record.forecasting import fit
 from search.record.study import Study, StudyTrial
-from search.schedulers import Decision, Scheduler, arrivals, make_scheduler
+from search.schedulers import SCHEDULERS, Decision, Scheduler, Task, arrivals
 from search.schedulers.base import Breeder
 from search.schedulers.gentle import Gentle
 from search.schedulers.halving import Halving
@@ -23,7 +24,7 @@ from trainables.base.outcomes import Outcome
 
 EPOCHS = 8
 TRIALS = 16
-KINDS = ["asha", "asha_promotion", "hyperband", "median", "gentle", "pbt", "none"]
+KINDS = list(SCHEDULERS)
 RATES = {"training.learning_rate": {"min": 0.001, "max": 0.1, "distribution": "log_uniform_values"}}
 Direction = Literal["maximize", "minimize"]
 DIRECTIONS: tuple[Direction, ...] = ("maximize", "minimize")
@@ -80,6 +81,26 @@ def field(request: pytest.FixtureRequest) -> Field:
 
 
 # -- every kind
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_kind_is_described_and_made_with_the_rungs_that_it_says(kind: str) -> None:
+    settings = SCHEDULERS.read(kind)
+    assert settings.__doc__ and settings.__doc__ != type(settings).__mro__[1].__doc__, (
+        f"say in the docstring of {type(settings).__name__} what {kind} does: `--help` shows its first sentence"
+    )
+    for epochs in (1, 2, 3, 5, 8, 20):
+        rungs = settings.all_rungs(epochs)
+        assert list(rungs) == sorted(set(rungs)), f"default_rungs of {kind} must rise, as `rungs` does"
+        assert all(0 < rung < epochs for rung in rungs), f"a rung of {kind} must lie before the last epoch"
+        task = Task(epochs, None, SearchSpace.model_validate(RATES), TRIALS, 0)
+        settings.check(task)
+        made = settings.make(task)
+        assert isinstance(made, Scheduler), f"{type(made).__name__} needs what search/schedulers/base.py asks for"
+        assert made.rungs == rungs, f"make of {kind} must hand on self.all_rungs(task.epochs)"
+        assert isinstance(made, Breeder) == settings.breeds, f"say in {type(settings).__name__} whether it breeds"
+    design = (Path(__file__).parents[1] / "docs" / "design.md").read_text()
+    assert f"\n| `{kind}` " in design, f"say what {kind} does at a rung in the table of schedulers in docs/design.md"
 
 
 def curve(number: int, epoch: int) -> float:

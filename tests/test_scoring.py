@@ -17,8 +17,9 @@ from trainables.base.errors import UserError
 from trainables.data.corpus import read_corpus
 from trainables.data.preparing import prepare
 from trainables.data.scoring import CODES, TOKENIZERS, Scoring, scoring
+from trainables.training.device import CPU
 from trainables.training.evaluation import corpus_bleu, score
-from trainables.training.loop import CPU, train_on
+from trainables.training.loop import train
 
 # Language: its tokenizer, two sentences of ours, and a wrong translation of both.
 SCRIPTS = {
@@ -134,7 +135,7 @@ def test_a_model_that_learns_is_told_from_a_useless_one(language: str, tmp_path:
     folder, bleu = write_joined(tmp_path / "corpus", language), []
     for rate, epochs in ((1e-8, 1), (0.01, 14)):
         config = trial(folder, language, rate, epochs)
-        *_, (report, _) = train_on(prepare(config.data, config.tokenizer, tmp_path), config, None, device=CPU)
+        *_, (report, _) = train(config, prepare(config.data, config.tokenizer, tmp_path), device=CPU)
         bleu.append(report.valid_bleu)
     assert bleu[0] < 5 and bleu[1] > bleu[0] + 8
 

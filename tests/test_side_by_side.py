@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import ray
 import torch
-from corpora import write_digits
+from corpora import text_of, write_digits
 from reports import make_report
 
 from search.cluster.slots import Slots
@@ -29,8 +29,8 @@ from trainables.base.outcomes import Outcome
 from trainables.base.report import EpochReport
 from trainables.data.preparing import prepare
 from trainables.sharing.checkpoint_places import Checkpoints
-from trainables.training import loop as training
-from trainables.training.loop import CPU, train
+from trainables.training.device import CPU
+from trainables.training.loop import train
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +145,7 @@ def test_together_or_in_turn_the_numbers_are_the_same(
     reports = trained(configs, corpus, tmp_path)
     assert isinstance(reports[0][-1], Diverged)
     for number in (1, 2):
-        alone = [each for each, _ in train(configs[number], corpus / "cache", device=CPU)]
+        alone = [each for each, _ in train(configs[number], text_of(configs[number], corpus / "cache"), device=CPU)]
         assert losses(reports[number]) == pytest.approx([each.valid_loss for each in alone], rel=2e-5)
         shares = [each.devices for each in reports[number] if isinstance(each, EpochReport)]
         assert shares == pytest.approx([1 / 3 if together else 1.0] * 2)
@@ -154,7 +154,7 @@ def test_together_or_in_turn_the_numbers_are_the_same(
 def test_where_memory_is_too_small_for_all_they_go_on_one_by_one(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = training.train_team
+    whole = side_by_side.train_as_one
 
     def runs_out(*arguments: Any) -> Generator[Any]:
         for place, each in enumerate(whole(*arguments)):
@@ -162,22 +162,23 @@ def test_where_memory_is_too_small_for_all_they_go_on_one_by_one(
                 raise torch.OutOfMemoryError("CUDA out of memory")  # after the first one's last checkpoint
             yield each
 
-    monkeypatch.setattr(side_by_side, "train_team", runs_out)
+    monkeypatch.setattr(side_by_side, "train_as_one", runs_out)
     monkeypatch.setattr(side_by_side, "is_faster_as_one", lambda *_: True)
     reports = trained(seeds(corpus), corpus, tmp_path)
     epochs = [[each.epoch for each in reports[number] if isinstance(each, EpochReport)] for number in (0, 1)]
     assert epochs == [[1, 2], [1, 1, 2]], "each from its last checkpoint, which it reports again"
     for number, config in enumerate(seeds(corpus)):
-        last = [each.valid_loss for each, _ in train(config, corpus / "cache", device=CPU)][-1]
+        last = [each.valid_loss for each, _ in train(config, text_of(config, corpus / "cache"), device=CPU)][-1]
         assert losses(reports[number])[-1] == pytest.approx(last, rel=2e-5)
 
 
 def test_whether_it_is_faster_is_measured(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     configs = seeds(corpus)
     prepared = prepare(configs[0].data, configs[0].tokenizer, corpus / "cache")
-    assert side_by_side._seconds(configs, prepared, CPU) > 0
+    assert is_faster_as_one(configs, prepared, CPU) in (True, False)
+    monkeypatch.setattr(side_by_side, "_seconds_alone", lambda *_: 1.0)
     for as_one, faster in ((1.9, True), (2.1, False)):
-        monkeypatch.setattr(side_by_side, "_seconds", lambda given, *_, two=as_one: two if len(given) == 2 else 1.0)
+        monkeypatch.setattr(side_by_side, "_seconds_as_one", lambda *_, seconds=as_one: seconds)
         assert is_faster_as_one(configs, prepared, CPU) == faster
 
 
@@ -202,7 +203,8 @@ def test_finals_train_as_one_in_a_real_search(corpus: Path) -> None:
     lines = read_lines(search.run_dir / "finals.jsonl")
     assert len(lines) == 8 and {line.report.devices for line in lines} == {0.5}
     for number, trial in work.study.trials.items():
-        alone = [each for each, _ in train(work.plan.config(trial.params), search.cache, device=CPU)]
+        config = work.plan.config(trial.params)
+        alone = [each for each, _ in train(config, text_of(config, search.cache), device=CPU)]
         mine = [line.report.valid_loss for line in lines if line.trial == number]
         assert mine == pytest.approx([each.valid_loss for each in alone], rel=2e-5)
         assert (search.run_dir / "finals" / str(number) / "epoch-2").is_dir()

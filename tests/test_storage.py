@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import torch
 from corpora import write_digits
+from heard import heard
 from object_store import BUCKET, object_store
 from test_run import COMMAND, assert_sound, write_config
 
@@ -59,14 +60,17 @@ def after(storage: Storage) -> Storage:
     return replace(storage, driver=new_driver())
 
 
-def no_warning(text: str) -> None:
-    raise AssertionError(text)
+@pytest.fixture(autouse=True)
+def _no_warning() -> Iterator[None]:
+    with heard() as told:
+        yield
+    assert not told.warnings
 
 
 @contextmanager
 def working(storage: Storage, run_dir: Path, moves: bool = False) -> Iterator[RunCopy]:
     """The copy of a driver that has taken over, while it works."""
-    with RunCopy(storage, run_dir, no_warning) as copy:
+    with RunCopy(storage, run_dir) as copy:
         with copy.taking_over(moves):
             pass
         yield copy
@@ -207,7 +211,7 @@ def test_a_run_directory_is_found_again_as_it_was_sent(storage: Storage, tmp_pat
     assert {key.partition("/")[0] for key in storage.root.find()} == {"driver.json", second.driver}
     with (
         pytest.raises(UserError, match="has gone on elsewhere since; move this folder away"),
-        RunCopy(after(storage), run_dir, no_warning),
+        RunCopy(after(storage), run_dir),
     ):
         pass
     with pytest.raises(UserError, match=r"not a run, or one that has not begun"):
@@ -265,7 +269,7 @@ def test_a_driver_that_died_as_it_took_over_is_followed_from_the_same_directory_
         search_in(run_dir)
     (run_dir / "report.html").write_text("newer than the storage has")
     for when in ("taken", "sent"):
-        killed = RunCopy(after(storage), run_dir, no_warning)
+        killed = RunCopy(after(storage), run_dir)
         assert killed.lease.take(), "this directory is the last driver's"
         killed.lease._ended.set()
         if when == "sent":
@@ -291,7 +295,7 @@ def test_of_two_drivers_the_second_is_refused_until_the_first_is_silent(
         found = fetch_run(storage.url, tmp_path / "other")
         with (
             pytest.raises(UserError, match=rf"process {os.getpid()} on .* is running this search; wait"),
-            RunCopy(second, found, no_warning),
+            RunCopy(second, found),
         ):
             pass
         with (
@@ -354,7 +358,7 @@ def test_an_extension_cut_off_with_its_head_has_not_happened(storage: Storage, t
     with working(storage, run_dir):
         search_in(run_dir)
         storage.send(tmp_path / "trained", "trials/1", keep=2)
-    with suppress(InterruptedError), RunCopy(second, run_dir, no_warning) as copy, copy.taking_over(moves=True):
+    with suppress(InterruptedError), RunCopy(second, run_dir) as copy, copy.taking_over(moves=True):
         (run_dir / "earlier" / "1").mkdir(parents=True)
         for name in ("trials", "trials.jsonl"):
             (run_dir / name).rename(run_dir / "earlier" / "1" / name)
@@ -376,7 +380,7 @@ def test_an_extension_cut_off_goes_on_where_its_directory_is_left(storage: Stora
         search_in(run_dir)
         storage.send(tmp_path / "trained", "trials/1", keep=2)
     moved = run_dir / "earlier" / "1" / "trials"
-    with suppress(InterruptedError), RunCopy(after(storage), run_dir, no_warning) as copy, copy.taking_over(moves=True):
+    with suppress(InterruptedError), RunCopy(after(storage), run_dir) as copy, copy.taking_over(moves=True):
         moved.parent.mkdir(parents=True)
         (run_dir / "trials").rename(moved)
         raise InterruptedError("killed, on a machine that lives")

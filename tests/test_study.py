@@ -14,7 +14,9 @@ from reports import line_of
 from test_schedulers import DIRECTIONS, Direction
 
 from search.record.attributes import Attributes
+from search.record.optuna_internals import storage_id
 from search.record.study import Study, StudyTrial
+from search.record.study_file import open_study
 from search.space.space import Params, SearchSpace
 from trainables.base.outcomes import Outcome
 from trainables.base.sealing import SEAL, Damaged
@@ -226,3 +228,17 @@ def test_a_new_trial_and_its_reports_have_the_losses_beside_their_scores() -> No
         assert study.merit(trial, epoch) == pytest.approx(expected, abs=1e-9)
     with pytest.raises(AssertionError, match="reported 3 after 3"):
         study.report(trial, 3, 1.0)
+
+
+# -- what is used of Optuna though it is not public
+
+
+def test_the_storage_knows_a_trial_by_the_id_that_it_carries(tmp_path: Path) -> None:
+    study = Study(tmp_path / "study.db", "search", "maximize")
+    other = Study(tmp_path / "study.db", "finals", "maximize")
+    for each in (other, study, study):
+        each.add({}, {})
+    storage, _ = open_study(tmp_path / "study.db", "search", "maximize", "old")
+    study_id = storage.get_study_id_from_name("search")
+    for trial in storage.get_all_trials(study_id):
+        assert storage_id(trial) == storage.get_trial_id_from_study_id_trial_number(study_id, trial.number)

@@ -13,12 +13,13 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import wandb
 import yaml
+from heard import Heard, heard
 from processes import IN_CLOSED_NETWORK, can_close_network, packets_out
 from tensorboardX.proto.event_pb2 import Event
 from test_run import COMMAND, SPACE, run, write_config
@@ -47,7 +48,7 @@ from search.settings.stored import stored_experiment
 from search.tracking.tracker import mirror_once
 experiment = stored_experiment(Path(sys.argv[1]))
 tracking = experiment.tracking.model_copy(update={"wandb": "auto", "tensorboard": False})
-mirror_once(experiment.model_copy(update={"tracking": tracking}), Earlier(experiment.run_dir), print, print)
+mirror_once(experiment.model_copy(update={"tracking": tracking}), Earlier(experiment.run_dir))
 """,
 ]
 
@@ -56,14 +57,6 @@ def without_key(folder: Path) -> dict[str, str]:
     """An environment in which W&B finds no key."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith("WANDB")}
     return environment | {"NETRC": str(folder / "none"), "WANDB_CONFIG_DIR": str(folder)}
-
-
-@dataclass
-class Told:
-    """What a person was told."""
-
-    lines: list[str] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -122,8 +115,10 @@ def copy(run_dir: Path, folder: Path) -> Experiment:
     return stored_experiment(copied)
 
 
-def publish(experiment: Experiment, told: Told) -> bool:
-    return tracker.publish(experiment, told.lines.append, told.warnings.append)
+def publish(experiment: Experiment, complete: bool = True) -> Heard:
+    with heard(experiment.run_dir) as told:
+        assert tracker.publish(experiment) == complete, vars(told)
+    return told
 
 
 def assert_received(run_dir: Path, server: WandbServer) -> None:
@@ -211,20 +206,20 @@ def test_tensorboard_files_have_every_epoch(watched: Watched) -> None:
 def test_publish_sends_a_run_and_a_second_time_nothing(
     watched: Watched, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    experiment, told = copy(watched.run_dir, tmp_path), Told()
+    experiment = copy(watched.run_dir, tmp_path)
     with serve() as server:
         monkeypatch.setenv("WANDB_BASE_URL", server.url)
         monkeypatch.setenv("WANDB_API_KEY", KEY)
-        assert publish(experiment, told), told
+        publish(experiment)
         assert_received(experiment.run_dir, server)
         runs, starts = set(server.runs), [served.starts for served in server.runs.values()]
         assert set(starts) == {1}
-        assert publish(experiment, told), told
+        publish(experiment)
         assert_received(experiment.run_dir, server)
         assert (set(server.runs), [served.starts for served in server.runs.values()]) == (runs, starts)
         monkeypatch.delenv("WANDB_API_KEY")
         monkeypatch.setenv("NETRC", str(tmp_path / "none"))
-        assert not publish(experiment, told)
+        told = publish(experiment, complete=False)
     assert "set WANDB_API_KEY" in told.warnings[-1]
 
 
@@ -233,11 +228,11 @@ def test_without_the_package_for_reports_all_else_is_sent_and_the_extra_is_named
 ) -> None:
     (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['wandb_workspaces'] = None\n")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))  # of the follower
-    experiment, told = copy(watched.run_dir, tmp_path), Told()
+    experiment = copy(watched.run_dir, tmp_path)
     with serve() as server:
         monkeypatch.setenv("WANDB_BASE_URL", server.url)
         monkeypatch.setenv("WANDB_API_KEY", KEY)
-        assert publish(experiment, told), told
+        told = publish(experiment)
         assert len(server.runs) == 8 and not any("W&B report: " in line for line in told.lines)
     assert any("needs wandb-workspaces, which is not installed: pip install 'babeltune[" in line for line in told.lines)
 
@@ -313,22 +308,19 @@ def test_a_server_that_fails_costs_a_bounded_time_and_a_line(
 
     def fail(failing: Failing) -> None:
         folder = tmp_path / failing.name
-        experiment, told, later = copy(watched.run_dir, folder), Told(), Told()
-        with serve() as server:
+        experiment = copy(watched.run_dir, folder)
+        with serve() as server, heard(experiment.run_dir) as told:
             server.fails_after, server.later_fault = failing.after, failing.fault
             url = server.url if failing.fault else "http://127.0.0.1:9"
             changes = {"flush_seconds": PATIENCE, "base_url": url, "wandb": "online", "tensorboard": False}
             tracking = experiment.tracking.model_copy(update=changes)
             for named in (url, server.url):  # by the user: else no key goes there
                 there = tracking.model_copy(update={"base_url": named})
-                remember(experiment.model_copy(update={"tracking": there}), [BASE_URL], told.warnings.append)
+                remember(experiment.model_copy(update={"tracking": there}), [BASE_URL])
             search = Study(experiment.run_dir / "study.db", "search", "maximize")
             began = time.monotonic()
             with tracker.Tracker(
-                experiment.model_copy(update={"tracking": tracking}),
-                Earlier(experiment.run_dir),
-                told.lines.append,
-                told.warnings.append,
+                experiment.model_copy(update={"tracking": tracking}), Earlier(experiment.run_dir)
             ) as watching:
                 watching.show_trials(search)
                 assert time.monotonic() - began < PATIENCE / 2, "the driver waited"
@@ -341,7 +333,7 @@ def test_a_server_that_fails_costs_a_bounded_time_and_a_line(
             server.released.set()
             if failing.after:
                 restored = tracking.model_copy(update={"base_url": server.url, "flush_seconds": 60.0})
-                assert publish(experiment.model_copy(update={"tracking": restored}), later), later
+                publish(experiment.model_copy(update={"tracking": restored}))
                 assert_received(experiment.run_dir, server)
 
     with ThreadPoolExecutor(len(FAILING)) as pool:
@@ -408,8 +400,8 @@ def test_the_real_service_shows_what_it_was_sent(tmp_path: Path, monkeypatch: py
     done = run("--config", str(config), "--name", name)
     assert done.returncode == 0, done.stderr
     assert "warning" not in done.stdout and "W&B report: " in done.stdout
-    run_dir, told = tmp_path / "runs" / name, Told()
-    assert publish(stored_experiment(run_dir), told), told
+    run_dir = tmp_path / "runs" / name
+    publish(stored_experiment(run_dir))
     kept = json.loads((run_dir / "wandb.json").read_text())
     ((place, addresses),) = ((key, value) for key, value in kept.items() if key not in ("id", "seal"))
     api = wandb.Api()

@@ -11,12 +11,11 @@ from search.driver import study_run as trainer
 from search.driver.study_run import Trainer
 from search.engine.checkpoint_cleaner import CheckpointCleaner
 from search.engine.ordering import WorkClock
-from search.engine.proposals import SearchPlan
+from search.engine.proposals import SearchPlan, make_scheduler
 from search.engine.settling import Settled
 from search.engine.work import Work
 from search.record.budget import Budget, Spent
 from search.record.study import Study
-from search.schedulers import make_scheduler
 from search.settings.experiment import Experiment
 
 

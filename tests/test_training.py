@@ -16,7 +16,7 @@ import pytest
 import sacrebleu
 import torch
 import torch.nn.functional as F
-from corpora import write_digits
+from corpora import text_of, write_digits
 from torch import Tensor
 
 from model.transformer import BOS, PAD, Transformer
@@ -29,9 +29,9 @@ from trainables.training import loop as training
 from trainables.training.checkpoint import last_checkpoints, load_state, newest_checkpoint
 from trainables.training.evaluation import reference_loss, translate
 from trainables.training.gpu import GpuFigures, measure
-from trainables.training.learning import build_model, learning_rate
-from trainables.training.loop import load_model, train
-from trainables.training.team import Batch, Team
+from trainables.training.learner import build_model, learning_rate
+from trainables.training.loop import Batch, EagerStep, train
+from trainables.training.trained_model import load_model
 from trainables.translation import _reports
 
 CPU = torch.device("cpu")
@@ -61,7 +61,7 @@ def run(
     """The reports, without what a clock says, and the last weights; stopped after epoch `until`."""
     reports: list[EpochReport] = []
     weights: dict[str, Tensor] = {}
-    for report, model in train(config, corpus / "cache", checkpoints, CPU):
+    for report, model in train(config, text_of(config, corpus / "cache"), checkpoints, CPU):
         assert report.train_seconds > 0 and report.eval_seconds > 0
         reports.append(replace(report, train_seconds=0, eval_seconds=0))
         weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
@@ -148,7 +148,7 @@ def test_a_checkpoint_of_an_earlier_version_is_taken_if_it_can_be_read(corpus: P
 def test_a_checkpoint_holds_the_report_and_the_last_learning_rate(corpus: Path, tmp_path: Path) -> None:
     assert newest_checkpoint(tmp_path) is None
     config = tiny(corpus, training__epochs=1)
-    ((report, model),) = train(config, corpus / "cache", tmp_path, CPU)
+    ((report, model),) = train(config, text_of(config, corpus / "cache"), tmp_path, CPU)
     found = newest_checkpoint(tmp_path)
     assert found is not None and found == (tmp_path / "epoch-1", asdict(report))
     state = load_state(found[0], CPU)
@@ -218,7 +218,7 @@ def test_there_is_dropout_in_every_round_of_training_and_none_in_validation(
 
 def test_the_report_is_of_the_validation_split(corpus: Path, tmp_path: Path) -> None:
     config = tiny(corpus)
-    ((report, model),) = list(train(config, corpus / "cache", tmp_path, CPU))[-1:]
+    ((report, model),) = list(train(config, text_of(config, corpus / "cache"), tmp_path, CPU))[-1:]
     prepared = prepare(config.data, config.tokenizer, corpus / "cache")
     text, loss = prepared.valid_text, reference_loss(model, prepared.valid)
     assert report.valid_loss == pytest.approx(loss / prepared.valid.target_tokens)
@@ -227,7 +227,7 @@ def test_the_report_is_of_the_validation_split(corpus: Path, tmp_path: Path) -> 
     assert report.valid_bleu == pytest.approx(sacrebleu.corpus_bleu(translations, [text.target]).score, abs=1e-9)
     loaded, tokenizer = load_model(config, corpus / "cache", tmp_path)
     assert translate(loaded, tokenizer, text.source) == translations
-    ((_, resumed),) = train(config, corpus / "cache", tmp_path, CPU)  # nothing is left to do
+    ((_, resumed),) = train(config, text_of(config, corpus / "cache"), tmp_path, CPU)  # nothing is left to do
     assert translate(resumed, tokenizer, text.source) == translations, "without dropout"
 
 
@@ -243,8 +243,8 @@ def test_a_report_says_what_training_took_and_what_validation(corpus: Path, monk
         return call
 
     monkeypatch.setattr(training, "time", SimpleNamespace(perf_counter=lambda: now[0]))
-    monkeypatch.setattr(Team, "step", takes(1, Team.step))
-    monkeypatch.setattr(Team, "losses", takes(100, Team.losses))  # on a GPU this waits for the steps
+    monkeypatch.setattr(EagerStep, "__call__", takes(1, EagerStep.__call__))
+    monkeypatch.setattr(EagerStep, "loss", takes(100, EagerStep.loss))  # on a GPU this waits for the steps
     monkeypatch.setattr(training, "translate", takes(1000, translate))
     measured: list[str] = []
 
@@ -254,7 +254,8 @@ def test_a_report_says_what_training_took_and_what_validation(corpus: Path, monk
 
     monkeypatch.setattr(training, "start_measuring", lambda device: measured.append("from here"))
     monkeypatch.setattr(training, "measure", measure)
-    reports = [report for report, _ in train(tiny(corpus, training__epochs=2), corpus / "cache", device=CPU)]
+    config = tiny(corpus, training__epochs=2)
+    reports = [report for report, _ in train(config, text_of(config, corpus / "cache"), device=CPU)]
     steps = reports[0].step
     assert [(each.train_seconds, each.eval_seconds) for each in reports] == [(steps + 100, 1000.0)] * 2
     assert {(each.gpu_memory_gib, each.gpu_utilization) for each in reports} == {(1.5, 87.0)}

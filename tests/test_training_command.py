@@ -17,7 +17,7 @@ from trainables.__main__ import SingleRun
 from trainables.base.config import TrialConfig
 from trainables.data.scoring import Scoring
 from trainables.training.evaluation import score, translate
-from trainables.training.loop import load_model
+from trainables.training.trained_model import load_model
 
 ROOT = Path(__file__).parents[1]
 COMMAND = [sys.executable, "-m", "trainables"]

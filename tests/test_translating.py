@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from corpora import write_digits
+from corpora import text_of, write_digits
 from rich.console import Console
 from safetensors.torch import load_file, save_file
 
@@ -23,7 +23,8 @@ from search.settings.finals import Decoding
 from trainables.base.config import TrialConfig
 from trainables.base.errors import UserError
 from trainables.training.evaluation import translate
-from trainables.training.loop import load_model, train
+from trainables.training.loop import train
+from trainables.training.trained_model import load_model
 
 COMMAND = [sys.executable, str(Path(__file__).parents[1] / "search" / "run.py"), "translate"]
 SENTENCES = ["two one", "nine eight seven", "three three four five six", "one"]
@@ -41,7 +42,7 @@ def make_run(folder: Path, epochs: int, **model: Any) -> Path:
             "training": {"epochs": epochs, "batch_tokens": 128, "learning_rate": 0.005, "warmup_steps": 10},
         }
     )
-    for _ in train(config, folder / "cache", folder / "checkpoints"):
+    for _ in train(config, text_of(config, folder / "cache"), folder / "checkpoints"):
         pass
     trained, tokenizer = load_model(config, folder / "cache", folder / "checkpoints")
     write_best(run_dir, trained, tokenizer, config, Decoding(5, 1.0), ["un"])
@@ -67,7 +68,7 @@ def lines_of(best: BestModel, text: str | bytes, **options: Any) -> list[str]:
 
 
 def test_the_stored_model_is_the_trained_one(run_dir: Path, best: BestModel) -> None:
-    ((_, trained),) = train(best.config, run_dir.parent / "cache", run_dir.parent / "checkpoints")
+    ((_, trained),) = train(best.config, text_of(best.config, run_dir.parent / "cache"), run_dir.parent / "checkpoints")
     expected = translate(trained, best.tokenizer, SENTENCES, 3)
     assert lines_of(best, "\n".join(SENTENCES), beam_size=3) == expected
     assert len(set(expected)) == len(SENTENCES)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from heard import heard
 from test_run import ROOT
 
 from search.run_directory.earlier import Earlier
@@ -36,7 +37,7 @@ def new_run(folder: Path) -> Experiment:
     tracking = {"wandb": "offline", "flush_seconds": 60}
     experiment = Experiment.model_validate({"name": "seen", "output_dir": str(folder), "tracking": tracking})
     (experiment.run_dir / "locks").mkdir(parents=True)
-    feed = Feed(experiment, 0, pytest.fail)
+    feed = Feed(experiment, 0)
     for number in range(RUNS):
         run = {"run": f"trial-{number}", "name": f"seen-trial-{number}", "job_type": "trial", "config": {"seed": 1}}
         feed.write({**run, "state": "running"})
@@ -119,11 +120,12 @@ def test_what_is_wrong_with_the_files_of_wandb_is_told_in_a_line(tmp_path: Path)
     """Each fault in a run of its own, all at a time."""
 
     def spoil(name: str) -> None:
-        experiment, warnings = new_run(tmp_path / f"with-{name}"), list[str]()
+        experiment = new_run(tmp_path / f"with-{name}")
         FAULTS[name](experiment.run_dir)
-        with Mirror(experiment, pytest.fail, warnings.append):
+        with heard(experiment.run_dir) as told, Mirror(experiment):
             pass
-        (line,) = warnings
+        (line,) = told.warnings
+        assert not told.lines
         assert line.startswith("W&B lacks ") and str(experiment.run_dir / name) in line, line
         assert f"publish {experiment.run_dir}" in line and "Traceback" not in line
 
@@ -132,25 +134,27 @@ def test_what_is_wrong_with_the_files_of_wandb_is_told_in_a_line(tmp_path: Path)
 
 
 def test_a_feed_that_can_not_be_written_is_told_once(tmp_path: Path) -> None:
-    experiment, warnings = new_run(tmp_path), list[str]()
-    feed = Feed(experiment, 0, warnings.append)
-    assert not warnings
-    feed.file.unlink()
-    feed.file.mkdir()
-    feed.searched()
-    feed.searched()
-    with Tracker(experiment, Earlier(experiment.run_dir), pytest.fail, warnings.append) as tracker:
-        tracker.searched()
-    assert len(warnings) == 2, "a driver each"
-    assert all(f"{feed.file}: can't be written (Is a directory)" in line and "publish" in line for line in warnings)
+    experiment = new_run(tmp_path)
+    with heard() as told:
+        feed = Feed(experiment, 0)
+        assert not told.warnings
+        feed.file.unlink()
+        feed.file.mkdir()
+        feed.searched()
+        feed.searched()
+        with Tracker(experiment, Earlier(experiment.run_dir)) as tracker:
+            tracker.searched()
+    assert len(told.warnings) == 2 and not told.lines, "a driver each"
+    wanted = f"{feed.file}: can't be written (Is a directory)"
+    assert all(wanted in line and "publish" in line for line in told.warnings)
 
 
 def test_a_lack_of_room_for_temporary_files_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    experiment, warnings = new_run(tmp_path), list[str]()
+    experiment = new_run(tmp_path)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
-    with Tracker(experiment, Earlier(experiment.run_dir), pytest.fail, warnings.append) as tracker:
+    with heard() as told, Tracker(experiment, Earlier(experiment.run_dir)) as tracker:
         tracker.searched()
-    (line,) = warnings
+    (line,) = told.warnings
     assert line.startswith("W&B lacks all of this search (") and "No such file or directory" in line
 
 

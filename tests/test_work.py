@@ -18,14 +18,14 @@ from reports import line_of, make_report
 
 from search.cluster.tuning import Fuse, WorkScheduler, WorkSearcher
 from search.engine.checkpoint_cleaner import CheckpointCleaner
-from search.engine.proposals import SearchPlan
+from search.engine.proposals import SearchPlan, make_scheduler
 from search.engine.work import FINISHED, WAIT, Work
 from search.finals.choosing import read_finalists
 from search.record.budget import Budget, Spent
 from search.record.journal import Journal, JournalLine
 from search.record.study import Study, StudyTrial
 from search.run_directory.checking import check_study
-from search.schedulers import make_scheduler
+from search.schedulers import SCHEDULERS
 from search.schedulers.population import Population
 from search.settings.experiment import Experiment
 from trainables import translation
@@ -46,15 +46,16 @@ def experiment(scheduler: str = "asha") -> Experiment:
     if scheduler == "pbt":
         del space["model.d_model"]
     sampler = "random" if scheduler == "pbt" else "default"
-    search: dict[str, Any] = {"trials": TRIALS, "startup_trials": 3, "scheduler": scheduler, "sampler": sampler}
-    if scheduler in ("asha", "asha_promotion", "hyperband", "gentle"):
-        search |= {"rungs": [1, 2], "reduction_factor": 2}
+    wanted = {"rungs": [1, 2], "reduction_factor": 2} if scheduler not in ("median", "pbt") else {}
+    settings = {key: value for key, value in wanted.items() if key in SCHEDULERS[scheduler].model_fields}
+    stopping = {"kind": scheduler, **settings}
+    search: dict[str, Any] = {"trials": TRIALS, "startup_trials": 3, "scheduler": stopping, "sampler": sampler}
     return Experiment.model_validate({"space": space, "search": search, "training": {"epochs": 4}})
 
 
 BUDGETED = experiment().with_values({"search.budget": {"epochs": 36}})
 EPOCH_STEPS = {64: 14, 128: 10, 256: 7}
-BY_STEPS = experiment().with_values({"training.report_steps": 5, "search.rungs": [10, 20]})
+BY_STEPS = experiment().with_values({"training.report_steps": 5, "search.scheduler.rungs": [10, 20]})
 
 
 SETUP = WorkerSetup(Path("c"), Path("lock"), 0.0, 2, None, own_versions())
@@ -539,7 +540,7 @@ def test_a_new_trial_is_kept_safe_before_anybody_trains_it(scheduler: str, tmp_p
 
 
 def test_of_those_who_wait_the_furthest_and_best_goes_to_the_end_and_the_lowest_number_first(tmp_path: Path) -> None:
-    few = experiment("asha_promotion").with_values({"search.trials": 3, "search.reduction_factor": 4})
+    few = experiment("asha_promotion").with_values({"search.trials": 3, "search.scheduler.reduction_factor": 4})
     work = open_work(tmp_path, few, slots=3)
     assert [work.next(3) for _ in range(3)] and list(work.live) == [0, 1, 2]
     again = open_work(tmp_path, few, slots=3)  # the driver died

@@ -9,6 +9,7 @@ import torch
 from pydantic import Field
 
 from model.transformer import Transformer
+from trainables.acceleration.captured import choose_step
 from trainables.base.command_line import dump_yaml, parse_config, read_yaml
 from trainables.base.config import RunName, TrialConfig, digest, flatten
 from trainables.base.ending import end_in_words
@@ -53,7 +54,7 @@ def main(arguments: list[str]) -> int:
     print(f"{len(prepared.train)} training pairs ({prepared.train.overlong} overlong), {folder}")
     print("epoch  train loss  valid loss  valid BLEU  seconds")
     model: Transformer | None = None
-    for report, trained in train(config, cache, folder):
+    for report, trained in train(config, prepared, folder, make_step=choose_step):
         model = trained
         print(
             f"{report.epoch:5.4g}  {report.train_loss:10.4f}  {report.valid_loss:10.4f}  {report.valid_bleu:10.2f}  "

@@ -13,7 +13,8 @@ import ray
 import torch
 from ray import tune
 
-from trainables.acceleration.data_parallel import train_together
+from trainables.acceleration.captured import choose_step
+from trainables.acceleration.data_parallel import train_data_parallel
 from trainables.acceleration.side_by_side import Report, train_side_by_side
 from trainables.assignment import (
     Answer,
@@ -33,6 +34,7 @@ from trainables.base.installed import find_other_versions, own_versions
 from trainables.base.locks import join_driver
 from trainables.base.outcomes import Outcome
 from trainables.base.ray_internals import draining_nodes
+from trainables.data.preparing import prepare
 from trainables.training.checkpoint import KEEP
 from trainables.training.loop import train
 
@@ -121,11 +123,12 @@ def _reports(configs: list[TrialConfig], cache: Path, folders: list[Path], size:
     if len(configs) > 1:
         yield from train_side_by_side(configs, cache, folders, keep)
         return
-    alone = (
-        train_together(configs[0], cache, folders[0], size, keep)
-        if size > 1
-        else train(configs[0], cache, folders[0], keep=keep)
-    )
+    config, folder = configs[0], folders[0]
+    if size > 1:
+        alone = train_data_parallel(config, cache, folder, size, keep)
+    else:
+        prepared = prepare(config.data, config.tokenizer, cache)
+        alone = train(config, prepared, folder, keep=keep, make_step=choose_step)
     with closing(alone) as reports:
         try:
             for report, _ in reports:

@@ -9,11 +9,7 @@ from typing import Any, TypeVar
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-from rich.console import Console
 
-import model
-import search
-import trainables
 from search.cluster.local_ray import local_ray
 from search.cluster.node_check import NodeFacts, SharedToken, StoredToken, find_faults, inspect_node, list_sizes
 from search.cluster.starting import PROCESS, failures_in_words, shortened, start_ray
@@ -21,6 +17,7 @@ from search.settings.experiment import Experiment
 from trainables.base.config import PHRASEBOOK, DataConfig
 from trainables.base.errors import UserError
 from trainables.base.files import make_folder
+from trainables.base.log import say, warn
 from trainables.base.ray_internals import draining_nodes, shows_token
 from trainables.data.corpus import find_files
 from trainables.sharing.storage import Storage
@@ -43,7 +40,7 @@ def running_ray(cluster: str | None, slots: int, online: bool) -> Iterator[None]
 @contextmanager
 def joined_ray(address: str) -> Iterator[None]:
     """A running cluster, to whose nodes the packages of this project travel. Raises UserError."""
-    packages = [str(Path(str(package.__file__)).parent) for package in (model, trainables, search)]
+    packages = [str(Path(__file__).parents[2] / name) for name in ("model", "trainables", "search")]
     try:
         if address != "auto":
             _reach(address)
@@ -109,17 +106,12 @@ def _on(node: dict[str, Any]) -> NodeAffinitySchedulingStrategy:
     return NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
 
 
-def check_nodes(
-    nodes: list[dict[str, Any]], experiment: Experiment, console: Console, storage: Storage | None = None
-) -> None:
+def check_nodes(nodes: list[dict[str, Any]], experiment: Experiment, storage: Storage | None = None) -> None:
     """Let each node look at itself and tell the user. Raises UserError with a line for each fault."""
     if not shows_token():
-        console.print(
-            "warning: the cluster asks for no token: who reaches its head can run code there as you; "
-            "docs/cluster.md shows how to make one",
-            style="yellow",
-            highlight=False,
-            soft_wrap=True,
+        warn(
+            "the cluster asks for no token: who reaches its head can run code there as you; "
+            "docs/cluster.md shows how to make one"
         )
     folder = Path(experiment.output_dir)
     make_folder(folder)
@@ -140,14 +132,14 @@ def check_nodes(
                 if any(other["NodeID"] == node["NodeID"] for other in living_nodes()):
                     faults.append(f"node {where}: can't be looked at: {shortened(error)}")
                 else:
-                    console.print(f"node {where}: gone", highlight=False)
+                    say(f"node {where}: gone")
                 continue
             wrong, notes = find_faults(facts, driver, gpus)
             faults += [f"node {where}: {fault}" for fault in wrong]
             free = min(facts.free_gib.values())
-            console.print(f"node {where}: {cpus:g} CPU, {gpus:g} GPU, {free:.0f} GiB free", highlight=False)
+            say(f"node {where}: {cpus:g} CPU, {gpus:g} GPU, {free:.0f} GiB free")
             for note in notes:
-                console.print(f"warning: node {where}: {note}", style="yellow", highlight=False, soft_wrap=True)
+                warn(f"node {where}: {note}")
     if faults:
         raise UserError("\n".join(f"cluster: {fault}" for fault in faults))
 

@@ -19,6 +19,7 @@ from search.settings.searching import SearchConfig
 from trainables.acceleration.gpu_memory import Need, measure_need
 from trainables.base.config import TrialConfig
 from trainables.base.errors import UserError
+from trainables.base.log import warn
 from trainables.sharing.storage import Storage
 
 
@@ -42,7 +43,7 @@ def find_slots(experiment: Experiment, console: Console, storage: Storage | None
             raise UserError(f"search.gpus_per_trial: {asked:g}, but this machine has {machine['GPU']:g} GPUs; use auto")
         return count_slots(experiment.search, [machine], lambda: _measured_here(experiment, console))
     with joined_ray(experiment.cluster):
-        check_nodes(living_nodes(), experiment, console, storage)
+        check_nodes(living_nodes(), experiment, storage)
         nodes = living_nodes()  # one may have gone meanwhile
         resources = [node["Resources"] for node in nodes]
         return count_slots(experiment.search, resources, lambda: _measured_there(experiment, nodes, storage, console))
@@ -102,7 +103,7 @@ def _measured_here(experiment: Experiment, console: Console) -> list[Need]:
         try:
             need = pool.submit(measure_need, largest_models(experiment), experiment.cache).result()
         except BrokenProcessPool:
-            console.print("warning: one trial a GPU, as the largest model could not be tried", style="yellow")
+            warn("one trial a GPU, as the largest model could not be tried")
             return []
     return [need] if need else []
 
@@ -115,7 +116,7 @@ def _measured_there(
         with console.status("measuring the memory of the largest models on each node"):
             found = ask_gpus(nodes, _measure, largest_models(experiment), experiment.cache, storage)
     except UserError as error:
-        console.print(f"warning: one trial a GPU, as the largest model could not be tried: {error}", style="yellow")
+        warn(f"one trial a GPU, as the largest model could not be tried: {error}")
         return []
     return [need for need in found if need]
 

@@ -10,7 +10,6 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import ray
@@ -20,6 +19,7 @@ from search.record.study import StudyTrial
 from trainables.base.ending import give_up
 from trainables.base.installed import program
 from trainables.base.locks import DriverLock
+from trainables.base.log import warn
 from trainables.base.ray_internals import dead_processes, kill_processes
 
 RESTARTED = "BABELTUNE_RESTARTED"  # how often in a row, in the environment
@@ -39,14 +39,13 @@ class Watchdog:
         lock: DriverLock,
         cluster: str | None,
         patience: float | None,
-        warn: Callable[[str], None],
         command: list[str] | None = None,
     ):
         """patience: seconds without a report while trials run, after which the search starts again; None for any.
         command: becomes the new driver; by default the one that resumes the run.
         """
         self.lock = lock
-        self.run_dir, self.cluster, self.patience, self.warn = run_dir, cluster, patience, warn
+        self.run_dir, self.cluster, self.patience = run_dir, cluster, patience
         program = str(Path(__file__).parents[1] / "run.py")
         self.command = command or [sys.executable, program, "resume", str(run_dir)]
         self._ended = threading.Event()
@@ -115,7 +114,7 @@ class Watchdog:
         restarts = int(os.environ.get(RESTARTED, "0")) + 1
         if restarts > MOST_RESTARTS or not self.run_dir.is_dir():
             self._give_up(reason)
-        self.warn(f"{reason}; the search goes on with a new one")
+        warn(f"{reason}; the search goes on with a new one")
         kill_processes()
         os.environ[RESTARTED] = str(restarts)
         # It asks for no --trust: what is known of the run stands in the environment, too (`trust.py`).

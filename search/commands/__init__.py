@@ -6,6 +6,7 @@ babeltune resume runs/NAME               go on with a search that was stopped
 babeltune resume runs/NAME --key VALUE   extend or change a search, finished or not
 babeltune resume s3://bucket/runs/NAME   go on, here, with a search of another machine that is lost
 babeltune resume runs/NAME --trust       go on with somebody else's, whose hosts and code you have looked at
+babeltune … --verbose, or --quiet        print what RUN/driver.log has, too, or warnings alone
 babeltune fetch s3://bucket/runs/NAME    bring a run here from its storage, without its checkpoints
 babeltune publish runs/NAME              send to W&B what it lacks of a search, with sweep and report
 babeltune translate runs/NAME            translate standard input with the best model; --help says more

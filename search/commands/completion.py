@@ -36,6 +36,7 @@ def whole_parser() -> ArgumentParser:
 
     parser = _with_files(make_parser(Experiment, "babeltune", "Search for the best translation model."))
     parser.add_argument("--version", action="store_true", help="versions, for a report of a fault")
+    _add_levels(parser)
     commands = parser.add_subparsers(dest="command")
 
     def add(name: str, about: str, config_class: Any = None) -> ArgumentParser:
@@ -48,6 +49,7 @@ def whole_parser() -> ArgumentParser:
         command.add_argument(
             "--trust", action="store_true", help="follow hosts and code that somebody else's run names"
         )
+        _add_levels(command)
         _complete(command.add_argument("run"))
     add("fetch", "bring a run from its storage").add_argument("url")
     add("translate", "translate standard input", Translating)
@@ -58,6 +60,11 @@ def whole_parser() -> ArgumentParser:
     add("schema", "the JSON Schema of a configuration")
     add("completion", "this script").add_argument("shell", choices=get_args(Shell))
     return parser
+
+
+def _add_levels(parser: ArgumentParser) -> None:
+    for name, what in (("--verbose", "print what the log of the run has, too"), ("--quiet", "print warnings alone")):
+        parser.add_argument(name, action="store_true", help=what)
 
 
 def _with_files(parser: ArgumentParser) -> ArgumentParser:

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Literal
+from typing import Annotated
 
 from pydantic import AliasChoices, Field
 from rich.box import SIMPLE_HEAD
@@ -14,6 +14,7 @@ from search.replay.measures import Policy, measure_curves, measure_systems
 from search.replay.tables import Table, read_curves, read_run, read_systems
 from search.samplers import SamplerName
 from search.samplers.prior import Findings
+from search.schedulers import SCHEDULERS, SchedulerSettings
 from trainables.base.command_line import parse_config
 from trainables.base.errors import UserError
 from trainables.base.files import named_path, write_atomically
@@ -26,8 +27,8 @@ class Replaying(Config):
     tables: str = Field("", description="folder of tables (nmthpo_PAIR.csv, nmtlc_KIND_PAIR.json), or a run directory")
     pair: str = Field("", description="language pair, as in the file names; not for a run directory")
     policy: SamplerName = Field("default", description="the sampler")
-    scheduler: Literal["asha", "asha_promotion", "hyperband", "median", "gentle", "none"] = Field(
-        "asha_promotion", description="for tables of learning curves"
+    scheduler: Annotated[SchedulerSettings, SCHEDULERS] = Field(
+        SCHEDULERS.default, description="for tables of learning curves, with the settings that it has in a search"
     )
     seeds: int = Field(30, ge=1, description="simulated searches")
     workers: int = Field(1, ge=1, description="runs at a time, where a table has no curves; with curves always four")
@@ -47,11 +48,12 @@ def main(arguments: list[str], console: Console) -> int:
         raise UserError("--tables: missing; name a folder of tables, or the directory of a run")
     tables, output = named_path("--tables", options.tables), named_path("--output", options.output)
     systems, curves = find_tables(tables, options.pair)
+    options.scheduler.need("--scheduler")
     policy = Policy(options.policy, options.scheduler, tuple(_prior(options)))
     measures: dict[str, object] = {
         "pair": options.pair or systems[0].name,
         "policy": options.policy,
-        "scheduler": options.scheduler,
+        "scheduler": options.scheduler.kind,
         "seeds": options.seeds,
         "workers": options.workers,
         "prior_pairs": options.prior_pairs,

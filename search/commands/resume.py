@@ -4,7 +4,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from search import commands
+from search.commands import ABOUT
+from search.commands.lines import split_level
 from search.commands.search import search
 from search.remote.fetching import fetch_run
 from search.run_directory.changes import find_change
@@ -20,7 +21,8 @@ TRUST = "--trust"
 
 
 def main(arguments: list[str], console: Console) -> int:
-    return search(*resumed_experiment(arguments, "resume"), console)
+    arguments, level = split_level(arguments)
+    return search(*resumed_experiment(arguments, "resume"), console, level)
 
 
 def resumed_experiment(arguments: list[str], verb: str) -> tuple[Experiment, set[str]]:
@@ -35,7 +37,7 @@ def resumed_experiment(arguments: list[str], verb: str) -> tuple[Experiment, set
     stored = stored_experiment(run_dir, url)
     file = run_dir / "experiment.yaml"
     options = [argument for argument in arguments[1:] if argument != TRUST]
-    experiment, given = override(stored, options, program(f"{verb} {arguments[0]}"), commands.ABOUT, file)
+    experiment, given = override(stored, options, program(f"{verb} {arguments[0]}"), ABOUT, file)
     given |= {"storage"} if url else set()
     if verb == "publish" and experiment != stored.model_copy(update={"tracking": experiment.tracking}):
         raise UserError("publish: changes nothing of a search; of its keys it takes those of tracking alone")

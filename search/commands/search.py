@@ -7,8 +7,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from search import commands
-from search.commands.lines import say
+from search.commands import ABOUT
+from search.commands.lines import say, split_level
 from search.driver.beginning import forget_first_steps, has_begun
 from search.finals.neural_metric import load_metric
 from search.run_directory.prior_sources import find_prior
@@ -20,20 +20,22 @@ from trainables.base.errors import UserError
 from trainables.base.extras import need_extra
 from trainables.base.installed import config_folder, program
 from trainables.base.locks import check_locks
+from trainables.base.log import NOTICE, shown_on
 from trainables.sharing.object_store import Store
 from trainables.sharing.storage import find_place
 
 
 def main(arguments: list[str], console: Console) -> int:
     """Run the search that the options describe. Raises UserError."""
+    arguments, level = split_level(arguments)
     experiment = new_experiment(arguments)
-    return search(experiment, followed(experiment), console)
+    return search(experiment, followed(experiment), console, level)
 
 
 def new_experiment(arguments: list[str]) -> Experiment:
     """The experiment that the command line describes, with a name that is not taken. Raises UserError."""
     quickstart = config_folder() / "quickstart.yaml"
-    experiment, file = parse_config(Experiment, arguments, program(), commands.ABOUT, quickstart)
+    experiment, file = parse_config(Experiment, arguments, program(), ABOUT, quickstart)
     if experiment.name is None:
         name = f"{file.stem}-{time.strftime('%Y%m%d-%H%M%S')}"
         experiment = experiment.model_copy(update={"name": name})
@@ -51,11 +53,14 @@ def new_experiment(arguments: list[str]) -> Experiment:
     return experiment
 
 
-def search(experiment: Experiment, said: Collection[str], console: Console) -> int:
-    """Run a search, or what is left of it, to its report. said: keys that the user set. Raises UserError."""
+def search(experiment: Experiment, said: Collection[str], console: Console, level: int) -> int:
+    """Run a search, or what is left of it, to its report. Raises UserError.
+
+    said: keys that the user set. level: of what is printed; above NOTICE neither progress nor ranking is.
+    """
     try:
-        with lasting_output():
-            _search(experiment, said, console)
+        with lasting_output(), shown_on(console, level):
+            _search(experiment, said, Console(quiet=True) if level > NOTICE else console)
     except KeyboardInterrupt:
         with suppress(OSError):  # a terminal that was closed
             say(console, f"\nstopped; nothing is lost: go on with `{program('resume')} {experiment.run_dir}`")
@@ -67,6 +72,7 @@ def _search(experiment: Experiment, said: Collection[str], console: Console) -> 
     find_prior(experiment)
     if experiment.search.sampler == "cmaes":
         need_extra("cmaes", "cmaes", "cmaes", "search.sampler: cmaes")
+    experiment.search.scheduler.need("search.scheduler")
     if experiment.storage:
         Store(experiment.storage).try_out()
     if experiment.finals.neural_metric:

@@ -1,6 +1,5 @@
 """The finals of a search: finalists frozen, retrained, scored on the test split. Each step can be entered again."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal
 
@@ -18,6 +17,7 @@ from search.run_directory.earlier import Earlier
 from search.schedulers.unranked import ToTheEnd
 from trainables.base.config import TrialConfig
 from trainables.base.errors import UserError
+from trainables.base.log import say, warn
 from trainables.base.outcomes import Outcome
 from trainables.data.corpus import Split, read_test
 
@@ -25,9 +25,9 @@ from trainables.data.corpus import Split, read_test
 class FinalsRun:
     """One driver's work on the finals of a search. Raises UserError where no model is left to rank."""
 
-    def __init__(self, trainer: Trainer, earlier: Earlier, say: Callable[[str], None], warn: Callable[[str], None]):
+    def __init__(self, trainer: Trainer, earlier: Earlier):
         self.trainer, self.experiment, self.run_dir = trainer, trainer.experiment, trainer.experiment.run_dir
-        self.earlier, self.say, self.warn = earlier, say, warn
+        self.earlier = earlier
 
     def run(self, search: Study, finals: Study) -> list[Entry]:
         """Freeze the finalists of the search, retrain them in the study of the finals, score all on the test split."""
@@ -53,7 +53,7 @@ class FinalsRun:
             if mine:
                 entries.append(Entry(finalist, [model for model, _ in mine], [result for _, result in mine]))
             else:
-                self.warn(f"trial {finalist.trial} drops out of the ranking: none of its retrainings ended")
+                warn(f"trial {finalist.trial} drops out of the ranking: none of its retrainings ended")
         return entries
 
     def _freeze(self, search: Study, finals: Study) -> None:
@@ -64,7 +64,7 @@ class FinalsRun:
         if not choice.finalists:
             raise UserError(f"{self.run_dir}: no trial came far enough for the finals: {_first_failure(search)}")
         for trial, finalist in choice.passed_over.items():
-            self.say(f"trial {trial} is too like trial {finalist} to go to the finals, too (finals.min_distance)")
+            say(f"trial {trial} is too like trial {finalist} to go to the finals, too (finals.min_distance)")
         freeze_finalists(frozen, choice, self.experiment, self.earlier.test_opened())
 
     def _retrained(self, finalists: list[Finalist], search: Study, finals: Study) -> list[FinalModel]:

@@ -5,6 +5,7 @@ from rich.console import Console
 from search.driver.shown_pairs import show_pairs
 from search.settings.experiment import Experiment
 from trainables.base.config import TokenizerConfig
+from trainables.base.log import say, warn
 from trainables.data.batching import count_batches
 from trainables.data.corpus import digest_test
 from trainables.data.preparing import cached_corpus, count_unknown, prepare
@@ -19,31 +20,28 @@ def prepare_corpus(experiment: Experiment, console: Console) -> None:
     digest_test(experiment.data, corpus.train)  # what is wrong with its files is told now, not after the search
     show_pairs(corpus.train, console)
     for warning in corpus.warnings:
-        _warn(console, warning)
+        warn(warning)
     told: set[str] = set()  # most vocabularies tell the same
     for config in tokenizer_variants(experiment):
         prepared = prepare(experiment.data, config, experiment.cache)
         for warning in count_unknown(prepared.tokenizer, corpus.valid.source, experiment.data.valid):
             if warning not in told:
-                _warn(console, warning)
+                warn(warning)
             told.add(warning)
         overlong = f" ({prepared.train.overlong} above data.max_tokens)" if prepared.train.overlong else ""
-        console.print(
+        say(
             f"{len(prepared.train):,} training pairs{overlong}, {len(prepared.valid):,} validation pairs, "
             f"{prepared.train.target_tokens:,} target tokens in {config.vocab_size:,} {config.kind} pieces",
-            highlight=False,
-            soft_wrap=True,
         )
         if unwritable := prepared.tokenizer.unwritable(prepared.valid_text.target):
             wanted, written = unwritable[0]
-            _warn(
-                console,
+            warn(
                 f"{len(unwritable) / len(prepared.valid):.1%} of the validation references can't be written with these "
                 f"pieces, so no model reaches BLEU 100: {wanted[:SHOWN]!r} becomes {written[:SHOWN]!r}; see "
                 "tokenizer.normalization, tokenizer.character_coverage and tokenizer.byte_fallback",
             )
     if experiment.training.report_steps:
-        _tell_steps(experiment, console)
+        _tell_steps(experiment)
 
 
 def prepare_storage(experiment: Experiment) -> Storage | None:
@@ -58,20 +56,16 @@ def prepare_storage(experiment: Experiment) -> Storage | None:
     return storage
 
 
-def _tell_steps(experiment: Experiment, console: Console) -> None:
+def _tell_steps(experiment: Experiment) -> None:
     train = prepare(experiment.data, experiment.tokenizer, experiment.cache).train
     steps = count_batches(train, experiment.training)
-    console.print(f"{steps:,} steps an epoch in the base trial, a report every {experiment.training.report_steps:,}")
+    say(f"{steps:,} steps an epoch in the base trial, a report every {experiment.training.report_steps:,}")
     last = steps * experiment.training.epochs
     if behind := [rung for rung in experiment.rungs if rung >= last]:
-        _warn(
-            console,
-            f"search.rungs: {behind} lie behind step {last}, where the base trial ends: no such trial is stopped there",
+        warn(
+            f"search.scheduler.rungs: {behind} lie behind step {last}, where the base trial ends: no such trial is "
+            "stopped there",
         )
-
-
-def _warn(console: Console, text: str) -> None:
-    console.print(f"warning: {text}", style="yellow", highlight=False, markup=False, soft_wrap=True)
 
 
 def tokenizer_variants(experiment: Experiment) -> list[TokenizerConfig]:

@@ -19,11 +19,11 @@ from search.driver.progress import ranking_table
 from search.driver.study_run import Trainer
 from search.engine.checkpoint_cleaner import CheckpointCleaner
 from search.engine.ordering import check_slots
-from search.engine.proposals import SearchPlan
+from search.engine.proposals import SearchPlan, make_scheduler
 from search.finals.deciding import explain_decisions
 from search.finals.leaderboard import Entry
 from search.record.budget import spent_on
-from search.record.driver_log import driver_log, logger
+from search.record.driver_log import driver_log
 from search.record.journal import Totals, read_lines
 from search.record.study import Study
 from search.record.study_file import Mode
@@ -33,13 +33,13 @@ from search.run_directory.earlier import Earlier
 from search.run_directory.inputs import describe_starts, pin_inputs, pin_tokenizers
 from search.run_directory.prior_sources import keep_prior
 from search.run_directory.trust import remember
-from search.schedulers import make_scheduler
-from search.schedulers.population import Population
+from search.schedulers import Breeder
 from search.settings.experiment import Experiment
 from search.settings.wording import count, describe
 from search.tracking.tracker import Tracker
 from trainables.base.installed import version_of
 from trainables.base.locks import DriverLock
+from trainables.base.log import logger, say, warn
 from trainables.sharing.storage import Storage
 
 
@@ -72,29 +72,27 @@ class SearchRun:
             stack.enter_context(driver_log(self.run_dir))
             logger.info("driver %d of this run starts: babeltune %s", lock.incarnation, version_of("babeltune"))
             if self.storage:
-                self.copy = stack.enter_context(RunCopy(self.storage, self.run_dir, self._warn))
-            remember(self.experiment, self.said, self._warn)
+                self.copy = stack.enter_context(RunCopy(self.storage, self.run_dir))
+            remember(self.experiment, self.said)
             self.earlier = Earlier(self.run_dir)
             search, finals = self._studies()
             where = f"{self.slots.gpus:.3g} GPU" if self.slots.gpus else "one CPU thread"
-            self._say(f"{self.slots.count} trials at a time, each on {where}; {self.run_dir}")
-            with Tracker(self.experiment, self.earlier, self._say, self._warn) as tracker:
+            say(f"{self.slots.count} trials at a time, each on {where}; {self.run_dir}")
+            with Tracker(self.experiment, self.earlier) as tracker:
                 trainer = Trainer(
                     self.experiment, self.slots, lock, self.storage, tracker, self.console, self._keep_safe
                 )
                 cluster = self.experiment.cluster
                 with (
                     running_ray(cluster, self.slots.count, online=self.storage is not None),
-                    Watchdog(
-                        self.run_dir, lock, cluster, self.experiment.search.watchdog_seconds, self._warn
-                    ) as trainer.watchdog,
+                    Watchdog(self.run_dir, lock, cluster, self.experiment.search.watchdog_seconds) as trainer.watchdog,
                 ):
                     if (self.run_dir / "finalists.json").exists():
                         tracker.show_trials(search)
                     else:
                         self._search(search, trainer)
                     tracker.searched()
-                    entries = FinalsRun(trainer, self.earlier, self._say, self._warn).run(search, finals)
+                    entries = FinalsRun(trainer, self.earlier).run(search, finals)
                 board = self._conclude(trainer, search, finals, entries)
                 self.concluded = True
                 tracker.finished(board)
@@ -103,19 +101,19 @@ class SearchRun:
     def _take_down(self) -> None:
         """End the cluster, which costs, whatever becomes of the terminal."""
         with suppress(OSError, ValueError):
-            self._say("the cluster is taken down")
+            say("the cluster is taken down")
         if failed := take_down():
-            self._warn(f"the cluster may still cost: end it by `ray down`; {failed}")
+            warn(f"the cluster may still cost: end it by `ray down`; {failed}")
 
     def _studies(self) -> tuple[Study, Study]:
         """The studies of the search and of its finals, once what was asked now is merged into what is there."""
         check_frozen(self.run_dir, self.earlier.test_opened())
         for changed in pin_inputs(self.experiment):
-            self._warn(f"{changed}: what is trained from here on may differ in the last digits")
+            warn(f"{changed}: what is trained from here on may differ in the last digits")
         moves = self.earlier.moves(self.experiment)
         with self.copy.taking_over(moves) if self.copy else nullcontext():
             for message in self.earlier.extend(self.experiment):
-                self._say(message)
+                say(message)
         search, finals = self._opened("search", "trials.jsonl"), self._opened(self.earlier.finals_name, "finals.jsonl")
         self._pin_tokenizers(search)
         return search, finals
@@ -142,18 +140,18 @@ class SearchRun:
         settings = self.experiment.search
         scheduler = make_scheduler(self.experiment)
         expected = min(settings.trials or math.inf, self.experiment.space.size())
-        if isinstance(scheduler, Population):
+        if isinstance(scheduler, Breeder):
             expected = scheduler.trials
         cleaner = CheckpointCleaner(trainer.checkpoints("trial"), keep_completed=self.experiment.finals.seeds == 0)
         cleaner.sweep(study.over)
         plan = SearchPlan(self.experiment, keep_prior(self.experiment))
         trainer.train("trial", study, plan, scheduler, expected, self.earlier.spent(), [cleaner])
         if study.ended:
-            self._say(f"the search ends with {count(len(study.trials), 'trial', 'trials')}: {study.ended}")
+            say(f"the search ends with {count(len(study.trials), 'trial', 'trials')}: {study.ended}")
         elif settings.trials is None:
-            self._say(f"all {len(study.trials)} valid configurations of the space were tried")
+            say(f"all {len(study.trials)} valid configurations of the space were tried")
         elif len(study.trials) < (settings.trials or 0):
-            self._warn(
+            warn(
                 f"the space holds only {len(study.trials)} valid configurations: all were tried, "
                 f"though search.trials is {settings.trials}"
             )
@@ -170,16 +168,8 @@ class SearchRun:
     def _announce(self, board: dict[str, Any]) -> None:
         self.console.print(ranking_table(board["ranking"], board["decided_by"]))
         for note in board["notes"]:
-            self._warn(note)
+            warn(note)
         for line in board["ranking"]:
-            self._say(f"trial {line['trial']}: {describe(line['config'])}")
+            say(f"trial {line['trial']}: {describe(line['config'])}")
         best, report = self.run_dir / "best", self.run_dir / "report.html"
-        self._say(f"BLEU {board['signatures']['bleu']}\nbest model: {best}\nreport: {report}")
-
-    def _say(self, text: str) -> None:
-        logger.info("%s", text)
-        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
-
-    def _warn(self, text: str) -> None:
-        logger.warning("%s", text)
-        self.console.print(f"warning: {text}", style="yellow", highlight=False, markup=False, soft_wrap=True)
+        say(f"BLEU {board['signatures']['bleu']}\nbest model: {best}\nreport: {report}")

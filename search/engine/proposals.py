@@ -1,4 +1,4 @@
-"""Which trials a study is to have: the bridge from an experiment to its sampler."""
+"""Which trials a study is to have: the bridge from an experiment to its sampler and scheduler."""
 
 from typing import Protocol
 
@@ -7,6 +7,7 @@ from threadpoolctl import threadpool_limits
 
 from search.record.study import Study
 from search.samplers import Prior, Proposal, Task, make_sampler
+from search.schedulers import Scheduler
 from search.settings.experiment import Experiment
 from search.space.space import Params
 from trainables.base.config import TrialConfig
@@ -24,6 +25,11 @@ class Plan(Protocol):
     def config(self, params: Params) -> TrialConfig:
         """What to train for these parameters."""
         ...
+
+
+def make_scheduler(experiment: Experiment) -> Scheduler:
+    """The scheduler of the search. Raises UserError for one of the user's that fails."""
+    return experiment.search.scheduler.make(experiment.scheduler_task)
 
 
 class SearchPlan:

@@ -14,12 +14,12 @@ from search.record.journal import Journal, JournalLine, make_line
 from search.record.study import Study, StudyTrial
 from search.schedulers.base import Breeder, Scheduler
 from search.settings.experiment import Experiment
+from trainables.acceleration.stackable import can_train_as_one
 from trainables.assignment import Assignment
 from trainables.base.config import TrialConfig
 from trainables.base.outcomes import Outcome
 from trainables.base.report import EpochReport
 from trainables.sharing.checkpoint_places import Checkpoints
-from trainables.training.learning import can_learn_together
 
 
 class Listener(Protocol):
@@ -153,10 +153,10 @@ class Work:
         """One more that can train as one with those: interrupted, or new."""
         for number in sorted(self.study.owing.keys() - self.live.keys()):
             trial = self.study.trials[number]
-            if can_learn_together([*team, self.plan.config(trial.params)]):
+            if can_train_as_one([*team, self.plan.config(trial.params)]):
                 return trial
         proposal = self.plan.propose(self.study)
-        if proposal is None or not can_learn_together([*team, self.plan.config(proposal.params)]):
+        if proposal is None or not can_train_as_one([*team, self.plan.config(proposal.params)]):
             return None
         return self._proposed()
 

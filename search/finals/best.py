@@ -17,7 +17,7 @@ from trainables.base.files import digest_of, publish_folder, remove
 from trainables.base.installed import program
 from trainables.base.sealing import Damaged, read_sealed, write_sealed
 from trainables.data.tokenizer import Tokenizer, load_tokenizer, save_tokenizer
-from trainables.training.loop import default_device
+from trainables.training.device import default_device
 
 DIGESTS = "digests.json"  # of the other files in best/
 

@@ -1,8 +1,6 @@
 """One more score for translations, from a function of the user's: nothing is imported unless it is named."""
 
-import importlib
 import math
-import sys
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -11,6 +9,7 @@ from typing import Any
 
 from trainables.base.errors import UserError
 from trainables.base.sealing import Damaged, read_sealed, write_sealed
+from trainables.base.user_code import import_named
 from trainables.data.corpus import Split
 
 Metric = Callable[[list[str], list[str], list[str]], object]  # of sources, translations, references
@@ -18,20 +17,7 @@ Metric = Callable[[list[str], list[str], list[str]], object]  # of sources, tran
 
 def load_metric(name: str) -> Metric:
     """The function that `finals.neural_metric` names, from the working directory, too. Raises UserError."""
-    module, _, function = name.partition(":")
-    if str(Path.cwd()) not in sys.path:
-        sys.path.append(str(Path.cwd()))
-    try:
-        found = getattr(importlib.import_module(module), function)
-    except Exception as error:  # whatever the module raises
-        raise UserError(
-            f"finals.neural_metric: {name} can't be imported: {type(error).__name__}: {error}; install it, or start "
-            "where its file is"
-        ) from None
-    if not callable(found):
-        raise UserError(f"finals.neural_metric: {name} is no function")
-    metric: Metric = found
-    return metric
+    return import_named(name, "finals.neural_metric")
 
 
 def neural_score(name: str, file: Path, model: str, text: Split, translations: list[str]) -> float:

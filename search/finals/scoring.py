@@ -10,6 +10,7 @@ from typing import Any
 import ray
 
 from model.transformer import Transformer
+from search.finals.retraining import train_again
 from search.record.journal import JournalLine
 from search.settings.experiment import Experiment
 from search.settings.finals import Decoding
@@ -24,8 +25,9 @@ from trainables.data.scoring import scoring
 from trainables.data.tokenizer import Tokenizer
 from trainables.sharing.checkpoint_places import Checkpoints
 from trainables.sharing.storage import Storage
+from trainables.training.device import default_device
 from trainables.training.evaluation import Scores, corpus_bleu, reference_loss, score, translate
-from trainables.training.loop import default_device, load_model, train_again
+from trainables.training.trained_model import load_model
 
 GREEDY = Decoding(1, 1.0)
 

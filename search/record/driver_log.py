@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from trainables.base.log import handled_by, logger
+
 LOG = "driver.log"
-logger = logging.getLogger("babeltune")  # its children log, too: babeltune.work
 
 
 class _File(logging.FileHandler):
@@ -30,17 +31,14 @@ def driver_log(run_dir: Path) -> Iterator[None]:
     formatter = logging.Formatter("%(asctime)sZ %(levelname)-7s %(message)s", "%Y-%m-%d %H:%M:%S")
     formatter.converter = time.gmtime
     handler.setFormatter(formatter)
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
-    logger.propagate = False
     try:
-        yield
-    except BaseException as error:
-        logger.warning("the driver ends: %s: %s", type(error).__name__, " ".join(str(error).split())[:500])
-        raise
-    else:
-        logger.info("the driver ends: all is done")
+        with handled_by(handler):
+            try:
+                yield
+            except BaseException as error:
+                logger.info("the driver ends: %s: %s", type(error).__name__, " ".join(str(error).split())[:500])
+                raise
+            logger.info("the driver ends: all is done")
     finally:
-        logger.removeHandler(handler)
         with suppress(OSError):
             handler.close()

@@ -16,6 +16,7 @@ from optuna.trial import TrialState, create_trial
 
 from search.record.attributes import Attributes, read_attributes
 from search.record.journal import JournalLine
+from search.record.optuna_internals import storage_id
 from search.record.study_file import Mode, open_study
 from search.space.space import Params, SearchSpace
 from trainables.base.files import unwritable
@@ -117,11 +118,12 @@ class Study:
     def __init__(self, file: Path | None, name: str, direction: Literal["maximize", "minimize"], mode: Mode = "new"):
         """The study `name` in the sqlite file, or in memory without one; see `study_file.py`. Raises Damaged."""
         self._storage, study = open_study(file, name, direction, mode)
-        self.file, self.maximize, self._study_id = file, direction == "maximize", study._study_id
+        self.file, self.maximize = file, direction == "maximize"
+        self._study_id = self._storage.get_study_id_from_name(name)
         self.trials: dict[int, StudyTrial] = {
             trial.number: StudyTrial(
                 number=trial.number,
-                storage_id=trial._trial_id,
+                storage_id=storage_id(trial),
                 params=dict(trial.params),
                 state=trial.state,
                 scores=dict(trial.intermediate_values),

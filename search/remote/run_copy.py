@@ -9,7 +9,7 @@ sent when it was made, so that going back to those seconds, or a trial to an old
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -26,6 +26,7 @@ from search.remote.fetching import (
 from search.remote.lease import Lease
 from trainables.base.errors import StorageFails
 from trainables.base.files import remove
+from trainables.base.log import warn
 from trainables.base.temporary import temporary_folder
 from trainables.sharing.object_store import Store
 from trainables.sharing.storage import Storage, is_driver
@@ -40,9 +41,9 @@ State = tuple[tuple[int, int], ...]  # of a file: when it was written, and its s
 class RunCopy:
     """Kept while the block runs, by the one driver that may. Raises UserError if there is another."""
 
-    def __init__(self, storage: Storage, run_dir: Path, warn: Callable[[str], None]):
+    def __init__(self, storage: Storage, run_dir: Path):
         """The lock of the run directory must be held."""
-        self.storage, self.run_dir, self.warn = storage, run_dir, warn
+        self.storage, self.run_dir = storage, run_dir
         self.lease = Lease(storage, run_dir)
         self._sent: dict[str, State] = {}
         self._sending, self._ended, self._warned = threading.Lock(), threading.Event(), False
@@ -68,7 +69,7 @@ class RunCopy:
         except StorageFails as error:
             if kind is None:
                 raise
-            self.warn(f"{self.run_dir} has more than the storage, so resume from there: {error}")
+            warn(f"{self.run_dir} has more than the storage, so resume from there: {error}")
         finally:
             self.lease.release()
 
@@ -109,7 +110,7 @@ class RunCopy:
             except StorageFails as error:
                 if not self._warned:
                     self._warned = True
-                    self.warn(f"{error}; the search goes on, and this is tried again")
+                    warn(f"{error}; the search goes on, and this is tried again")
 
     def _files(self) -> Iterator[tuple[str, State]]:
         """What is to be sent, without checkpoints, drafts and locks."""

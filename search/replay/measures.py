@@ -4,7 +4,7 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from statistics import fmean, median
+from statistics import fmean
 from typing import TypeVar
 
 import numpy as np
@@ -14,12 +14,9 @@ from search.replay.simulation import CurveSimulation, Found, evaluate
 from search.replay.tables import Table
 from search.samplers import Prior, Sampler, SamplerName, make_sampler
 from search.samplers.prior import Findings
-from search.schedulers.base import Scheduler
-from search.schedulers.gentle import Gentle
-from search.schedulers.halving import Halving
-from search.schedulers.median import MedianStopping
-from search.schedulers.promotion import Hyperband, Promotion
-from search.schedulers.unranked import ToTheEnd
+from search.schedulers import SCHEDULERS, Scheduler, SchedulerSettings
+from search.schedulers import Task as SchedulerTask
+from search.schedulers.kind import KEY
 from search.space.domain import Scalar
 from trainables.base.errors import UserError
 
@@ -37,7 +34,7 @@ class Policy:
     """A sampler, with a scheduler for learning curves, and what earlier searches found."""
 
     sampler: SamplerName
-    scheduler: str = "asha_promotion"
+    scheduler: SchedulerSettings = SCHEDULERS.default
     prior: tuple[Findings, ...] = ()  # of earlier searches
 
     def make_sampler(self, table: Table, seed: int) -> Sampler:
@@ -45,27 +42,22 @@ class Policy:
         return make_sampler(self.sampler, table.task(seed), START, prior)
 
     def make_scheduler(self, table: Table) -> Scheduler:
-        """As a search has it by default, over the median length R; `asha` as it often is: 0.1 R, thrice that, …"""
-        length = int(median(len(system.curve) for system in table.systems.values()))
-        rungs = tuple(sorted({-(-length // 4), -(-length // 2)} - {length}))
+        """As a search has it whose trials are as long as the table's median run; ranked are comparable systems.
+
+        Raises UserError for one that can't work on tables.
+        """
 
         def comparable(trial: StudyTrial) -> Scalar:
             return table.system(trial.params).comparable
 
-        match self.scheduler:
-            case "asha":
-                first = max(1, round(0.1 * length))
-                return Halving(tuple(rung for rung in (first, 3 * first, 9 * first) if rung < length), 3)
-            case "asha_promotion":
-                return Promotion(rungs[:1], 3, comparable)
-            case "hyperband":
-                return Hyperband(rungs, 3, comparable)
-            case "median":
-                return MedianStopping(tuple(range(rungs[0], length)), comparable)
-            case "gentle":
-                return Gentle(rungs, comparable)
-            case _:
-                return ToTheEnd()
+        if self.scheduler.breeds:
+            raise UserError(f"--scheduler: {self.scheduler.kind} makes trials that no table has; name another")
+        task = SchedulerTask(table.length, None, table.space, None, 0, comparable)
+        try:
+            self.scheduler.check(task)
+        except ValueError as error:
+            raise UserError(str(error).replace(KEY, "--scheduler")) from None
+        return self.scheduler.make(task)
 
 
 def measure_systems(table: Table, policy: Policy, seeds: int, workers: int) -> dict[str, float]:
@@ -106,9 +98,8 @@ def _evaluate(table: Table, policy: Policy, workers: int, seed: int) -> list[flo
 
 
 def _simulate(table: Table, policy: Policy, seed: int) -> Found:
-    length = int(median(len(system.curve) for system in table.systems.values()))
     sampler, scheduler = policy.make_sampler(table, seed), policy.make_scheduler(table)
-    return CurveSimulation(table, sampler, scheduler, CURVE_WORKERS, BUDGET_RUNS * length).run()
+    return CurveSimulation(table, sampler, scheduler, CURVE_WORKERS, BUDGET_RUNS * table.length).run()
 
 
 def _over_seeds(search: Callable[[int], T], seeds: int) -> list[T]:

@@ -49,6 +49,11 @@ class Table:
     def median(self) -> float:
         return median(system.score for system in self.systems.values())
 
+    @property
+    def length(self) -> int:
+        """Checkpoints of the median run."""
+        return int(median(len(system.curve) for system in self.systems.values()))
+
     def system(self, params: Params) -> System:
         return self.systems[self.space.key(params)]
 

@@ -126,7 +126,7 @@ def explain(
 ) -> Explanation | None:
     """None where there is nothing to explain: no space, or settings that changed while models trained."""
     space = experiment.space
-    if not space.domains or experiment.search.scheduler == "pbt":
+    if not space.domains or experiment.search.scheduler.breeds:
         return None
     seen = observe(experiment, trials, finals, ranking)
     if seen is None:

@@ -52,11 +52,14 @@ def find_change(stored: Experiment, experiment: Experiment) -> Change:
         for key in ("search.deterministic", "search.concurrency"):
             if key in changed:
                 raise UserError(f"resume: {key} can't change in a deterministic search; start a new search")
-    if "pbt" in (stored.search.scheduler, experiment.search.scheduler):
+    for scheduler in (stored.search.scheduler, experiment.search.scheduler):
+        if not scheduler.breeds:
+            continue
         for key in changed:
             if not _below(key, ("finals", *INDIFFERENT)):
                 raise UserError(
-                    f"resume: {key} can't change, as pbt trains a population as a whole; start a new search"
+                    f"resume: {key} can't change, as {scheduler.kind} trains a population as a whole; start a new "
+                    "search"
                 )
     if any(_below(key, MEANING) and not _below(key, INDIFFERENT) for key in changed):
         return Change.NEW_STUDY

@@ -9,7 +9,7 @@ import json
 import os
 import re
 import uuid
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from search.settings.experiment import Experiment
 from trainables.base.config import flatten
 from trainables.base.errors import UserError
 from trainables.base.files import write_atomically
+from trainables.base.log import warn
 
 RUN_ID = "run_id"  # in the run directory and its storage
 KEPT = "BABELTUNE_KNOWN"  # in the environment: what is known of its run, for the driver that the watchdog starts
@@ -31,6 +32,7 @@ FOLLOWED = {
     "cluster": "its machines get the corpus, and can run code here",
     "teardown": "ends that cluster",
     "finals.neural_metric": "is imported and called",
+    "search.scheduler.kind": "is imported and called",
     BASE_URL: "a server that gets scores, report and samples of the text",
     "tracking.entity": "an account that gets them",
 }
@@ -53,9 +55,10 @@ class Known(BaseModel):
 
 
 def followed(experiment: Experiment, keys: Collection[str] = ALL) -> dict[str, Any]:
-    """Those of the keys that are set, with their values."""
+    """Those of the keys that are set, with their values; a kind only if it is the user's, as module:Name."""
     values = flatten(experiment.model_dump(mode="json"))
-    return {key: values[key] for key in keys if values[key] not in (None, False)}
+    kinds = [key for key in keys if key.endswith(".kind") and ":" not in values[key]]
+    return {key: values[key] for key in keys if values[key] not in (None, False) and key not in kinds}
 
 
 def check_trust(stored: Experiment, given: Collection[str], keys: Collection[str] = ALL) -> None:
@@ -79,9 +82,7 @@ def check_trust(stored: Experiment, given: Collection[str], keys: Collection[str
         )
 
 
-def remember(
-    experiment: Experiment, said: Collection[str], warn: Callable[[str], None], keys: Collection[str] = ALL
-) -> None:
+def remember(experiment: Experiment, said: Collection[str], keys: Collection[str] = ALL) -> None:
     """Note for this user that these keys of a run may be followed as they are; the run gets an id if it has none.
 
     The lock of the run directory must be held. said: the keys that the user set, in this command or the configuration

@@ -13,6 +13,7 @@ import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, NSGAIISampler, TPESampler
+from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from search.record.study import Study, StudyTrial
@@ -98,7 +99,8 @@ class OptunaSampler:
     def propose(self, study: Study) -> Proposal | None:
         known = study.known
         seeds = np.random.SeedSequence([self._task.seed, len(study.trials)])
-        throwaway = optuna.create_study(direction="maximize" if study.maximize else "minimize")
+        storage = InMemoryStorage()
+        throwaway = optuna.create_study(storage=storage, direction="maximize" if study.maximize else "minimize")
         throwaway.add_trials(self._history(study))
         first: Params = {}
         refused: list[dict[str, Any]] = []
@@ -109,7 +111,9 @@ class OptunaSampler:
             first = first or draw
             params = self._task.accept(draw)
             if params is not None and self._task.space.key(params) not in known:
-                attrs = throwaway._storage.get_trial_system_attrs(trial._trial_id)
+                study_id = storage.get_study_id_from_name(throwaway.study_name)
+                asked = storage.get_trial_id_from_study_id_trial_number(study_id, trial.number)
+                attrs = storage.get_trial_system_attrs(asked)
                 return Proposal(params, {"optuna": attrs, "refused": refused})
             if params is None:
                 refused.append(trial.params)

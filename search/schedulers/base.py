@@ -12,6 +12,7 @@ Decision = Literal["go", "park", "stop"]
 Comparable = Callable[[StudyTrial], Hashable]  # trials are ranked only among those of the same value
 
 
+@runtime_checkable
 class Scheduler(Protocol):
     """Decides at rungs, from what the study holds alone: the same study, the same decision.
 
@@ -51,6 +52,11 @@ class Heir:
 @runtime_checkable
 class Breeder(Protocol):
     """A scheduler that makes trials out of those there are, too."""
+
+    @property
+    def trials(self) -> int:
+        """How many there will be, those that it makes included, if none diverges."""
+        ...
 
     def heir(self, study: Study) -> Heir | None:
         """The next one to make; none of the parked is promoted while there is one."""

@@ -4,11 +4,13 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import NormalDist
+from typing import Literal
 
 from search.record.forecasting import fit
 from search.record.study import Study, StudyTrial
 from search.schedulers.arrivals import Arrivals
 from search.schedulers.base import Comparable, Decision, all_alike, finite
+from search.schedulers.kind import AtRungs, Task
 
 ENOUGH_FINISHED = 4
 LEAST_CHANCE = 0.1
@@ -49,3 +51,12 @@ class Gentle:
 
     def promote(self, study: Study, live: set[int]) -> StudyTrial | None:
         return None
+
+
+class GentleSettings(AtRungs):
+    """Stops only what will hardly win."""
+
+    kind: Literal["gentle"] = "gentle"
+
+    def make(self, task: Task) -> Gentle:
+        return Gentle(self.all_rungs(task.epochs), task.comparable)

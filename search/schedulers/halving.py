@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 from search.record.study import Study, StudyTrial
 from search.schedulers.arrivals import Arrivals
 from search.schedulers.base import Comparable, Decision, all_alike, finite
+from search.schedulers.kind import AtRungs, Factor, Task, quarter, rungs_field
 
 
 @dataclass(frozen=True)
@@ -35,3 +37,17 @@ class Halving:
 
     def promote(self, study: Study, live: set[int]) -> StudyTrial | None:
         return None
+
+
+class HalvingSettings(AtRungs):
+    """Stops the worse ones at a rung at once."""
+
+    kind: Literal["asha"] = "asha"
+    rungs: tuple[int, ...] | None = rungs_field("a quarter of training.epochs, two at least")
+    reduction_factor: Factor = 3
+
+    def default_rungs(self, epochs: int) -> tuple[int]:
+        return (quarter(epochs),)
+
+    def make(self, task: Task) -> Halving:
+        return Halving(self.all_rungs(task.epochs), self.reduction_factor, task.comparable)

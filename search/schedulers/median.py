@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import fmean
+from typing import Literal
 
 from search.record.study import Study, StudyTrial
 from search.schedulers.arrivals import Arrivals
 from search.schedulers.base import Comparable, Decision, all_alike, finite
+from search.schedulers.kind import AtRungs, Task, quarter, rungs_field
 
 ENOUGH_OTHERS = 3  # with fewer a median says little
 
@@ -44,6 +46,19 @@ class MedianStopping:
 
     def promote(self, study: Study, live: set[int]) -> StudyTrial | None:
         return None
+
+
+class MedianSettings(AtRungs):
+    """Stops what is below the others' median."""
+
+    kind: Literal["median"] = "median"
+    rungs: tuple[int, ...] | None = rungs_field("each epoch from a quarter of training.epochs on, two at least")
+
+    def default_rungs(self, epochs: int) -> range:
+        return range(quarter(epochs), epochs)
+
+    def make(self, task: Task) -> MedianStopping:
+        return MedianStopping(self.all_rungs(task.epochs), task.comparable)
 
 
 def _running_average(study: Study, trial: StudyTrial, rung: int) -> float:

@@ -1,11 +1,14 @@
 """Population-based training: weights are inherited, the parameters of training change on the way."""
 
+import math
 from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 import numpy as np
 
 from search.record.study import Study, StudyTrial
 from search.schedulers.base import Decision, Heir, finite
+from search.schedulers.kind import KEY, AtRungs, Task, rungs_field
 from search.space.domain import Domain, Scalar
 from search.space.space import Params, SearchSpace
 from trainables.base.outcomes import DIED
@@ -106,3 +109,37 @@ def perturb(value: Scalar, domain: Domain, rng: np.random.Generator) -> Scalar:
             return near
     step = 1 / max(1, domain.count() - 1)
     return domain.near(domain.unit(value) + (step if factor > 1 else -step))
+
+
+class PopulationSettings(AtRungs):
+    """Trains a population of search.trials members and changes their training parameters on the way."""
+
+    breeds: ClassVar[bool] = True
+
+    kind: Literal["pbt"] = "pbt"
+    rungs: tuple[int, ...] | None = rungs_field("every fifth part of training.epochs")
+
+    def default_rungs(self, epochs: int) -> range:
+        fifth = max(1, epochs // 5)
+        return range(fifth, epochs, fifth)
+
+    def check(self, task: Task) -> None:
+        super().check(task)
+        if fixed := [path for path in task.space.domains if not _leaves_weights(path)]:
+            raise ValueError(
+                f"{KEY}: pbt hands trained weights on, so its space may hold training.* and dropouts alone, "
+                f"not {', '.join(fixed)}"
+            )
+        if task.trials is None:
+            raise ValueError("search.trials: null; pbt needs the size of its population")
+        if task.report_steps is not None:
+            raise ValueError(f"{KEY}: pbt counts in epochs; drop training.report_steps")
+
+    def make(self, task: Task) -> Population:
+        size = int(min(task.trials or math.inf, task.space.size()))
+        return Population(self.all_rungs(task.epochs), size, task.space, task.seed)
+
+
+def _leaves_weights(path: str) -> bool:
+    """Whether a field may change while a model is trained."""
+    return path.startswith("training.") or (path.startswith("model.") and path.endswith("dropout"))

@@ -4,6 +4,7 @@ import math
 from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import Literal
 
 import numpy as np
 from scipy.stats import spearmanr
@@ -11,6 +12,7 @@ from scipy.stats import spearmanr
 from search.record.study import Study, StudyTrial
 from search.schedulers.arrivals import Arrivals, Field
 from search.schedulers.base import Comparable, Decision, all_alike, finite
+from search.schedulers.kind import AtRungs, Factor, Task, quarter, rungs_field
 
 GOLDEN = (math.sqrt(5) - 1) / 2
 LEAST_CORRELATION = 0.3  # of scores at a rung with final ones, for the rung to be believed
@@ -73,6 +75,20 @@ class Promotion:
         return mine > -math.inf and field.ahead(mine, trial.number) < passing
 
 
+class PromotionSettings(AtRungs):
+    """Parks all at the rungs and promotes the best."""
+
+    kind: Literal["asha_promotion"] = "asha_promotion"
+    rungs: tuple[int, ...] | None = rungs_field("a quarter of training.epochs, two at least")
+    reduction_factor: Factor = 3
+
+    def default_rungs(self, epochs: int) -> tuple[int]:
+        return (quarter(epochs),)
+
+    def make(self, task: Task) -> Promotion:
+        return Promotion(self.all_rungs(task.epochs), self.reduction_factor, task.comparable)
+
+
 @lru_cache
 def misleads(at_rung: tuple[float, ...], at_end: tuple[float, ...]) -> bool:
     """Whether the scores at a rung say next to nothing of those at the end, by trials that have ended.
@@ -106,3 +122,13 @@ class Hyperband(Promotion):
             if position < 0:
                 return bracket
         return len(self.rungs)
+
+
+class HyperbandSettings(AtRungs):
+    """Parks and promotes in several brackets, each of which begins to rank at another rung."""
+
+    kind: Literal["hyperband"] = "hyperband"
+    reduction_factor: Factor = 3
+
+    def make(self, task: Task) -> Hyperband:
+        return Hyperband(self.all_rungs(task.epochs), self.reduction_factor, task.comparable)

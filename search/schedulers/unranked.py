@@ -1,9 +1,11 @@
 """No early stopping."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from search.record.study import Study, StudyTrial
 from search.schedulers.base import Decision, finite
+from search.schedulers.kind import SchedulerSettings, Task
 
 
 @dataclass(frozen=True)
@@ -17,3 +19,12 @@ class ToTheEnd:
 
     def promote(self, study: Study, live: set[int]) -> StudyTrial | None:
         return None
+
+
+class UnrankedSettings(SchedulerSettings):
+    """Trains all to the end."""
+
+    kind: Literal["none"] = "none"
+
+    def make(self, task: Task) -> ToTheEnd:
+        return ToTheEnd()

@@ -1,6 +1,7 @@
 """One search as one frozen value: what to train, the space around it, how to search, finals, tracking."""
 
 import math
+import os
 import random
 import re
 from itertools import combinations
@@ -9,21 +10,19 @@ from typing import Any, Self, get_args
 
 from pydantic import Field, TypeAdapter, ValidationError, field_validator, model_validator
 
+from search.schedulers import Task
 from search.settings.finals import FinalsConfig
 from search.settings.searching import SearchConfig
 from search.settings.tracking import TrackingConfig
 from search.space.domain import Domain, Scalar
 from search.space.space import LARGEST_GRID, Params, SearchSpace
-from trainables.base.command_line import did_you_mean
-from trainables.base.config import RunName, TrialConfig, flatten
+from trainables.base.command_line import merge, read_yaml, validate
+from trainables.base.config import RunName, TrialConfig, flatten, set_paths
+from trainables.base.errors import did_you_mean
 from trainables.base.files import full_path
+from trainables.base.installed import find_config
 
 PROBES = 1000  # draws that must fail before an infinite space counts as empty
-
-
-def _leaves_weights(path: str) -> bool:
-    """Whether a field may change while a model is trained."""
-    return path.startswith("training.") or (path.startswith("model.") and path.endswith("dropout"))
 
 
 class Experiment(TrialConfig):
@@ -47,6 +46,20 @@ class Experiment(TrialConfig):
     search: SearchConfig = SearchConfig()
     finals: FinalsConfig = FinalsConfig()
     tracking: TrackingConfig = TrackingConfig()
+
+    @classmethod
+    def load(cls, config: str | os.PathLike[str] = "quickstart", /, **changes: Any) -> Self:
+        """The experiment of a YAML file, or of a configuration that comes with the program.
+
+        Args:
+            config: A file, or a name such as "multi30k".
+            **changes: Values by dotted keys, as in `**{"search.trials": 8}`.
+
+        Raises:
+            UserError: With a line for each mistake.
+        """
+        file, options = find_config(os.fspath(config)), set_paths({}, changes)
+        return validate(cls, merge(read_yaml(file), options), str(file), options)
 
     @field_validator("cluster")
     @classmethod
@@ -119,9 +132,7 @@ class Experiment(TrialConfig):
                 "search.metric: valid_loss is a loss per token, which can't be compared between vocabularies, and the "
                 "space changes the vocabulary; use valid_bleu or valid_nll_per_char"
             )
-        self._check_rungs()
-        if search.scheduler == "pbt":
-            self._check_population()
+        search.scheduler.check(self.scheduler_task)
         if not self._has_a_valid_trial():
             raise ValueError(
                 "space: no combination of its values makes a valid trial"
@@ -129,37 +140,6 @@ class Experiment(TrialConfig):
                 + "; see the constraints of its fields"
             )
         return self
-
-    def _check_rungs(self) -> None:
-        rungs, epochs, steps = self.search.rungs, self.training.epochs, self.training.report_steps
-        if steps is None:
-            if rungs is not None and not (_rise(rungs) and max(rungs, default=0) < epochs):
-                raise ValueError(f"search.rungs: {list(rungs)} must rise, from 1 to below training.epochs {epochs}")
-            return
-        if rungs is None and self.search.scheduler != "none":
-            raise ValueError(
-                f"search.rungs: missing; with training.report_steps {steps} they are counted in steps, as in "
-                f"[{steps}, {4 * steps}]"
-            )
-        for rung in rungs or ():
-            if rung % steps or rung < 1:
-                nearest = max(1, round(rung / steps)) * steps
-                raise ValueError(
-                    f"search.rungs: {rung} is no multiple of training.report_steps {steps}; the nearest is {nearest}"
-                )
-        if rungs is not None and not _rise(rungs):
-            raise ValueError(f"search.rungs: {list(rungs)} must rise, from training.report_steps {steps} on")
-
-    def _check_population(self) -> None:
-        if fixed := [path for path in self.space.domains if not _leaves_weights(path)]:
-            raise ValueError(
-                "search.scheduler: pbt hands trained weights on, so its space may hold training.* and dropouts alone, "
-                f"not {', '.join(fixed)}"
-            )
-        if self.search.trials is None:
-            raise ValueError("search.trials: null; pbt needs the size of its population")
-        if self.training.report_steps is not None:
-            raise ValueError("search.scheduler: pbt counts in epochs; drop training.report_steps")
 
     def _has_a_valid_trial(self) -> bool:
         if self.space.size() <= PROBES:
@@ -186,22 +166,13 @@ class Experiment(TrialConfig):
     @property
     def rungs(self) -> tuple[int, ...]:
         """Epochs, or steps with training.report_steps, at which a trial may be stopped; none without a scheduler."""
-        if self.search.scheduler == "none":
-            return ()
-        if self.search.rungs is not None:
-            return self.search.rungs
-        epochs = self.training.epochs
-        quarter, half, fifth = max(2, -(-epochs // 4)), -(-epochs // 2), max(1, epochs // 5)
-        match self.search.scheduler:
-            case "asha" | "asha_promotion":
-                rungs = {quarter}
-            case "median":
-                rungs = set(range(quarter, epochs))
-            case "pbt":
-                rungs = set(range(fifth, epochs, fifth))
-            case _:
-                rungs = {quarter, half}
-        return tuple(sorted(rung for rung in rungs if rung < epochs))
+        return self.search.scheduler.all_rungs(self.training.epochs)
+
+    @property
+    def scheduler_task(self) -> Task:
+        """What a scheduler has to know."""
+        training, search = self.training, self.search
+        return Task(training.epochs, training.report_steps, self.space, search.trials, search.seed)
 
     @property
     def num_finals(self) -> int:
@@ -257,7 +228,3 @@ def _annotation(path: str) -> Any:
     for key in path.split("."):
         annotation = annotation.model_fields[key].annotation
     return annotation
-
-
-def _rise(rungs: tuple[int, ...]) -> bool:
-    return list(rungs) == sorted(set(rungs)) and min(rungs, default=1) >= 1

@@ -7,6 +7,7 @@ from typing import Annotated, Self, TypeVar
 from pydantic import Field, field_validator, model_validator
 
 from model.config import Config
+from trainables.base.user_code import NAME
 
 T = TypeVar("T")
 BeamSize = Annotated[int, Field(ge=1)]
@@ -56,7 +57,7 @@ class FinalsConfig(Config):
     @field_validator("neural_metric")
     @classmethod
     def _names_a_function(cls, name: str | None) -> str | None:
-        if name is not None and not re.fullmatch(r"[^\W\d][\w.]*:[^\W\d]\w*", name):
+        if name is not None and not re.fullmatch(NAME, name):
             raise ValueError(f"{name!r} names no function; write package.module:function")
         return name
 

@@ -7,6 +7,7 @@ from pydantic import Field, field_validator, model_validator
 from model.config import Config
 from search.record.budget import BudgetConfig
 from search.samplers.base import SamplerName
+from search.schedulers import SCHEDULERS, SchedulerSettings
 from trainables.base.files import full_path
 
 
@@ -18,11 +19,9 @@ class SearchConfig(Config):
         description="who proposes: default (a Gaussian process made for few, costly trials), grid (every combination), "
         "random, qmc (evenly spread), or Optuna's tpe, gp, cmaes, nsga2",
     )
-    scheduler: Literal["asha", "asha_promotion", "hyperband", "median", "gentle", "pbt", "none"] = Field(
-        "asha_promotion",
-        description="asha_promotion parks all at the rungs and promotes the best; asha stops the worse ones at once; "
-        "hyperband does so in brackets; median stops below the others' median; gentle only what will hardly win; "
-        "pbt trains a population of search.trials members and changes their training parameters on the way",
+    scheduler: Annotated[SchedulerSettings, SCHEDULERS] = Field(
+        SCHEDULERS.default,
+        description="who goes on at a rung, who waits there, who ends: the name of a kind, or {kind, and its settings}",
     )
     trials: int | None = Field(
         20, ge=1, description="configurations to try; null: all of a grid, or as many as the budget allows"
@@ -37,13 +36,6 @@ class SearchConfig(Config):
     metric: Literal["valid_bleu", "valid_nll_per_char", "valid_loss"] = Field(
         "valid_bleu", description="what trials are compared by"
     )
-    rungs: tuple[int, ...] | None = Field(
-        None,
-        description="epochs (steps with training.report_steps) at which trials may be stopped; a quarter of "
-        "training.epochs, two at least, unless given; hyperband, gentle: half of them, too; median: each from a "
-        "quarter on; pbt: every fifth part",
-    )
-    reduction_factor: int = Field(3, ge=2, description="one of so many trials passes a rung")
     startup_trials: int = Field(3, ge=1, description="trials before default, tpe or gp lets its model decide")
     prior: tuple[str, ...] = Field(
         (),

@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import Any
 
+from search.schedulers import SCHEDULERS
 from search.settings.experiment import Experiment
-from trainables.base.command_line import dump_yaml, read_yaml, validate
+from trainables.base.command_line import dump_yaml, read_stored, validate
 from trainables.base.errors import UserError
 from trainables.base.files import read_bytes, write_atomically
 from trainables.base.installed import program
@@ -24,11 +25,13 @@ def stored_experiment(run_dir: Path, url: str | None = None) -> Experiment:
     if not file.is_file():
         raise UserError(f"{run_dir}: not the directory of a run: it holds no experiment.yaml")
     _check_seal(file)
-    tree = read_yaml(file)
+    tree = read_stored(file)
     if missing := [name for name in Experiment.model_fields if name not in (*tree, *LATER)]:
         raise UserError(f"{file}: is not as the search wrote it: {', '.join(missing)} missing; restore the file")
     if isinstance(tree["data"], dict) and "bleu_tokenize" not in tree["data"]:
         _as_version_0_1_meant_it(tree)
+    if isinstance(tree["search"], dict):
+        _give_settings_to_their_kinds(tree["search"])
     stored = validate(Experiment, tree, str(file))
     storage = url.rstrip("/").rpartition("/")[0] if url else stored.storage
     return stored.model_copy(update={"name": run_dir.name, "output_dir": str(run_dir.parent), "storage": storage})
@@ -75,3 +78,12 @@ def _as_version_0_1_meant_it(tree: dict[str, Any]) -> None:
         ends = [domain.get("min"), domain.get("max")] if isinstance(domain, dict) else [None]
         if all(isinstance(end, float) and end.is_integer() for end in ends) and not domain.get("distribution"):
             domain["min"], domain["max"] = int(domain["min"]), int(domain["max"])
+
+
+def _give_settings_to_their_kinds(search: dict[str, Any]) -> None:
+    """Before kinds had settings of their own, these stood beside the name of the kind, for all kinds alike."""
+    for key, kinds, names in (("scheduler", SCHEDULERS, ("rungs", "reduction_factor")),):
+        settings = {name: search.pop(name) for name in names if name in search}
+        if isinstance(search.get(key), str) and search[key] in kinds:
+            known = kinds[search[key]].model_fields
+            search[key] = {"kind": search[key], **{name: settings[name] for name in settings if name in known}}

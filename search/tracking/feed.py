@@ -10,6 +10,7 @@ from search.settings.experiment import Experiment
 from search.tracking.tracked import FEED, INTERRUPTED, PARKED, RUNNING
 from trainables.base.config import TrialConfig, flatten
 from trainables.base.installed import program
+from trainables.base.log import warn
 
 Configure = Callable[[StudyTrial], TrialConfig]
 
@@ -21,10 +22,10 @@ class Feed:
     Attributes: broken: whether a write has failed, so that the feed lacks what came after.
     """
 
-    def __init__(self, experiment: Experiment, study: int, warn: Callable[[str], None]):
+    def __init__(self, experiment: Experiment, study: int):
         """`study` counts the studies that came before in this run."""
         self.experiment, self.file = experiment, experiment.run_dir / FEED
-        self._warn, self.broken = warn, False
+        self.broken = False
         try:
             self.file.unlink(missing_ok=True)  # an earlier driver's follower may still read the old one
         except OSError as error:
@@ -59,7 +60,7 @@ class Feed:
 
     def _give_up(self, error: OSError) -> None:
         self.broken = True
-        self._warn(
+        warn(
             f"{self.file}: can't be written ({error.strerror}); the search goes on without it, but W&B lacks what "
             f"follows: send it by `{program('publish')} {self.experiment.run_dir}`"
         )

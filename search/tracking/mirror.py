@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -16,6 +15,7 @@ from search.run_directory.trust import BASE_URL, is_said
 from search.settings.experiment import Experiment
 from search.tracking.tracked import Destination
 from trainables.base.installed import program
+from trainables.base.log import say, warn
 from trainables.base.temporary import temporary_folder
 
 RETRY_SECONDS = 60.0
@@ -32,10 +32,10 @@ class Mirror:
     the search.
     """
 
-    def __init__(self, experiment: Experiment, say: Callable[[str], None], warn: Callable[[str], None]):
+    def __init__(self, experiment: Experiment):
         """The feed must have been begun. Raises OSError where there is no room for temporary files."""
         tracking, patience = experiment.tracking, experiment.tracking.flush_seconds
-        self.run_dir, self.say, self.warn, self.patience = experiment.run_dir, say, warn, patience
+        self.run_dir, self.patience = experiment.run_dir, patience
         self.reason = ""  # why the last follower failed
         self.missing = "all of this search"
         self.complete = False
@@ -63,7 +63,7 @@ class Mirror:
         self._cwd = destination.scratch if inside else None
         self._closing = threading.Event()
         self._follower: subprocess.Popen[str] | None = None
-        self._thread = threading.Thread(target=self._supervise, daemon=True)
+        self._thread = threading.Thread(target=self._supervise, name=f"W&B of {self.run_dir}", daemon=True)
 
     def __enter__(self) -> "Mirror":
         self._thread.start()
@@ -90,7 +90,7 @@ class Mirror:
                     os.killpg(self._follower.pid, signal.SIGKILL)
         self._stack.close()
         if not self.complete:
-            self.warn(
+            warn(
                 f"W&B lacks {self.missing} ({self.reason or 'its process died'}); the run directory has it all: "
                 f"send it by `{program('publish')} {self.run_dir}`"
             )
@@ -130,14 +130,14 @@ class Mirror:
         match message:
             case {"say": text} if text not in self._said:
                 self._said.add(text)
-                self.say(text)
+                say(text)
             case {"missing": text}:
                 self.missing = text
             case {"complete": _}:
                 self.complete = True
             case {"failed": reason}:
                 if not self.reason and not self._closing.is_set():
-                    self.warn(f"W&B: {reason}; the search goes on, and this is tried again")
+                    warn(f"W&B: {reason}; the search goes on, and this is tried again")
                 self.reason = reason
 
 

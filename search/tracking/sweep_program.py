@@ -15,9 +15,11 @@ import wandb
 from search.settings.experiment import Experiment
 from search.tracking.tracked import TrackedRun
 from search.tracking.wandb_runs import end_run
+from trainables.acceleration.captured import choose_step
 from trainables.base.command_line import parse_config
 from trainables.base.errors import Diverged, UserError
 from trainables.base.outcomes import Outcome
+from trainables.data.preparing import prepare
 from trainables.training.loop import train
 
 
@@ -30,9 +32,10 @@ def main(arguments: list[str]) -> None:
     run.config.update(experiment.trial.model_dump(mode="json"))  # type: ignore[no-untyped-call]
     run.define_metric("epoch")
     run.define_metric("*", step_metric="epoch")
+    prepared = prepare(experiment.data, experiment.tokenizer, experiment.cache)
     tracked = TrackedRun(run.name or "", "trial", {}, Outcome.COMPLETED)
     try:
-        for report, _ in train(experiment.trial, experiment.cache):
+        for report, _ in train(experiment.trial, prepared, make_step=choose_step):
             values = {name: value for name, value in asdict(report).items() if value is not None}
             step = int(values[experiment.training.unit])
             tracked.reports[step] = values

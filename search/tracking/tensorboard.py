@@ -1,6 +1,5 @@
 """TensorBoard files, where tracking.tensorboard asks for them: RUN/tensorboard/trial-3, one curve a metric."""
 
-from collections.abc import Callable
 from typing import Literal
 
 from tensorboardX import SummaryWriter
@@ -9,13 +8,14 @@ from search.record.journal import JournalLine
 from search.record.study import StudyTrial
 from search.settings.experiment import Experiment
 from search.settings.wording import describe
+from trainables.base.log import warn
 
 
 class TensorBoardFiles:
     """A listener. A trial that goes on, after a rung or a kill, gets a further file in its folder."""
 
-    def __init__(self, experiment: Experiment, kind: Literal["trial", "final"], warn: Callable[[str], None]):
-        self.folder, self.kind, self.unit, self.warn = experiment.run_dir, kind, experiment.training.unit, warn
+    def __init__(self, experiment: Experiment, kind: Literal["trial", "final"]):
+        self.folder, self.kind, self.unit = experiment.run_dir, kind, experiment.training.unit
         self.writers: dict[int, SummaryWriter] = {}
         self.broken = False
 
@@ -36,7 +36,7 @@ class TensorBoardFiles:
             self.writers[trial.number].flush()
         except OSError as error:
             self.broken = True
-            self.warn(f"tensorboard: can't be written ({error.strerror}); the search goes on without it")
+            warn(f"tensorboard: can't be written ({error.strerror}); the search goes on without it")
 
     def trial_parked(self, trial: StudyTrial) -> None:
         self._close(trial.number)

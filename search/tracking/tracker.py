@@ -15,30 +15,29 @@ from search.tracking.mirror import Mirror
 from search.tracking.tensorboard import TensorBoardFiles
 from trainables.base.config import TrialConfig
 from trainables.base.installed import program
+from trainables.base.log import warn
 from trainables.base.sealing import read_sealed
 
 
 class Tracker:
     """Tracks while the block runs; its end takes tracking.flush_seconds at most."""
 
-    def __init__(
-        self, experiment: Experiment, earlier: Earlier, say: Callable[[str], None], warn: Callable[[str], None]
-    ):
-        self.experiment, self.earlier, self.warn = experiment, earlier, warn
+    def __init__(self, experiment: Experiment, earlier: Earlier):
+        self.experiment, self.earlier = experiment, earlier
         self.feed: Feed | None = None
         self.mirror: Mirror | None = None
         if experiment.tracking.wandb != "disabled":
-            self.feed = Feed(experiment, earlier.studies, warn)
+            self.feed = Feed(experiment, earlier.studies)
             if not self.feed.broken:
-                self.mirror = self._start_mirror(say)
+                self.mirror = self._start_mirror()
         self._stack = ExitStack()
 
-    def _start_mirror(self, say: Callable[[str], None]) -> Mirror | None:
+    def _start_mirror(self) -> Mirror | None:
         try:
-            return Mirror(self.experiment, say, self.warn)
+            return Mirror(self.experiment)
         except OSError as error:
             publish = f"{program('publish')} {self.experiment.run_dir}"
-            self.warn(f"W&B lacks all of this search ({error.filename}: {error.strerror}); send it by `{publish}`")
+            warn(f"W&B lacks all of this search ({error.filename}: {error.strerror}); send it by `{publish}`")
             return None
 
     def __enter__(self) -> "Tracker":
@@ -56,7 +55,7 @@ class Tracker:
             before = self.earlier.studies if kind == "trial" else len(self.earlier.folders)
             listeners.append(FeedListener(self.feed, study, kind, before, self._configure(kind)))
         if self.experiment.tracking.tensorboard:
-            files = TensorBoardFiles(self.experiment, kind, self.warn)
+            files = TensorBoardFiles(self.experiment, kind)
             self._stack.callback(files.close)
             listeners.append(files)
         return listeners
@@ -82,7 +81,7 @@ class Tracker:
             self.feed.report(describe_report(self.experiment, board, answer(board)))
 
 
-def publish(experiment: Experiment, say: Callable[[str], None], warn: Callable[[str], None]) -> bool:
+def publish(experiment: Experiment) -> bool:
     """Send what W&B lacks of a run directory, whatever its search did about W&B; whether it has all then.
 
     The directory's lock must be held.
@@ -90,14 +89,12 @@ def publish(experiment: Experiment, say: Callable[[str], None], warn: Callable[[
     earlier = Earlier(experiment.run_dir)
     earlier.extend(experiment)  # keeps where it was published
     tracking = experiment.tracking.model_copy(update={"wandb": "online", "tensorboard": False})
-    return mirror_once(experiment.model_copy(update={"tracking": tracking}), earlier, say, warn)
+    return mirror_once(experiment.model_copy(update={"tracking": tracking}), earlier)
 
 
-def mirror_once(
-    experiment: Experiment, earlier: Earlier, say: Callable[[str], None], warn: Callable[[str], None]
-) -> bool:
+def mirror_once(experiment: Experiment, earlier: Earlier) -> bool:
     """Bring W&B, online or offline, up to what a run directory has; whether it has all then."""
-    tracker, run_dir = Tracker(experiment, earlier, say, warn), experiment.run_dir
+    tracker, run_dir = Tracker(experiment, earlier), experiment.run_dir
     studies: dict[Literal["trial", "final"], str] = {"trial": "search"}
     if (run_dir / "finalists.json").exists():
         studies["final"] = earlier.finals_name

@@ -5,26 +5,60 @@ import os
 import threading
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
+from functools import partial
 from multiprocessing.connection import wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from model.transformer import Transformer
+from trainables.acceleration.group import Group, end_with_parent, join, leave
 from trainables.base.config import TrialConfig
-from trainables.base.errors import Diverged, TooLarge
+from trainables.base.errors import TooLarge
 from trainables.base.files import make_folder
 from trainables.base.report import EpochReport
 from trainables.base.temporary import temporary_folder
-from trainables.data.preparing import prepare
-from trainables.training.group import Group, die_with, meet, part
-from trainables.training.loop import train_on
+from trainables.data.preparing import Prepared, prepare
+from trainables.training.checkpoint import newest_checkpoint
+from trainables.training.learner import learning_rate
+from trainables.training.loop import EagerStep, TrainingRun, train
 
 TOO_LARGE = "too-large"  # a file beside the checkpoints
+OTHER_MASKS = 104_729  # seeds of the processes lie so far apart
 
 
-def train_together(
+class ParallelStep(EagerStep):
+    """A `Step` of which each process of a group takes part of the batch; losses and gradients are of the whole."""
+
+    def __init__(self, config: TrialConfig, prepared: Prepared, device: torch.device, group: Group):
+        """Raises TooLarge."""
+        super().__init__(config, prepared, device)
+        self._group = group
+
+    def begin(self, seed: int) -> None:
+        super().begin(seed + self._group.rank * OTHER_MASKS)
+
+    def _add_gradients(self, source: Tensor, target: Tensor, scale: float) -> None:
+        rows = slice(self._group.rank, None, self._group.size)  # none where there are too few
+        if len(source[rows]):
+            super()._add_gradients(source[rows], target[rows], scale)
+        self._group.sum([_gradient(parameter) for parameter in self.learner.model.parameters()])
+
+    def loss(self) -> float:
+        self._group.sum([self._nll])
+        return super().loss()
+
+
+def _gradient(parameter: Tensor) -> Tensor:
+    """Where it is None, as where a process had no rows, zeros in its place."""
+    if parameter.grad is None:
+        parameter.grad = torch.zeros_like(parameter)
+    return parameter.grad
+
+
+def train_data_parallel(
     config: TrialConfig, cache: Path, checkpoints: Path, size: int, keep: int
 ) -> Generator[tuple[EpochReport, Transformer]]:
     """`train` by `size` processes, of which this is the first and the only one that validates and saves.
@@ -37,12 +71,13 @@ def train_together(
     with temporary_folder() as folder:
         place, group = folder / "meeting", Group(0, size)
         with _others(config, cache, checkpoints, size, place) as end_others:
-            meet(group, place)
+            join(group, place)
             try:
-                yield from train_on(prepare(config.data, config.tokenizer, cache), config, checkpoints, keep, group)
+                prepared, make_step = prepare(config.data, config.tokenizer, cache), partial(ParallelStep, group=group)
+                yield from train(config, prepared, checkpoints, group.device(), keep, make_step)
             finally:
                 end_others()  # first, as they may wait for this process
-                part()
+                leave()
 
 
 @contextmanager
@@ -82,16 +117,27 @@ def _die_with_any(others: list[SpawnProcess], needed: threading.Event) -> None:
 
 
 def _follow(config: TrialConfig, cache: Path, checkpoints: Path, group: Group, place: Path, parent: int) -> None:
-    """Train along, from the same checkpoint on."""
-    die_with(parent)
+    """Be one of the other processes, until the first one ends it, or the last step is taken."""
+    end_with_parent(parent)
     prepared = prepare(config.data, config.tokenizer, cache)
-    meet(group, place)
+    join(group, place)
     try:
-        for _ in train_on(prepared, config, checkpoints, group=group):
-            pass
-    except Diverged:
-        pass  # the first process says so
+        take_same_steps(config, prepared, checkpoints, group)
     except (TooLarge, torch.OutOfMemoryError):
         make_folder(checkpoints)
         (checkpoints / TOO_LARGE).touch()  # what the next start of the trial will say
         raise
+
+
+def take_same_steps(config: TrialConfig, prepared: Prepared, checkpoints: Path, group: Group) -> None:
+    """The steps of `train` alone, from the same checkpoint on. Raises TooLarge."""
+    step = ParallelStep(config, prepared, group.device(), group)
+    run = TrainingRun(config, prepared, step.learner, checkpoints)
+    if found := newest_checkpoint(checkpoints):
+        run.resume(*found)
+    batches = run.batches()
+    for steps in run.rounds():
+        step.begin(run.seed(steps))
+        for number in steps:
+            step(*next(batches), learning_rate(number, run.total_steps, config.training))
+        step.loss()

@@ -6,12 +6,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from trainables.acceleration.captured import choose_step
 from trainables.base.config import TrialConfig
 from trainables.base.errors import Diverged, UserError
 from trainables.data.batching import EncodedSplit, pair_batches
 from trainables.data.preparing import Prepared, prepare
-from trainables.training.loop import default_device, train_on
-from trainables.training.team import Team
+from trainables.training.device import default_device
+from trainables.training.loop import train
 
 SHORT = {"epochs": 1, "report_steps": None, "learning_rate": 1e-6}  # so that nothing diverges before validation
 BATCHES = 3  # of the most ids, padding included, so many of the most sentences, and of the longest ones
@@ -39,11 +40,11 @@ def measure_need(configs: list[TrialConfig], cache: Path) -> Need | None:
         short = config.with_values({f"training.{key}": value for key, value in SHORT.items()})
         try:
             if config.training.batch_shapes is not None:  # the shapes, all of which are captured, are the whole text's
-                team = Team([short], prepared, default_device())
-                team.begin(1)
+                step = choose_step(short, prepared, default_device())
+                step.begin(seed=1)
                 free = min(free, torch.cuda.mem_get_info()[0])
-                del team
-            for _ in train_on(heaviest(prepared, config), short):
+                del step
+            for _ in train(short, heaviest(prepared, config), make_step=choose_step):
                 free = min(free, torch.cuda.mem_get_info()[0])
         except (Diverged, UserError, RuntimeError):  # of memory, as a rule: what is taken then tells nothing
             return Need(total, total)

@@ -2,21 +2,26 @@
 
 import gc
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from itertools import cycle, islice
 from pathlib import Path
 
 import torch
 
+from model.transformer import PAD
+from trainables.acceleration.captured import choose_step
+from trainables.acceleration.stacked import StackedStep
 from trainables.base.config import TrialConfig
 from trainables.base.errors import Diverged
 from trainables.base.report import EpochReport
 from trainables.data.batching import training_batches
 from trainables.data.preparing import Prepared, prepare
-from trainables.training.checkpoint import KEEP
-from trainables.training.loop import default_device, train_on, train_team
-from trainables.training.team import Team
+from trainables.training.checkpoint import KEEP, common_checkpoints
+from trainables.training.device import default_device
+from trainables.training.gpu import measure, start_measuring
+from trainables.training.learner import learning_rate
+from trainables.training.loop import Batch, Trained, TrainingRun, train
 
 STEPS, ROUNDS = 20, 3  # to measure by
 Report = tuple[int, EpochReport | Diverged]  # with the number of the trial, from 0
@@ -25,12 +30,15 @@ Report = tuple[int, EpochReport | Diverged]  # with the number of the trial, fro
 def train_side_by_side(
     configs: Sequence[TrialConfig], cache: Path, folders: Sequence[Path], keep: int = KEEP
 ) -> Generator[Report]:
-    """`train` for trials that can learn together, each with its folder of checkpoints. One that diverges says so, and
-    the others go on. What a report calls its devices is the trial's share of those of the process."""
+    """`train` for trials that can be trained as one, each with its folder of checkpoints.
+
+    One that diverges says so, and the others go on. What a report calls its devices is the trial's share of those of
+    the process.
+    """
     prepared, device = prepare(configs[0].data, configs[0].tokenizer, cache), default_device()
     if is_faster_as_one(configs, prepared, device):
         try:
-            yield from _train_as_one(configs, prepared, device, folders, keep)
+            yield from train_as_one(configs, prepared, device, folders, keep)
             return
         except torch.OutOfMemoryError:
             pass  # one by one they may fit; they go on from their checkpoints
@@ -38,25 +46,74 @@ def train_side_by_side(
         torch.cuda.empty_cache()
     for number, (config, folder) in enumerate(zip(configs, folders, strict=True)):
         try:
-            for report, _ in train_on(prepared, config, folder, keep, device=device):
+            for report, _ in train(config, prepared, folder, device, keep, choose_step):
                 yield number, report
         except Diverged as error:
             yield number, error.with_traceback(None)  # whose frames hold the model
 
 
-def _train_as_one(
-    configs: Sequence[TrialConfig], prepared: Prepared, device: torch.device, folders: Sequence[Path], keep: int
+def train_as_one(
+    configs: Sequence[TrialConfig],
+    prepared: Prepared,
+    device: torch.device,
+    folders: Sequence[Path] = (),
+    keep: int = KEEP,
 ) -> Generator[Report]:
-    for number, report, _ in train_team(prepared, Team(configs, prepared, device), folders, keep):
-        if isinstance(report, EpochReport):
-            report = replace(report, devices=report.devices / len(configs))
-        yield number, report
+    """`train` for trials whose steps are computed as one.
+
+    One that diverges says so once, and then no more. They go on from the last report that all of them have a checkpoint
+    of.
+    """
+    step = StackedStep(configs, prepared, device)
+    runs = [
+        TrainingRun(config, prepared, learner, folders[number] if folders else None, keep)
+        for number, (config, learner) in enumerate(zip(configs, step.learners, strict=True))
+    ]
+
+    def share(report: EpochReport) -> EpochReport:
+        return replace(report, devices=report.devices / len(configs))
+
+    for number, found in enumerate(common_checkpoints(folders)):
+        yield number, share(runs[number].resume(*found))
+    batches, going = [run.batches() for run in runs], set(range(len(runs)))
+    for steps in runs[0].rounds():  # all have rounds of equal length
+        trained = _train_round(step, runs, batches, steps, device)
+        for number in sorted(going):
+            try:
+                report = runs[number].report(trained[number], steps[-1])
+            except Diverged as error:
+                going.remove(number)
+                yield number, error.with_traceback(None)  # whose frames hold the model
+                continue
+            yield number, share(report)
+        if not going:
+            return
+
+
+def _train_round(
+    step: StackedStep,
+    runs: Sequence[TrainingRun],
+    batches: Sequence[Iterator[Batch]],
+    steps: range,
+    device: torch.device,
+) -> list[Trained]:
+    """Take the steps of a round; what they gave each run."""
+    start_measuring(device)
+    started, tokens = time.perf_counter(), [0] * len(runs)
+    step.begin([run.seed(steps) for run in runs])
+    for number in steps:
+        taken = [next(each) for each in batches]
+        step(taken, [learning_rate(number, run.total_steps, run.config.training) for run in runs])
+        tokens = [count + int((target[:, 1:] != PAD).sum()) for count, (_, target) in zip(tokens, taken, strict=True)]
+    losses = step.losses()  # on a GPU this waits for the end, to keep the queue full
+    seconds, gpu = time.perf_counter() - started, measure(device)
+    return [Trained(loss / count, count, seconds, gpu) for loss, count in zip(losses, tokens, strict=True)]
 
 
 def is_faster_as_one(configs: Sequence[TrialConfig], prepared: Prepared, device: torch.device) -> bool:
     """Whether a step of all takes less time than a step of each in turn; measured."""
     try:
-        return _seconds(configs, prepared, device) < len(configs) * _seconds(configs[:1], prepared, device)
+        return _seconds_as_one(configs, prepared, device) < len(configs) * _seconds_alone(configs[0], prepared, device)
     except torch.OutOfMemoryError:
         return False
     finally:
@@ -65,19 +122,42 @@ def is_faster_as_one(configs: Sequence[TrialConfig], prepared: Prepared, device:
             torch.cuda.empty_cache()
 
 
-def _seconds(configs: Sequence[TrialConfig], prepared: Prepared, device: torch.device) -> float:
-    """Seconds of some steps, on the first batches of an epoch: the least of a few turns."""
-    team = Team(configs, prepared, device)
-    batches = [
-        list(islice(cycle(training_batches(prepared.train, config.training, config.seed, 1)), STEPS))
-        for config in configs
-    ]
-    team.begin(1)
+def _seconds_as_one(configs: Sequence[TrialConfig], prepared: Prepared, device: torch.device) -> float:
+    step = StackedStep(configs, prepared, device)
+    step.begin([config.seed for config in configs])
+    batches = list(zip(*(_first_batches(config, prepared) for config in configs), strict=True))
+    rates = [learning_rate(1, STEPS, config.training) for config in configs]
+
+    def take_steps() -> None:
+        for taken in batches:
+            step(taken, rates)
+        step.losses()  # waits for a GPU
+
+    return _least_seconds(take_steps)
+
+
+def _seconds_alone(config: TrialConfig, prepared: Prepared, device: torch.device) -> float:
+    step = choose_step(config, prepared, device)
+    step.begin(config.seed)
+    batches, rate = _first_batches(config, prepared), learning_rate(1, STEPS, config.training)
+
+    def take_steps() -> None:
+        for source, target in batches:
+            step(source, target, rate)
+        step.loss()  # waits for a GPU
+
+    return _least_seconds(take_steps)
+
+
+def _first_batches(config: TrialConfig, prepared: Prepared) -> list[Batch]:
+    """The first batches of an epoch, again and again where it has too few."""
+    return list(islice(cycle(training_batches(prepared.train, config.training, config.seed, 1)), STEPS))
+
+
+def _least_seconds(take_steps: Callable[[], None]) -> float:
     turns = []
     for _ in range(ROUNDS):
         started = time.perf_counter()
-        for taken in zip(*batches, strict=True):
-            team.step(taken, 1, len(batches[0]))
-        team.losses()  # waits for a GPU
+        take_steps()
         turns.append(time.perf_counter() - started)
     return min(turns)

@@ -1,5 +1,7 @@
 """What a user can fix: said in one message, without a traceback."""
 
+import difflib
+
 
 class UserError(Exception):
     """Says what was wrong, where, and what to do."""
@@ -23,3 +25,9 @@ class MachineLeaves(Exception):
 
 class Doubt(UserError):
     """Text looks wrong, though nothing is certain but its statistics."""
+
+
+def did_you_mean(name: str, known: list[str], prefix: str = "") -> str:
+    """The end of a message about an unknown name: the nearest known one, or else all of them."""
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    return f"; did you mean {prefix}{close[0]}?" if close else f"; known are {', '.join(known)}" if known else ""

@@ -1,228 +1,211 @@
-"""One training run, from text to a model and its BLEU. Runs without Ray."""
+"""The training loop: batch, forward, loss, backward, clip, update, and after each round of steps a report.
+
+A round is an epoch, or `training.report_steps` steps. Runs without Ray.
+"""
 
 import math
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
 import torch
+from torch import Tensor
 
 from model.transformer import PAD, Transformer
 from trainables.base.config import TrialConfig
-from trainables.base.errors import Diverged, UserError
-from trainables.base.files import remove
+from trainables.base.errors import Diverged
 from trainables.base.report import EpochReport
 from trainables.data.batching import count_batches, training_batches
-from trainables.data.preparing import Prepared, prepare
-from trainables.data.tokenizer import Tokenizer
-from trainables.training.checkpoint import (
-    KEEP,
-    average_weights,
-    checkpoint_number,
-    common_checkpoints,
-    last_checkpoints,
-    load_state,
-    save_checkpoint,
-    whole_checkpoint,
-)
+from trainables.data.preparing import Prepared
+from trainables.training.checkpoint import KEEP, load_state, newest_checkpoint, save_checkpoint
+from trainables.training.device import default_device
 from trainables.training.evaluation import corpus_bleu, reference_loss, translate
-from trainables.training.freed_memory import keep_freed_memory
 from trainables.training.gpu import GpuFigures, measure, start_measuring
-from trainables.training.group import ALONE, Group
-from trainables.training.learning import build_model
-from trainables.training.team import Batch, Team
+from trainables.training.learner import Learner, learning_rate
+from trainables.training.loss import linear_cross_entropy
 
-CPU = torch.device("cpu")
-SAME_LOSS = 0.01  # relative difference that rounding on another device may make
+Batch = tuple[Tensor, Tensor]  # source (B, S) and target (B, T), ids
+MakeStep = Callable[[TrialConfig, Prepared, torch.device], "Step"]
 
 
-def default_device() -> torch.device:
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+class Step(Protocol):
+    """The part of the loop that takes optimizer steps: `EagerStep`, or one of trainables/acceleration/."""
+
+    learner: Learner
+
+    def begin(self, seed: int) -> None:
+        """Begin a round, whose randomness follows from the seed alone, so that a checkpoint holds none."""
+        ...
+
+    def __call__(self, source: Tensor, target: Tensor, rate: float) -> float | None:
+        """Take one step on a batch at a learning rate; returns the norm of the gradient, None where to ask for it is to
+        wait for a GPU."""
+        ...
+
+    def loss(self) -> float:
+        """The negative log-likelihood of the target tokens, in nats, summed since `begin`; waits for a GPU."""
+        ...
+
+
+class EagerStep:
+    """Steps of one model on one device, computed as they are written here."""
+
+    def __init__(self, config: TrialConfig, prepared: Prepared, device: torch.device):
+        """Raises TooLarge."""
+        self.learner = Learner(config, prepared, device)
+        self._device, self._nll = device, torch.zeros((), device=device)
+
+    def begin(self, seed: int) -> None:
+        self.learner.model.train()
+        torch.manual_seed(seed)
+        self._nll.zero_()
+
+    def __call__(self, source: Tensor, target: Tensor, rate: float) -> float | None:
+        tokens = int((target[:, 1:] != PAD).sum())
+        self.learner.set_rate(rate)
+        self.learner.optimizer.zero_grad()
+        self._add_gradients(source, target, 1 / tokens)
+        norm = self.learner.clip_and_step()
+        return float(norm) if self._device.type == "cpu" else None
+
+    def _add_gradients(self, source: Tensor, target: Tensor, scale: float) -> None:
+        """Forward and backward pass of the objective, summed over the target's tokens, times a scale."""
+        source, target = (to_device(ids, self._device) for ids in (source, target))
+        model, smoothing = self.learner.model, self.learner.settings.label_smoothing
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._device.type == "cuda"):
+            hidden = model(source, target[:, :-1])
+            objective, nll = linear_cross_entropy(hidden, model.output.weight, target[:, 1:], smoothing, scale)
+        objective.backward()  # type: ignore[no-untyped-call]
+        self._nll += nll
+
+    def loss(self) -> float:
+        return float(self._nll)
+
+
+def to_device(ids: Tensor, device: torch.device) -> Tensor:
+    """The ids on the device, without waiting for it."""
+    return ids if device.type == "cpu" else ids.contiguous().pin_memory().to(device, non_blocking=True)
 
 
 def train(
     config: TrialConfig,
-    cache: Path,
-    checkpoints: Path | None = None,
-    device: torch.device | None = None,
-    keep: int = KEEP,
-) -> Generator[tuple[EpochReport, Transformer]]:
-    """Train, yielding after each epoch its report and the model; the checkpoint is on disk by then.
-
-    With `training.report_steps` that happens after each round of so many steps instead, and at the end. With
-    a checkpoint folder that already holds one, its report comes first again and training goes on after it, to
-    the numbers of a run that was never interrupted; the `keep` last ones stay. Raises Diverged when the loss or the
-    gradient leaves the finite numbers.
-    """
-    prepared = prepare(config.data, config.tokenizer, cache)
-    return train_on(prepared, config, checkpoints, keep, device=device)
-
-
-def train_on(
     prepared: Prepared,
-    config: TrialConfig,
     checkpoints: Path | None = None,
-    keep: int = KEEP,
-    group: Group = ALONE,
     device: torch.device | None = None,
+    keep: int = KEEP,
+    make_step: MakeStep = EagerStep,
 ) -> Generator[tuple[EpochReport, Transformer]]:
-    """`train`, on text that is prepared, by one of a group of processes; the first validates, saves and reports."""
-    team = Team([config], prepared, device or group.device(), group)
-    for _, report, model in train_team(prepared, team, [checkpoints] if checkpoints else [], keep):
-        if isinstance(report, Diverged):
-            raise report
-        yield report, model
+    """Train, yielding after each round its report and the model; the checkpoint is on disk by then.
 
-
-def train_team(
-    prepared: Prepared, team: Team, checkpoints: Sequence[Path], keep: int = KEEP
-) -> Generator[tuple[int, EpochReport | Diverged, Transformer]]:
-    """`train` for all learners of a team, each with its folder of checkpoints, or without any: the number of one, its
-    report and its model.
-
-    One that diverges says so once, and then no more. They go on from the last report that all of them have a checkpoint
-    of.
+    checkpoints: a folder, of which the `keep` last ones stay. If there is one already, its report comes first again and
+    training goes on after it, to the numbers of a run that was never interrupted. Raises Diverged when the loss or the
+    gradient leaves the finite numbers, and TooLarge.
     """
-    if team.device.type == "cpu":
-        keep_freed_memory()
-    learners = team.learners
-    settings, going = learners[0].settings, set(range(len(learners)))
-    epoch_steps = count_batches(prepared.train, settings)
-    total, round_steps = epoch_steps * settings.epochs, settings.report_steps or epoch_steps
-    step = 0
-    for number, (path, values) in enumerate(common_checkpoints(checkpoints)):
-        learners[number].load(load_state(path, team.device))
-        report = EpochReport(**values)
-        # The checkpoint may be another trial's, whose batches had other sizes (search/schedulers/population.py).
-        step = report.step if settings.report_steps else epoch_steps * int(report.epoch)
-        if team.group.rank == 0:
-            yield number, report, learners[number].model.eval()
-    batches = [_batches(learner.config, prepared, epoch_steps, step) for learner in learners]
-    while step < total and going:
-        steps = range(step + 1, min(step + round_steps, total) + 1)
-        trained = _train_round(team, batches, step // round_steps + 1, steps, epoch_steps)
-        step = steps[-1]
-        for number in sorted(going) if team.group.rank == 0 else ():
-            learner = learners[number]
-            try:
-                report = _validated(prepared, learner.model, trained[number], step, epoch_steps)
-            except Diverged as error:
-                going.remove(number)
-                yield number, error.with_traceback(None), learner.model  # whose frames hold the model
-                continue
-            if checkpoints:
-                place = step if settings.report_steps else step // epoch_steps
-                save_checkpoint(checkpoints[number], settings.unit, place, learner.state(), asdict(report), keep)
-            yield number, report, learner.model
-
-
-def _batches(config: TrialConfig, prepared: Prepared, epoch_steps: int, done: int) -> Iterator[Batch]:
-    """The batches of all epochs from the step after `done` on."""
-    for epoch in range(done // epoch_steps, config.training.epochs):
-        start = max(0, done - epoch * epoch_steps)
-        yield from training_batches(prepared.train, config.training, config.seed, epoch + 1, start)
+    device = device or default_device()
+    step = make_step(config, prepared, device)
+    run = TrainingRun(config, prepared, step.learner, checkpoints, keep)
+    if checkpoints and (found := newest_checkpoint(checkpoints)):
+        yield run.resume(*found), run.model.eval()
+    batches = run.batches()
+    for steps in run.rounds():
+        start_measuring(device)
+        started, tokens = time.perf_counter(), 0
+        step.begin(run.seed(steps))
+        for number in steps:
+            source, target = next(batches)
+            rate = learning_rate(number, run.total_steps, config.training)
+            norm = step(source, target, rate)
+            if norm is not None and not math.isfinite(norm):
+                where = f"epoch {run.epoch(number)}, step {number}, at learning rate {rate:.3g}"
+                raise Diverged(f"the gradient became {norm} in {where}")
+            tokens += int((target[:, 1:] != PAD).sum())
+        loss = step.loss() / tokens  # on a GPU this waits for the end, to keep the queue full
+        trained = Trained(loss, tokens, time.perf_counter() - started, measure(device))
+        yield run.report(trained, steps[-1]), run.model
 
 
 @dataclass(frozen=True)
 class Trained:
-    """What training for a round gave."""
+    """The result of the training steps of a round."""
 
-    loss: float
+    loss: float  # per target token, in nats
     tokens: int
     seconds: float
     gpu: GpuFigures
 
 
-def _train_round(
-    team: Team,
-    batches: Sequence[Iterator[Batch]],
-    number: int,
-    steps: range,
-    epoch_steps: int,
-) -> list[Trained]:
-    """Train for the given steps, numbered from 1, in the round of that number; what it gave each learner."""
-    start_measuring(team.device)
-    started = time.perf_counter()
-    team.begin(number)
-    tokens = [0] * len(batches)
-    for step in steps:
-        taken = [next(each) for each in batches]
-        team.step(taken, step, epoch_steps)
-        tokens = [count + int((target[:, 1:] != PAD).sum()) for count, (_, target) in zip(tokens, taken, strict=True)]
-    losses = team.losses()  # on a GPU this waits for the end, to keep the queue full
-    seconds, gpu = time.perf_counter() - started, measure(team.device)
-    return [Trained(loss / count, count, seconds, gpu) for loss, count in zip(losses, tokens, strict=True)]
+class TrainingRun:
+    """One training: its rounds and batches, its validation, and its checkpoints."""
 
+    def __init__(
+        self, config: TrialConfig, prepared: Prepared, learner: Learner, checkpoints: Path | None, keep: int = KEEP
+    ):
+        self.config, self.prepared, self.learner, self.model = config, prepared, learner, learner.model
+        self.checkpoints, self.keep = checkpoints, keep
+        self.epoch_steps = count_batches(prepared.train, config.training)
+        self.total_steps = self.epoch_steps * config.training.epochs
+        self.round_steps = config.training.report_steps or self.epoch_steps
+        self.done = 0  # steps, before the first round
 
-def _validated(prepared: Prepared, model: Transformer, trained: Trained, step: int, epoch_steps: int) -> EpochReport:
-    """Loss and BLEU on the validation split after `step`, beside what training gave. Raises Diverged."""
-    text, epoch = prepared.valid_text, -(-step // epoch_steps)
-    if not math.isfinite(trained.loss):
-        raise Diverged(f"the training loss became {trained.loss} in epoch {epoch}")
-    started = time.perf_counter()
-    model.eval()
-    nll_sum = reference_loss(model, prepared.valid)
-    if not math.isfinite(nll_sum):
-        raise Diverged(f"the validation loss became {nll_sum} in epoch {epoch}")
-    bleu = corpus_bleu(translate(model, prepared.tokenizer, text.source), text.target, prepared.scoring)
-    return EpochReport(
-        epoch=epoch if step % epoch_steps == 0 else step / epoch_steps,
-        step=step,
-        train_loss=trained.loss,
-        valid_loss=nll_sum / prepared.valid.target_tokens,
-        valid_nll_per_char=nll_sum / sum(map(len, text.target)),
-        valid_bleu=bleu,
-        train_seconds=trained.seconds,
-        eval_seconds=time.perf_counter() - started,
-        tokens=trained.tokens,
-        gpu_memory_gib=trained.gpu.memory_gib,
-        gpu_utilization=trained.gpu.utilization,
-    )
+    def resume(self, checkpoint: Path, values: dict[str, Any]) -> EpochReport:
+        """Go on after a checkpoint of the given report."""
+        self.learner.load(load_state(checkpoint, self.model.output.weight.device))
+        report = EpochReport(**values)
+        # The checkpoint may be another trial's, whose batches had other sizes (search/schedulers/population.py).
+        self.done = report.step if self.config.training.report_steps else self.epoch_steps * int(report.epoch)
+        return report
 
+    def batches(self) -> Iterator[Batch]:
+        """The batches of all steps that are left."""
+        for epoch in range(self.done // self.epoch_steps, self.config.training.epochs):
+            start = max(0, self.done - epoch * self.epoch_steps)
+            yield from training_batches(self.prepared.train, self.config.training, self.config.seed, epoch + 1, start)
 
-def train_again(
-    config: TrialConfig, cache: Path, checkpoints: Path, reports: Sequence[EpochReport], averaged: int
-) -> bool:
-    """Whether one of the `averaged` last checkpoints of a finished training was missing or damaged, and is there again.
+    def rounds(self) -> Iterator[range]:
+        """The steps of each round that is left, counted from 1 over all epochs."""
+        for start in range(self.done, self.total_steps, self.round_steps):
+            yield range(start + 1, min(start + self.round_steps, self.total_steps) + 1)
 
-    reports: of that training, the last one last. Raises UserError if the model comes out otherwise.
-    """
-    unit = config.training.unit
-    wanted = [f"{unit}-{report.progress(unit)}" for report in reports[-averaged:]]
-    damaged = [name for name in wanted if whole_checkpoint(checkpoints / name) is None]
-    if not damaged:
-        return False
-    for path in checkpoints.glob(f"{unit}-*"):  # training goes on after the newest: that of before the damage
-        if (checkpoint_number(path.name) or 0) >= (checkpoint_number(damaged[0]) or 0):
-            remove(path)
-    name = checkpoints / damaged[0]
-    inherited = reports[0].progress(unit) > (config.training.report_steps or 1)
-    if inherited and not last_checkpoints(checkpoints, 1):
-        raise UserError(f"{name}: is damaged, and its training went on from another trial's; restore it from a copy")
-    for report, _ in train(config, cache, checkpoints, keep=max(KEEP, averaged)):
-        loss = report.valid_nll_per_char
-    if not math.isclose(loss, known := reports[-1].valid_nll_per_char, rel_tol=SAME_LOSS):
-        raise UserError(
-            f"{name}: was damaged and is trained again, but its validation loss per character is {loss:.4f} now, and "
-            f"was {known:.4f}: restore it from a copy"
+    def seed(self, steps: range) -> int:
+        """The seed of a round's random numbers."""
+        return self.config.seed * 1_000_003 + (steps[0] - 1) // self.round_steps + 1
+
+    def epoch(self, step: int) -> int:
+        """The epoch, from 1, that the step belongs to."""
+        return -(-step // self.epoch_steps)
+
+    def report(self, trained: Trained, step: int) -> EpochReport:
+        """The report after `step`, the last one of a round, validated and saved. Raises Diverged."""
+        report = self._validate(trained, step)
+        if self.checkpoints:
+            settings = self.config.training
+            number = step if settings.report_steps else step // self.epoch_steps
+            save_checkpoint(self.checkpoints, settings.unit, number, self.learner.state(), asdict(report), self.keep)
+        return report
+
+    def _validate(self, trained: Trained, step: int) -> EpochReport:
+        text, epoch = self.prepared.valid_text, self.epoch(step)
+        if not math.isfinite(trained.loss):
+            raise Diverged(f"the training loss became {trained.loss} in epoch {epoch}")
+        started = time.perf_counter()
+        self.model.eval()
+        nll_sum = reference_loss(self.model, self.prepared.valid)
+        if not math.isfinite(nll_sum):
+            raise Diverged(f"the validation loss became {nll_sum} in epoch {epoch}")
+        translations = translate(self.model, self.prepared.tokenizer, text.source)
+        bleu = corpus_bleu(translations, text.target, self.prepared.scoring)
+        return EpochReport(
+            epoch=epoch if step % self.epoch_steps == 0 else step / self.epoch_steps,
+            step=step,
+            train_loss=trained.loss,
+            valid_loss=nll_sum / self.prepared.valid.target_tokens,
+            valid_nll_per_char=nll_sum / sum(map(len, text.target)),
+            valid_bleu=bleu,
+            train_seconds=trained.seconds,
+            eval_seconds=time.perf_counter() - started,
+            tokens=trained.tokens,
+            gpu_memory_gib=trained.gpu.memory_gib,
+            gpu_utilization=trained.gpu.utilization,
         )
-    return True
-
-
-def load_model(
-    config: TrialConfig, cache: Path, checkpoints: Path, device: torch.device = CPU, averaged: int = 1
-) -> tuple[Transformer, Tokenizer]:
-    """The model of the newest checkpoint, or the mean of so many last ones, ready to translate.
-
-    Raises UserError if there are none.
-    """
-    found = last_checkpoints(checkpoints, averaged)
-    if not found:
-        raise UserError(
-            f"{checkpoints}: holds no whole checkpoint; it was removed; restore it, or train again under another name"
-        )
-    prepared = prepare(config.data, config.tokenizer, cache)
-    model = build_model(config, prepared, device)
-    model.load_state_dict(average_weights(found, device))
-    return model.eval(), prepared.tokenizer

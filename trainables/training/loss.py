@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from model.transformer import PAD
+
 CHUNK_TOKENS = 512
 
 
@@ -78,20 +80,19 @@ class _LinearCrossEntropy(torch.autograd.Function):
 
 
 def linear_cross_entropy(
-    hidden: Tensor,
-    weight: Tensor,
-    gold: Tensor,
-    smoothing: float = 0.0,
-    kept: Tensor | None = None,
-    scale: float | Tensor = 1.0,
+    hidden: Tensor, weight: Tensor, gold: Tensor, smoothing: float = 0.0, scale: float | Tensor = 1.0
 ) -> tuple[Tensor, Tensor]:
-    """The smoothed objective, times a scale, and the plain negative log-likelihood of hidden @ weight.T, summed over
-    tokens.
+    """The smoothed objective, times a scale, and the plain negative log-likelihood of hidden @ weight.T, in nats, both
+    summed over tokens. Padding is never predicted.
 
-    hidden: (N, d_model); weight: (vocabulary, d_model); gold: (N,) ids; kept: (N,), False for tokens that count
-    nothing. Smoothing spreads its mass over the whole vocabulary (Szegedy et al. 2016, section 7). Only the objective
-    has a gradient.
+    hidden: (..., d_model); weight: (vocabulary, d_model); gold: (...), the ids to predict, padded. Smoothing spreads
+    its mass over the whole vocabulary (Szegedy et al. 2016, section 7). Only the objective has a gradient.
     """
+    kept: Tensor | None = gold != PAD
+    if gold.device.type == "cpu":
+        hidden, gold, kept = hidden[kept], gold[kept], None
+    else:  # to choose rows on a GPU is to wait for their number
+        hidden, gold, kept = hidden.flatten(0, -2), gold.flatten(), (gold != PAD).flatten()
     if torch.is_autocast_enabled(hidden.device.type):
         hidden, weight = (x.to(torch.get_autocast_dtype(hidden.device.type)) for x in (hidden, weight))
     objective, nll = _LinearCrossEntropy.apply(hidden, weight, gold, smoothing, kept, scale)  # type: ignore[no-untyped-call]

@@ -4,6 +4,7 @@ The models here are small, so a GPU waits for the next of a step's hundreds of k
 Recording computes nothing, but a kernel's first call can't be recorded, so each shape is computed once before.
 """
 
+import copy
 import gc
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -13,18 +14,19 @@ import torch
 from torch import Tensor
 
 from model.transformer import BOS, EOS, PAD
+from trainables.training.learner import Learner
 
-Step = Callable[[Tensor, Tensor], None]  # of source (K, B, S) and target (K, B, T), ids
+Compute = Callable[[Tensor, Tensor], None]  # of source (K, B, S) and target (K, B, T), ids
 Size = tuple[int, int, int]  # B, S, T
 
 
-class CapturedSteps:
-    """Steps on a GPU, for batches of the given sizes."""
+class StepGraphs:
+    """A graph for each of the given sizes of batches."""
 
     def __init__(
         self,
-        step: Step,
-        rehearse: Step,
+        step: Compute,
+        rehearse: Compute,
         models: int,
         sizes: Iterable[Size],
         device: torch.device,
@@ -81,3 +83,17 @@ def _undisturbed(device: torch.device) -> Iterator[None]:
         yield
     finally:
         gc.enable()
+
+
+def stay_in_place(learner: Learner) -> None:
+    """Put all that a step reads and writes where it stays, so that the step can be captured."""
+    for parameter in learner.model.parameters():
+        parameter.grad = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad.zero_()
+    (group,) = learner.optimizer.param_groups
+    group["lr"] = torch.zeros((), device=learner.model.output.weight.device)
+    before = copy.deepcopy(learner.optimizer.state_dict()["state"])
+    learner.clip_and_step()  # at rate 0, along no gradient: makes what is made at a first step, and leaves the weights
+    for number, values in learner.optimizer.state_dict()["state"].items():
+        for name, tensor in values.items():
+            tensor.copy_(before[number][name] if before else torch.zeros_like(tensor))
+    group["capturable"] = True

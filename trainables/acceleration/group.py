@@ -1,4 +1,4 @@
-"""The processes that train one model together: each takes part of every batch, and gradients are summed."""
+"""Processes of one machine that exchange tensors, each with a GPU of its own where there are any."""
 
 import os
 import threading
@@ -17,19 +17,13 @@ LOOPBACK = {"GLOO_SOCKET_IFNAME": "lo", "NCCL_SOCKET_IFNAME": "lo"}  # all are o
 
 @dataclass(frozen=True)
 class Group:
-    """One of `size` processes with equal weights. Alone, nothing is done."""
+    """This process, as one of several."""
 
-    rank: int = 0
-    size: int = 1
-
-    def part(self, sequences: Tensor) -> Tensor:
-        """This process' rows of a batch: (rows, length) -> (rows / size, length), none where there are too few."""
-        return sequences[self.rank :: self.size]
+    rank: int  # from 0
+    size: int
 
     def sum(self, tensors: Sequence[Tensor]) -> None:
         """Put the sum over the group in the place of each; in one message, so all must be of one type."""
-        if self.size == 1:
-            return
         flat = torch.cat([tensor.flatten() for tensor in tensors])
         distributed.all_reduce(flat)
         for tensor, total in zip(tensors, torch.split(flat, [tensor.numel() for tensor in tensors]), strict=True):
@@ -39,13 +33,10 @@ class Group:
         """The GPU of this process, of those that it sees; a CPU where there are none."""
         if not torch.cuda.is_available():
             return torch.device("cpu")
-        return torch.device("cuda", self.rank if self.size > 1 else torch.cuda.current_device())
+        return torch.device("cuda", self.rank)
 
 
-ALONE = Group()
-
-
-def meet(group: Group, place: Path) -> None:
+def join(group: Group, place: Path) -> None:
     """Wait for the others of the group, at a file that is not there yet."""
     os.environ |= LOOPBACK
     device = group.device()
@@ -60,15 +51,15 @@ def meet(group: Group, place: Path) -> None:
     )
 
 
-def part() -> None:
-    """Leave the group that this process has met, whatever the others do: they may wait for it, or be gone."""
+def leave() -> None:
+    """Leave the group that this process has joined, whatever the others do: they may wait for it, or be gone."""
     if distributed.get_backend() == "nccl":
         distributed.distributed_c10d._abort_process_group()  # to destroy it would wait for them
     else:
         distributed.destroy_process_group()
 
 
-def die_with(parent: int) -> None:
+def end_with_parent(parent: int) -> None:
     """End this process soon after its parent, even one that was killed and could say nothing."""
 
     def watch() -> None:

@@ -1,5 +1,6 @@
 """Models that train as one get the numbers of each by itself, through divergence, checkpoints and restarts."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -7,20 +8,25 @@ from typing import Any
 
 import pytest
 import torch
-from corpora import write_digits
+from corpora import text_of, write_digits
 
-from model.stacking import POSITIONS, can_stack
+from model.config import STACKABLE_POSITIONS
 from model.transformer import BOS, EOS, PAD
+from trainables.acceleration.captured import CapturedStep, choose_step
+from trainables.acceleration.data_parallel import ParallelStep
+from trainables.acceleration.graphs import StepGraphs, stay_in_place
+from trainables.acceleration.group import Group
+from trainables.acceleration.side_by_side import train_as_one
+from trainables.acceleration.stackable import can_train_as_one
+from trainables.acceleration.stacked import StackedStep
 from trainables.base.config import TrialConfig, flatten
 from trainables.base.errors import Diverged
 from trainables.base.report import EpochReport
 from trainables.data.batching import training_batches
-from trainables.data.preparing import Prepared, prepare
-from trainables.training.capturing import CapturedSteps
-from trainables.training.group import Group
-from trainables.training.learning import Learner, can_learn_together
-from trainables.training.loop import CPU, train_on, train_team
-from trainables.training.team import Team
+from trainables.data.preparing import Prepared
+from trainables.training.device import CPU
+from trainables.training.learner import Learner
+from trainables.training.loop import EagerStep, TrainingRun, train
 
 # Of losses, relative. Sums in another order differ by 1e-7 in the first step; Adam makes whole steps of the noise where
 # a gradient is zero (biases of keys), which by the third epoch was 3e-4 on one kind of processor, 2e-5 on another.
@@ -57,18 +63,15 @@ def members(corpus: Path, **values: Any) -> list[TrialConfig]:
     ]
 
 
-def prepared_text(config: TrialConfig, corpus: Path) -> Prepared:
-    return prepare(config.data, config.tokenizer, corpus / "cache")
-
-
-def train_as_one(
+def stacked(
     configs: list[TrialConfig], corpus: Path, folders: list[Path] | None = None, until: float = 99
 ) -> list[list[EpochReport | Diverged]]:
     """What each reports, clocks apart; stopped when the last one has reported epoch `until`."""
-    text = prepared_text(configs[0], corpus)
+    text = text_of(configs[0], corpus / "cache")
     reports: list[list[EpochReport | Diverged]] = [[] for _ in configs]
-    for number, report, _ in train_team(text, Team(configs, text, CPU), folders or []):
+    for number, report in train_as_one(configs, text, CPU, folders or []):
         if isinstance(report, EpochReport):
+            assert report.devices == 1 / len(configs)
             report = replace(report, train_seconds=0, eval_seconds=0)
             if report.epoch == until and number == len(configs) - 1:
                 reports[number].append(report)
@@ -78,7 +81,7 @@ def train_as_one(
 
 
 def train_alone(config: TrialConfig, corpus: Path, folder: Path | None = None) -> list[EpochReport]:
-    return [report for report, _ in train_on(prepared_text(config, corpus), config, folder, device=CPU)]
+    return [report for report, _ in train(config, text_of(config, corpus / "cache"), folder, CPU)]
 
 
 def assert_alike(ours: list[EpochReport | Diverged], theirs: list[EpochReport]) -> None:
@@ -97,21 +100,21 @@ SHAPES: list[dict[str, Any]] = [
     {"model__positions": "alibi", "model__norm": "post", "model__tied_embeddings": "decoder"},
     {"model__positions": "none", "model__norm": "deep", "model__tied_embeddings": "none", "training__report_steps": 9},
 ]
-assert {shape["model__positions"] for shape in SHAPES} == set(POSITIONS)
+assert {shape["model__positions"] for shape in SHAPES} == set(STACKABLE_POSITIONS)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_each_gets_the_numbers_that_it_gets_alone(shape: dict[str, Any], corpus: Path) -> None:
     configs = members(corpus, **shape)
-    assert can_learn_together(configs)
-    for config, reports in zip(configs, train_as_one(configs, corpus), strict=True):
+    assert can_train_as_one(configs)
+    for config, reports in zip(configs, stacked(configs, corpus), strict=True):
         assert_alike(reports, train_alone(config, corpus))
 
 
 def test_one_that_diverges_says_so_once_and_leaves_the_others_alone(corpus: Path) -> None:
     configs = members(corpus)
     configs[1] = configs[1].with_values({"training.learning_rate": 1e20, "training.warmup_steps": 0})
-    reports = train_as_one(configs, corpus)
+    reports = stacked(configs, corpus)
     (error,) = reports[1]
     assert isinstance(error, Diverged) and "loss became" in str(error)
     for number in (0, 2):
@@ -120,28 +123,28 @@ def test_one_that_diverges_says_so_once_and_leaves_the_others_alone(corpus: Path
 
 def test_restarted_they_end_as_if_undisturbed_from_the_last_checkpoint_of_all(corpus: Path, tmp_path: Path) -> None:
     configs, folders = members(corpus), [tmp_path / str(number) for number in range(3)]
-    undisturbed = train_as_one(configs, corpus)
-    assert train_as_one(configs, corpus, folders, until=2) == [reports[:2] for reports in undisturbed]
+    undisturbed = stacked(configs, corpus)
+    assert stacked(configs, corpus, folders, until=2) == [reports[:2] for reports in undisturbed]
     (folders[1] / "epoch-2" / "state.pt").unlink()
-    assert train_as_one(configs, corpus, folders) == undisturbed  # epoch 1 again, from the checkpoint
-    assert train_as_one(configs, corpus, folders) == [reports[-1:] for reports in undisturbed]
+    assert stacked(configs, corpus, folders) == undisturbed  # epoch 1 again, from the checkpoint
+    assert stacked(configs, corpus, folders) == [reports[-1:] for reports in undisturbed]
 
 
 def test_a_checkpoint_is_the_same_whoever_goes_on_from_it(corpus: Path, tmp_path: Path) -> None:
     configs, folders = members(corpus), [tmp_path / str(number) for number in range(3)]
-    train_as_one(configs, corpus, folders, until=1)
+    stacked(configs, corpus, folders, until=1)
     size = (folders[0] / "epoch-1" / "state.pt").stat().st_size
     assert_alike(train_alone(configs[0], corpus, folders[0]), train_alone(configs[0], corpus))  # type: ignore[arg-type]
     assert size < 1.05 * (folders[0] / "epoch-3" / "state.pt").stat().st_size, "a third of the stack, not all of it"
     others = [train_alone(configs[number], corpus, folders[number])[:2] for number in (1, 2)]
     assert [len(reports) for reports in others] == [2, 2]
-    assert_alike(train_as_one(configs[1:], corpus, folders[1:])[0], train_alone(configs[1], corpus)[2:])
+    assert_alike(stacked(configs[1:], corpus, folders[1:])[0], train_alone(configs[1], corpus)[2:])
 
 
 @pytest.mark.filterwarnings("ignore:Pydantic serializer")  # of values of other types
 def test_who_may_train_together(corpus: Path) -> None:
     first, second, third = members(corpus)
-    assert can_learn_together([first, second, third])
+    assert can_train_as_one([first, second, third])
     own = {"model.dropout", "model.activation_dropout", "seed"}
     own |= {
         f"training.{name}" for name in ("learning_rate", "warmup_steps", "schedule", "label_smoothing", "clip_norm")
@@ -151,94 +154,108 @@ def test_who_may_train_together(corpus: Path) -> None:
         changed = getattr(first, section[0]).model_copy(update={name: 12345}) if section else 12345
         other = first.model_copy(update={(section or [name])[0]: changed})
         for team in ([first, other], [other, first], [first, other, third], [first, third, other]):
-            assert can_learn_together(team) == (path in own), path
+            assert can_train_as_one(team) == (path in own), path
     for path, value in {
         "training.batch_shapes": None,
         "model.positions": "t5",
         "model.attention_dropout": 0.1,
     }.items():
         both = [config.with_values({path: value}) for config in (first, second)]
-        assert not can_learn_together(both) and can_learn_together(both[:1]), path
-    assert not can_stack(first.model.model_copy(update={"positions": "learned"}))
+        assert not can_train_as_one(both) and can_train_as_one(both[:1]), path
+    assert not first.model.model_copy(update={"positions": "learned"}).stackable
 
 
 def a_step_of(text: Prepared, config: TrialConfig) -> tuple[torch.Tensor, torch.Tensor]:
     return next(training_batches(text.train, config.training, config.seed, 1))
 
 
-class Other(Group):
-    """A process of a group that is all by itself: whole batches, and no sums."""
+class Unheard(Group):
+    """A process of a group whose other processes say nothing."""
 
-    def part(self, sequences: torch.Tensor) -> torch.Tensor:
-        return sequences
+    def sum(self, tensors: Sequence[torch.Tensor]) -> None:
+        pass
 
 
 def test_masks_of_dropout_follow_from_seed_round_and_process_and_differ_between_steps(corpus: Path) -> None:
     still = {"training.learning_rate": 1e-30, "model.dropout": 0.5}  # equal weights, so that masks alone differ
     configs = [members(corpus)[0].with_values({"seed": seed, **still}) for seed in (1, 2, 3)]
-    text = prepared_text(configs[0], corpus)
+    text = text_of(configs[0], corpus / "cache")
     batch, weights = a_step_of(text, configs[0]), Learner(configs[0], text, CPU).state()
 
-    def losses(team: Team, number: int) -> list[list[float]]:
-        """The losses of two steps on the same batch, each learner's."""
-        team.begin(number)
-        found = [[0.0] * len(team.learners)]
-        for step in (1, 2):
-            team.step([batch] * len(team.learners), step, 100)
-            found.append(team.losses())
-        return [[after - before for before, after in zip(*pair, strict=True)] for pair in pairwise(found)]
+    def seed(config: TrialConfig, number: int) -> int:
+        run = TrainingRun(config, text, Learner(config, text, CPU), None)
+        return run.seed(list(run.rounds())[number])
 
-    def team_of(*configs: TrialConfig, rank: int = 0) -> Team:
-        team = Team(configs, text, CPU, Other(rank))
-        for learner in team.learners:
-            learner.load(weights)
-        return team
+    def losses_alone(config: TrialConfig, number: int, rank: int) -> list[float]:
+        """The losses of two steps on the same batch."""
+        step = ParallelStep(config, text, CPU, Unheard(rank, 2))
+        step.learner.load(weights)
+        step.begin(seed(config, number))
+        source, target = (side.repeat_interleave(2, dim=0) for side in batch)  # each process takes every other row
+        found = [0.0]
+        for _ in range(2):
+            step(source, target, 0.0)
+            found.append(step.loss())
+        return [after - before for before, after in pairwise(found)]
 
-    alone = {}
-    for seed, config in enumerate(configs, 1):
-        for rank in (0, 1):
-            team = team_of(config, rank=rank)
-            for number in (1, 2, 3):
-                alone[seed, number, rank] = [step[0] for step in losses(team, number)]
+    alone = {
+        (config.seed, number, rank): losses_alone(config, number, rank)
+        for config in configs
+        for number in (0, 1, 2)
+        for rank in (0, 1)
+    }
     every = [loss for pair in alone.values() for loss in pair]
     assert len(set(every)) == 3 * 3 * 2 * 2, "no masks twice"
-    together = team_of(*configs)
-    for number in (2, 1):  # in any order: a round's masks are its own
-        for step, found in enumerate(losses(together, number)):
-            assert found == pytest.approx([alone[seed, number, 0][step] for seed in (1, 2, 3)], rel=1e-4)
+    together = StackedStep(configs, text, CPU)
+    for learner in together.learners:
+        learner.load(weights)
+    for number in (1, 0):  # in any order: a round's masks are its own
+        together.begin([seed(config, number) for config in configs])
+        before = [0.0] * 3
+        for place in range(2):
+            together([batch] * 3, [0.0] * 3)
+            found = [after - earlier for after, earlier in zip(together.losses(), before, strict=True)]
+            before = together.losses()
+            assert found == pytest.approx([alone[each, number, 0][place] for each in (1, 2, 3)], rel=1e-4)
 
 
-def test_the_step_that_a_gpu_captures_is_the_step_of_one_alone(corpus: Path) -> None:
+def test_the_step_that_a_gpu_captures_is_the_eager_step(corpus: Path) -> None:
     config = members(corpus)[0].with_values({"model.dropout": 0.1})
-    text = prepared_text(config, corpus)
-    source, target = a_step_of(text, config)
+    text = text_of(config, corpus / "cache")
     found = []
-    for captured in (False, True):
-        team = Team([config], text, CPU)
-        team.begin(1)
-        team.learners[0].set_rate(0.01)
-        if captured:
-            team._step_as_one(source[None], target[None])
-        else:
-            team._step_alone(source, target)
+    for step in (EagerStep(config, text, CPU), CapturedStep(config, text, CPU)):
+        step.begin(seed=1)
+        step(*a_step_of(text, config), 0.01)
         # Not the weights: where a gradient is nothing but rounding, as that of keys' biases, Adam goes by its sign.
-        found.append((team.losses(), [parameter.grad for parameter in team.learners[0].model.parameters()]))
+        found.append((step.loss(), [parameter.grad for parameter in step.learner.model.parameters()]))
     torch.testing.assert_close(*found)
+
+
+def test_steps_are_captured_on_a_gpu_where_batches_have_few_shapes(
+    corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for kind in ("CapturedStep", "EagerStep"):
+        monkeypatch.setattr(f"trainables.acceleration.captured.{kind}", lambda *_, kind=kind: kind)
+    shaped = members(corpus)[0]
+    text, free = text_of(shaped, corpus / "cache"), shaped.with_values({"training.batch_shapes": None})
+    chosen: list[object] = [
+        choose_step(config, text, torch.device(kind)) for config in (shaped, free) for kind in ("cuda", "cpu")
+    ]
+    assert chosen == ["CapturedStep", "EagerStep", "EagerStep", "EagerStep"]
 
 
 def test_fixing_what_a_capture_needs_changes_nothing(corpus: Path) -> None:
     config = members(corpus)[0]
-    text = prepared_text(config, corpus)
+    text = text_of(config, corpus / "cache")
     states = []
     for fixed in ([], [0], [1], [0, 1]):  # before which of two steps
-        team = Team([config], text, CPU)
-        team.begin(1)
+        step = CapturedStep(config, text, CPU)
+        step.begin(seed=1)
         for number in range(2):
             if number in fixed:
-                team.learners[0].stay_in_place()
-            team.learners[0].set_rate(0.01)
-            team._step_as_one(*(side[None] for side in a_step_of(text, config)))
-        state = team.learners[0].state()
+                stay_in_place(step.learner)
+            step(*a_step_of(text, config), 0.01)
+        state = step.learner.state()
         states.append((state["model"], state["optimizer"]["state"]))
     for other in states[1:]:
         torch.testing.assert_close(other, states[0], rtol=0, atol=0)
@@ -246,8 +263,8 @@ def test_fixing_what_a_capture_needs_changes_nothing(corpus: Path) -> None:
 
 def test_a_learner_takes_its_rate_where_a_capture_reads_it(corpus: Path) -> None:
     config = members(corpus)[0]
-    learner = Learner(config, prepared_text(config, corpus), CPU)
-    learner.stay_in_place()
+    learner = Learner(config, text_of(config, corpus / "cache"), CPU)
+    stay_in_place(learner)
     (place,) = (group["lr"] for group in learner.optimizer.param_groups)
     learner.set_rate(0.25)
     assert float(place) == 0.25
@@ -257,18 +274,29 @@ def test_a_learner_takes_its_rate_where_a_capture_reads_it(corpus: Path) -> None
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU: captured steps are CUDA graphs")
 @pytest.mark.parametrize("count", [1, 3])
-def test_captured_steps_give_the_numbers_of_those_that_are_not(count: int, corpus: Path) -> None:
+def test_captured_steps_give_the_numbers_of_those_that_are_not(
+    count: int, corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     configs, device = members(corpus)[:count], torch.device("cuda")
-    text = prepared_text(configs[0], corpus)
-    results = []
-    for captured in (True, False):
-        team = Team(configs, text, device)
-        if not captured:
-            team._sizes = []
-        reports = [report for _, report, _ in train_team(text, team, [])]
-        assert (team._captured is not None) == captured
-        results.append([report.train_loss for report in reports if isinstance(report, EpochReport)])
-    assert results[0] == pytest.approx(results[1], rel=0.01) and len(results[0]) == 3 * count
+    text = text_of(configs[0], corpus / "cache")
+    captures: list[StackedStep] = []
+    capture = StackedStep._capture
+
+    def noted(step: StackedStep) -> StepGraphs:
+        captures.append(step)
+        return capture(step)
+
+    def losses() -> list[float]:
+        if count == 1:
+            return [report.train_loss for report, _ in train(configs[0], text, None, device, make_step=choose_step)]
+        reports = [report for _, report in train_as_one(configs, text, device)]
+        return [report.train_loss for report in reports if isinstance(report, EpochReport)]
+
+    monkeypatch.setattr(StackedStep, "_capture", noted)
+    captured = losses()
+    assert len(captures) == 1 and len(captured) == 3 * count
+    monkeypatch.setattr("trainables.acceleration.stacked.batch_sizes", lambda *_: [])
+    assert captured == pytest.approx(losses(), rel=0.01) and len(captures) == 1
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU: captured steps are CUDA graphs")
@@ -279,7 +307,7 @@ def test_a_captured_step_reads_the_batch_it_is_given() -> None:
     def add(source: torch.Tensor, target: torch.Tensor) -> None:
         total.add_(source.sum() + target.sum())
 
-    steps = CapturedSteps(add, lambda *_: None, 1, [(2, 3, 4), (1, 2, 2)], device, [])
+    steps = StepGraphs(add, lambda *_: None, 1, [(2, 3, 4), (1, 2, 2)], device, [])
     total.zero_()
     for rows, columns in ((2, (3, 4)), (1, (2, 2)), (2, (3, 4))):
         steps(*(torch.full((1, rows, length), 5, device=device) for length in columns))

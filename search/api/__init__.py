@@ -1,0 +1,1 @@
+"""What other programs call: a search from Python, and what became of it."""

@@ -1,0 +1,113 @@
+"""What a kind of scheduler knows of itself: its settings, its rungs, which searches it serves, how it is made."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
+
+from pydantic import Field
+
+from search.schedulers.base import Comparable, Scheduler, all_alike
+from search.space.space import SearchSpace
+from trainables.base.errors import UserError
+from trainables.base.kinds import Kind, Named
+
+KEY = "search.scheduler"
+Factor = Annotated[int, Field(ge=2, description="one of so many trials passes a rung")]
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a scheduler has to know of a search.
+
+    epochs: of a trial; report_steps: as in training, rungs count steps then; trials: as in search, null without end.
+    """
+
+    epochs: int
+    report_steps: int | None
+    space: SearchSpace
+    trials: int | None
+    seed: int
+    comparable: Comparable = all_alike
+
+
+def rungs_field(default: str) -> Any:
+    """The setting `rungs` of a kind; default: in words, what `default_rungs` gives."""
+    return Field(
+        None,
+        description=f"epochs (steps with training.report_steps) at which trials may be stopped; null: {default}",
+    )
+
+
+class SchedulerSettings(Kind):
+    """A kind of scheduler: a subclass, in the table in `search.schedulers`."""
+
+    breeds: ClassVar[bool] = False  # makes trials out of others, whose parameters change on the way
+
+    def all_rungs(self, epochs: int) -> tuple[int, ...]:
+        """Epochs, or steps with training.report_steps, at which a trial of so many epochs may be stopped; rising."""
+        return ()
+
+    def check(self, task: Task) -> None:
+        """Raises ValueError for a search that it can't serve; the message begins with the key that it blames."""
+
+    def make(self, task: Task) -> Scheduler:
+        """The scheduler with these settings. Raises UserError for a kind of the user's that fails."""
+        raise NotImplementedError
+
+
+class AtRungs(SchedulerSettings):
+    """A kind that decides at rungs."""
+
+    rungs: tuple[int, ...] | None = rungs_field("a quarter of training.epochs, two at least, and half of them")
+
+    def default_rungs(self, epochs: int) -> Iterable[int]:
+        """Where `rungs` is null; those that are not below `epochs` are left out."""
+        return quarter(epochs), half(epochs)
+
+    def all_rungs(self, epochs: int) -> tuple[int, ...]:
+        if self.rungs is not None:
+            return self.rungs
+        return tuple(sorted({rung for rung in self.default_rungs(epochs) if rung < epochs}))
+
+    def check(self, task: Task) -> None:
+        rungs, steps, key = self.rungs, task.report_steps, f"{KEY}.rungs"
+        if steps is None:
+            if rungs is not None and not (_rise(rungs) and max(rungs, default=0) < task.epochs):
+                raise ValueError(f"{key}: {list(rungs)} must rise, from 1 to below training.epochs {task.epochs}")
+            return
+        if rungs is None:
+            raise ValueError(
+                f"{key}: missing; with training.report_steps {steps} they are counted in steps, as in "
+                f"[{steps}, {4 * steps}]"
+            )
+        for rung in rungs:
+            if rung % steps or rung < 1:
+                nearest = max(1, round(rung / steps)) * steps
+                raise ValueError(
+                    f"{key}: {rung} is no multiple of training.report_steps {steps}; the nearest is {nearest}"
+                )
+        if not _rise(rungs):
+            raise ValueError(f"{key}: {list(rungs)} must rise, from training.report_steps {steps} on")
+
+
+class NamedScheduler(Named, AtRungs, extra="allow"):
+    """A scheduler of the user's: `module:Name` is called with rungs and the other settings, each by its name."""
+
+    def make(self, task: Task) -> Scheduler:
+        made = self.call(KEY, rungs=self.all_rungs(task.epochs))
+        if not isinstance(made, Scheduler):
+            raise UserError(f"{KEY}: {self.kind} needs rungs, decide and promote; see search/schedulers/base.py")
+        return made
+
+
+def quarter(epochs: int) -> int:
+    """The first rung of most kinds."""
+    return max(2, -(-epochs // 4))
+
+
+def half(epochs: int) -> int:
+    return -(-epochs // 2)
+
+
+def _rise(rungs: tuple[int, ...]) -> bool:
+    return list(rungs) == sorted(set(rungs)) and min(rungs, default=1) >= 1

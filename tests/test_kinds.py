@@ -1,0 +1,175 @@
+"""Kinds as tables: how a configuration names one, what a kind of the user's needs, and what its own code may do."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from test_work import open_work, simulate
+
+from search.commands.resume import resumed_experiment
+from search.engine.proposals import make_scheduler
+from search.run_directory.trust import followed
+from search.schedulers import SCHEDULERS
+from search.settings.experiment import Experiment
+from search.settings.stored import stored_experiment, write_experiment
+from trainables.base.command_line import dump_yaml, override, parse_config, validate
+from trainables.base.errors import UserError
+
+SPACE = {"model.d_model": {"values": [64, 128, 256]}, "model.dropout": {"min": 0.0, "max": 0.5}}
+RULES = '''
+from dataclasses import dataclass
+
+@dataclass(frozen=True)
+class Floor:
+    """Stops what is below a floor."""
+    rungs: tuple[int, ...]
+    floor: float = 10.0
+
+    def decide(self, study, trial):
+        at_rung = trial.epoch in self.rungs
+        return "stop" if at_rung and study.merit(trial, trial.epoch) < self.floor else "go"
+
+    def promote(self, study, live):
+        return None
+
+number = 3
+class Half:
+    def __init__(self, rungs):
+        self.rungs = rungs
+'''
+
+
+def parse(*options: str, text: str | None = None, folder: Path | None = None) -> Experiment:
+    file = Path()
+    if text is not None:
+        assert folder is not None
+        file = folder / "x.yaml"
+        file.write_text(text)
+    return parse_config(Experiment, list(options), "x", "", file)[0]
+
+
+@pytest.fixture
+def rules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A module of the user's in the working directory."""
+    (tmp_path / "my_rules.py").write_text(RULES)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.delitem(sys.modules, "my_rules", raising=False)
+
+
+# -- how a configuration names a kind
+
+
+ASHA_4 = {"kind": "asha", "rungs": None, "reduction_factor": 4}
+PROMOTION_4 = {**ASHA_4, "kind": "asha_promotion"}
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "meant"),
+    [
+        ("{scheduler: asha}", [], {**ASHA_4, "reduction_factor": 3}),
+        ("{scheduler: {kind: asha, reduction_factor: 4}}", [], ASHA_4),
+        ("{scheduler: {reduction_factor: 4}}", [], PROMOTION_4),
+        ("{}", ["--search.scheduler", "asha", "--search.scheduler.reduction_factor=4"], ASHA_4),
+        ("{}", ["--search.scheduler.kind=asha", "--search.scheduler.reduction_factor", "4"], ASHA_4),
+        ("{scheduler: asha}", ["--search.scheduler.reduction_factor", "4"], ASHA_4),
+        ("{scheduler: {kind: asha, reduction_factor: 4}}", ["--search.scheduler", "asha"], ASHA_4),
+        ("{scheduler: {kind: asha, reduction_factor: 4}}", ["--search.scheduler=none"], {"kind": "none"}),
+        ("{scheduler: {kind: gentle, rungs: [1]}}", ["--search.scheduler", "asha"], {**ASHA_4, "reduction_factor": 3}),
+        (
+            "{scheduler: {reduction_factor: 4}}",
+            ["--search.scheduler=asha_promotion"],
+            {**ASHA_4, "kind": "asha_promotion"},
+        ),
+    ],
+)
+def test_a_word_a_mapping_and_options_say_the_same(
+    text: str, options: list[str], meant: dict[str, Any], tmp_path: Path
+) -> None:
+    experiment = parse(*options, text=f"search: {text}", folder=tmp_path)
+    assert experiment.search.scheduler.model_dump() == meant
+    assert validate(Experiment, yaml.safe_load(dump_yaml(experiment)), "f") == experiment
+
+
+@pytest.mark.parametrize("options", [["--search.reduction_factor", "4"], ["--search.scheduler.reduction_factor=4"]])
+def test_a_resume_changes_a_setting_and_another_kind_begins_with_its_defaults(options: list[str]) -> None:
+    stored = Experiment.model_validate({"search": {"scheduler": {"kind": "asha", "rungs": [1]}}})
+    changed, given = override(stored, options, "x", "", Path("f"))
+    assert changed.search.scheduler == SCHEDULERS.read({**ASHA_4, "rungs": [1]})
+    assert given == {"search.scheduler.reduction_factor"}
+    other, _ = override(changed, ["--search.scheduler", "hyperband"], "x", "", Path("f"))
+    assert other.search.scheduler == SCHEDULERS.read("hyperband")
+
+
+def test_keys_of_before_work_with_a_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flat = parse(text="search: {scheduler: asha, reduction_factor: 4, rungs: [1, 2]}", folder=tmp_path)
+    assert flat.search.scheduler == SCHEDULERS.read({**ASHA_4, "rungs": [1, 2]})
+    said = capsys.readouterr().err
+    for name in ("rungs", "reduction_factor"):
+        assert said.count(f"search.{name} is called search.scheduler.{name} now") == 1
+    with pytest.raises(UserError, match=r"search.scheduler.rungs: no setting of none"):
+        parse(text="search: {scheduler: none, rungs: [1]}", folder=tmp_path)
+
+
+def test_a_run_of_before_has_the_settings_that_meant_something(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All keys stood beside all kinds."""
+    meanings: dict[str, dict[str, Any]] = {"asha": {"rungs": (1,), "reduction_factor": 4}, "median": {"rungs": (1,)}}
+    for kind, meant in {**meanings, "none": {}}.items():
+        write_experiment(tmp_path / "experiment.yaml", Experiment(name=tmp_path.name))
+        tree = yaml.safe_load((tmp_path / "experiment.yaml").read_text())
+        tree["search"] |= {"scheduler": kind, "rungs": [1], "reduction_factor": 4}
+        (tmp_path / "experiment.yaml").write_text(yaml.safe_dump(tree))
+        assert stored_experiment(tmp_path).search.scheduler.model_dump() == {"kind": kind, **meant}
+        assert not capsys.readouterr().err, "the user has not written it"
+
+
+# -- kinds of the user's
+
+
+def test_a_scheduler_of_the_users_searches(rules: None, tmp_path: Path) -> None:
+    settings = {"kind": "my_rules:Floor", "rungs": [1, 2], "floor": 5.0}
+    experiment = Experiment.model_validate(
+        {"space": SPACE, "training": {"epochs": 4}, "search": {"scheduler": settings, "trials": 6}}
+    )
+    assert "my_rules" not in sys.modules, "a configuration runs no code"
+    experiment.search.scheduler.need("search.scheduler")
+    (tmp_path / "run").mkdir()
+    work = open_work(tmp_path / "run", experiment)
+    simulate(work, {})
+    outcomes = {trial.outcome for trial in work.study.trials.values()}
+    assert outcomes == {"completed", "stopped"}
+    for trial in work.study.trials.values():
+        assert (trial.outcome == "stopped") == (min(trial.scores[r] for r in (1, 2) if r in trial.scores) < 5.0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"kind": "my_rules:Floor", "flor": 1.0}, "search.scheduler: my_rules:Floor raised TypeError: .*flor"),
+        ({"kind": "my_rules:Ceiling"}, "search.scheduler: my_rules:Ceiling can't be imported: AttributeError"),
+        ({"kind": "no_rules:Floor"}, "search.scheduler: no_rules:Floor can't be imported: ModuleNotFoundError"),
+        ({"kind": "my_rules:number"}, "search.scheduler: my_rules:number is no function or class"),
+        ({"kind": "my_rules:Half"}, "my_rules:Half needs rungs, decide and promote; see search/schedulers/base.py"),
+    ],
+)
+def test_what_a_kind_of_the_users_lacks_is_told(settings: dict[str, Any], message: str, rules: None) -> None:
+    experiment = Experiment.model_validate({"search": {"scheduler": settings}})
+    with pytest.raises(UserError, match=message):
+        make_scheduler(experiment)
+
+
+def test_code_that_a_run_of_somebody_else_names_needs_trust(rules: None, tmp_path: Path) -> None:
+    for value in ("asha", "my_rules:Floor"):
+        experiment = Experiment.model_validate({"name": "run", "search": {"scheduler": value}})
+        assert followed(experiment) == ({"search.scheduler.kind": value} if ":" in value else {})
+    (tmp_path / "run").mkdir()
+    write_experiment(tmp_path / "run" / "experiment.yaml", experiment)
+    with pytest.raises(UserError, match=r"search.scheduler.kind: my_rules:Floor  \(is imported and called\)"):
+        resumed_experiment([str(tmp_path / "run")], "resume")
+    for options in (["--trust"], ["--search.scheduler", "asha"]):
+        resumed_experiment([str(tmp_path / "run"), *options], "resume")
+    assert "my_rules" not in sys.modules

@@ -1,0 +1,126 @@
+"""Searches from Python: as the command, and nothing is left in the process that called."""
+
+import ast
+import html
+import logging
+import os
+import re
+import signal
+import sys
+import threading
+import warnings
+from pathlib import Path
+
+import pytest
+from test_run import run, write_config
+
+import search
+from search import Experiment, Result, UserError, load_run, resume
+from search.record.journal import read_lines
+from search.run_directory.trust import KEPT
+from trainables.base.sealing import read_sealed
+
+ROOT = Path(__file__).parents[1]
+OLD = ROOT / "tests" / "runs" / "0.1"
+TIMES = ("train_seconds", "eval_seconds", "time", "seal")
+
+
+def process_state() -> list[object]:
+    environment = {name: value for name, value in os.environ.items() if name not in (KEPT, "PYTEST_CURRENT_TEST")}
+    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
+    levels = {name: logging.getLogger(name).level for name in ("", "ray", "ray.tune", "optuna", "babeltune")}
+    return [environment, handlers, levels, list(warnings.filters), sys.stdout, Path.cwd(), threading.active_count()]
+
+
+def scores(run_dir: Path) -> list[dict[str, object]]:
+    lines = read_lines(run_dir / "trials.jsonl")
+    return [{key: value for key, value in line.stored().items() if key not in TIMES} for line in lines]
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("python")
+    settings = {"trials": 2, "sampler": "random", "scheduler": "none", "concurrency": 1}
+    training = {"epochs": 1, "batch_tokens": 128}
+    return write_config(folder, training=training, search=settings, finals={"top": 1, "seeds": 1})
+
+
+@pytest.fixture(scope="module")
+def found(config: Path) -> Result:
+    before = process_state()
+    result = search.search(Experiment.load(config, name="called"))
+    assert process_state() == before
+    return result
+
+
+@pytest.mark.skipif(not os.environ.get("FAULTS_ALL"), reason="two more searches; make test-faults runs it")
+def test_it_equals_the_command_and_a_second_search_of_the_process(config: Path, found: Result) -> None:
+    done = run("--config", str(config), "--name", "typed")
+    assert done.returncode == 0, done.stderr
+    other = search.search(Experiment.load(config, **{"name": "other", "search.seed": 1}), quiet=True)
+    typed = found.path.parent / "typed"
+    assert scores(found.path) == scores(typed) != scores(other.path)
+    boards = [read_sealed(run_dir / "leaderboard.json")["ranking"] for run_dir in (found.path, typed)]
+    assert boards[0][0]["test_bleu"] == boards[1][0]["test_bleu"]
+
+
+def test_what_was_found_is_there_as_tables(found: Result) -> None:
+    (winner,) = read_sealed(found.path / "leaderboard.json")["ranking"]
+    assert found.ranking.loc[0, ["trial", "test_bleu"]].tolist() == [winner["trial"], winner["test_bleu"]]
+    assert found.ranking.loc[0, "model.d_model"] == winner["config"]["model.d_model"]
+    assert list(found.trials.index) == [0, 1] and set(found.trials["outcome"]) == {"completed"}
+    assert found.reports["valid_bleu"].tolist() == found.trials["valid_bleu"].tolist()
+    assert [trial.params for trial in found.study.trials] == [
+        {path: row[path] for path in found.experiment.space.domains} for _, row in found.trials.iterrows()
+    ]
+    shown = found._repr_html_()
+    assert shown and shown.startswith(f'<iframe srcdoc="{html.escape(found.report.read_text())}"')
+
+
+def test_the_best_model_translates(found: Result) -> None:
+    sentences = ["one two", "", "three\nfour"]
+    translated = found.translate(sentences)
+    typed = run("translate", str(found.path), stdin="one two\n\nthree four\n")
+    assert translated == typed.stdout.splitlines() and translated[1] == "" and len(translated) == 3
+
+
+def test_a_search_is_extended(found: Result, config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    more = resume(found.path, {"search.trials": 3})
+    assert len(more.trials) == 3 and "trial   2  completed" in capsys.readouterr().out
+
+
+def test_mistakes_are_raised_and_name_what_is_wrong(config: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"--search\.trails: unknown key; did you mean trials\?"):
+        Experiment.load(config, **{"search.trails": 3})
+    with pytest.raises(UserError, match="no such file; configurations by name are"):
+        Experiment.load("quickstrat")
+    wrong = Experiment.load(config, **{"data.path": str(tmp_path / "none"), "name": "wrong"})
+    before = process_state()
+    with pytest.raises(UserError, match="none"):
+        search.search(wrong)
+    assert process_state() == before and not wrong.run_dir.exists()
+    with pytest.raises(UserError, match="not the directory of a run"):
+        load_run(tmp_path)
+
+
+def test_a_run_of_an_earlier_version_is_read() -> None:
+    result = load_run(OLD)
+    assert len(result.trials) == 3 and len(result.ranking) == 1
+    assert result.reports["epoch"].max() == 4
+
+
+def test_the_documentation_names_what_there_is() -> None:
+    page = (ROOT / "docs" / "python.md").read_text()
+    named = {name for row in re.findall(r"^\| (`.*?) \|", page, re.MULTILINE) for name in re.findall(r"`(\w+)", row)}
+    calls = set(re.findall(r"`(search|resume|load_run)\(", page))
+    assert calls == {"search", "resume", "load_run"}
+    assert named == {name for name in dir(Result) if name[0] != "_"} | {"path", "experiment"}
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    names = {node.id for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Name)}
+    assert names <= {"Experiment", "search", "result", "print"}
+
+
+def test_names_are_imported_when_they_are_asked_for() -> None:
+    assert all(getattr(search, name) for name in search.__all__)
+    with pytest.raises(AttributeError, match="nonsense"):
+        search.nonsense  # noqa: B018

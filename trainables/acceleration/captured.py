@@ -1,0 +1,34 @@
+"""One model's steps as CUDA graphs, and the choice of what takes the steps of a training."""
+
+import torch
+from torch import Tensor
+
+from trainables.acceleration.stacked import StackedStep
+from trainables.base.config import TrialConfig
+from trainables.data.preparing import Prepared
+from trainables.training.loop import EagerStep, Step
+
+
+class CapturedStep:
+    """A `Step` whose computation is captured once for each shape of a batch; needs a GPU and `batch_shapes`."""
+
+    def __init__(self, config: TrialConfig, prepared: Prepared, device: torch.device):
+        """Raises TooLarge."""
+        self._steps = StackedStep([config], prepared, device)
+        (self.learner,) = self._steps.learners
+
+    def begin(self, seed: int) -> None:
+        self._steps.begin([seed])
+
+    def __call__(self, source: Tensor, target: Tensor, rate: float) -> None:
+        self._steps([(source, target)], [rate])
+
+    def loss(self) -> float:
+        (loss,) = self._steps.losses()
+        return loss
+
+
+def choose_step(config: TrialConfig, prepared: Prepared, device: torch.device) -> Step:
+    """The fastest `Step` of one model on the device. Raises TooLarge."""
+    captured = device.type == "cuda" and config.training.batch_shapes is not None
+    return (CapturedStep if captured else EagerStep)(config, prepared, device)

@@ -1,0 +1,22 @@
+"""Which trials can be trained as one computation. Imports no torch, as those who hand out trials ask it."""
+
+from collections.abc import Sequence
+
+from trainables.base.config import TrialConfig, flatten
+
+OWN = (  # what may differ between trials that are computed as one
+    "seed",
+    "model.dropout",
+    "model.activation_dropout",
+    *(f"training.{name}" for name in ("learning_rate", "warmup_steps", "schedule", "label_smoothing", "clip_norm")),
+)
+
+
+def can_train_as_one(configs: Sequence[TrialConfig]) -> bool:
+    """Whether they can be: a single one always, several if they differ in nothing but what each has of its own, and
+    their batches have equal shapes."""
+    if len(configs) == 1:
+        return True
+    first, *others = ({k: v for k, v in flatten(config.model_dump()).items() if k not in OWN} for config in configs)
+    shaped = configs[0].training.batch_shapes is not None
+    return shaped and configs[0].model.stackable and all(other == first for other in others)

@@ -1,0 +1,107 @@
+"""Steps of several models of one shape as one computation; on a GPU, as captured graphs."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from model.stacking import Stack
+from model.transformer import PAD
+from trainables.acceleration.graphs import StepGraphs, stay_in_place
+from trainables.base.config import TrialConfig
+from trainables.data.batching import batch_sizes
+from trainables.data.preparing import Prepared
+from trainables.training.learner import Learner
+from trainables.training.loop import Batch, to_device
+from trainables.training.loss import linear_cross_entropy
+
+
+class StackedStep:
+    """Steps of K models at a time, each with its batch, its learning rate and its masks of dropout.
+
+    On a GPU, where batches have few shapes (`training.batch_shapes`), steps run as captured graphs; for that there may
+    be one model alone.
+    """
+
+    def __init__(self, configs: Sequence[TrialConfig], prepared: Prepared, device: torch.device):
+        """configs: such that `can_train_as_one`. Raises TooLarge."""
+        self.learners = [Learner(config, prepared, device) for config in configs]
+        self._device = device
+        self._generators = [torch.Generator(device) for _ in configs] if len(configs) > 1 else []
+        self._stack = Stack([each.model for each in self.learners], self._generators) if self._generators else None
+        self._nll = torch.zeros(len(configs), device=device)  # since `begin`
+        settings = configs[0].training
+        graphs = device.type == "cuda" and settings.batch_shapes is not None
+        self._sizes = batch_sizes(prepared.train, settings) if graphs else []
+        self._captured: StepGraphs | None = None
+
+    def begin(self, seeds: Sequence[int]) -> None:
+        """Begin a round, with a seed for each model's random numbers. The first time on a GPU it takes a second or
+        so."""
+        for learner in self.learners:
+            learner.model.train()
+        if self._stack is not None:
+            self._stack.train()
+        if self._sizes and self._captured is None:
+            self._captured = self._capture()
+        torch.manual_seed(seeds[0])  # what one by itself draws from
+        for generator, seed in zip(self._generators, seeds, strict=False):
+            generator.manual_seed(seed)
+        self._nll.zero_()
+
+    def __call__(self, batches: Sequence[Batch], rates: Sequence[float]) -> None:
+        """Take one step of each model. One that diverges is not told from the others: its loss is no number then."""
+        for learner, rate in zip(self.learners, rates, strict=True):
+            learner.set_rate(rate)
+        source, target = (to_device(torch.stack(side), self._device) for side in zip(*batches, strict=True))
+        if self._captured is not None:
+            self._captured(source, target)
+        else:
+            self._compute(source, target)
+
+    def losses(self) -> list[float]:
+        """Summed negative log-likelihood of each model's target tokens since `begin`, in nats; waits for a GPU."""
+        losses: list[float] = self._nll.tolist()
+        return losses
+
+    def _compute(self, source: Tensor, target: Tensor) -> None:
+        """source: (K, B, S), target: (K, B, T), on the device. Works in place, and asks the device for nothing."""
+        self._clear_gradients()
+        self._nll += self._add_gradients(source, target)
+        for learner in self.learners:
+            learner.clip_and_step()
+
+    def _add_gradients(self, source: Tensor, target: Tensor) -> Tensor:
+        """Add the gradients of each model's objective per token; returns their negative log-likelihoods, (K,)."""
+        before, gold = target[..., :-1], target[..., 1:]
+        # Casts of weights are not kept from one pass to the next: a captured step would miss those of the first.
+        with torch.autocast(
+            self._device.type, torch.bfloat16, enabled=self._device.type == "cuda", cache_enabled=not self._sizes
+        ):
+            hidden: Sequence[Tensor]
+            weights: Sequence[Tensor]
+            if self._stack is None:
+                (learner,) = self.learners
+                hidden, weights = (learner.model(source[0], before[0]),), (learner.model.output.weight,)
+            else:
+                hidden, weights = self._stack(source, before).unbind(), self._stack.output_weights()
+            smoothing = [learner.settings.label_smoothing for learner in self.learners]
+            scales = 1 / (gold != PAD).sum(dim=(1, 2))
+            sums = list(map(linear_cross_entropy, hidden, weights, gold, smoothing, scales))
+        objectives, nlls = (torch.stack(side) for side in zip(*sums, strict=True))
+        objectives.sum().backward()  # type: ignore[no-untyped-call]
+        return nlls
+
+    def _clear_gradients(self) -> None:
+        for learner in self.learners:
+            learner.optimizer.zero_grad(set_to_none=False)
+
+    def _capture(self) -> StepGraphs:
+        for learner in self.learners:
+            stay_in_place(learner)
+
+        def rehearse(source: Tensor, target: Tensor) -> None:
+            self._add_gradients(source, target)
+            self._clear_gradients()
+
+        return StepGraphs(self._compute, rehearse, len(self.learners), self._sizes, self._device, self._generators)

@@ -1,0 +1,159 @@
+"""Kinds of a thing as a table: a kind is one class, which holds its settings and knows what the kind can do."""
+
+import re
+from collections.abc import Iterator
+from typing import Any, ClassVar, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, create_model
+from pydantic.fields import FieldInfo
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import core_schema
+
+from model.config import Config
+from trainables.base.errors import UserError, did_you_mean
+from trainables.base.extras import need_extra
+from trainables.base.user_code import NAME, import_named
+
+OWN = "module:Name"  # stands for all kinds of users
+TAG = re.compile(r"kind\[(.*)\]")  # in the place of a mistake: pydantic adds it between a field and the key below it
+
+
+class Kind(Config):
+    """One kind of a thing: its settings, as a value. `kind` is its name, and a constant of each class."""
+
+    kind: str
+    extra: ClassVar[tuple[str, str, str] | None] = None  # the extra, package and module that only this kind needs
+
+    def need(self, key: str) -> None:
+        """Raises UserError if something is not installed that this kind needs; key: the one that asks for it."""
+        if self.extra is not None:
+            need_extra(*self.extra, f"{key}: {self.kind}")
+
+
+class Named(Kind, extra="allow"):
+    """A kind of the user's: `kind` is `my_module:MyRule`, and all other settings are handed to MyRule by their names.
+
+    Nothing is imported before `need` or `call`: a configuration may be somebody else's.
+    """
+
+    kind: str = Field(pattern=NAME, description="module:Name, a kind of your own; other keys are its settings")
+
+    def need(self, key: str) -> None:
+        import_named(self.kind, key)
+
+    def call(self, key: str, *arguments: Any, **settings: Any) -> Any:
+        """What the user's class makes of its settings. Raises UserError whatever it raises."""
+        found = import_named(self.kind, key)
+        try:
+            return found(*arguments, **settings, **(self.model_extra or {}))
+        except Exception as error:
+            raise UserError(f"{key}: {self.kind} raised {type(error).__name__}: {error}; see its settings") from error
+
+
+K = TypeVar("K", bound=Kind)
+
+
+class Kinds(Generic[K]):
+    """The table of all kinds of a thing. As an annotation of a field, it lets the field hold the settings of any.
+
+    A configuration may give the name of a kind alone, or a mapping with `kind`; without, it is of the default kind.
+    """
+
+    def __init__(self, default: type[K], *others: type[K], named: type[K] | None = None):
+        """named: the subclass of `Named` that stands for kinds of users."""
+        self._classes = {str(kind.model_fields["kind"].default): kind for kind in (default, *others)}
+        self._default, self._named = next(iter(self._classes)), named
+
+    def __iter__(self) -> Iterator[str]:
+        """The names."""
+        return iter(self._classes)
+
+    def __getitem__(self, name: str) -> type[K]:
+        """The class of a kind by its name. Raises KeyError."""
+        return self._named if self._named and name not in self._classes and ":" in name else self._classes[name]
+
+    @property
+    def default(self) -> K:
+        return self.read(self._default)
+
+    @property
+    def described(self) -> str:
+        """Each kind and the first sentence of its docstring."""
+        return "; ".join(f"{name}: {_summary(kind)}" for name, kind in self._classes.items())
+
+    def read(self, value: str | dict[str, Any]) -> K:
+        """The settings that a configuration describes. Raises ValueError (pydantic's, for a setting that is wrong)."""
+        tree = self._spelled_out(value)
+        return self[tree["kind"]].model_validate(tree)
+
+    def kind_of(self, value: object) -> object:
+        """The name of the kind that a part of a configuration describes."""
+        return value.get("kind", self._default) if isinstance(value, dict) else value
+
+    def all_settings(self) -> type[Config]:
+        """A class with the settings of all kinds: what options of a command line may say."""
+        kinds: dict[str, type[Kind]] = {**self._classes, **({OWN: self._named} if self._named else {})}
+        names = dict.fromkeys(name for kind in kinds.values() for name in kind.model_fields if name != "kind")
+        fields: dict[str, Any] = {name: _joint_field(name, kinds) for name in names}
+        words: Any = Literal[tuple(self._classes)]
+        own = f"; or {OWN}, a class of your own" if self._named else ""
+        return create_model(
+            "AllSettings",
+            __base__=Config,
+            kind=(words, Field(self._default, description=f"{self.described}{own}")),
+            **fields,
+        )
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        kinds: dict[str, type[Kind]] = {**self._classes, **({OWN: self._named} if self._named else {})}
+        members = {f"kind[{name}]": handler.generate_schema(kind) for name, kind in kinds.items()}
+        union = core_schema.tagged_union_schema(members, self._tag)
+        return core_schema.no_info_before_validator_function(self._spelled_out, union)
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        members = handler(schema)
+        words: list[JsonSchemaValue] = [{"enum": list(self)}]
+        if self._named is not None:
+            words.append({"type": "string", "pattern": NAME})
+        return {"anyOf": [*words, *members["oneOf"]]}
+
+    def _tag(self, value: Any) -> str:
+        name = value["kind"] if isinstance(value, dict) else value.kind
+        return f"kind[{name if name in self._classes else OWN}]"
+
+    def _spelled_out(self, value: Any) -> Any:
+        """A mapping with a known kind; settings stay as they are. Raises ValueError."""
+        if isinstance(value, Kind):
+            return value
+        tree = {"kind": value} if not isinstance(value, dict) else {"kind": self._default, **value}
+        name = tree["kind"]
+        own = isinstance(name, str) and self._named is not None and re.fullmatch(NAME, name)
+        if not own and (not isinstance(name, str) or name not in self._classes):
+            raise ValueError(f"{name!r} is no kind{did_you_mean(str(name), list(self))}")
+        return tree
+
+
+def kinds_of(field: FieldInfo) -> Kinds[Any] | None:
+    """The table that a field of a configuration is annotated with."""
+    return next((part for part in field.metadata if isinstance(part, Kinds)), None)
+
+
+def _summary(kind: type[BaseModel]) -> str:
+    text = " ".join((kind.__doc__ or "").split()).partition(". ")[0].rstrip(".")
+    return f"{text[:1].lower()}{text[1:]}"
+
+
+def _joint_field(name: str, kinds: dict[str, type[Kind]]) -> tuple[Any, FieldInfo]:
+    """The setting of that name; its description says which kinds have it."""
+    having = {title: kind.model_fields[name] for title, kind in kinds.items() if name in kind.model_fields}
+    titles: dict[str, list[str]] = {}
+    for title, field in having.items():
+        titles.setdefault(field.description or "", []).append(title)
+    heads = {text.rpartition(": ")[0] for text in titles}
+    common = f"{heads.pop()}: " if len(titles) > 1 and len(heads) == 1 else ""
+    each = "; ".join(f"{text.removeprefix(common)} ({', '.join(those)})" for text, those in titles.items())
+    description = common + each
+    first = next(iter(having.values()))
+    return first.annotation, Field(first.default, description=description)

@@ -1,0 +1,82 @@
+"""What learns: a model, its optimizer, and the schedule of its learning rate."""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from model.transformer import Transformer
+from trainables.base.config import TrainingConfig, TrialConfig
+from trainables.base.errors import TooLarge
+from trainables.data.preparing import Prepared
+from trainables.training.device import set_up
+
+
+def learning_rate(step: int, total_steps: int, config: TrainingConfig) -> float:
+    """The rate of 1-based `step`: linear warm-up to the peak, then the schedule (cosine ends near 0)."""
+    warmup = min(config.warmup_steps, total_steps)
+    if step <= warmup:
+        return config.learning_rate * step / warmup
+    if config.schedule == "cosine":
+        progress = (step - warmup) / max(1, total_steps - warmup + 1)
+        return config.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
+    if config.schedule == "inverse_sqrt":
+        return config.learning_rate * math.sqrt(max(1, warmup) / step)
+    return config.learning_rate
+
+
+def build_model(config: TrialConfig, prepared: Prepared, device: torch.device) -> Transformer:
+    """A freshly initialised model; the same seed gives the same weights. Raises TooLarge."""
+    torch.manual_seed(config.seed)
+    try:
+        return Transformer(config.model, prepared.tokenizer.source_vocab, prepared.tokenizer.target_vocab).to(device)
+    except RuntimeError as error:
+        if device.type != "cpu" and not isinstance(error, torch.OutOfMemoryError):
+            raise
+        size = f"{config.num_parameters:,} parameters"
+        raise TooLarge(f"model: its {size} don't fit into memory; lower model.d_model or the layers") from error
+
+
+class Learner:
+    """A model and its optimizer."""
+
+    def __init__(self, config: TrialConfig, prepared: Prepared, device: torch.device):
+        """Raises TooLarge."""
+        set_up(device)
+        self.config, self.settings = config, config.training
+        self.model = build_model(config, prepared, device)
+        self.optimizer = torch.optim.Adam(
+            self.model.parameters(), lr=self.settings.learning_rate, betas=(0.9, 0.98), fused=True
+        )
+
+    def set_rate(self, rate: float) -> None:
+        (group,) = self.optimizer.param_groups
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(rate)  # a captured step reads it there
+        else:
+            group["lr"] = rate
+
+    def clip_and_step(self) -> Tensor:
+        """Clip the gradients to `clip_norm`, and let the optimizer step along them; returns the norm that they had."""
+        parameters = list(self.model.parameters())
+        norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+        if norm.device.type != "cpu" or norm > self.settings.clip_norm:  # to ask a GPU is to wait for it
+            torch.nn.utils.clip_grads_with_norm_(parameters, self.settings.clip_norm, norm)
+        self.optimizer.step()
+        return norm
+
+    def state(self) -> dict[str, Any]:
+        """The state that a checkpoint keeps."""
+        # Clones, as a part of a stack would be saved with all of it; a matrix with two names stays one.
+        clones: dict[int, Tensor] = {}
+        for tensor in self.model.state_dict().values():
+            clones.setdefault(tensor.data_ptr(), tensor.clone())
+        weights = {name: clones[tensor.data_ptr()] for name, tensor in self.model.state_dict().items()}
+        return {"model": weights, "optimizer": self.optimizer.state_dict()}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Take the state of a checkpoint, however that was trained: alone, beside others, or on another device."""
+        self.model.load_state_dict(state["model"])
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": state["optimizer"]["state"], "param_groups": groups})
