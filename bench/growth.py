@@ -23,6 +23,7 @@ from rich.console import Console
 from search.driver.progress import TrialProgress
 from search.engine.checkpoint_cleaner import CheckpointCleaner
 from search.engine.proposals import SearchPlan, make_scheduler
+from search.engine.rules import Records, Rules
 from search.engine.work import FINISHED, Work
 from search.record.budget import Budget
 from search.record.journal import Journal
@@ -61,8 +62,8 @@ def open_work(experiment: Experiment, console: Console) -> tuple[Work, TrialProg
     )
     checkpoints = Checkpoints(run_dir / "trials")
     cleaner = CheckpointCleaner(checkpoints, keep_completed=False)
-    scheduler = make_scheduler(experiment)
-    work = Work(experiment, study, journal, checkpoints, plan, scheduler, [progress, feed, cleaner], [budget])
+    records, rules = Records(study, journal, checkpoints), Rules(plan, make_scheduler(experiment), [budget])
+    work = Work(experiment, records, rules, [progress, feed, cleaner])
     return work, progress
 
 

@@ -12,6 +12,7 @@ import torch
 from ray import tune
 
 from search.engine.proposals import SearchPlan, make_scheduler
+from search.engine.rules import Records, Rules
 from search.engine.work import Work
 from search.record.journal import Journal, JournalLine
 from search.record.study import Study, StudyTrial
@@ -56,11 +57,12 @@ def open_work(experiment: Experiment) -> Work:
     run_dir.mkdir(parents=True, exist_ok=True)
     return Work(
         experiment,
-        Study(run_dir / "study.db", "search", experiment.search.direction),
-        Journal(run_dir / "trials.jsonl"),
-        Checkpoints(run_dir / "trials"),
-        SearchPlan(experiment),
-        make_scheduler(experiment),
+        Records(
+            Study(run_dir / "study.db", "search", experiment.search.direction),
+            Journal(run_dir / "trials.jsonl"),
+            Checkpoints(run_dir / "trials"),
+        ),
+        Rules(SearchPlan(experiment), make_scheduler(experiment)),
     )
 
 

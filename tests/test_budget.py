@@ -209,7 +209,7 @@ def test_every_limit_counts_what_earlier_drivers_spent(
         wall = Wall(1000.0 / (driver + 1))  # each machine counts from somewhere else
         monkeypatch.setattr(working, "time", SimpleNamespace(monotonic=wall.monotonic))
         work = open_work(tmp_path, search)
-        work.endings = [replace(budget_of(search), devices=devices)]
+        work.rules.endings = [replace(budget_of(search), devices=devices)]
         reports += report_all(work, wall, 6 if driver < drivers - 1 else math.inf, devices)
         assert work.study.wall_seconds == pytest.approx(60 * reports)
         work.journal.close()

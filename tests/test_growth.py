@@ -10,6 +10,7 @@ from test_work import budget_of, simulate
 
 from search.driver.progress import TrialProgress
 from search.engine.proposals import SearchPlan, make_scheduler
+from search.engine.rules import Records, Rules
 from search.engine.work import Work
 from search.record.journal import Journal, JournalLine, Totals
 from search.record.study import Study, StudyTrial
@@ -42,8 +43,9 @@ def open_long(folder: Path, scheduler: str, trials: int) -> Work:
         trials,
         lambda: 3,
     )
-    plan, rules = SearchPlan(experiment), make_scheduler(experiment)
-    return Work(experiment, study, journal, Checkpoints(folder / "trials"), plan, rules, [progress], [limits])
+    rules = Rules(SearchPlan(experiment), make_scheduler(experiment), [limits])
+    records = Records(study, journal, Checkpoints(folder / "trials"))
+    return Work(experiment, records, rules, [progress])
 
 
 class CallsAt:

@@ -11,6 +11,7 @@ from test_work import experiment, score
 
 from search.engine.ordering import Queue, WorkClock, work_of_report
 from search.engine.proposals import SearchPlan, make_scheduler
+from search.engine.rules import Records, Rules
 from search.engine.work import FINISHED, Work
 from search.record.journal import Journal
 from search.record.study import Study
@@ -32,7 +33,8 @@ def open_queue(folder: Path, search: Experiment, slots: int) -> Queue:
     )
     clock = WorkClock(journal.lines, lambda trial: work_of_report(plan.config(trial.params)))
     places, scheduler = Checkpoints(folder / "trials"), make_scheduler(search)
-    return Queue(Work(search, study, journal, places, plan, scheduler, clock=clock), slots)
+    work = Work(search, Records(study, journal, places), Rules(plan, scheduler, clock=clock))
+    return Queue(work, slots)
 
 
 def tell(work: Work, number: int, report: EpochReport) -> None:

@@ -26,7 +26,7 @@ def experiment(trials: int = 60, **search: Any) -> Experiment:
 
 def settling(folder: Path, searched: Experiment, slots: int = 1) -> Work:
     work = open_work(folder, searched, slots)
-    work.endings = [*work.endings, Settled("valid_bleu")]
+    work.rules.endings = [*work.rules.endings, Settled("valid_bleu")]
     return work
 
 

@@ -12,6 +12,7 @@ from reports import make_report
 
 from search.cluster.slots import Slots
 from search.cluster.tuning import run_work
+from search.engine.rules import Records, Rules
 from search.engine.work import FINISHED, WAIT, Work
 from search.finals.choosing import Finalist, FinalsPlan
 from search.record.journal import Journal, read_lines
@@ -59,7 +60,7 @@ def open_work(folder: Path, experiment: Experiment) -> Work:
     folder.mkdir(parents=True, exist_ok=True)
     study, journal = Study(folder / "study.db", "finals", "maximize"), Journal(folder / "finals.jsonl")
     plan = FinalsPlan(experiment, finalists)
-    return Work(experiment, study, journal, Checkpoints(folder / "finals"), plan, ToTheEnd())
+    return Work(experiment, Records(study, journal, Checkpoints(folder / "finals")), Rules(plan, ToTheEnd()))
 
 
 def numbers(task: Assignment | str) -> list[int]:
@@ -203,7 +204,7 @@ def test_finals_train_as_one_in_a_real_search(corpus: Path) -> None:
     lines = read_lines(search.run_dir / "finals.jsonl")
     assert len(lines) == 8 and {line.report.devices for line in lines} == {0.5}
     for number, trial in work.study.trials.items():
-        config = work.plan.config(trial.params)
+        config = work.rules.plan.config(trial.params)
         alone = [each for each, _ in train(config, text_of(config, search.cache), device=CPU)]
         mine = [line.report.valid_loss for line in lines if line.trial == number]
         assert mine == pytest.approx([each.valid_loss for each in alone], rel=2e-5)

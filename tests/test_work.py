@@ -19,6 +19,7 @@ from reports import line_of, make_report
 from search.cluster.tuning import Fuse, WorkScheduler, WorkSearcher
 from search.engine.checkpoint_cleaner import CheckpointCleaner
 from search.engine.proposals import SearchPlan, make_scheduler
+from search.engine.rules import Records, Rules
 from search.engine.work import FINISHED, WAIT, Work
 from search.finals.choosing import read_finalists
 from search.record.budget import Budget, Spent
@@ -85,7 +86,7 @@ def open_work(folder: Path, search: str | Experiment = "asha", slots: int = 1) -
     folder.mkdir(exist_ok=True)
     study, journal = Study(folder / "study.db", "search", "maximize"), Journal(folder / "trials.jsonl")
     plan, scheduler, endings = SearchPlan(search), make_scheduler(search), [budget_of(search, slots)]
-    return Work(search, study, journal, Checkpoints(folder / "trials"), plan, scheduler, endings=endings)
+    return Work(search, Records(study, journal, Checkpoints(folder / "trials")), Rules(plan, scheduler, endings))
 
 
 def sqlite(study: Study) -> sqlalchemy.Engine:
@@ -121,7 +122,7 @@ def advance(work: Work, running: list[int], number: int, epoch: int) -> None:
         epoch_steps = EPOCH_STEPS[int(str(trial.params["model.d_model"]))]  # as if it were a batch size
         step = min(epoch * work.report_steps, 4 * epoch_steps)
         report = replace(report, epoch=step / epoch_steps, step=step)
-    if isinstance(work.scheduler, Population):  # whose heirs go on from it
+    if isinstance(work.rules.scheduler, Population):  # whose heirs go on from it
         save_checkpoint(work.checkpoints.folder / str(number), "epoch", epoch, {}, asdict(report))
     if not work.reported(number, report):
         running.remove(number)
@@ -302,7 +303,7 @@ def test_checkpoints_are_kept_of_trials_that_run_or_wait_alone(scheduler: str, m
 
 def test_a_search_by_promotion_trains_at_least_one_trial_to_the_end(tmp_path: Path) -> None:
     work = open_work(tmp_path, "asha_promotion")
-    work.plan = SearchPlan(Experiment.model_validate({**experiment().model_dump(), "search": {"trials": 1}}))
+    work.rules.plan = SearchPlan(Experiment.model_validate({**experiment().model_dump(), "search": {"trials": 1}}))
     simulate(work, {})
     assert work.study.trials[0].outcome == "completed"
 
@@ -404,7 +405,7 @@ def test_a_configuration_that_was_changed_in_the_study_is_refused(tmp_path: Path
 def test_a_full_disk_ends_the_search_in_one_message_and_loses_nothing(tmp_path: Path) -> None:
     many = Experiment.model_validate({"search": {"trials": 30, "sampler": "random"}, "space": experiment().space.root})
     work = open_work(tmp_path)
-    work.plan = SearchPlan(many)
+    work.rules.plan = SearchPlan(many)
     sqlalchemy.event.listen(sqlite(work.study), "connect", limit_pages)
     sqlite(work.study).dispose()  # connect again
     checkpoints: dict[int, int] = {}
@@ -415,7 +416,7 @@ def test_a_full_disk_ends_the_search_in_one_message_and_loses_nothing(tmp_path: 
     assert in_memory == [(t.number, t.scores, t.attributes, t.state) for t in stored]
     assert 5 < len(in_memory) < 30
     work = open_work(tmp_path)
-    work.plan = SearchPlan(many)
+    work.rules.plan = SearchPlan(many)
     simulate(work, checkpoints)
     assert len(work.study.trials) == 30 and not any(trial.running for trial in work.study.trials.values())
 
@@ -522,7 +523,7 @@ def test_an_heir_goes_on_from_a_copy_of_its_parents_checkpoint(tmp_path: Path) -
 def test_a_new_trial_is_kept_safe_before_anybody_trains_it(scheduler: str, tmp_path: Path) -> None:
     work = open_work(tmp_path, scheduler)
     safe: set[int] = set()
-    work.keep_safe = lambda: safe.update(work.study.trials)
+    work.records.keep_safe = lambda: safe.update(work.study.trials)
 
     class Watch(Writer):
         def trial_started(self, trial: StudyTrial) -> None:

@@ -62,7 +62,7 @@ def run_work(
     """
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # a process that dies is the work's to tell of
     fuse = Fuse()
-    queue = Queue(work, slots.count) if work.clock else None
+    queue = Queue(work, slots.count) if work.rules.clock else None
     scheduler = OrderedScheduler(work, fuse, queue) if queue else WorkScheduler(work, fuse)
     scratch = work.checkpoints.folder / f".tune-{lock.incarnation}"  # Tune's own records are never read again
     setup = WorkerSetup(cache, lock.workers, slots.gpus, keep, work.checkpoints.storage, own_versions())

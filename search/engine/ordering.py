@@ -101,7 +101,7 @@ class Queue:
     def take(self) -> int | None:
         """Take the report that is due, if it is there and its time has come; the number of its trial."""
         study: Study = self.work.study
-        clock = self.work.clock
+        clock = self.work.rules.clock
         assert clock
         full = len(self.work.live) >= self.slots
         if self._ending or not (self._asked or full) or not study.owing:
