@@ -72,7 +72,7 @@ class TimedPlan:
 
     def __init__(self, experiment: Experiment):
         self.asked = SearchPlan(experiment)
-        drawn = experiment.search.sampler == "random"
+        drawn = experiment.search.sampler.kind == "random"
         self.random = self.asked if drawn else SearchPlan(experiment.with_values({"search.sampler": "random"}))
         self.distributions = self.asked.distributions
 

@@ -17,7 +17,8 @@ from transformers import MarianConfig, MarianMTModel
 
 from model.attention import CrossAttention, SelfAttention
 from model.positions import sinusoids
-from model.transformer import BOS, EOS, PAD, Transformer
+from model.special_tokens import BOS, EOS, PAD
+from model.transformer import Transformer
 from trainables.training.freed_memory import keep_freed_memory
 from trainables.training.loss import linear_cross_entropy
 

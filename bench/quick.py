@@ -16,13 +16,15 @@ from search.engine.rules import Records, Rules
 from search.engine.work import Work
 from search.record.journal import Journal, JournalLine
 from search.record.study import Study, StudyTrial
+from search.schedulers import SCHEDULERS
 from search.settings.experiment import Experiment
 from trainables.assignment import Reported, read_assignment, read_setup, to_result
+from trainables.base.checkpoint_files import newest_checkpoint
 from trainables.base.config import TrialConfig
 from trainables.base.locks import join_driver
 from trainables.base.report import EpochReport
 from trainables.sharing.checkpoint_places import Checkpoints
-from trainables.training.checkpoint import load_state, newest_checkpoint, save_checkpoint
+from trainables.training.checkpoint import load_state, save_checkpoint
 from trainables.training.device import CPU
 
 EPOCH_SECONDS = 0.1
@@ -42,9 +44,8 @@ def quick_experiment(run_dir: Path, scheduler: str, trials: int, epochs: int = 8
             },
             "search": {
                 "scheduler": scheduler,
-                "sampler": "random" if scheduler == "pbt" else "tpe",
+                "sampler": "random" if SCHEDULERS[scheduler].breeds else {"kind": "tpe", "startup_trials": 4},
                 "trials": trials,
-                "startup_trials": 4,
                 "max_retries": 20,
             },
         }

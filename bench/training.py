@@ -22,7 +22,8 @@ from timing import Task, per_cpu_second, print_ratios
 from torch import Tensor
 from trial import bench_model, corpus_options
 
-from model.transformer import BOS, EOS, Transformer
+from model.special_tokens import BOS, EOS
+from model.transformer import Transformer
 from trainables.base.config import TrialConfig
 from trainables.data.batching import EncodedSplit, Sequences, training_batches
 from trainables.data.preparing import prepare

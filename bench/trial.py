@@ -12,10 +12,10 @@ import sys
 from pathlib import Path
 
 from model.config import ModelConfig
+from trainables.base.checkpoint_files import newest_checkpoint
 from trainables.base.command_line import dump_yaml
 from trainables.base.config import TrialConfig
 from trainables.base.files import make_folder
-from trainables.training.checkpoint import newest_checkpoint
 
 NAME = "bench-trial"
 

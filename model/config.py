@@ -4,6 +4,7 @@ from typing import Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+T5_BUCKETS = 32  # of relative distances, that t5 positions tell apart
 STACKABLE_POSITIONS = ("sinusoidal", "rotary", "alibi", "none")
 
 

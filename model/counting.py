@@ -1,7 +1,6 @@
 """What a model costs, from its configuration alone: parameters, and the operations of its matrix products."""
 
-from model.config import ModelConfig
-from model.positions import T5Bias
+from model.config import T5_BUCKETS, ModelConfig
 
 
 def count_parameters(config: ModelConfig, source_vocab: int, target_vocab: int) -> int:
@@ -19,7 +18,7 @@ def count_parameters(config: ModelConfig, source_vocab: int, target_vocab: int) 
     }.get(config.positions, 0)
     encoder = config.encoder_layers * (self_attention + feed_forward + 2 * norm)
     decoder = config.decoder_layers * (self_attention + attention + feed_forward + 3 * norm)
-    once = {"learned": 2 * config.max_length * d, "t5": 2 * T5Bias.BUCKETS * config.num_heads}.get(config.positions, 0)
+    once = {"learned": 2 * config.max_length * d, "t5": 2 * T5_BUCKETS * config.num_heads}.get(config.positions, 0)
     final_norms = 2 * norm if config.norm == "pre" else 0
     matrices = {"all": target_vocab, "decoder": source_vocab + target_vocab, "none": source_vocab + 2 * target_vocab}
     return encoder + decoder + once + final_norms + matrices[config.tied_embeddings] * d

@@ -6,7 +6,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from model.transformer import BOS, EOS, PAD, Transformer
+from model.special_tokens import BOS, EOS, PAD
+from model.transformer import Transformer
 
 
 class Hypothesis(NamedTuple):

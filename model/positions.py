@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from model.attend import attend, attention_weights
-from model.config import ModelConfig
+from model.config import T5_BUCKETS, ModelConfig
 from model.dropout import dropout as drop
 
 ABSOLUTE = ("sinusoidal", "learned")
@@ -139,7 +139,7 @@ class T5Bias(AttentionPositions):
     initialisation.
     """
 
-    BUCKETS, FARTHEST = 32, 128
+    BUCKETS, FARTHEST = T5_BUCKETS, 128
 
     def __init__(self, config: ModelConfig, causal: bool):
         super().__init__()

@@ -12,8 +12,7 @@ from model.config import ModelConfig
 from model.dropout import Dropout
 from model.layers import DecoderLayer, Embedding, EncoderLayer, FeedForward, make_norm
 from model.positions import AbsolutePositions, attention_positions
-
-PAD, UNK, BOS, EOS = 0, 1, 2, 3  # every tokenizer numbers its special tokens so
+from model.special_tokens import PAD
 
 
 @dataclass

@@ -17,7 +17,8 @@ from model.decoding import beam_search, greedy_search
 from model.dropout import dropout
 from model.layers import FeedForward, Residual, make_norm
 from model.positions import NoPositions
-from model.transformer import BOS, EOS, PAD, Transformer
+from model.special_tokens import BOS, EOS, PAD
+from model.transformer import Transformer
 
 VOCAB = 11
 SOURCE = torch.tensor([[5, 9, 4, 7, EOS], [8, 4, EOS, PAD, PAD]])

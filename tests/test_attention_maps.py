@@ -11,7 +11,8 @@ from model.attention import CrossAttention, SelfAttention, merge_heads, share_he
 from model.attention_maps import attention_maps
 from model.config import ModelConfig
 from model.positions import Relative
-from model.transformer import BOS, EOS, PAD, Transformer
+from model.special_tokens import BOS, EOS, PAD
+from model.transformer import Transformer
 
 KINDS = get_args(ModelConfig.model_fields["positions"].annotation)
 VOCAB = 11

@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from test_batching import SIZES, TOKENS, make_split
 
-from model.transformer import BOS, EOS, PAD
+from model.special_tokens import BOS, EOS, PAD
 from trainables.base.config import TrainingConfig
 from trainables.data.batch_shapes import STRETCHES, classify
 from trainables.data.batching import batch_sizes, count_batches, training_batches

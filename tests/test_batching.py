@@ -10,7 +10,7 @@ from corpora import write_digits
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.transformer import BOS, EOS, PAD
+from model.special_tokens import BOS, EOS, PAD
 from trainables.base.config import DataConfig, TokenizerConfig, TrainingConfig
 from trainables.base.errors import UserError
 from trainables.data.batching import (

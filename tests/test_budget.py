@@ -27,7 +27,7 @@ SPACE = {"model.d_model": {"values": [64, 128, 256]}, "model.dropout": {"min": 0
 
 def experiment(budget: dict[str, Any], trials: int | None = None, **changes: Any) -> Experiment:
     rungs = {"scheduler": {"rungs": [1, 2], "reduction_factor": 2}}
-    search = {"trials": trials, "startup_trials": 3, "budget": budget, **changes.pop("search", rungs)}
+    search = {"trials": trials, "budget": budget, **changes.pop("search", rungs)}
     return Experiment.model_validate({"space": SPACE, "search": search, "training": {"epochs": 4}, **changes})
 
 

@@ -4,7 +4,7 @@ from typing import cast
 
 import numpy as np
 
-from model.transformer import BOS, EOS
+from model.special_tokens import BOS, EOS
 from search.report.corpus_facts import SideFacts, SplitFacts, corpus_facts
 from search.report.figures.corpus import length_figure
 from trainables.base.config import DataConfig

@@ -1,5 +1,6 @@
 """Several processes train one model: the numbers of one, and none outlives the first."""
 
+import inspect
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from corpora import text_of
+from torch.distributed import distributed_c10d
 
 from search.settings.experiment import Experiment
 from trainables.acceleration import data_parallel
@@ -90,3 +92,9 @@ def test_the_others_end_with_a_process_that_is_killed(tmp_path: Path) -> None:
     while any(Path(f"/proc/{child}").exists() for child in children):
         assert time.monotonic() < deadline, "a process that trained along lives on"
         time.sleep(0.1)
+
+
+def test_an_nccl_group_can_be_left_without_waiting() -> None:
+    """By a name of PyTorch that is not public; NCCL itself needs GPUs."""
+    parameters = inspect.signature(distributed_c10d._abort_process_group).parameters.values()
+    assert all(parameter.default is not parameter.empty for parameter in parameters), "it is called without arguments"

@@ -11,7 +11,8 @@ from torch.testing import assert_close
 
 from model.config import ModelConfig
 from model.decoding import beam_hypotheses, beam_search, greedy_search
-from model.transformer import BOS, EOS, PAD, UNK, Transformer
+from model.special_tokens import BOS, EOS, PAD, UNK
+from model.transformer import Transformer
 
 VOCAB = 14
 POSITIONS = get_args(ModelConfig.model_fields["positions"].annotation)

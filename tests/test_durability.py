@@ -19,12 +19,13 @@ from search.record.journal import Journal, read_lines
 from search.record.study_file import open_study
 from search.run_directory.checking import check_frozen
 from search.run_directory.earlier import FINALS, Earlier
+from trainables.base.checkpoint_files import copy_checkpoint, newest_checkpoint
 from trainables.base.errors import UserError
 from trainables.base.files import append_line, make_folder, publish_folder, write_atomically
 from trainables.base.sealing import Damaged, read_sealed, sealed, unsealed, write_sealed
 from trainables.data.tokenizer import keep_model
 from trainables.sharing.object_store import Store
-from trainables.training.checkpoint import copy_checkpoint, load_state, newest_checkpoint, save_checkpoint
+from trainables.training.checkpoint import load_state, save_checkpoint
 
 Operations = Sequence[Callable[[], object]]
 Case = tuple[Operations, Callable[[Path], object], list[object]]  # what to do, how it is read, what is read after each

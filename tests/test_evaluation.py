@@ -11,7 +11,8 @@ import torch
 from corpora import write_digits
 
 from model.decoding import beam_search, greedy_search
-from model.transformer import EOS, Transformer
+from model.special_tokens import EOS
+from model.transformer import Transformer
 from trainables.base.config import TrialConfig
 from trainables.data.preparing import Prepared, prepare
 from trainables.data.scoring import Scoring

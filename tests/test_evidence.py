@@ -448,15 +448,15 @@ def test_what_is_promised_is_in_the_unit_of_the_metric(told: Told) -> None:
 def test_while_nothing_is_known_trials_are_unlike_those_that_run() -> None:
     """After the start, as no score is there yet: of four on a line none are near, as they are when drawn at random."""
 
-    def nearest(sampler: str) -> list[float]:
+    def nearest(sampler: dict[str, Any]) -> list[float]:
         found = []
         for seed in range(8):
-            _, drawn = draw(experiment(sampler, RANGE, startup_trials=1, seed=seed), most=4, workers=9)
+            _, drawn = draw(experiment(sampler, RANGE, seed=seed), most=4, workers=9)
             values = sorted(float(str(params["model.dropout"])) for params in drawn)
             found.append(float(np.diff(values).min()))
         return found
 
-    assert min(nearest("default")) > 0.09 > np.median(nearest("random"))
+    assert min(nearest({"kind": "default", "startup_trials": 1})) > 0.09 > np.median(nearest({"kind": "random"}))
 
 
 def test_a_balanced_design_spreads_each_hyperparameter_and_keeps_its_points_apart() -> None:

@@ -38,7 +38,7 @@ def experiment_in(folder: Path, **changes: Any) -> Experiment:
             "name": folder.name,
             "output_dir": str(folder.parent),
             "space": SPACE,
-            "search": {"trials": 6, "startup_trials": 3, "scheduler": "asha"},
+            "search": {"trials": 6, "scheduler": "asha"},
             "training": {"epochs": 4},
         }
     )
@@ -113,9 +113,10 @@ RESUMED: dict[str, dict[Any, str]] = {
     "space.model.d_model": {NEW_STUDY: "values min max distribution q"},
     "search": {
         REFUSED: "metric deterministic",
-        GOES_ON: "sampler trials stop_when_settled max_parameters startup_trials prior seed",
+        GOES_ON: "trials stop_when_settled max_parameters seed",
         NOTHING: "max_retries concurrency gpus_per_trial watchdog_seconds",
     },
+    "search.sampler": {GOES_ON: "kind startup_trials prior"},
     "search.scheduler": {GOES_ON: "kind rungs reduction_factor"},
     "search.budget": {GOES_ON: "epochs gpu_hours dollars price_per_gpu_hour wall_hours"},
     "finals": {GOES_ON: "top min_distance seeds average_checkpoints beam_size length_penalty neural_metric"},

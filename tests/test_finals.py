@@ -34,15 +34,15 @@ from search.run_directory.earlier import Earlier
 from search.settings.experiment import Experiment
 from search.settings.finals import Decoding
 from search.space.space import Params
+from trainables.base.checkpoint_files import newest_checkpoint
 from trainables.base.config import TrialConfig
 from trainables.base.outcomes import Outcome
 from trainables.data.corpus import read_test
 from trainables.data.scoring import Scoring
 from trainables.sharing.checkpoint_places import Checkpoints
-from trainables.training.checkpoint import load_state, newest_checkpoint
+from trainables.training.checkpoint import load_model, load_state
 from trainables.training.evaluation import corpus_bleu, score, translate
 from trainables.training.loop import train
-from trainables.training.trained_model import load_model
 
 CPU = torch.device("cpu")
 SPACE = {

@@ -172,7 +172,14 @@ TAKERS: dict[str, Callable[[Path, str], list[str]]] = {
     "unknown": lambda place, path: [path],
     "config": lambda place, path: ["--config", path, "--print_config"],
     "data": lambda place, path: ["--config", str(place / "tiny.yaml"), "--name", "new", "--data.path", path],
-    "prior": lambda place, path: ["--config", str(place / "tiny.yaml"), "--name", "new", "--search.prior", path],
+    "prior": lambda place, path: [
+        "--config",
+        str(place / "tiny.yaml"),
+        "--name",
+        "new",
+        "--search.sampler.prior",
+        path,
+    ],
     "name": lambda place, path: ["--config", str(place / "tiny.yaml"), "--print_config", "--name", path],
     "storage": lambda place, path: ["--config", str(place / "tiny.yaml"), "--print_config", "--storage", path],
 }

@@ -9,8 +9,10 @@ import yaml
 from test_work import open_work, simulate
 
 from search.commands.resume import resumed_experiment
-from search.engine.proposals import make_scheduler
+from search.engine.proposals import SearchPlan, make_scheduler
+from search.record.study import Study
 from search.run_directory.trust import followed
+from search.samplers import SAMPLERS
 from search.schedulers import SCHEDULERS
 from search.settings.experiment import Experiment
 from search.settings.stored import stored_experiment, write_experiment
@@ -20,6 +22,7 @@ from trainables.base.errors import UserError
 SPACE = {"model.d_model": {"values": [64, 128, 256]}, "model.dropout": {"min": 0.0, "max": 0.5}}
 RULES = '''
 from dataclasses import dataclass
+from search.samplers import Proposal
 
 @dataclass(frozen=True)
 class Floor:
@@ -32,6 +35,18 @@ class Floor:
         return "stop" if at_rung and study.merit(trial, trial.epoch) < self.floor else "go"
 
     def promote(self, study, live):
+        return None
+
+class Corners:
+    """Proposes widths from a list, each with the least dropout."""
+    def __init__(self, task, widths=(64, 256)):
+        self.task, self.widths = task, widths
+
+    def propose(self, study):
+        for width in self.widths:
+            params = {"model.d_model": width, "model.dropout": self.task.space.domains["model.dropout"].min}
+            if self.task.space.key(params) not in study.known:
+                return Proposal(params)
         return None
 
 number = 3
@@ -63,6 +78,7 @@ def rules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 ASHA_4 = {"kind": "asha", "rungs": None, "reduction_factor": 4}
+FLAT = "search: {scheduler: asha, reduction_factor: 4, rungs: [1, 2], startup_trials: 4, prior: [runs/other]}"
 PROMOTION_4 = {**ASHA_4, "kind": "asha_promotion"}
 
 
@@ -104,11 +120,13 @@ def test_a_resume_changes_a_setting_and_another_kind_begins_with_its_defaults(op
 
 
 def test_keys_of_before_work_with_a_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    flat = parse(text="search: {scheduler: asha, reduction_factor: 4, rungs: [1, 2]}", folder=tmp_path)
+    flat = parse(text=FLAT, folder=tmp_path)
     assert flat.search.scheduler == SCHEDULERS.read({**ASHA_4, "rungs": [1, 2]})
+    assert flat.search.sampler == SAMPLERS.read({"startup_trials": 4, "prior": ["runs/other"]})
     said = capsys.readouterr().err
-    for name in ("rungs", "reduction_factor"):
-        assert said.count(f"search.{name} is called search.scheduler.{name} now") == 1
+    names = {"rungs": "scheduler", "reduction_factor": "scheduler", "startup_trials": "sampler", "prior": "sampler"}
+    for name, kind in names.items():
+        assert said.count(f"search.{name} is called search.{kind}.{name} now") == 1
     with pytest.raises(UserError, match=r"search.scheduler.rungs: no setting of none"):
         parse(text="search: {scheduler: none, rungs: [1]}", folder=tmp_path)
 
@@ -121,9 +139,12 @@ def test_a_run_of_before_has_the_settings_that_meant_something(
     for kind, meant in {**meanings, "none": {}}.items():
         write_experiment(tmp_path / "experiment.yaml", Experiment(name=tmp_path.name))
         tree = yaml.safe_load((tmp_path / "experiment.yaml").read_text())
-        tree["search"] |= {"scheduler": kind, "rungs": [1], "reduction_factor": 4}
+        tree["search"] |= {"scheduler": kind, "rungs": [1], "reduction_factor": 4, "sampler": "tpe"}
+        tree["search"] |= {"startup_trials": 5, "prior": []}
         (tmp_path / "experiment.yaml").write_text(yaml.safe_dump(tree))
-        assert stored_experiment(tmp_path).search.scheduler.model_dump() == {"kind": kind, **meant}
+        search = stored_experiment(tmp_path).search
+        assert search.scheduler.model_dump() == {"kind": kind, **meant}
+        assert search.sampler == SAMPLERS.read({"kind": "tpe", "startup_trials": 5})
         assert not capsys.readouterr().err, "the user has not written it"
 
 
@@ -144,6 +165,21 @@ def test_a_scheduler_of_the_users_searches(rules: None, tmp_path: Path) -> None:
     assert outcomes == {"completed", "stopped"}
     for trial in work.study.trials.values():
         assert (trial.outcome == "stopped") == (min(trial.scores[r] for r in (1, 2) if r in trial.scores) < 5.0)
+
+
+def test_a_sampler_of_the_users_proposes(rules: None) -> None:
+    settings = {"kind": "my_rules:Corners", "widths": [64, 128]}
+    experiment = Experiment.model_validate({"space": SPACE, "search": {"sampler": settings}})
+    plan, study = SearchPlan(experiment), Study(None, "search", "maximize")
+    proposed = []
+    while (proposal := plan.propose(study)) is not None:
+        proposed.append(proposal.params)
+        study.add(proposal.params, plan.distributions)
+    assert proposed == [{"model.d_model": width, "model.dropout": 0.0} for width in (64, 128)]
+    for kind, message in (("Half", "raised TypeError|needs propose"), ("number", "is no function or class")):
+        wrong = experiment.with_values({"search.sampler": f"my_rules:{kind}"})
+        with pytest.raises(UserError, match=f"search.sampler: my_rules:{kind} ({message})"):
+            SearchPlan(wrong)
 
 
 @pytest.mark.parametrize(

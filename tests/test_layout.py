@@ -1,7 +1,12 @@
 """The shape of the code: imports run one way, and each outside framework has its own room."""
 
 import ast
+import re
+import subprocess
+import sys
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[1]
 FLOORS = {"model": 0, "trainables": 1, "search": 2}
@@ -113,6 +118,12 @@ def assert_no_circle(graph: dict[str, set[str]]) -> None:
         visit(name, ())
 
 
+def test_trials_are_handed_out_without_torch() -> None:
+    program = "import sys; import search.engine.work; print('torch' in sys.modules, 'ray' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout.split() == ["False", "False"]
+
+
 def test_each_framework_is_imported_in_its_rooms_alone() -> None:
     for name, tree in modules().items():
         used = {imported.split(".")[0] for imported in imports(tree)}
@@ -120,9 +131,35 @@ def test_each_framework_is_imported_in_its_rooms_alone() -> None:
             assert framework not in used or name in rooms, f"{name} imports {framework}"
 
 
+def test_private_names_of_frameworks_lie_in_files_of_their_own() -> None:
+    using = {name for name, tree in modules().items() if private_names(tree)}
+    own = {"search.record.optuna_internals", "trainables.acceleration.torch_internals", "trainables.base.ray_internals"}
+    assert using <= own, "these have a test for each name"
+    assert own <= modules().keys()
+
+
+def private_names(tree: ast.Module) -> list[str]:
+    """What a module takes of Ray, Optuna and PyTorch under a name that begins with an underscore."""
+    paths, bound = [], set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            for alias in node.names:
+                path = f"{node.module}.{alias.name}" if isinstance(node, ast.ImportFrom) else alias.name
+                if path.split(".")[0] in ("ray", "optuna", "torch"):
+                    paths.append(path)
+                    bound.add(alias.asname or alias.name.split(".")[0])
+    attributes = [ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
+    paths += [text for text in attributes if re.split(r"\W", text)[0] in bound]
+    return [path for path in paths if re.search(r"\._(?!_)", path)]
+
+
+@pytest.mark.parametrize("code", ["import ray\nray._private.x", "from torch._C import x", "from optuna import _x"])
+def test_a_private_name_is_found(code: str) -> None:
+    assert private_names(ast.parse(code)) and not private_names(ast.parse(code.replace("_", "")))
+
+
 def test_no_file_of_search_shadows_an_installed_module() -> None:
     # `python search/run.py` puts search/ first on sys.path.
-    import sys
     from importlib.metadata import packages_distributions
 
     taken = set(sys.stdlib_module_names) | set(packages_distributions())

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from pretended import Pretended
 from torch import Tensor
 
-from model.transformer import PAD
+from model.special_tokens import PAD
 from trainables.base.config import TrainingConfig
 from trainables.training.learner import learning_rate
 from trainables.training.loss import CHUNK_TOKENS, _LinearCrossEntropy, linear_cross_entropy

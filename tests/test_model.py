@@ -17,7 +17,8 @@ from model.config import ModelConfig
 from model.dropout import Dropout
 from model.layers import FeedForward
 from model.positions import sinusoids
-from model.transformer import BOS, EOS, PAD, Transformer
+from model.special_tokens import BOS, EOS, PAD
+from model.transformer import Transformer
 
 TINY = ModelConfig(encoder_layers=2, decoder_layers=3, d_model=16, num_heads=4, ffn_dim=32)
 VOCAB = 11

@@ -12,7 +12,8 @@ from model.attention import CrossAttention, SelfAttention
 from model.config import ModelConfig
 from model.counting import count_parameters
 from model.positions import AbsolutePositions, attention_positions
-from model.transformer import BOS, EOS, PAD, Transformer
+from model.special_tokens import BOS, EOS, PAD
+from model.transformer import Transformer
 
 KINDS = get_args(ModelConfig.model_fields["positions"].annotation)
 VOCAB = 11

@@ -36,7 +36,8 @@ WIDE = SearchSpace.model_validate(SPACE)
 
 
 def experiment(*prior: Path, space: dict[str, Any] = SPACE, **search: Any) -> Experiment:
-    return Experiment.model_validate({"space": space, "search": {"prior": [str(path) for path in prior], **search}})
+    sampler = {"prior": [str(path) for path in prior]}
+    return Experiment.model_validate({"space": space, "search": {"sampler": sampler, **search}})
 
 
 def quality(params: Params) -> float:
@@ -178,7 +179,7 @@ def test_a_table_has_columns_by_path_or_its_last_part(tmp_path: Path) -> None:
     ],
 )
 def test_a_source_that_says_nothing_is_refused(columns: dict[str, Any], message: str, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=f"search.prior: {tmp_path}/t.csv.*{message}"):
+    with pytest.raises(UserError, match=f"search.sampler.prior: {tmp_path}/t.csv.*{message}"):
         find_prior(experiment(write_table(tmp_path / "t.csv", **columns)))
 
 
@@ -187,8 +188,8 @@ def test_a_source_that_is_no_search_is_refused(tmp_path: Path) -> None:
         find_prior(experiment(tmp_path / "gone"))
     with pytest.raises(UserError, match="not the directory of a run"):
         find_prior(experiment(tmp_path))
-    with pytest.raises(ValidationError, match="prior: tpe does not start from earlier searches"):
-        experiment(tmp_path, sampler="tpe")
+    with pytest.raises(ValidationError, match=r"search.sampler.*tpe.*prior"):
+        experiment(sampler={"kind": "tpe", "prior": [str(tmp_path)]})
     assert find_prior(experiment()) is None
 
 
@@ -210,7 +211,7 @@ def test_a_resumed_search_goes_on_with_the_prior_it_began_with(tmp_path: Path) -
     source.rename(tmp_path / "gone")
     assert proposals(keep_prior(begun)) == before
     with pytest.raises(UserError, match="does not exist"):
-        keep_prior(begun.with_values({"search.prior": [str(tmp_path / "third"), *begun.search.prior]}))
+        keep_prior(begun.with_values({"search.sampler.prior": [str(tmp_path / "third"), str(source)]}))
 
 
 # -- by formula

@@ -18,7 +18,7 @@ from search.replay import measures
 from search.replay.measures import Policy, measure_curves, measure_systems
 from search.replay.simulation import CurveSimulation, Found, evaluate
 from search.replay.tables import FINETUNE, SCRATCH, SYSTEM, Table, read_curves, read_run, read_systems
-from search.samplers import Proposal, SamplerName
+from search.samplers import SAMPLERS, Proposal
 from search.schedulers import SCHEDULERS
 from search.schedulers.halving import Halving
 from search.schedulers.promotion import Promotion
@@ -29,6 +29,7 @@ from trainables.base.outcomes import Outcome
 
 VALUES = ([1000, 2000], [1, 2, 4], [256, 512], [1024], [4, 8], [0.0003, 0.001])
 GRID = list(itertools.product(*VALUES))
+RANDOM = SAMPLERS.read("random")
 ROOT = Path(__file__).parents[1]
 
 
@@ -59,15 +60,15 @@ def curves(tables: Path) -> Table:
 
 def test_every_system_is_tried_once_and_the_best_is_found(tables: Path) -> None:
     table = read_systems(tables / "nmthpo_aa-bb.csv")
-    sampler = Policy("default").make_sampler(table, 0)
+    sampler = Policy(SAMPLERS.read("default")).make_sampler(table, 0)
     scores = evaluate(table, sampler, workers=3, least=len(GRID), most=99, target=0)
     assert sorted(scores) == sorted(map(bleu, GRID))
-    measures = measure_systems(table, Policy("default"), seeds=4, workers=1)
+    measures = measure_systems(table, Policy(SAMPLERS.read("default")), seeds=4, workers=1)
     assert measures["regret_40"] == 0 <= measures["nr_20"] <= measures["nr_10"] <= measures["nr_5"]
     assert 1 <= measures["ftc_p50"] <= measures["ftc_p90"] <= 41
     gap = table.best - table.median
     assert measures["regret_5"] == pytest.approx(measures["nr_5"] * gap)
-    random = measure_systems(table, Policy("random"), seeds=20, workers=1)
+    random = measure_systems(table, Policy(RANDOM), seeds=20, workers=1)
     assert measures["nr_10"] < random["nr_10"]
 
 
@@ -116,14 +117,14 @@ def test_measures_are_means_over_searches(curves: Table, monkeypatch: pytest.Mon
     best, gap = curves.best, curves.best - curves.median
     runs = [[best - 3, best - 1, best - 2, best - 9, best - 9, *[best - 0.4] * 7, *[best] * 28], [best - 2.0] * 40]
     monkeypatch.setattr(measures, "_over_seeds", lambda search, seeds: runs)
-    found = measure_systems(curves, Policy("random"), 2, 1)
+    found = measure_systems(curves, Policy(RANDOM), 2, 1)
     assert [found[f"regret_{count}"] for count in (5, 10, 20, 40)] == pytest.approx([1.5, 1.2, 1.0, 1.0])
     assert [found[f"nr_{count}"] * gap for count in (5, 10, 20, 40)] == pytest.approx([1.5, 1.2, 1.0, 1.0])
     assert found["ftc_p50"] == (6 + 41) / 2 and found["ftc_p90"] == pytest.approx(6 + 0.9 * 35)
     worst = min(system.score for system in curves.systems.values())
     outcomes = [Found([best - 2, best - 1], killed=True), Found([], killed=False)]
     monkeypatch.setattr(measures, "_over_seeds", lambda search, seeds: outcomes)
-    assert measure_curves(curves, Policy("random"), 2) == pytest.approx(
+    assert measure_curves(curves, Policy(RANDOM), 2) == pytest.approx(
         {"regret_20R": (1 + best - worst) / 2, "kill_rate": 0.5, "finished_runs": 1.0}
     )
 
@@ -134,10 +135,10 @@ def test_rungs_and_settings_are_those_of_a_search_of_the_median_length(kind: str
     settings = SCHEDULERS.read(kind)
     if settings.breeds:
         with pytest.raises(UserError, match=f"--scheduler: {kind} makes trials that no table has"):
-            Policy("random", settings).make_scheduler(curves)
+            Policy(RANDOM, settings).make_scheduler(curves)
         return
     search = Experiment.model_validate({"training": {"epochs": 10}, "search": {"scheduler": kind}})
-    made, searched = Policy("random", settings).make_scheduler(curves), make_scheduler(search)
+    made, searched = Policy(RANDOM, settings).make_scheduler(curves), make_scheduler(search)
     assert type(made) is type(searched) and made.rungs == searched.rungs
     assert getattr(made, "reduction_factor", None) == getattr(searched, "reduction_factor", None)
 
@@ -159,15 +160,17 @@ def test_the_best_counts_as_lost_if_it_waits_at_a_rung_in_the_end(rung: int, kil
 
 def test_workers_train_in_turn(curves: Table) -> None:
     """Each checkpoint takes as long as any other, so none is further than one ahead."""
-    simulation = CurveSimulation(curves, Policy("random").make_sampler(curves, 0), ToTheEnd(), 3, budget=14)
+    simulation = CurveSimulation(curves, Policy(RANDOM).make_sampler(curves, 0), ToTheEnd(), 3, budget=14)
     simulation.run()
     assert sorted(trial.progress for trial in simulation.study.trials.values()) == [4, 5, 5]
 
 
 @pytest.mark.parametrize("policy", ["random", "default"])
-def test_workers_spend_the_budget_and_no_more(curves: Table, policy: SamplerName) -> None:
+def test_workers_spend_the_budget_and_no_more(curves: Table, policy: str) -> None:
     for scheduler in (ToTheEnd(), Halving((3, 6), 2), Promotion((3, 6), 2)):
-        simulation = CurveSimulation(curves, Policy(policy).make_sampler(curves, 1), scheduler, 4, budget=100)
+        simulation = CurveSimulation(
+            curves, Policy(SAMPLERS.read(policy)).make_sampler(curves, 1), scheduler, 4, budget=100
+        )
         outcome = simulation.run()
         trained = sum(len(trial.scores) for trial in simulation.study.trials.values())
         assert trained == simulation.spent == 100
@@ -186,8 +189,8 @@ def test_workers_spend_the_budget_and_no_more(curves: Table, policy: SamplerName
 
 
 def test_stopping_early_starts_more_trials_and_the_best_is_stopped_now_and_then(curves: Table) -> None:
-    promoted = measure_curves(curves, Policy("random"), seeds=12)
-    whole = measure_curves(curves, Policy("random", SCHEDULERS.read("none")), seeds=12)
+    promoted = measure_curves(curves, Policy(RANDOM), seeds=12)
+    whole = measure_curves(curves, Policy(RANDOM, SCHEDULERS.read("none")), seeds=12)
     assert whole["kill_rate"] == 0 <= promoted["kill_rate"] <= 1
     assert promoted["finished_runs"] < whole["finished_runs"]
 

@@ -44,7 +44,7 @@ def write_config(folder: Path, **changes: Any) -> Path:
         "model": {"encoder_layers": 1, "decoder_layers": 1, "d_model": 32, "num_heads": 2, "ffn_dim": 64},
         "training": {"epochs": 4, "batch_tokens": 128, "warmup_steps": 20},
         "space": SPACE,
-        "search": {"trials": 5, "startup_trials": 3, "concurrency": 2},
+        "search": {"trials": 5, "concurrency": 2},
         "finals": {"top": 2, "seeds": 2, "beam_size": 2},
         "tracking": {"wandb": "disabled"},
     }
@@ -198,7 +198,7 @@ def test_a_whole_search_leaves_a_ranking_the_best_model_and_a_report(
 
 
 def test_a_driver_killed_in_the_middle_is_resumed_to_the_end(tmp_path: Path) -> None:
-    search = {"trials": 5, "startup_trials": 3, "concurrency": 2, "scheduler": "asha_promotion"}
+    search = {"trials": 5, "concurrency": 2, "scheduler": "asha_promotion"}
     config = write_config(tmp_path, search=search)
     driver = subprocess.Popen(
         [*COMMAND, "--config", str(config), "--name", "killed"],
@@ -254,7 +254,7 @@ def test_a_budget_ends_a_search_that_is_then_extended_and_changed(tmp_path: Path
     config = write_config(
         tmp_path,
         training={"epochs": 2, "batch_tokens": 128, "warmup_steps": 20},
-        search={"trials": None, "startup_trials": 3, "concurrency": 2, "budget": {"epochs": 9}},
+        search={"trials": None, "concurrency": 2, "budget": {"epochs": 9}},
         finals={"top": 2, "seeds": 1, "beam_size": 1},
     )
     run_dir = tmp_path / "runs" / "budget"

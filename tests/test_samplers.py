@@ -1,19 +1,21 @@
 """What every sampler promises, and what those with a model learn."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, get_args
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from search.engine.proposals import SearchPlan
 from search.record.study import Study, StudyTrial
-from search.samplers import SamplerName
+from search.samplers import SAMPLERS as TABLE
+from search.samplers import Sampler, Task
 from search.settings.experiment import Experiment
 from search.space.space import Params
 from trainables.base.outcomes import Outcome
 
-SAMPLERS = get_args(SamplerName)
+SAMPLERS = list(TABLE)
 LEARNING = ("default", "tpe", "gp", "cmaes", "nsga2")
 FINITE = {
     "model.d_model": {"values": [96, 128, 192]},
@@ -30,7 +32,9 @@ NUM_SHAPES = 8  # widths and numbers of heads that go together
 NUM_FINITE = NUM_SHAPES * (1 + 3)
 
 
-def experiment(sampler: str, space: Mapping[str, Any], trials: int | None = 100, **search: Any) -> Experiment:
+def experiment(
+    sampler: str | dict[str, Any], space: Mapping[str, Any], trials: int | None = 100, **search: Any
+) -> Experiment:
     return Experiment.model_validate({"space": space, "search": {"sampler": sampler, "trials": trials, **search}})
 
 
@@ -60,6 +64,20 @@ def draw(
                 study.report(trial, 1, score(trial.params))
                 study.finish(trial, Outcome.COMPLETED)
     return study, drawn
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_a_kind_is_described_and_made(sampler: str) -> None:
+    settings = TABLE.read(sampler)
+    assert settings.__doc__ and settings.__doc__ != type(settings).__mro__[1].__doc__, (
+        f"say in the docstring of {type(settings).__name__} what {sampler} proposes: `--help` shows it"
+    )
+    searched = experiment(sampler, FINITE)
+    made = settings.make(Task(searched.space, searched.accept, 0))
+    assert isinstance(made, Sampler), f"{type(made).__name__} needs what search/samplers/base.py asks for"
+    design = (Path(__file__).parents[1] / "docs" / "design.md").read_text()
+    rows = [line for line in design.splitlines() if line.startswith("| ") and f"`{sampler}`" in line.split("|")[1]]
+    assert rows, f"say what {sampler} proposes in the table of samplers in docs/design.md"
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)

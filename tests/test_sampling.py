@@ -20,7 +20,7 @@ from search.samplers.base import distinct, list_all
 from search.samplers.coding import Coding
 from search.samplers.default import ModelSampler
 from search.samplers.design import balanced_design
-from search.samplers.enumeration import grid, quasi_random
+from search.samplers.enumeration import GridSettings, QuasiRandomSettings
 from search.samplers.evidence import gather
 from search.samplers.gaussian_process import GaussianProcess
 from search.samplers.optuna_samplers import OptunaSampler
@@ -110,7 +110,7 @@ def test_a_grid_and_a_sobol_sequence_come_in_their_order() -> None:
     space: dict[str, Any] = {"a": {"values": [1, 2]}, "b": {"min": 3, "max": 5}, "c": {"values": ["x", "y"]}}
     every = [dict(zip("abc", row, strict=True)) for row in itertools.product([1, 2], [3, 4, 5], "xy")]
     assert list_all(task_of(space)) == every
-    study, sampler, found = Study(None, "s", "maximize"), grid(task_of(space)), []
+    study, sampler, found = Study(None, "s", "maximize"), GridSettings().make(task_of(space)), []
     for _ in every:
         proposal = sampler.propose(study)
         assert proposal is not None
@@ -118,7 +118,7 @@ def test_a_grid_and_a_sobol_sequence_come_in_their_order() -> None:
     assert found == every and sampler.propose(study) is None
     ranges = {"a": {"min": 0.0, "max": 1.0}, "b": {"min": 0.0, "max": 2.0}}
     points = qmc.Sobol(2, rng=np.random.default_rng(7)).random(8) * [1, 2]
-    sampler = quasi_random(task_of(ranges, seed=7))
+    sampler = QuasiRandomSettings().make(task_of(ranges, seed=7))
     for point in points:
         proposal = sampler.propose(study)
         assert proposal is not None

@@ -87,7 +87,7 @@ def field(request: pytest.FixtureRequest) -> Field:
 def test_a_kind_is_described_and_made_with_the_rungs_that_it_says(kind: str) -> None:
     settings = SCHEDULERS.read(kind)
     assert settings.__doc__ and settings.__doc__ != type(settings).__mro__[1].__doc__, (
-        f"say in the docstring of {type(settings).__name__} what {kind} does: `--help` shows its first sentence"
+        f"say in the docstring of {type(settings).__name__} what {kind} does: `--help` shows it"
     )
     for epochs in (1, 2, 3, 5, 8, 20):
         rungs = settings.all_rungs(epochs)

@@ -11,7 +11,7 @@ import torch
 from corpora import text_of, write_digits
 
 from model.config import STACKABLE_POSITIONS
-from model.transformer import BOS, EOS, PAD
+from model.special_tokens import BOS, EOS, PAD
 from trainables.acceleration.captured import CapturedStep, choose_step
 from trainables.acceleration.data_parallel import ParallelStep
 from trainables.acceleration.graphs import StepGraphs, stay_in_place

@@ -26,6 +26,7 @@ from search.remote.fetching import fetch_run, sole_access
 from search.remote.run_copy import RunCopy
 from search.run import main
 from search.settings.experiment import Experiment
+from trainables.base.checkpoint_files import last_checkpoints, newest_checkpoint
 from trainables.base.config import DataConfig, TokenizerConfig, TrialConfig
 from trainables.base.errors import StorageFails, UserError
 from trainables.base.sealing import Damaged
@@ -33,7 +34,7 @@ from trainables.data.preparing import prepare
 from trainables.sharing.checkpoint_places import Checkpoints
 from trainables.sharing.object_store import Store
 from trainables.sharing.storage import Storage, find_place, new_driver
-from trainables.training.checkpoint import last_checkpoints, newest_checkpoint, save_checkpoint
+from trainables.training.checkpoint import save_checkpoint
 
 ENDED = {"host": "elsewhere", "pid": 1, "ended": True}
 

@@ -14,7 +14,7 @@ import sentencepiece
 from corpora import write_digits
 
 import trainables.data.tokenizer
-from model.transformer import BOS, EOS, PAD, UNK
+from model.special_tokens import BOS, EOS, PAD, UNK
 from trainables.base.config import DataConfig, TokenizerConfig
 from trainables.base.errors import UserError
 from trainables.data.corpus import Corpus, Split, read_corpus

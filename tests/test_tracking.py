@@ -74,7 +74,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     folder = tmp_path_factory.mktemp("watched")
     config = write_config(
         folder,
-        search={"trials": 5, "startup_trials": 3, "concurrency": 2},
+        search={"trials": 5, "concurrency": 2},
         finals={"top": 2, "seeds": 1, "beam_size": 1},
         tracking={
             "wandb": "auto",

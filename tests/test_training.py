@@ -19,19 +19,20 @@ import torch.nn.functional as F
 from corpora import text_of, write_digits
 from torch import Tensor
 
-from model.transformer import BOS, PAD, Transformer
+from model.special_tokens import BOS, PAD
+from model.transformer import Transformer
+from trainables.base.checkpoint_files import last_checkpoints, newest_checkpoint
 from trainables.base.config import TrainingConfig, TrialConfig
 from trainables.base.errors import Diverged, UserError
 from trainables.base.report import EpochReport
 from trainables.data.batching import EncodedSplit, count_batches, training_batches
 from trainables.data.preparing import prepare
 from trainables.training import loop as training
-from trainables.training.checkpoint import last_checkpoints, load_state, newest_checkpoint
+from trainables.training.checkpoint import load_model, load_state
 from trainables.training.evaluation import reference_loss, translate
 from trainables.training.gpu import GpuFigures, measure
 from trainables.training.learner import build_model, learning_rate
 from trainables.training.loop import Batch, EagerStep, train
-from trainables.training.trained_model import load_model
 from trainables.translation import _reports
 
 CPU = torch.device("cpu")

@@ -16,8 +16,8 @@ from processes import accept_interrupts
 from trainables.__main__ import SingleRun
 from trainables.base.config import TrialConfig
 from trainables.data.scoring import Scoring
+from trainables.training.checkpoint import load_model
 from trainables.training.evaluation import score, translate
-from trainables.training.trained_model import load_model
 
 ROOT = Path(__file__).parents[1]
 COMMAND = [sys.executable, "-m", "trainables"]

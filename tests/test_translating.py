@@ -14,7 +14,7 @@ from corpora import text_of, write_digits
 from rich.console import Console
 from safetensors.torch import load_file, save_file
 
-from model.transformer import BOS, EOS, PAD
+from model.special_tokens import BOS, EOS, PAD
 from search.commands.translate import Translating, main, translate_lines
 from search.finals.best import BestModel, read_best, write_best
 from search.report.attention_figures import attend
@@ -22,9 +22,9 @@ from search.report.attention_page import write_attention_page
 from search.settings.finals import Decoding
 from trainables.base.config import TrialConfig
 from trainables.base.errors import UserError
+from trainables.training.checkpoint import load_model
 from trainables.training.evaluation import translate
 from trainables.training.loop import train
-from trainables.training.trained_model import load_model
 
 COMMAND = [sys.executable, str(Path(__file__).parents[1] / "search" / "run.py"), "translate"]
 SENTENCES = ["two one", "nine eight seven", "three three four five six", "one"]

@@ -24,7 +24,7 @@ from search.record.study import Study
 from search.run import main
 from search.run_directory.trust import ALL, KEPT, RUN_ID, followed, remember
 from search.samplers import Task
-from search.samplers.optuna_samplers import cma_es
+from search.samplers.optuna_samplers import CmaEsSettings
 from search.settings.experiment import Experiment
 from search.settings.stored import stored_experiment, write_experiment
 from search.space.domain import Domain
@@ -43,7 +43,7 @@ REACHING: dict[str, Any] = {
     "storage": "s3://somebody/runs",
     "finals": {"neural_metric": "package.module:function"},
     "tracking": {"base_url": "http://192.0.2.1", "entity": "somebody"},
-    "search": {"scheduler": "package.module:Rule"},
+    "search": {"sampler": "package.module:Sampler", "scheduler": "package.module:Rule"},
 }
 
 
@@ -224,7 +224,7 @@ def test_the_optimizer_of_cma_es_comes_from_the_study_and_no_other_code_does() -
     domains = {name: Domain(min=0.0, max=1.0) for name in ("training.clip_norm", "training.label_smoothing")}
     space = SearchSpace(domains)
     task = Task(space, lambda params: params, seed=1)
-    study, sampler = Study(None, "search", "maximize"), cma_es(task)
+    study, sampler = Study(None, "search", "maximize"), CmaEsSettings().make(task)
     kept = None
     for _ in range(20):
         proposal = sampler.propose(study)

@@ -31,13 +31,14 @@ from search.schedulers.population import Population
 from search.settings.experiment import Experiment
 from trainables import translation
 from trainables.assignment import Assignment, WorkerSetup, to_tune
+from trainables.base.checkpoint_files import newest_checkpoint
 from trainables.base.errors import TooLarge, UserError
 from trainables.base.installed import own_versions
 from trainables.base.locks import DriverLock
 from trainables.base.outcomes import Outcome
 from trainables.base.sealing import Damaged
 from trainables.sharing.checkpoint_places import Checkpoints
-from trainables.training.checkpoint import load_state, newest_checkpoint, save_checkpoint
+from trainables.training.checkpoint import load_state, save_checkpoint
 
 TRIALS = 6
 
@@ -50,7 +51,7 @@ def experiment(scheduler: str = "asha") -> Experiment:
     wanted = {"rungs": [1, 2], "reduction_factor": 2} if scheduler not in ("median", "pbt") else {}
     settings = {key: value for key, value in wanted.items() if key in SCHEDULERS[scheduler].model_fields}
     stopping = {"kind": scheduler, **settings}
-    search: dict[str, Any] = {"trials": TRIALS, "startup_trials": 3, "scheduler": stopping, "sampler": sampler}
+    search: dict[str, Any] = {"trials": TRIALS, "scheduler": stopping, "sampler": sampler}
     return Experiment.model_validate({"space": space, "search": search, "training": {"epochs": 4}})
 
 

@@ -16,7 +16,8 @@ from trainables.base.ending import end_in_words
 from trainables.base.errors import UserError
 from trainables.base.files import make_folder, named_path, write_atomically
 from trainables.data.corpus import digest_test, read_test
-from trainables.data.preparing import cached_corpus, count_unknown, prepare
+from trainables.data.corpus_cache import cached_corpus
+from trainables.data.preparing import count_unknown, prepare
 from trainables.data.scoring import scoring
 from trainables.training.evaluation import score, translate
 from trainables.training.loop import train

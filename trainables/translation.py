@@ -27,6 +27,7 @@ from trainables.assignment import (
     read_setup,
     to_result,
 )
+from trainables.base.checkpoint_files import KEEP
 from trainables.base.config import TrialConfig
 from trainables.base.errors import Diverged, MachineLeaves, StorageFails, TooLarge, UserError
 from trainables.base.files import unwritable
@@ -35,7 +36,6 @@ from trainables.base.locks import join_driver
 from trainables.base.outcomes import Outcome
 from trainables.base.ray_internals import draining_nodes
 from trainables.data.preparing import prepare
-from trainables.training.checkpoint import KEEP
 from trainables.training.loop import train
 
 

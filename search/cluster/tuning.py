@@ -37,10 +37,10 @@ from trainables.assignment import (
     read_result,
     to_tune,
 )
+from trainables.base.checkpoint_files import KEEP
 from trainables.base.errors import MachineLeaves, UserError
 from trainables.base.installed import own_versions
 from trainables.base.locks import DriverLock
-from trainables.training.checkpoint import KEEP
 from trainables.translation import train_translation
 
 Trainable = Callable[[dict[str, Any]], None]  # of what `to_tune` makes

@@ -17,6 +17,7 @@ from model.config import Config
 from search.commands.lines import say
 from search.driver.beginning import has_begun, leftovers
 from search.settings.wording import count
+from trainables.base.checkpoint_files import checkpoint_number
 from trainables.base.command_line import parse_config
 from trainables.base.config import TokenizerConfig
 from trainables.base.errors import UserError
@@ -26,7 +27,6 @@ from trainables.base.locks import left_alone
 from trainables.base.sealing import read_sealed
 from trainables.base.temporary import abandoned, is_held, user_folder
 from trainables.data.tokenizer import name_tokenizer
-from trainables.training.checkpoint import checkpoint_number
 
 IDLE_SECONDS = 3600.0  # what is younger, and has no lock, may be of somebody who has just begun
 UNFINISHED = ("experiment.yaml", "locks", "inputs.json")  # one of them makes a folder a run

@@ -12,7 +12,7 @@ from rich.table import Table as RichTable
 from model.config import Config
 from search.replay.measures import Policy, measure_curves, measure_systems
 from search.replay.tables import Table, read_curves, read_run, read_systems
-from search.samplers import SamplerName
+from search.samplers import SAMPLERS, SamplerSettings
 from search.samplers.prior import Findings
 from search.schedulers import SCHEDULERS, SchedulerSettings
 from trainables.base.command_line import parse_config
@@ -26,7 +26,9 @@ class Replaying(Config):
 
     tables: str = Field("", description="folder of tables (nmthpo_PAIR.csv, nmtlc_KIND_PAIR.json), or a run directory")
     pair: str = Field("", description="language pair, as in the file names; not for a run directory")
-    policy: SamplerName = Field("default", description="the sampler")
+    policy: Annotated[SamplerSettings, SAMPLERS] = Field(
+        SAMPLERS.default, description="the sampler, with the settings that it has in a search"
+    )
     scheduler: Annotated[SchedulerSettings, SCHEDULERS] = Field(
         SCHEDULERS.default, description="for tables of learning curves, with the settings that it has in a search"
     )
@@ -49,10 +51,15 @@ def main(arguments: list[str], console: Console) -> int:
     tables, output = named_path("--tables", options.tables), named_path("--output", options.output)
     systems, curves = find_tables(tables, options.pair)
     options.scheduler.need("--scheduler")
+    options.policy.need("--policy")
+    if options.policy.sources:
+        raise UserError("--policy.prior: what is known of other tables is named by --prior-pairs")
+    if options.prior_pairs and options.policy.sources is None:
+        raise UserError(f"--prior-pairs: {options.policy.kind} does not start from earlier searches; drop it")
     policy = Policy(options.policy, options.scheduler, tuple(_prior(options)))
     measures: dict[str, object] = {
         "pair": options.pair or systems[0].name,
-        "policy": options.policy,
+        "policy": options.policy.kind,
         "scheduler": options.scheduler.kind,
         "seeds": options.seeds,
         "workers": options.workers,

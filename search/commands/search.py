@@ -17,7 +17,6 @@ from search.settings.experiment import Experiment
 from trainables.base.command_line import parse_config
 from trainables.base.ending import INTERRUPTED, lasting_output
 from trainables.base.errors import UserError
-from trainables.base.extras import need_extra
 from trainables.base.installed import config_folder, program
 from trainables.base.locks import check_locks
 from trainables.base.log import NOTICE, shown_on
@@ -70,8 +69,7 @@ def search(experiment: Experiment, said: Collection[str], console: Console, leve
 
 def _search(experiment: Experiment, said: Collection[str], console: Console) -> None:
     find_prior(experiment)
-    if experiment.search.sampler == "cmaes":
-        need_extra("cmaes", "cmaes", "cmaes", "search.sampler: cmaes")
+    experiment.search.sampler.need("search.sampler")
     experiment.search.scheduler.need("search.scheduler")
     if experiment.storage:
         Store(experiment.storage).try_out()

@@ -14,7 +14,8 @@ from search.report.page import Findings, Sample, write_report
 from search.settings.experiment import Experiment
 from trainables.base.sealing import read_sealed
 from trainables.data.corpus import Split, read_test
-from trainables.data.preparing import cached_corpus, prepare
+from trainables.data.corpus_cache import cached_corpus
+from trainables.data.preparing import prepare
 
 SAMPLES = 12  # translations shown in the report
 

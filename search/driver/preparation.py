@@ -8,7 +8,8 @@ from trainables.base.config import TokenizerConfig
 from trainables.base.log import say, warn
 from trainables.data.batching import count_batches
 from trainables.data.corpus import digest_test
-from trainables.data.preparing import cached_corpus, count_unknown, prepare
+from trainables.data.corpus_cache import cached_corpus
+from trainables.data.preparing import count_unknown, prepare
 from trainables.sharing.storage import Storage, new_driver, store_corpus
 
 SHOWN = 60  # characters of a sentence in a warning

@@ -21,10 +21,10 @@ from search.record.study import Study
 from search.schedulers import Scheduler
 from search.settings.experiment import Experiment
 from search.tracking.tracker import Tracker
+from trainables.base.checkpoint_files import KEEP
 from trainables.base.locks import DriverLock
 from trainables.sharing.checkpoint_places import Checkpoints
 from trainables.sharing.storage import Storage
-from trainables.training.checkpoint import KEEP
 
 
 class Trainer:

@@ -6,7 +6,7 @@ from optuna.distributions import BaseDistribution
 from threadpoolctl import threadpool_limits
 
 from search.record.study import Study
-from search.samplers import Prior, Proposal, Task, make_sampler
+from search.samplers import Prior, Proposal, Task
 from search.schedulers import Scheduler
 from search.settings.experiment import Experiment
 from search.space.space import Params
@@ -39,7 +39,7 @@ class SearchPlan:
         self.base, self.trials = experiment.trial, experiment.search.trials
         self.distributions = experiment.space.to_optuna()
         task = Task(experiment.space, experiment.accept, experiment.search.seed)
-        self.sampler = make_sampler(experiment.search.sampler, task, experiment.search.startup_trials, prior)
+        self.sampler = experiment.search.sampler.make(task, prior)
 
     def propose(self, study: Study) -> Proposal | None:
         if self.trials is not None and len(study.trials) >= self.trials:

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from trainables.acceleration.captured import choose_step
+from trainables.base.checkpoint_files import KEEP, checkpoint_number, last_checkpoints, whole_checkpoint
 from trainables.base.config import TrialConfig
 from trainables.base.errors import UserError
 from trainables.base.files import remove
 from trainables.base.report import EpochReport
 from trainables.data.preparing import prepare
-from trainables.training.checkpoint import KEEP, checkpoint_number, last_checkpoints, whole_checkpoint
 from trainables.training.loop import train
 
 SAME_LOSS = 0.01  # relative difference that rounding on another device may make

@@ -20,14 +20,14 @@ from trainables.base.files import make_folder
 from trainables.base.sealing import Damaged, checksum, read_sealed, write_sealed
 from trainables.data.batching import encode_split
 from trainables.data.corpus import Split
-from trainables.data.preparing import cached_corpus
+from trainables.data.corpus_cache import cached_corpus
 from trainables.data.scoring import scoring
 from trainables.data.tokenizer import Tokenizer
 from trainables.sharing.checkpoint_places import Checkpoints
 from trainables.sharing.storage import Storage
+from trainables.training.checkpoint import load_model
 from trainables.training.device import default_device
 from trainables.training.evaluation import Scores, corpus_bleu, reference_loss, score, translate
-from trainables.training.trained_model import load_model
 
 GREEDY = Decoding(1, 1.0)
 

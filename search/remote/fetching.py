@@ -8,10 +8,10 @@ from pathlib import Path
 from search.record.driver_log import LOG
 from search.remote.lease import Lease
 from search.tracking.tracked import FEED
+from trainables.base.checkpoint_files import checkpoint_number
 from trainables.base.errors import UserError
 from trainables.sharing.object_store import Store
 from trainables.sharing.storage import DRIVER, Storage, find_place, new_driver
-from trainables.training.checkpoint import checkpoint_number
 
 STUDY, JOURNALS = "study.db", ("trials.jsonl", "finals.jsonl")
 # Within the study, made from it again, or of this machine alone.

@@ -12,7 +12,7 @@ import numpy as np
 from search.record.study import StudyTrial
 from search.replay.simulation import CurveSimulation, Found, evaluate
 from search.replay.tables import Table
-from search.samplers import Prior, Sampler, SamplerName, make_sampler
+from search.samplers import SAMPLERS, Prior, Sampler, SamplerSettings
 from search.samplers.prior import Findings
 from search.schedulers import SCHEDULERS, Scheduler, SchedulerSettings
 from search.schedulers import Task as SchedulerTask
@@ -24,7 +24,6 @@ EVALUATIONS = (5, 10, 20, 40)
 LONGEST = 100  # evaluations; a search that is not near the best by then counts as one more
 NEAR = 0.5  # BLEU below the best of a table that count as having found it
 BUDGET_RUNS, CURVE_WORKERS = 20, 4
-START = 3  # trials before a model decides, as SearchConfig.startup_trials
 
 T = TypeVar("T")
 
@@ -33,13 +32,13 @@ T = TypeVar("T")
 class Policy:
     """A sampler, with a scheduler for learning curves, and what earlier searches found."""
 
-    sampler: SamplerName
+    sampler: SamplerSettings = SAMPLERS.default
     scheduler: SchedulerSettings = SCHEDULERS.default
     prior: tuple[Findings, ...] = ()  # of earlier searches
 
     def make_sampler(self, table: Table, seed: int) -> Sampler:
         prior = Prior(table.space, list(self.prior)) if self.prior else None
-        return make_sampler(self.sampler, table.task(seed), START, prior)
+        return self.sampler.make(table.task(seed), prior)
 
     def make_scheduler(self, table: Table) -> Scheduler:
         """As a search has it whose trials are as long as the table's median run; ranked are comparable systems.

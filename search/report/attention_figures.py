@@ -10,7 +10,7 @@ import torch
 
 from model.attention_maps import attention_maps
 from model.decoding import Hypothesis
-from model.transformer import BOS, EOS
+from model.special_tokens import BOS, EOS
 from search.finals.best import BestModel
 from search.report.figures.figure import INK, Figure
 from trainables.training.evaluation import find_hypotheses

@@ -16,7 +16,7 @@ from trainables.base.errors import UserError
 from trainables.base.installed import processor, version_of
 from trainables.base.sealing import Damaged, read_sealed, write_sealed
 from trainables.data.corpus import digest_test
-from trainables.data.preparing import cached_corpus
+from trainables.data.corpus_cache import cached_corpus
 from trainables.data.tokenizer import train_tokenizer
 
 INPUTS = "inputs.json"

@@ -33,7 +33,10 @@ class Source:
 
 
 def find_prior(experiment: Experiment) -> Prior | None:
-    """The prior that `search.prior` names, or None. Raises UserError for a source that says nothing of the space."""
+    """The prior that `search.sampler.prior` names, or None.
+
+    Raises UserError for a source that says nothing of the space.
+    """
     return _make_prior(experiment, find_sources(experiment))
 
 
@@ -50,7 +53,7 @@ def _make_prior(experiment: Experiment, sources: list[Source]) -> Prior | None:
     for source in sources:
         if not known(experiment.space, source.findings):
             raise UserError(
-                f"search.prior: {source.path}: none of the space's hyperparameters varies in its "
+                f"search.sampler.prior: {source.path}: none of the space's hyperparameters varies in its "
                 f"{len(source.findings)} configurations; the space has {', '.join(experiment.space.domains) or 'none'}"
             )
     return Prior(experiment.space, [source.findings for source in sources]) if sources else None
@@ -61,9 +64,9 @@ def find_sources(experiment: Experiment) -> list[Source]:
     kept = experiment.run_dir / KEPT if experiment.name else None
     if kept and kept.exists():
         sources = [Source(s["path"], [(params, score) for params, score in s["findings"]]) for s in _load(kept)]
-        if tuple(source.path for source in sources) == experiment.search.prior:
+        if tuple(source.path for source in sources) == experiment.search.sampler.sources:
             return sources
-    return [Source(path, _read(Path(path))) for path in experiment.search.prior]
+    return [Source(path, _read(Path(path))) for path in experiment.search.sampler.sources or ()]
 
 
 def _load(kept: Path) -> list[dict[str, Any]]:
@@ -78,7 +81,7 @@ def _load(kept: Path) -> list[dict[str, Any]]:
 
 def _read(path: Path) -> Findings:
     if not path.exists():
-        raise UserError(f"search.prior: {path} does not exist; name a run directory or a CSV table")
+        raise UserError(f"search.sampler.prior: {path} does not exist; name a run directory or a CSV table")
     return read_run(path) if path.is_dir() else read_table(path)
 
 
@@ -108,10 +111,10 @@ def read_table(file: Path) -> Findings:
         table = csv.DictReader(StringIO(read_bytes(file).decode("utf-8-sig"), newline=""))
         score = next((name for name in SCORES if name in (table.fieldnames or ())), None)
         if score is None:
-            raise UserError(f"search.prior: {file}: has no column of scores; call it {' or '.join(SCORES)}")
+            raise UserError(f"search.sampler.prior: {file}: has no column of scores; call it {' or '.join(SCORES)}")
         return [(_params(row, score), _finite(row[score])) for row in table]
     except (OSError, UnicodeDecodeError, csv.Error, TypeError, ValueError) as error:
-        raise UserError(f"search.prior: {file}: can't be read as a CSV table: {error}") from None
+        raise UserError(f"search.sampler.prior: {file}: can't be read as a CSV table: {error}") from None
 
 
 def _params(row: dict[str, str], score: str) -> Params:

@@ -32,6 +32,7 @@ FOLLOWED = {
     "cluster": "its machines get the corpus, and can run code here",
     "teardown": "ends that cluster",
     "finals.neural_metric": "is imported and called",
+    "search.sampler.kind": "is imported and called",
     "search.scheduler.kind": "is imported and called",
     BASE_URL: "a server that gets scores, report and samples of the text",
     "tracking.entity": "an account that gets them",

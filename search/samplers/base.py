@@ -2,14 +2,12 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from search.record.study import Study
 from search.space.space import LARGEST_GRID, Params, SearchSpace
-
-SamplerName = Literal["default", "random", "grid", "qmc", "tpe", "gp", "cmaes", "nsga2"]
 
 VAIN_DRAWS = 2000  # draws that give nothing new, before a space is looked through for what is left
 
@@ -34,6 +32,7 @@ class Proposal:
     memory: dict[str, Any] = field(default_factory=dict)
 
 
+@runtime_checkable
 class Sampler(Protocol):
     """Proposes as a function of (seed, what the study holds) alone, so that a resumed search goes on as it would have.
 

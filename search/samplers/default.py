@@ -3,8 +3,10 @@
 import math
 from collections.abc import Callable, Iterator
 from itertools import islice
+from typing import ClassVar, Literal
 
 import numpy as np
+from pydantic import Field, field_validator
 
 from search.record.study import Study
 from search.samplers.base import Proposal, Task, distinct, list_all, uniform_draws
@@ -12,8 +14,10 @@ from search.samplers.coding import Coding
 from search.samplers.design import balanced_design
 from search.samplers.evidence import Evidence, gather, heard
 from search.samplers.gaussian_process import GaussianProcess, log_expected_improvement
+from search.samplers.kind import SamplerSettings, Startup
 from search.samplers.prior import Prior
 from search.space.space import Params
+from trainables.base.files import full_path
 
 LISTED = 5000  # a space of so many combinations is looked through as a whole
 CANDIDATES = 2000  # draws of a larger one
@@ -141,3 +145,30 @@ class ModelSampler:
 
 def _no_prior(places: np.ndarray) -> np.ndarray:
     return np.zeros(len(places))
+
+
+class DefaultSettings(SamplerSettings):
+    """A Gaussian process made for few, costly trials."""
+
+    expects: ClassVar[bool] = True
+
+    kind: Literal["default"] = "default"
+    startup_trials: Startup = 3
+    prior: tuple[str, ...] = Field(
+        (),
+        description="earlier searches to start from: run directories, or CSV tables with a column for each "
+        "hyperparameter (its path or the path's last part) and one for the score (score, valid_bleu or dev_bleu; "
+        "higher is better)",
+    )
+
+    @field_validator("prior")
+    @classmethod
+    def _absolute(cls, paths: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(str(full_path(path)) for path in paths)
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        return self.prior
+
+    def make(self, task: Task, prior: Prior | None = None) -> ModelSampler:
+        return ModelSampler(task, self.startup_trials, prior)

@@ -2,13 +2,16 @@
 
 import warnings
 from collections.abc import Iterable, Iterator
+from typing import ClassVar, Literal
 
 import numpy as np
 from scipy.stats import qmc
 
 from search.record.study import Study
 from search.samplers.base import Proposal, Task, distinct, list_all, uniform_draws
-from search.space.space import Params
+from search.samplers.kind import KEY, SamplerSettings
+from search.samplers.prior import Prior
+from search.space.space import LARGEST_GRID, Params, SearchSpace
 
 
 class Enumeration:
@@ -26,22 +29,6 @@ class Enumeration:
         return None if self._next is None else Proposal(self._next)
 
 
-def grid(task: Task) -> Enumeration:
-    """Every combination that makes a trial, the last hyperparameter varying fastest."""
-    return Enumeration(task, list_all(task))
-
-
-def random(task: Task) -> Enumeration:
-    """Independent uniform draws; log-uniform where the domain says so."""
-    rng = np.random.default_rng(task.seed)
-    return Enumeration(task, distinct(task, uniform_draws(task, rng), rng))
-
-
-def quasi_random(task: Task) -> Enumeration:
-    """A scrambled Sobol sequence (Sobol 1967, Owen 1998): any stretch of it covers the space evenly."""
-    return Enumeration(task, distinct(task, _sobol(task), np.random.default_rng(task.seed)))
-
-
 def _sobol(task: Task) -> Iterator[Params]:
     if not task.space.domains:
         return
@@ -51,3 +38,40 @@ def _sobol(task: Task) -> Iterator[Params]:
             warnings.simplefilter("ignore", UserWarning)  # one point at a time is no power of two
             point = engine.random(1)[0].tolist()
         yield {path: domain.at(u) for (path, domain), u in zip(task.space.domains.items(), point, strict=True)}
+
+
+class GridSettings(SamplerSettings):
+    """Every combination that makes a trial, the last hyperparameter varying fastest."""
+
+    ends: ClassVar[bool] = True
+
+    kind: Literal["grid"] = "grid"
+
+    def check(self, space: SearchSpace) -> None:
+        if space.size() > LARGEST_GRID:
+            raise ValueError(
+                f"{KEY}: grid needs values, or whole-number ranges, for every hyperparameter, and at most "
+                f"{LARGEST_GRID:,} combinations; the space has {space.size():g}"
+            )
+
+    def make(self, task: Task, prior: Prior | None = None) -> Enumeration:
+        return Enumeration(task, list_all(task))
+
+
+class RandomSettings(SamplerSettings):
+    """Independent uniform draws; log-uniform where the domain says so."""
+
+    kind: Literal["random"] = "random"
+
+    def make(self, task: Task, prior: Prior | None = None) -> Enumeration:
+        rng = np.random.default_rng(task.seed)
+        return Enumeration(task, distinct(task, uniform_draws(task, rng), rng))
+
+
+class QuasiRandomSettings(SamplerSettings):
+    """A scrambled Sobol sequence (Sobol 1967, Owen 1998): any stretch of it covers the space evenly."""
+
+    kind: Literal["qmc"] = "qmc"
+
+    def make(self, task: Task, prior: Prior | None = None) -> Enumeration:
+        return Enumeration(task, distinct(task, _sobol(task), np.random.default_rng(task.seed)))

@@ -7,7 +7,7 @@ import pickle
 import warnings
 from collections.abc import Callable
 from itertools import islice
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import optuna
@@ -19,6 +19,8 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from search.record.study import Study, StudyTrial
 from search.samplers.base import Proposal, Task, distinct, uniform_draws
 from search.samplers.coding import Coding
+from search.samplers.kind import SamplerSettings, Startup
+from search.samplers.prior import Prior
 from search.space.domain import Domain
 from search.space.space import Params
 from trainables.base.outcomes import Outcome
@@ -33,26 +35,6 @@ NEIGHBOURS = 200  # that are looked at for it
 GP_TRIALS = 150  # GPSampler's cost is cubic: 4.5 s a proposal at 1,000 trials
 
 MakeSampler = Callable[[int], BaseSampler]  # of a seed
-
-
-def tpe(task: Task, start: int) -> "OptunaSampler":
-    """Tree-structured Parzen estimator (Bergstra et al. 2011; Watanabe 2023); random for `start` trials."""
-    return OptunaSampler(task, lambda seed: TPESampler(seed=seed, n_startup_trials=start, group=True), fill=False)
-
-
-def gaussian_process(task: Task, start: int) -> "OptunaSampler":
-    """Optuna's Gaussian process; it learns from finished trials alone, at most the best and the last GP_TRIALS."""
-    return OptunaSampler(task, lambda seed: GPSampler(seed=seed, n_startup_trials=start), draws=1, most=GP_TRIALS)
-
-
-def cma_es(task: Task) -> "OptunaSampler":
-    """CMA-ES with margins for discrete values (Hamano et al. 2022); words and switches are drawn at random."""
-    return OptunaSampler(task, lambda seed: SafeCmaEs(seed=seed, with_margin=True, warn_independent_sampling=False))
-
-
-def nsga2(task: Task) -> "OptunaSampler":
-    """A genetic algorithm (Deb et al. 2002), with a population small enough for searches of some hundred trials."""
-    return OptunaSampler(task, lambda seed: NSGAIISampler(seed=seed, population_size=10))
 
 
 # What a pickled optimizer of package cmaes is made of; NumPy's names changed with version 2.
@@ -191,3 +173,45 @@ def _code(domain: Domain, value: Any) -> float | int:
 
 def _middle(domain: Domain) -> float | int:
     return 0.5 if domain.count() == math.inf else int(_last_step(domain) // 2)
+
+
+class TpeSettings(SamplerSettings):
+    """Optuna's tree-structured Parzen estimator (Bergstra et al. 2011; Watanabe 2023)."""
+
+    kind: Literal["tpe"] = "tpe"
+    startup_trials: Startup = 3
+
+    def make(self, task: Task, prior: Prior | None = None) -> OptunaSampler:
+        start = self.startup_trials
+        return OptunaSampler(task, lambda seed: TPESampler(seed=seed, n_startup_trials=start, group=True), fill=False)
+
+
+class GaussianProcessSettings(SamplerSettings):
+    """Optuna's Gaussian process; it learns from finished trials alone, the best and the last 150 at most."""
+
+    kind: Literal["gp"] = "gp"
+    startup_trials: Startup = 3
+
+    def make(self, task: Task, prior: Prior | None = None) -> OptunaSampler:
+        start = self.startup_trials
+        return OptunaSampler(task, lambda seed: GPSampler(seed=seed, n_startup_trials=start), draws=1, most=GP_TRIALS)
+
+
+class CmaEsSettings(SamplerSettings):
+    """Optuna's CMA-ES with margins for discrete values (Hamano et al. 2022); it draws words and switches at random."""
+
+    extra: ClassVar[tuple[str, str, str]] = ("cmaes", "cmaes", "cmaes")
+
+    kind: Literal["cmaes"] = "cmaes"
+
+    def make(self, task: Task, prior: Prior | None = None) -> OptunaSampler:
+        return OptunaSampler(task, lambda seed: SafeCmaEs(seed=seed, with_margin=True, warn_independent_sampling=False))
+
+
+class Nsga2Settings(SamplerSettings):
+    """Optuna's genetic algorithm (Deb et al. 2002), with a population of 10: small enough for some hundred trials."""
+
+    kind: Literal["nsga2"] = "nsga2"
+
+    def make(self, task: Task, prior: Prior | None = None) -> OptunaSampler:
+        return OptunaSampler(task, lambda seed: NSGAIISampler(seed=seed, population_size=10))

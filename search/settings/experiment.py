@@ -15,7 +15,7 @@ from search.settings.finals import FinalsConfig
 from search.settings.searching import SearchConfig
 from search.settings.tracking import TrackingConfig
 from search.space.domain import Domain, Scalar
-from search.space.space import LARGEST_GRID, Params, SearchSpace
+from search.space.space import Params, SearchSpace
 from trainables.base.command_line import merge, read_yaml, validate
 from trainables.base.config import RunName, TrialConfig, flatten, set_paths
 from trainables.base.errors import did_you_mean
@@ -106,14 +106,10 @@ class Experiment(TrialConfig):
         search, epochs = self.search, self.training.epochs
         if self.teardown and self.cluster is None:
             raise ValueError("teardown: there is no cluster to end; name it with cluster: auto, or drop teardown")
-        if search.sampler == "grid" and self.space.size() > LARGEST_GRID:
+        search.sampler.check(self.space)
+        if search.trials is None and not search.sampler.ends and not search.budget.limits:
             raise ValueError(
-                "search.sampler: grid needs values, or whole-number ranges, for every hyperparameter, and at most "
-                f"{LARGEST_GRID:,} combinations; the space has {self.space.size():g}"
-            )
-        if search.trials is None and search.sampler != "grid" and not search.budget.limits:
-            raise ValueError(
-                f"search.trials: null is without end for {search.sampler}; give a number, or a search.budget of "
+                f"search.trials: null is without end for {search.sampler.kind}; give a number, or a search.budget of "
                 "epochs, gpu_hours, dollars or wall_hours"
             )
         finals = self.num_finals * epochs

@@ -6,18 +6,15 @@ from pydantic import Field, field_validator, model_validator
 
 from model.config import Config
 from search.record.budget import BudgetConfig
-from search.samplers.base import SamplerName
+from search.samplers import SAMPLERS, SamplerSettings
 from search.schedulers import SCHEDULERS, SchedulerSettings
-from trainables.base.files import full_path
 
 
 class SearchConfig(Config):
     """How configurations are proposed, stopped and scheduled."""
 
-    sampler: SamplerName = Field(
-        "default",
-        description="who proposes: default (a Gaussian process made for few, costly trials), grid (every combination), "
-        "random, qmc (evenly spread), or Optuna's tpe, gp, cmaes, nsga2",
+    sampler: Annotated[SamplerSettings, SAMPLERS] = Field(
+        SAMPLERS.default, description="who proposes: the name of a kind, or {kind, and its settings}"
     )
     scheduler: Annotated[SchedulerSettings, SCHEDULERS] = Field(
         SCHEDULERS.default,
@@ -35,13 +32,6 @@ class SearchConfig(Config):
     max_parameters: int | None = Field(None, ge=1, description="larger models are never trained")
     metric: Literal["valid_bleu", "valid_nll_per_char", "valid_loss"] = Field(
         "valid_bleu", description="what trials are compared by"
-    )
-    startup_trials: int = Field(3, ge=1, description="trials before default, tpe or gp lets its model decide")
-    prior: tuple[str, ...] = Field(
-        (),
-        description="earlier searches that sampler default starts from: run directories, or CSV tables with a column "
-        "for each hyperparameter (its path or the path's last part) and one for the score (score, valid_bleu or "
-        "dev_bleu; higher is better)",
     )
     max_retries: int = Field(2, ge=0, description="new starts of a trial whose process died, each from its checkpoint")
     deterministic: bool = Field(
@@ -72,24 +62,15 @@ class SearchConfig(Config):
             raise ValueError(f"{gpus:g} is neither a share of a GPU nor a number of GPUs; use {gpus:.0f}")
         return gpus
 
-    @field_validator("prior")
-    @classmethod
-    def _absolute(cls, paths: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(str(full_path(path)) for path in paths)
-
     @model_validator(mode="after")
-    def _has_a_model(self) -> Self:
-        if self.prior and self.sampler != "default":
-            raise ValueError(
-                f"prior: {self.sampler} does not start from earlier searches; use sampler default, or drop it"
-            )
+    def _fits(self) -> Self:
         if self.deterministic and self.concurrency == "auto":
             raise ValueError("deterministic: which trials are tried depends on how many run at a time; set concurrency")
         if self.deterministic and (timed := self.budget.limits.keys() - {"epochs"}):
             raise ValueError(f"deterministic: budget.{min(timed)} goes by the time that passes; use budget.epochs")
-        if self.stop_when_settled and self.sampler != "default":
+        if self.stop_when_settled and not self.sampler.expects:
             raise ValueError(
-                f"stop_when_settled: {self.sampler} does not say what it expects; use sampler default, or drop it"
+                f"stop_when_settled: {self.sampler.kind} does not say what it expects; use sampler default, or drop it"
             )
         return self
 

@@ -3,12 +3,14 @@
 from pathlib import Path
 from typing import Any
 
+from search.samplers import SAMPLERS
 from search.schedulers import SCHEDULERS
 from search.settings.experiment import Experiment
 from trainables.base.command_line import dump_yaml, read_stored, validate
 from trainables.base.errors import UserError
 from trainables.base.files import read_bytes, write_atomically
 from trainables.base.installed import program
+from trainables.base.kinds import Kinds
 from trainables.base.sealing import Damaged, checksum
 
 # A run of an earlier version lacks them, and has their defaults.
@@ -82,7 +84,11 @@ def _as_version_0_1_meant_it(tree: dict[str, Any]) -> None:
 
 def _give_settings_to_their_kinds(search: dict[str, Any]) -> None:
     """Before kinds had settings of their own, these stood beside the name of the kind, for all kinds alike."""
-    for key, kinds, names in (("scheduler", SCHEDULERS, ("rungs", "reduction_factor")),):
+    tables: tuple[tuple[str, Kinds[Any], tuple[str, ...]], ...] = (
+        ("sampler", SAMPLERS, ("startup_trials", "prior")),
+        ("scheduler", SCHEDULERS, ("rungs", "reduction_factor")),
+    )
+    for key, kinds, names in tables:
         settings = {name: search.pop(name) for name in names if name in search}
         if isinstance(search.get(key), str) and search[key] in kinds:
             known = kinds[search[key]].model_fields

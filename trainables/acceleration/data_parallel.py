@@ -15,13 +15,13 @@ from torch import Tensor
 
 from model.transformer import Transformer
 from trainables.acceleration.group import Group, end_with_parent, join, leave
+from trainables.base.checkpoint_files import newest_checkpoint
 from trainables.base.config import TrialConfig
 from trainables.base.errors import TooLarge
 from trainables.base.files import make_folder
 from trainables.base.report import EpochReport
 from trainables.base.temporary import temporary_folder
 from trainables.data.preparing import Prepared, prepare
-from trainables.training.checkpoint import newest_checkpoint
 from trainables.training.learner import learning_rate
 from trainables.training.loop import EagerStep, TrainingRun, train
 

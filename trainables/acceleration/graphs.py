@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 import torch
 from torch import Tensor
 
-from model.transformer import BOS, EOS, PAD
+from model.special_tokens import BOS, EOS, PAD
 from trainables.training.learner import Learner
 
 Compute = Callable[[Tensor, Tensor], None]  # of source (K, B, S) and target (K, B, T), ids

@@ -11,6 +11,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, distributed
 
+from trainables.acceleration.torch_internals import abort_process_group
+
 FOREVER = timedelta(days=7)  # the others wait while one validates
 LOOPBACK = {"GLOO_SOCKET_IFNAME": "lo", "NCCL_SOCKET_IFNAME": "lo"}  # all are on one machine
 
@@ -54,7 +56,7 @@ def join(group: Group, place: Path) -> None:
 def leave() -> None:
     """Leave the group that this process has joined, whatever the others do: they may wait for it, or be gone."""
     if distributed.get_backend() == "nccl":
-        distributed.distributed_c10d._abort_process_group()  # to destroy it would wait for them
+        abort_process_group()
     else:
         distributed.destroy_process_group()
 

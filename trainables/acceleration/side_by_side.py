@@ -9,15 +9,15 @@ from pathlib import Path
 
 import torch
 
-from model.transformer import PAD
+from model.special_tokens import PAD
 from trainables.acceleration.captured import choose_step
 from trainables.acceleration.stacked import StackedStep
+from trainables.base.checkpoint_files import KEEP, common_checkpoints
 from trainables.base.config import TrialConfig
 from trainables.base.errors import Diverged
 from trainables.base.report import EpochReport
 from trainables.data.batching import training_batches
 from trainables.data.preparing import Prepared, prepare
-from trainables.training.checkpoint import KEEP, common_checkpoints
 from trainables.training.device import default_device
 from trainables.training.gpu import measure, start_measuring
 from trainables.training.learner import learning_rate

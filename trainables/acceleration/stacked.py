@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from model.special_tokens import PAD
 from model.stacking import Stack
-from model.transformer import PAD
 from trainables.acceleration.graphs import StepGraphs, stay_in_place
 from trainables.base.config import TrialConfig
 from trainables.data.batching import batch_sizes

@@ -26,6 +26,8 @@ SHOWN = 200  # characters of a wrong value in a message
 RENAMED: dict[str, tuple[str, str]] = {
     "search.rungs": ("search.scheduler.rungs", "0.3"),
     "search.reduction_factor": ("search.scheduler.reduction_factor", "0.3"),
+    "search.startup_trials": ("search.sampler.startup_trials", "0.3"),
+    "search.prior": ("search.sampler.prior", "0.3"),
 }
 ABSENT: Any = object()
 UNION_MEMBER = re.compile(r"(constrained-)?(int|float|bool|str)|(literal|tuple|kind)\[.*\]")

@@ -78,7 +78,7 @@ class Kinds(Generic[K]):
 
     @property
     def described(self) -> str:
-        """Each kind and the first sentence of its docstring."""
+        """Each kind and the first paragraph of its docstring."""
         return "; ".join(f"{name}: {_summary(kind)}" for name, kind in self._classes.items())
 
     def read(self, value: str | dict[str, Any]) -> K:
@@ -141,8 +141,7 @@ def kinds_of(field: FieldInfo) -> Kinds[Any] | None:
 
 
 def _summary(kind: type[BaseModel]) -> str:
-    text = " ".join((kind.__doc__ or "").split()).partition(". ")[0].rstrip(".")
-    return f"{text[:1].lower()}{text[1:]}"
+    return " ".join((kind.__doc__ or "").partition("\n\n")[0].split()).rstrip(".")
 
 
 def _joint_field(name: str, kinds: dict[str, type[Kind]]) -> tuple[Any, FieldInfo]:

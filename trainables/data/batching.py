@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model.transformer import BOS, EOS, PAD
+from model.special_tokens import BOS, EOS, PAD
 from trainables.base.config import DataConfig, TrainingConfig
 from trainables.data.batch_shapes import Class, classify
 from trainables.data.corpus import Split

@@ -1,6 +1,5 @@
 """From configuration to text in ids, once for all trials of a process that share it."""
 
-import json
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -8,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from model.transformer import BOS, UNK
+from model.special_tokens import BOS, UNK
 from trainables.base.config import DataConfig, TokenizerConfig
 from trainables.base.errors import UserError
 from trainables.data.batching import EncodedSplit, encode_split
-from trainables.data.corpus import Corpus, Split, read_corpus
+from trainables.data.corpus import Split
+from trainables.data.corpus_cache import cached_corpus
 from trainables.data.scoring import Scoring, scoring
 from trainables.data.tokenizer import Tokenizer, train_tokenizer
 
@@ -34,18 +34,6 @@ class Prepared:
         seen, asked = (split.target.ids[split.target.ids != BOS] for split in (self.train, self.valid))
         counts = np.bincount(seen, minlength=self.tokenizer.target_vocab) + 1
         return float(-np.log(counts / counts.sum())[asked].sum() / sum(map(len, self.valid_text.target)))
-
-
-CORPUS = "corpus.json"  # in the cache of a node that does not see the corpus itself
-
-
-@lru_cache(maxsize=1)
-def cached_corpus(data: DataConfig, cache: Path) -> Corpus:
-    """Training and validation text: what was brought into the cache for this node, or else the corpus itself."""
-    if not (cache / CORPUS).exists():
-        return read_corpus(data)
-    kept = json.loads((cache / CORPUS).read_text(encoding="utf-8"))
-    return Corpus(Split(**kept["train"]), Split(**kept["valid"]), kept["warnings"])
 
 
 @lru_cache(maxsize=4)  # a few vocabulary sizes; a worker keeps them for the next trial

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import sentencepiece
 
-from model.transformer import BOS, EOS, PAD, UNK
+from model.special_tokens import BOS, EOS, PAD, UNK
 from trainables.base.config import TokenizerConfig, digest
 from trainables.base.errors import UserError
 from trainables.base.files import make_folder, write_atomically

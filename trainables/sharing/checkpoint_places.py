@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from trainables.base.checkpoint_files import copy_checkpoint, newest_of
 from trainables.base.temporary import temporary_folder
 from trainables.sharing.storage import Storage
-from trainables.training.checkpoint import copy_checkpoint, newest_of
 
 
 @dataclass(frozen=True)

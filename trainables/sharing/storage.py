@@ -12,16 +12,16 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from trainables.base.checkpoint_files import KEEP, checkpoint_number, newest_checkpoint, whole_checkpoint
 from trainables.base.config import DataConfig, TokenizerConfig, TrialConfig, digest
 from trainables.base.errors import StorageFails
 from trainables.base.files import make_folder, write_atomically
 from trainables.base.locks import locked
 from trainables.base.temporary import held, hold, user_folder
 from trainables.data.corpus import Corpus
-from trainables.data.preparing import CORPUS, cached_corpus
+from trainables.data.corpus_cache import CORPUS, cached_corpus
 from trainables.data.tokenizer import keep_model, tokenizer_folder, train_tokenizer
 from trainables.sharing.object_store import Store
-from trainables.training.checkpoint import KEEP, checkpoint_number, newest_checkpoint, whole_checkpoint
 
 DRIVER = "driver.json"  # who may write, and where the run is; the driver renews it (search/remote/lease.py)
 CHECKPOINT = ("state.pt", "report.json")  # in the order of sending: a torn one lacks its report

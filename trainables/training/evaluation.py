@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from model.decoding import Hypothesis, beam_hypotheses, beam_search, greedy_search
-from model.transformer import PAD, Transformer
+from model.special_tokens import PAD
+from model.transformer import Transformer
 from trainables.data.batching import EncodedSplit, Sequences, evaluation_batches, group_by_length
 from trainables.data.scoring import Scoring
 from trainables.data.tokenizer import Tokenizer

@@ -13,13 +13,15 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from model.transformer import PAD, Transformer
+from model.special_tokens import PAD
+from model.transformer import Transformer
+from trainables.base.checkpoint_files import KEEP, newest_checkpoint
 from trainables.base.config import TrialConfig
 from trainables.base.errors import Diverged
 from trainables.base.report import EpochReport
 from trainables.data.batching import count_batches, training_batches
 from trainables.data.preparing import Prepared
-from trainables.training.checkpoint import KEEP, load_state, newest_checkpoint, save_checkpoint
+from trainables.training.checkpoint import load_state, save_checkpoint
 from trainables.training.device import default_device
 from trainables.training.evaluation import corpus_bleu, reference_loss, translate
 from trainables.training.gpu import GpuFigures, measure, start_measuring

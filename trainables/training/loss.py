@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from model.transformer import PAD
+from model.special_tokens import PAD
 
 CHUNK_TOKENS = 512
 
