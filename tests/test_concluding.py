@@ -7,7 +7,7 @@ from reports import line_of
 from test_leaderboard import entry
 
 from search.driver.concluding import SAMPLES, _cost, _samples
-from search.finals.leaderboard import Cost
+from search.finals.board import Cost
 from search.record.attributes import Attributes
 from search.record.study import Study
 from search.settings.experiment import Experiment

@@ -11,6 +11,7 @@ import numpy as np
 import optuna
 import pytest
 import scipy.stats
+from boards import entry
 from hypothesis import given
 from hypothesis import strategies as st
 from optuna.importance import PedAnovaImportanceEvaluator
@@ -258,9 +259,8 @@ def test_seeds_are_compared_where_the_trials_are() -> None:
         for number, scores in bleus.items()
     ]
     ranking = [
-        {"trial": 5, "final_trials": [3, 0]},
-        {"trial": 1, "final_trials": [2, 1]},
-        {"trial": 7, "final_trials": [4]},
+        replace(entry(rank, trial, 20.0, 1, {}), final_trials=numbers)
+        for rank, (trial, numbers) in enumerate([(5, [3, 0]), (1, [2, 1]), (7, [4])], 1)
     ]
     seen = observe(HALVED, trials, finals, ranking)
     assert seen is not None and seen.seeds == [[22.5, 26.0], [27.5, 24.0]], "one seed alone tells nothing"

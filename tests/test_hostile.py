@@ -2,7 +2,6 @@
 a hang. Nothing here trains: a search ends where Ray would start."""
 
 import io
-import json
 import os
 import shutil
 import signal
@@ -26,6 +25,7 @@ from test_run import COMMAND, ROOT, write_config
 import trainables.__main__
 from search.driver.progress import ranking_table
 from search.finals.best import DIGESTS
+from search.finals.board import read_leaderboard
 from search.record.journal import Journal
 from search.record.study import Study
 from search.run import COMMANDS, main
@@ -346,12 +346,12 @@ def test_text_to_translate(text: bytes, place: Path, here: Path) -> None:
 
 
 def test_a_whole_ranking_is_shown_where_the_output_takes_no_utf8(monkeypatch: pytest.MonkeyPatch) -> None:
-    board = json.loads((OLD / "leaderboard.json").read_text())
+    board = read_leaderboard(OLD / "leaderboard.json")
     shown = io.BytesIO()
     monkeypatch.setattr("sys.stdout", io.TextIOWrapper(shown, encoding="ascii"))
 
     def show() -> int:
-        Console().print(ranking_table(board["ranking"], "test_bleu"))
+        Console().print(ranking_table(board.ranking, "test_bleu"))
         return 0
 
     told: list[str] = []

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
+from boards import entry
 from reports import line_of
 from rich.console import Console
-from test_report import entry
 from test_work import budget_of
 
 from search.driver.progress import TrialProgress, ranking_table

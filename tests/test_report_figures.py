@@ -1,16 +1,17 @@
 """What the figures of the report draw and say, against values computed here from the trials, lines and entries."""
 
+from dataclasses import replace
 from functools import cache
 from itertools import product
 from typing import Any
 
 import numpy as np
 import pytest
+from boards import entry
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from optuna.trial import TrialState
 from reports import line_of
-from test_report import entry
 
 from search.effects.analysis import analyse
 from search.effects.observing import observe
@@ -249,8 +250,8 @@ def test_losses_are_those_of_the_best_configuration_seed_by_seed(retrained: bool
         return line_of(trial, epoch, train_loss=trial + 1 / epoch, valid_loss=trial + shift / epoch)
 
     reports, finals = ([line(n, e, shift) for e in (1, 2) for n in (2, 0, 3, 1)] for shift in (2, 3))
-    best = {**entry(1, 1, 20.0, 1, {}), "seeds": [5, 6] if retrained else [1]}
-    best["final_trials"] = [3, 0] if retrained else []
+    best = replace(entry(1, 1, 20.0, 1, {}), seeds=[5, 6] if retrained else [1])
+    best = replace(best, final_trials=[3, 0] if retrained else [])
     figure = loss_figure(best, reports, finals)
     drawn = {}
     for curve in figure.plot.data:
@@ -275,8 +276,8 @@ def test_intervals_of_the_ranking_are_those_of_the_leaderboard() -> None:
     figure = ranking_figure(ranking)
     drawn = list(reversed(figure.plot.data))
     for place, (point, line) in enumerate(zip(drawn, ranking, strict=True)):
-        low, high = line["test_bleu_ci"]
-        assert (point.y[0], point.x[0]) == (f"trial {line['trial']}", line["test_bleu"])
+        low, high = line.test_bleu_ci
+        assert (point.y[0], point.x[0]) == (f"trial {line.trial}", line.test_bleu)
         assert point.x[0] - point.error_x.arrayminus[0] == pytest.approx(low)
         assert point.x[0] + point.error_x.array[0] == pytest.approx(high)
         assert point.marker.color == (*COLOURS, GREY)[place]
@@ -294,23 +295,20 @@ def test_the_front_is_of_those_that_none_is_as_good_as_and_better(systems: list[
     for number, (bleu, size) in enumerate(sorted(systems, key=lambda system: -system[0])):
         beaten = any(b >= bleu and s <= size and (b, s) != (bleu, size) for b, s in systems)
         line = entry(number + 1, 10 + number, bleu, 1, {})
-        ranking.append({**line, "num_parameters": 1_000_000 * size, "pareto": not beaten})
+        ranking.append(replace(line, num_parameters=1_000_000 * size, pareto=not beaten))
     figure = pareto_figure(ranking)
     front, *points = figure.plot.data
-    on_front = {(line["num_parameters"], line["test_bleu"]) for line in ranking if line["pareto"]}
+    on_front = {(line.num_parameters, line.test_bleu) for line in ranking if line.pareto}
     assert set(zip(front.x, front.y, strict=True)) == on_front and list(front.x) == sorted(front.x)
     assert list(front.y) == sorted(front.y), "larger ones on it are better"
     for point, line in zip(points, ranking, strict=True):
         assert (point.x[0], point.y[0], point.text[0]) == (
-            line["num_parameters"],
-            line["test_bleu"],
-            str(line["trial"]),
+            line.num_parameters,
+            line.test_bleu,
+            str(line.trial),
         )
     named = figure.caption.rpartition(": ")[2].removesuffix(".").split(", ")
-    assert sorted(named) == sorted(str(line["trial"]) for line in ranking if line["pareto"])
+    assert sorted(named) == sorted(str(line.trial) for line in ranking if line.pareto)
     low, high = figure.plot.layout.yaxis.range
-    assert low < min(line["test_bleu"] for line in ranking) and high > max(line["test_bleu"] for line in ranking)
-    assert (
-        f"trial 10 {ranking[0]['num_parameters']:,} parameters, BLEU {ranking[0]['test_bleu']:.2f}"
-        in figure.alternative
-    )
+    assert low < min(line.test_bleu for line in ranking) and high > max(line.test_bleu for line in ranking)
+    assert f"trial 10 {ranking[0].num_parameters:,} parameters, BLEU {ranking[0].test_bleu:.2f}" in figure.alternative

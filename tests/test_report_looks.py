@@ -1,12 +1,14 @@
 """All that each figure of the report holds, down to its colours and widths, against what is written here by hand."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from boards import entry
 from optuna.trial import TrialState
 from reports import line_of
-from test_report import entry, facts
+from test_report import facts
 
 from search.effects.analysis import Analysis, Effect, Estimate, LevelMean
 from search.effects.importance import Importance
@@ -135,7 +137,7 @@ def test_losses() -> None:
         for epoch in (1, 2)
         for number in (6, 7)
     ]
-    figure = loss_figure({**entry(1, 3, 20.0, 1, {}), "seeds": [2, 3], "final_trials": [6, 7]}, [], finals)
+    figure = loss_figure(replace(entry(1, 3, 20.0, 1, {}), seeds=[2, 3], final_trials=[6, 7]), [], finals)
 
     def curve(kind: str, seed: int, y: list[float]) -> dict[str, Any]:
         return points(
@@ -168,7 +170,7 @@ def test_losses() -> None:
 @pytest.mark.parametrize(("epochs", "apart"), [(1, 1), (19, 1), (20, 2), (35, 3)])
 def test_ticks_stand_at_whole_epochs_ten_to_twenty_of_them(epochs: int, apart: int) -> None:
     lines = [line_of(3, epoch) for epoch in range(1, epochs + 1)]
-    figure = loss_figure({**entry(1, 3, 20.0, 1, {}), "seeds": [1], "final_trials": []}, lines, [])
+    figure = loss_figure(replace(entry(1, 3, 20.0, 1, {}), seeds=[1], final_trials=[]), lines, [])
     assert figure.plot.layout.xaxis.dtick == apart
 
 
@@ -235,24 +237,25 @@ def test_the_ranking() -> None:
 def test_quality_and_size(finalists: int, numbered: bool) -> None:
     """The points of many finalists have no numbers, but for those on the front."""
     ranking = [
-        {**entry(place, 100 + place, 40.0 - place, 1, {}), "num_parameters": 1000 * (40 - place % 7)}
+        replace(
+            entry(place, 100 + place, 40.0 - place, 1, {}),
+            num_parameters=1000 * (40 - place % 7),
+            pareto=place in (1, 2, 6),  # of 39, 38 and 34 thousand
+        )
         for place in range(1, finalists + 1)
     ]
-    for line in ranking:
-        line["pareto"] = line["trial"] in (101, 102, 106)  # of 39, 38 and 34 thousand
     curves, looks = plotted(figure := pareto_figure(ranking))
     front = {"mode": "lines", "line": {"color": INK, "width": 1, "dash": "dot"}, "hoverinfo": "skip"}
     assert curves[0] == points(x=[34_000, 38_000, 39_000], y=[34.0, 38.0, 39.0], **front)
     assert curves[1:] == [
         points(
-            x=[line["num_parameters"]],
-            y=[line["test_bleu"]],
-            mode="markers+text" if numbered or line["pareto"] else "markers",
-            text=[str(line["trial"])],
+            x=[line.num_parameters],
+            y=[line.test_bleu],
+            mode="markers+text" if numbered or line.pareto else "markers",
+            text=[str(line.trial)],
             textposition="top center",
             marker={"size": 11, "color": [BLUE, ORANGE, GREEN, PINK, YELLOW, *[GREY] * 8][place]},
-            hovertemplate=f"{line['num_parameters']:,} parameters: {line['test_bleu']:.2f}"
-            f"<extra>trial {line['trial']}</extra>",
+            hovertemplate=f"{line.num_parameters:,} parameters: {line.test_bleu:.2f}<extra>trial {line.trial}</extra>",
         )
         for place, line in enumerate(ranking)
     ]
@@ -265,7 +268,7 @@ def test_quality_and_size(finalists: int, numbered: bool) -> None:
     )
     assert figure.alternative.startswith("trial 106 34,000 parameters, BLEU 34.00; trial 1")
     smallest = [told.split()[1] for told in figure.alternative.split("; ")]
-    sizes = {str(line["trial"]): (line["num_parameters"], -line["test_bleu"]) for line in ranking}
+    sizes = {str(line.trial): (line.num_parameters, -line.test_bleu) for line in ranking}
     assert smallest == sorted(sizes, key=lambda number: sizes[number]), "of one size, the better first"
 
 

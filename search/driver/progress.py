@@ -3,7 +3,6 @@
 import math
 import time
 from collections.abc import Callable
-from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -11,6 +10,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from search.finals.board import LeaderboardEntry
 from search.record.budget import Budget
 from search.record.journal import Journal, JournalLine
 from search.record.study import Study, StudyTrial
@@ -141,7 +141,7 @@ class TrialProgress:
         return self.budget.spent(self.study, self.journal).epochs - self.budget.before.epochs
 
 
-def ranking_table(ranking: list[dict[str, Any]], decided_by: str) -> Table:
+def ranking_table(ranking: list[LeaderboardEntry], decided_by: str) -> Table:
     """The leaderboard for a terminal of 80 columns."""
     by_bleu = decided_by == "test_bleu"
     title = f"Ranking by {RANKED_BY[decided_by]}"
@@ -150,16 +150,16 @@ def ranking_table(ranking: list[dict[str, Any]], decided_by: str) -> Table:
     for heading in ("rank", "group", "trial", "BLEU", "95% interval", "chrF++", beside, "valid", "params"):
         table.add_column(heading, justify="right", no_wrap=True)
     for entry in ranking:
-        low, high = entry["test_bleu_ci"]
+        low, high = entry.test_bleu_ci
         table.add_row(
-            str(entry["rank"]),
-            str(entry["group"]),
-            str(entry["trial"]),
-            f"{entry['test_bleu']:.2f}",
+            str(entry.rank),
+            str(entry.group),
+            str(entry.trial),
+            f"{entry.test_bleu:.2f}",
             f"{low:.1f}–{high:.1f}",
-            f"{entry['test_chrf']:.1f}",
-            f"{entry['test_sentence_bleu']:.1f}" if by_bleu else f"{entry['valid_nll_per_char']:.4f}",
-            f"{entry['valid_bleu']:.2f}",
-            f"{entry['num_parameters'] / 1e6:.2f}M",
+            f"{entry.test_chrf:.1f}",
+            f"{entry.test_sentence_bleu:.1f}" if by_bleu else f"{entry.valid_nll_per_char:.4f}",
+            f"{entry.valid_bleu:.2f}",
+            f"{entry.num_parameters / 1e6:.2f}M",
         )
     return table

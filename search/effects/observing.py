@@ -1,10 +1,10 @@
 """From the study and the finals to scores that can be compared."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from search.finals.board import LeaderboardEntry
 from search.record.journal import JournalLine
 from search.record.study import StudyTrial
 from search.settings.experiment import Experiment
@@ -78,7 +78,7 @@ class Observations:
 
 
 def observe(
-    experiment: Experiment, trials: list[StudyTrial], finals: list[JournalLine], ranking: list[dict[str, Any]]
+    experiment: Experiment, trials: list[StudyTrial], finals: list[JournalLine], ranking: list[LeaderboardEntry]
 ) -> Observations | None:
     """The scores at each rung where a trial was stopped, and at the end; None if no trial has any.
 
@@ -100,7 +100,7 @@ def observe(
     ends = {row[-1] for row in places}
     seeds = []
     for entry in ranking:
-        runs = ([line.report for line in finals if line.trial == number] for number in entry["final_trials"])
+        runs = ([line.report for line in finals if line.trial == number] for number in entry.final_trials)
         last = ((run, run[-1].progress(unit) if has_end else rungs[-1]) for run in runs)
         at = [report.score(metric) for run, end in last for report in run if report.progress(unit) == end]
         seeds.append(at)

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from typing import Any, Literal
 
+from search.finals.board import Leaderboard
 from search.record.journal import JournalLine, read_lines
 from search.record.study import Study, StudyTrial
 from search.settings.experiment import Experiment
@@ -133,12 +134,12 @@ class FeedListener:
         return f"{self.prefix}-{trial.number}"
 
 
-def describe_report(experiment: Experiment, board: dict[str, Any], answer: list[str]) -> dict[str, Any]:
-    """The content of the W&B report. board: the content of leaderboard.json."""
+def describe_report(experiment: Experiment, board: Leaderboard, answer: list[str]) -> dict[str, Any]:
+    """The content of the W&B report."""
     return {
         "answer": answer,
-        "ranking": board["ranking"],
-        "signatures": board["signatures"],
+        "ranking": [entry.stored() for entry in board.ranking],
+        "signatures": board.signatures,
         "paths": list(experiment.space.domains),
         "html": str(experiment.run_dir / "report.html"),
     }

@@ -2,10 +2,10 @@
 
 from collections import defaultdict
 from itertools import accumulate
-from typing import Any
 
 import plotly.graph_objects as go
 
+from search.finals.board import LeaderboardEntry
 from search.record.journal import JournalLine
 from search.record.study import StudyTrial
 from search.report.figures.figure import COLOURS, GREY, INK, Figure, colours_of, empty_plot
@@ -14,7 +14,7 @@ from search.settings.wording import METRIC_NAMES, count, plain
 from trainables.base.outcomes import Outcome
 
 
-def learning_curves(experiment: Experiment, trials: list[StudyTrial], ranking: list[dict[str, Any]]) -> Figure:
+def learning_curves(experiment: Experiment, trials: list[StudyTrial], ranking: list[LeaderboardEntry]) -> Figure:
     """The metric of every trial over its epochs, or its steps with `report_steps`, and the rungs that could stop it."""
     metric, colours = METRIC_NAMES[experiment.search.metric], colours_of(ranking)
     unit = experiment.training.unit
@@ -47,14 +47,14 @@ def learning_curves(experiment: Experiment, trials: list[StudyTrial], ranking: l
     return Figure("learning-curves", "How the trials learnt", caption, alternative, plot)
 
 
-def loss_figure(entry: dict[str, Any], reports: list[JournalLine], finals: list[JournalLine]) -> Figure:
+def loss_figure(entry: LeaderboardEntry, reports: list[JournalLine], finals: list[JournalLine]) -> Figure:
     """Train and valid loss of the best configuration, one pair of lines a seed."""
-    if entry["final_trials"]:
-        runs = [[line.report for line in finals if line.trial == number] for number in entry["final_trials"]]
+    if entry.final_trials:
+        runs = [[line.report for line in finals if line.trial == number] for number in entry.final_trials]
     else:
-        runs = [[line.report for line in reports if line.trial == entry["trial"]]]
+        runs = [[line.report for line in reports if line.trial == entry.trial]]
     plot = empty_plot("epoch", "loss per token (nats)", legend=True)
-    for seed, run in zip(entry["seeds"], runs, strict=True):
+    for seed, run in zip(entry.seeds, runs, strict=True):
         epochs = [report.epoch for report in run]
         train, valid = [report.train_loss for report in run], [report.valid_loss for report in run]
         for key, loss, colour, dash in (
@@ -68,15 +68,15 @@ def loss_figure(entry: dict[str, Any], reports: list[JournalLine], finals: list[
                 line={"color": colour, "dash": dash},
                 name=key.replace("_", " "),
                 legendgroup=key,
-                showlegend=seed == entry["seeds"][0],
+                showlegend=seed == entry.seeds[0],
                 hovertemplate=f"epoch %{{x:.3g}}: %{{y:.3f}}<extra>{key.replace('_', ' ')}, seed {seed}</extra>",
             )
     _mark_epochs(plot, int(runs[0][-1].epoch))
     last = runs[0][-1]
     losses = f"train loss {last.train_loss:.3f}, valid loss {last.valid_loss:.3f}"
-    caption = f"Trial {entry['trial']}, {count(len(runs), 'seed', 'seeds')}; at the end {losses}. Both without label "
+    caption = f"Trial {entry.trial}, {count(len(runs), 'seed', 'seeds')}; at the end {losses}. Both without label "
     caption += "smoothing; train loss is taken with dropout, over the epoch."
-    return Figure("loss-figure", f"Loss of the best model, trial {entry['trial']}", caption, losses, plot)
+    return Figure("loss-figure", f"Loss of the best model, trial {entry.trial}", caption, losses, plot)
 
 
 def progress_figure(experiment: Experiment, reports: list[JournalLine], spending: list[str]) -> Figure:
