@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from transformers import MarianConfig, MarianMTModel
 
 from model.attention import CrossAttention, SelfAttention
-from model.positions import sinusoids
+from model.positions.absolute import sinusoids
 from model.special_tokens import BOS, EOS, PAD
 from model.transformer import Transformer
 from trainables.training.freed_memory import keep_freed_memory

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from model.attend import attend, attention_weights
 from model.config import ModelConfig
-from model.positions import AttentionPositions
+from model.positions.attending import AttentionPositions
 
 
 def split_heads(x: Tensor, num_heads: int) -> Tensor:

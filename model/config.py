@@ -4,8 +4,7 @@ from typing import Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-T5_BUCKETS = 32  # of relative distances, that t5 positions tell apart
-STACKABLE_POSITIONS = ("sinusoidal", "rotary", "alibi", "none")
+from model.positions.kinds import DESCRIBED, KINDS, PositionKind, PositionName
 
 
 class Config(BaseModel):
@@ -41,8 +40,8 @@ class ModelConfig(Config):
     )
     norm_type: Literal["layer", "rms"] = Field("layer", description="LayerNorm or RMSNorm")
     activation: Literal["relu", "gelu", "swiglu", "geglu"] = Field("relu", description="of the feed-forward block")
-    positions: Literal["sinusoidal", "learned", "relative", "transformer_xl", "t5", "rotary", "alibi", "none"] = Field(
-        "sinusoidal", description="how a token's position reaches the network"
+    positions: PositionName = Field(
+        "sinusoidal", description=f"how a token's position reaches the network. {DESCRIBED}"
     )
     max_length: int = Field(512, ge=1, description="learned positions: the most tokens of a sequence")
     max_distance: int = Field(16, ge=1, description="relative positions: larger distances count as this one")
@@ -60,17 +59,23 @@ class ModelConfig(Config):
             )
         if self.num_heads % self.kv_heads:
             raise ValueError(f"num_kv_heads: {self.num_kv_heads} does not divide num_heads {self.num_heads}")
-        if self.d_model % 2 and self.positions in ("sinusoidal", "transformer_xl"):
-            raise ValueError(
-                f"d_model: {self.d_model} is odd, but {self.positions} positions pair its dimensions; "
-                f"use {self.d_model + self.num_heads}"
-            )
-        if self.head_size % 2 and self.positions == "rotary":
-            raise ValueError(
-                f"num_heads: {self.num_heads} heads of d_model {self.d_model} have {self.head_size} dimensions each, "
-                "but rotary positions pair them; use heads of an even size"
-            )
+        self.position_kind.check(self)
         return self
+
+    @property
+    def position_kind(self) -> PositionKind:
+        return KINDS[self.positions]
+
+    @property
+    def longest(self) -> int | None:
+        """The most tokens of a sequence, where positions end."""
+        limit = self.position_kind.limit
+        return None if limit is None else int(getattr(self, limit))
+
+    @property
+    def unused(self) -> frozenset[str]:
+        """Fields that change nothing beside the values of the others."""
+        return frozenset(key for kind in KINDS.values() for key in kind.settings) - {*self.position_kind.settings}
 
     @property
     def head_size(self) -> int:
@@ -100,7 +105,8 @@ class ModelConfig(Config):
     def stackable(self) -> bool:
         """Whether several models like it can be computed as one (model/stacking.py): their positions have no weights,
         and attention drops nothing, as its kernel draws no masks for each of several models."""
-        return self.positions in STACKABLE_POSITIONS and not self.attention_dropout
+        kind = self.position_kind
+        return not (kind.layer_parameters(self) or kind.shared_parameters(self) or self.attention_dropout)
 
     @property
     def deepnorm(self) -> "DeepNorm":

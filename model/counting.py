@@ -1,6 +1,6 @@
 """What a model costs, from its configuration alone: parameters, and the operations of its matrix products."""
 
-from model.config import T5_BUCKETS, ModelConfig
+from model.config import ModelConfig
 
 
 def count_parameters(config: ModelConfig, source_vocab: int, target_vocab: int) -> int:
@@ -12,13 +12,10 @@ def count_parameters(config: ModelConfig, source_vocab: int, target_vocab: int) 
     attention = query_and_output + key_and_value
     expanded = 2 * hidden if config.gated else hidden
     feed_forward = d * expanded + expanded + hidden * d + d
-    self_attention = attention + {
-        "transformer_xl": d * d + 2 * d,
-        "relative": 2 * (2 * config.max_distance + 1) * config.head_size,
-    }.get(config.positions, 0)
+    self_attention = attention + config.position_kind.layer_parameters(config)
     encoder = config.encoder_layers * (self_attention + feed_forward + 2 * norm)
     decoder = config.decoder_layers * (self_attention + attention + feed_forward + 3 * norm)
-    once = {"learned": 2 * config.max_length * d, "t5": 2 * T5_BUCKETS * config.num_heads}.get(config.positions, 0)
+    once = config.position_kind.shared_parameters(config)
     final_norms = 2 * norm if config.norm == "pre" else 0
     matrices = {"all": target_vocab, "decoder": source_vocab + target_vocab, "none": source_vocab + 2 * target_vocab}
     return encoder + decoder + once + final_norms + matrices[config.tied_embeddings] * d
@@ -38,15 +35,8 @@ def count_flops(config: ModelConfig, target_vocab: int, source_tokens: int, targ
         return 2 * 2 * queries * keys * d
 
     def self_attend(tokens: int) -> int:
-        distances = 2 * tokens - 1
-        match config.positions:
-            case "transformer_xl":
-                by_distance = distances * 2 * d * d + 2 * tokens * distances * d
-            case "relative":
-                by_distance = attend(tokens, 2 * config.max_distance + 1)
-            case _:
-                by_distance = 0
-        return tokens * (project_kv + project_query_and_output) + attend(tokens, tokens) + by_distance
+        by_position = config.position_kind.layer_flops(config, tokens)
+        return tokens * (project_kv + project_query_and_output) + attend(tokens, tokens) + by_position
 
     encoder = self_attend(s) + s * feed_forward
     cross_attention = t * project_query_and_output + s * project_kv + attend(t, s)

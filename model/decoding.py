@@ -24,7 +24,7 @@ def length_limits(model: Transformer, source: Tensor) -> Tensor:
     stops meets it, whatever else is in its batch. Learned positions may end before.
     """
     limits = 2 * (source != PAD).sum(dim=1) + 10
-    return limits.clamp(max=model.config.max_length) if model.config.positions == "learned" else limits
+    return limits if model.config.longest is None else limits.clamp(max=model.config.longest)
 
 
 def _allow(logits: Tensor, must_end: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from model.attention import CrossAttention, KeyValueCache, SelfAttention
 from model.config import ModelConfig
 from model.dropout import Dropout
-from model.positions import AttentionPositions
+from model.positions.attending import AttentionPositions
 
 
 def make_norm(config: ModelConfig) -> nn.Module:

@@ -64,7 +64,7 @@ def _stacked_layer(
     generators: list[torch.Generator],
     stack: Callable[[list[nn.Parameter]], nn.Parameter],
 ) -> nn.Module | None:
-    """What computes these layers, one of each model, as one; None for what has no weights and draws nothing."""
+    """The layer that computes these as one, one of each model; None if they have no weights and draw nothing."""
 
     def of(name: str) -> nn.Parameter | None:
         found = [getattr(part, name, None) for part in parts]

@@ -11,7 +11,6 @@ from model.attention import CrossAttention, KeyValueCache, SelfAttention
 from model.config import ModelConfig
 from model.dropout import Dropout
 from model.layers import DecoderLayer, Embedding, EncoderLayer, FeedForward, make_norm
-from model.positions import AbsolutePositions, attention_positions
 from model.special_tokens import PAD
 
 
@@ -55,14 +54,13 @@ class Transformer(nn.Module):
         self.source_embedding = (
             self.target_embedding if config.tied_embeddings == "all" else Embedding(source_vocab, config.d_model)
         )
-        self.source_positions, self.target_positions = AbsolutePositions(config), AbsolutePositions(config)
+        kind = config.position_kind
+        self.source_positions, self.target_positions = kind.added(config), kind.added(config)
         self.encoder = nn.ModuleList(
-            EncoderLayer(config, positions)
-            for positions in attention_positions(config, config.encoder_layers, causal=False)
+            EncoderLayer(config, positions) for positions in kind.attending(config, config.encoder_layers, causal=False)
         )
         self.decoder = nn.ModuleList(
-            DecoderLayer(config, positions)
-            for positions in attention_positions(config, config.decoder_layers, causal=True)
+            DecoderLayer(config, positions) for positions in kind.attending(config, config.decoder_layers, causal=True)
         )
         # Post-norm layers end in a norm of their own.
         self.encoder_norm, self.decoder_norm = (

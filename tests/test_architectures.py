@@ -16,7 +16,7 @@ from model.config import ModelConfig
 from model.decoding import beam_search, greedy_search
 from model.dropout import dropout
 from model.layers import FeedForward, Residual, make_norm
-from model.positions import NoPositions
+from model.positions.attending import NoPositions
 from model.special_tokens import BOS, EOS, PAD
 from model.transformer import Transformer
 

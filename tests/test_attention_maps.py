@@ -10,7 +10,7 @@ from torch.testing import assert_close
 from model.attention import CrossAttention, SelfAttention, merge_heads, share_heads, split_heads
 from model.attention_maps import attention_maps
 from model.config import ModelConfig
-from model.positions import Relative
+from model.positions.relative import RelativeVectors
 from model.special_tokens import BOS, EOS, PAD
 from model.transformer import Transformer
 
@@ -44,7 +44,7 @@ def from_weights(block: SelfAttention | CrossAttention, weights: Tensor, read: T
     width = block.kv_heads * (block.output.in_features // block.num_heads)
     values = nn.functional.linear(read, linear.weight[-width:], linear.bias[-width:])
     attended = weights @ share_heads(split_heads(values, block.kv_heads), block.num_heads)
-    if isinstance(block, SelfAttention) and isinstance(block.positions, Relative):  # values have a distance, too
+    if isinstance(block, SelfAttention) and isinstance(block.positions, RelativeVectors):  # values have a distance, too
         for i in range(weights.shape[2]):
             distances = [max(-2, min(2, j - i)) + 2 for j in range(weights.shape[3])]
             attended[:, :, i] += weights[:, :, i] @ block.positions.values.weight[distances]
@@ -95,7 +95,7 @@ def test_dropout_thins_these_weights_in_training_and_changes_nothing_else(
         kept = torch.arange(weights.numel()).view(weights.shape) % 3 > 0
         return weights * kept * 1.5 if probability else weights
 
-    for place in ("model.attend.drop", "model.positions.drop"):
+    for place in ("model.attend.drop", "model.positions.relative.drop"):
         monkeypatch.setattr(place, thin)
     model = random_model(kind, num_kv_heads=kv_heads, attention_dropout=0.3, dropout=0.0)
     assert torch.equal(model(SOURCE, TARGET), random_model(kind, num_kv_heads=kv_heads)(SOURCE, TARGET))

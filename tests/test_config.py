@@ -123,7 +123,7 @@ MISTAKES = {
     "{training: {report_steps: 100}, search: {scheduler: {rungs: [300, 100]}}}": "rungs: [300, 100] must rise",
     "space: {training.report_steps: {values: [1, 2]}}": "training.report_steps: decides what is compared",
     "search: {scheduler: {rungs: [9]}}": "x.yaml: search.scheduler.rungs: [9] must rise, from 1 to below",
-    "search: {scheduler: ahsa}": "x.yaml: search.scheduler: 'ahsa' is no kind; did you mean asha?",
+    "search: {scheduler: ahsa}": "x.yaml: search.scheduler: unknown kind 'ahsa'; did you mean asha?",
     "search: {scheduler: {kind: asha, reduction_facto: 4}}": "search.scheduler.reduction_facto: no setting of asha; "
     "did you mean reduction_factor?",
     "search: {scheduler: gentle, reduction_factor: 4}": "search.scheduler.reduction_factor: no setting of gentle",

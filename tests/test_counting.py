@@ -17,11 +17,13 @@ from model.transformer import Transformer
 def test_they_equal_those_of_the_model(config: ModelConfig, source_tokens: int, target_tokens: int) -> None:
     source_vocab = 13 if config.tied_embeddings == "all" else 17
     model = Transformer(config, source_vocab, 13).eval()
-    assert count_parameters(config, source_vocab, 13) == model.num_parameters()
+    where = f"; positions {config.positions} say theirs in model/positions/kinds.py"
+    assert count_parameters(config, source_vocab, 13) == model.num_parameters(), f"parameters differ{where}"
     source, target = torch.full((1, source_tokens), 4), torch.full((1, target_tokens), 5)
     with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH), torch.no_grad():
         model.output(model(source, target))
-    assert count_flops(config, 13, source_tokens, target_tokens) == counter.get_total_flops()
+    flops = count_flops(config, 13, source_tokens, target_tokens)
+    assert flops == counter.get_total_flops(), f"operations differ{where}"
 
 
 def test_a_model_beyond_any_memory_can_be_counted() -> None:

@@ -173,13 +173,13 @@ def finals_that_move(disk: Path, results: Sequence[str] = ()) -> Case:
         (disk / name).write_text(name)
 
     def read(found: Path) -> object:
-        Earlier(found)  # ends what was begun
+        Earlier(found).recover()  # ends what was begun
         assert [text_read(found / "earlier" / "1" / name) for name in names] == [*names]
         assert not any((found / name).exists() for name in (*names[1:], "earlier/moving"))
         return text_read(found / FINALS[0])
 
     finals_that_follow = partial(write_atomically, disk / FINALS[0], "new")
-    return [partial(Earlier, disk), finals_that_follow], read, [None, None, "new"]
+    return [Earlier(disk).recover, finals_that_follow], read, [None, None, "new"]
 
 
 def results_that_move(disk: Path) -> Case:

@@ -374,6 +374,7 @@ def test_output_that_nobody_takes_ends_no_search(monkeypatch: pytest.MonkeyPatch
 
 def test_the_cluster_is_taken_down_whatever_the_terminal_does(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import search.driver.search_run as pipeline
+    from search.cluster.slots import Slots
 
     taken: list[str] = []
 
@@ -386,23 +387,17 @@ def test_the_cluster_is_taken_down_whatever_the_terminal_does(place: Path, monke
 
     monkeypatch.setattr(pipeline, "take_down", lambda: taken.append("down"))
     monkeypatch.setattr(pipeline, "check_teardown", lambda experiment: None)
-    monkeypatch.setattr(pipeline, "find_slots", lambda *_: None)
+    monkeypatch.setattr(pipeline, "find_slots", lambda *_: Slots(1, 0))
     monkeypatch.setattr(pipeline, "check_slots", lambda *_: None)
     experiment = stored_experiment(place / "runs" / "half").model_copy(update={"cluster": "auto", "teardown": True})
     console = Console()
     monkeypatch.setattr(console, "print", gone)
-    # `find_slots` is not asked here, so that there are none to check.
-    monkeypatch.setattr(pipeline.SearchRun, "__init__", _without_slots)
     for end, expected in ((run, ["down"]), (gone, [])):
         taken.clear()
         monkeypatch.setattr(pipeline.SearchRun, "_run", end)
         with pytest.raises(BrokenPipeError):
             pipeline.SearchRun(experiment, set(), None, console).run()
         assert taken == expected, "after an error before the report the cluster stays, to go on with"
-
-
-def _without_slots(self: Any, experiment: Experiment, said: set[str], storage: None, console: Console) -> None:
-    self.experiment, self.console, self.concluded = experiment, console, False
 
 
 SHELL = {

@@ -1,6 +1,7 @@
 """Kinds as tables: how a configuration names one, what a kind of the user's needs, and what its own code may do."""
 
 import sys
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from search.settings.experiment import Experiment
 from search.settings.stored import stored_experiment, write_experiment
 from trainables.base.command_line import dump_yaml, override, parse_config, validate
 from trainables.base.errors import UserError
+from trainables.base.metrics import METRICS
+from trainables.base.report import EpochReport
 
 SPACE = {"model.d_model": {"values": [64, 128, 256]}, "model.dropout": {"min": 0.0, "max": 0.5}}
 RULES = '''
@@ -31,8 +34,8 @@ class Floor:
     floor: float = 10.0
 
     def decide(self, study, trial):
-        at_rung = trial.epoch in self.rungs
-        return "stop" if at_rung and study.merit(trial, trial.epoch) < self.floor else "go"
+        at_rung = trial.progress in self.rungs
+        return "stop" if at_rung and study.merit(trial, trial.progress) < self.floor else "go"
 
     def promote(self, study, live):
         return None
@@ -209,3 +212,14 @@ def test_code_that_a_run_of_somebody_else_names_needs_trust(rules: None, tmp_pat
     for options in (["--trust"], ["--search.scheduler", "asha"]):
         resumed_experiment([str(tmp_path / "run"), *options], "resume")
     assert "my_rules" not in sys.modules
+
+
+# -- metrics
+
+
+def test_a_metric_is_a_number_of_each_report() -> None:
+    numbers = {field.name for field in fields(EpochReport)}
+    for name, metric in METRICS.items():
+        assert name in numbers, f"add {name} to EpochReport, which training fills"
+        assert metric.instead is None or metric.instead in METRICS
+        assert Experiment.model_validate({"search": {"metric": name}}).search.direction == metric.direction

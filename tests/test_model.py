@@ -16,7 +16,7 @@ from model.attention import CrossAttention, SelfAttention
 from model.config import ModelConfig
 from model.dropout import Dropout
 from model.layers import FeedForward
-from model.positions import sinusoids
+from model.positions.absolute import sinusoids
 from model.special_tokens import BOS, EOS, PAD
 from model.transformer import Transformer
 

@@ -1,5 +1,6 @@
 """Files as people keep them: what can't be text is refused with line and cure, and headers are no pairs."""
 
+import gzip
 import json
 from pathlib import Path
 
@@ -9,7 +10,8 @@ from pydantic import ValidationError
 from trainables.base.config import DataConfig
 from trainables.base.errors import UserError
 from trainables.data.corpus import read_corpus
-from trainables.data.pairs import is_blank
+from trainables.data.formats import FORMATS
+from trainables.data.formats.lines import is_blank
 
 PAIRS = [("the man reads a book", "l'homme lit un livre"), ("we see the old house", "nous voyons la vieille maison")]
 
@@ -23,6 +25,22 @@ def write(folder: Path, suffix: str, *lines: str, end: str = "\n") -> Path:
 
 def table(line: str, *before: str) -> list[str]:
     return [*before, *(line.format(number=number, en=en, fr=fr) for number, (en, fr) in enumerate(PAIRS, 1000))]
+
+
+SAMPLES = {"tsv": table("{en}\t{fr}"), "jsonl": table('{{"en": "{en}", "fr": "{fr}"}}')}
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_each_format_is_found_by_its_name_and_read_in_order(suffix: str, packed: bool, tmp_path: Path) -> None:
+    assert suffix in SAMPLES, f"add to SAMPLES how {suffix} keeps PAIRS"
+    write(tmp_path, suffix, *SAMPLES[suffix])
+    if packed:
+        for file in list(tmp_path.iterdir()):
+            (tmp_path / f"{file.name}.gz").write_bytes(gzip.compress(file.read_bytes()))
+            file.unlink()
+    corpus = read_corpus(DataConfig(path=str(tmp_path)))
+    assert list(zip(corpus.valid.source, corpus.valid.target, strict=True)) == PAIRS
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """Each kind of positions against its paper's formula, one pair of positions at a time, and what the kinds promise."""
 
 import math
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 import torch
@@ -11,11 +11,10 @@ from torch.testing import assert_close
 from model.attention import CrossAttention, SelfAttention
 from model.config import ModelConfig
 from model.counting import count_parameters
-from model.positions import AbsolutePositions, attention_positions
+from model.positions.kinds import KINDS, PositionKind
 from model.special_tokens import BOS, EOS, PAD
 from model.transformer import Transformer
 
-KINDS = get_args(ModelConfig.model_fields["positions"].annotation)
 VOCAB = 11
 SHAPE = {"encoder_layers": 2, "decoder_layers": 3, "d_model": 24, "num_heads": 4, "ffn_dim": 32, "max_distance": 3}
 SIX_SLOPES = [1 / 4, 1 / 16, 1 / 64, 1 / 256, 1 / 2, 1 / 8]
@@ -31,11 +30,11 @@ def random(module: nn.Module) -> None:
         nn.init.normal_(parameter, mean=float(parameter.dim() == 1), std=0.3)
 
 
-def layer(config: ModelConfig, causal: bool) -> tuple[AbsolutePositions, SelfAttention]:
+def layer(config: ModelConfig, causal: bool) -> tuple[nn.Module, SelfAttention]:
     """What lies between the embeddings and the first layer's attention, and that attention."""
     torch.manual_seed(0)
-    absolute = AbsolutePositions(config)
-    attention = SelfAttention(config, attention_positions(config, 1, causal)[0])
+    absolute = config.position_kind.added(config)
+    attention = SelfAttention(config, config.position_kind.attending(config, 1, causal)[0])
     random(nn.ModuleList([absolute, attention]))
     return absolute, attention
 
@@ -105,13 +104,14 @@ def score(
             return (q @ k + q @ r + u @ k + v @ r) / root
         case "relative":  # equation 4
             return q @ (k + learned["keys.weight"][clipped(config, i, j)]) / root
-        case _:
+        case "none" | "sinusoidal" | "learned":
             return q @ k / root
+    pytest.fail(f"say here what a score is by the paper of {config.positions}")
 
 
 def plain(
     config: ModelConfig,
-    absolute: AbsolutePositions,
+    absolute: nn.Module,
     attention: SelfAttention,
     x: Tensor,
     lengths: list[int],
@@ -192,6 +192,14 @@ def test_cross_attention_is_blind_to_positions(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_a_kind_is_described_and_its_settings_are_keys_of_the_model(kind: str) -> None:
+    made = KINDS[kind]
+    assert type(made).__doc__ != PositionKind.__doc__, f"say in the docstring of {type(made).__name__} what {kind} is"
+    for key in (*made.settings, *([made.limit] if made.limit else [])):
+        assert key in ModelConfig.model_fields, f"add {key}, which {kind} uses, to ModelConfig"
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_each_kind_has_its_own_parameters_and_no_others(kind: str) -> None:
     """2 encoder and 3 decoder layers, 4 heads of 6: what a kind adds to the model without positions."""
     added = {
@@ -201,7 +209,7 @@ def test_each_kind_has_its_own_parameters_and_no_others(kind: str) -> None:
         "t5": 2 * 32 * 4,  # the encoder's and the decoder's
     }
     config, without = shaped(kind), count_parameters(shaped("none"), VOCAB, VOCAB)
-    assert count_parameters(config, VOCAB, VOCAB) - without == added.get(kind, 0)
+    assert count_parameters(config, VOCAB, VOCAB) - without == added.get(kind, 0), f"say here what {kind} adds"
     names = {name for name, _ in Transformer(config, VOCAB, VOCAB).named_parameters(remove_duplicate=False)}
     names -= {name for name, _ in Transformer(shaped("none"), VOCAB, VOCAB).named_parameters(remove_duplicate=False)}
     assert all(".self_attention.positions." in name or "_positions.table" in name for name in names)
@@ -211,7 +219,7 @@ def test_each_kind_has_its_own_parameters_and_no_others(kind: str) -> None:
 def test_sequences_may_be_longer_than_any_seen_unless_positions_are_learned(kind: str) -> None:
     model, long = random_model(kind, max_length=699), ids(1, 700)
     assert model(long[:, :699], long[:, :699]).isfinite().all()
-    if kind != "learned":
+    if model.config.longest is None:
         assert model(long, long).isfinite().all()
         return
     for source, target in ((long, long[:, :5]), (long[:, :5], long)):
@@ -229,7 +237,7 @@ def test_decoding_in_steps_reaches_as_far_as_the_whole(kind: str) -> None:
         state = model.start_decoding(source)
         steps = torch.stack([model.decode_step(tokens, state) for tokens in target.T], dim=1)
         assert_close(steps, model.output(model(source, target)), atol=1e-4, rtol=1e-4)
-        if kind == "learned":
+        if model.config.longest is not None:
             with pytest.raises(ValueError, match=r"model\.max_length"):
                 model.decode_step(target[:, 0], state)
 

@@ -10,7 +10,8 @@ import pytest
 import torch
 from corpora import text_of, write_digits
 
-from model.config import STACKABLE_POSITIONS
+from model.config import ModelConfig
+from model.positions.kinds import KINDS
 from model.special_tokens import BOS, EOS, PAD
 from trainables.acceleration.captured import CapturedStep, choose_step
 from trainables.acceleration.data_parallel import ParallelStep
@@ -100,7 +101,8 @@ SHAPES: list[dict[str, Any]] = [
     {"model__positions": "alibi", "model__norm": "post", "model__tied_embeddings": "decoder"},
     {"model__positions": "none", "model__norm": "deep", "model__tied_embeddings": "none", "training__report_steps": 9},
 ]
-assert {shape["model__positions"] for shape in SHAPES} == set(STACKABLE_POSITIONS)
+STACKED = {kind for kind in KINDS if ModelConfig(positions=kind).stackable}
+assert {shape["model__positions"] for shape in SHAPES} == STACKED, "add a shape of the new kind of positions"
 
 
 @pytest.mark.parametrize("shape", SHAPES)

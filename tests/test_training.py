@@ -1,6 +1,7 @@
 """One run: what it computes, and that it goes on after an interruption as if there had been none."""
 
 import gc
+import inspect
 import json
 import platform
 import subprocess
@@ -157,6 +158,30 @@ def test_a_checkpoint_holds_the_report_and_the_last_learning_rate(corpus: Path, 
     prepared = prepare(config.data, config.tokenizer, corpus / "cache")
     steps = sum(1 for _ in training_batches(prepared.train, config.training, 1, 1))
     assert state["optimizer"]["param_groups"][0]["lr"] == learning_rate(steps, steps, config.training)
+
+
+def test_a_batch_passes_five_functions_in_two_files_on_its_way_to_the_loss(
+    corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths: list[list[tuple[str, str]]] = []
+    softmax = torch.softmax
+
+    def noted(*arguments: Any, **options: Any) -> Tensor:
+        if not paths:
+            frames = [frame for frame in inspect.stack() if Path(frame.filename).parent.name == "training"]
+            paths.append([(Path(frame.filename).name, frame.function) for frame in reversed(frames)])
+        return softmax(*arguments, **options)
+
+    monkeypatch.setattr(torch, "softmax", noted)
+    next(train(tiny(corpus), text_of(tiny(corpus), corpus / "cache"), device=CPU))
+    (path,) = paths
+    assert path == [
+        ("loop.py", "train"),
+        ("loop.py", "__call__"),
+        ("loop.py", "_add_gradients"),
+        ("loss.py", "linear_cross_entropy"),
+        ("loss.py", "forward"),
+    ]
 
 
 def test_it_is_plain_training(corpus: Path) -> None:

@@ -119,7 +119,7 @@ def _places(trials: Sequence[Assignment], setup: WorkerSetup) -> Iterator[tuple[
 
 
 def _reports(configs: list[TrialConfig], cache: Path, folders: list[Path], size: int, keep: int) -> Generator[Report]:
-    """With the place among the trials. size: whole GPUs."""
+    """The reports of the trials, each with its place among them. size: whole GPUs."""
     if len(configs) > 1:
         yield from train_side_by_side(configs, cache, folders, keep)
         return
@@ -138,7 +138,7 @@ def _reports(configs: list[TrialConfig], cache: Path, folders: list[Path], size:
 
 
 def _verdict(error: Exception) -> tuple[Outcome, str]:
-    """What the error says of a trial, and how."""
+    """The outcome that the error means for a trial, and the message."""
     if isinstance(error, UserError):
         return Outcome.INFEASIBLE if isinstance(error, TooLarge) else Outcome.FAILED, str(error)
     if _lacks_memory(error):

@@ -20,7 +20,7 @@ from trainables.base.command_line import parse_config
 from trainables.base.errors import UserError
 from trainables.base.files import named_path
 from trainables.base.installed import program
-from trainables.data.pairs import is_blank
+from trainables.data.formats.lines import is_blank
 from trainables.training.evaluation import find_hypotheses
 
 AT_A_TIME = 1000  # lines that are read before their translations are written
@@ -135,10 +135,10 @@ def _translate(best: BestModel, lines: list[str], first: int, options: Translati
     longest = max(range(len(ids)), key=lambda row: len(ids[row]))
     place = f"standard input: line {first + longest + 1} has {len(ids[longest])} tokens"
     settings = best.config.model
-    if settings.positions == "learned" and len(ids[longest]) > settings.max_length:
+    if settings.longest is not None and len(ids[longest]) > settings.longest:
         raise UserError(
-            f"{place}, but the learned positions of this model end at {settings.max_length} (model.max_length); "
-            "split the line"
+            f"{place}, but the {settings.positions} positions of this model end at {settings.longest} "
+            f"(model.{settings.position_kind.limit}); split the line"
         )
     spoken = [row for row in range(len(ids)) if len(ids[row]) > 1]  # not EOS alone
     try:

@@ -14,7 +14,8 @@ from search.finals.board import LeaderboardEntry
 from search.record.budget import Budget
 from search.record.journal import Journal, JournalLine
 from search.record.study import Study, StudyTrial
-from search.settings.wording import METRIC_NAMES, RANKED_BY, count, describe, duration, plain
+from search.settings.wording import RANKED_BY, count, describe, duration, plain
+from trainables.base.metrics import METRICS
 
 NODES_SECONDS = 5.0  # after which the nodes of a cluster are counted again
 
@@ -37,7 +38,7 @@ class TrialProgress:
         """`trials` is what is expected: infinite where the budget alone ends the search. `count_nodes` says how many
         machines of a cluster can take trials now."""
         self.console, self.study, self.journal, self.budget = console, study, journal, budget
-        self.title, self.metric, self.trials = title, METRIC_NAMES[metric], trials
+        self.title, self.metric, self.trials = title, METRICS[metric].title, trials
         self.count_nodes, self.nodes, self.nodes_counted = count_nodes, 0, -math.inf
         self.live: set[int] = set()
         scores = [trial.scores[trial.progress] for trial in study.trials.values() if trial.scores]

@@ -50,14 +50,14 @@ class SearchRun:
         """said: keys that the user set, see `trust.py`."""
         self.experiment, self.said, self.storage, self.console = experiment, said, storage, console
         self.run_dir = experiment.run_dir
-        check_teardown(experiment)
-        self.slots = find_slots(experiment, console, self.storage)
-        check_slots(experiment, self.slots.count, self.slots.gpus)
         self.copy: RunCopy | None = None
         self.concluded = False  # ranking, best model and report are written
 
     def run(self) -> None:
         """Run the search, or what is left of it. Raises UserError for what the user can fix."""
+        check_teardown(self.experiment)
+        self.slots = find_slots(self.experiment, self.console, self.storage)
+        check_slots(self.experiment, self.slots.count, self.slots.gpus)
         try:
             self._run()
         finally:
@@ -75,6 +75,7 @@ class SearchRun:
                 self.copy = stack.enter_context(RunCopy(self.storage, self.run_dir))
             remember(self.experiment, self.said)
             self.earlier = Earlier(self.run_dir)
+            self.earlier.recover()
             search, finals = self._studies()
             where = f"{self.slots.gpus:.3g} GPU" if self.slots.gpus else "one CPU thread"
             say(f"{self.slots.count} trials at a time, each on {where}; {self.run_dir}")

@@ -14,6 +14,7 @@ from search.record.journal import JournalLine, make_line
 from search.record.study import StudyTrial
 from search.settings.experiment import Experiment
 from trainables.assignment import Assignment
+from trainables.base.metrics import METRICS
 from trainables.base.outcomes import Outcome
 from trainables.base.report import EpochReport
 
@@ -52,7 +53,8 @@ class Work:
         self.next_trial = NextTrial(records, rules, self.live, self._tell_end)
         self._started = time.monotonic()
         self._wall_before = self.study.wall_seconds
-        if self.metric == "valid_bleu":
+        self.instead = METRICS[self.metric].instead
+        if self.instead is not None:
             self.study.recall(self.journal.lines)
         self._recover()
 
@@ -137,7 +139,7 @@ class Work:
             if self.report_steps and not trial.scores:
                 known = replace(trial.attributes, epoch_steps=round(progress / report.epoch))
                 self.study.set_attributes(trial, known)
-            loss = report.valid_nll_per_char if self.metric == "valid_bleu" else None
+            loss = report.score(self.instead) if self.instead is not None else None
             self.study.report(trial, progress, score, loss)
             self._count_time()
             log.info("trial %d reports epoch %g: %s %g", number, report.epoch, self.metric, score)

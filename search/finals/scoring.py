@@ -210,7 +210,7 @@ def nll_per_char(network: Transformer, tokenizer: Tokenizer, split: Split) -> fl
     the model."""
     encoded, config = encode_split(split, tokenizer), network.config
     longest = max(encoded.source.lengths.max(), encoded.target.lengths.max() - 1)
-    if config.positions == "learned" and longest > config.max_length:
+    if config.longest is not None and longest > config.longest:
         return None
     return reference_loss(network, encoded) / sum(map(len, split.target))
 

@@ -23,9 +23,10 @@ from search.report.figures.ranking import pareto_figure, ranking_figure
 from search.report.figures.settings import effects_figure, importance_figure, parallel_coordinates, slices
 from search.report.figures.training import learning_curves, loss_figure, progress_figure
 from search.settings.experiment import Experiment
-from search.settings.wording import METRIC_NAMES, RANKED_BY, count, describe, duration, plain, short_name, short_value
+from search.settings.wording import RANKED_BY, count, describe, duration, plain, short_name, short_value
 from trainables.base.command_line import dump_yaml
 from trainables.base.files import write_atomically
+from trainables.base.metrics import METRICS
 
 PAGE = Environment(
     loader=FileSystemLoader(Path(__file__).parent),
@@ -68,7 +69,7 @@ def write_report(file: Path, found: Findings) -> None:
     ranking = leaderboard.ranking
     page = PAGE.get_template("report.html.jinja").render(
         experiment=experiment,
-        metric=METRIC_NAMES[experiment.search.metric],
+        metric=METRICS[experiment.search.metric].title,
         board=leaderboard,
         corpus_name=leaderboard.corpus.path.rstrip("/").rpartition("/")[2],
         answer=answer(leaderboard),
@@ -131,7 +132,7 @@ def explain(
     seen = observe(experiment, trials, finals, ranking)
     if seen is None:
         return None
-    found, unit = analyse(space, seen), METRIC_NAMES[experiment.search.metric].removeprefix("valid ")
+    found, unit = analyse(space, seen), METRICS[experiment.search.metric].title.removeprefix("valid ")
     scores = found.scores
     sign = 1 if experiment.search.direction == "maximize" else -1
     params = {trial.number: trial.params for trial in trials}

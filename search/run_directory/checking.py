@@ -15,6 +15,7 @@ from search.settings.experiment import Experiment
 from search.settings.stored import stored_experiment
 from trainables.base.errors import UserError
 from trainables.base.files import parse_json, read_bytes
+from trainables.base.metrics import METRICS
 from trainables.base.outcomes import Outcome
 from trainables.base.sealing import RESTORE, Damaged, unsealed
 
@@ -26,7 +27,7 @@ def open_run(run_dir: Path) -> tuple[Experiment, Study]:
         raise UserError(f"{run_dir}: holds no study.db; name a run that has begun")
     study = Study(run_dir / "study.db", "search", experiment.search.direction, mode="read")
     lines = check_study(study, run_dir / "trials.jsonl", experiment)
-    if experiment.search.metric == "valid_bleu":
+    if METRICS[experiment.search.metric].instead is not None:
         study.recall(lines)
     return experiment, study
 

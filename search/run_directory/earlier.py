@@ -34,6 +34,9 @@ class Earlier:
     def __init__(self, run_dir: Path):
         self.run_dir, self.folder = run_dir, run_dir / "earlier"
         self.moving = self.folder / "moving"
+
+    def recover(self) -> None:
+        """End a move that a driver began and did not end. The lock of the run directory must be held."""
         if self.moving.exists():
             self._end_move()
 
@@ -81,6 +84,7 @@ class Earlier:
 
     def extend(self, experiment: Experiment) -> list[str]:
         """Write the experiment of the run and, where it has changed, move what is over; what was done, for people."""
+        self.recover()
         done = []
         if (self.run_dir / "study.db").exists() and not self.waiting:
             stored = self._stored(experiment)

@@ -200,7 +200,7 @@ class GaussianProcessSettings(SamplerSettings):
 class CmaEsSettings(SamplerSettings):
     """Optuna's CMA-ES with margins for discrete values (Hamano et al. 2022); it draws words and switches at random."""
 
-    extra: ClassVar[tuple[str, str, str]] = ("cmaes", "cmaes", "cmaes")
+    installs: ClassVar[tuple[str, str, str]] = ("cmaes", "cmaes", "cmaes")
 
     kind: Literal["cmaes"] = "cmaes"
 

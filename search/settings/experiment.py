@@ -21,6 +21,7 @@ from trainables.base.config import RunName, TrialConfig, flatten, set_paths
 from trainables.base.errors import did_you_mean
 from trainables.base.files import full_path
 from trainables.base.installed import find_config
+from trainables.base.metrics import METRICS
 
 PROBES = 1000  # draws that must fail before an infinite space counts as empty
 
@@ -123,10 +124,11 @@ class Experiment(TrialConfig):
                 f"finals.average_checkpoints: {self.finals.average_checkpoints} is more than training.epochs {epochs}; "
                 f"give {epochs} or less"
             )
-        if search.metric == "valid_loss" and any(path.startswith("tokenizer.") for path in self.space.domains):
+        metric, others = METRICS[search.metric], [name for name in METRICS if METRICS[name].between_vocabularies]
+        if not metric.between_vocabularies and any(path.startswith("tokenizer.") for path in self.space.domains):
             raise ValueError(
-                "search.metric: valid_loss is a loss per token, which can't be compared between vocabularies, and the "
-                "space changes the vocabulary; use valid_bleu or valid_nll_per_char"
+                f"search.metric: {search.metric} is a {metric.title.removeprefix('valid ')}, which can't be compared "
+                f"between vocabularies, and the space changes the vocabulary; use {' or '.join(others)}"
             )
         search.scheduler.check(self.scheduler_task)
         if not self._has_a_valid_trial():

@@ -8,6 +8,7 @@ from model.config import Config
 from search.record.budget import BudgetConfig
 from search.samplers import SAMPLERS, SamplerSettings
 from search.schedulers import SCHEDULERS, SchedulerSettings
+from trainables.base.metrics import METRICS, Direction, MetricName
 
 
 class SearchConfig(Config):
@@ -30,9 +31,7 @@ class SearchConfig(Config):
     )
     budget: BudgetConfig = BudgetConfig()
     max_parameters: int | None = Field(None, ge=1, description="larger models are never trained")
-    metric: Literal["valid_bleu", "valid_nll_per_char", "valid_loss"] = Field(
-        "valid_bleu", description="what trials are compared by"
-    )
+    metric: MetricName = Field("valid_bleu", description="what trials are compared by")
     max_retries: int = Field(2, ge=0, description="new starts of a trial whose process died, each from its checkpoint")
     deterministic: bool = Field(
         False,
@@ -75,5 +74,5 @@ class SearchConfig(Config):
         return self
 
     @property
-    def direction(self) -> Literal["maximize", "minimize"]:
-        return "maximize" if self.metric == "valid_bleu" else "minimize"
+    def direction(self) -> Direction:
+        return METRICS[self.metric].direction

@@ -3,11 +3,6 @@
 from search.space.domain import Scalar
 from search.space.space import Params
 
-METRIC_NAMES = {
-    "valid_bleu": "valid BLEU",
-    "valid_nll_per_char": "valid NLL per character",
-    "valid_loss": "valid loss per token",
-}
 RANKED_BY = {"test_bleu": "test BLEU", "valid_nll_per_char": "validation loss per character"}
 
 

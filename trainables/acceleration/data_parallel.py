@@ -52,7 +52,7 @@ class ParallelStep(EagerStep):
 
 
 def _gradient(parameter: Tensor) -> Tensor:
-    """Where it is None, as where a process had no rows, zeros in its place."""
+    """The parameter's gradient; zeros are put in its place if there is none, as in a process without rows."""
     if parameter.grad is None:
         parameter.grad = torch.zeros_like(parameter)
     return parameter.grad

@@ -13,8 +13,10 @@ OWN = (  # what may differ between trials that are computed as one
 
 
 def can_train_as_one(configs: Sequence[TrialConfig]) -> bool:
-    """Whether they can be: a single one always, several if they differ in nothing but what each has of its own, and
-    their batches have equal shapes."""
+    """Whether trials of these configurations can be trained as one computation.
+
+    A single one always can. Several can if they differ in OWN alone, and if their batches have equal shapes.
+    """
     if len(configs) == 1:
         return True
     first, *others = ({k: v for k, v in flatten(config.model_dump()).items() if k not in OWN} for config in configs)

@@ -64,12 +64,12 @@ def last_checkpoints(folder: Path, count: int) -> list[Path]:
 
 
 def _whole_checkpoints(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """With their reports, the newest first."""
+    """All whole checkpoints of a folder and their reports, the newest first."""
     return filter(None, map(whole_checkpoint, checkpoints_of(folder)))
 
 
 def whole_checkpoint(path: Path) -> tuple[Path, dict[str, Any]] | None:
-    """With its report; None if it is torn, or not there."""
+    """The checkpoint and its report; None if it is torn, or not there."""
     try:
         meta = read_sealed(path / REPORT)
         if "sha256" not in meta:  # of an earlier version, of which nothing more can be known than that it can be read
@@ -84,7 +84,7 @@ def whole_checkpoint(path: Path) -> tuple[Path, dict[str, Any]] | None:
 
 
 def checkpoints_of(folder: Path) -> list[Path]:
-    """All of a folder, whole or torn, the newest first."""
+    """All checkpoints of a folder, whole or torn, the newest first."""
     found = (path for path in folder.glob("*") if checkpoint_number(path.name) is not None)
     return sorted(found, key=lambda path: -(checkpoint_number(path.name) or 0))
 

@@ -167,18 +167,18 @@ class TrialConfig(Config):
                 "model.tied_embeddings: 'all' needs one vocabulary, but tokenizer.shared is false; "
                 "use 'decoder' or 'none', or share the tokenizer"
             )
-        if self.model.positions == "learned" and self.data.max_tokens > self.model.max_length:
+        longest = self.model.longest
+        if longest is not None and self.data.max_tokens > longest:
             raise ValueError(
-                f"model.max_length: learned positions end at {self.model.max_length}, before data.max_tokens "
-                f"{self.data.max_tokens}; raise the one or lower the other"
+                f"model.{self.model.position_kind.limit}: {self.model.positions} positions end at {longest}, before "
+                f"data.max_tokens {self.data.max_tokens}; raise the one or lower the other"
             )
         return self
 
     @property
     def unused(self) -> frozenset[str]:
         """Dotted paths of fields that change nothing beside the values of the others."""
-        needs = {"model.max_distance": "relative", "model.max_length": "learned"}
-        return frozenset(path for path, positions in needs.items() if self.model.positions != positions)
+        return frozenset(f"model.{key}" for key in self.model.unused)
 
     @property
     def num_parameters(self) -> int:

@@ -22,12 +22,12 @@ class Kind(Config):
     """One kind of a thing: its settings, as a value. `kind` is its name, and a constant of each class."""
 
     kind: str
-    extra: ClassVar[tuple[str, str, str] | None] = None  # the extra, package and module that only this kind needs
+    installs: ClassVar[tuple[str, str, str] | None] = None  # the extra, package and module that only this kind needs
 
     def need(self, key: str) -> None:
         """Raises UserError if something is not installed that this kind needs; key: the one that asks for it."""
-        if self.extra is not None:
-            need_extra(*self.extra, f"{key}: {self.kind}")
+        if self.installs is not None:
+            need_extra(*self.installs, f"{key}: {self.kind}")
 
 
 class Named(Kind, extra="allow"):
@@ -63,6 +63,7 @@ class Kinds(Generic[K]):
         """named: the subclass of `Named` that stands for kinds of users."""
         self._classes = {str(kind.model_fields["kind"].default): kind for kind in (default, *others)}
         self._default, self._named = next(iter(self._classes)), named
+        self._all: dict[str, type[Kind]] = {**self._classes, **({OWN: named} if named else {})}
 
     def __iter__(self) -> Iterator[str]:
         """The names."""
@@ -92,9 +93,8 @@ class Kinds(Generic[K]):
 
     def all_settings(self) -> type[Config]:
         """A class with the settings of all kinds: what options of a command line may say."""
-        kinds: dict[str, type[Kind]] = {**self._classes, **({OWN: self._named} if self._named else {})}
-        names = dict.fromkeys(name for kind in kinds.values() for name in kind.model_fields if name != "kind")
-        fields: dict[str, Any] = {name: _joint_field(name, kinds) for name in names}
+        names = dict.fromkeys(name for kind in self._all.values() for name in kind.model_fields if name != "kind")
+        fields: dict[str, Any] = {name: _joint_field(name, self._all) for name in names}
         words: Any = Literal[tuple(self._classes)]
         own = f"; or {OWN}, a class of your own" if self._named else ""
         return create_model(
@@ -105,8 +105,7 @@ class Kinds(Generic[K]):
         )
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
-        kinds: dict[str, type[Kind]] = {**self._classes, **({OWN: self._named} if self._named else {})}
-        members = {f"kind[{name}]": handler.generate_schema(kind) for name, kind in kinds.items()}
+        members = {f"kind[{name}]": handler.generate_schema(kind) for name, kind in self._all.items()}
         union = core_schema.tagged_union_schema(members, self._tag)
         return core_schema.no_info_before_validator_function(self._spelled_out, union)
 
@@ -131,7 +130,7 @@ class Kinds(Generic[K]):
         name = tree["kind"]
         own = isinstance(name, str) and self._named is not None and re.fullmatch(NAME, name)
         if not own and (not isinstance(name, str) or name not in self._classes):
-            raise ValueError(f"{name!r} is no kind{did_you_mean(str(name), list(self))}")
+            raise ValueError(f"unknown kind {name!r}{did_you_mean(str(name), list(self))}")
         return tree
 
 

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, Literal
 
+from trainables.base.metrics import MetricName
+
 Unit = Literal["epoch", "step"]
-Metric = Literal["valid_bleu", "valid_loss", "valid_nll_per_char"]
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,8 @@ class EpochReport:
         """How far the training has come, in the unit that scores, rungs and checkpoints of a search count."""
         return self.step if unit == "step" else int(self.epoch)
 
-    def score(self, metric: Metric) -> float:
+    def score(self, metric: MetricName) -> float:
+        """The number that is called so in `METRICS`."""
         return float(getattr(self, metric))
 
     @property

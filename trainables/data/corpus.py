@@ -14,9 +14,10 @@ from trainables.base.errors import Doubt, UserError
 from trainables.base.files import append_line, unwritable
 from trainables.base.sealing import read_sealed, sealed
 from trainables.data.examination import count_unlearned, examine
+from trainables.data.formats import FORMATS, format_of
+from trainables.data.formats.lines import is_blank, read_lines
 from trainables.data.languages import check_languages
 from trainables.data.markings import find_markings
-from trainables.data.pairs import is_blank, read_lines, read_table
 from trainables.data.phrasebook import LANGUAGES, phrasebook
 from trainables.data.scoring import check_references
 
@@ -152,15 +153,16 @@ def _find_files(config: DataConfig, split: str) -> tuple[Path, ...]:
         source, target = (_plain_or_gz(folder / f"{stem}.{language}") for language in languages)
         if source and target:
             return source, target
-    for suffix in ("tsv", "jsonl"):
+    for suffix in FORMATS:
         if table := _plain_or_gz(folder / f"{split}.{suffix}"):
             return (table,)
     for wanted, other in (languages, languages[::-1]):
         if _plain_or_gz(folder / f"{split}.{other}"):
             raise UserError(f"{folder}: {split}.{wanted} is missing beside {split}.{other}")
+    tables = ", ".join(f".{suffix}" for suffix in FORMATS)
     present = ", ".join(sorted(path.name for path in folder.iterdir() if path.is_file())[:12]) or "nothing"
     raise UserError(
-        f"{folder}: no {split}.{config.source} with {split}.{config.target} (or .gz, .tsv, .jsonl); the folder "
+        f"{folder}: no {split}.{config.source} with {split}.{config.target} (or .gz, {tables}); the folder "
         f"holds {present}; name the splits with data.train, data.valid, data.test, the languages with "
         "data.source, data.target"
     )
@@ -184,7 +186,7 @@ def _read_split(config: DataConfig, split: str) -> tuple[Split, list[str]]:
     """The pairs of a split, and what is noteworthy about the look of their lines. Raises UserError."""
     paths = find_files(config, split)
     if len(paths) == 1:
-        pairs = list(read_table(paths[0], config))
+        pairs = list(format_of(paths[0]).read(paths[0], config))
         sides = Split([source for source, _ in pairs], [target for _, target in pairs])
     else:
         sides = Split(*([line.strip() for line in read_lines(path)] for path in paths))
@@ -211,10 +213,10 @@ def _told(config: DataConfig, check: Callable[[], list[str]]) -> list[str]:
 def _check_markings(paths: tuple[Path, ...], split: Split) -> list[str]:
     """Raises Doubt for markings that can't be right; returns what may be."""
     told = []
-    of_tsv = len(paths) == 1 and not paths[0].name.removesuffix(".gz").endswith(".jsonl")
+    cells = len(paths) == 1 and format_of(paths[0]).cells
     for side, path, lines in zip(("source", "target"), (paths[0], paths[-1]), split.sides, strict=True):
         place = str(path) if len(paths) == 2 else f"{path}: {side}"
-        for marking in find_markings(lines, path.name, of_tsv):
+        for marking in find_markings(lines, path.name, cells):
             if marking.certain:
                 raise Doubt(f"{place}: {marking.text}")
             told.append(f"{place}: {marking.text}")

@@ -93,7 +93,7 @@ def find_hypotheses(
 def _decode(
     model: Transformer, source: list[np.ndarray], beam_size: int, search: Callable[[Tensor], list[Found]]
 ) -> list[Found]:
-    """What the search finds for each source: like lengths together, in batches that fit a beam of that size."""
+    """The search's result for each source: like lengths together, in batches that fit a beam of that size."""
     device = model.target_embedding.weight.device
     sequences = Sequences.pack(source)
     found: dict[int, Found] = {}

@@ -10,13 +10,14 @@ from search.record.journal import JournalLine
 from search.record.study import StudyTrial
 from search.report.figures.figure import COLOURS, GREY, INK, Figure, colours_of, empty_plot
 from search.settings.experiment import Experiment
-from search.settings.wording import METRIC_NAMES, count, plain
+from search.settings.wording import count, plain
+from trainables.base.metrics import METRICS
 from trainables.base.outcomes import Outcome
 
 
 def learning_curves(experiment: Experiment, trials: list[StudyTrial], ranking: list[LeaderboardEntry]) -> Figure:
     """The metric of every trial over its epochs, or its steps with `report_steps`, and the rungs that could stop it."""
-    metric, colours = METRIC_NAMES[experiment.search.metric], colours_of(ranking)
+    metric, colours = METRICS[experiment.search.metric].title, colours_of(ranking)
     unit = experiment.training.unit
     plot = empty_plot(unit, metric, legend=True)
     for trial in sorted(trials, key=lambda trial: trial.number in colours):  # the coloured ones on top
@@ -88,7 +89,7 @@ def progress_figure(experiment: Experiment, reports: list[JournalLine], spending
     best_of = max if experiment.search.direction == "maximize" else min
     best = list(accumulate((line.report.score(metric) for line in reports), best_of))
     trained = _epochs_trained(reports)
-    plot = empty_plot("epochs trained, over all trials", f"best {METRIC_NAMES[metric]} so far")
+    plot = empty_plot("epochs trained, over all trials", f"best {METRICS[metric].title} so far")
     plot.add_scatter(
         x=trained,
         y=best,

@@ -1,81 +1,24 @@
-"""Lines of a text file, and pairs of a table, as people keep them; what can't be text is refused."""
+"""Pairs as a table: cells between tabs, perhaps with a header."""
 
-import gzip
 import re
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
 from trainables.base.config import DataConfig
 from trainables.base.errors import UserError
-from trainables.base.files import parse_json, read_bytes
+from trainables.data.formats.lines import read_lines
 
-# What takes no room on paper: zero-width spaces, joiners and marks, soft hyphens.
-INVISIBLE = "\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\u00ad"
 HEADERS = (("source", "target"), ("src", "tgt"), ("src", "trg"), ("source", "translation"))  # in lower case
 LOOKED_AT = 1000  # lines of a table, to see whether a column is text
 MOSTLY = 0.9  # of them
 SHOWN = 80  # characters of a line in a message
 
 
-def read_lines(path: Path) -> list[str]:
-    """The lines of a text file, gzipped or not. Raises UserError for bad UTF-8, a broken gzip file, old line ends."""
-    try:
-        data = read_bytes(path)
-        if path.suffix == ".gz":
-            data = gzip.decompress(data)
-    except (OSError, EOFError, zlib.error) as error:
-        raise UserError(f"{path}: can't be read: {error}") from error
-    lines = data.removeprefix(b"\xef\xbb\xbf").split(b"\n")
-    if lines[-1] == b"":
-        lines.pop()
-    if data.count(b"\r") - data.count(b"\r\n") > len(lines):
-        raise UserError(
-            f"{path}: its lines end with a carriage return alone, as on old Macs; convert it, as by "
-            f"`tr '\\r' '\\n' < {path.name} > converted`"
-        )
-    text = []
-    for number, line in enumerate(lines, 1):
-        try:
-            text.append(line.decode().removesuffix("\r"))
-        except UnicodeDecodeError as error:
-            raise UserError(f"{path}: line {number} is not UTF-8 (byte {error.start + 1}); convert the file") from None
-    return text
+def read_tsv(path: Path, config: DataConfig) -> Iterator[tuple[str, str]]:
+    """The pairs of a file, from the columns that `data.columns` or a header names, else from the first two.
 
-
-def is_blank(text: str) -> bool:
-    """Whether there is nothing to see."""
-    return not text.strip().strip(INVISIBLE).strip()
-
-
-def read_table(path: Path, config: DataConfig) -> Iterator[tuple[str, str]]:
-    """Pairs of a JSONL file, by language, or of a TSV file, from the columns that `data.columns` or a header names,
-    else from the first two. Raises UserError."""
-    if path.name.removesuffix(".gz").endswith(".jsonl"):
-        return _read_jsonl(path, config)
-    return _read_tsv(path, config)
-
-
-def _read_jsonl(path: Path, config: DataConfig) -> Iterator[tuple[str, str]]:
-    for number, line in enumerate(read_lines(path), 1):
-        try:
-            record = parse_json(line)
-            record = record.get("translation", record)
-            # A sentence is one line of text.
-            pair = " ".join(record[config.source].split()), " ".join(record[config.target].split())
-        except (ValueError, KeyError, AttributeError, TypeError):
-            wanted = f'{{"{config.source}": "…", "{config.target}": "…"}}'
-            raise UserError(f"{path}: line {number} must be {wanted}") from None
-        for side in pair:
-            if half := re.search("[\ud800-\udfff]", side):
-                raise UserError(
-                    f"{path}: line {number} has half a character (\\u{ord(half[0]):04x}), as a cut emoji leaves it; "
-                    "fix or remove the pair"
-                )
-        yield pair
-
-
-def _read_tsv(path: Path, config: DataConfig) -> Iterator[tuple[str, str]]:
+    Raises UserError.
+    """
     lines = read_lines(path)
     columns, first = _find_columns(path, lines, config)
     rows = []

@@ -1,0 +1,1 @@
+"""How a token's position reaches the network: the kinds (`kinds.py`, without torch), and the modules of each."""

@@ -1,0 +1,36 @@
+"""A learned bias for each bucket of distances."""
+
+import torch
+from torch import Tensor, nn
+
+from model.positions.attending import AttentionPositions, relative_positions
+from model.positions.shape import Shape
+
+
+class BucketBias(AttentionPositions):
+    """Raffel et al. 2020, section 2.1: a learned bias for each head and bucket of distances.
+
+    32 buckets: half of them for single distances, the others grow logarithmically up to 128, beyond which all is one.
+    The encoder gives half of the buckets to keys after the query; in the decoder there are none. One table serves
+    all layers of a stack. Scores are divided by sqrt(head_size) as everywhere here, which T5 leaves to its
+    initialisation.
+    """
+
+    def __init__(self, shape: Shape, all_buckets: int, farthest: int, causal: bool):
+        super().__init__()
+        self.causal, self.one_way = causal, all_buckets if causal else all_buckets // 2
+        self.table = nn.Embedding(all_buckets, shape.num_heads)
+        buckets, exact = self.one_way, self.one_way // 2
+        growth = (farthest / exact) ** (1 / (buckets - exact))
+        # A distance is in the bucket that is the number of limits it reaches.
+        limits = [*range(1, exact + 1), *(exact * growth**k - 1e-6 for k in range(1, buckets - exact))]
+        self.register_buffer("limits", torch.tensor(limits), persistent=False)
+
+    def score_terms(self, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        bias = self.table(self._bucket(relative_positions(query, key)))  # (T, S, H)
+        return query, key, bias.permute(2, 0, 1).unsqueeze(0)
+
+    def _bucket(self, relative: Tensor) -> Tensor:
+        distance = (-relative).clamp(min=0) if self.causal else relative.abs()
+        bucket = torch.bucketize(distance, self.get_buffer("limits"), right=True)
+        return bucket if self.causal else bucket + (relative > 0) * self.one_way
