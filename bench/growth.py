@@ -23,7 +23,8 @@ from rich.console import Console
 from search.driver.progress import TrialProgress
 from search.engine.checkpoint_cleaner import CheckpointCleaner
 from search.engine.proposals import SearchPlan, make_scheduler
-from search.engine.work import FINISHED, Assignment, Work
+from search.engine.rules import Records, Rules
+from search.engine.work import FINISHED, Work
 from search.record.budget import Budget
 from search.record.journal import Journal
 from search.record.study import Study, StudyTrial
@@ -31,7 +32,9 @@ from search.samplers import Proposal
 from search.settings.experiment import Experiment
 from search.space.space import Params
 from search.tracking.feed import Feed, FeedListener
+from trainables.assignment import Assignment
 from trainables.base.config import TrialConfig
+from trainables.base.report import EpochReport
 from trainables.sharing.checkpoint_places import Checkpoints
 
 SLOTS, EPOCHS = 64, 4
@@ -59,8 +62,8 @@ def open_work(experiment: Experiment, console: Console) -> tuple[Work, TrialProg
     )
     checkpoints = Checkpoints(run_dir / "trials")
     cleaner = CheckpointCleaner(checkpoints, keep_completed=False)
-    scheduler = make_scheduler(experiment)
-    work = Work(experiment, study, journal, checkpoints, plan, scheduler, [progress, feed, cleaner], [budget])
+    records, rules = Records(study, journal, checkpoints), Rules(plan, make_scheduler(experiment), [budget])
+    work = Work(experiment, records, rules, [progress, feed, cleaner])
     return work, progress
 
 
@@ -125,9 +128,9 @@ def search(work: Work, experiment: Experiment, clock: Clock) -> None:
         place = chance.randrange(len(running))
         trial = work.study.trials[running[place]]
         with clock.stopped():
-            epoch = trial.epoch + 1
-            report = {"epoch": epoch, "step": epoch, experiment.search.metric: score(experiment, trial, epoch)}
-            report |= {"train_seconds": 60.0, "eval_seconds": 6.0}
+            epoch = trial.progress + 1
+            value = score(experiment, trial, epoch)  # of whatever metric
+            report = EpochReport(epoch, epoch, value, value, value, value, 60.0, 6.0, 1000)
         if not work.reported(trial.number, report):
             work.released(running.pop(place), crashed=False)
         clock.look()

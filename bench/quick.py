@@ -12,11 +12,13 @@ import torch
 from ray import tune
 
 from search.engine.proposals import SearchPlan, make_scheduler
+from search.engine.rules import Records, Rules
 from search.engine.work import Work
-from search.record.journal import Journal
+from search.record.journal import Journal, JournalLine
 from search.record.study import Study, StudyTrial
 from search.schedulers import SCHEDULERS
 from search.settings.experiment import Experiment
+from trainables.assignment import Reported, read_assignment, read_setup, to_result
 from trainables.base.checkpoint_files import newest_checkpoint
 from trainables.base.config import TrialConfig
 from trainables.base.locks import join_driver
@@ -56,11 +58,12 @@ def open_work(experiment: Experiment) -> Work:
     run_dir.mkdir(parents=True, exist_ok=True)
     return Work(
         experiment,
-        Study(run_dir / "study.db", "search", experiment.search.direction),
-        Journal(run_dir / "trials.jsonl"),
-        Checkpoints(run_dir / "trials"),
-        SearchPlan(experiment),
-        make_scheduler(experiment),
+        Records(
+            Study(run_dir / "study.db", "search", experiment.search.direction),
+            Journal(run_dir / "trials.jsonl"),
+            Checkpoints(run_dir / "trials"),
+        ),
+        Rules(SearchPlan(experiment), make_scheduler(experiment)),
     )
 
 
@@ -88,15 +91,14 @@ def quick_epochs(config: TrialConfig, checkpoints: Path | None, seconds: float) 
         yield report
 
 
-def train_quickly(assignment: dict[str, Any]) -> None:
+def train_quickly(given: dict[str, Any]) -> None:
     """In place of `trainables.translation.train_translation`."""
-    join_driver(Path(assignment["driver_lock"]))
-    checkpoints = Path(assignment["checkpoints"])
-    with (checkpoints.parents[1] / WORKERS).open("a") as file:
+    join_driver(read_setup(given).driver_lock)
+    assignment = read_assignment(given)
+    with (assignment.checkpoints.parents[1] / WORKERS).open("a") as file:
         file.write(f"{os.getpid()}\n")
-    config = TrialConfig.model_validate(assignment["config"])
-    for report in quick_epochs(config, checkpoints, EPOCH_SECONDS):
-        tune.report(asdict(report))
+    for report in quick_epochs(assignment.config, assignment.checkpoints, EPOCH_SECONDS):
+        tune.report(to_result(Reported(assignment.number, report)))
 
 
 class Clock:
@@ -106,7 +108,7 @@ class Clock:
         self.ends: list[float] = []
 
     def trial_started(self, trial: StudyTrial) -> None: ...
-    def epoch_reported(self, trial: StudyTrial, report: dict[str, Any]) -> None: ...
+    def trial_reported(self, trial: StudyTrial, line: JournalLine) -> None: ...
     def trial_parked(self, trial: StudyTrial) -> None: ...
     def trial_ended(self, trial: StudyTrial) -> None:
         self.ends.append(time.time())

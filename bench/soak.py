@@ -31,10 +31,10 @@ from search.cluster.local_ray import local_ray
 from search.cluster.slots import Slots
 from search.cluster.tuning import run_work
 from search.cluster.watchdog import Watchdog
-from search.engine.work import Assignment
 from search.record.journal import Journal
 from search.record.study import Study
 from search.settings.experiment import Experiment
+from trainables.assignment import Assignment
 from trainables.base.ending import end_in_words
 from trainables.base.locks import DriverLock
 
@@ -62,7 +62,7 @@ def undisturbed(experiment: Experiment) -> None:
     work = open_work(experiment)
     while isinstance(task := work.next(1), Assignment):
         for report in quick_epochs(task.config, task.checkpoints, 0.0):
-            if not work.reported(task.number, vars(report)):
+            if not work.reported(task.number, report):
                 break
         work.released(task.number, crashed=False)
 
@@ -125,12 +125,14 @@ def check(experiment: Experiment) -> None:
     for trial in trials:
         assert trial.outcome in ("completed", "stopped"), f"trial {trial.number} {trial.outcome}"
         ends = (experiment.training.epochs,) if trial.outcome == "completed" else experiment.rungs
-        assert trial.epoch in ends, f"trial {trial.number} {trial.outcome} after epoch {trial.epoch}"
+        assert trial.progress in ends, f"trial {trial.number} {trial.outcome} after epoch {trial.progress}"
         if not trial.inherited:  # an heir's depend on its parents', and are compared with the undisturbed run
             config = experiment.trial.with_values(trial.params)
             fresh = {report.epoch: report.valid_bleu for report in quick_epochs(config, None, 0.0)}
-            assert trial.scores == {epoch: fresh[epoch] for epoch in range(1, trial.epoch + 1)}, f"trial {trial.number}"
-    lines = Counter((line["trial"], line["epoch"]) for line in Journal(experiment.run_dir / "trials.jsonl").lines)
+            assert trial.scores == {epoch: fresh[epoch] for epoch in range(1, trial.progress + 1)}, (
+                f"trial {trial.number}"
+            )
+    lines = Counter((line.trial, line.report.epoch) for line in Journal(experiment.run_dir / "trials.jsonl").lines)
     own = [(trial.number, epoch) for trial in trials for epoch in trial.scores if epoch > trial.inherited]
     assert lines == Counter(own), "trials.jsonl"
 

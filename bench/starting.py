@@ -8,7 +8,6 @@ cut to some steps, as what lies between trials counts alone. The worker stays, a
 
 import sys
 import time
-from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -19,6 +18,7 @@ from search.cluster.local_ray import local_ray
 from search.cluster.slots import Slots
 from search.cluster.tuning import run_work
 from search.settings.experiment import Experiment
+from trainables.assignment import read_assignment
 from trainables.base.locks import DriverLock
 from trainables.data.preparing import prepare
 from trainables.training.loop import EagerStep
@@ -27,17 +27,17 @@ from trainables.translation import train_translation
 STARTS = "starts"  # the file of a run in which workers note when they begin to train
 
 
-def train_noting_the_start(assignment: dict[str, Any]) -> None:
+def train_noting_the_start(given: dict[str, Any]) -> None:
     begin = EagerStep.begin
 
     def begin_noting(step: EagerStep, seed: int) -> None:
         begin(step, seed)
-        with (Path(assignment["checkpoints"]).parents[1] / STARTS).open("a") as file:
+        with (read_assignment(given).checkpoints.parents[1] / STARTS).open("a") as file:
             file.write(f"{time.time()}\n")
 
     EagerStep.begin = begin_noting  # type: ignore[method-assign, assignment]
     try:
-        train_translation(assignment)
+        train_translation(given)
     finally:
         EagerStep.begin = begin  # type: ignore[method-assign]
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from pydantic import ValidationError
+from reports import line_of, make_report
 from test_work import budget_of, open_work, score, simulate
 
 from search.cluster.slots import Slots
@@ -36,13 +37,13 @@ def test_epochs_are_never_exceeded_and_the_finals_keep_theirs(epochs: int, slots
     work = open_work(tmp_path, experiment({"epochs": epochs}), slots)
     simulate(work, {}, slots)
     spent = spent_on(work.study, work.journal.totals).epochs
-    assert spent == sum(trial.epoch for trial in work.study.trials.values())
+    assert spent == sum(trial.progress for trial in work.study.trials.values())
     assert epochs - 24 - 2 < spent <= epochs - 24, "3 finalists x 2 seeds x 4 epochs are kept; rungs are 2 epochs apart"
     assert not any(trial.running for trial in work.study.trials.values())
     said = str(work.study.ended)
     assert work.done and re.match(rf"search.budget.epochs {epochs} is used up: \d+ epochs spent, 24 kept", said)
     for trial in work.study.trials.values():
-        assert trial.epoch == 4 if trial.outcome == "completed" else trial.epoch in (1, 2)
+        assert trial.progress == 4 if trial.outcome == "completed" else trial.progress in (1, 2)
 
 
 def test_inherited_epochs_cost_nothing_and_a_population_ends_with_its_budget(tmp_path: Path) -> None:
@@ -72,7 +73,7 @@ def test_epochs_are_never_exceeded_by_steps(slots: int, tmp_path: Path) -> None:
 def test_a_trial_that_the_budget_stops_says_so(tmp_path: Path) -> None:
     work = open_work(tmp_path, experiment({"epochs": 28}), 2)
     simulate(work, {}, 2)
-    messages = [trial.attrs.get("message", "") for trial in work.study.trials.values() if trial.outcome == "stopped"]
+    messages = [trial.attributes.message for trial in work.study.trials.values() if trial.outcome == "stopped"]
     assert any(message.startswith("search.budget.epochs 28 is used up") for message in messages)
 
 
@@ -98,8 +99,7 @@ def lines(study: Study, journal: Journal, costs: list[float]) -> None:
     for seconds in costs:
         trial = study.add({}, {})
         for epoch in range(1, 5):
-            report = {"epoch": epoch, "train_seconds": seconds * 0.9, "eval_seconds": seconds * 0.1}
-            journal.append({"trial": trial.number, **report})
+            journal.append(line_of(trial.number, epoch, train_seconds=seconds * 0.9, eval_seconds=seconds * 0.1))
             study.report(trial, epoch, seconds)  # the dearest trial is the best
         study.finish(trial, Outcome.COMPLETED)
 
@@ -158,8 +158,11 @@ def test_a_limit_alone_is_enough() -> None:
 
 
 def test_a_share_of_a_gpu_costs_its_share() -> None:
-    line = {"trial": 0, "epoch": 1, "train_seconds": 3000.0, "eval_seconds": 600.0}
-    totals = Totals([{**line, "devices": 0.25}, {**line, "trial": 1, "devices": 2.0}, {**line, "trial": 2}])
+    devices = (0.25, 2.0, 1.0)
+    totals = Totals(
+        line_of(trial, 1, train_seconds=3000.0, eval_seconds=600.0, devices=share)
+        for trial, share in enumerate(devices)
+    )
     assert totals.seconds == 900 + 7200 + 3600
     assert totals.seconds_of == {0: 900, 1: 7200, 2: 3600}
 
@@ -185,7 +188,8 @@ def report_all(work: Work, wall: Wall, most: float, devices: float) -> int:
         (number,) = work.live
         trial, wall.now = work.study.trials[number], wall.now + 60
         cost = {"train_seconds": 50.0, "eval_seconds": 10.0, "devices": devices}
-        if not work.reported(number, {"epoch": trial.epoch + 1, "valid_bleu": score(trial, trial.epoch + 1), **cost}):
+        epoch = trial.progress + 1
+        if not work.reported(number, make_report(epoch, score(trial, epoch), **cost)):
             work.released(number, crashed=False)
     return int(most)
 
@@ -205,7 +209,7 @@ def test_every_limit_counts_what_earlier_drivers_spent(
         wall = Wall(1000.0 / (driver + 1))  # each machine counts from somewhere else
         monkeypatch.setattr(working, "time", SimpleNamespace(monotonic=wall.monotonic))
         work = open_work(tmp_path, search)
-        work.endings = [replace(budget_of(search), devices=devices)]
+        work.rules.endings = [replace(budget_of(search), devices=devices)]
         reports += report_all(work, wall, 6 if driver < drivers - 1 else math.inf, devices)
         assert work.study.wall_seconds == pytest.approx(60 * reports)
         work.journal.close()
@@ -226,7 +230,7 @@ def test_the_last_wave_of_finals_is_kept_though_it_does_not_fill_the_slots(
     """By the clock: 80 s so far, 2 epochs of 20 s to the next rung, and 4 epochs of 20 s a wave, on any devices."""
     study, journal = Study(None, "s", "maximize"), Journal(tmp_path / "trials.jsonl")
     for epoch in range(1, 5):
-        journal.append({"trial": 0, "epoch": epoch, "train_seconds": 15.0, "eval_seconds": 5.0, "devices": devices})
+        journal.append(line_of(0, epoch, train_seconds=15.0, eval_seconds=5.0, devices=devices))
     trial = study.add({}, {}, scores={1: 1.0, 2: 1.0, 3: 1.0, 4: 1.0})
     study.finish(trial, Outcome.COMPLETED)
     study.set_wall_seconds(80)

@@ -125,7 +125,7 @@ def assert_same(run_dir: Path, peace: Path) -> None:
     assert_sound(run_dir, trials=4)
     trials, calm = trials_of(run_dir), trials_of(peace)
     assert [(t.params, t.scores) for t in trials] == [(t.params, t.scores) for t in calm]
-    assert not any("crashes" in trial.attrs for trial in trials)
+    assert not any(trial.attributes.crashes for trial in trials)
     kept = ("rank", "group", "trial", "config", "test_bleu", "test_bleu_ci", "valid_bleu")
     boards = [json.loads((folder / "leaderboard.json").read_text())["ranking"] for folder in (run_dir, peace)]
     first, second = ([{key: entry[key] for key in kept} for entry in board] for board in boards)
@@ -149,7 +149,7 @@ def test_a_search_that_loses_a_host_and_its_driver_equals_one_in_peace(
     resumed = cluster.ray("exec", str(cluster.file), f"{SEARCH} resume {run_dir} --cluster auto")
     assert resumed.returncode == 0, resumed.stdout + resumed.stderr
     assert_same(run_dir, peace)
-    assert sum(trial.attrs.get("machines_lost", 0) for trial in trials_of(run_dir)) == 1
+    assert sum(trial.attributes.machines_lost for trial in trials_of(run_dir)) == 1
     said = shown.read_text() + resumed.stdout + resumed.stderr
     assert said.count("node 10.77.0.13: 1 CPU, 1 GPU") == 2 and "Traceback" not in said
     written = b"".join(file.read_bytes() for file in run_dir.rglob("*") if file.is_file())
@@ -169,7 +169,7 @@ def test_a_host_that_is_about_to_go_hands_its_trial_on(
     assert told.returncode == 0, told.stdout + told.stderr
     assert driver.wait(timeout=250) == 0, shown.read_text()
     assert_same(run_dir, peace)
-    assert sum(trial.attrs.get("machines_lost", 0) for trial in trials_of(run_dir)) == 1
+    assert sum(trial.attributes.machines_lost for trial in trials_of(run_dir)) == 1
 
 
 def test_a_search_that_loses_its_head_goes_on_with_a_new_one(

@@ -1,13 +1,14 @@
 """What the search cost, and which translations are shown, from the study and the journal."""
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
+from reports import line_of
 from test_leaderboard import entry
 
 from search.driver.concluding import SAMPLES, _cost, _samples
-from search.finals.leaderboard import Cost
+from search.finals.board import Cost
+from search.record.attributes import Attributes
 from search.record.study import Study
 from search.settings.experiment import Experiment
 from trainables.base.outcomes import Outcome
@@ -20,17 +21,17 @@ def test_the_cost_is_what_trials_trained_themselves() -> None:
     study = Study(None, "search", "maximize")
     for epochs, inherited in ((6, 0), (2, 0), (6, 4)):
         scores = dict.fromkeys(range(1, inherited + 1), 1.0)
-        attrs = {"parent": 0, "inherited": inherited} if inherited else {}
-        trial = study.add({}, {}, scores=scores, attrs=attrs)
+        attributes = Attributes(parent=0, inherited=inherited) if inherited else None
+        trial = study.add({}, {}, scores=scores, attributes=attributes)
         for epoch in range(inherited + 1, epochs + 1):
             study.report(trial, epoch, 1.0)
         study.finish(trial, Outcome.COMPLETED if epochs == 6 else Outcome.STOPPED)
     study.set_wall_seconds(75.5)
     seconds = {"train_seconds": 10.0, "eval_seconds": 2.0}
-    lines: list[dict[str, Any]] = [
-        {"trial": 0, "epoch": 6, **seconds},
-        {"trial": 1, "epoch": 2, **seconds, "devices": 0.25},
-        {"trial": 2, "epoch": 6, **seconds, "devices": 2.0},
+    lines = [
+        line_of(0, 6, **seconds),
+        line_of(1, 2, **seconds, devices=0.25),
+        line_of(2, 6, **seconds, devices=2.0),
     ]
     assert _cost(experiment, study, lines) == Cost(
         trials=3,

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from test_run import write_config
 
-from search.record.journal import Journal
+from search.record.journal import Journal, JournalLine
 from search.run import main
 
 ALL = bool(os.environ.get("FAULTS_ALL"))  # `make test-faults` damages every file in every way
@@ -54,7 +54,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
     with pytest.MonkeyPatch.context() as patch:
         append = Journal.append
 
-        def append_and_copy(journal: Journal, line: dict[str, Any]) -> dict[str, Any]:
+        def append_and_copy(journal: Journal, line: JournalLine) -> JournalLine:
             written = append(journal, line)
             if journal.file.name == "trials.jsonl" and len(journal.lines) == 2:  # what a kill at this moment leaves
                 shutil.copytree(folders["finished"], folders["half"])

@@ -8,9 +8,11 @@ import pytest
 from corpora import write_digits
 from hypothesis import given
 from hypothesis import strategies as st
+from reports import line_of
 from test_run import run_here
 
 from search.finals.deciding import decided_by, explain_decisions, explain_ranking
+from search.record.attributes import Attributes
 from search.record.study import Study
 from search.settings.experiment import Experiment
 from trainables.base.outcomes import Outcome
@@ -52,7 +54,7 @@ def test_a_study_that_is_opened_again_decides_as_before(tmp_path: Path) -> None:
     trials = ((0.0, 3.0), (0.0, 2.0), (0.0, 2.5))
     study_of(*trials, file=tmp_path / "study.db").close()
     study = Study(tmp_path / "study.db", "search", "maximize")
-    study.recall([{"trial": n, "epoch": 1, "valid_nll_per_char": loss} for n, (_, loss) in enumerate(trials)])
+    study.recall([line_of(n, valid_nll_per_char=loss) for n, (_, loss) in enumerate(trials)])
     assert order(study) == [1, 2, 0]
     assert [study.final(trial) for trial in study.trials.values()] == [-3.0, -2.0, -2.5]
 
@@ -61,11 +63,11 @@ def test_an_heir_has_the_losses_of_its_parent(tmp_path: Path) -> None:
     study = Study(tmp_path / "study.db", "search", "maximize")
     parent = study.add({}, {})
     study.report(parent, 1, 0.0, 2.0)
-    heir = study.add({}, {}, scores=parent.scores, losses=parent.losses, attrs={"parent": 0, "inherited": 1})
+    heir = study.add({}, {}, scores=parent.scores, losses=parent.losses, attributes=Attributes(parent=0, inherited=1))
     assert study.merit(heir, 1) == -2.0
     study.close()
     study = Study(tmp_path / "study.db", "search", "maximize")
-    study.recall([{"trial": 0, "epoch": 1, "valid_nll_per_char": 2.0}])
+    study.recall([line_of(0, valid_nll_per_char=2.0)])
     assert study.merit(study.trials[1], 1) == -2.0
 
 

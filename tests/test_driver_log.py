@@ -27,7 +27,7 @@ def test_what_becomes_of_each_trial_is_there_with_times(tmp_path: Path) -> None:
     text = "\n".join(said)
     for trial in work.study.trials.values():
         own = [line for line in said if re.search(rf"\btrial {trial.number}\b", line)]
-        assert f"trial {trial.number} is proposed after {trial.attrs['after']} reports: {trial.params}" in text
+        assert f"trial {trial.number} is proposed after {trial.attributes.after} reports: {trial.params}" in text
         reports = [float(line.split()[-1]) for line in own if " reports epoch " in line]
         assert reports == pytest.approx(list(trial.scores.values()), rel=1e-5)
         assert own[-1].endswith(f"trial {trial.number} {trial.outcome}")

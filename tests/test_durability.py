@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 from lossy_files import Loss, losses_of_power
+from reports import line_of
 
 from search.record.journal import Journal, read_lines
 from search.record.study_file import open_study
@@ -31,7 +32,7 @@ Case = tuple[Operations, Callable[[Path], object], list[object]]  # what to do, 
 
 
 def line(epoch: int) -> dict[str, Any]:
-    return {"trial": 0, "epoch": epoch, "train_seconds": 1.0, "eval_seconds": 0.5, "text": "é" * 50}
+    return {"epoch": epoch, "text": "é" * 50}
 
 
 def save(folder: Path, epoch: int) -> None:
@@ -87,14 +88,14 @@ def journal(disk: Path) -> Case:
     def append(epoch: int) -> None:
         if not opened:
             opened.append(Journal(disk / "trials.jsonl"))
-        opened[0].append(line(epoch))
+        opened[0].append(line_of(0, epoch))
 
-    lines = [line(epoch) for epoch in range(4)]
+    lines = [line_of(0, epoch) for epoch in range(4)]
     return [partial(append, epoch) for epoch in range(4)], journal_read, [lines[:count] for count in range(5)]
 
 
 def journal_with_a_torn_line(disk: Path) -> Case:
-    Journal(disk / "trials.jsonl").append(line(0))
+    Journal(disk / "trials.jsonl").append(line_of(0, 0))
     with (disk / "trials.jsonl").open("a") as file:
         file.write('{"trial": 0, "epo')
     case = journal(disk)
@@ -104,9 +105,9 @@ def journal_with_a_torn_line(disk: Path) -> Case:
 def journal_read(found: Path) -> object:
     value = read_lines(found / "trials.jsonl")
     again = Journal(found / "trials.jsonl")
-    again.append(line(9))
+    again.append(line_of(0, 9))
     again.close()
-    assert read_lines(found / "trials.jsonl") == [*value, line(9)]
+    assert read_lines(found / "trials.jsonl") == [*value, line_of(0, 9)]
     return value
 
 
@@ -266,9 +267,9 @@ def test_a_line_of_which_a_full_disk_takes_a_part_is_told_and_cut_off(kind: str,
 
     def append(epoch: int) -> None:
         if kind == "Journal":
-            Journal(file).append(line(epoch))
+            Journal(file).append(line_of(0, epoch))
         else:
-            append_line(file, sealed(line(epoch)))
+            append_line(file, sealed(line_of(0, epoch).stored()))
 
     append(1)
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -279,7 +280,7 @@ def test_a_line_of_which_a_full_disk_takes_a_part_is_told_and_cut_off(kind: str,
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     append(3)
-    assert read_lines(file) == [line(1), line(3)]
+    assert read_lines(file) == [line_of(0, 1), line_of(0, 3)]
 
 
 @pytest.mark.parametrize("keep", [1, 2, 3])

@@ -11,19 +11,23 @@ import numpy as np
 import optuna
 import pytest
 import scipy.stats
+from boards import entry
 from hypothesis import given
 from hypothesis import strategies as st
 from optuna.importance import PedAnovaImportanceEvaluator
 from optuna.trial import TrialState
+from reports import line_of
 
 from search.effects.analysis import Analysis, Effect, Estimate, Interaction, Noise, analyse, seed_noise
 from search.effects.importance import Importance, importances
 from search.effects.observing import Observations, Score, observe
 from search.effects.regression import fit
 from search.effects.sentences import counted, disagreement, effect_sentences, interaction_sentences, signed
+from search.record.attributes import Attributes
 from search.record.study import StudyTrial
 from search.settings.experiment import Experiment
 from search.space.space import Params, SearchSpace
+from trainables.base.outcomes import Outcome
 
 GRID = SearchSpace.model_validate(
     {
@@ -250,14 +254,13 @@ def test_seeds_are_compared_where_the_trials_are() -> None:
         4: [9, 9, 9],
     }
     finals = [
-        {"trial": number, "epoch": epoch, "valid_bleu": scores[place]}
+        line_of(number, epoch, valid_bleu=scores[place])
         for place, epoch in enumerate((2, 4, 8))
         for number, scores in bleus.items()
     ]
     ranking = [
-        {"trial": 5, "final_trials": [3, 0]},
-        {"trial": 1, "final_trials": [2, 1]},
-        {"trial": 7, "final_trials": [4]},
+        replace(entry(rank, trial, 20.0, 1, {}), final_trials=numbers)
+        for rank, (trial, numbers) in enumerate([(5, [3, 0]), (1, [2, 1]), (7, [4])], 1)
     ]
     seen = observe(HALVED, trials, finals, ranking)
     assert seen is not None and seen.seeds == [[22.5, 26.0], [27.5, 24.0]], "one seed alone tells nothing"
@@ -303,8 +306,9 @@ def halved_search(rng: np.random.Generator, size: int = 40) -> list[StudyTrial]:
     for number, (params, end) in enumerate(zip(drawn, last, strict=True)):
         scores = {epoch: float(score[number]) for epoch, score in table.items() if epoch <= end}
         state = TrialState.COMPLETE if end == 8 else TrialState.PRUNED
-        attrs = {"outcome": "completed" if end == 8 else "stopped", "truth": float(table[8][number])}
-        trials.append(StudyTrial(number, number, params, state, scores, attrs, scores.get(8)))
+        outcome = Outcome.COMPLETED if end == 8 else Outcome.STOPPED
+        known = Attributes(outcome, others={"truth": float(table[8][number])})
+        trials.append(StudyTrial(number, number, params, state, scores, known, scores.get(8)))
     return trials
 
 
@@ -328,7 +332,7 @@ def test_effects_of_a_halved_search_are_those_of_whole_training() -> None:
 
 def test_what_was_stopped_counts_and_what_has_no_score_does_not() -> None:
     trials = halved_search(np.random.default_rng(1))
-    trials.append(StudyTrial(40, 40, trials[0].params, TrialState.PRUNED, {1: 3.0}, {"outcome": "diverged"}))
+    trials.append(StudyTrial(40, 40, trials[0].params, TrialState.PRUNED, {1: 3.0}, Attributes(Outcome.DIVERGED)))
     seen = observe(HALVED, trials, [], [])
     assert seen is not None and seen.scores.shape == (40, 3)
     assert "40 trials, of which 10 have a final one" in seen.basis and "1 trial is left out" in seen.basis
@@ -339,7 +343,7 @@ def test_what_was_stopped_counts_and_what_has_no_score_does_not() -> None:
 
     for trial in trials[:40]:
         trial.scores.pop(8, None)
-        trial.attrs["outcome"] = "stopped"
+        trial.attributes = replace(trial.attributes, outcome=Outcome.STOPPED)
     early = observe(HALVED, trials, [], [])
     assert early is not None and early.scores.shape == (40, 2) and "up to epoch 4" in early.basis
     reached = {
@@ -362,8 +366,8 @@ def test_a_forecast_says_where_it_comes_from_and_how_sure_it_is() -> None:
             if trial.outcome == "completed":
                 assert score.told("epoch") == f"{trial.scores[8]:.2f} at epoch 8" and score.margin == 0
                 continue
-            held.append(abs(score.value - trial.attrs["truth"]) <= score.margin)
-            told, known = f"forecast for step 8, from step {trial.epoch}", f"{score.value:.2f} ± {score.margin:.3g}"
+            held.append(abs(score.value - trial.attributes.others["truth"]) <= score.margin)
+            told, known = f"forecast for step 8, from step {trial.progress}", f"{score.value:.2f} ± {score.margin:.3g}"
             cannot = f"{score.value:.2f}, {told}: these trials cannot tell it"
             assert score.told("step") == (cannot if 2 * score.margin > seen.scale else f"{known}, {told}")
     assert 0.9 < np.mean(held) < 0.99, "95% intervals"

@@ -1,15 +1,16 @@
 """A search that is extended or changed: what is kept, what is taken over, what is refused."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 import yaml
 from pydantic import BaseModel
+from reports import line_of, make_report
 from test_work import Killed, open_work, score, simulate
 
-from search.engine.work import Assignment
 from search.record.budget import Spent
 from search.record.journal import Journal, read_lines
 from search.record.study import Study
@@ -19,6 +20,7 @@ from search.schedulers import SCHEDULERS
 from search.settings.experiment import Experiment
 from search.settings.stored import LATER, stored_experiment
 from search.space.space import SearchSpace
+from trainables.assignment import Assignment
 from trainables.base.config import flatten
 from trainables.base.errors import UserError
 from trainables.base.outcomes import Outcome
@@ -58,7 +60,7 @@ def searched(folder: Path) -> Experiment:
     finals.set_wall_seconds(50)
     finals.close()
     journal = Journal(folder / "finals.jsonl")
-    journal.append({"trial": 0, "epoch": 4, "train_seconds": 7.0, "eval_seconds": 1.0})
+    journal.append(line_of(0, 4, train_seconds=7.0, eval_seconds=1.0))
     journal.close()
     (folder / "finalists.json").write_text(json.dumps({"frozen_at": "2026-01-01"}))
     for name in ("finals", "best"):
@@ -287,20 +289,18 @@ def check_taken_over(run_dir: Path, old: Experiment, new: Experiment) -> None:
     assert read_sealed(archive / "taken.json") == {str(t.number): i for i, t in enumerate(fitting)}
     for was, now in zip(fitting, after.trials.values(), strict=True):
         assert (was.params, was.scores, was.state) == (now.params, now.scores, now.state)
-        kept = [
-            {k: v for k, v in trial.attrs.items() if k not in ("taken_from", "memory", "seal")} for trial in (was, now)
-        ]
+        kept = [replace(trial.attributes, taken_from=None, memory={}, seal=None) for trial in (was, now)]
         assert kept[0] == kept[1] and now.is_sealed
-        assert now.attrs["taken_from"] == f"earlier/1, trial {was.number}"
+        assert now.attributes.taken_from == f"earlier/1, trial {was.number}"
         checkpoint = Path("trials", str(was.number), "epoch-4", "state.pt")
         taken = run_dir / "trials" / str(now.number) / "epoch-4" / "state.pt"
         assert (archive / checkpoint).exists() == taken.exists()
         assert not taken.exists() or taken.read_text() == f"weights of {was.number}"
     assert not list(run_dir.glob("trials/*/test.json")) and list(archive.glob("trials/*/test.json"))
-    lines = [(line["trial"], line["epoch"], line["valid_bleu"]) for line in read_lines(run_dir / "trials.jsonl")]
+    lines = [(line.trial, line.report.epoch, line.report.valid_bleu) for line in read_lines(run_dir / "trials.jsonl")]
     assert sorted(lines) == sorted((t.number, e, s) for t in after.trials.values() for e, s in t.scores.items())
     earlier = Earlier(run_dir)
-    left = sum(t.epoch for t in before.values() if t not in fitting)
+    left = sum(t.progress for t in before.values() if t not in fitting)
     spent = earlier.spent()
     assert spent.epochs == 4 + left and earlier.studies == 1, "finals, and what was not taken over"
     assert (spent.device_seconds, spent.wall_seconds) == (8 + 3 * left, 50), "the new study counts its time on"
@@ -328,7 +328,7 @@ def test_a_changed_space_takes_over_the_trials_that_fit_killed_anywhere(
 
     if moment is not None:
         with monkeypatch.context() as patch:
-            for owner, names in ((Path, ("rename", "replace")), (Study, ("add", "report", "set_attr", "finish"))):
+            for owner, names in ((Path, ("rename", "replace")), (Study, ("add", "report", "set_attributes", "finish"))):
                 for name in names:
                     patch.setattr(owner, name, deadly(getattr(owner, name)))
             patch.setattr(Journal, "append", deadly(Journal.append))
@@ -351,8 +351,7 @@ def test_a_running_trial_is_taken_over_and_goes_on(tmp_path: Path) -> None:
     assert isinstance(task, Assignment)
     trial = work.study.trials[task.number]
     for epoch in (1, 2):  # a rung is passed
-        report = {"epoch": epoch, "valid_bleu": score(trial, epoch), "train_seconds": 1.0, "eval_seconds": 1.0}
-        assert work.reported(task.number, report)
+        assert work.reported(task.number, make_report(epoch, score(trial, epoch)))
     wide = {**SPACE, "model.encoder_layers": {"values": [2, 3]}}
     _, message = Earlier(run_dir).extend(experiment_in(run_dir, space=wide))
     assert message.startswith("1 of 1 trials fit")

@@ -12,6 +12,7 @@ import torch
 from corpora import text_of, write_digits
 from heard import heard
 from pydantic import ValidationError
+from reports import line_of, write_lines
 
 from search.driver.finals_run import FinalsRun
 from search.driver.study_run import Trainer
@@ -266,8 +267,7 @@ def test_checkpoints_of_a_final_that_failed_do_not_stay(tmp_path: Path) -> None:
             study.finish(trial, Outcome(outcome))
             for listener in listeners:
                 listener.trial_ended(trial)
-        line = {"trial": 1, "epoch": 1, "valid_bleu": 1.0, "valid_nll_per_char": 0.5, "train_seconds": 1.0}
-        (experiment.run_dir / "finals.jsonl").write_text(f"{json.dumps(line)}\n")
+        write_lines(experiment.run_dir / "finals.jsonl", [line_of(1, valid_bleu=1.0, valid_nll_per_char=0.5)])
 
     trainer = SimpleNamespace(
         experiment=experiment, storage=None, train=train, checkpoints=lambda kind: Checkpoints(folder)
@@ -295,19 +295,19 @@ def test_a_finalist_is_shown_by_the_last_epochs_of_its_own_trainings(
     def write(kind: str, bleus: dict[int, list[float]]) -> None:
         """A journal with the reports in turns; losses, too, have their best before the end."""
         lines = [
-            {
-                "trial": number,
-                "epoch": epoch + 1,
-                "valid_bleu": trial[epoch],
-                "valid_nll_per_char": 2 - trial[epoch] / 100,
-                "train_seconds": 10.0 * number + epoch,
-                "eval_seconds": 0.5,
-            }
+            line_of(
+                number,
+                epoch + 1,
+                valid_bleu=trial[epoch],
+                valid_nll_per_char=2 - trial[epoch] / 100,
+                train_seconds=10.0 * number + epoch,
+                eval_seconds=0.5,
+            )
             for epoch in range(2)
             for number, trial in bleus.items()
         ]
         experiment.run_dir.mkdir(parents=True, exist_ok=True)
-        (experiment.run_dir / f"{kind}s.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+        write_lines(experiment.run_dir / f"{kind}s.jsonl", lines)
 
     own = {0: [30.0, 7.0], 1: [60.0, 9.0], 2: [20.0, 8.0]}
     write("trial", own)
@@ -364,8 +364,8 @@ def test_a_finalist_is_shown_by_the_last_epochs_of_its_own_trainings(
         assert model.valid_bleu == reports[number][1] < reports[number][0]
         assert model.valid_nll_per_char == pytest.approx(2 - reports[number][1] / 100)
         assert model.train_seconds == 20.0 * number + 1
-        assert [line["epoch"] for line in model.reports] == [1, 2]
-        assert {line["trial"] for line in model.reports} == {number}
+        assert [line.report.epoch for line in model.lines] == [1, 2]
+        assert {line.trial for line in model.lines} == {number}
         assert model.folder == experiment.run_dir / kind / str(number)
         assert model.config.model.encoder_layers == model.trial + 1
         assert model.config.seed == (experiment.seed if model.number is None else experiment.seed + 1 + number % 2)

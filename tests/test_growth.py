@@ -3,7 +3,6 @@
 import cProfile
 import gc
 from pathlib import Path
-from typing import Any
 
 import pytest
 from rich.console import Console
@@ -11,8 +10,9 @@ from test_work import budget_of, simulate
 
 from search.driver.progress import TrialProgress
 from search.engine.proposals import SearchPlan, make_scheduler
+from search.engine.rules import Records, Rules
 from search.engine.work import Work
-from search.record.journal import Journal, Totals
+from search.record.journal import Journal, JournalLine, Totals
 from search.record.study import Study, StudyTrial
 from search.settings.experiment import Experiment
 from search.space.space import SearchSpace
@@ -43,8 +43,9 @@ def open_long(folder: Path, scheduler: str, trials: int) -> Work:
         trials,
         lambda: 3,
     )
-    plan, rules = SearchPlan(experiment), make_scheduler(experiment)
-    return Work(experiment, study, journal, Checkpoints(folder / "trials"), plan, rules, [progress], [limits])
+    rules = Rules(SearchPlan(experiment), make_scheduler(experiment), [limits])
+    records = Records(study, journal, Checkpoints(folder / "trials"))
+    return Work(experiment, records, rules, [progress])
 
 
 class CallsAt:
@@ -57,7 +58,7 @@ class CallsAt:
         if trial.number in self.numbers and trial.number not in self.calls:
             self.calls[trial.number] = sum(entry.callcount for entry in self.profile.getstats())
 
-    def epoch_reported(self, trial: StudyTrial, report: dict[str, Any]) -> None: ...
+    def trial_reported(self, trial: StudyTrial, line: JournalLine) -> None: ...
     def trial_parked(self, trial: StudyTrial) -> None: ...
     def trial_ended(self, trial: StudyTrial) -> None: ...
 

@@ -2,7 +2,6 @@
 a hang. Nothing here trains: a search ends where Ray would start."""
 
 import io
-import json
 import os
 import shutil
 import signal
@@ -18,6 +17,7 @@ import pytest
 from corpora import write_digits
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from reports import line_of
 from rich.console import Console
 from test_compatibility import OLD
 from test_run import COMMAND, ROOT, write_config
@@ -25,6 +25,7 @@ from test_run import COMMAND, ROOT, write_config
 import trainables.__main__
 from search.driver.progress import ranking_table
 from search.finals.best import DIGESTS
+from search.finals.board import read_leaderboard
 from search.record.journal import Journal
 from search.record.study import Study
 from search.run import COMMANDS, main
@@ -118,9 +119,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     study, journal = Study(run_dir / "study.db", "search", "maximize"), Journal(run_dir / "trials.jsonl")
     params: Params = {"model.d_model": 16, "model.dropout": 0.0, "training.learning_rate": 0.01}
     trial = study.add(params, experiment.space.to_optuna())
-    measured = {"valid_bleu": 1.0, "valid_nll_per_char": 2.0, "valid_loss": 1.0, "train_loss": 1.0}
-    times = {"train_seconds": 1.0, "eval_seconds": 1.0, "tokens": 10}
-    journal.append({"trial": 0, "epoch": 1, "step": 5, **measured, **times})
+    journal.append(line_of(0, step=5, valid_bleu=1.0, valid_nll_per_char=2.0))
     study.report(trial, 1, 1.0, 2.0)
     journal.close()
     study.close()
@@ -355,12 +354,12 @@ def test_text_to_translate(text: bytes, place: Path, here: Path) -> None:
 
 
 def test_a_whole_ranking_is_shown_where_the_output_takes_no_utf8(monkeypatch: pytest.MonkeyPatch) -> None:
-    board = json.loads((OLD / "leaderboard.json").read_text())
+    board = read_leaderboard(OLD / "leaderboard.json")
     shown = io.BytesIO()
     monkeypatch.setattr("sys.stdout", io.TextIOWrapper(shown, encoding="ascii"))
 
     def show() -> int:
-        Console().print(ranking_table(board["ranking"], "test_bleu"))
+        Console().print(ranking_table(board.ranking, "test_bleu"))
         return 0
 
     told: list[str] = []

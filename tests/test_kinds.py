@@ -36,8 +36,8 @@ class Floor:
     floor: float = 10.0
 
     def decide(self, study, trial):
-        at_rung = trial.epoch in self.rungs
-        return "stop" if at_rung and study.merit(trial, trial.epoch) < self.floor else "go"
+        at_rung = trial.progress in self.rungs
+        return "stop" if at_rung and study.merit(trial, trial.progress) < self.floor else "go"
 
     def promote(self, study, live):
         return None

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 import sacrebleu
 
+from search.finals.board import CorpusSize, Cost, read_leaderboard
 from search.finals.choosing import Finalist
-from search.finals.leaderboard import Cost, Entry, rank, write_leaderboard
+from search.finals.leaderboard import Entry, rank, write_leaderboard
 from search.finals.neural_metric import load_metric, neural_score
 from search.finals.scoring import FinalModel, ScoredModel
 from search.settings.finals import Decoding
@@ -24,6 +25,7 @@ from trainables.data.scoring import Scoring
 from trainables.training.evaluation import score
 
 REFERENCES = [f"the {a} sees a {b} in the {c}" for a in ("man", "dog") for b in ("cat", "bird") for c in ("sun", "sea")]
+SIZE = CorpusSize("corpus", "en", "fr", 100, 8, 8)
 COST = Cost(trials=9, epochs_trained=20, epochs_full=36, gpu_seconds=5.0, wall_seconds=6.0)
 
 
@@ -48,17 +50,18 @@ def test_the_leaderboard_says_who_is_best_and_on_which_front(tmp_path: Path) -> 
         entry(6, (2, 1), parameters=250),  # as good as 2, and larger
     ]
     ranked, evidence = rank(entries, REFERENCES)
-    board = write_leaderboard(tmp_path, "name", {"test_pairs": 8}, COST, ranked, evidence)
-    assert json.loads((tmp_path / "leaderboard.json").read_text()) == board
-    assert [line["trial"] for line in board["ranking"]] == [4, 2, 6, 1, 3, 5]
-    assert {line["trial"] for line in board["ranking"] if line["pareto"]} == {2, 3, 4}
-    best, second = board["ranking"][:2]
-    assert best["test_bleu"] == pytest.approx(100) and best["test_ter"] == 0
-    assert second["test_ter"] == pytest.approx(100 * 1.5 / (8 * len(REFERENCES)))
-    assert best["test_ppl_per_char"] == pytest.approx(2.71828**0.5, rel=1e-4) and second["test_ppl_per_char"] is None
-    assert (best["beam_size"], best["length_penalty"], best["valid_bleu"]) == (3, 0.6, 40.0)
-    assert len(board["comparisons"]) == 15 and board["significance"]["degrees_of_freedom"] == 6
-    assert board["comparisons"][0]["a"] == 4 and board["comparisons"][0]["b"] == 2
+    board = write_leaderboard(tmp_path, "name", SIZE, COST, ranked, evidence)
+    assert json.loads((tmp_path / "leaderboard.json").read_text()) == json.loads(json.dumps(board.stored()))
+    assert read_leaderboard(tmp_path / "leaderboard.json") == board
+    assert [line.trial for line in board.ranking] == [4, 2, 6, 1, 3, 5]
+    assert {line.trial for line in board.ranking if line.pareto} == {2, 3, 4}
+    best, second = board.ranking[:2]
+    assert best.test_bleu == pytest.approx(100) and best.test_ter == 0
+    assert second.test_ter == pytest.approx(100 * 1.5 / (8 * len(REFERENCES)))
+    assert best.test_ppl_per_char == pytest.approx(2.71828**0.5, rel=1e-4) and second.test_ppl_per_char is None
+    assert (best.beam_size, best.length_penalty, best.valid_bleu) == (3, 0.6, 40.0)
+    assert len(board.comparisons) == 15 and board.significance.degrees_of_freedom == 6
+    assert board.comparisons[0].a == 4 and board.comparisons[0].b == 2
     assert ranked[1].best[1].seed == 3, "the seed that was best on valid"
     with (tmp_path / "leaderboard.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -69,10 +72,10 @@ def test_the_leaderboard_says_who_is_best_and_on_which_front(tmp_path: Path) -> 
 def test_equal_systems_dominate_each_other_in_nothing(tmp_path: Path) -> None:
     searched, retrained = (with_models(entry(n, (2,), 10), number=(number,)) for n, number in ((1, None), (2, 5)))
     ranked, evidence = rank([searched, retrained], REFERENCES)
-    board = write_leaderboard(tmp_path, "name", {}, COST, ranked, evidence)
-    assert [(line["group"], line["pareto"]) for line in board["ranking"]] == [(1, True), (1, True)]
-    assert [line["final_trials"] for line in board["ranking"]] == [[], [5]], "a model of the search has no number there"
-    assert board["significance"]["bleu_std_of_seeds"] is None, "one seed each"
+    board = write_leaderboard(tmp_path, "name", SIZE, COST, ranked, evidence)
+    assert [(line.group, line.pareto) for line in board.ranking] == [(1, True), (1, True)]
+    assert [line.final_trials for line in board.ranking] == [[], [5]], "a model of the search has no number there"
+    assert board.significance.bleu_std_of_seeds is None, "one seed each"
 
 
 def with_models(plain: Entry, **fields: tuple[Any, ...]) -> Entry:
@@ -100,8 +103,8 @@ def test_every_number_is_what_the_models_of_its_line_make_it(tmp_path: Path) -> 
     )
     worse = with_models(entry(9, (8, 7, 8), 400), neural=(0.5, 0.5, 0.5))
     ranked, evidence = rank([worse, mixed], REFERENCES)
-    board = write_leaderboard(tmp_path, "name", {"test_pairs": 8}, COST, ranked, evidence, {9}, ["a note"])
-    first, second = board["ranking"]
+    board = write_leaderboard(tmp_path, "name", SIZE, COST, ranked, evidence, {9}, ["a note"])
+    first, second = board.ranking
     texts = [[r.translations for r in e.results] for e in (mixed, worse)]
     bleus = [[sacrebleu.corpus_bleu(text, [REFERENCES]).score for text in system] for system in texts]
     assert bleus[0][0] > bleus[0][1] > max(bleus[1])
@@ -121,7 +124,7 @@ def test_every_number_is_what_the_models_of_its_line_make_it(tmp_path: Path) -> 
         "final_trials": [6, 2],
         "test_bleu": np.mean(bleus[0]),
         "test_bleu_std": np.std(bleus[0], ddof=1),  # of a sample of seeds
-        "test_bleu_ci": list(evidence.intervals[0]),
+        "test_bleu_ci": evidence.intervals[0],
         "test_chrf": np.mean(chrfs),
         "test_ter": np.mean(ters),
         "test_sentence_bleu": np.mean(sentences),
@@ -136,36 +139,32 @@ def test_every_number_is_what_the_models_of_its_line_make_it(tmp_path: Path) -> 
         "pareto": True,
         "untrained": False,
     }
-    assert list(first) == list(expected)
+    stored = first.stored()
+    assert list(stored) == list(expected)
     for key, value in expected.items():
-        assert first[key] == (pytest.approx(value) if isinstance(value, float) else value), key
-    assert (second["rank"], second["trial"], second["untrained"], second["pareto"]) == (2, 9, True, False)
-    assert second["test_bleu_std"] == pytest.approx(np.std(bleus[1], ddof=1))
-    (pair,) = board["comparisons"]
-    assert (pair["a"], pair["b"]) == (3, 9)
-    assert pair["difference"] == pytest.approx(np.mean(bleus[0]) - np.mean(bleus[1]))
-    assert pair["ci"] == list(evidence.comparisons[0].ci)
+        assert stored[key] == (pytest.approx(value) if isinstance(value, float) else value), key
+    assert (second.rank, second.trial, second.untrained, second.pareto) == (2, 9, True, False)
+    assert second.test_bleu_std == pytest.approx(np.std(bleus[1], ddof=1))
+    (pair,) = board.comparisons
+    assert (pair.a, pair.b) == (3, 9)
+    assert pair.difference == pytest.approx(np.mean(bleus[0]) - np.mean(bleus[1]))
+    assert pair.ci == evidence.comparisons[0].ci
     within = sum(np.var(system) * len(system) for system in bleus)  # squares around each system's own mean
-    assert board["significance"]["bleu_std_of_seeds"] == pytest.approx(math.sqrt(within / 3))
-    assert (board["significance"]["level"], board["significance"]["degrees_of_freedom"]) == (0.95, 3)
-    assert board["search"] == {
-        "trials": 9,
-        "epochs_trained": 20,
-        "epochs_full": 36,
-        "gpu_seconds": 5.0,
-        "wall_seconds": 6.0,
-    }
-    assert (board["experiment"], board["corpus"], board["notes"]) == ("name", {"test_pairs": 8}, ["a note"])
-    assert board["decided_by"] == "test_bleu"
+    assert board.significance.bleu_std_of_seeds == pytest.approx(math.sqrt(within / 3))
+    assert (board.significance.level, board.significance.degrees_of_freedom) == (0.95, 3)
+    assert board.search == COST
+    assert (board.experiment, board.corpus, board.notes) == ("name", SIZE, ["a note"])
+    assert board.decided_by == "test_bleu"
 
     with (tmp_path / "leaderboard.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    for row, line in zip(rows, board["ranking"], strict=True):
+    for row, one in zip(rows, board.ranking, strict=True):
+        line = one.stored()
         assert row.pop("model.d_model") == str(line["config"]["model.d_model"])
         assert row.keys() == line.keys() - {"config", "final_trials"}
         for key, cell in row.items():
             value = line[key]
-            assert cell == (" ".join(map(str, value)) if isinstance(value, list) else str(value)), key
+            assert cell == (" ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)), key
 
 
 @pytest.mark.parametrize(
@@ -203,10 +202,10 @@ def test_where_bleu_tells_nothing_the_lower_validation_loss_is_ahead(tmp_path: P
     ]
     ranked, evidence = rank(entries, REFERENCES)
     assert 0 < max(one.bleu for one in entries) < 1 and min(pair.p_holm for pair in evidence.comparisons) < 0.05
-    board = write_leaderboard(tmp_path, "name", {}, COST, ranked, evidence)
-    assert board["decided_by"] == "valid_nll_per_char"
-    assert [(line["trial"], line["group"]) for line in board["ranking"]] == [(3, 1), (2, 1), (1, 1)]
-    assert [line["valid_nll_per_char"] for line in board["ranking"]] == [0.75, 1.625, 1.75]
+    board = write_leaderboard(tmp_path, "name", SIZE, COST, ranked, evidence)
+    assert board.decided_by == "valid_nll_per_char"
+    assert [(line.trial, line.group) for line in board.ranking] == [(3, 1), (2, 1), (1, 1)]
+    assert [line.valid_nll_per_char for line in board.ranking] == [0.75, 1.625, 1.75]
 
 
 METRICS = """

@@ -6,17 +6,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from reports import make_report
 from test_work import experiment, score
 
 from search.engine.ordering import Queue, WorkClock, work_of_report
 from search.engine.proposals import SearchPlan, make_scheduler
-from search.engine.work import FINISHED, Assignment, Work
+from search.engine.rules import Records, Rules
+from search.engine.work import FINISHED, Work
 from search.record.journal import Journal
 from search.record.study import Study
 from search.settings.experiment import Experiment
+from trainables.assignment import Assignment
 from trainables.base.config import TrialConfig
 from trainables.base.errors import UserError
 from trainables.base.mistakes import validate
+from trainables.base.report import EpochReport
 from trainables.sharing.checkpoint_places import Checkpoints
 
 
@@ -29,10 +33,11 @@ def open_queue(folder: Path, search: Experiment, slots: int) -> Queue:
     )
     clock = WorkClock(journal.lines, lambda trial: work_of_report(plan.config(trial.params)))
     places, scheduler = Checkpoints(folder / "trials"), make_scheduler(search)
-    return Queue(Work(search, study, journal, places, plan, scheduler, clock=clock), slots)
+    work = Work(search, Records(study, journal, places), Rules(plan, scheduler, clock=clock))
+    return Queue(work, slots)
 
 
-def tell(work: Work, number: int, report: dict[str, Any]) -> None:
+def tell(work: Work, number: int, report: EpochReport) -> None:
     work.reported(number, report)
 
 
@@ -54,16 +59,16 @@ def play(folder: Path, search: Experiment, slots: int, seed: int) -> list[Any]:
             task = queue.next()
             if isinstance(task, Assignment):
                 busy.add(task.number)
-                trained[task.number] = max(trained.get(task.number, 0), task.reached)
+                trained[task.number] = max(trained.get(task.number, 0), task.progress)
             elif task == FINISHED and not busy | ending and work.done:
                 break
         elif action == "report" and busy:
             number = rng.choice(sorted(busy))
             busy.discard(number)
             trial = work.study.trials[number]
-            epoch = trained[number] = trial.epoch + 1
+            epoch = trained[number] = trial.progress + 1
             seconds = {"train_seconds": rng.random(), "eval_seconds": 0.0}
-            report = {"epoch": epoch, "valid_bleu": score(trial, epoch), **seconds}
+            report = make_report(epoch, score(trial, epoch), **seconds)
             queue.hold(number, partial(tell, work, number, report))
         elif action == "take" and (taken := queue.take()) is not None:
             (busy if work.goes_on(taken) else ending).add(taken)
@@ -77,8 +82,8 @@ def play(folder: Path, search: Experiment, slots: int, seed: int) -> list[Any]:
             busy.discard(number)
             work.lost(number)
             queue.released(number)
-    found = [(t.number, t.params, t.scores, t.outcome, t.attrs["clock"]) for t in queue.work.study.trials.values()]
-    lines = [(line["trial"], line["epoch"], line["clock"]) for line in queue.work.journal.lines]
+    found = [(t.number, t.params, t.scores, t.outcome, t.attributes.clock) for t in queue.work.study.trials.values()]
+    lines = [(line.trial, line.report.epoch, line.clock) for line in queue.work.journal.lines]
     queue.work.journal.close()
     queue.work.study.close()
     return [found, lines]
@@ -103,8 +108,8 @@ def test_time_would_change_it(tmp_path: Path) -> None:
                 pass
             number = rng.choice(sorted(work.live))
             trial = work.study.trials[number]
-            report = {"epoch": trial.epoch + 1, "valid_bleu": score(trial, trial.epoch + 1), "train_seconds": 1.0}
-            if not work.reported(number, {**report, "eval_seconds": 0.0}):
+            epoch = trial.progress + 1
+            if not work.reported(number, make_report(epoch, score(trial, epoch))):
                 work.released(number, crashed=False)
         found.append([(trial.params, trial.outcome) for trial in work.study.trials.values()])
     assert found[0] != found[1] or found[1] != found[2]

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
+from boards import entry
+from reports import line_of
 from rich.console import Console
-from test_report import entry
 from test_work import budget_of
 
 from search.driver.progress import TrialProgress, ranking_table
@@ -57,12 +58,12 @@ class Search:
 
     def train(self, trial: StudyTrial, *scores: float, to: TrialProgress | None = None) -> None:
         for score in scores:
-            epoch = trial.epoch + 1
-            line = {"trial": trial.number, "epoch": epoch, "train_seconds": 30.0, "eval_seconds": 6.0}
+            epoch = trial.progress + 1
+            line = line_of(trial.number, epoch, train_seconds=30.0, eval_seconds=6.0)
             self.journal.append(line)
             self.study.report(trial, epoch, score)
             if to:
-                to.epoch_reported(trial, line)
+                to.trial_reported(trial, line)
 
     def end(self, trial: StudyTrial, outcome: str, *listeners: TrialProgress, message: str = "") -> None:
         self.study.finish(trial, Outcome(outcome), message)

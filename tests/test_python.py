@@ -35,7 +35,7 @@ def process_state() -> list[object]:
 
 def scores(run_dir: Path) -> list[dict[str, object]]:
     lines = read_lines(run_dir / "trials.jsonl")
-    return [{key: value for key, value in line.items() if key not in TIMES} for line in lines]
+    return [{key: value for key, value in line.stored().items() if key not in TIMES} for line in lines]
 
 
 @pytest.fixture(scope="module")

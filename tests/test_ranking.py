@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from test_schedulers import DIRECTIONS, RATES, Direction, Field
 
+from search.record.attributes import Attributes
 from search.record.forecasting import fit
 from search.schedulers import Decision, Scheduler
 from search.schedulers.gentle import Gentle
@@ -127,7 +128,7 @@ def test_a_quarter_of_a_population_is_replaced_at_each_rung(size: int, quarter: 
             heir.params,
             space.to_optuna(),
             scores=heir.parent.scores,
-            attrs={"replaces": replaced[-1], "parent": heir.parent.number, "inherited": 1, "epoch-1": "passed"},
+            attributes=Attributes(replaces=replaced[-1], parent=heir.parent.number, inherited=1, passed=frozenset({1})),
         )
         field.end(heir.replaces, "stopped")
     assert replaced == ranked[size - quarter :] and parents <= set(ranked[:quarter])

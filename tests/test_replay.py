@@ -162,7 +162,7 @@ def test_workers_train_in_turn(curves: Table) -> None:
     """Each checkpoint takes as long as any other, so none is further than one ahead."""
     simulation = CurveSimulation(curves, Policy(RANDOM).make_sampler(curves, 0), ToTheEnd(), 3, budget=14)
     simulation.run()
-    assert sorted(trial.epoch for trial in simulation.study.trials.values()) == [4, 5, 5]
+    assert sorted(trial.progress for trial in simulation.study.trials.values()) == [4, 5, 5]
 
 
 @pytest.mark.parametrize("policy", ["random", "default"])
@@ -182,7 +182,7 @@ def test_workers_spend_the_budget_and_no_more(curves: Table, policy: str) -> Non
                 assert len(trial.scores) == len(curves.system(trial.params).curve)
                 assert trial.value == curves.system(trial.params).score
             elif trial.number not in simulation.live:
-                assert trial.epoch in (3, 6)
+                assert trial.progress in (3, 6)
         completed = [t.value for t in simulation.study.trials.values() if t.outcome == "completed"]
         assert sorted(outcome.finished) == sorted(value for value in completed if value is not None)
         assert not (outcome.killed and isinstance(scheduler, ToTheEnd))

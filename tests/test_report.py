@@ -1,24 +1,31 @@
 """The report: one file without a network, with the answer first, whatever the search was like."""
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from boards import board, entry
 from optuna.trial import TrialState
+from reports import line_of
 from test_effects import HALVED, halved_search
 
 from search.effects.analysis import analyse
 from search.effects.observing import observe
+from search.finals.board import Leaderboard
+from search.record.attributes import Attributes
+from search.record.journal import JournalLine
 from search.record.study import StudyTrial
 from search.report.attention_figures import AttendedSentence, Attention
 from search.report.corpus_facts import CorpusFacts, SideFacts, SplitFacts
 from search.report.figures.settings import effects_figure, parallel_coordinates, slices
 from search.report.page import Findings, Sample, answer, explain, write_report
 from search.settings.experiment import Experiment
+from search.space.space import Params
+from trainables.base.outcomes import Outcome
 
 SPACE = {
     "model.d_model": {"values": [64, 128]},
@@ -40,7 +47,7 @@ def make_trials(params: dict[str, Any]) -> list[StudyTrial]:
             params,
             TrialState.COMPLETE,
             dict(enumerate(scores, 1)),
-            {"outcome": OUTCOMES[number], **({} if scores else {"message": "the loss became <nan>"})},
+            Attributes(Outcome(OUTCOMES[number]), "" if scores else "the loss became <nan>"),
             scores[-1] if OUTCOMES[number] == "completed" else None,
         )
         for number, scores in SCORES.items()
@@ -50,77 +57,12 @@ def make_trials(params: dict[str, Any]) -> list[StudyTrial]:
 SECONDS = {"train_seconds": 20.0, "eval_seconds": 5.0}
 
 
-def lines(scores: dict[int, list[float]]) -> list[dict[str, Any]]:
+def lines(scores: dict[int, list[float]]) -> list[JournalLine]:
     return [
-        {
-            "trial": t,
-            "epoch": e,
-            "train_loss": 5.0 - e,
-            "valid_loss": 4.5 - e,
-            "valid_bleu": s,
-            "valid_nll_per_char": 2.0,
-            **SECONDS,
-        }
+        line_of(t, e, train_loss=5.0 - e, valid_loss=4.5 - e, valid_bleu=s, valid_nll_per_char=2.0, **SECONDS)
         for t, trial in scores.items()
         for e, s in enumerate(trial, 1)
     ]
-
-
-def entry(rank: int, trial: int, bleu: float, group: int, params: dict[str, Any], seeds: int = 2) -> dict[str, Any]:
-    return {
-        "rank": rank,
-        "group": group,
-        "trial": trial,
-        "config": params,
-        "seeds": list(range(2, 2 + max(1, seeds))),
-        "final_trials": list(range(2 * (rank - 1), 2 * (rank - 1) + seeds)),
-        "test_bleu": bleu,
-        "test_bleu_std": 0.3 if seeds > 1 else None,
-        "test_bleu_ci": [bleu - 1.5, bleu + 1.4],
-        "test_chrf": 50.0,
-        "test_ter": 61.5,
-        "test_sentence_bleu": bleu - 1,
-        "test_ppl_per_char": 1.875,
-        "valid_bleu": bleu - 2,
-        "valid_nll_per_char": 0.5 * rank,
-        "untrained": False,
-        "num_parameters": 1_000_000 // rank,
-        "train_seconds": 10.0,
-        "beam_size": 5,
-        "length_penalty": 0.8,
-        "pareto": rank == 1,
-    }
-
-
-def board(*ranking: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "experiment": "demo",
-        "corpus": {
-            "path": "<corpus>",
-            "source": "en",
-            "target": "fr",
-            "train_pairs": 8000,
-            "valid_pairs": 500,
-            "test_pairs": 500,
-        },
-        "signatures": {"bleu": "nrefs:1|version:2", "chrf": "nrefs:1", "ter": "nrefs:1|case:lc"},
-        "search": {
-            "trials": 4,
-            "epochs_trained": 10,
-            "epochs_full": 16,
-            "gpu_seconds": 200.0,
-            "wall_seconds": 4000.0,
-        },
-        "decided_by": "test_bleu",
-        "notes": [],
-        "ranking": list(ranking),
-        "comparisons": [comparison(a["trial"], b["trial"]) for a, b in combinations(ranking, 2)],
-    }
-
-
-def comparison(a: int, b: int) -> dict[str, Any]:
-    p_values = {"p_bootstrap": 0.0101, "p_randomisation": 0.0202, "p_nested": 0.0303, "p_holm": 0.0404}
-    return {"a": a, "b": b, "difference": 3.5, "ci": [1.25, 5.75], **p_values}
 
 
 class Page(HTMLParser):
@@ -186,11 +128,11 @@ def facts() -> CorpusFacts:
     return CorpusFacts((train, valid, test))
 
 
-PARAMS = {"model.d_model": 128, "training.learning_rate": 0.00432109}
+PARAMS: Params = {"model.d_model": 128, "training.learning_rate": 0.00432109}
 
 
-def render(folder: Path, experiment: Experiment, leaderboard: dict[str, Any], scores: dict[int, list[float]]) -> Page:
-    params = leaderboard["ranking"][0]["config"]
+def render(folder: Path, experiment: Experiment, leaderboard: Leaderboard, scores: dict[int, list[float]]) -> Page:
+    params = leaderboard.ranking[0].config
     trials = [trial for trial in make_trials(params) if trial.number in scores]
     samples = [Sample("a <b>bold</b> & source", "référence", {"trial 2": "</script><script>alert(1)</script>"})]
     finals = lines({0: [20.0, 25.0], 1: [21.0, 26.0], 2: [19.0, 22.0], 3: [19.0, 23.0]})
@@ -238,7 +180,7 @@ def test_the_page_holds_all_sections_and_needs_no_network(tmp_path: Path) -> Non
     assert re.search(r"plotly\.js v\d", (tmp_path / "report.html").read_text()), "the library is inside"
 
 
-def ranked_by(*systems: tuple[float, int, int]) -> dict[str, Any]:
+def ranked_by(*systems: tuple[float, int, int]) -> Leaderboard:
     """Systems of so much BLEU, in such groups, with so many seeds: trial 2, then 0, 5 and 7."""
     trials = zip((2, 0, 5, 7), systems, strict=False)
     return board(*(entry(place, t, b, g, PARAMS, s) for place, (t, (b, g, s)) in enumerate(trials, 1)))
@@ -267,10 +209,10 @@ SEEDS = "chance among test sentences and seeds explains (paired tests"
         ),
     ],
 )
-def test_the_answer_is_three_sentences_that_say_how_sure_it_is(ranked: dict[str, Any], says: str) -> None:
+def test_the_answer_is_three_sentences_that_say_how_sure_it_is(ranked: Leaderboard, says: str) -> None:
     """And that claim nothing of seeds where one of the two that are compared has one alone."""
     first, second, third = answer(ranked)
-    seeds = len(ranked["ranking"][0]["seeds"])
+    seeds = len(ranked.ranking[0].seeds)
     assert first == (
         "The best of 4 configurations is trial 2 (d_model=128 learning_rate=0.00432): 26.00 BLEU on the test split, "
         f"95% interval 24.5 to 27.4, {seeds} {'seed' if seeds == 1 else 'seeds'}, 1.00 million parameters."
@@ -283,7 +225,7 @@ def test_the_answer_is_three_sentences_that_say_how_sure_it_is(ranked: dict[str,
 
 
 def test_an_answer_by_loss_claims_nothing_by_bleu() -> None:
-    by_loss = {**ranked_by((0.5, 1, 2), (0.75, 1, 2)), "decided_by": "valid_nll_per_char"}
+    by_loss = replace(ranked_by((0.5, 1, 2), (0.75, 1, 2)), decided_by="valid_nll_per_char")
     first, second = answer(by_loss)
     assert first == (
         "BLEU can't say which of 4 configurations is best. By validation loss per character it is trial 2 (d_model=128 "
@@ -294,8 +236,15 @@ def test_an_answer_by_loss_claims_nothing_by_bleu() -> None:
 
 def test_every_cell_of_the_tables_is_what_was_found(tmp_path: Path) -> None:
     """Tables of finalists, trials, pairs and splits that differ in each column."""
-    other = {**entry(2, 0, 22.5, 2, {"model.d_model": 64}, seeds=1), "test_chrf": 47.25, "test_ter": 63.0}
-    other |= {"test_ppl_per_char": None, "beam_size": 2, "length_penalty": 1.0, "test_sentence_bleu": 19.75}
+    other = replace(
+        entry(2, 0, 22.5, 2, {"model.d_model": 64}, seeds=1),
+        test_chrf=47.25,
+        test_ter=63.0,
+        test_ppl_per_char=None,
+        beam_size=2,
+        length_penalty=1.0,
+        test_sentence_bleu=19.75,
+    )
     page = render(tmp_path, make_experiment(), board(entry(1, 2, 26.0, 1, PARAMS), other), SCORES)
     ranking, pairs, measures, data, trials = page.tables
     assert ranking[1:] == [
@@ -353,7 +302,7 @@ def test_where_lower_is_better_the_page_says_so(metric: str, told: bool, tmp_pat
 
 
 def test_a_search_of_one_trial_without_a_space_has_a_report(tmp_path: Path) -> None:
-    alone = board({**entry(1, 0, 24.0, 1, {}, seeds=0), "test_neural": 0.8125})
+    alone = board(replace(entry(1, 0, 24.0, 1, {}, seeds=0), test_neural=0.8125))
     experiment = make_experiment(space={}, finals={"seeds": 0, "neural_metric": "my.metrics:fluency"})
     page = render(tmp_path, experiment, alone, {0: [24.0]})
     assert "my.metrics:fluency" in page.text and "0.8125" in page.text
@@ -369,7 +318,7 @@ def test_a_forecast_is_never_drawn_as_a_score(unit: str) -> None:
         training = HALVED.training.model_copy(update={"epochs": 2, "report_steps": 1})
         experiment = HALVED.model_copy(update={"training": training})
         for trial in trials:
-            trial.attrs["epoch_steps"] = 4
+            trial.attributes = replace(trial.attributes, epoch_steps=4)
     seen = observe(experiment, trials, [], [])
     assert seen is not None
     found = analyse(experiment.space, seen)
@@ -398,7 +347,7 @@ def test_a_forecast_is_never_drawn_as_a_score(unit: str) -> None:
 
     if unit == "step":  # another tokenizer, other steps
         stopped = next(trial for trial in trials if trial.outcome == "stopped")
-        stopped.attrs["epoch_steps"] = 5
+        stopped.attributes = replace(stopped.attributes, epoch_steps=5)
         seen = observe(experiment, trials, [], [])
         assert seen is not None and seen.stage == "at the end of training"
         assert "forecast for step 10" in analyse(experiment.space, seen).scores[stopped.number].told(unit)

@@ -1,18 +1,22 @@
 """What the figures of the report draw and say, against values computed here from the trials, lines and entries."""
 
+from dataclasses import replace
 from functools import cache
 from itertools import product
 from typing import Any
 
 import numpy as np
 import pytest
+from boards import entry
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from optuna.trial import TrialState
-from test_report import entry
+from reports import line_of
 
 from search.effects.analysis import analyse
 from search.effects.observing import observe
+from search.record.attributes import Attributes
+from search.record.journal import JournalLine
 from search.record.study import StudyTrial
 from search.report.figures.figure import COLOURS, GREY, Figure
 from search.report.figures.ranking import pareto_figure, ranking_figure
@@ -20,6 +24,7 @@ from search.report.figures.settings import parallel_coordinates
 from search.report.figures.training import learning_curves, loss_figure, progress_figure
 from search.report.page import Explanation, explain
 from search.settings.experiment import Experiment
+from trainables.base.outcomes import Outcome
 
 BOTH = pytest.mark.parametrize("metric", ["valid_bleu", "valid_loss", "valid_nll_per_char"])
 SPACE: dict[str, dict[str, Any]] = {
@@ -50,7 +55,7 @@ def ended(metric: str, merits: list[float], params: list[dict[str, Any]]) -> lis
     for number, (merit, values) in enumerate(zip(merits, params, strict=True)):
         scores = {epoch: score(metric, worth) for epoch, worth in ((1, merit / 2), (2, merit + 5), (4, merit))}
         trials.append(
-            StudyTrial(number, number, values, TrialState.COMPLETE, scores, {"outcome": "completed"}, scores[4])
+            StudyTrial(number, number, values, TrialState.COMPLETE, scores, Attributes(Outcome.COMPLETED), scores[4])
         )
     return trials
 
@@ -172,7 +177,7 @@ CURVES = {0: [10.0, 40.0, 30.0], 1: [50.0, 20.0], 2: [5.0, 35.0, 60.0, 55.0]}  #
 ORDER = [0, 1, 0, 2, 2, 1, 2, 0, 2]  # whose report came when
 
 
-def reports_of(metric: str, epoch: float = 1) -> list[dict[str, Any]]:
+def reports_of(metric: str, epoch: float = 1) -> list[JournalLine]:
     """The lines of a journal, trials in turns, of so long a stretch each; other metrics go another way."""
     place = dict.fromkeys(CURVES, 0)
     lines = []
@@ -180,7 +185,7 @@ def reports_of(metric: str, epoch: float = 1) -> list[dict[str, Any]]:
         merit = CURVES[number][place[number]]
         place[number] += 1
         other = {"valid_bleu": merit, "valid_loss": merit / 7, "valid_nll_per_char": merit / 9}
-        lines.append({"trial": number, "epoch": place[number] * epoch, **other, metric: score(metric, merit)})
+        lines.append(line_of(number, place[number] * epoch, **{**other, metric: score(metric, merit)}))
     return lines
 
 
@@ -217,7 +222,7 @@ def test_learning_curves_are_the_scores_of_each_trial(metric: str) -> None:
             {},
             TrialState.COMPLETE,
             {epoch: score(metric, merit) for epoch, merit in enumerate(CURVES.get(number, []), 1)},
-            {"outcome": outcome},
+            Attributes(Outcome(outcome)),
         )
         for number, outcome in outcomes.items()
     ]
@@ -241,12 +246,12 @@ def test_learning_curves_are_the_scores_of_each_trial(metric: str) -> None:
 def test_losses_are_those_of_the_best_configuration_seed_by_seed(retrained: bool) -> None:
     """Trial 1 of the search and finals 3 and 0 of it; trial 3 and the other finals are of others."""
 
-    def line(trial: int, epoch: int, shift: float) -> dict[str, Any]:
-        return {"trial": trial, "epoch": epoch, "train_loss": trial + 1 / epoch, "valid_loss": trial + shift / epoch}
+    def line(trial: int, epoch: int, shift: float) -> JournalLine:
+        return line_of(trial, epoch, train_loss=trial + 1 / epoch, valid_loss=trial + shift / epoch)
 
     reports, finals = ([line(n, e, shift) for e in (1, 2) for n in (2, 0, 3, 1)] for shift in (2, 3))
-    best = {**entry(1, 1, 20.0, 1, {}), "seeds": [5, 6] if retrained else [1]}
-    best["final_trials"] = [3, 0] if retrained else []
+    best = replace(entry(1, 1, 20.0, 1, {}), seeds=[5, 6] if retrained else [1])
+    best = replace(best, final_trials=[3, 0] if retrained else [])
     figure = loss_figure(best, reports, finals)
     drawn = {}
     for curve in figure.plot.data:
@@ -271,8 +276,8 @@ def test_intervals_of_the_ranking_are_those_of_the_leaderboard() -> None:
     figure = ranking_figure(ranking)
     drawn = list(reversed(figure.plot.data))
     for place, (point, line) in enumerate(zip(drawn, ranking, strict=True)):
-        low, high = line["test_bleu_ci"]
-        assert (point.y[0], point.x[0]) == (f"trial {line['trial']}", line["test_bleu"])
+        low, high = line.test_bleu_ci
+        assert (point.y[0], point.x[0]) == (f"trial {line.trial}", line.test_bleu)
         assert point.x[0] - point.error_x.arrayminus[0] == pytest.approx(low)
         assert point.x[0] + point.error_x.array[0] == pytest.approx(high)
         assert point.marker.color == (*COLOURS, GREY)[place]
@@ -290,23 +295,20 @@ def test_the_front_is_of_those_that_none_is_as_good_as_and_better(systems: list[
     for number, (bleu, size) in enumerate(sorted(systems, key=lambda system: -system[0])):
         beaten = any(b >= bleu and s <= size and (b, s) != (bleu, size) for b, s in systems)
         line = entry(number + 1, 10 + number, bleu, 1, {})
-        ranking.append({**line, "num_parameters": 1_000_000 * size, "pareto": not beaten})
+        ranking.append(replace(line, num_parameters=1_000_000 * size, pareto=not beaten))
     figure = pareto_figure(ranking)
     front, *points = figure.plot.data
-    on_front = {(line["num_parameters"], line["test_bleu"]) for line in ranking if line["pareto"]}
+    on_front = {(line.num_parameters, line.test_bleu) for line in ranking if line.pareto}
     assert set(zip(front.x, front.y, strict=True)) == on_front and list(front.x) == sorted(front.x)
     assert list(front.y) == sorted(front.y), "larger ones on it are better"
     for point, line in zip(points, ranking, strict=True):
         assert (point.x[0], point.y[0], point.text[0]) == (
-            line["num_parameters"],
-            line["test_bleu"],
-            str(line["trial"]),
+            line.num_parameters,
+            line.test_bleu,
+            str(line.trial),
         )
     named = figure.caption.rpartition(": ")[2].removesuffix(".").split(", ")
-    assert sorted(named) == sorted(str(line["trial"]) for line in ranking if line["pareto"])
+    assert sorted(named) == sorted(str(line.trial) for line in ranking if line.pareto)
     low, high = figure.plot.layout.yaxis.range
-    assert low < min(line["test_bleu"] for line in ranking) and high > max(line["test_bleu"] for line in ranking)
-    assert (
-        f"trial 10 {ranking[0]['num_parameters']:,} parameters, BLEU {ranking[0]['test_bleu']:.2f}"
-        in figure.alternative
-    )
+    assert low < min(line.test_bleu for line in ranking) and high > max(line.test_bleu for line in ranking)
+    assert f"trial 10 {ranking[0].num_parameters:,} parameters, BLEU {ranking[0].test_bleu:.2f}" in figure.alternative

@@ -1,15 +1,19 @@
 """All that each figure of the report holds, down to its colours and widths, against what is written here by hand."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from boards import entry
 from optuna.trial import TrialState
-from test_report import entry, facts
+from reports import line_of
+from test_report import facts
 
 from search.effects.analysis import Analysis, Effect, Estimate, LevelMean
 from search.effects.importance import Importance
 from search.effects.observing import Score
+from search.record.attributes import Attributes
 from search.record.study import StudyTrial
 from search.report.figures.corpus import length_figure
 from search.report.figures.figure import Figure
@@ -17,6 +21,7 @@ from search.report.figures.ranking import pareto_figure, ranking_figure
 from search.report.figures.settings import effects_figure, importance_figure, parallel_coordinates, slices
 from search.report.figures.training import learning_curves, loss_figure, progress_figure
 from search.settings.experiment import Experiment
+from trainables.base.outcomes import Outcome
 
 BLUE, ORANGE, GREEN, PINK, YELLOW = "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00"
 GREY, INK = "#b9bec6", "#1f2933"
@@ -81,7 +86,7 @@ def test_a_figure_is_a_division_that_fits_its_page_and_needs_the_library_of_the_
 
 
 def trial(number: int, outcome: str, scores: dict[int, float], params: dict[str, Any] | None = None) -> StudyTrial:
-    return StudyTrial(number, number, params or {}, TrialState.COMPLETE, scores, {"outcome": outcome})
+    return StudyTrial(number, number, params or {}, TrialState.COMPLETE, scores, Attributes(Outcome(outcome)))
 
 
 @pytest.mark.parametrize(("unit", "ticks"), [("epoch", {"dtick": 2}), ("step", {})])
@@ -128,11 +133,11 @@ def test_learning_curves(unit: str, ticks: dict[str, Any]) -> None:
 
 def test_losses() -> None:
     finals = [
-        {"trial": number, "epoch": epoch, "train_loss": 5.0 - epoch, "valid_loss": 6.0 - epoch + number}
+        line_of(number, epoch, train_loss=5.0 - epoch, valid_loss=6.0 - epoch + number)
         for epoch in (1, 2)
         for number in (6, 7)
     ]
-    figure = loss_figure({**entry(1, 3, 20.0, 1, {}), "seeds": [2, 3], "final_trials": [6, 7]}, [], finals)
+    figure = loss_figure(replace(entry(1, 3, 20.0, 1, {}), seeds=[2, 3], final_trials=[6, 7]), [], finals)
 
     def curve(kind: str, seed: int, y: list[float]) -> dict[str, Any]:
         return points(
@@ -164,14 +169,14 @@ def test_losses() -> None:
 
 @pytest.mark.parametrize(("epochs", "apart"), [(1, 1), (19, 1), (20, 2), (35, 3)])
 def test_ticks_stand_at_whole_epochs_ten_to_twenty_of_them(epochs: int, apart: int) -> None:
-    lines = [{"trial": 3, "epoch": epoch, "train_loss": 1.0, "valid_loss": 1.0} for epoch in range(1, epochs + 1)]
-    figure = loss_figure({**entry(1, 3, 20.0, 1, {}), "seeds": [1], "final_trials": []}, lines, [])
+    lines = [line_of(3, epoch) for epoch in range(1, epochs + 1)]
+    figure = loss_figure(replace(entry(1, 3, 20.0, 1, {}), seeds=[1], final_trials=[]), lines, [])
     assert figure.plot.layout.xaxis.dtick == apart
 
 
 def test_progress() -> None:
     experiment = experiment_of(search={"budget": {"epochs": 40}})
-    lines = [{"trial": t, "epoch": e, "valid_bleu": s} for t, e, s in ((0, 1, 5.0), (1, 2, 8.0), (0, 2, 7.0))]
+    lines = [line_of(t, e, valid_bleu=s) for t, e, s in ((0, 1, 5.0), (1, 2, 8.0), (0, 2, 7.0))]
     curves, looks = plotted(figure := progress_figure(experiment, lines, ["3 of 40 epochs", "1 of 9 hours"]))
     hover = "after %{x:.4g} epochs: %{y:.2f}<extra></extra>"
     line = {"color": BLUE, "shape": "hv"}
@@ -232,24 +237,25 @@ def test_the_ranking() -> None:
 def test_quality_and_size(finalists: int, numbered: bool) -> None:
     """The points of many finalists have no numbers, but for those on the front."""
     ranking = [
-        {**entry(place, 100 + place, 40.0 - place, 1, {}), "num_parameters": 1000 * (40 - place % 7)}
+        replace(
+            entry(place, 100 + place, 40.0 - place, 1, {}),
+            num_parameters=1000 * (40 - place % 7),
+            pareto=place in (1, 2, 6),  # of 39, 38 and 34 thousand
+        )
         for place in range(1, finalists + 1)
     ]
-    for line in ranking:
-        line["pareto"] = line["trial"] in (101, 102, 106)  # of 39, 38 and 34 thousand
     curves, looks = plotted(figure := pareto_figure(ranking))
     front = {"mode": "lines", "line": {"color": INK, "width": 1, "dash": "dot"}, "hoverinfo": "skip"}
     assert curves[0] == points(x=[34_000, 38_000, 39_000], y=[34.0, 38.0, 39.0], **front)
     assert curves[1:] == [
         points(
-            x=[line["num_parameters"]],
-            y=[line["test_bleu"]],
-            mode="markers+text" if numbered or line["pareto"] else "markers",
-            text=[str(line["trial"])],
+            x=[line.num_parameters],
+            y=[line.test_bleu],
+            mode="markers+text" if numbered or line.pareto else "markers",
+            text=[str(line.trial)],
             textposition="top center",
             marker={"size": 11, "color": [BLUE, ORANGE, GREEN, PINK, YELLOW, *[GREY] * 8][place]},
-            hovertemplate=f"{line['num_parameters']:,} parameters: {line['test_bleu']:.2f}"
-            f"<extra>trial {line['trial']}</extra>",
+            hovertemplate=f"{line.num_parameters:,} parameters: {line.test_bleu:.2f}<extra>trial {line.trial}</extra>",
         )
         for place, line in enumerate(ranking)
     ]
@@ -262,7 +268,7 @@ def test_quality_and_size(finalists: int, numbered: bool) -> None:
     )
     assert figure.alternative.startswith("trial 106 34,000 parameters, BLEU 34.00; trial 1")
     smallest = [told.split()[1] for told in figure.alternative.split("; ")]
-    sizes = {str(line["trial"]): (line["num_parameters"], -line["test_bleu"]) for line in ranking}
+    sizes = {str(line.trial): (line.num_parameters, -line.test_bleu) for line in ranking}
     assert smallest == sorted(sizes, key=lambda number: sizes[number]), "of one size, the better first"
 
 

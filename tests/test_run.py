@@ -79,18 +79,19 @@ def assert_sound(run_dir: Path, trials: int, epochs: int = 4) -> None:
     reported = Counter((line["trial"], line["epoch"]) for line in lines)
     assert set(reported.values()) == {1}
     assert set(reported) == {(t.number, epoch) for t in study.trials.values() for epoch in t.scores}
-    assert all(list(t.scores) == list(range(1, t.epoch + 1)) for t in study.trials.values())
-    assert any(t.epoch == epochs for t in study.trials.values())
+    assert all(list(t.scores) == list(range(1, t.progress + 1)) for t in study.trials.values())
+    assert any(t.progress == epochs for t in study.trials.values())
 
 
 def assert_numbers(run_dir: Path, board: dict[str, Any], references: list[str]) -> None:
     """The leaderboard says what follows from journals, study and what the models of two seeds each wrote."""
-    reports, retrained = (read_lines(run_dir / f"{kind}.jsonl") for kind in ("trials", "finals"))
+    reports = [line.report for line in read_lines(run_dir / "trials.jsonl")]
+    retrained = read_lines(run_dir / "finals.jsonl")
     assert board["search"] == {
         "trials": 5,
         "epochs_trained": len(reports),
         "epochs_full": 20,
-        "gpu_seconds": pytest.approx(sum((r["train_seconds"] + r["eval_seconds"]) * r["devices"] for r in reports)),
+        "gpu_seconds": pytest.approx(sum((r.train_seconds + r.eval_seconds) * r.devices for r in reports)),
         "wall_seconds": Study(run_dir / "study.db", "search", "maximize", "read").wall_seconds,
     }
     greedy: dict[int, float] = {}  # BLEU on valid, by final trial
@@ -100,7 +101,7 @@ def assert_numbers(run_dir: Path, board: dict[str, Any], references: list[str]) 
         bleus = [sacrebleu.corpus_bleu(text, [references]).score for text in texts]
         valid = [read_sealed(run_dir / "finals" / str(n) / "valid.json")["bleu"] for n in entry["final_trials"]]
         ways = {way: fmean(b for one in valid for *known, b in one if tuple(known) == way) for way in WAYS}
-        runs = [[line for line in retrained if line["trial"] == n] for n in entry["final_trials"]]
+        runs = [[line.report for line in retrained if line.trial == n] for n in entry["final_trials"]]
         greedy |= {n: b for n, one in zip(entry["final_trials"], valid, strict=True) for s, p, b in one if s == p == 1}
         assert [result["seed"] for result in results] == [2, 3]
         assert (entry["rank"], entry["seeds"]) == (place + 1, [2, 3])
@@ -110,8 +111,8 @@ def assert_numbers(run_dir: Path, board: dict[str, Any], references: list[str]) 
         assert entry["test_ter"] == pytest.approx(fmean(sacrebleu.corpus_ter(t, [references]).score for t in texts))
         assert entry["test_neural"] == pytest.approx(fmean(len(line) for text in texts for line in text))
         assert entry["valid_bleu"] == pytest.approx(fmean(greedy[n] for n in entry["final_trials"]))
-        assert entry["valid_nll_per_char"] == pytest.approx(fmean(run[-1]["valid_nll_per_char"] for run in runs))
-        assert entry["train_seconds"] == pytest.approx(fmean(sum(r["train_seconds"] for r in run) for run in runs))
+        assert entry["valid_nll_per_char"] == pytest.approx(fmean(run[-1].valid_nll_per_char for run in runs))
+        assert entry["train_seconds"] == pytest.approx(fmean(sum(r.train_seconds for r in run) for run in runs))
         assert ways[entry["beam_size"], entry["length_penalty"]] == max(ways.values())
         low, high = entry["test_bleu_ci"]
         assert 0 <= low <= entry["test_bleu"] <= high <= 100

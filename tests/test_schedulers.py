@@ -2,16 +2,17 @@
 
 import math
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pytest
 
+from search.engine.decisions import add_heir, carry_out, let_pass
 from search.engine.proposals import make_scheduler
 from search.record.forecasting import fit
 from search.record.study import Study, StudyTrial
 from search.schedulers import SCHEDULERS, Decision, Scheduler, Task, arrivals
-from search.schedulers.base import Breeder, parked
+from search.schedulers.base import Breeder
 from search.schedulers.gentle import Gentle
 from search.schedulers.halving import Halving
 from search.schedulers.median import MedianStopping
@@ -47,7 +48,7 @@ class Field:
 
     def report(self, trial: StudyTrial, *merits: float) -> StudyTrial:
         for merit in merits:
-            self.study.report(trial, trial.epoch + 1, merit if self.direction == "maximize" else -merit)
+            self.study.report(trial, trial.progress + 1, merit if self.direction == "maximize" else -merit)
         return trial
 
     def end(self, trial: StudyTrial, outcome: str) -> StudyTrial:
@@ -57,10 +58,7 @@ class Field:
     def act(self, scheduler: Scheduler, trial: StudyTrial) -> Decision:
         """Decide and write, as `Work` does."""
         decision = scheduler.decide(self.study, trial)
-        if decision == "stop":
-            self.end(trial, "stopped")
-        elif decision == "go" and trial.epoch in scheduler.rungs:
-            self.study.set_attr(trial, f"epoch-{trial.epoch}", "passed")
+        carry_out(decision, self.study, trial, scheduler.rungs)
         return decision
 
     def promoted(self, scheduler: Scheduler) -> int | None:
@@ -68,20 +66,13 @@ class Field:
         trial = scheduler.promote(self.study, set())
         if trial is None:
             return None
-        self.study.set_attr(trial, f"epoch-{trial.epoch}", "passed")
+        let_pass(self.study, trial)
         return trial.number
 
     def breed(self, scheduler: Breeder) -> StudyTrial | None:
         """Make the next heir, as `Work` does."""
         heir = scheduler.heir(self.study)
-        if heir is None:
-            return None
-        epoch = heir.parent.epoch
-        attrs: dict[str, Any] = {"replaces": heir.replaces.number, "parent": heir.parent.number, "inherited": epoch}
-        attrs[f"epoch-{epoch}"] = "passed"
-        trial = self.study.add(heir.params, {}, scores=heir.parent.scores, attrs=attrs)
-        self.end(heir.replaces, "stopped")
-        return trial
+        return None if heir is None else add_heir(self.study, heir, {})
 
 
 @pytest.fixture(params=DIRECTIONS)
@@ -125,30 +116,32 @@ def search_all(field: Field, scheduler: Scheduler) -> list[tuple[int, int, Decis
     while True:
         trial = scheduler.promote(field.study, set())
         if trial is not None:
-            assert parked(trial, scheduler.rungs) and math.isfinite(trial.scores[trial.epoch])
-            field.study.set_attr(trial, f"epoch-{trial.epoch}", "passed")
+            assert trial.parked(scheduler.rungs) and math.isfinite(trial.scores[trial.progress])
+            let_pass(field.study, trial)
         elif isinstance(scheduler, Breeder) and (trial := field.breed(scheduler)) is not None:
-            assert trial.epoch in scheduler.rungs
+            assert trial.progress in scheduler.rungs
         elif len(field.study.trials) < TRIALS:
             trial = field.trial()
         else:
             return decisions
         while trial.running:
-            field.report(trial, curve(trial.number, trial.epoch + 1))
-            if trial.epoch == EPOCHS:
+            field.report(trial, curve(trial.number, trial.progress + 1))
+            if trial.progress == EPOCHS:
                 field.end(trial, "completed")
                 break
             once, twice = (scheduler.decide(field.study, trial) for _ in range(2))
             assert once == twice, "asking changes nothing"
-            if trial.epoch in scheduler.rungs and trial.number % 5 == 4:
+            if trial.progress in scheduler.rungs and trial.number % 5 == 4:
                 again = Study(field.file, "s", field.direction)
                 assert once == scheduler.decide(again, again.trials[trial.number]), "what is stored decides"
                 again.close()
-            decisions.append((trial.number, trial.epoch, field.act(scheduler, trial)))
-            if not math.isfinite(trial.scores[trial.epoch]):
-                assert decisions[-1][2] == "stop"
-                trial.attrs["outcome"] = "diverged"
-            if decisions[-1][2] == "park":
+            decisions.append((trial.number, trial.progress, once))
+            if not math.isfinite(trial.scores[trial.progress]):
+                assert once == "stop"
+                field.end(trial, "diverged")
+            else:
+                carry_out(once, field.study, trial, scheduler.rungs)
+            if once == "park":
                 break
 
 
@@ -195,7 +188,7 @@ def test_nobody_in_a_workers_hands_is_promoted(kind: str, field: Field) -> None:
     while (trial := scheduler.promote(field.study, set())) is not None:
         others = scheduler.promote(field.study, {trial.number})
         assert others is None or others.number != trial.number
-        field.study.set_attr(trial, f"epoch-{trial.epoch}", "passed")  # and none is promoted twice
+        let_pass(field.study, trial)  # and none is promoted twice
 
 
 # -- stopping
@@ -363,9 +356,9 @@ def test_a_rung_that_predicts_is_believed(correlation: float) -> None:
 def test_a_diverged_trial_lets_another_be_promoted_but_never_goes_on(field: Field) -> None:
     promotion = Promotion((1, 2))
     for merit in (3.0, 2.0):
-        trial = field.trial(merit, merit)
-        field.study.set_attr(trial, "epoch-1", "passed")
-        field.act(promotion, trial)
+        trial = field.trial(merit)
+        let_pass(field.study, trial)
+        field.act(promotion, field.report(trial, merit))
     assert [t.passed(2) for t in field.study.trials.values()] == [False, False]
     assert field.promoted(promotion) == 0
     for _ in range(2):
@@ -412,15 +405,15 @@ def test_a_generation_waits_for_all_then_the_best_replace_the_worst(field: Field
     heirs.append(field.breed(pbt))
     assert field.breed(pbt) is None
     for heir, replaced in zip(heirs, (7, 0), strict=True):
-        assert heir is not None and heir.attrs["replaces"] == replaced and heir.attrs["parent"] in (5, 6)
-        assert heir.scores == field.study.trials[heir.attrs["parent"]].scores and heir.inherited == 1
+        assert heir is not None and heir.attributes.replaces == replaced and heir.attributes.parent in (5, 6)
+        assert heir.scores == field.study.trials[heir.attributes.parent].scores and heir.inherited == 1
         assert field.study.trials[replaced].outcome in ("stopped", "diverged")
     assert [field.promoted(pbt) for _ in range(7)] == [6, 5, 4, 3, 2, 1, None]
     for trial in list(field.study.trials.values()):
         if trial.running:
             assert field.act(pbt, field.report(trial, 10.0)) == "park"
     later = [field.breed(pbt), field.breed(pbt)]
-    assert [heir.attrs["replaces"] for heir in later if heir is not None] == [8, 9], "the lower number is ahead"
+    assert [heir.attributes.replaces for heir in later if heir is not None] == [8, 9], "the lower number is ahead"
     assert len(field.study.trials) == pbt.trials
 
 

@@ -8,10 +8,11 @@ from pydantic import ValidationError
 from test_work import open_work, simulate
 
 from search.engine.settling import Settled
-from search.engine.work import FINISHED, Assignment, Work
+from search.engine.work import FINISHED, Work
 from search.record.journal import Journal
 from search.record.study import Study
 from search.settings.experiment import Experiment
+from trainables.assignment import Assignment
 from trainables.base.outcomes import Outcome
 
 SPACE = {"model.d_model": {"values": [64, 128, 256]}, "model.dropout": {"min": 0.0, "max": 0.5}}
@@ -25,7 +26,7 @@ def experiment(trials: int = 60, **search: Any) -> Experiment:
 
 def settling(folder: Path, searched: Experiment, slots: int = 1) -> Work:
     work = open_work(folder, searched, slots)
-    work.endings = [*work.endings, Settled("valid_bleu")]
+    work.rules.endings = [*work.rules.endings, Settled("valid_bleu")]
     return work
 
 
@@ -70,7 +71,7 @@ def test_a_search_ends_by_itself_and_stays_ended(scheduler: str, slots: int, tmp
     study = work.study
     assert 10 <= len(study.trials) < 60
     assert str(study.ended).startswith("search.stop_when_settled: ") and work.done
-    assert not any(str(t.attrs.get("message", "")).startswith("search.stop") for t in study.trials.values()), (
+    assert not any(t.attributes.message.startswith("search.stop") for t in study.trials.values()), (
         "what ran went its way"
     )
     again = settling(tmp_path, searched, slots)

@@ -8,10 +8,12 @@ import pytest
 import ray
 import torch
 from corpora import text_of, write_digits
+from reports import make_report
 
 from search.cluster.slots import Slots
 from search.cluster.tuning import run_work
-from search.engine.work import FINISHED, WAIT, Assignment, Work
+from search.engine.rules import Records, Rules
+from search.engine.work import FINISHED, WAIT, Work
 from search.finals.choosing import Finalist, FinalsPlan
 from search.record.journal import Journal, read_lines
 from search.record.study import Study
@@ -20,6 +22,7 @@ from search.settings.experiment import Experiment
 from trainables import translation
 from trainables.acceleration import side_by_side
 from trainables.acceleration.side_by_side import is_faster_as_one, train_side_by_side
+from trainables.assignment import Assignment
 from trainables.base.config import TrialConfig
 from trainables.base.errors import Diverged
 from trainables.base.locks import DriverLock
@@ -57,7 +60,7 @@ def open_work(folder: Path, experiment: Experiment) -> Work:
     folder.mkdir(parents=True, exist_ok=True)
     study, journal = Study(folder / "study.db", "finals", "maximize"), Journal(folder / "finals.jsonl")
     plan = FinalsPlan(experiment, finalists)
-    return Work(experiment, study, journal, Checkpoints(folder / "finals"), plan, ToTheEnd())
+    return Work(experiment, Records(study, journal, Checkpoints(folder / "finals")), Rules(plan, ToTheEnd()))
 
 
 def numbers(task: Assignment | str) -> list[int]:
@@ -65,8 +68,8 @@ def numbers(task: Assignment | str) -> list[int]:
     return [task.number, *(mate.number for mate in task.mates)]
 
 
-def report(epoch: int) -> dict[str, Any]:
-    return {"epoch": epoch, "valid_bleu": 10.0 * epoch, "train_seconds": 1.0, "eval_seconds": 1.0}
+def report(epoch: int) -> EpochReport:
+    return make_report(epoch, valid_bleu=10.0 * epoch)
 
 
 def test_seeds_of_a_finalist_go_together_and_take_one_slot(corpus: Path, tmp_path: Path) -> None:
@@ -99,7 +102,7 @@ def test_after_a_crash_those_that_are_left_go_on_together(corpus: Path, tmp_path
     assert numbers(work.next(1, together=4)) == [0], "the other one ended"
     work.lost(0)
     work = open_work(tmp_path, experiment(corpus))  # another driver
-    assert numbers(work.next(1, together=4)) == [0] and work.study.trials[0].attrs["crashes"] == 1
+    assert numbers(work.next(1, together=4)) == [0] and work.study.trials[0].attributes.crashes == 1
     work.reported(0, report(2))
     work.released(0, crashed=False)
     team = numbers(work.next(1, together=4))
@@ -183,9 +186,9 @@ def test_whether_it_is_faster_is_measured(corpus: Path, monkeypatch: pytest.Monk
 def test_finals_train_as_one_in_a_real_search(corpus: Path) -> None:
     """With a pretended GPU, on which the models really run on the CPU."""
 
-    def train_as_one(assignment: dict[str, Any]) -> None:
+    def train_as_one(given: dict[str, Any]) -> None:
         side_by_side.is_faster_as_one = lambda *_: True
-        translation.train_translation(assignment)
+        translation.train_translation(given)
 
     search = experiment(corpus)
     slots = Slots(1, 1.0)
@@ -199,11 +202,11 @@ def test_finals_train_as_one_in_a_real_search(corpus: Path) -> None:
         lock.release()
     assert [trial.outcome for trial in work.study.trials.values()] == ["completed"] * 4
     lines = read_lines(search.run_dir / "finals.jsonl")
-    assert len(lines) == 8 and {line["devices"] for line in lines} == {0.5}
+    assert len(lines) == 8 and {line.report.devices for line in lines} == {0.5}
     for number, trial in work.study.trials.items():
-        config = work.plan.config(trial.params)
+        config = work.rules.plan.config(trial.params)
         alone = [each for each, _ in train(config, text_of(config, search.cache), device=CPU)]
-        mine = [line["valid_loss"] for line in lines if line["trial"] == number]
+        mine = [line.report.valid_loss for line in lines if line.trial == number]
         assert mine == pytest.approx([each.valid_loss for each in alone], rel=2e-5)
         assert (search.run_dir / "finals" / str(number) / "epoch-2").is_dir()
     assert [Slots(2, 0.5).runs_each(5), Slots(2, 0.0).runs_each(5), Slots(1, 2.0).runs_each(5)] == [3, 1, 1]

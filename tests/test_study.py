@@ -10,8 +10,10 @@ import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
+from reports import line_of
 from test_schedulers import DIRECTIONS, Direction
 
+from search.record.attributes import Attributes
 from search.record.optuna_internals import storage_id
 from search.record.study import Study, StudyTrial
 from search.record.study_file import open_study
@@ -58,7 +60,7 @@ def test_optuna_is_told_each_outcome_with_the_last_score_where_it_says_something
     for here in (study, again):
         assert [(trial.state, trial.value) for trial in here.trials.values()] == [(t.state, t.value) for t in stored]
         assert [trial.outcome for trial in here.trials.values()][: len(Outcome)] == list(Outcome)
-        assert {trial.attrs.get("message") for trial in list(here.trials.values())[1 : len(Outcome)]} == {"why"}
+        assert {trial.attributes.message for trial in list(here.trials.values())[1 : len(Outcome)]} == {"why"}
         assert sorted(here.running) == sorted(here.owing) == [0]
         assert sorted(trial.number for trial in here.over) == list(range(1, len(stored)))
         assert {epoch: len(trials) for epoch, trials in here.reached.items()} == {1: 8, 2: 7}
@@ -93,10 +95,10 @@ def test_bleu_near_zero_gives_way_to_the_loss_which_also_breaks_ties() -> None:
 
 
 def test_epochs_may_be_broken_where_reports_come_by_steps() -> None:
-    trial = StudyTrial(0, 0, {}, scores={5: 1.0, 15: 2.0}, attrs={"epoch_steps": 10})
-    assert (trial.epoch, trial.epochs, trial.trained) == (15, 1.5, 1.5)
-    trial = StudyTrial(0, 0, {}, scores={1: 1.0, 3: 2.0}, attrs={"inherited": 1, "epoch-1": "passed"})
-    assert (trial.epoch, trial.epochs, trial.trained) == (3, 3, 2)
+    trial = StudyTrial(0, 0, {}, scores={5: 1.0, 15: 2.0}, attributes=Attributes(epoch_steps=10))
+    assert (trial.progress, trial.epochs, trial.trained) == (15, 1.5, 1.5)
+    trial = StudyTrial(0, 0, {}, scores={1: 1.0, 3: 2.0}, attributes=Attributes(inherited=1, passed=frozenset({1})))
+    assert (trial.progress, trial.epochs, trial.trained) == (3, 3, 2)
     assert trial.passed(1) and not trial.passed(3)
 
 
@@ -112,26 +114,26 @@ PARAMS: Params = {"wide": 1, "deep": 3, "kind": None}  # a float that is written
 def test_a_trial_is_sealed_with_what_it_was_made_with(memory: dict[str, Any] | None, tmp_path: Path) -> None:
     study = Study(tmp_path / "study.db", "search", "maximize")
     study.add(PARAMS, SPACE)
-    made = {"parent": 0, "replaces": 0, "inherited": 2, "epoch-2": "passed"}
-    trial = study.add(PARAMS, SPACE, memory, scores={2: 1.0}, attrs=made)
-    study.set_attr(trial, "crashes", 1)
+    made = Attributes(parent=0, replaces=0, inherited=2, passed=frozenset({2}))
+    trial = study.add(PARAMS, SPACE, memory, scores={2: 1.0}, attributes=made)
+    study.set_attributes(trial, replace(trial.attributes, crashes=1))
     study.report(trial, 3, 2.0)
     study.finish(trial, Outcome.COMPLETED, "why")
     study.close()
     again = Study(tmp_path / "study.db", "search", "maximize")
     for opened in (study, again):
-        assert all(SEAL in trial.attrs and trial.is_sealed for trial in opened.trials.values())
+        assert all(trial.attributes.seal and trial.is_sealed for trial in opened.trials.values())
         assert all(
             json.dumps(trial.params) == '{"wide": 1.0, "deep": 3, "kind": null}' for trial in opened.trials.values()
         )
     changes: list[dict[str, Any]] = [{"parent": 1}, {"replaces": 1}, {"inherited": 1}, {"memory": {"noted": []}}]
     for change in changes:
-        assert not replace(again.trials[1], attrs={**again.trials[1].attrs, **change}).is_sealed, change
+        assert not replace(again.trials[1], attributes=replace(again.trials[1].attributes, **change)).is_sealed, change
     others: list[Params] = [{**PARAMS, "wide": 0.5}, {**PARAMS, "deep": 4}, {**PARAMS, "kind": "a"}, {"deep": 3}]
     for params in others:
         assert not replace(again.trials[1], params=params).is_sealed, params
-    unsealed = {key: value for key, value in again.trials[1].attrs.items() if key != SEAL}
-    assert replace(again.trials[1], params={}, attrs=unsealed).is_sealed, "one of version 0.1"
+    unsealed = replace(again.trials[1].attributes, seal=None)
+    assert replace(again.trials[1], params={}, attributes=unsealed).is_sealed, "one of version 0.1"
     again.close()
 
 
@@ -141,7 +143,7 @@ def test_a_study_is_opened_as_it_was_left(tmp_path: Path) -> None:
     assert (study.wall_seconds, study.ended) == (0.0, None)
     for scores in ((3.0,), (2.0, 1.0), ()):
         reported(study, *scores)
-    study.report(study.add(PARAMS, SPACE, scores={1: 4.0}, attrs={"parent": 0, "inherited": 1}), 2, 0.5)
+    study.report(study.add(PARAMS, SPACE, scores={1: 4.0}, attributes=Attributes(parent=0, inherited=1)), 2, 0.5)
     study.finish(study.trials[1], Outcome.STOPPED, "why")
     study.rest(study.trials[0])
     assert sorted(study.owing) == [2, 3] and sorted(study.running) == [0, 2, 3]
@@ -152,7 +154,7 @@ def test_a_study_is_opened_as_it_was_left(tmp_path: Path) -> None:
     for opened in (study, again):
         assert [trial.number for trial in opened.best(9)] == [3, 1, 0]
         assert (opened.wall_seconds, opened.ended, opened.maximize) == (12.5, "enough", False)
-        assert opened.trials[1].attrs["message"] == "why" and opened.trials[1].value == 1.0
+        assert opened.trials[1].attributes.message == "why" and opened.trials[1].value == 1.0
         assert sorted(opened.owing) == sorted(opened.running) == [0, 2, 3]
         assert [trial.number for trial in opened.over] == [1] and [trial.number for trial in opened.heirs] == [3]
         assert {e: [t.number for t in trials] for e, trials in opened.reached.items()} == {1: [0, 1, 3], 2: [1, 3]}
@@ -176,7 +178,7 @@ def test_a_study_that_no_driver_wrote_is_refused(key: str, value: Any, message: 
     study = Study(tmp_path / "study.db", "search", "maximize")
     trial = study.add({}, {})
     if key == "outcome":
-        study.set_attr(trial, key, value)
+        study._storage.set_trial_user_attr(trial.storage_id, key, value)
     else:
         study._storage.set_study_user_attr(study._study_id, key, value)
     study.close()
@@ -189,20 +191,23 @@ def test_a_study_that_no_driver_wrote_is_refused(key: str, value: Any, message: 
 
 def test_losses_are_recalled_where_there_are_scores_and_an_heir_has_its_parents() -> None:
     study = Study(None, "search", "maximize")
-    by_epochs, by_steps = reported(study, 20.0, 20.0), study.add({}, {}, scores={5: 20.0}, attrs={"epoch_steps": 10})
-    heir = study.add({}, {}, scores={1: 20.0}, attrs={"parent": 0, "inherited": 1})
+    by_epochs, by_steps = (
+        reported(study, 20.0, 20.0),
+        study.add({}, {}, scores={5: 20.0}, attributes=Attributes(epoch_steps=10)),
+    )
+    heir = study.add({}, {}, scores={1: 20.0}, attributes=Attributes(parent=0, inherited=1))
     study.report(heir, 2, 20.0)
     unknown = reported(study, 20.0, 20.0)
     assert [trial.number for trial in study.best(9)] == [1, 0, 2, 3]
     study.recall(
         [
-            {"trial": 0, "epoch": 1, "valid_nll_per_char": 3.0},
-            {"trial": 0, "epoch": 2, "valid_nll_per_char": 2.0},
-            {"trial": 0, "epoch": 3, "valid_nll_per_char": 9.0},  # a driver died before the study had it
-            {"trial": 1, "epoch": 0.5, "step": 5, "valid_nll_per_char": 4.0},
-            {"trial": 2, "epoch": 2, "valid_nll_per_char": 1.0},
-            {"trial": 3, "epoch": 2},
-            {"trial": 9, "epoch": 1, "valid_nll_per_char": 9.0},
+            line_of(0, 1, valid_nll_per_char=3.0),
+            line_of(0, 2, valid_nll_per_char=2.0),
+            line_of(0, 3, valid_nll_per_char=9.0),  # a driver died before the study had it
+            line_of(1, 0.5, step=5, valid_nll_per_char=4.0),
+            line_of(2, 2, valid_nll_per_char=1.0),
+            line_of(3, 2, valid_nll_per_char=math.nan),
+            line_of(9, 1, valid_nll_per_char=9.0),
         ]
     )
     assert (by_epochs.losses, by_steps.losses, heir.losses) == ({1: 3.0, 2: 2.0}, {5: 4.0}, {1: 3.0, 2: 1.0})
@@ -212,13 +217,13 @@ def test_losses_are_recalled_where_there_are_scores_and_an_heir_has_its_parents(
 
 def test_a_new_trial_and_its_reports_have_the_losses_beside_their_scores() -> None:
     study = Study(None, "search", "maximize")
-    scores, losses, attrs = {1: 20.0}, {1: 3.0}, {"parent": 0, "inherited": 1}
-    trial = study.add({}, {}, {"noted": 1}, scores, losses, attrs)
+    scores, losses = {1: 20.0}, {1: 3.0}
+    trial = study.add({}, {}, {"noted": 1}, scores, losses, Attributes(parent=0, inherited=1))
     study.report(trial, 2, 20.0, 2.5)
     study.report(trial, 3, 20.0)
     assert (trial.scores, trial.losses) == ({1: 20.0, 2: 20.0, 3: 20.0}, {1: 3.0, 2: 2.5})
-    assert (scores, losses, attrs) == ({1: 20.0}, {1: 3.0}, {"parent": 0, "inherited": 1}), "its own, not the parent's"
-    assert trial.attrs["memory"] == {"noted": 1} and "memory" not in study.add({}, {}).attrs
+    assert (scores, losses) == ({1: 20.0}, {1: 3.0}), "its own, not the parent's"
+    assert trial.attributes.memory == {"noted": 1} and study.add({}, {}).attributes.memory == {}
     for epoch, expected in ((1, 20.0 - 3e-6), (2, 20.0 - 2.5e-6), (3, 20.0)):
         assert study.merit(trial, epoch) == pytest.approx(expected, abs=1e-9)
     with pytest.raises(AssertionError, match="reported 3 after 3"):

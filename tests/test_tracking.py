@@ -133,8 +133,10 @@ def assert_received(run_dir: Path, server: WandbServer) -> None:
         assert served.keys() == study.trials.keys()
         for number, one in served.items():
             trial = study.trials[number]
-            reports = [{k: v for k, v in line.items() if v is not None} for line in lines if line["trial"] == number]
-            assert one.metrics == [{k: v for k, v in report.items() if k != "trial"} for report in reports]
+            reports = [
+                {k: v for k, v in line.figures().items() if v is not None} for line in lines if line.trial == number
+            ]
+            assert one.metrics == reports
             assert [line["_step"] for line in one.history] == [report["epoch"] for report in reports]
             assert one.summary["state"] == trial.outcome
             assert one.state == "finished"
@@ -197,7 +199,7 @@ def test_tensorboard_files_have_every_epoch(watched: Watched) -> None:
                     values[event.step] = value.simple_value
             content = content[16 + length :]
     lines = read_lines(watched.run_dir / "finals.jsonl")
-    expected = {line["epoch"]: line["valid_bleu"] for line in lines if line["trial"] == 0}
+    expected = {line.report.epoch: line.report.valid_bleu for line in lines if line.trial == 0}
     assert values == pytest.approx(expected, rel=1e-6)
 
 

@@ -61,13 +61,13 @@ def test_a_search_ends_by_its_endings_and_finals_end_when_all_are_trained(
     (work, arguments, options), safe = done
     assert safe == "safe", "what was found is in the storage before anything follows from it"
     assert arguments == (slots, lock, experiment.cache) and options == {"keep": keep, "together": together}
-    assert [type(ending) for ending in work.endings] == endings
-    assert all(ending == trains.budget(before) for ending in work.endings if isinstance(ending, Budget))
-    assert isinstance(work.clock, WorkClock) == (kind == "trial")
+    assert [type(ending) for ending in work.rules.endings] == endings
+    assert all(ending == trains.budget(before) for ending in work.rules.endings if isinstance(ending, Budget))
+    assert isinstance(work.rules.clock, WorkClock) == (kind == "trial")
     assert work.listeners[-1] is cleaner and work.checkpoints.folder == experiment.run_dir / f"{kind}s"
     assert work.journal.file == experiment.run_dir / f"{kind}s.jsonl"
 
     done.clear()
-    work.plan.trials = 0
-    trains.train(kind, study, work.plan, scheduler, 7, before)
+    work.rules.plan.trials = 0
+    trains.train(kind, study, work.rules.plan, scheduler, 7, before)
     assert done == ["safe"], "nothing is left to train"

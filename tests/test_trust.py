@@ -235,7 +235,7 @@ def test_the_optimizer_of_cma_es_comes_from_the_study_and_no_other_code_does() -
         assert trial.state == TrialState.COMPLETE
         kept = next((key for key in proposal.memory["optuna"] if ":optimizer:" in key), kept)
     assert kept, "an optimizer was kept and found again"
-    trial.attrs["memory"]["optuna"] = {kept: pickle.dumps(Command()).hex()}
+    trial.attributes.memory["optuna"] = {kept: pickle.dumps(Command()).hex()}
     with pytest.raises(Damaged, match="which it never writes"):
         sampler.propose(study)
 

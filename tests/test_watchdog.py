@@ -42,11 +42,14 @@ def expected(config: Path) -> list[Any]:
 def outcome(run_dir: Path) -> list[Any]:
     board = json.loads((run_dir / "leaderboard.json").read_text())["ranking"]
     study = Study(run_dir / "study.db", "search", "maximize", mode="read")
-    times = ("train_seconds", "eval_seconds")
+    times = ("train_seconds", "eval_seconds", "time")
     return [
         [{key: line[key] for key in line if key != "train_seconds"} for line in board],
-        [{key: line[key] for key in line if key not in times} for line in read_lines(run_dir / "trials.jsonl")],
-        [(trial.params, trial.outcome, trial.attrs["clock"]) for trial in study.trials.values()],
+        [
+            {name: value for name, value in line.stored().items() if name not in times}
+            for line in read_lines(run_dir / "trials.jsonl")
+        ],
+        [(trial.params, trial.outcome, trial.attributes.clock) for trial in study.trials.values()],
     ]
 
 

@@ -1,8 +1,10 @@
 """The search without Ray: simulated workers, killed anywhere."""
 
 import errno
+import json
 import sqlite3
 from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,20 +14,23 @@ import torch
 from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 from ray.tune.schedulers import TrialScheduler
+from reports import line_of, make_report
 
 from search.cluster.tuning import Fuse, WorkScheduler, WorkSearcher
 from search.engine.checkpoint_cleaner import CheckpointCleaner
 from search.engine.proposals import SearchPlan, make_scheduler
-from search.engine.work import FINISHED, WAIT, Assignment, Work
+from search.engine.rules import Records, Rules
+from search.engine.work import FINISHED, WAIT, Work
 from search.finals.choosing import read_finalists
 from search.record.budget import Budget, Spent
-from search.record.journal import Journal
+from search.record.journal import Journal, JournalLine
 from search.record.study import Study, StudyTrial
 from search.run_directory.checking import check_study
 from search.schedulers import SCHEDULERS
 from search.schedulers.population import Population
 from search.settings.experiment import Experiment
 from trainables import translation
+from trainables.assignment import Assignment, WorkerSetup, to_tune
 from trainables.base.checkpoint_files import newest_checkpoint
 from trainables.base.errors import TooLarge, UserError
 from trainables.base.installed import own_versions
@@ -55,6 +60,9 @@ EPOCH_STEPS = {64: 14, 128: 10, 256: 7}
 BY_STEPS = experiment().with_values({"training.report_steps": 5, "search.scheduler.rungs": [10, 20]})
 
 
+SETUP = WorkerSetup(Path("c"), Path("lock"), 0.0, 2, None, own_versions())
+
+
 class Killed(BaseException):
     """The driver dies here."""
 
@@ -79,7 +87,7 @@ def open_work(folder: Path, search: str | Experiment = "asha", slots: int = 1) -
     folder.mkdir(exist_ok=True)
     study, journal = Study(folder / "study.db", "search", "maximize"), Journal(folder / "trials.jsonl")
     plan, scheduler, endings = SearchPlan(search), make_scheduler(search), [budget_of(search, slots)]
-    return Work(search, study, journal, Checkpoints(folder / "trials"), plan, scheduler, endings=endings)
+    return Work(search, Records(study, journal, Checkpoints(folder / "trials")), Rules(plan, scheduler, endings))
 
 
 def sqlite(study: Study) -> sqlalchemy.Engine:
@@ -110,13 +118,13 @@ def simulate(work: Work, checkpoints: dict[int, int], slots: int = 1) -> None:
 def advance(work: Work, running: list[int], number: int, epoch: int) -> None:
     """Report an epoch; or a round of steps, of which `epoch` is then the number."""
     trial = work.study.trials[number]
-    report = {"epoch": epoch, "valid_bleu": score(trial, epoch), "train_seconds": 2.0, "eval_seconds": 1.0}
+    report = make_report(epoch, score(trial, epoch), train_seconds=2.0, eval_seconds=1.0)
     if work.report_steps:
         epoch_steps = EPOCH_STEPS[int(str(trial.params["model.d_model"]))]  # as if it were a batch size
         step = min(epoch * work.report_steps, 4 * epoch_steps)
-        report |= {"epoch": step / epoch_steps, "step": step}
-    if isinstance(work.scheduler, Population):  # whose heirs go on from it
-        save_checkpoint(work.checkpoints.folder / str(number), "epoch", epoch, {}, report)
+        report = replace(report, epoch=step / epoch_steps, step=step)
+    if isinstance(work.rules.scheduler, Population):  # whose heirs go on from it
+        save_checkpoint(work.checkpoints.folder / str(number), "epoch", epoch, {}, asdict(report))
     if not work.reported(number, report):
         running.remove(number)
         work.released(number, crashed=False)
@@ -134,13 +142,13 @@ def assert_sound(folder: Path, scheduler: str) -> None:
     assert len(trials) == TRIALS + (len(rungs) if scheduler == "pbt" else 0)  # an heir a generation
     assert "completed" in {trial.outcome for trial in trials} <= {"completed", "stopped"}
     for trial in trials:
-        assert trial.epoch == 4 if trial.outcome == "completed" else trial.epoch in rungs
-        assert list(trial.scores) == list(range(1, trial.epoch + 1))
+        assert trial.progress == 4 if trial.outcome == "completed" else trial.progress in rungs
+        assert list(trial.scores) == list(range(1, trial.progress + 1))
         for epoch, value in trial.scores.items():
             inherited = epoch <= trial.inherited
-            assert value == (trials[trial.attrs["parent"]].scores[epoch] if inherited else score(trial, epoch))
+            assert value == (trials[trial.attributes.parent or 0].scores[epoch] if inherited else score(trial, epoch))
         assert trial.state == (TrialState.COMPLETE if trial.outcome == "completed" else TrialState.PRUNED)
-    lines = [(line["trial"], line["epoch"]) for line in Journal(folder / "trials.jsonl").lines]
+    lines = [(line.trial, line.report.epoch) for line in Journal(folder / "trials.jsonl").lines]
     assert sorted(lines) == [(t.number, epoch) for t in trials for epoch in t.scores if epoch > t.inherited]
 
 
@@ -221,7 +229,10 @@ def test_killed_before_or_after_any_write_it_ends_as_if_undisturbed(
             assert_sound(folder, search)
         if slots == 1:
             assert content(folder) == expected, f"killed {when} write {moment}"
-            journals = [sorted(map(repr, Journal(place / "trials.jsonl").lines)) for place in (folder, calm)]
+            journals = [
+                sorted(repr(replace(line, time=None)) for line in Journal(place / "trials.jsonl").lines)
+                for place in (folder, calm)
+            ]
             assert journals[0] == journals[1]
 
 
@@ -232,12 +243,12 @@ def test_by_steps_a_trial_ends_with_its_training_or_at_a_rung(tmp_path: Path) ->
     assert {trial.outcome for trial in trials} == {"completed", "stopped"}
     for trial in trials:
         epoch_steps = EPOCH_STEPS[int(str(trial.params["model.d_model"]))]
-        assert trial.epoch == 4 * epoch_steps if trial.outcome == "completed" else trial.epoch in (10, 20)
-        assert trial.epochs == trial.epoch / epoch_steps
-        assert list(trial.scores) == [*range(5, trial.epoch, 5), trial.epoch]
+        assert trial.progress == 4 * epoch_steps if trial.outcome == "completed" else trial.progress in (10, 20)
+        assert trial.epochs == trial.progress / epoch_steps
+        assert list(trial.scores) == [*range(5, trial.progress, 5), trial.progress]
     completed = [trial for trial in trials if trial.outcome == "completed"]
     ranked = sorted(trials, key=work.study.standing)
-    assert ranked[: len(completed)] == sorted(completed, key=lambda trial: -trial.scores[trial.epoch])
+    assert ranked[: len(completed)] == sorted(completed, key=lambda trial: -trial.scores[trial.progress])
 
 
 def test_a_parked_trial_keeps_its_checkpoint_until_it_is_promoted_or_all_is_done(tmp_path: Path) -> None:
@@ -249,15 +260,15 @@ def test_a_parked_trial_keeps_its_checkpoint_until_it_is_promoted_or_all_is_done
         task = work.next(1)
         assert isinstance(task, Assignment) and task.number == number
         task.checkpoints.mkdir(parents=True)
-        goes_on = work.reported(number, {"epoch": 1, "valid_bleu": 10.0 - 1000 * number})
+        goes_on = work.reported(number, make_report(1, 10.0 - 1000 * number))
         assert not goes_on and work.study.trials[number].running  # 1 of 1; then behind 0
         work.released(number, crashed=number == 1)  # a process that dies after its report changes nothing
         kept.append(task.checkpoints.exists())
-    assert kept == [True, True] and "crashes" not in work.study.trials[1].attrs
+    assert kept == [True, True] and not work.study.trials[1].attributes.crashes
     promoted = work.next(1)
     assert isinstance(promoted, Assignment) and promoted.number == 0, "a promotion comes before a new trial"
     assert work.study.trials[0].passed(1)
-    assert work.reported(0, {"epoch": 1, "valid_bleu": 10.0}), "the checkpoint's epoch is known"
+    assert work.reported(0, make_report(1, 10.0)), "the checkpoint's epoch is known"
     simulate(open_work(tmp_path, "asha_promotion"), {0: 1, 1: 1})
     assert Study(tmp_path / "study.db", "search", "maximize").trials[1].outcome == "stopped"
 
@@ -271,7 +282,7 @@ class Writer:
     def trial_started(self, trial: StudyTrial) -> None:
         (self.folder / str(trial.number)).mkdir(parents=True, exist_ok=True)
 
-    def epoch_reported(self, trial: StudyTrial, report: dict[str, Any]) -> None: ...
+    def trial_reported(self, trial: StudyTrial, line: JournalLine) -> None: ...
     def trial_parked(self, trial: StudyTrial) -> None: ...
 
     def trial_ended(self, trial: StudyTrial) -> None:
@@ -293,7 +304,7 @@ def test_checkpoints_are_kept_of_trials_that_run_or_wait_alone(scheduler: str, m
 
 def test_a_search_by_promotion_trains_at_least_one_trial_to_the_end(tmp_path: Path) -> None:
     work = open_work(tmp_path, "asha_promotion")
-    work.plan = SearchPlan(Experiment.model_validate({**experiment().model_dump(), "search": {"trials": 1}}))
+    work.rules.plan = SearchPlan(Experiment.model_validate({**experiment().model_dump(), "search": {"trials": 1}}))
     simulate(work, {})
     assert work.study.trials[0].outcome == "completed"
 
@@ -301,10 +312,10 @@ def test_a_search_by_promotion_trains_at_least_one_trial_to_the_end(tmp_path: Pa
 def test_a_score_that_is_no_number_ends_the_trial_as_diverged(tmp_path: Path) -> None:
     work = open_work(tmp_path)
     assert isinstance(work.next(1), Assignment)
-    assert not work.reported(0, {"epoch": 1, "valid_bleu": float("nan")})
+    assert not work.reported(0, make_report(1, float("nan")))
     trial = work.study.trials[0]
     assert (trial.outcome, trial.scores) == ("diverged", {})
-    assert trial.attrs["message"] == "valid_bleu became nan in epoch 1"
+    assert trial.attributes.message == "valid_bleu became nan in epoch 1"
 
 
 def test_a_crashed_trial_is_retried_from_where_it_was_then_failed(tmp_path: Path) -> None:
@@ -314,7 +325,7 @@ def test_a_crashed_trial_is_retried_from_where_it_was_then_failed(tmp_path: Path
         assert isinstance(task, Assignment) and task.number == 0
         work.released(0, crashed=True)
     assert work.study.trials[0].outcome == "failed"
-    assert "died 3 times" in work.study.trials[0].attrs["message"]
+    assert "died 3 times" in work.study.trials[0].attributes.message
     simulate(work, {})
     assert len(work.study.trials) == 6  # the search went on
 
@@ -326,9 +337,9 @@ def test_a_lost_machine_is_no_crash_of_its_trial(tmp_path: Path) -> None:
         assert isinstance(task, Assignment) and task.number == 0
         work.lost(0)
         work.released(0, crashed=True)  # as Tune tells it next
-    assert work.study.trials[0].running and work.study.trials[0].attrs["machines_lost"] == 10
+    assert work.study.trials[0].running and work.study.trials[0].attributes.machines_lost == 10
     simulate(work, {})
-    assert work.study.trials[0].epoch >= 1 and len(work.study.trials) == 6
+    assert work.study.trials[0].progress >= 1 and len(work.study.trials) == 6
 
 
 def test_a_diverged_trial_ends_with_its_reason_and_the_search_goes_on(tmp_path: Path) -> None:
@@ -339,7 +350,7 @@ def test_a_diverged_trial_ends_with_its_reason_and_the_search_goes_on(tmp_path: 
     work.released(task.number, crashed=False)
     simulate(work, {}, slots=2)
     diverged = work.study.trials[0]
-    assert (diverged.outcome, diverged.attrs["message"], diverged.state) == (
+    assert (diverged.outcome, diverged.attributes.message, diverged.state) == (
         "diverged",
         "the loss became nan",
         TrialState.PRUNED,
@@ -355,14 +366,14 @@ def test_no_more_trials_run_than_there_are_slots(tmp_path: Path) -> None:
 def test_a_torn_last_line_is_cut_off(tmp_path: Path) -> None:
     file = tmp_path / "trials.jsonl"
     journal = Journal(file)
-    journal.append({"trial": 0, "epoch": 1})
+    journal.append(line_of(0, 1))
     journal.close()
     with file.open("a") as torn:
         torn.write('{"trial": 0, "ep')
     journal = Journal(file)
-    journal.append({"trial": 0, "epoch": 1})  # known: not written twice
-    journal.append({"trial": 0, "epoch": 2})
-    assert [line["epoch"] for line in Journal(file).lines] == [1, 2]
+    journal.append(line_of(0, 1))  # known: not written twice
+    journal.append(line_of(0, 2))
+    assert [line.report.epoch for line in Journal(file).lines] == [1, 2]
 
 
 def test_broken_files_of_a_run_are_told(tmp_path: Path) -> None:
@@ -372,11 +383,12 @@ def test_broken_files_of_a_run_are_told(tmp_path: Path) -> None:
     (tmp_path / "study.db").write_text("not a database, but long enough to look at")
     with pytest.raises(UserError, match=r"study\.db: file is not a database; restore"):
         Study(tmp_path / "study.db", "search", "maximize")
-    (tmp_path / "trials.jsonl").write_text('{"trial": 0, "epoch": 1}\n{"tri\n')
+    line = json.dumps(line_of(0, 1).stored())
+    (tmp_path / "trials.jsonl").write_text(line + '\n{"tri\n')
     with pytest.raises(UserError, match=r"trials\.jsonl: line 2 is damaged"):
         Journal(tmp_path / "trials.jsonl")
-    (tmp_path / "trials.jsonl").write_text('{"trial": 0, "epoch": 1}\n{"tri')  # torn by a crash
-    assert Journal(tmp_path / "trials.jsonl").lines == [{"trial": 0, "epoch": 1}]
+    (tmp_path / "trials.jsonl").write_text(line + '\n{"tri')  # torn by a crash
+    assert Journal(tmp_path / "trials.jsonl").lines == [line_of(0, 1)]
 
 
 def test_a_configuration_that_was_changed_in_the_study_is_refused(tmp_path: Path) -> None:
@@ -394,18 +406,18 @@ def test_a_configuration_that_was_changed_in_the_study_is_refused(tmp_path: Path
 def test_a_full_disk_ends_the_search_in_one_message_and_loses_nothing(tmp_path: Path) -> None:
     many = Experiment.model_validate({"search": {"trials": 30, "sampler": "random"}, "space": experiment().space.root})
     work = open_work(tmp_path)
-    work.plan = SearchPlan(many)
+    work.rules.plan = SearchPlan(many)
     sqlalchemy.event.listen(sqlite(work.study), "connect", limit_pages)
     sqlite(work.study).dispose()  # connect again
     checkpoints: dict[int, int] = {}
     with pytest.raises(UserError, match=r"study\.db: can't be written: database or disk is full; nothing is lost"):
         simulate(work, checkpoints)
-    in_memory = [(t.number, t.scores, t.attrs, t.state) for t in work.study.trials.values()]
+    in_memory = [(t.number, t.scores, t.attributes, t.state) for t in work.study.trials.values()]
     stored = Study(tmp_path / "study.db", "search", "maximize").trials.values()
-    assert in_memory == [(t.number, t.scores, t.attrs, t.state) for t in stored]
+    assert in_memory == [(t.number, t.scores, t.attributes, t.state) for t in stored]
     assert 5 < len(in_memory) < 30
     work = open_work(tmp_path)
-    work.plan = SearchPlan(many)
+    work.rules.plan = SearchPlan(many)
     simulate(work, checkpoints)
     assert len(work.study.trials) == 30 and not any(trial.running for trial in work.study.trials.values())
 
@@ -417,14 +429,17 @@ def limit_pages(connection: sqlite3.Connection, _: object) -> None:
 
 def test_after_a_failed_write_nothing_more_is_written(tmp_path: Path) -> None:
     work, fuse = open_work(tmp_path), Fuse()
-    searcher, scheduler = WorkSearcher(work, fuse, 1, 1, {}), WorkScheduler(work, fuse)
+    searcher, scheduler = WorkSearcher(work, fuse, 1, 1, SETUP), WorkScheduler(work, fuse)
     segment = type("Segment", (), {"config": searcher.suggest("a")})()
     with pytest.raises(UserError, match="the disk is full"):
         scheduler.on_trial_result(None, segment, {"outcome": "halted", "message": "the disk is full"})
     searcher.on_trial_complete("a", error=True)  # Tune takes it for the trial's error
-    assert scheduler.on_trial_result(None, segment, {"outcome": "failed", "message": "?"}) == TrialScheduler.STOP
+    assert (
+        scheduler.on_trial_result(None, segment, {"number": 0, "outcome": "failed", "message": "?"})
+        == TrialScheduler.STOP
+    )
     assert searcher.suggest("b") == "FINISHED"
-    assert work.study.trials[0].running and not {"outcome", "crashes"} & work.study.trials[0].attrs.keys()
+    assert work.study.trials[0].running and not work.study.trials[0].attributes.crashes
 
 
 @pytest.mark.parametrize(
@@ -473,21 +488,8 @@ def failing(error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(translation, "_stay_where_it_lasts", lambda: None)  # which would start Ray
     monkeypatch.setattr("ray.tune.report", told.append)
     lock = DriverLock(tmp_path / "run")
-    config = experiment().trial.model_dump(mode="json")
-    translation.train_translation(
-        {
-            "driver_lock": str(lock.workers),
-            "versions": own_versions(),
-            "number": 0,
-            "mates": [],
-            "config": config,
-            "cache": "c",
-            "checkpoints": "run/trials/0",
-            "gpus": 0.0,
-            "keep": 2,
-            "storage": None,
-        }
-    )
+    task = Assignment(0, experiment().trial, Path("run/trials/0"), 0)
+    translation.train_translation(to_tune(task, replace(SETUP, driver_lock=lock.workers)))
     return told
 
 
@@ -498,7 +500,7 @@ def test_a_journal_on_a_full_disk_says_so(tmp_path: Path) -> None:
         Path("/dev/full").open("ab", buffering=0) as journal._file,
         pytest.raises(UserError, match="No space left on device"),
     ):
-        journal.append({"trial": 0, "epoch": 1})
+        journal.append(line_of(0, 1))
     assert journal.lines == []
 
 
@@ -509,7 +511,7 @@ def test_an_heir_goes_on_from_a_copy_of_its_parents_checkpoint(tmp_path: Path) -
         task = work.next(1)
         assert isinstance(task, Assignment) and task.number == number
         save_checkpoint(task.checkpoints, "epoch", 1, state, {"epoch": 1, "of": number})
-        assert not work.reported(number, {"epoch": 1, "valid_bleu": float(number)})
+        assert not work.reported(number, make_report(1, float(number)))
         work.released(number, crashed=False)
     heir = work.next(1)
     assert isinstance(heir, Assignment) and heir.number == TRIALS
@@ -522,7 +524,7 @@ def test_an_heir_goes_on_from_a_copy_of_its_parents_checkpoint(tmp_path: Path) -
 def test_a_new_trial_is_kept_safe_before_anybody_trains_it(scheduler: str, tmp_path: Path) -> None:
     work = open_work(tmp_path, scheduler)
     safe: set[int] = set()
-    work.keep_safe = lambda: safe.update(work.study.trials)
+    work.records.keep_safe = lambda: safe.update(work.study.trials)
 
     class Watch(Writer):
         def trial_started(self, trial: StudyTrial) -> None:
@@ -533,9 +535,9 @@ def test_a_new_trial_is_kept_safe_before_anybody_trains_it(scheduler: str, tmp_p
     work.listeners.append(Watch(work.checkpoints.folder))
     simulate(work, {})
     assert safe == set(work.study.trials)
-    known = {trial.number: trial.attrs.get("after") for trial in work.study.trials.values() if not trial.inherited}
+    known = {trial.number: trial.attributes.after for trial in work.study.trials.values() if not trial.inherited}
     if scheduler == "asha":  # one after the other: those were known that came before its own first report
-        first = {line["trial"]: place for place, line in reversed(list(enumerate(work.journal.lines)))}
+        first = {line.trial: place for place, line in reversed(list(enumerate(work.journal.lines)))}
         assert known == first
 
 
@@ -547,10 +549,10 @@ def test_of_those_who_wait_the_furthest_and_best_goes_to_the_end_and_the_lowest_
     tasks = [again.next(3) for _ in range(3)]
     assert [task.number for task in tasks if isinstance(task, Assignment)] == [0, 1, 2], "in the order of their numbers"
     for number, bleu in ((0, 20.0), (1, 30.0), (2, 25.0)):
-        assert not again.reported(number, {"epoch": 1, "valid_bleu": bleu})
+        assert not again.reported(number, make_report(1, bleu))
         again.released(number, crashed=False)
     task = again.next(3)
-    assert isinstance(task, Assignment) and (task.number, task.reached) == (1, 1)
+    assert isinstance(task, Assignment) and (task.number, task.progress) == (1, 1)
     assert again.next(3) == WAIT, "the others may still be stopped by what comes of it"
 
 

@@ -3,9 +3,9 @@
 import gc
 import os
 import platform
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,17 @@ from ray import tune
 from trainables.acceleration.captured import choose_step
 from trainables.acceleration.data_parallel import train_data_parallel
 from trainables.acceleration.side_by_side import Report, train_side_by_side
+from trainables.assignment import (
+    Answer,
+    Assignment,
+    Ended,
+    Halted,
+    Reported,
+    WorkerSetup,
+    read_assignment,
+    read_setup,
+    to_result,
+)
 from trainables.base.checkpoint_files import KEEP
 from trainables.base.config import TrialConfig
 from trainables.base.errors import Diverged, MachineLeaves, StorageFails, TooLarge, UserError
@@ -25,97 +36,86 @@ from trainables.base.locks import join_driver
 from trainables.base.outcomes import Outcome
 from trainables.base.ray_internals import draining_nodes
 from trainables.data.preparing import prepare
-from trainables.sharing.storage import Storage
 from trainables.training.loop import train
 
 
-def train_translation(assignment: dict[str, Any]) -> None:
+def train_translation(given: dict[str, Any]) -> None:
     """Train, reporting each epoch to Tune once its checkpoint is on disk.
 
-    assignment: "number" (of the trial), "config" (a TrialConfig as a dictionary), "checkpoints", "cache", "driver_lock"
-    (paths), "storage" (a Storage in the place of those paths, or None), "versions" (the driver's, by `own_versions`),
-    "reached" (the last epoch, or step, that the driver knows of), "gpus" (the share of one that may be used), "keep"
-    (how many checkpoints stay), "mates" (more trials, each with number, config, checkpoints and reached, to be trained
-    as one with this).
-
-    A report has its trial's "number". The last one of a trial that ends by itself carries "outcome" and "message":
-    diverged, infeasible (memory is too small for it) or failed, or halted where the machine is at fault, such as a full
-    disk, so that it would fail all trials alike. An exception means that the process is broken, never that the
-    configuration is bad; MachineLeaves, that the trial should go on elsewhere.
+    given: an assignment and the worker's setup, as `to_tune` makes them. An exception means that the process is broken,
+    never that the configuration is bad; MachineLeaves, that the trial should go on elsewhere.
     """
-    storage: Storage | None = assignment["storage"]
-    if others := find_other_versions(assignment["versions"], own_versions()):  # of a node that joined during the search
-        tune.report({"outcome": "halted", "message": f"node {platform.node()}: {'; '.join(others)}; then resume"})
+    setup = read_setup(given)
+    if others := find_other_versions(setup.versions, own_versions()):  # of a node that joined during the search
+        _answer(Halted(f"node {platform.node()}: {'; '.join(others)}; then resume"))
         return
     try:
-        if storage is None:
-            join_driver(Path(assignment["driver_lock"]))
+        if setup.storage is None:
+            join_driver(setup.driver_lock)
     except FileNotFoundError as error:
         reason = f"{error.filename}: node {platform.node()} lacks it; mount there what holds output_dir, then resume"
-        tune.report({"outcome": "halted", "message": reason})
+        _answer(Halted(reason))
         return
     except UserError as error:
-        tune.report({"outcome": "halted", "message": str(error)})
+        _answer(Halted(str(error)))
         return
     _stay_where_it_lasts()
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
-    if torch.cuda.is_available() and 0 < assignment["gpus"] < 1:  # the rest is others'
-        torch.cuda.set_per_process_memory_fraction(assignment["gpus"])
-    trials = [assignment, *assignment["mates"]]
-    configs = [TrialConfig.model_validate(trial["config"]) for trial in trials]
-    running = set(range(len(trials)))
+    if torch.cuda.is_available() and 0 < setup.gpus < 1:  # the rest is others'
+        torch.cuda.set_per_process_memory_fraction(setup.gpus)
+    assignment = read_assignment(given)
+    trials = assignment.team
+    configs, running = [trial.config for trial in trials], set(range(len(trials)))
     try:
         with (
-            _places(trials, configs, assignment) as (cache, folders),
-            closing(_reports(configs, cache, folders, int(assignment["gpus"]), assignment["keep"])) as reports,
+            _places(trials, setup) as (cache, folders),
+            closing(_reports(configs, cache, folders, int(setup.gpus), setup.keep)) as reports,
         ):
             for place, report in reports:
+                number = trials[place].number
                 if isinstance(report, Diverged):
                     running.discard(place)
-                    tune.report(_outcome(trials[place], Outcome.DIVERGED, report))
+                    _answer(Ended(number, Outcome.DIVERGED, str(report)))
                     continue
-                if storage:
-                    storage.send(folders[place], _key(trials[place]), assignment["keep"])
-                report = replace(report, devices=(assignment["gpus"] or 1.0) * report.devices)
-                tune.report({"number": trials[place]["number"], **asdict(report)})
+                if setup.storage:
+                    setup.storage.send(folders[place], trials[place].key, setup.keep)
+                _answer(Reported(number, replace(report, devices=(setup.gpus or 1.0) * report.devices)))
                 _stay_where_it_lasts()
     except StorageFails as error:
-        tune.report(_outcome(assignment, "halted", error))
+        _answer(Halted(str(error)))
     except OSError as error:
-        tune.report(_outcome(assignment, "halted", unwritable(Path(assignment["checkpoints"]), error)))
+        _answer(Halted(str(unwritable(assignment.checkpoints, error))))
     except (UserError, ValueError, RuntimeError) as error:
         if isinstance(error, torch.AcceleratorError) and not _lacks_memory(error):
             raise  # the GPU, or what this process has of it, is broken
+        outcome, message = _verdict(error)
         for place in running:
-            tune.report(_outcome(trials[place], *_verdict(error)))
+            _answer(Ended(trials[place].number, outcome, message))
     finally:
         if torch.cuda.is_available():  # the next trial runs in this process
             gc.collect()
             torch.cuda.empty_cache()
 
 
+def _answer(answer: Answer) -> None:
+    tune.report(to_result(answer))
+
+
 @contextmanager
-def _places(
-    trials: list[dict[str, Any]], configs: list[TrialConfig], assignment: dict[str, Any]
-) -> Iterator[tuple[Path, list[Path]]]:
+def _places(trials: Sequence[Assignment], setup: WorkerSetup) -> Iterator[tuple[Path, list[Path]]]:
     """The cache, and each trial's checkpoints, as this node has them."""
-    storage: Storage | None = assignment["storage"]
+    storage = setup.storage
     if storage is None:
-        yield Path(assignment["cache"]), [Path(trial["checkpoints"]) for trial in trials]
+        yield setup.cache, [trial.checkpoints for trial in trials]
         return
     with ExitStack() as stack:
-        folders = [stack.enter_context(storage.scratch(_key(trial))) for trial in trials]
-        for trial, config, folder in zip(trials, configs, folders, strict=True):
+        folders = [stack.enter_context(storage.scratch(trial.key)) for trial in trials]
+        for trial, folder in zip(trials, folders, strict=True):
             # A driver's last seconds may be lost, and checkpoints be ahead of what the next one knows. It takes an
             # older one, or the start, and comes to the same numbers, as these follow from configuration and seed.
-            newest = trial["reached"] + (config.training.report_steps or 1)
-            storage.fetch(_key(trial), folder, KEEP, at_most=newest)
-        yield storage.bring(configs[0]), folders
-
-
-def _key(trial: dict[str, Any]) -> str:
-    """The key of its checkpoints in the storage, such as trials/3."""
-    return "/".join(Path(trial["checkpoints"]).parts[-2:])
+            newest = trial.progress + (trial.config.training.report_steps or 1)
+            storage.fetch(trial.key, folder, KEEP, at_most=newest)
+        yield storage.bring(trials[0].config), folders
 
 
 def _reports(configs: list[TrialConfig], cache: Path, folders: list[Path], size: int, keep: int) -> Generator[Report]:
@@ -135,10 +135,6 @@ def _reports(configs: list[TrialConfig], cache: Path, folders: list[Path], size:
                 yield 0, report
         except Diverged as error:
             yield 0, error.with_traceback(None)  # whose frames hold the model
-
-
-def _outcome(trial: dict[str, Any], outcome: str, message: object) -> dict[str, Any]:
-    return {"number": trial["number"], "outcome": outcome, "message": str(message)}
 
 
 def _verdict(error: Exception) -> tuple[Outcome, str]:

@@ -57,7 +57,7 @@ class Result:
                 "trial": trial.number,
                 "outcome": str(trial.outcome),
                 "epochs": trial.epochs,
-                self.experiment.search.metric: trial.scores[trial.epoch] if trial.scores else None,
+                self.experiment.search.metric: trial.scores[trial.progress] if trial.scores else None,
                 **trial.params,
             }
             for trial in self._trials()
@@ -67,7 +67,7 @@ class Result:
     @cached_property
     def reports(self) -> pd.DataFrame:
         """A row for each report of a trial of the search, in the order in which they came."""
-        return pd.DataFrame(read_lines(self.path / "trials.jsonl"))
+        return pd.DataFrame([line.stored() for line in read_lines(self.path / "trials.jsonl")])
 
     @property
     def study(self) -> "optuna.Study":

@@ -5,7 +5,6 @@ import os
 import re
 import shutil
 from collections.abc import Callable
-from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,16 +25,25 @@ from ray.tune.search import Searcher
 from search.cluster.joining import machine_is_gone
 from search.cluster.slots import Slots
 from search.engine.ordering import Queue
-from search.engine.work import FINISHED, Assignment, Work
+from search.engine.work import FINISHED, Work
+from trainables.assignment import (
+    Answer,
+    Assignment,
+    Ended,
+    Halted,
+    Reported,
+    WorkerSetup,
+    numbers,
+    read_result,
+    to_tune,
+)
 from trainables.base.checkpoint_files import KEEP
 from trainables.base.errors import MachineLeaves, UserError
 from trainables.base.installed import own_versions
 from trainables.base.locks import DriverLock
-from trainables.base.outcomes import Outcome
-from trainables.base.report import EpochReport
 from trainables.translation import train_translation
 
-Trainable = Callable[[dict[str, Any]], None]  # of an assignment, as `train_translation` describes it
+Trainable = Callable[[dict[str, Any]], None]  # of what `to_tune` makes
 
 
 def run_work(
@@ -54,19 +62,17 @@ def run_work(
     """
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # a process that dies is the work's to tell of
     fuse = Fuse()
-    queue = Queue(work, slots.count) if work.clock else None
+    queue = Queue(work, slots.count) if work.rules.clock else None
     scheduler = OrderedScheduler(work, fuse, queue) if queue else WorkScheduler(work, fuse)
     scratch = work.checkpoints.folder / f".tune-{lock.incarnation}"  # Tune's own records are never read again
-    common = {"cache": str(cache), "driver_lock": str(lock.workers), "gpus": slots.gpus, "keep": keep}
-    common["versions"] = own_versions()
-    common["storage"] = work.checkpoints.storage
+    setup = WorkerSetup(cache, lock.workers, slots.gpus, keep, work.checkpoints.storage, own_versions())
     tuner = tune.Tuner(
         tune.with_resources(
             trainable,
             tune.PlacementGroupFactory([{"CPU": 1.0, "GPU": slots.gpus} if slots.gpus else {"CPU": 1.0}]),
         ),
         tune_config=tune.TuneConfig(
-            search_alg=WorkSearcher(work, fuse, slots.count, together, common, queue),
+            search_alg=WorkSearcher(work, fuse, slots.count, together, setup, queue),
             scheduler=scheduler,
             num_samples=-1,
             reuse_actors=True,
@@ -119,11 +125,11 @@ class WorkSearcher(Searcher):
     """Hands assignments to Tune; a Tune trial is a segment of a trial of the study, or of several as one."""
 
     def __init__(
-        self, work: Work, fuse: Fuse, slots: int, together: int, common: dict[str, Any], queue: Queue | None = None
+        self, work: Work, fuse: Fuse, slots: int, together: int, setup: WorkerSetup, queue: Queue | None = None
     ):
         super().__init__()
         self.queue = queue
-        self.work, self.fuse, self.slots, self.together, self.common = work, fuse, slots, together, common
+        self.work, self.fuse, self.slots, self.together, self.setup = work, fuse, slots, together, setup
         self.numbers: dict[str, list[int]] = {}  # Tune's trial id -> trial numbers
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]  # FINISHED is a str
@@ -131,9 +137,8 @@ class WorkSearcher(Searcher):
         assignment = self.fuse(ask, FINISHED)
         if not isinstance(assignment, Assignment):
             return Searcher.FINISHED if assignment == FINISHED else None
-        given = {**_described(assignment), "mates": [_described(mate) for mate in assignment.mates], **self.common}
-        self.numbers[trial_id] = _numbers(given)
-        return given
+        self.numbers[trial_id] = [each.number for each in assignment.team]
+        return to_tune(assignment, self.setup)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         def release() -> None:
@@ -170,27 +175,27 @@ class WorkScheduler(FIFOScheduler):
         return {}
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
-        self.fuse(lambda: self._take(trial, result), None)
+        self.fuse(lambda: self._take(read_result(result)), None)
         return self._verdict(trial)
 
-    def _take(self, trial: Trial, result: dict[str, Any]) -> None:
-        number = _number(trial, result)
-        if result.get("outcome") == "halted":
-            raise UserError(result["message"])
-        if "outcome" in result:
-            self.work.ended(number, Outcome(result["outcome"]), result["message"])
-        else:
-            self.work.reported(number, {key: result[key] for key in REPORTED})
+    def _take(self, answer: Answer) -> None:
+        match answer:
+            case Reported(number, report):
+                self.work.reported(number, report)
+            case Ended(number, outcome, message):
+                self.work.ended(number, outcome, message)
+            case Halted(message):
+                raise UserError(message)
 
     def _verdict(self, trial: Trial) -> str:
-        going = self.fuse(lambda: any(map(self.work.goes_on, _numbers(trial.config))), False)
+        going = self.fuse(lambda: any(map(self.work.goes_on, numbers(trial.config))), False)
         return TrialScheduler.CONTINUE if going else TrialScheduler.STOP
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
         error = _error(trial)
         if LEAVES.search(error) or ((address := _address(error)) and machine_is_gone(address)):
             # Tune tells the searcher of the error next, which finds the trial let go by then.
-            for number in _numbers(trial.config):
+            for number in numbers(trial.config):
                 self.fuse(partial(self.work.lost, number), None)
 
 
@@ -204,12 +209,13 @@ class OrderedScheduler(WorkScheduler):
         self.controller: Any = None
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
-        number, unit = _number(trial, result), "step" if self.work.report_steps else "epoch"
-        known = "outcome" not in result and result[unit] <= self.work.study.trials[number].epoch
-        if known or result.get("outcome") == "halted":
+        answer = read_result(result)
+        if isinstance(answer, Halted) or (
+            isinstance(answer, Reported) and self.work.knows(answer.number, answer.report)
+        ):
             return super().on_trial_result(tune_controller, trial, result)
-        self.controller, self.waiting[number] = tune_controller, trial
-        self.queue.hold(number, partial(self._take, trial, result))
+        self.controller, self.waiting[answer.number] = tune_controller, trial
+        self.queue.hold(answer.number, partial(self._take, answer))
         return TrialScheduler.NOOP
 
     def take_due(self) -> None:
@@ -229,26 +235,6 @@ class Steps(tune.Callback):
         self.call()
 
 
-def _number(trial: Trial, result: dict[str, Any]) -> int:
-    """The number of the trial of the study that a result belongs to."""
-    number: int = result.get("number", trial.config["number"])
-    return number
-
-
-def _described(assignment: Assignment) -> dict[str, Any]:
-    return {
-        "number": assignment.number,
-        "config": assignment.config.model_dump(mode="json"),
-        "checkpoints": str(assignment.checkpoints),
-        "reached": assignment.reached,
-    }
-
-
-def _numbers(given: dict[str, Any]) -> list[int]:
-    """The numbers of the trials that a worker was given."""
-    return [given["number"], *(mate["number"] for mate in given["mates"])]
-
-
 def _error(trial: Trial) -> str:
     """Tune passes it to nobody but its own records: as words, and as a pickle, which nobody needs to open."""
     file = trial.error_file
@@ -263,4 +249,3 @@ def _address(error: str) -> str | None:
 
 
 LEAVES = re.compile(rf"^(?:\w+\.)*{MachineLeaves.__name__}\b", re.MULTILINE)  # the last line of a traceback
-REPORTED = tuple(field.name for field in fields(EpochReport))

@@ -11,10 +11,10 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any
 
 import ray
 
+from search.record.journal import JournalLine
 from search.record.study import StudyTrial
 from trainables.base.ending import give_up
 from trainables.base.installed import program
@@ -65,7 +65,7 @@ class Watchdog:
     def trial_started(self, trial: StudyTrial) -> None:
         self._hear(trial, going=True)
 
-    def epoch_reported(self, trial: StudyTrial, report: dict[str, Any]) -> None:
+    def trial_reported(self, trial: StudyTrial, line: JournalLine) -> None:
         self._hear(trial, going=True)
         os.environ.pop(RESTARTED, None)  # so it has gone on
 

@@ -1,12 +1,12 @@
 """From finalists that are scored to what people read: the ranking, the best model, the report."""
 
 from pathlib import Path
-from typing import Any
 
 from search.finals.best import read_best, write_best
+from search.finals.board import CorpusSize, Cost, Leaderboard
 from search.finals.deciding import explain_ranking
-from search.finals.leaderboard import Cost, Entry, rank, write_leaderboard
-from search.record.journal import device_seconds
+from search.finals.leaderboard import Entry, rank, write_leaderboard
+from search.record.journal import JournalLine
 from search.record.study import Study
 from search.report.attention_figures import attend_to_some
 from search.report.corpus_facts import corpus_facts
@@ -23,14 +23,14 @@ SAMPLES = 12  # translations shown in the report
 def conclude(
     experiment: Experiment,
     study: Study,
-    trials: list[dict[str, Any]],
-    finals: list[dict[str, Any]],
+    trials: list[JournalLine],
+    finals: list[JournalLine],
     entries: list[Entry],
     opened_before: list[str],
     spending: list[str],
     notes: list[str],
-) -> dict[str, Any]:
-    """Rank the entries and write leaderboard, best/ and report.html; returns the content of leaderboard.json.
+) -> Leaderboard:
+    """Rank the entries and write leaderboard, best/ and report.html.
 
     trials, finals: the lines of trials.jsonl and finals.jsonl. opened_before: when test was opened for rankings before
     this one. spending: sentences on the budget. notes: sentences on what else is to be known.
@@ -38,14 +38,14 @@ def conclude(
     run_dir, data = experiment.run_dir, experiment.data
     test = read_test(data, run_dir, "ranking; translations and attention for the report")
     corpus = cached_corpus(data, experiment.cache)
-    facts = {
-        "path": data.path,
-        "source": data.source,
-        "target": data.target,
-        "train_pairs": len(corpus.train),
-        "valid_pairs": len(corpus.valid),
-        "test_pairs": len(test),
-    }
+    size = CorpusSize(
+        path=data.path,
+        source=data.source,
+        target=data.target,
+        train_pairs=len(corpus.train),
+        valid_pairs=len(corpus.valid),
+        test_pairs=len(test),
+    )
     entries, evidence = rank(entries, test.target)
     cost = _cost(experiment, study, trials)
     untrained = [entry.finalist.trial for entry in entries if _learnt_nothing(entry, experiment.cache)]
@@ -57,7 +57,7 @@ def conclude(
             for trial in untrained
         ]
     )
-    board = write_leaderboard(run_dir, str(experiment.name), facts, cost, entries, evidence, untrained, notes)
+    board = write_leaderboard(run_dir, str(experiment.name), size, cost, entries, evidence, untrained, notes)
     model, result = entries[0].best
     network, tokenizer = model.load(experiment.cache)
     write_best(run_dir, network, tokenizer, model.config, result.decoding, result.translations)
@@ -87,12 +87,12 @@ def _learnt_nothing(entry: Entry, cache: Path) -> bool:
     return entry.valid_nll_per_char >= prepare(config.data, config.tokenizer, cache).untrained_nll_per_char
 
 
-def _cost(experiment: Experiment, study: Study, trials: list[dict[str, Any]]) -> Cost:
+def _cost(experiment: Experiment, study: Study, trials: list[JournalLine]) -> Cost:
     return Cost(
         trials=len(study.trials),
         epochs_trained=sum(trial.trained for trial in study.trials.values()),
         epochs_full=sum(experiment.training.epochs - trial.inherited for trial in study.trials.values()),
-        gpu_seconds=sum(map(device_seconds, trials)),
+        gpu_seconds=sum(line.report.device_seconds for line in trials),
         wall_seconds=study.wall_seconds,
     )
 

@@ -83,20 +83,20 @@ class FinalsRun:
         self, kind: Literal["trial", "final"], config: TrialConfig, trial: StudyTrial, finalist: int
     ) -> FinalModel:
         journal = self.run_dir / f"{kind}s.jsonl"
-        reports = [line for line in read_lines(journal) if line["trial"] == trial.number]
-        if not reports:
+        lines = [line for line in read_lines(journal) if line.trial == trial.number]
+        if not lines:
             raise UserError(f"{journal}: lacks the lines of trial {trial.number}; restore the file")
         return FinalModel(
             config=config,
             trial=finalist,
             number=trial.number if kind == "final" else None,
-            valid_bleu=reports[-1]["valid_bleu"],
-            valid_nll_per_char=reports[-1]["valid_nll_per_char"],
-            train_seconds=sum(line["train_seconds"] for line in reports),
+            valid_bleu=lines[-1].report.valid_bleu,
+            valid_nll_per_char=lines[-1].report.valid_nll_per_char,
+            train_seconds=sum(line.report.train_seconds for line in lines),
             folder=self.run_dir / f"{kind}s" / str(trial.number),
             averaged=self.experiment.finals.average_checkpoints,
             storage=self.trainer.storage,
-            reports=tuple(reports),
+            lines=tuple(lines),
         )
 
     def _scored(self, models: list[FinalModel], test: Split) -> list[ScoredModel]:
@@ -115,6 +115,8 @@ class FinalsRun:
 
 def _first_failure(study: Study) -> str:
     messages = [
-        f"trial {t.number} {t.outcome}: {t.attrs['message']}" for t in study.trials.values() if "message" in t.attrs
+        f"trial {trial.number} {trial.outcome}: {trial.attributes.message}"
+        for trial in study.trials.values()
+        if trial.attributes.message
     ]
     return messages[0] if messages else "no trial was completed"

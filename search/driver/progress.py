@@ -3,7 +3,6 @@
 import math
 import time
 from collections.abc import Callable
-from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -11,8 +10,9 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from search.finals.board import LeaderboardEntry
 from search.record.budget import Budget
-from search.record.journal import Journal
+from search.record.journal import Journal, JournalLine
 from search.record.study import Study, StudyTrial
 from search.settings.wording import RANKED_BY, count, describe, duration, plain
 from trainables.base.metrics import METRICS
@@ -41,7 +41,7 @@ class TrialProgress:
         self.title, self.metric, self.trials = title, METRICS[metric].title, trials
         self.count_nodes, self.nodes, self.nodes_counted = count_nodes, 0, -math.inf
         self.live: set[int] = set()
-        scores = [trial.scores[trial.epoch] for trial in study.trials.values() if trial.scores]
+        scores = [trial.scores[trial.progress] for trial in study.trials.values() if trial.scores]
         self.best = (max if study.maximize else min)(scores, default=None)
         self.epochs_before = self._epochs()  # trained before this driver started
         self.started = time.monotonic()
@@ -68,8 +68,8 @@ class TrialProgress:
         self.live.add(trial.number)
         self._refresh()
 
-    def epoch_reported(self, trial: StudyTrial, report: dict[str, Any]) -> None:
-        score = trial.scores[trial.epoch]
+    def trial_reported(self, trial: StudyTrial, line: JournalLine) -> None:
+        score = trial.scores[trial.progress]
         self.best = score if self.best is None else (max if self.study.maximize else min)(self.best, score)
         self._refresh()
 
@@ -81,8 +81,8 @@ class TrialProgress:
 
     def _print(self, trial: StudyTrial, outcome: str) -> None:
         self.live.discard(trial.number)
-        score = f"{self.metric} {trial.scores[trial.epoch]:6.2f}" if trial.scores else " " * (len(self.metric) + 7)
-        reason = f"  {escape(trial.attrs['message'])}" if "message" in trial.attrs else ""
+        score = f"{self.metric} {trial.scores[trial.progress]:6.2f}" if trial.scores else " " * (len(self.metric) + 7)
+        reason = f"  {escape(trial.attributes.message)}" if trial.attributes.message else ""
         self.console.print(
             f"{self.title} {trial.number:3}  {outcome:9}  epoch {plain(trial.epochs):>2}  {score}  "
             f"[dim]{describe(trial.params)}[/dim]{reason}",
@@ -142,7 +142,7 @@ class TrialProgress:
         return self.budget.spent(self.study, self.journal).epochs - self.budget.before.epochs
 
 
-def ranking_table(ranking: list[dict[str, Any]], decided_by: str) -> Table:
+def ranking_table(ranking: list[LeaderboardEntry], decided_by: str) -> Table:
     """The leaderboard for a terminal of 80 columns."""
     by_bleu = decided_by == "test_bleu"
     title = f"Ranking by {RANKED_BY[decided_by]}"
@@ -151,16 +151,16 @@ def ranking_table(ranking: list[dict[str, Any]], decided_by: str) -> Table:
     for heading in ("rank", "group", "trial", "BLEU", "95% interval", "chrF++", beside, "valid", "params"):
         table.add_column(heading, justify="right", no_wrap=True)
     for entry in ranking:
-        low, high = entry["test_bleu_ci"]
+        low, high = entry.test_bleu_ci
         table.add_row(
-            str(entry["rank"]),
-            str(entry["group"]),
-            str(entry["trial"]),
-            f"{entry['test_bleu']:.2f}",
+            str(entry.rank),
+            str(entry.group),
+            str(entry.trial),
+            f"{entry.test_bleu:.2f}",
             f"{low:.1f}–{high:.1f}",
-            f"{entry['test_chrf']:.1f}",
-            f"{entry['test_sentence_bleu']:.1f}" if by_bleu else f"{entry['valid_nll_per_char']:.4f}",
-            f"{entry['valid_bleu']:.2f}",
-            f"{entry['num_parameters'] / 1e6:.2f}M",
+            f"{entry.test_chrf:.1f}",
+            f"{entry.test_sentence_bleu:.1f}" if by_bleu else f"{entry.valid_nll_per_char:.4f}",
+            f"{entry.valid_bleu:.2f}",
+            f"{entry.num_parameters / 1e6:.2f}M",
         )
     return table

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Collection
 from contextlib import ExitStack, nullcontext, suppress
-from typing import Any
 
 from rich.console import Console
 
@@ -20,6 +19,7 @@ from search.driver.study_run import Trainer
 from search.engine.checkpoint_cleaner import CheckpointCleaner
 from search.engine.ordering import check_slots
 from search.engine.proposals import SearchPlan, make_scheduler
+from search.finals.board import Leaderboard
 from search.finals.deciding import explain_decisions
 from search.finals.leaderboard import Entry
 from search.record.budget import spent_on
@@ -157,8 +157,8 @@ class SearchRun:
                 f"though search.trials is {settings.trials}"
             )
 
-    def _conclude(self, trainer: Trainer, study: Study, finals_study: Study, entries: list[Entry]) -> dict[str, Any]:
-        """Rank, and write what people read; returns the content of leaderboard.json."""
+    def _conclude(self, trainer: Trainer, study: Study, finals_study: Study, entries: list[Entry]) -> Leaderboard:
+        """Rank, and write what people read."""
         trials, finals = read_lines(self.run_dir / "trials.jsonl"), read_lines(self.run_dir / "finals.jsonl")
         spent = self.earlier.spent() + spent_on(study, Totals(trials)) + spent_on(finals_study, Totals(finals))
         spending = trainer.budget(spent).describe() + ([study.ended] if study.ended else [])
@@ -166,11 +166,11 @@ class SearchRun:
         notes = explain_decisions(study, self.experiment) + describe_starts(self.run_dir)
         return conclude(self.experiment, study, trials, finals, entries, self.earlier.test_opened(), spending, notes)
 
-    def _announce(self, board: dict[str, Any]) -> None:
-        self.console.print(ranking_table(board["ranking"], board["decided_by"]))
-        for note in board["notes"]:
+    def _announce(self, board: Leaderboard) -> None:
+        self.console.print(ranking_table(board.ranking, board.decided_by))
+        for note in board.notes:
             warn(note)
-        for line in board["ranking"]:
-            say(f"trial {line['trial']}: {describe(line['config'])}")
+        for line in board.ranking:
+            say(f"trial {line.trial}: {describe(line.config)}")
         best, report = self.run_dir / "best", self.run_dir / "report.html"
-        say(f"BLEU {board['signatures']['bleu']}\nbest model: {best}\nreport: {report}")
+        say(f"BLEU {board.signatures['bleu']}\nbest model: {best}\nreport: {report}")

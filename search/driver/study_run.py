@@ -12,6 +12,7 @@ from search.cluster.tuning import run_work
 from search.driver.progress import TrialProgress
 from search.engine.ordering import WorkClock, work_of_report
 from search.engine.proposals import Plan
+from search.engine.rules import Ending, Records, Rules
 from search.engine.settling import Settled
 from search.engine.work import Listener, Work
 from search.record.budget import Budget, Spent
@@ -84,17 +85,12 @@ class Trainer:
         clock = None
         if experiment.search.deterministic and kind == "trial":
             clock = WorkClock(journal.lines, lambda trial: work_of_report(plan.config(trial.params)))
+        endings: list[Ending] = [budget, *settled] if kind == "trial" else []  # what the finals need was set aside
         work = Work(
             experiment,
-            study,
-            journal,
-            self.checkpoints(kind),
-            plan,
-            scheduler,
+            Records(study, journal, self.checkpoints(kind), self.keep_safe),
+            Rules(plan, scheduler, endings, clock),
             [progress, *self.tracker.listeners(kind, study), *([self.watchdog] if self.watchdog else []), *listeners],
-            [budget, *settled] if kind == "trial" else [],  # what the finals need was set aside
-            self.keep_safe,
-            clock,
         )
         with ExitStack() as stack:
             stack.callback(journal.close)

@@ -1,10 +1,11 @@
 """From the study and the finals to scores that can be compared."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from search.finals.board import LeaderboardEntry
+from search.record.journal import JournalLine
 from search.record.study import StudyTrial
 from search.settings.experiment import Experiment
 from search.settings.wording import count
@@ -77,7 +78,7 @@ class Observations:
 
 
 def observe(
-    experiment: Experiment, trials: list[StudyTrial], finals: list[dict[str, Any]], ranking: list[dict[str, Any]]
+    experiment: Experiment, trials: list[StudyTrial], finals: list[JournalLine], ranking: list[LeaderboardEntry]
 ) -> Observations | None:
     """The scores at each rung where a trial was stopped, and at the end; None if no trial has any.
 
@@ -87,7 +88,7 @@ def observe(
     metric, unit = experiment.search.metric, experiment.training.unit
     ended = [trial for trial in trials if trial.outcome == Outcome.COMPLETED]
     stopped = [trial for trial in trials if trial.outcome == Outcome.STOPPED and trial.scores]
-    rungs = sorted({trial.epoch for trial in stopped})
+    rungs = sorted({trial.progress for trial in stopped})
     while rungs and sum(rungs[-1] in trial.scores for trial in ended + stopped) < ENOUGH:
         rungs.pop()
     has_end = len(ended) >= ENOUGH or not rungs
@@ -99,8 +100,9 @@ def observe(
     ends = {row[-1] for row in places}
     seeds = []
     for entry in ranking:
-        runs = ([line for line in finals if line["trial"] == number] for number in entry["final_trials"])
-        at = [line[metric] for run in runs for line in run if line[unit] == (run[-1][unit] if has_end else rungs[-1])]
+        runs = ([line.report for line in finals if line.trial == number] for number in entry.final_trials)
+        last = ((run, run[-1].progress(unit) if has_end else rungs[-1]) for run in runs)
+        at = [report.score(metric) for run, end in last for report in run if report.progress(unit) == end]
         seeds.append(at)
     basis = f"The scores of {len(known)} trials"
     if not has_end:
@@ -123,11 +125,11 @@ def observe(
 
 
 def _final(trial: StudyTrial) -> float:
-    return trial.scores[trial.epoch] if trial.outcome == Outcome.COMPLETED else np.nan
+    return trial.scores[trial.progress] if trial.outcome == Outcome.COMPLETED else np.nan
 
 
 def _end(experiment: Experiment, trial: StudyTrial) -> int:
     """Its last epoch or step, come to or not; an epoch of another tokenizer has other steps."""
     if trial.outcome == Outcome.COMPLETED:
-        return trial.epoch
-    return experiment.training.epochs * int(trial.attrs.get("epoch_steps", 1))
+        return trial.progress
+    return experiment.training.epochs * (trial.attributes.epoch_steps or 1)

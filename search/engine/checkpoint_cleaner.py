@@ -1,7 +1,6 @@
 """Disk space: what nobody will train or score again is removed."""
 
-from typing import Any
-
+from search.record.journal import JournalLine
 from search.record.study import StudyTrial
 from trainables.base.outcomes import Outcome
 from trainables.sharing.checkpoint_places import Checkpoints
@@ -23,7 +22,7 @@ class CheckpointCleaner:
     def trial_started(self, trial: StudyTrial) -> None:
         """Nothing to remove yet."""
 
-    def epoch_reported(self, trial: StudyTrial, report: dict[str, Any]) -> None:
+    def trial_reported(self, trial: StudyTrial, line: JournalLine) -> None:
         """Nothing to remove yet."""
 
     def trial_parked(self, trial: StudyTrial) -> None:

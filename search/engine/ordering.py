@@ -7,18 +7,18 @@ configuration and seed alone, at any number of slots; what it costs is the waiti
 """
 
 from collections.abc import Callable, Iterable
-from typing import Any
 
 import torch
 
 from model.counting import count_flops
-from search.engine.work import Assignment, Work
+from search.engine.work import Work
+from search.record.journal import JournalLine
 from search.record.study import Study, StudyTrial
 from search.settings.experiment import Experiment
+from trainables.assignment import Assignment
 from trainables.base.config import TrialConfig
 from trainables.base.errors import UserError
 
-CLOCK = "clock"  # when a trial was handed out, or a report taken: an attribute, and a field of the journal
 TOKENS = 20  # of a side of a typical pair
 LAYER = 2e7  # operations a pair that a layer takes beside its matrix products
 
@@ -53,17 +53,17 @@ def work_of_report(config: TrialConfig) -> float:
 class WorkClock:
     """The time in operations: of the latest report that was taken, and at which the next of a trial is due."""
 
-    def __init__(self, lines: Iterable[dict[str, Any]], work_of: Callable[[StudyTrial], float]):
+    def __init__(self, lines: Iterable[JournalLine], work_of: Callable[[StudyTrial], float]):
         """lines: of the journal so far."""
         self._work_of = work_of
         self._taken: dict[int, float] = {}
         self.now = 0.0
         for line in lines:
-            self.take(line["trial"], line.get(CLOCK, 0.0))
+            self.take(line.trial, line.clock or 0.0)
 
     def due(self, trial: StudyTrial) -> float:
         """When the trial's next report is."""
-        return max(trial.attrs.get(CLOCK, 0.0), self._taken.get(trial.number, 0.0)) + self._work_of(trial)
+        return max(trial.attributes.clock or 0.0, self._taken.get(trial.number, 0.0)) + self._work_of(trial)
 
     def take(self, number: int, time: float) -> None:
         """A report of that time was taken."""
@@ -101,7 +101,7 @@ class Queue:
     def take(self) -> int | None:
         """Take the report that is due, if it is there and its time has come; the number of its trial."""
         study: Study = self.work.study
-        clock = self.work.clock
+        clock = self.work.rules.clock
         assert clock
         full = len(self.work.live) >= self.slots
         if self._ending or not (self._asked or full) or not study.owing:

@@ -28,7 +28,7 @@ class Settled:
         completed = sum(trial.outcome == Outcome.COMPLETED for trial in study.best(COMPLETED))
         if len(trials) < TRIALS or completed < COMPLETED:
             return None
-        memories = [trials[len(trials) - back].attrs.get("memory", {}) for back in range(1, PROPOSALS + 1)]
+        memories = [trials[len(trials) - back].attributes.memory for back in range(1, PROPOSALS + 1)]
         gains = [memory.get("gain", math.inf) for memory in memories]
         noises = [memory.get("noise", 0.0) for memory in memories]
         if any(gain >= SHARE * noise for gain, noise in zip(gains, noises, strict=True)):

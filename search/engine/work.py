@@ -3,66 +3,29 @@
 import logging
 import math
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, Protocol
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Protocol
 
-from search.engine.proposals import Plan
-from search.record.journal import Journal
-from search.record.study import Study, StudyTrial
-from search.schedulers.base import Breeder, Scheduler, parked
+from search.engine.decisions import carry_out
+from search.engine.next_trial import NextTrial
+from search.engine.rules import Records, Rules
+from search.record.journal import JournalLine, make_line
+from search.record.study import StudyTrial
 from search.settings.experiment import Experiment
-from trainables.acceleration.stackable import can_train_as_one
-from trainables.base.config import TrialConfig
+from trainables.assignment import Assignment
 from trainables.base.metrics import METRICS
 from trainables.base.outcomes import Outcome
-from trainables.sharing.checkpoint_places import Checkpoints
+from trainables.base.report import EpochReport
 
 
 class Listener(Protocol):
     """Is told what happens; must not fail and not wait."""
 
     def trial_started(self, trial: StudyTrial) -> None: ...
-    def epoch_reported(self, trial: StudyTrial, report: dict[str, Any]) -> None: ...
+    def trial_reported(self, trial: StudyTrial, line: JournalLine) -> None: ...
     def trial_parked(self, trial: StudyTrial) -> None: ...
     def trial_ended(self, trial: StudyTrial) -> None: ...
-
-
-class Ending(Protocol):
-    """Says when a search should end before its last trial."""
-
-    @property
-    def ends_running(self) -> bool:
-        """Whether the trials that run end at their next rung, too; otherwise nothing is proposed any more."""
-        ...
-
-    def reason(self, study: Study, journal: Journal) -> str | None:
-        """Why no trial should start, or pass a rung, any more, for people; None while they may.
-
-        A function of study and journal, so that a resumed search decides as an undisturbed one.
-        """
-        ...
-
-
-class Clock(Protocol):
-    """The time of a search in which nothing depends on the time; see `ordering.py`."""
-
-    now: float
-
-    def due(self, trial: StudyTrial) -> float: ...
-    def take(self, number: int, time: float) -> None: ...
-
-
-@dataclass(frozen=True)
-class Assignment:
-    """A trial for a worker; a resumed or retried one continues from its checkpoint."""
-
-    number: int
-    config: TrialConfig
-    checkpoints: Path
-    reached: int  # what the study knows of; a checkpoint may be one epoch, or round of steps, ahead of it
-    mates: tuple["Assignment", ...] = ()  # that the same worker trains as one with it
 
 
 WAIT, FINISHED = "wait", "finished"
@@ -80,44 +43,30 @@ class Work:
     checkpoint. If it is promoted it goes on under its number; otherwise it is told stopped when all else is done.
     """
 
-    def __init__(
-        self,
-        experiment: Experiment,
-        study: Study,
-        journal: Journal,
-        checkpoints: Checkpoints,
-        plan: Plan,
-        scheduler: Scheduler,
-        listeners: Sequence[Listener] = (),
-        endings: Sequence[Ending] = (),
-        keep_safe: Callable[[], None] = lambda: None,
-        clock: Clock | None = None,
-    ):
-        """`keep_safe` is called with a new trial in the study, before anybody trains it. clock: of
-        `search.deterministic`."""
-        self.clock = clock
-        self.study, self.journal, self.checkpoints = study, journal, checkpoints
-        self.plan, self.scheduler = plan, scheduler
-        self.listeners, self.endings, self.keep_safe = list(listeners), endings, keep_safe
+    def __init__(self, experiment: Experiment, records: Records, rules: Rules, listeners: Sequence[Listener] = ()):
+        self.records, self.rules, self.listeners = records, rules, list(listeners)
+        self.study, self.journal, self.checkpoints = records.study, records.journal, records.checkpoints
         self.metric, self.max_retries = experiment.search.metric, experiment.search.max_retries
-        self.epochs = experiment.training.epochs
-        self.report_steps = experiment.training.report_steps  # the study's scores and the rungs count steps, then
+        self.epochs, self.unit = experiment.training.epochs, experiment.training.unit
+        self.report_steps = experiment.training.report_steps  # progress counts steps, then
         self.live: dict[int, int] = {}  # numbers in the hands of workers, each with the first of its team
+        self.next_trial = NextTrial(records, rules, self.live, self._tell_end)
         self._started = time.monotonic()
-        self._wall_before = study.wall_seconds
+        self._wall_before = self.study.wall_seconds
         self.instead = METRICS[self.metric].instead
         if self.instead is not None:
-            study.recall(journal.lines)
+            self.study.recall(self.journal.lines)
         self._recover()
 
     def _recover(self) -> None:
-        latest = self.journal.lines[-1]["trial"] if self.journal.lines else None
+        """End what was about to end, and take the decision again that a killed driver may not have written."""
+        latest = self.journal.lines[-1].trial if self.journal.lines else None
         for trial in self.study.trials.values():
             if not trial.running:
                 continue
-            if "outcome" in trial.attrs:
-                self._finish(trial, trial.outcome, str(trial.attrs.get("message", "")))
-            elif trial.scores and not trial.passed(trial.epoch) and (self.clock is None or trial.number == latest):
+            if trial.attributes.outcome is not None:
+                self._finish(trial, trial.outcome)
+            elif self._lacks_decision(trial) and (self.rules.clock is None or trial.number == latest):
                 self._decide(trial)
             if self._parked(trial):
                 self.study.rest(trial)
@@ -129,7 +78,8 @@ class Work:
         """Nothing is running, and nothing is left to propose."""
         if self.study.running:
             return False
-        return self._reason_to_end(starting=True) is not None or self.plan.propose(self.study) is None
+        ends = self.rules.reason_to_end(self.records, starting=True) is not None
+        return ends or self.rules.plan.propose(self.study) is None
 
     def next(self, slots: int, together: int = 1) -> Assignment | str:
         """An assignment, WAIT while all slots are taken or what runs may still call for more, or FINISHED.
@@ -139,151 +89,62 @@ class Work:
         """
         if len(set(self.live.values())) >= slots:
             return WAIT
-        trial = self._interrupted() or self._promoted() or self._inheriting() or self._proposed()
+        trial = self.next_trial.find()
         if trial is None and self.live:
             return WAIT
-        trial = trial or self._furthest()
+        trial = trial or self.next_trial.furthest()
         if trial is None:
             self._end_parked()
             return FINISHED
-        team = [self._handed_out(trial, trial.number)]
-        while len(team) < together and (mate := self._mate([each.config for each in team])) is not None:
-            team.append(self._handed_out(mate, trial.number))
+        team = [self._hand_out(trial, trial.number)]
+        while len(team) < together and (mate := self.next_trial.mate([each.config for each in team])) is not None:
+            team.append(self._hand_out(mate, trial.number))
         return replace(team[0], mates=tuple(team[1:]))
 
-    def _handed_out(self, trial: StudyTrial, first: int) -> Assignment:
+    def _hand_out(self, trial: StudyTrial, first: int) -> Assignment:
         self.live[trial.number] = first
         log.info("trial %d goes to a worker, from epoch %g", trial.number, trial.epochs)
         for listener in self.listeners:
             listener.trial_started(trial)
-        config = self.plan.config(trial.params)
-        return Assignment(trial.number, config, self.checkpoints.folder / str(trial.number), trial.epoch)
-
-    def _mate(self, team: list[TrialConfig]) -> StudyTrial | None:
-        """One more that can train as one with those: interrupted, or new."""
-        for number in sorted(self.study.owing.keys() - self.live.keys()):
-            trial = self.study.trials[number]
-            if can_train_as_one([*team, self.plan.config(trial.params)]):
-                return trial
-        proposal = self.plan.propose(self.study)
-        if proposal is None or not can_train_as_one([*team, self.plan.config(proposal.params)]):
-            return None
-        return self._proposed()
-
-    def _interrupted(self) -> StudyTrial | None:
-        """A trial that owes epochs, as its worker or an earlier driver died."""
-        numbers = (number for number in self.study.owing if number not in self.live)
-        return self.study.trials.get(min(numbers, default=-1))
-
-    def _promoted(self) -> StudyTrial | None:
-        if self._reason_to_end():
-            return None
-        trial = self.scheduler.promote(self.study, set(self.live))
-        if trial is not None:
-            log.info("trial %d is promoted at epoch %g", trial.number, trial.epochs)
-            self._pass(trial)
-        return trial
-
-    def _stamp(self) -> dict[str, float]:
-        """What is written of the moment in which a trial is handed out."""
-        return {"clock": self.clock.now} if self.clock else {}
-
-    def _inheriting(self) -> StudyTrial | None:
-        """An heir. The copy comes before the trial: if it is in the study, there is a checkpoint it goes on from."""
-        heir = self.scheduler.heir(self.study) if isinstance(self.scheduler, Breeder) else None
-        if heir is None or self._reason_to_end():
-            return None
-        epoch = heir.parent.epoch
-        self.checkpoints.copy(heir.parent.number, len(self.study.trials), epoch)
-        trial = self.study.add(
-            heir.params,
-            self.plan.distributions,
-            scores=heir.parent.scores,
-            losses=heir.parent.losses,
-            attrs={
-                "parent": heir.parent.number,
-                "replaces": heir.replaces.number,
-                "inherited": epoch,
-                f"epoch-{epoch}": "passed",
-                **self._stamp(),
-            },
-        )
-        if heir.replaces.running:
-            self._finish(heir.replaces, Outcome.STOPPED)
-        self.keep_safe()
-        return trial
-
-    def _proposed(self) -> StudyTrial | None:
-        if self._reason_to_end(starting=True):
-            return None
-        proposal = self.plan.propose(self.study)
-        if proposal is None:
-            return None
-        # It starts from nothing, even if a driver was killed between copying a checkpoint and making its heir.
-        self.checkpoints.remove(len(self.study.trials))
-        attrs = {"after": len(self.journal.lines), **self._stamp()}  # so many reports were known
-        trial = self.study.add(proposal.params, self.plan.distributions, proposal.memory, attrs=attrs)
-        log.info(
-            "trial %d is proposed after %d reports: %s; the sampler noted %s",
-            trial.number,
-            attrs["after"],
-            trial.params,
-            proposal.memory or "nothing",
-        )
-        self.keep_safe()
-        return trial
-
-    def _furthest(self) -> StudyTrial | None:
-        """Where everybody waits and nobody was trained to the end: the best of those who came furthest."""
-        if any(trial.outcome == Outcome.COMPLETED for trial in self.study.trials.values()) or self._reason_to_end():
-            return None
-        trial = max(self._idle(), key=lambda t: (t.epoch, self.study.merit(t, t.epoch), -t.number), default=None)
-        if trial is not None:
-            self._pass(trial)
-        return trial
+        config = self.rules.plan.config(trial.params)
+        return Assignment(trial.number, config, self.checkpoints.folder / str(trial.number), trial.progress)
 
     def _end_parked(self) -> None:
-        reason = self._reason_to_end() or ""
-        for trial in self._idle():
+        reason = self.rules.reason_to_end(self.records) or ""
+        for trial in self.next_trial.idle():
             self._finish(trial, Outcome.STOPPED, reason)
-
-    def _idle(self) -> list[StudyTrial]:
-        """Running in the study, in nobody's hands."""
-        return [trial for number, trial in sorted(self.study.running.items()) if number not in self.live]
-
-    def _reason_to_end(self, starting: bool = False) -> str | None:
-        """starting: a trial that was never trained, not one that goes on."""
-        asked = (ending for ending in self.endings if starting or ending.ends_running)
-        reason = next(filter(None, (ending.reason(self.study, self.journal) for ending in asked)), None)
-        if reason or starting:
-            self.study.set_ended(reason)
-        return reason
 
     # -- what came of it
 
-    def reported(self, number: int, report: dict[str, Any]) -> bool:
-        """Take an epoch's report; whether the trial may go on now.
+    def knows(self, number: int, report: EpochReport) -> bool:
+        """Whether the study has the trial's report, from before a crash."""
+        return report.progress(self.unit) <= self.study.trials[number].progress
+
+    def reported(self, number: int, report: EpochReport) -> bool:
+        """Take a report; whether the trial may go on now.
 
         A report known from before a crash changes nothing. A score that is not finite ends the trial as
         diverged and is not kept.
         """
         trial = self.study.trials[number]
-        epoch, score = int(report["step" if self.report_steps else "epoch"]), float(report[self.metric])
-        if epoch > trial.epoch and not math.isfinite(score):
-            self.ended(number, Outcome.DIVERGED, f"{self.metric} became {score} in epoch {report['epoch']:g}")
-        elif epoch > trial.epoch:
-            assert epoch <= trial.epoch + (self.report_steps or 1), f"trial {number}: {epoch} follows {trial.epoch}"
+        progress, score = report.progress(self.unit), report.score(self.metric)
+        if progress > trial.progress and not math.isfinite(score):
+            self.ended(number, Outcome.DIVERGED, f"{self.metric} became {score} in epoch {report.epoch:g}")
+        elif progress > trial.progress:
+            follows = progress <= trial.progress + (self.report_steps or 1)
+            assert follows, f"trial {number}: {progress} follows {trial.progress}"
             # One that a driver wrote and died counts, should it be trained again to other numbers in the last place.
-            report = self.journal.append({"trial": number, **report, **self._stamp()})
-            score = float(report[self.metric])
+            line = self.journal.append(make_line(number, report, self.rules.now))
+            report, score = line.report, line.report.score(self.metric)
             if self.report_steps and not trial.scores:
-                self.study.set_attr(trial, "epoch_steps", round(epoch / report["epoch"]))
-            loss = report.get(self.instead) if self.instead is not None else None
-            self.study.report(trial, epoch, score, loss)
+                known = replace(trial.attributes, epoch_steps=round(progress / report.epoch))
+                self.study.set_attributes(trial, known)
+            loss = report.score(self.instead) if self.instead is not None else None
+            self.study.report(trial, progress, score, loss)
             self._count_time()
-            log.info("trial %d reports epoch %g: %s %g", number, report["epoch"], self.metric, score)
+            log.info("trial %d reports epoch %g: %s %g", number, report.epoch, self.metric, score)
             for listener in self.listeners:
-                listener.epoch_reported(trial, report)
+                listener.trial_reported(trial, line)
             self._decide(trial)
             if self._parked(trial):
                 log.info("trial %d waits at epoch %g", number, trial.epochs)
@@ -314,8 +175,8 @@ class Work:
         if not crashed:
             self._finish(trial, Outcome.FAILED, "training returned before its last epoch")
             return
-        crashes = int(trial.attrs.get("crashes", 0)) + 1
-        self.study.set_attr(trial, "crashes", crashes)
+        crashes = trial.attributes.crashes + 1
+        self.study.set_attributes(trial, replace(trial.attributes, crashes=crashes))
         log.warning("trial %d: its process died, %d times by now", number, crashes)
         if crashes > self.max_retries:
             self._finish(trial, Outcome.FAILED, f"its process died {crashes} times (out of memory?)")
@@ -325,34 +186,34 @@ class Work:
         self.live.pop(number, None)
         trial = self.study.trials[number]
         log.warning("trial %d: its machine is gone; it goes on elsewhere", number)
-        self.study.set_attr(trial, "machines_lost", int(trial.attrs.get("machines_lost", 0)) + 1)
+        known = trial.attributes
+        self.study.set_attributes(trial, replace(known, machines_lost=known.machines_lost + 1))
+
+    def _lacks_decision(self, trial: StudyTrial) -> bool:
+        return bool(trial.scores) and not trial.passed(trial.progress)
 
     def _decide(self, trial: StudyTrial) -> None:
         if trial.epochs >= self.epochs:
             self._finish(trial, Outcome.COMPLETED)
             return
-        decision = self.scheduler.decide(self.study, trial)
-        if decision == "stop":
-            self._finish(trial, Outcome.STOPPED)
-        elif decision == "go" and trial.epoch in self.scheduler.rungs:
-            if reason := self._reason_to_end():
-                self._finish(trial, Outcome.STOPPED, reason)
-            else:
-                self._pass(trial)
-
-    def _pass(self, trial: StudyTrial) -> None:
-        for key, value in self._stamp().items():
-            self.study.set_attr(trial, key, value)
-        # Written before it is acted on, so that later arrivals at this rung can't turn it round after a crash.
-        self.study.set_attr(trial, f"epoch-{trial.epoch}", "passed")
-        self.study.go_on(trial)
+        rungs, reason = self.rules.scheduler.rungs, ""
+        decision = self.rules.scheduler.decide(self.study, trial)
+        if decision == "go" and trial.progress in rungs and (reason := self.rules.reason_to_end(self.records) or ""):
+            decision = "stop"
+        carry_out(decision, self.study, trial, rungs, reason, self.rules.now)
+        if not trial.running:
+            self._tell_end(trial)
 
     def _parked(self, trial: StudyTrial) -> bool:
-        return parked(trial, self.scheduler.rungs)
+        return trial.parked(self.rules.scheduler.rungs)
 
     def _finish(self, trial: StudyTrial, outcome: Outcome, message: str = "") -> None:
-        log.info("trial %d %s%s", trial.number, outcome, f": {message}" if message else "")
         self.study.finish(trial, outcome, message)
+        self._tell_end(trial)
+
+    def _tell_end(self, trial: StudyTrial) -> None:
+        message = trial.attributes.message
+        log.info("trial %d %s%s", trial.number, trial.outcome, f": {message}" if message else "")
         for listener in self.listeners:
             listener.trial_ended(trial)
 

@@ -63,8 +63,8 @@ def choose_finalists(study: Study, experiment: Experiment) -> Choice:
         chosen.append(trial)
         del like[trial.number]
     chosen.sort(key=study.standing)
-    by = decided_by(experiment.search.metric, [trial.scores[trial.epoch] for trial in candidates])
-    return Choice([Finalist(t.number, t.params, t.epochs, t.scores[t.epoch]) for t in chosen], like, by)
+    by = decided_by(experiment.search.metric, [trial.scores[trial.progress] for trial in candidates])
+    return Choice([Finalist(t.number, t.params, t.epochs, t.scores[t.progress]) for t in chosen], like, by)
 
 
 def freeze_finalists(file: Path, choice: Choice, experiment: Experiment, test_opened_before: list[str]) -> None:

@@ -45,4 +45,4 @@ def _why(scores: Sequence[float]) -> str:
 
 
 def _last(trial: StudyTrial) -> float:
-    return trial.scores[trial.epoch]
+    return trial.scores[trial.progress]

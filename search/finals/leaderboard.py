@@ -11,6 +11,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from search.finals.bleu_statistics import sentence_statistics
+from search.finals.board import CorpusSize, Cost, Leaderboard, LeaderboardEntry, Significance
 from search.finals.choosing import Finalist
 from search.finals.deciding import decided_by
 from search.finals.scoring import FinalModel, ScoredModel
@@ -18,17 +19,6 @@ from search.finals.sentence_tests import RESAMPLES, SEED, SHUFFLES
 from search.finals.significance import LEVEL, Evidence, weigh
 from trainables.base.files import write_atomically
 from trainables.data.scoring import Scoring, scoring, tells_apart
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What the search spent."""
-
-    trials: int
-    epochs_trained: float  # whole unless reports come by steps
-    epochs_full: int  # had every trial been trained to the end
-    gpu_seconds: float  # device time of all trials; of CPU slots where there is no GPU
-    wall_seconds: float
 
 
 @dataclass(frozen=True)
@@ -72,76 +62,73 @@ def rank(entries: list[Entry], references: list[str]) -> tuple[list[Entry], Evid
 def write_leaderboard(
     folder: Path,
     name: str,
-    corpus: dict[str, Any],
+    corpus: CorpusSize,
     cost: Cost,
     entries: list[Entry],
     evidence: Evidence,
     untrained: Collection[int] = (),
     notes: Sequence[str] = (),
-) -> dict[str, Any]:
-    """Write leaderboard.json and the same for people, leaderboard.csv; returns the content of the first.
+) -> Leaderboard:
+    """Write leaderboard.json and the same for people, leaderboard.csv.
 
     untrained: finalists, by trial, that have learnt nothing. notes: sentences on what else is to be known.
     """
     trials = [entry.finalist.trial for entry in entries]
-    ranking = [_line(place, entries, evidence) for place in range(len(entries))]
-    for line in ranking:
-        line["untrained"] = line["trial"] in untrained
-    board = {
-        "experiment": name,
-        "corpus": corpus,
-        "signatures": entries[0].scoring.signatures(),
-        "search": vars(cost),
-        "decided_by": decided_by("test_bleu", [entry.bleu for entry in entries]),
-        "notes": list(notes),
-        "ranking": ranking,
-        "comparisons": [
-            {**vars(pair), "a": trials[pair.a], "b": trials[pair.b], "ci": list(pair.ci)}
-            for pair in evidence.comparisons
-        ],
-        "significance": {
-            "level": LEVEL,
-            "resamples": RESAMPLES,
-            "shuffles": SHUFFLES,
-            "seed": SEED,
-            "bleu_std_of_seeds": math.sqrt(evidence.noise.variance) if evidence.noise.degrees else None,
-            "degrees_of_freedom": evidence.noise.degrees,
-        },
-    }
-    write_atomically(folder / "leaderboard.json", json.dumps(board, indent=2, ensure_ascii=False))
-    write_atomically(folder / "leaderboard.csv", _csv(ranking))
+    noise = evidence.noise
+    board = Leaderboard(
+        experiment=name,
+        corpus=corpus,
+        signatures=entries[0].scoring.signatures(),
+        search=cost,
+        decided_by=decided_by("test_bleu", [entry.bleu for entry in entries]),
+        notes=list(notes),
+        ranking=[_ranked(place, entries, evidence, untrained) for place in range(len(entries))],
+        comparisons=[replace(pair, a=trials[pair.a], b=trials[pair.b]) for pair in evidence.comparisons],
+        significance=Significance(
+            level=LEVEL,
+            resamples=RESAMPLES,
+            shuffles=SHUFFLES,
+            seed=SEED,
+            bleu_std_of_seeds=math.sqrt(noise.variance) if noise.degrees else None,
+            degrees_of_freedom=noise.degrees,
+        ),
+    )
+    stored = board.stored()
+    write_atomically(folder / "leaderboard.json", json.dumps(stored, indent=2, ensure_ascii=False))
+    write_atomically(folder / "leaderboard.csv", _csv(stored["ranking"]))
     return board
 
 
-def _line(place: int, entries: list[Entry], evidence: Evidence) -> dict[str, Any]:
-    """An entry's line of the ranking."""
+def _ranked(place: int, entries: list[Entry], evidence: Evidence, untrained: Collection[int]) -> LeaderboardEntry:
+    """The entry at this place, from 0."""
     entry = entries[place]
     results = entry.results
     neural = [r.neural for r in results if r.neural is not None]
     likelihoods = [r.nll_per_char for r in results if r.nll_per_char is not None]
-    return {
-        "rank": place + 1,
-        "group": evidence.groups[place],
-        "trial": entry.finalist.trial,
-        "config": entry.finalist.params,
-        "seeds": [result.seed for result in results],
-        "final_trials": [model.number for model in entry.models if model.number is not None],
-        "test_bleu": entry.bleu,
-        "test_bleu_std": stdev(r.scores.bleu for r in results) if len(results) > 1 else None,
-        "test_bleu_ci": list(evidence.intervals[place]),
-        "test_chrf": fmean(r.scores.chrf for r in results),
-        "test_ter": fmean(r.scores.ter for r in results),
-        "test_sentence_bleu": fmean(r.scores.sentence_bleu for r in results),
-        "test_ppl_per_char": math.exp(fmean(likelihoods)) if likelihoods else None,
-        **({"test_neural": fmean(neural)} if neural else {}),
-        "valid_bleu": fmean(r.valid_bleu for r in results),
-        "valid_nll_per_char": entry.valid_nll_per_char,
-        "num_parameters": results[0].num_parameters,
-        "train_seconds": fmean(model.train_seconds for model in entry.models),
-        "beam_size": results[0].decoding.beam_size,
-        "length_penalty": results[0].decoding.length_penalty,
-        "pareto": not any(_dominates(other, entry) for other in entries),
-    }
+    return LeaderboardEntry(
+        rank=place + 1,
+        group=evidence.groups[place],
+        trial=entry.finalist.trial,
+        config=entry.finalist.params,
+        seeds=[result.seed for result in results],
+        final_trials=[model.number for model in entry.models if model.number is not None],
+        test_bleu=entry.bleu,
+        test_bleu_std=stdev(r.scores.bleu for r in results) if len(results) > 1 else None,
+        test_bleu_ci=evidence.intervals[place],
+        test_chrf=fmean(r.scores.chrf for r in results),
+        test_ter=fmean(r.scores.ter for r in results),
+        test_sentence_bleu=fmean(r.scores.sentence_bleu for r in results),
+        test_ppl_per_char=math.exp(fmean(likelihoods)) if likelihoods else None,
+        test_neural=fmean(neural) if neural else None,
+        valid_bleu=fmean(r.valid_bleu for r in results),
+        valid_nll_per_char=entry.valid_nll_per_char,
+        num_parameters=results[0].num_parameters,
+        train_seconds=fmean(model.train_seconds for model in entry.models),
+        beam_size=results[0].decoding.beam_size,
+        length_penalty=results[0].decoding.length_penalty,
+        pareto=not any(_dominates(other, entry) for other in entries),
+        untrained=entry.finalist.trial in untrained,
+    )
 
 
 def _dominates(other: Entry, entry: Entry) -> bool:
@@ -157,6 +144,7 @@ def _csv(ranking: list[dict[str, Any]]) -> str:
     writer = csv.writer(table)
     writer.writerow([*plain_keys, *config_keys])
     for entry in ranking:
-        cells = [" ".join(map(str, entry[key])) if isinstance(entry[key], list) else entry[key] for key in plain_keys]
+        values = [entry[key] for key in plain_keys]
+        cells = [" ".join(map(str, value)) if isinstance(value, list | tuple) else value for value in values]
         writer.writerow([*cells, *(entry["config"].get(key) for key in config_keys)])
     return table.getvalue()

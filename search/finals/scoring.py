@@ -11,6 +11,7 @@ import ray
 
 from model.transformer import Transformer
 from search.finals.retraining import train_again
+from search.record.journal import JournalLine
 from search.settings.experiment import Experiment
 from search.settings.finals import Decoding
 from trainables.base.config import TrialConfig
@@ -44,12 +45,12 @@ class FinalModel:
     folder: Path  # of its checkpoints and results, in the run directory
     averaged: int = 1  # its weights are the mean of so many last checkpoints
     storage: Storage | None = None  # of its checkpoints
-    reports: Sequence[dict[str, Any]] = ()  # of its training; without them the newest checkpoint is taken for the last
+    lines: Sequence[JournalLine] = ()  # of its training; without them the newest checkpoint is taken for the last
 
     @property
     def identity(self) -> str:
         """By which a result is known to be of this training."""
-        return checksum([self.config.model_dump(mode="json"), *self.reports[-1:]])
+        return checksum([self.config.model_dump(mode="json"), *(line.stored() for line in self.lines[-1:])])
 
     def load(self, cache: Path) -> tuple[Transformer, Tokenizer]:
         """The model as its last report has it. A damaged checkpoint is trained again from an older one, or the start.
@@ -58,7 +59,8 @@ class FinalModel:
         """
         places, number = Checkpoints(self.folder.parent, self.storage), int(self.folder.name)
         with places.at_hand(number, self.averaged) as folder:
-            if self.reports and train_again(self.config, cache, folder, self.reports, self.averaged) and self.storage:
+            reports = [line.report for line in self.lines]
+            if reports and train_again(self.config, cache, folder, reports, self.averaged) and self.storage:
                 self.storage.send(folder, places.key(number), self.averaged)
             return load_model(self.config, cache, folder, default_device(), self.averaged)
 

@@ -131,15 +131,15 @@ class Budget:
         if not self.by_steps:
             return 1
         return min(
-            (t.attrs["epoch_steps"] for t in study.trials.values() if "epoch_steps" in t.attrs), default=1
+            (steps for trial in study.trials.values() if (steps := trial.attributes.epoch_steps)), default=1
         )  # before any is seen, rungs lie behind the end, and a whole trial counts
 
     def _owed(self, trial: StudyTrial, per_epoch: int) -> float:
         """Epochs up to the next rung, or to the end; none at a rung that the trial has not passed."""
-        if trial.epoch in self.rungs and not trial.passed(trial.epoch):
+        if trial.progress in self.rungs and not trial.passed(trial.progress):
             return 0
-        units = trial.attrs.get("epoch_steps", per_epoch)
-        ends = (*(rung / units for rung in self.rungs if rung > trial.epoch), self.epochs)
+        units = trial.attributes.epoch_steps or per_epoch
+        ends = (*(rung / units for rung in self.rungs if rung > trial.progress), self.epochs)
         return max(0, min(ends) - trial.epochs)
 
     def _amount(self, key: str, spent: Spent) -> float:

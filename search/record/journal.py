@@ -1,39 +1,59 @@
-"""Append-only JSON lines: whole lines or nothing."""
+"""The journal of a study, trials.jsonl or finals.jsonl: a line for each report, whole lines or nothing."""
 
 import errno
 import json
 import os
 from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from trainables.base.files import parse_json, read_bytes, sync, unwritable
+from trainables.base.report import EpochReport, read_report
 from trainables.base.sealing import Damaged, sealed, unsealed
 
 
-def device_seconds(line: dict[str, Any]) -> float:
-    """Seconds of training and validation, times the devices that the trial had: half an hour on a quarter of a GPU
-    is 450 s."""
-    return float((line["train_seconds"] + line["eval_seconds"]) * line.get("devices", 1.0))
+@dataclass(frozen=True)
+class JournalLine:
+    """A report of a trial, as the driver took it."""
+
+    trial: int
+    report: EpochReport
+    clock: float | None = None  # the time of `search.deterministic`, see `ordering.py`
+    time: str | None = None  # UTC, in ISO format; None in lines of version 0.1
+
+    def figures(self) -> dict[str, float | None]:
+        """The numbers of the report by name, for curves."""
+        return {**asdict(self.report), **({} if self.clock is None else {"clock": self.clock})}
+
+    def stored(self) -> dict[str, Any]:
+        """As it stands in the file, but for its checksum."""
+        return {"trial": self.trial, **self.figures(), **({} if self.time is None else {"time": self.time})}
+
+
+def make_line(trial: int, report: EpochReport, clock: float | None = None) -> JournalLine:
+    """A line for a report that is taken now."""
+    return JournalLine(trial, report, clock, datetime.now(UTC).isoformat(timespec="seconds"))
 
 
 class Totals:
-    """What lines of a journal add up to: the last epoch of each trial, `device_seconds`."""
+    """What lines of a journal add up to: the epochs trained and the device seconds, of each trial and of all."""
 
-    def __init__(self, lines: Iterable[dict[str, Any]] = ()):
+    def __init__(self, lines: Iterable[JournalLine] = ()):
         self.epochs, self.seconds = 0.0, 0.0
         self.epochs_of: dict[int, float] = {}
         self.seconds_of: defaultdict[int, float] = defaultdict(float)
         for line in lines:
             self.add(line)
 
-    def add(self, line: dict[str, Any]) -> None:
-        trial, seconds = line["trial"], device_seconds(line)
-        self.epochs += line["epoch"] - self.epochs_of.get(trial, 0)
-        self.epochs_of[trial] = line["epoch"]
-        self.seconds += seconds
-        self.seconds_of[trial] += seconds
+    def add(self, line: JournalLine) -> None:
+        trial, report = line.trial, line.report
+        self.epochs += report.epoch - self.epochs_of.get(trial, 0)
+        self.epochs_of[trial] = report.epoch
+        self.seconds += report.device_seconds
+        self.seconds_of[trial] += report.device_seconds
 
 
 class Journal:
@@ -46,19 +66,19 @@ class Journal:
         self._file = file.open("ab", buffering=0)
         sync(file.parent)  # which may have it only now
         self._file.truncate(whole)
-        self._written = {(line["trial"], line["epoch"]): line for line in self.lines}
+        self._written = {(line.trial, line.report.epoch): line for line in self.lines}
         self._totals, self._counted = Totals(), 0
 
-    def append(self, line: dict[str, Any]) -> dict[str, Any]:
-        """Write a line with "trial" and "epoch", on disk when the call returns, unless there is one of both.
+    def append(self, line: JournalLine) -> JournalLine:
+        """Write a line, on disk when the call returns, unless there is one of its trial and epoch.
 
         Returns the line that stands in the journal. Raises UserError for a full disk.
         """
-        key = (line["trial"], line["epoch"])
+        key = (line.trial, line.report.epoch)
         if key in self._written:
             return self._written[key]
         try:
-            data = json.dumps(sealed(line)).encode() + b"\n"
+            data = json.dumps(sealed(line.stored())).encode() + b"\n"
             if self._file.write(data) < len(data):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.fsync(self._file.fileno())
@@ -80,21 +100,21 @@ class Journal:
         self._file.close()
 
 
-def _read_whole_lines(file: Path) -> tuple[list[dict[str, Any]], int]:
+def _read_whole_lines(file: Path) -> tuple[list[JournalLine], int]:
     """And how many bytes they are; a last line may be torn."""
     content = read_bytes(file) if file.exists() else b""
     *whole, torn = content.split(b"\n")
     return [_read(line, f"{file}: line {number}") for number, line in enumerate(whole, 1)], len(content) - len(torn)
 
 
-def _read(line: bytes, where: str) -> dict[str, Any]:
+def _read(line: bytes, where: str) -> JournalLine:
     try:
         record = unsealed(parse_json(line), where)
-        return {**record, "trial": int(record["trial"]), "epoch": record["epoch"] + 0}
+        return JournalLine(int(record["trial"]), read_report(record), record.get("clock"), record.get("time"))
     except (ValueError, KeyError, TypeError):
         raise Damaged(f"{where} is damaged: no report of a trial; restore the file from a copy") from None
 
 
-def read_lines(file: Path) -> list[dict[str, Any]]:
+def read_lines(file: Path) -> list[JournalLine]:
     """The lines of a journal, without a change to it; none if it does not exist. Raises Damaged."""
     return _read_whole_lines(file)[0]

@@ -5,7 +5,7 @@ from bisect import bisect_left, insort
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,12 +14,15 @@ from optuna.distributions import BaseDistribution
 from optuna.storages import RDBStorage
 from optuna.trial import TrialState, create_trial
 
+from search.record.attributes import Attributes, read_attributes
+from search.record.journal import JournalLine
 from search.record.optuna_internals import storage_id
 from search.record.study_file import Mode, open_study
 from search.space.space import Params, SearchSpace
 from trainables.base.files import unwritable
 from trainables.base.outcomes import Outcome
-from trainables.base.sealing import RESTORE, SEAL, Damaged, checksum, sealed, unsealed
+from trainables.base.report import Unit
+from trainables.base.sealing import RESTORE, Damaged, checksum, sealed, unsealed
 from trainables.data.scoring import NEAR_ZERO
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -33,6 +36,8 @@ STATES = {
     Outcome.INFEASIBLE: TrialState.PRUNED,
 }
 TIE = 1e-6  # BLEU that one nat per character outweighs
+Distributions = dict[str, BaseDistribution]  # by the path of a hyperparameter
+_FROM_BIRTH = ("memory", "parent", "replaces", "inherited")
 Standing = tuple[float, float, int]  # of a trial among all, the last being its number
 
 
@@ -44,21 +49,29 @@ class StudyTrial:
     storage_id: int
     params: Params
     state: TrialState = TrialState.RUNNING
-    scores: dict[int, float] = field(default_factory=dict)  # epoch (or step, see `epoch`) -> metric
-    attrs: dict[str, Any] = field(default_factory=dict)
+    scores: dict[int, float] = field(default_factory=dict)  # progress -> metric
+    attributes: Attributes = field(default_factory=Attributes)
     value: float | None = None  # what Optuna was told at the end
     losses: dict[int, float] = field(default_factory=dict)  # beside scores in BLEU: validation loss per character
 
     @property
-    def epoch(self) -> int:
-        """Where it has reported last: its epoch, or its step where `training.report_steps` is set."""
+    def progress(self) -> int:
+        """How far it has come by its last report: in epochs, or in steps where `training.report_steps` is set.
+
+        Scores, rungs and checkpoints are numbered by it. `epochs` are passes over the training text.
+        """
         return max(self.scores, default=0)
 
     @property
     def epochs(self) -> float:
-        """Epochs trained; may be broken where reports come by steps."""
-        steps = self.attrs.get("epoch_steps")
-        return self.epoch / steps if steps and self.epoch % steps else self.epoch // (steps or 1)
+        """Epochs trained; a fraction where reports come by steps."""
+        steps = self.attributes.epoch_steps
+        return self.progress / steps if steps and self.progress % steps else self.progress // (steps or 1)
+
+    @property
+    def unit(self) -> Unit:
+        """What its progress counts."""
+        return "epoch" if self.attributes.epoch_steps is None else "step"
 
     @property
     def running(self) -> bool:
@@ -66,12 +79,12 @@ class StudyTrial:
 
     @property
     def outcome(self) -> Outcome:
-        return Outcome(self.attrs.get("outcome", Outcome.RUNNING))
+        return self.attributes.outcome or Outcome.RUNNING
 
     @property
     def inherited(self) -> int:
         """How many of its epochs its parent trained; 0 for a trial without one."""
-        return int(self.attrs.get("inherited", 0))
+        return self.attributes.inherited
 
     @property
     def trained(self) -> float:
@@ -81,11 +94,15 @@ class StudyTrial:
     @property
     def is_sealed(self) -> bool:
         """Whether it is as it was made; one of version 0.1 is taken as it is."""
-        return SEAL not in self.attrs or self.attrs[SEAL] == _birth(self.params, self.attrs)
+        return self.attributes.seal in (None, _birth(self.params, self.attributes))
 
     def passed(self, rung: int) -> bool:
         """Whether it was decided, and written, that the trial goes on after this rung."""
-        return self.attrs.get(f"epoch-{rung}") == "passed"
+        return rung in self.attributes.passed
+
+    def parked(self, rungs: tuple[int, ...]) -> bool:
+        """Whether it waits at a rung."""
+        return self.running and self.progress in rungs and not self.passed(self.progress)
 
 
 class Study:
@@ -95,7 +112,7 @@ class Study:
 
     What is asked at each report is kept up to date, so that no report costs a look at all trials: `known` has the keys
     of their configurations, `running` those that have not ended, `owing` those of them that do not wait at a rung
-    (`rest`), `over` those that have ended, `heirs` those with a parent, `reached` by epoch those with a score there.
+    (`rest`), `over` those that have ended, `heirs` those with a parent, `reached` by progress those with a score there.
     """
 
     def __init__(self, file: Path | None, name: str, direction: Literal["maximize", "minimize"], mode: Mode = "new"):
@@ -110,7 +127,7 @@ class Study:
                 params=dict(trial.params),
                 state=trial.state,
                 scores=dict(trial.intermediate_values),
-                attrs=dict(trial.user_attrs),
+                attributes=read_attributes(trial.user_attrs),
                 value=trial.value,
             )
             for trial in study.get_trials(deepcopy=False)
@@ -127,8 +144,8 @@ class Study:
         self._standings: dict[int, Standing] = {}
         self._ranking: list[Standing] = []
         for trial in self.trials.values():
-            if trial.attrs.get("outcome", Outcome.RUNNING) not in list(Outcome):
-                name = trial.attrs["outcome"]
+            if "outcome" in trial.attributes.others:
+                name = trial.attributes.others["outcome"]
                 raise Damaged(f"{file}: trial {trial.number} has the outcome {name!r}, which there is not; {RESTORE}")
             self._note(trial)
 
@@ -141,8 +158,8 @@ class Study:
             self.over.append(trial)
         if trial.inherited:
             self.heirs.append(trial)
-        for epoch in trial.scores:
-            self.reached[epoch].append(trial)
+        for progress in trial.scores:
+            self.reached[progress].append(trial)
         self._rank(trial)
 
     def _rank(self, trial: StudyTrial) -> None:
@@ -156,6 +173,11 @@ class Study:
         """The first by standing, best first."""
         return [self.trials[standing[-1]] for standing in self._ranking[:count]]
 
+    def parent(self, trial: StudyTrial) -> StudyTrial | None:
+        """The one from whose checkpoint it went on."""
+        number = trial.attributes.parent
+        return None if number is None else self.trials.get(number)
+
     def rest(self, trial: StudyTrial) -> None:
         """It waits at a rung; as that follows from the rungs, nothing is written."""
         self.owing.pop(trial.number, None)
@@ -167,19 +189,19 @@ class Study:
     def standing(self, trial: StudyTrial) -> Standing:
         """A key that sorts trials with scores best first: who came to the end or further, then by the last score."""
         ended = trial.outcome == Outcome.COMPLETED
-        return -math.inf if ended else -trial.epoch, -self.merit(trial, trial.epoch), trial.number
+        return -math.inf if ended else -trial.progress, -self.merit(trial, trial.progress), trial.number
 
-    def merit(self, trial: StudyTrial, epoch: int) -> float:
-        """What the trial is worth after an epoch: its score, signed so that more is better; -inf without a finite one.
+    def merit(self, trial: StudyTrial, progress: int) -> float:
+        """What the trial is worth at a progress: its score, signed so that more is better; -inf without a finite one.
 
         BLEU near zero tells nothing, so there minus the validation loss per character, which is below any BLEU, takes
         its place; and of equal BLEU the lower loss is ahead.
         """
-        return self._worth(trial.scores.get(epoch, math.nan), trial.losses.get(epoch))
+        return self._worth(trial.scores.get(progress, math.nan), trial.losses.get(progress))
 
     def final(self, trial: StudyTrial) -> float:
         """As `merit`, of what Optuna was told at the end."""
-        return self._worth(math.nan if trial.value is None else trial.value, trial.losses.get(trial.epoch))
+        return self._worth(math.nan if trial.value is None else trial.value, trial.losses.get(trial.progress))
 
     def _worth(self, score: float, loss: float | None) -> float:
         if not math.isfinite(score):
@@ -188,68 +210,72 @@ class Study:
             return score if self.maximize else -score
         return -loss if score < NEAR_ZERO else score - TIE * loss
 
-    def recall(self, lines: Iterable[dict[str, Any]]) -> None:
+    def recall(self, lines: Iterable[JournalLine]) -> None:
         """Take the losses beside scores in BLEU from the lines of the journal."""
         for line in lines:
-            trial = self.trials.get(line["trial"])
-            if trial and (epoch := line["step" if "epoch_steps" in trial.attrs else "epoch"]) in trial.scores:
-                trial.losses[epoch] = line.get("valid_nll_per_char", math.nan)
+            trial = self.trials.get(line.trial)
+            if trial and (progress := line.report.progress(trial.unit)) in trial.scores:
+                trial.losses[progress] = line.report.valid_nll_per_char
         for trial in self.heirs:  # whose parents have lower numbers
-            known = self.trials[trial.attrs["parent"]].losses
-            trial.losses = {epoch: loss for epoch, loss in known.items() if epoch in trial.scores} | trial.losses
+            if parent := self.parent(trial):
+                known = {progress: loss for progress, loss in parent.losses.items() if progress in trial.scores}
+                trial.losses = known | trial.losses
         for trial in self.trials.values():
             self._rank(trial)
 
     def add(
         self,
         params: Params,
-        distributions: dict[str, BaseDistribution],
+        distributions: Distributions,
         memory: dict[str, Any] | None = None,
         scores: dict[int, float] | None = None,
         losses: dict[int, float] | None = None,
-        attrs: dict[str, Any] | None = None,
+        attributes: Attributes | None = None,
     ) -> StudyTrial:
         """A new RUNNING trial, perhaps with scores and attributes to begin with.
 
         memory: what its sampler wants to find again.
         """
-        scores, losses, attrs = (
-            dict(scores or {}),
-            dict(losses or {}),
-            {**(attrs or {}), **({"memory": memory} if memory else {})},
-        )
+        scores, losses = dict(scores or {}), dict(losses or {})
+        attributes = replace(attributes or Attributes(), memory=memory or {})
         params = {path: _as_stored(distributions[path], value) for path, value in params.items()}
-        attrs[SEAL] = _birth(params, attrs)
+        attributes = replace(attributes, seal=_birth(params, attributes))
         template = create_trial(
             state=TrialState.RUNNING,
             params=params,
             distributions={path: distributions[path] for path in params},
             intermediate_values=scores,
-            user_attrs=attrs,
+            user_attrs=attributes.stored(),
         )
         with self._writing():
             storage_id = self._storage.create_new_trial(self._study_id, template_trial=template)
         number = self._storage.get_trial_number_from_id(storage_id)
         assert number == len(self.trials), f"another process wrote trial {number} into the study"
-        self.trials[number] = trial = StudyTrial(number, storage_id, params, scores=scores, losses=losses, attrs=attrs)
+        trial = StudyTrial(number, storage_id, params, scores=scores, losses=losses, attributes=attributes)
+        self.trials[number] = trial
         self._note(trial)
         return trial
 
-    def report(self, trial: StudyTrial, epoch: int, score: float, loss: float | None = None) -> None:
+    def report(self, trial: StudyTrial, progress: int, score: float, loss: float | None = None) -> None:
         """loss: beside a score in BLEU."""
-        assert epoch > trial.epoch, f"trial {trial.number} reported {epoch} after {trial.epoch}"
+        assert progress > trial.progress, f"trial {trial.number} reported {progress} after {trial.progress}"
         with self._writing():
-            self._storage.set_trial_intermediate_value(trial.storage_id, epoch, score)
-        trial.scores[epoch] = score
+            self._storage.set_trial_intermediate_value(trial.storage_id, progress, score)
+        trial.scores[progress] = score
         if loss is not None:
-            trial.losses[epoch] = loss
-        self.reached[epoch].append(trial)
+            trial.losses[progress] = loss
+        self.reached[progress].append(trial)
         self._rank(trial)
 
-    def set_attr(self, trial: StudyTrial, key: str, value: Any) -> None:
-        with self._writing():
-            self._storage.set_trial_user_attr(trial.storage_id, key, value)
-        trial.attrs[key] = value
+    def set_attributes(self, trial: StudyTrial, attributes: Attributes) -> None:
+        """Write those that are new, one after the other in their order."""
+        stored = trial.attributes.stored()
+        for key, value in attributes.stored().items():
+            if key not in stored or stored[key] != value:
+                with self._writing():
+                    self._storage.set_trial_user_attr(trial.storage_id, key, value)
+                stored[key] = value
+                trial.attributes = read_attributes(stored)
 
     def finish(self, trial: StudyTrial, outcome: Outcome, message: str = "", value: float | None = None) -> None:
         """End a trial as completed, stopped, diverged, infeasible or failed; once ended it stays so.
@@ -260,12 +286,11 @@ class Study:
         """
         if not trial.running:
             return
-        self.set_attr(trial, "outcome", outcome)
-        if message:
-            self.set_attr(trial, "message", message)
+        message = message or trial.attributes.message
+        self.set_attributes(trial, replace(trial.attributes, outcome=outcome, message=message))
         state = STATES[outcome]
         if value is None and outcome not in (Outcome.FAILED, Outcome.INFEASIBLE):
-            value = trial.scores.get(trial.epoch)
+            value = trial.scores.get(trial.progress)
         if value is not None and not math.isfinite(value):  # it would make the stored study unreadable
             value = None
         with self._writing():
@@ -300,11 +325,10 @@ class Study:
             self._storage.engine.dispose()
 
 
-def _birth(params: Params, attrs: dict[str, Any]) -> str:
+def _birth(params: Params, attributes: Attributes) -> str:
     """A checksum of what a trial has from the start."""
-    return checksum(
-        [params, {key: attrs[key] for key in ("memory", "parent", "replaces", "inherited") if key in attrs}]
-    )
+    stored = attributes.stored()
+    return checksum([params, {key: stored[key] for key in _FROM_BIRTH if key in stored}])
 
 
 def _as_stored(distribution: BaseDistribution, value: Any) -> Any:

@@ -3,10 +3,11 @@
 import heapq
 from dataclasses import dataclass
 
+from search.engine.decisions import carry_out, let_pass
 from search.record.study import Study, StudyTrial
 from search.replay.tables import Table
 from search.samplers import Sampler
-from search.schedulers.base import Scheduler, parked
+from search.schedulers.base import Scheduler
 from trainables.base.outcomes import Outcome
 
 
@@ -63,14 +64,14 @@ class CurveSimulation:
                 self._occupy(time)
         started = self.study.trials.values()
         best = max(started, key=lambda trial: self.table.system(trial.params).score)
-        killed = best.outcome == Outcome.STOPPED or parked(best, self.scheduler.rungs)
+        killed = best.outcome == Outcome.STOPPED or best.parked(self.scheduler.rungs)
         return Found(self.finished, killed)
 
     def _occupy(self, time: int) -> None:
         """Give a free worker something to train: a promotion, or a new trial."""
         trial = self.scheduler.promote(self.study, self.live)
         if trial is not None:
-            self.study.set_attr(trial, f"epoch-{trial.epoch}", "passed")
+            let_pass(self.study, trial)
         elif (proposal := self.sampler.propose(self.study)) is not None:
             trial = self.study.add(proposal.params, self.distributions, proposal.memory)
         if trial is not None:
@@ -91,8 +92,5 @@ class CurveSimulation:
             self.study.finish(trial, Outcome.COMPLETED, value=system.score)
             return False
         decision = self.scheduler.decide(self.study, trial)
-        if decision == "stop":
-            self.study.finish(trial, Outcome.STOPPED)
-        elif decision == "go" and checkpoint in self.scheduler.rungs:
-            self.study.set_attr(trial, f"epoch-{checkpoint}", "passed")
+        carry_out(decision, self.study, trial, self.scheduler.rungs)
         return decision == "go"

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -13,7 +12,8 @@ from search.effects.analysis import analyse
 from search.effects.importance import importances
 from search.effects.observing import observe
 from search.effects.sentences import counted, disagreement, effect_sentences, interaction_sentences
-from search.record.journal import device_seconds
+from search.finals.board import Cost, Leaderboard, LeaderboardEntry
+from search.record.journal import JournalLine
 from search.record.study import StudyTrial
 from search.report.attention_figures import AttendedSentence, attention_figure
 from search.report.corpus_facts import CorpusFacts
@@ -52,9 +52,9 @@ class Findings:
 
     experiment: Experiment
     trials: list[StudyTrial]
-    reports: list[dict[str, Any]]  # the lines of trials.jsonl
-    finals: list[dict[str, Any]]  # the lines of finals.jsonl
-    leaderboard: dict[str, Any]  # the content of leaderboard.json
+    reports: list[JournalLine]  # the lines of trials.jsonl
+    finals: list[JournalLine]  # the lines of finals.jsonl
+    leaderboard: Leaderboard
     samples: list[Sample]
     attended: list[AttendedSentence]  # test sentences with what the best model attends to in them
     corpus: CorpusFacts
@@ -66,18 +66,18 @@ class Findings:
 
 def write_report(file: Path, found: Findings) -> None:
     experiment, trials, leaderboard, finals = found.experiment, found.trials, found.leaderboard, found.finals
-    ranking = leaderboard["ranking"]
+    ranking = leaderboard.ranking
     page = PAGE.get_template("report.html.jinja").render(
         experiment=experiment,
         metric=METRICS[experiment.search.metric].title,
         board=leaderboard,
-        corpus_name=leaderboard["corpus"]["path"].rstrip("/").rpartition("/")[2],
+        corpus_name=leaderboard.corpus.path.rstrip("/").rpartition("/")[2],
         answer=answer(leaderboard),
         colours=colours_of(ranking),
-        ranked_by=RANKED_BY[leaderboard["decided_by"]],
-        ranking=[ranking_figure(ranking)] if leaderboard["decided_by"] == "test_bleu" else [],
+        ranked_by=RANKED_BY[leaderboard.decided_by],
+        ranking=[ranking_figure(ranking)] if leaderboard.decided_by == "test_bleu" else [],
         pareto=[pareto_figure(ranking)] if len(ranking) > 1 else [],
-        neural="test_neural" in ranking[0],
+        neural=ranking[0].test_neural is not None,
         training_figures=[
             learning_curves(experiment, trials, ranking),
             loss_figure(ranking[0], found.reports, finals),
@@ -93,8 +93,8 @@ def write_report(file: Path, found: Findings) -> None:
         ],
         corpus=found.corpus,
         lengths=length_figure(found.corpus),
-        final_epochs=sum({line["trial"]: line["epoch"] for line in finals}.values()),
-        final_seconds=sum(map(device_seconds, finals)),
+        final_epochs=sum({line.trial: line.report.epoch for line in finals}.values()),
+        final_seconds=sum(line.report.device_seconds for line in finals),
         test_opened=found.test_opened,
         spending=found.spending,
         repeatable=experiment.search.deterministic or experiment.search.concurrency == 1,
@@ -123,7 +123,7 @@ class Explanation:
 
 
 def explain(
-    experiment: Experiment, trials: list[StudyTrial], finals: list[dict[str, Any]], ranking: list[dict[str, Any]]
+    experiment: Experiment, trials: list[StudyTrial], finals: list[JournalLine], ranking: list[LeaderboardEntry]
 ) -> Explanation | None:
     """None where there is nothing to explain: no space, or settings that changed while models trained."""
     space = experiment.space
@@ -154,57 +154,57 @@ def explain(
     )
 
 
-def answer(leaderboard: dict[str, Any]) -> list[str]:
+def answer(leaderboard: Leaderboard) -> list[str]:
     """Three sentences: what is best, by how much and how sure, at what cost."""
-    best, *others = leaderboard["ranking"]
-    cost = leaderboard["search"]
-    low, high = best["test_bleu_ci"]
-    seeds = count(len(best["seeds"]), "seed", "seeds")
-    setting = f" ({describe(best['config'])})" if best["config"] else ""
-    if leaderboard.get("decided_by", "test_bleu") != "test_bleu":
+    best, *others = leaderboard.ranking
+    cost = leaderboard.search
+    low, high = best.test_bleu_ci
+    seeds = count(len(best.seeds), "seed", "seeds")
+    setting = f" ({describe(best.config)})" if best.config else ""
+    if leaderboard.decided_by != "test_bleu":
         return [_undecided(leaderboard), _spent(cost)]
     sentences = [
-        f"The best of {count(cost['trials'], 'configuration', 'configurations')} is trial {best['trial']}{setting}: "
-        f"{best['test_bleu']:.2f} BLEU on the test split, 95% interval {low:.1f} to {high:.1f}, {seeds}, "
-        f"{best['num_parameters'] / 1e6:.2f} million parameters."
+        f"The best of {count(cost.trials, 'configuration', 'configurations')} is trial {best.trial}{setting}: "
+        f"{best.test_bleu:.2f} BLEU on the test split, 95% interval {low:.1f} to {high:.1f}, {seeds}, "
+        f"{best.num_parameters / 1e6:.2f} million parameters."
     ]
-    equals = [entry for entry in others if entry["group"] == best["group"]]
+    equals = [entry for entry in others if entry.group == best.group]
     if not others:
         sentences.append("It is the only finalist, so nothing can be said of how far it leads.")
     elif equals:
-        names = ", ".join(f"{entry['trial']} ({entry['test_bleu']:.2f})" for entry in equals)
-        smallest = min((best, *equals), key=lambda entry: entry["num_parameters"])
+        names = ", ".join(f"{entry.trial} ({entry.test_bleu:.2f})" for entry in equals)
+        smallest = min((best, *equals), key=lambda entry: entry.num_parameters)
         sentences.append(
             f"These tests can't tell it apart from {'trial' if len(equals) == 1 else 'trials'} {names}; "
-            f"the smallest among them is trial {smallest['trial']} with {smallest['num_parameters'] / 1e6:.2f} million."
+            f"the smallest among them is trial {smallest.trial} with {smallest.num_parameters / 1e6:.2f} million."
         )
     else:
         second = others[0]
-        lead = best["test_bleu"] - second["test_bleu"]
+        lead = best.test_bleu - second.test_bleu
         chance = "test sentences and seeds explains"
-        if min(len(best["seeds"]), len(second["seeds"])) == 1:
+        if min(len(best.seeds), len(second.seeds)) == 1:
             chance = "test sentences explains; what another seed would change is not known from one"
         sentences.append(
-            f"It leads the next finalist, trial {second['trial']}, by {lead:.2f} BLEU, more than chance among {chance} "
+            f"It leads the next finalist, trial {second.trial}, by {lead:.2f} BLEU, more than chance among {chance} "
             "(paired tests, 95%)."
         )
     return [*sentences, _spent(cost)]
 
 
-def _undecided(leaderboard: dict[str, Any]) -> str:
+def _undecided(leaderboard: Leaderboard) -> str:
     """For a ranking by loss."""
-    best = leaderboard["ranking"][0]
-    setting = f" ({describe(best['config'])})" if best["config"] else ""
-    trials = count(leaderboard["search"]["trials"], "configuration", "configurations")
+    best = leaderboard.ranking[0]
+    setting = f" ({describe(best.config)})" if best.config else ""
+    trials = count(leaderboard.search.trials, "configuration", "configurations")
     return (
-        f"BLEU can't say which of {trials} is best. By validation loss per character it is trial {best['trial']}"
-        f"{setting} with {best['valid_nll_per_char']:.4f} nats, and {best['test_bleu']:.2f} BLEU on the test split."
+        f"BLEU can't say which of {trials} is best. By validation loss per character it is trial {best.trial}"
+        f"{setting} with {best.valid_nll_per_char:.4f} nats, and {best.test_bleu:.2f} BLEU on the test split."
     )
 
 
-def _spent(cost: dict[str, Any]) -> str:
-    share = cost["epochs_trained"] / cost["epochs_full"]
+def _spent(cost: Cost) -> str:
+    share = cost.epochs_trained / cost.epochs_full
     return (
-        f"The search trained {plain(cost['epochs_trained'])} epochs, {share:.0%} of what all trials to their end would "
-        f"have taken: {duration(cost['gpu_seconds'])} on its devices, {duration(cost['wall_seconds'])} by the clock."
+        f"The search trained {plain(cost.epochs_trained)} epochs, {share:.0%} of what all trials to their end would "
+        f"have taken: {duration(cost.gpu_seconds)} on its devices, {duration(cost.wall_seconds)} by the clock."
     )

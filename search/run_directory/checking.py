@@ -5,12 +5,11 @@ The order of writing allows the journal to be ahead of the study, and nothing el
 
 import math
 from pathlib import Path
-from typing import Any
 
 from optuna.trial import TrialState
 
 from search.finals.choosing import Finalist, read_finalists
-from search.record.journal import read_lines
+from search.record.journal import JournalLine, read_lines
 from search.record.study import STATES, Study, StudyTrial
 from search.settings.experiment import Experiment
 from search.settings.stored import stored_experiment
@@ -19,11 +18,6 @@ from trainables.base.files import parse_json, read_bytes
 from trainables.base.metrics import METRICS
 from trainables.base.outcomes import Outcome
 from trainables.base.sealing import RESTORE, Damaged, unsealed
-
-ATTRIBUTES = {
-    *("outcome", "message", "crashes", "machines_lost", "epoch_steps", "taken_from", "after", "clock"),
-    *("memory", "parent", "replaces", "inherited", "seal"),
-}
 
 
 def open_run(run_dir: Path) -> tuple[Experiment, Study]:
@@ -38,30 +32,29 @@ def open_run(run_dir: Path) -> tuple[Experiment, Study]:
     return experiment, study
 
 
-def check_study(study: Study, journal: Path, experiment: Experiment) -> list[dict[str, Any]]:
+def check_study(study: Study, journal: Path, experiment: Experiment) -> list[JournalLine]:
     """The lines of the study's journal. Raises Damaged where the two contradict each other or themselves."""
     lines = read_lines(journal)
-    place, metric = experiment.training.unit, experiment.search.metric
-    reported: dict[tuple[int, int], dict[str, Any]] = {}
+    unit, metric = experiment.training.unit, experiment.search.metric
+    reported: dict[tuple[int, int], float] = {}
     for line in lines:
-        if line["trial"] not in study.trials:
-            raise Damaged(f"{study.file}: lacks trial {line['trial']}, of which {journal.name} has a report; {RESTORE}")
-        if place not in line or metric not in line:
-            raise Damaged(f"{journal}: a report of trial {line['trial']} lacks {place} or {metric}; {RESTORE}")
-        reported[line["trial"], int(line[place])] = line
+        if line.trial not in study.trials:
+            raise Damaged(f"{study.file}: lacks trial {line.trial}, of which {journal.name} has a report; {RESTORE}")
+        reported[line.trial, line.report.progress(unit)] = line.report.score(metric)
     for trial in study.trials.values():
         if wrong := _contradiction(trial, study):
             raise Damaged(f"{study.file}: trial {trial.number} {wrong}; {RESTORE}")
-        for epoch, score in trial.scores.items():
-            if epoch <= trial.inherited:
-                known = study.trials[trial.attrs["parent"]].scores.get(epoch)
-            elif (trial.number, epoch) in reported:
-                known = float(reported[trial.number, epoch][metric])
+        for progress, score in trial.scores.items():
+            if progress <= trial.inherited:
+                parent = study.parent(trial)
+                known = parent.scores.get(progress) if parent else None
+            elif (trial.number, progress) in reported:
+                known = reported[trial.number, progress]
             else:
-                raise Damaged(f"{journal}: lacks the report of trial {trial.number} at {place} {epoch}; {RESTORE}")
+                raise Damaged(f"{journal}: lacks the report of trial {trial.number} at {unit} {progress}; {RESTORE}")
             if known != score:
                 raise Damaged(
-                    f"{study.file}: trial {trial.number} has {metric} {score} at {place} {epoch}, but {journal.name} "
+                    f"{study.file}: trial {trial.number} has {metric} {score} at {unit} {progress}, but {journal.name} "
                     f"says {known}; {RESTORE}"
                 )
     return lines
@@ -69,19 +62,17 @@ def check_study(study: Study, journal: Path, experiment: Experiment) -> list[dic
 
 def _contradiction(trial: StudyTrial, study: Study) -> str | None:
     """What is wrong with a trial by itself, in words that follow its name; None if nothing is."""
-    attrs, outcome = trial.attrs, trial.attrs.get("outcome")
+    attributes, outcome = trial.attributes, trial.attributes.outcome
     if not trial.is_sealed:
         return "has other values than it was made with"
-    for key, value in attrs.items():
-        rung = key.removeprefix("epoch-") if key.startswith("epoch-") else None
-        if rung is None and key not in ATTRIBUTES:
-            return f"has an attribute {key!r} that no driver writes"
-        if rung is not None and (value != "passed" or not rung.isdigit() or int(rung) not in trial.scores):
-            return f"is said to have {value} {key!r}, where it has no score"
+    for key, value in attributes.others.items():
+        return f"has an attribute {key!r} with the value {value!r}, which no driver writes"
+    for rung in attributes.passed - trial.scores.keys():
+        return f"is said to have passed {rung}, where it has no score"
     if trial.state != TrialState.RUNNING:
         if outcome is None or STATES[trial.outcome] != trial.state:
             return f"is {trial.state.name} though its outcome is {outcome!r}"
-        last = trial.scores.get(trial.epoch, math.nan)
+        last = trial.scores.get(trial.progress, math.nan)
         if outcome in (Outcome.COMPLETED, Outcome.STOPPED) and math.isfinite(last) and trial.value != last:
             return f"ended with {trial.value}, but its last score is {last}"
     return None
@@ -92,7 +83,7 @@ def check_finalists(file: Path, search: Study) -> list[Finalist]:
     finalists = read_finalists(file)
     for finalist in finalists:
         trial = search.trials.get(finalist.trial)
-        if trial is None or trial.params != finalist.params or trial.scores.get(trial.epoch) != finalist.score:
+        if trial is None or trial.params != finalist.params or trial.scores.get(trial.progress) != finalist.score:
             raise Damaged(f"{file}: trial {finalist.trial} is another one in {search.file}; {RESTORE}")
     return finalists
 

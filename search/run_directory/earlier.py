@@ -21,7 +21,7 @@ from search.settings.stored import stored_experiment, write_experiment
 from search.space.space import Params
 from trainables.base.config import TrialConfig, flatten
 from trainables.base.files import create_folder, publish_folder, remove, sync, sync_tree
-from trainables.base.sealing import SEAL, read_sealed, write_sealed
+from trainables.base.sealing import read_sealed, write_sealed
 
 FINALS = ("finalists.json", "finals.jsonl", "finals", "leaderboard.json", "leaderboard.csv", "best", "report.html")
 RESULTS = ("test.json", "neural.json")  # of the test split, beside the model they are of
@@ -69,7 +69,7 @@ class Earlier:
             total += Spent(**record["finals_spent"])
             if record["study"]:
                 taken = set(map(int, read_sealed(folder / "taken.json")))
-                lines = [line for line in read_lines(folder / "trials.jsonl") if line["trial"] not in taken]
+                lines = [line for line in read_lines(folder / "trials.jsonl") if line.trial not in taken]
                 study = Study(folder / "study.db", "search", stored_experiment(folder).search.direction, mode="read")
                 total += replace(spent_on(study, Totals(lines)), wall_seconds=0)  # the new study has gone on counting
                 study.close()
@@ -167,8 +167,9 @@ class Earlier:
                 shutil.copytree(checkpoints, target, ignore=ignored, copy_function=_link)
         journal = Journal(self.run_dir / "trials.jsonl")
         for line in lines:
-            if line["trial"] in numbers and line[old.training.unit] in before.trials[line["trial"]].scores:
-                journal.append({**line, "trial": numbers[line["trial"]]})
+            known = before.trials[line.trial].scores
+            if line.trial in numbers and line.report.progress(old.training.unit) in known:
+                journal.append(replace(line, trial=numbers[line.trial]))
         study.set_wall_seconds(before.wall_seconds)
         journal.close()
         study.close()
@@ -201,14 +202,13 @@ def express(config: TrialConfig, experiment: Experiment) -> Params | None:
 
 
 def _copy(trial: StudyTrial, study: Study, copy: StudyTrial, origin: str) -> None:
-    study.set_attr(copy, "taken_from", origin)
-    for epoch, score in trial.scores.items():
-        study.report(copy, epoch, score)
-    for key, value in trial.attrs.items():
-        if key not in ("outcome", "message", "taken_from", "memory", SEAL):  # a sampler's memory is of its space
-            study.set_attr(copy, key, value)
+    for progress, score in trial.scores.items():
+        study.report(copy, progress, score)
+    own = copy.attributes  # a sampler's memory is of its space
+    known = replace(trial.attributes, outcome=None, message="", taken_from=origin, memory=own.memory, seal=own.seal)
+    study.set_attributes(copy, known)
     if not trial.running:
-        study.finish(copy, trial.outcome, str(trial.attrs.get("message", "")))
+        study.finish(copy, trial.outcome, trial.attributes.message)
 
 
 def _link(source: str, target: str) -> None:

@@ -10,7 +10,7 @@ from search.record.study import Study, StudyTrial
 from search.space.space import Params
 from trainables.base.outcomes import DIED, Outcome
 
-ENOUGH_RUNS = 4  # finished ones, before a forecast is made; values of an epoch, before they are compared
+ENOUGH_RUNS = 4  # finished ones, before a forecast is made; values at one progress, before they are compared
 OWN_SCATTER = 0.3  # share of a forecast's variance that is the run's own; the rest is common to similar configurations
 HEARD = 1000  # trials at most that say what is known
 LEAST_LEAD = 0.05  # of a run that has not finished
@@ -54,9 +54,9 @@ def heard(study: Study) -> list[StudyTrial]:
 def gather(study: Study) -> Evidence:
     """What the study knows.
 
-    Until enough runs have finished, runs are compared by their scores at the highest epoch that enough have reached.
-    After that a finished run counts by its final score, every other by what its latest epoch lets expect. So do the
-    finished ones once more, at the epochs at which others stand: a model of it all can learn from them where such
+    Until enough runs have finished, runs are compared by their scores at the highest progress that enough have come to.
+    After that a finished run counts by its final score, every other by what its latest score lets expect. So do the
+    finished ones once more, at the progress at which others stand: a model of it all can learn from them where such
     forecasts err. A run that diverged, or that memory is too small for, counts as the worst; a failed one says nothing.
     """
     asked = heard(study)
@@ -66,8 +66,8 @@ def gather(study: Study) -> Evidence:
     scores = [Score(number, value) for number, value in finished.items()]
     if len(finished) >= ENOUGH_RUNS:
         scores += _forecasts(study, trials, finished)
-    elif epoch := _comparable_epoch(trials):
-        scores = [Score(t.number, study.merit(t, epoch)) for t in trials if epoch in t.scores]
+    elif progress := _comparable_progress(trials):
+        scores = [Score(t.number, study.merit(t, progress)) for t in trials if progress in t.scores]
     if scores:
         worst = min(score.value for score in scores)
         scores += [Score(trial.number, worst) for trial in died]
@@ -83,35 +83,38 @@ def gather(study: Study) -> Evidence:
     )
 
 
-def _comparable_epoch(trials: list[StudyTrial]) -> int:
-    reached = [epoch for trial in trials for epoch in trial.scores]
-    return max((epoch for epoch in set(reached) if reached.count(epoch) >= ENOUGH_RUNS), default=0)
+def _comparable_progress(trials: list[StudyTrial]) -> int:
+    reached = [progress for trial in trials for progress in trial.scores]
+    return max((progress for progress in set(reached) if reached.count(progress) >= ENOUGH_RUNS), default=0)
 
 
 def _forecasts(study: Study, trials: list[StudyTrial], finished: dict[int, float]) -> list[Score]:
     """What is expected of the runs that have not finished, and would have been of those that have.
 
-    The scores of an epoch are laid on the final ones by mean and spread, not shrunk towards the mean as a regression
-    would: how far to believe them is for the model of it all to say.
+    The scores at one progress are laid on the final ones by mean and spread, not shrunk towards the mean as a
+    regression would: how far to believe them is for the model of it all to say.
     """
-    length = max(study.trials[number].epoch for number in finished)
-    by_epoch: dict[int, list[StudyTrial]] = {}
+    length = max(study.trials[number].progress for number in finished)
+    by_progress: dict[int, list[StudyTrial]] = {}
     for trial in trials:
         if trial.number not in finished and trial.scores:
-            by_epoch.setdefault(trial.epoch, []).append(trial)
+            by_progress.setdefault(trial.progress, []).append(trial)
     expected = []
-    for epoch, unfinished in by_epoch.items():
-        known = [study.trials[number] for number in finished if epoch in study.trials[number].scores]
+    for progress, unfinished in by_progress.items():
+        known = [study.trials[number] for number in finished if progress in study.trials[number].scores]
         if len(known) < ENOUGH_RUNS - 1:
             continue
-        early, final = np.array([study.merit(t, epoch) for t in known]), np.array([finished[t.number] for t in known])
+        early, final = (
+            np.array([study.merit(t, progress) for t in known]),
+            np.array([finished[t.number] for t in known]),
+        )
         forecast = fit(early.tolist(), final.tolist())
         slope = final.std() / (early.std() or 1.0)
         for trial in [*unfinished, *known]:
-            score = study.merit(trial, epoch)
+            score = study.merit(trial, progress)
             variance = 0.0 if trial.number in finished else OWN_SCATTER * forecast.predict(score)[1] ** 2
             value = float(final.mean() + slope * (score - early.mean()))
-            expected.append(Score(trial.number, value, variance, max(1 - epoch / length, LEAST_LEAD)))
+            expected.append(Score(trial.number, value, variance, max(1 - progress / length, LEAST_LEAD)))
     return expected
 
 

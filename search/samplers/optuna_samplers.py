@@ -118,7 +118,7 @@ class OptunaSampler:
             best = sorted(trials, key=lambda t: -study.final(t))
             chosen = {t.number for t in (*best[: self._most // 2], *trials[-(self._most // 2) :])}
             trials = [trial for trial in trials if trial.number in chosen]
-        refused = [params for trial in trials for params in trial.attrs.get("memory", {}).get("refused", [])]
+        refused = [params for trial in trials for params in trial.attributes.memory.get("refused", [])]
         return [self._frozen(study, trial) for trial in trials] + [
             create_trial(
                 state=TrialState.PRUNED, params=params, distributions=self._distributions, constraints={"valid": 1.0}
@@ -134,7 +134,7 @@ class OptunaSampler:
         }
         state = TrialState.PRUNED if trial.running and trial.scores else trial.state
         sign = 1.0 if study.maximize else -1.0
-        merits = {epoch: sign * study.merit(trial, epoch) for epoch in trial.scores}
+        merits = {progress: sign * study.merit(trial, progress) for progress in trial.scores}
         return create_trial(
             state=state,
             params=params,
@@ -142,7 +142,7 @@ class OptunaSampler:
             intermediate_values={} if state == TrialState.RUNNING else merits,
             value=sign * study.final(trial) if state == TrialState.COMPLETE else None,
             constraints={"valid": 1.0} if trial.outcome == Outcome.INFEASIBLE else None,
-            system_attrs=dict(trial.attrs.get("memory", {}).get("optuna", {})),  # Optuna writes into it
+            system_attrs=dict(trial.attributes.memory.get("optuna", {})),  # Optuna writes into it
         )
 
     def _decoded(self, coded: dict[str, Any]) -> Params:

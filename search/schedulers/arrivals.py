@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable
 
 from search.record.study import Study, StudyTrial
-from search.schedulers.base import parked
 from trainables.base.outcomes import Outcome
 
 Key = tuple[float, int]  # sorts the best first: minus what a trial is worth, and its number
@@ -45,7 +44,7 @@ class Field:
         place = 0
         while place < len(self._waiting):
             trial = study.trials[self._waiting[place][1]]
-            if trial.epoch != rung or not parked(trial, rungs):
+            if trial.progress != rung or not trial.parked(rungs):
                 del self._waiting[place]  # who once went on never waits here again
             elif trial.number in live:
                 place += 1
@@ -78,7 +77,7 @@ class Arrivals:
 
     def field(self, study: Study, trial: StudyTrial) -> Field:
         """Arrivals of the trial's group at the rung where it is."""
-        return self.fields(study, trial.epoch)[self._group_of(trial)]
+        return self.fields(study, trial.progress)[self._group_of(trial)]
 
     def fields(self, study: Study, rung: int) -> dict[Hashable, Field]:
         """By group."""
@@ -100,10 +99,10 @@ class Arrivals:
     def _end(self, study: Study, trial: StudyTrial) -> None:
         rungs, group = self._rungs_of(trial), self._group_of(trial)
         if trial.outcome == Outcome.DIVERGED:
-            heading = min((rung for rung in rungs if rung > trial.epoch), default=None)
+            heading = min((rung for rung in rungs if rung > trial.progress), default=None)
             if heading is not None:
                 self._fields[heading][group].arrive((math.inf, trial.number), waiting=False)
         elif trial.outcome == Outcome.COMPLETED:
             for rung in rungs:
                 if rung in trial.scores:
-                    self._fields[rung][group].finish(trial.number, study.merit(trial, trial.epoch))
+                    self._fields[rung][group].finish(trial.number, study.merit(trial, trial.progress))

@@ -17,22 +17,22 @@ class Scheduler(Protocol):
     """Decides at rungs, from what the study holds alone: the same study, the same decision.
 
     Every kind keeps to this:
-    - At an epoch that is no rung the decision is "go".
+    - Between rungs the decision is "go".
     - A score that is not finite never passes, at a rung or elsewhere: "stop".
     - A trial that diverged counts as arrived, and as worst, at the rung it was on its way to. A failed one, or one that
       memory is too small for, does not, as it says nothing of what its score would be (but see Population, which is to
       stay whole).
     - The best of its group at a rung is never stopped there.
-    A trial is parked when it is running, its last epoch is a rung, and it has not passed it.
+    A trial is parked when it is running, its progress is a rung, and it has not passed that.
     """
 
     @property
     def rungs(self) -> tuple[int, ...]:
-        """Epochs after which a trial may be parked or stopped, rising."""
+        """The progress (`StudyTrial.progress`) at which a trial may be parked or stopped, rising."""
         ...
 
     def decide(self, study: Study, trial: StudyTrial) -> Decision:
-        """What becomes of a trial that has just reported an epoch, which is not its last."""
+        """What becomes of a trial that has just reported, and not for the last time."""
         ...
 
     def promote(self, study: Study, live: set[int]) -> StudyTrial | None:
@@ -68,11 +68,6 @@ def all_alike(trial: StudyTrial) -> Hashable:
     return None
 
 
-def parked(trial: StudyTrial, rungs: tuple[int, ...]) -> bool:
-    """Whether the trial waits at a rung."""
-    return trial.running and trial.epoch in rungs and not trial.passed(trial.epoch)
-
-
 def finite(trial: StudyTrial) -> bool:
     """Whether the trial's last score is a number."""
-    return math.isfinite(trial.scores[trial.epoch])
+    return math.isfinite(trial.scores[trial.progress])

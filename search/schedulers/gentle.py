@@ -36,11 +36,11 @@ class Gentle:
     def decide(self, study: Study, trial: StudyTrial) -> Decision:
         if not finite(trial):
             return "stop"
-        rung = trial.epoch
+        rung = trial.progress
         if rung not in self.rungs:
             return "go"
         field = self._arrivals.field(study, trial)
-        finished = [(study.merit(other, rung), study.merit(other, other.epoch)) for other in field.finished(study)]
+        finished = [(study.merit(other, rung), study.merit(other, other.progress)) for other in field.finished(study)]
         finished = [(at_rung, at_end) for at_rung, at_end in finished if min(at_rung, at_end) > -math.inf]
         mine = study.merit(trial, rung)
         if len(finished) < ENOUGH_FINISHED or mine >= field.median():

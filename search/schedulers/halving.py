@@ -29,10 +29,10 @@ class Halving:
     def decide(self, study: Study, trial: StudyTrial) -> Decision:
         if not finite(trial):
             return "stop"
-        if trial.epoch not in self.rungs:
+        if trial.progress not in self.rungs:
             return "go"
         field = self._arrivals.field(study, trial)
-        ahead = field.ahead(study.merit(trial, trial.epoch))
+        ahead = field.ahead(study.merit(trial, trial.progress))
         return "go" if ahead < -(-len(field) // self.reduction_factor) else "stop"
 
     def promote(self, study: Study, live: set[int]) -> StudyTrial | None:

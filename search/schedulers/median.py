@@ -16,10 +16,10 @@ ENOUGH_OTHERS = 3  # with fewer a median says little
 @dataclass(frozen=True)
 class MedianStopping:
     """A trial ends if its best score so far is below the median of the others' running averages (Golovin et al.
-    2017, Google Vizier), taken up to the same epoch.
+    2017, Google Vizier), taken up to the same progress.
 
-    The others are all that have come to this epoch; until there are three of them everybody goes on, so the first
-    arrivals always do. Equal to the median goes on, and so does who leads at the epoch, though all decline.
+    The others are all that have come to this rung; until there are three of them everybody goes on, so the first
+    arrivals always do. Equal to the median goes on, and so does who leads at the rung, though all decline.
     """
 
     rungs: tuple[int, ...]
@@ -36,11 +36,11 @@ class MedianStopping:
     def decide(self, study: Study, trial: StudyTrial) -> Decision:
         if not finite(trial):
             return "stop"
-        rung = trial.epoch
+        rung = trial.progress
         if rung not in self.rungs or len(self._by_score.field(study, trial)) <= ENOUGH_OTHERS:
             return "go"
         leads = self._by_score.field(study, trial).ahead(study.merit(trial, rung)) == 0
-        best = max(study.merit(trial, epoch) for epoch in trial.scores)
+        best = max(study.merit(trial, progress) for progress in trial.scores)
         mine = -_running_average(study, trial, rung), trial.number
         return "go" if leads or best >= self._by_average.field(study, trial).median(without=mine) else "stop"
 
@@ -63,4 +63,4 @@ class MedianSettings(AtRungs):
 
 def _running_average(study: Study, trial: StudyTrial, rung: int) -> float:
     """The mean of the merits up to the rung."""
-    return fmean(study.merit(trial, epoch) for epoch in trial.scores if epoch <= rung)
+    return fmean(study.merit(trial, progress) for progress in trial.scores if progress <= rung)

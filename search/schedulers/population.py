@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from search.record.study import Study, StudyTrial
-from search.schedulers.base import Decision, Heir, finite, parked
+from search.schedulers.base import Decision, Heir, finite
 from search.schedulers.kind import KEY, AtRungs, Task, rungs_field
 from search.space.domain import Domain, Scalar
 from search.space.space import Params, SearchSpace
@@ -47,7 +47,7 @@ class Population:
     def decide(self, study: Study, trial: StudyTrial) -> Decision:
         if not finite(trial):
             return "stop"
-        return "park" if trial.epoch in self.rungs else "go"
+        return "park" if trial.progress in self.rungs else "go"
 
     def promote(self, study: Study, live: set[int]) -> StudyTrial | None:
         if self.heir(study) is not None:
@@ -55,13 +55,13 @@ class Population:
         for rung in self.rungs:
             ranked = self._generation(study, rung)
             for trial in ranked[: len(ranked) - self._quarter]:
-                if trial.epoch == rung and parked(trial, self.rungs) and trial.number not in live:
+                if trial.progress == rung and trial.parked(self.rungs) and trial.number not in live:
                     return trial
         return None
 
     def heir(self, study: Study) -> Heir | None:
         """Who replaces a member of the last whole generation, if there is one still to replace."""
-        replaced = {trial.attrs.get("replaces") for trial in study.trials.values()}
+        replaced = {trial.attributes.replaces for trial in study.trials.values()}
         for rung in self.rungs:
             ranked = self._generation(study, rung)
             alive = [trial for trial in ranked if rung in trial.scores]
@@ -85,7 +85,9 @@ class Population:
         if trial.inherited >= rung:
             return False
         died = trial.outcome in DIED
-        return rung in trial.scores or (died and rung == min((r for r in self.rungs if r > trial.epoch), default=None))
+        return rung in trial.scores or (
+            died and rung == min((r for r in self.rungs if r > trial.progress), default=None)
+        )
 
     def _perturbed(self, params: Params, rng: np.random.Generator) -> Params:
         return {path: perturb(value, self.space.domains[path], rng) for path, value in params.items()}

@@ -41,7 +41,7 @@ class Promotion:
     def decide(self, study: Study, trial: StudyTrial) -> Decision:
         if not finite(trial):
             return "stop"
-        if trial.epoch not in self._own_rungs(trial):
+        if trial.progress not in self._own_rungs(trial):
             return "go"
         return "go" if self._may_pass(study, trial, self._arrivals.field(study, trial)) else "park"
 
@@ -68,7 +68,7 @@ class Promotion:
 
     def _may_pass(self, study: Study, trial: StudyTrial, field: Field) -> bool:
         """Whether the trial belongs to the best at the rung at which it stands."""
-        rung = trial.epoch
+        rung = trial.progress
         mine, ends = study.merit(trial, rung), [t for t in field.finished(study) if t.value is not None]
         doubted = misleads(tuple(t.scores[rung] for t in ends), tuple(t.value for t in ends if t.value is not None))
         passing = len(field) if doubted else len(field) // self.reduction_factor

@@ -4,9 +4,9 @@ import json
 from collections.abc import Callable
 from typing import Any, Literal
 
-from search.record.journal import read_lines
+from search.finals.board import Leaderboard
+from search.record.journal import JournalLine, read_lines
 from search.record.study import Study, StudyTrial
-from search.schedulers.base import parked
 from search.settings.experiment import Experiment
 from search.tracking.tracked import FEED, INTERRUPTED, PARKED, RUNNING
 from trainables.base.config import TrialConfig, flatten
@@ -83,9 +83,9 @@ class FeedListener:
         self.prefix = f"{before}-{job_type}" if before else job_type
         self.known: set[int] = set()
         for trial in study.trials.values():
-            self._begin(trial, PARKED if parked(trial, feed.experiment.rungs) else INTERRUPTED)
+            self._begin(trial, PARKED if trial.parked(feed.experiment.rungs) else INTERRUPTED)
         for line in read_lines(feed.experiment.run_dir / f"{job_type}s.jsonl"):
-            self.epoch_reported(study.trials[line["trial"]], line)
+            self.trial_reported(study.trials[line.trial], line)
         for trial in study.trials.values():
             if not trial.running:
                 self.trial_ended(trial)
@@ -96,9 +96,9 @@ class FeedListener:
         else:
             self._begin(trial, RUNNING)
 
-    def epoch_reported(self, trial: StudyTrial, report: dict[str, Any]) -> None:
-        step = int(report[self.feed.experiment.training.unit])
-        values = {name: value for name, value in report.items() if name != "trial" and value is not None}
+    def trial_reported(self, trial: StudyTrial, line: JournalLine) -> None:
+        step = line.report.progress(self.feed.experiment.training.unit)
+        values = {name: value for name, value in line.figures().items() if value is not None}
         self.feed.write({"run": self._key(trial), "step": step, "report": values})
 
     def trial_parked(self, trial: StudyTrial) -> None:
@@ -127,19 +127,19 @@ class FeedListener:
         )
 
     def _state(self, trial: StudyTrial, state: str) -> None:
-        message = str(trial.attrs.get("message", ""))
+        message = trial.attributes.message
         self.feed.write({"run": self._key(trial), "state": state, "message": message})
 
     def _key(self, trial: StudyTrial) -> str:
         return f"{self.prefix}-{trial.number}"
 
 
-def describe_report(experiment: Experiment, board: dict[str, Any], answer: list[str]) -> dict[str, Any]:
-    """The content of the W&B report. board: the content of leaderboard.json."""
+def describe_report(experiment: Experiment, board: Leaderboard, answer: list[str]) -> dict[str, Any]:
+    """The content of the W&B report."""
     return {
         "answer": answer,
-        "ranking": board["ranking"],
-        "signatures": board["signatures"],
+        "ranking": [entry.stored() for entry in board.ranking],
+        "signatures": board.signatures,
         "paths": list(experiment.space.domains),
         "html": str(experiment.run_dir / "report.html"),
     }

@@ -1,9 +1,10 @@
 """TensorBoard files, where tracking.tensorboard asks for them: RUN/tensorboard/trial-3, one curve a metric."""
 
-from typing import Any, Literal
+from typing import Literal
 
 from tensorboardX import SummaryWriter
 
+from search.record.journal import JournalLine
 from search.record.study import StudyTrial
 from search.settings.experiment import Experiment
 from search.settings.wording import describe
@@ -21,17 +22,17 @@ class TensorBoardFiles:
     def trial_started(self, trial: StudyTrial) -> None:
         """Nothing: a trial without reports needs no file."""
 
-    def epoch_reported(self, trial: StudyTrial, report: dict[str, Any]) -> None:
+    def trial_reported(self, trial: StudyTrial, line: JournalLine) -> None:
         if self.broken:
             return
         try:
             if trial.number not in self.writers:
                 writer = SummaryWriter(str(self.folder / "tensorboard" / f"{self.kind}-{trial.number}"))
-                writer.add_text("settings", describe(trial.params), trial.epoch)
+                writer.add_text("settings", describe(trial.params), trial.progress)
                 self.writers[trial.number] = writer
-            for name, value in report.items():
+            for name, value in {"trial": line.trial, **line.figures()}.items():
                 if name != self.unit and value is not None:
-                    self.writers[trial.number].add_scalar(name, value, trial.epoch)
+                    self.writers[trial.number].add_scalar(name, value, trial.progress)
             self.writers[trial.number].flush()
         except OSError as error:
             self.broken = True

@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from typing import Any, Literal
 
 from search.engine.work import Listener
+from search.finals.board import Leaderboard, read_leaderboard
 from search.finals.choosing import FinalsPlan, read_finalists
 from search.record.study import Study, StudyTrial
 from search.report.page import answer
@@ -16,7 +17,6 @@ from search.tracking.tensorboard import TensorBoardFiles
 from trainables.base.config import TrialConfig
 from trainables.base.installed import program
 from trainables.base.log import warn
-from trainables.base.sealing import read_sealed
 
 
 class Tracker:
@@ -75,8 +75,8 @@ class Tracker:
         if self.feed:
             self.feed.searched()
 
-    def finished(self, board: dict[str, Any]) -> None:
-        """All is done. board: the content of leaderboard.json."""
+    def finished(self, board: Leaderboard) -> None:
+        """All is done."""
         if self.feed:
             self.feed.report(describe_report(self.experiment, board, answer(board)))
 
@@ -104,7 +104,7 @@ def mirror_once(experiment: Experiment, earlier: Earlier) -> bool:
         tracker.listeners(kind, study)
         study.close()
     if (run_dir / "leaderboard.json").exists():
-        tracker.finished(read_sealed(run_dir / "leaderboard.json"))
+        tracker.finished(read_leaderboard(run_dir / "leaderboard.json"))
     if tracker.mirror is None or tracker.feed is None:
         return False
     tracker.mirror.publish()

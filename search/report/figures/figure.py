@@ -1,9 +1,10 @@
 """What every figure is, and how all of them look."""
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import plotly.graph_objects as go
+
+from search.finals.board import LeaderboardEntry
 
 # Okabe and Ito 2008: told apart by colour-blind readers, and in print.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00")
@@ -31,9 +32,9 @@ class Figure:
         return html
 
 
-def colours_of(ranking: list[dict[str, Any]]) -> dict[int, str]:
+def colours_of(ranking: list[LeaderboardEntry]) -> dict[int, str]:
     """Trial -> its colour in every figure; the best ones have their own, all others are grey."""
-    return {entry["trial"]: colour for entry, colour in zip(ranking, COLOURS, strict=False)}
+    return {entry.trial: colour for entry, colour in zip(ranking, COLOURS, strict=False)}
 
 
 def empty_plot(x: str, y: str, height: int = 360, legend: bool = False) -> go.Figure:

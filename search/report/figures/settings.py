@@ -1,7 +1,6 @@
 """Trials by their hyperparameters: all at once, one by one, what each does, and which matter."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
@@ -9,6 +8,7 @@ from plotly.colors import sample_colorscale
 from search.effects.analysis import Analysis
 from search.effects.importance import Importance
 from search.effects.sentences import counted, signed
+from search.finals.board import LeaderboardEntry
 from search.record.study import StudyTrial
 from search.report.figures.figure import COLOURS, GREY, INK, Figure, colours_of, empty_plot
 from search.settings.experiment import Experiment
@@ -24,7 +24,7 @@ SHADES = [[0.0, "#e3e6ea"], [1.0, "#7b8794"]]  # of lines, worse to better
 
 
 def parallel_coordinates(
-    experiment: Experiment, trials: list[StudyTrial], found: Analysis, ranking: list[dict[str, Any]]
+    experiment: Experiment, trials: list[StudyTrial], found: Analysis, ranking: list[LeaderboardEntry]
 ) -> Figure:
     """A line for each trial with a comparable score, through its value on each axis; the finalists in colour.
 

@@ -2,10 +2,11 @@
 
 from collections import defaultdict
 from itertools import accumulate
-from typing import Any
 
 import plotly.graph_objects as go
 
+from search.finals.board import LeaderboardEntry
+from search.record.journal import JournalLine
 from search.record.study import StudyTrial
 from search.report.figures.figure import COLOURS, GREY, INK, Figure, colours_of, empty_plot
 from search.settings.experiment import Experiment
@@ -13,10 +14,8 @@ from search.settings.wording import count, plain
 from trainables.base.metrics import METRICS
 from trainables.base.outcomes import Outcome
 
-Reports = list[dict[str, Any]]
 
-
-def learning_curves(experiment: Experiment, trials: list[StudyTrial], ranking: list[dict[str, Any]]) -> Figure:
+def learning_curves(experiment: Experiment, trials: list[StudyTrial], ranking: list[LeaderboardEntry]) -> Figure:
     """The metric of every trial over its epochs, or its steps with `report_steps`, and the rungs that could stop it."""
     metric, colours = METRICS[experiment.search.metric].title, colours_of(ranking)
     unit = experiment.training.unit
@@ -42,49 +41,53 @@ def learning_curves(experiment: Experiment, trials: list[StudyTrial], ranking: l
     caption = (
         f"{len(trials)} trials, of which {count(stopped, 'was', 'were')} stopped at a rung; the finalists in colour."
     )
-    ends = [(t.number, t.epoch, t.scores[t.epoch]) for t in trials if t.scores]
+    ends = [(t.number, t.progress, t.scores[t.progress]) for t in trials if t.scores]
     alternative = f"{metric} at the last {unit}: " + "; ".join(
-        f"trial {number} {score:.2f} after {unit} {epoch}" for number, epoch, score in ends
+        f"trial {number} {score:.2f} after {unit} {progress}" for number, progress, score in ends
     )
     return Figure("learning-curves", "How the trials learnt", caption, alternative, plot)
 
 
-def loss_figure(entry: dict[str, Any], reports: Reports, finals: Reports) -> Figure:
+def loss_figure(entry: LeaderboardEntry, reports: list[JournalLine], finals: list[JournalLine]) -> Figure:
     """Train and valid loss of the best configuration, one pair of lines a seed."""
-    if entry["final_trials"]:
-        runs = [[line for line in finals if line["trial"] == number] for number in entry["final_trials"]]
+    if entry.final_trials:
+        runs = [[line.report for line in finals if line.trial == number] for number in entry.final_trials]
     else:
-        runs = [[line for line in reports if line["trial"] == entry["trial"]]]
+        runs = [[line.report for line in reports if line.trial == entry.trial]]
     plot = empty_plot("epoch", "loss per token (nats)", legend=True)
-    for seed, run in zip(entry["seeds"], runs, strict=True):
-        epochs = [line["epoch"] for line in run]
-        for key, colour, dash in (("train_loss", COLOURS[0], "solid"), ("valid_loss", COLOURS[1], "dash")):
+    for seed, run in zip(entry.seeds, runs, strict=True):
+        epochs = [report.epoch for report in run]
+        train, valid = [report.train_loss for report in run], [report.valid_loss for report in run]
+        for key, loss, colour, dash in (
+            ("train_loss", train, COLOURS[0], "solid"),
+            ("valid_loss", valid, COLOURS[1], "dash"),
+        ):
             plot.add_scatter(
                 x=epochs,
-                y=[line[key] for line in run],
+                y=loss,
                 mode="lines+markers",
                 line={"color": colour, "dash": dash},
                 name=key.replace("_", " "),
                 legendgroup=key,
-                showlegend=seed == entry["seeds"][0],
+                showlegend=seed == entry.seeds[0],
                 hovertemplate=f"epoch %{{x:.3g}}: %{{y:.3f}}<extra>{key.replace('_', ' ')}, seed {seed}</extra>",
             )
-    _mark_epochs(plot, int(runs[0][-1]["epoch"]))
+    _mark_epochs(plot, int(runs[0][-1].epoch))
     last = runs[0][-1]
-    losses = f"train loss {last['train_loss']:.3f}, valid loss {last['valid_loss']:.3f}"
-    caption = f"Trial {entry['trial']}, {count(len(runs), 'seed', 'seeds')}; at the end {losses}. Both without label "
+    losses = f"train loss {last.train_loss:.3f}, valid loss {last.valid_loss:.3f}"
+    caption = f"Trial {entry.trial}, {count(len(runs), 'seed', 'seeds')}; at the end {losses}. Both without label "
     caption += "smoothing; train loss is taken with dropout, over the epoch."
-    return Figure("loss-figure", f"Loss of the best model, trial {entry['trial']}", caption, losses, plot)
+    return Figure("loss-figure", f"Loss of the best model, trial {entry.trial}", caption, losses, plot)
 
 
-def progress_figure(experiment: Experiment, reports: Reports, spending: list[str]) -> Figure:
+def progress_figure(experiment: Experiment, reports: list[JournalLine], spending: list[str]) -> Figure:
     """The best score that any trial had shown, after so many epochs of training.
 
     spending: sentences on the budget; none if there was none.
     """
     metric = experiment.search.metric
     best_of = max if experiment.search.direction == "maximize" else min
-    best = list(accumulate((line[metric] for line in reports), best_of))
+    best = list(accumulate((line.report.score(metric) for line in reports), best_of))
     trained = _epochs_trained(reports)
     plot = empty_plot("epochs trained, over all trials", f"best {METRICS[metric].title} so far")
     plot.add_scatter(
@@ -104,13 +107,13 @@ def progress_figure(experiment: Experiment, reports: Reports, spending: list[str
     return Figure("progress-figure", "What the search found, and when", caption, caption, plot)
 
 
-def _epochs_trained(reports: Reports) -> list[float]:
+def _epochs_trained(reports: list[JournalLine]) -> list[float]:
     """Epochs of all trials together, after each report."""
     at: dict[int, float] = defaultdict(float)  # trial -> its epoch
     steps = []
     for line in reports:
-        steps.append(line["epoch"] - at[line["trial"]])
-        at[line["trial"]] = line["epoch"]
+        steps.append(line.report.epoch - at[line.trial])
+        at[line.trial] = line.report.epoch
     return list(accumulate(steps))
 
 

@@ -1,0 +1,59 @@
+"""From a decision to what the study holds of it: the one place that writes it, for the search, replays and tests.
+
+What is written is read back by `StudyTrial.passed` and `StudyTrial.parked`.
+"""
+
+from dataclasses import replace
+
+from search.record.attributes import Attributes
+from search.record.study import Distributions, Study, StudyTrial
+from search.schedulers.base import Decision, Heir
+from trainables.base.outcomes import Outcome
+
+
+def carry_out(
+    decision: Decision,
+    study: Study,
+    trial: StudyTrial,
+    rungs: tuple[int, ...],
+    reason: str = "",
+    clock: float | None = None,
+) -> None:
+    """Write what was decided on a trial that has just reported.
+
+    A trial that goes on between rungs, or is parked, needs no write, as both follow from the rungs. reason: why it is
+    stopped, for people. clock: see `let_pass`.
+    """
+    if decision == "stop":
+        study.finish(trial, Outcome.STOPPED, reason)
+    elif decision == "park":
+        study.rest(trial)
+    elif trial.progress in rungs:
+        let_pass(study, trial, clock)
+
+
+def let_pass(study: Study, trial: StudyTrial, clock: float | None = None) -> None:
+    """Write that the trial goes on after the rung at which it stands, because it arrived well or was promoted.
+
+    clock: the time in `search.deterministic`.
+    """
+    known = trial.attributes
+    clock = known.clock if clock is None else clock
+    # Written before it is acted on, so that later arrivals at this rung can't turn it round after a crash.
+    study.set_attributes(trial, replace(known, clock=clock, passed=known.passed | {trial.progress}))
+    study.go_on(trial)
+
+
+def add_heir(study: Study, heir: Heir, distributions: Distributions, clock: float | None = None) -> StudyTrial:
+    """Write a trial that goes on from its parent, past the rung at which that stands, and end the one it replaces."""
+    parent = heir.parent
+    attributes = Attributes(
+        parent=parent.number,
+        replaces=heir.replaces.number,
+        inherited=parent.progress,
+        passed=frozenset({parent.progress}),
+        clock=clock,
+    )
+    trial = study.add(heir.params, distributions, scores=parent.scores, losses=parent.losses, attributes=attributes)
+    study.finish(heir.replaces, Outcome.STOPPED)
+    return trial
