@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator
 from typing import ClassVar, Literal
 
 import numpy as np
-from scipy.stats import qmc
 
 from search.record.study import Study
 from search.samplers.base import Proposal, Task, distinct, list_all, uniform_draws
@@ -32,6 +31,8 @@ class Enumeration:
 def _sobol(task: Task) -> Iterator[Params]:
     if not task.space.domains:
         return
+    from scipy.stats import qmc  # takes a second to import
+
     engine = qmc.Sobol(len(task.space.domains), rng=np.random.default_rng(task.seed))
     while True:
         with warnings.catch_warnings():

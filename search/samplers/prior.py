@@ -6,7 +6,6 @@ from itertools import chain, zip_longest
 
 import numpy as np
 from scipy.special import ndtri
-from scipy.stats import rankdata, spearmanr
 
 from search.samplers.base import Task
 from search.samplers.coding import Coding
@@ -81,6 +80,8 @@ class Opinion:
     """
 
     def __init__(self, coding: Coding, places: np.ndarray, findings: Findings):
+        from scipy.stats import rankdata  # takes a second to import
+
         self._coding = coding
         targets = ndtri((rankdata([score for _, score in findings]) - 0.5) / len(findings))
         features = self._features(places)
@@ -140,4 +141,6 @@ def _place(domain: Domain, value: Scalar) -> float:
 
 def _agreement(guess: np.ndarray, scores: np.ndarray) -> float:
     """Spearman's rank correlation; 0 where one says nothing."""
+    from scipy.stats import spearmanr
+
     return float(spearmanr(guess, scores).statistic) if np.ptp(guess) > 0 and np.ptp(scores) > 0 else 0.0

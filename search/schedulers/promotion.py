@@ -7,7 +7,6 @@ from functools import cached_property, lru_cache
 from typing import Literal
 
 import numpy as np
-from scipy.stats import spearmanr
 
 from search.record.study import Study, StudyTrial
 from search.schedulers.arrivals import Arrivals, Field
@@ -99,6 +98,8 @@ def misleads(at_rung: tuple[float, ...], at_end: tuple[float, ...]) -> bool:
     if len(at_end) < ENOUGH_FINISHED:
         return False
     varied = len(set(at_rung)) > 1 and len(set(at_end)) > 1
+    from scipy.stats import spearmanr  # takes a second to import
+
     correlation = float(spearmanr(at_rung, at_end).statistic) if varied else 0.0
     most = np.arctanh(min(correlation, 0.999)) + SURE / math.sqrt(len(at_end) - 3)
     return bool(most < np.arctanh(LEAST_CORRELATION))
