@@ -18,9 +18,9 @@ from search.samplers.base import Task, distinct, uniform_draws
 from search.samplers.coding import Coding
 from search.settings.experiment import Experiment
 from search.space.space import Params
-from trainables.base.command_line import read_yaml
 from trainables.base.config import TrialConfig
 from trainables.base.outcomes import Outcome
+from trainables.base.yaml_files import read_yaml
 
 FILE = Path(__file__).parents[1] / "configs" / "architecture.yaml"
 NOISE = 0.4  # standard deviation of BLEU between training seeds

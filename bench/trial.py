@@ -13,9 +13,9 @@ from pathlib import Path
 
 from model.config import ModelConfig
 from trainables.base.checkpoint_files import newest_checkpoint
-from trainables.base.command_line import dump_yaml
 from trainables.base.config import TrialConfig
 from trainables.base.files import make_folder
+from trainables.base.yaml_files import dump_yaml
 
 NAME = "bench-trial"
 

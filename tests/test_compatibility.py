@@ -10,9 +10,11 @@ from test_run import run, run_here
 
 from search.settings.experiment import Experiment
 from search.settings.stored import stored_experiment
-from trainables.base import command_line
-from trainables.base.command_line import parse_config, read_stored, read_yaml, validate
+from trainables.base import renaming
+from trainables.base.command_line import parse_config
 from trainables.base.errors import UserError
+from trainables.base.mistakes import validate
+from trainables.base.yaml_files import read_stored, read_yaml
 
 OLD = Path(__file__).parent / "runs" / "0.1"  # written by version 0.1: three trials and one final on the phrasebook
 
@@ -54,7 +56,7 @@ def test_a_run_of_an_earlier_version_goes_on_with_the_scores_that_it_began_with(
 
 @pytest.fixture
 def renamed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(command_line, "RENAMED", {"training.rate": ("training.learning_rate", "0.9")})
+    monkeypatch.setattr(renaming, "RENAMED", {"training.rate": ("training.learning_rate", "0.9")})
 
 
 def test_a_renamed_key_works_by_its_old_name_and_says_so(

@@ -11,9 +11,11 @@ from pydantic import ValidationError
 
 from model.config import ModelConfig
 from search.settings.experiment import Experiment
-from trainables.base.command_line import dump_yaml, parse_config, read_yaml, validate
+from trainables.base.command_line import parse_config
 from trainables.base.config import TrialConfig, digest
 from trainables.base.errors import UserError
+from trainables.base.mistakes import validate
+from trainables.base.yaml_files import dump_yaml, read_yaml
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.yaml"))
 

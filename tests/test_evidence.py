@@ -213,6 +213,12 @@ def test_what_is_believed_of_running_trials_changes_no_mean_and_makes_their_plac
     assert (values[1][-2:] < values[0][-2:]).all()
 
 
+@pytest.mark.parametrize("scores", [[], [3.0], [3.0, 3.0, 3.0], [3.0, 3.0 + 1e-12]])
+def test_scores_without_a_spread_keep_their_unit(scores: list[float]) -> None:
+    standard, scale = evidence._standardise(np.array(scores))
+    assert scale == 1.0 and np.abs(standard).max(initial=0) < 1e-9
+
+
 @pytest.mark.parametrize("count", [150, 151, 400, 1000])
 def test_of_many_scores_a_model_keeps_the_best_and_an_even_share_of_the_others(count: int) -> None:
     scores = np.random.default_rng(0).permutation(count).astype(float)
@@ -376,13 +382,14 @@ def test_optunas_gaussian_process_hears_the_best_and_the_latest(
 ) -> None:
     monkeypatch.setattr(optuna_samplers, "GP_TRIALS", 8)
     plan, told = SearchPlan(experiment("gp", RANGE)), Told(direction)
+    sampler = plan.sampler
+    assert isinstance(sampler, OptunaSampler)
     merits = [5.0, 9.0, 1.0, 8.0, 2.0, 7.0, 6.0, 3.0, 4.0, 0.0]
     for number, merit in enumerate(merits):
         told.trial(number / 100, merit, outcome=Outcome.COMPLETED)
+        assert len(sampler._history(told.study)) == min(number + 1, 8) or number >= 8, "up to eight it hears all"
     for number in range(4):
         told.trial(0.5 + number / 100, outcome=Outcome.FAILED if number % 2 else Outcome.RUNNING)
-    sampler = plan.sampler
-    assert isinstance(sampler, OptunaSampler)
     history = sampler._history(told.study)
     heard = {round(trial.params["model.dropout"] * 0.9, 6) for trial in history}
     assert heard == {0.01, 0.03, 0.05, 0.06, 0.5, 0.51, 0.52, 0.53}

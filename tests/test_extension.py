@@ -21,11 +21,11 @@ from search.settings.experiment import Experiment
 from search.settings.stored import LATER, stored_experiment
 from search.space.space import SearchSpace
 from trainables.assignment import Assignment
-from trainables.base.command_line import dump_yaml
 from trainables.base.config import flatten
 from trainables.base.errors import UserError
 from trainables.base.outcomes import Outcome
 from trainables.base.sealing import read_sealed, write_sealed
+from trainables.base.yaml_files import dump_yaml
 
 SPACE = {"model.d_model": {"values": [64, 128, 256]}, "model.dropout": {"min": 0.0, "max": 0.5}}
 AnyConfig = TypeVar("AnyConfig", bound=BaseModel)

@@ -17,10 +17,12 @@ from search.samplers import SAMPLERS
 from search.schedulers import SCHEDULERS
 from search.settings.experiment import Experiment
 from search.settings.stored import stored_experiment, write_experiment
-from trainables.base.command_line import dump_yaml, override, parse_config, validate
+from trainables.base.command_line import override, parse_config
 from trainables.base.errors import UserError
 from trainables.base.metrics import METRICS
+from trainables.base.mistakes import validate
 from trainables.base.report import EpochReport
+from trainables.base.yaml_files import dump_yaml
 
 SPACE = {"model.d_model": {"values": [64, 128, 256]}, "model.dropout": {"min": 0.0, "max": 0.5}}
 RULES = '''
@@ -94,6 +96,7 @@ PROMOTION_4 = {**ASHA_4, "kind": "asha_promotion"}
         ("{}", ["--search.scheduler", "asha", "--search.scheduler.reduction_factor=4"], ASHA_4),
         ("{}", ["--search.scheduler.kind=asha", "--search.scheduler.reduction_factor", "4"], ASHA_4),
         ("{scheduler: asha}", ["--search.scheduler.reduction_factor", "4"], ASHA_4),
+        ("{scheduler: gentle}", ["--search.scheduler", '{"kind": "asha", "reduction_factor": 4}'], ASHA_4),
         ("{scheduler: {kind: asha, reduction_factor: 4}}", ["--search.scheduler", "asha"], ASHA_4),
         ("{scheduler: {kind: asha, reduction_factor: 4}}", ["--search.scheduler=none"], {"kind": "none"}),
         ("{scheduler: {kind: gentle, rungs: [1]}}", ["--search.scheduler", "asha"], {**ASHA_4, "reduction_factor": 3}),
@@ -110,6 +113,8 @@ def test_a_word_a_mapping_and_options_say_the_same(
     experiment = parse(*options, text=f"search: {text}", folder=tmp_path)
     assert experiment.search.scheduler.model_dump() == meant
     assert validate(Experiment, yaml.safe_load(dump_yaml(experiment)), "f") == experiment
+    flat = {"search.scheduler": meant["kind"], **{f"search.scheduler.{key}": value for key, value in meant.items()}}
+    assert Experiment.load(tmp_path / "x.yaml", **flat).search.scheduler == experiment.search.scheduler
 
 
 @pytest.mark.parametrize("options", [["--search.reduction_factor", "4"], ["--search.scheduler.reduction_factor=4"]])

@@ -17,9 +17,9 @@ from search.record.journal import Journal
 from search.record.study import Study
 from search.settings.experiment import Experiment
 from trainables.assignment import Assignment
-from trainables.base.command_line import validate
 from trainables.base.config import TrialConfig
 from trainables.base.errors import UserError
+from trainables.base.mistakes import validate
 from trainables.base.report import EpochReport
 from trainables.sharing.checkpoint_places import Checkpoints
 

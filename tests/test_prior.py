@@ -22,9 +22,9 @@ from search.samplers.prior import PENALTIES, Findings, Prior, _place, _places, k
 from search.settings.experiment import Experiment
 from search.space.domain import Domain
 from search.space.space import Params, SearchSpace
-from trainables.base.command_line import dump_yaml
 from trainables.base.errors import UserError
 from trainables.base.outcomes import Outcome
+from trainables.base.yaml_files import dump_yaml
 
 SPACE = {
     "model.d_model": {"values": [64, 128, 256, 512]},
@@ -268,7 +268,7 @@ def test_sources_weigh_by_the_likelihood_of_the_scores_and_fade() -> None:
     rng = np.random.default_rng(2)
     places, at = rng.random((4, 4)), rng.random((6, 4))
     prior = Prior(WIDE, [findings(), findings(20), findings(sign=-1)])
-    for scores in (rng.normal(size=4), prior._guesses(places)[1], 30 * prior._guesses(places)[0]):
+    for scores in (rng.normal(size=4), prior._guesses(places)[1], 300 * prior._guesses(places)[0]):
         guesses = prior._guesses(places)
         centres = guesses.mean(axis=1)
 

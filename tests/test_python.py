@@ -5,6 +5,7 @@ import html
 import logging
 import os
 import re
+import shutil
 import signal
 import sys
 import threading
@@ -103,8 +104,8 @@ def test_mistakes_are_raised_and_name_what_is_wrong(config: Path, tmp_path: Path
         load_run(tmp_path)
 
 
-def test_a_run_of_an_earlier_version_is_read() -> None:
-    result = load_run(OLD)
+def test_a_run_of_an_earlier_version_is_read(tmp_path: Path) -> None:
+    result = load_run(shutil.copytree(OLD, tmp_path / "old"))
     assert len(result.trials) == 3 and len(result.ranking) == 1
     assert result.reports["epoch"].max() == 4
 

@@ -10,11 +10,12 @@ from pydantic import Field
 
 from model.transformer import Transformer
 from trainables.acceleration.captured import choose_step
-from trainables.base.command_line import dump_yaml, parse_config, read_yaml
+from trainables.base.command_line import parse_config
 from trainables.base.config import RunName, TrialConfig, digest, flatten
 from trainables.base.ending import end_in_words
 from trainables.base.errors import UserError
 from trainables.base.files import make_folder, named_path, write_atomically
+from trainables.base.yaml_files import dump_yaml, read_yaml
 from trainables.data.corpus import digest_test, read_test
 from trainables.data.corpus_cache import cached_corpus
 from trainables.data.preparing import count_unknown, prepare

@@ -19,10 +19,10 @@ from typing import IO, Any
 
 from search.api.result import Result
 from search.settings.experiment import Experiment
-from trainables.base.command_line import dump_yaml
 from trainables.base.ending import INTERRUPTED
 from trainables.base.errors import UserError
 from trainables.base.files import named_path
+from trainables.base.yaml_files import dump_yaml
 
 HEARD_SECONDS = 3.0  # in which a search that was interrupted with its caller begins to end
 END_SECONDS = 60.0  # that an interrupted search may take to end

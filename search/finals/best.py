@@ -10,12 +10,13 @@ from safetensors.torch import load_file, save_file
 from model.transformer import Transformer
 from search.settings.finals import Decoding
 from search.settings.stored import is_sealed
-from trainables.base.command_line import dump_yaml, read_yaml, validate
 from trainables.base.config import TrialConfig
 from trainables.base.errors import UserError
 from trainables.base.files import digest_of, publish_folder, remove
 from trainables.base.installed import program
+from trainables.base.mistakes import validate
 from trainables.base.sealing import Damaged, read_sealed, write_sealed
+from trainables.base.yaml_files import dump_yaml, read_yaml
 from trainables.data.tokenizer import Tokenizer, load_tokenizer, save_tokenizer
 from trainables.training.device import default_device
 

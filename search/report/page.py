@@ -24,9 +24,9 @@ from search.report.figures.settings import effects_figure, importance_figure, pa
 from search.report.figures.training import learning_curves, loss_figure, progress_figure
 from search.settings.experiment import Experiment
 from search.settings.wording import RANKED_BY, count, describe, duration, plain, short_name, short_value
-from trainables.base.command_line import dump_yaml
 from trainables.base.files import write_atomically
 from trainables.base.metrics import METRICS
+from trainables.base.yaml_files import dump_yaml
 
 PAGE = Environment(
     loader=FileSystemLoader(Path(__file__).parent),

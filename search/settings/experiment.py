@@ -16,12 +16,14 @@ from search.settings.searching import SearchConfig
 from search.settings.tracking import TrackingConfig
 from search.space.domain import Domain, Scalar
 from search.space.space import Params, SearchSpace
-from trainables.base.command_line import merge, read_yaml, validate
 from trainables.base.config import RunName, TrialConfig, flatten, set_paths
 from trainables.base.errors import did_you_mean
 from trainables.base.files import full_path
 from trainables.base.installed import find_config
+from trainables.base.kinds import find_kinds, merge
 from trainables.base.metrics import METRICS
+from trainables.base.mistakes import validate
+from trainables.base.yaml_files import read_yaml
 
 PROBES = 1000  # draws that must fail before an infinite space counts as empty
 
@@ -60,7 +62,7 @@ class Experiment(TrialConfig):
             UserError: With a line for each mistake.
         """
         file, options = find_config(os.fspath(config)), set_paths({}, changes)
-        return validate(cls, merge(read_yaml(file), options), str(file), options)
+        return validate(cls, merge(read_yaml(file), options, find_kinds(cls)), str(file), options)
 
     @field_validator("cluster")
     @classmethod

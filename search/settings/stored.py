@@ -6,12 +6,13 @@ from typing import Any
 from search.samplers import SAMPLERS
 from search.schedulers import SCHEDULERS
 from search.settings.experiment import Experiment
-from trainables.base.command_line import dump_yaml, read_stored, validate
 from trainables.base.errors import UserError
 from trainables.base.files import read_bytes, write_atomically
 from trainables.base.installed import program
 from trainables.base.kinds import Kinds
+from trainables.base.mistakes import validate
 from trainables.base.sealing import Damaged, checksum
+from trainables.base.yaml_files import dump_yaml, read_stored
 
 # A run of an earlier version lacks them, and has their defaults.
 LATER = ("storage", "cluster", "teardown")

@@ -21,4 +21,4 @@ def can_train_as_one(configs: Sequence[TrialConfig]) -> bool:
         return True
     first, *others = ({k: v for k, v in flatten(config.model_dump()).items() if k not in OWN} for config in configs)
     shaped = configs[0].training.batch_shapes is not None
-    return shaped and configs[0].model.stackable and all(other == first for other in others)
+    return shaped and all(other == first for other in others) and configs[0].model.stackable

@@ -195,12 +195,14 @@ class TrialConfig(Config):
 
 
 def set_paths(tree: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
-    """Set nested keys named by dotted paths, in place."""
+    """Set nested keys named by dotted paths, in place; a word above a key is the name of its kind."""
     for path, value in values.items():
         *parents, leaf = path.split(".")
         node = tree
         for parent in parents:
-            node = node.setdefault(parent, {})
+            if isinstance(node.setdefault(parent, {}), str):
+                node[parent] = {"kind": node[parent]}
+            node = node[parent]
         node[leaf] = value
     return tree
 

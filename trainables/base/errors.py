@@ -2,6 +2,8 @@
 
 import difflib
 
+SHOWN = 200  # characters of a wrong value in a message
+
 
 class UserError(Exception):
     """Says what was wrong, where, and what to do."""
@@ -31,3 +33,8 @@ def did_you_mean(name: str, known: list[str], prefix: str = "") -> str:
     """The end of a message about an unknown name: the nearest known one, or else all of them."""
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     return f"; did you mean {prefix}{close[0]}?" if close else f"; known are {', '.join(known)}" if known else ""
+
+
+def shortened(text: str) -> str:
+    """What a message shows of a wrong value."""
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"

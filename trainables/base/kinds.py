@@ -1,8 +1,8 @@
 """Kinds of a thing as a table: a kind is one class, which holds its settings and knows what the kind can do."""
 
 import re
-from collections.abc import Iterator
-from typing import Any, ClassVar, Generic, Literal, TypeVar
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, Generic, Literal, TypeGuard, TypeVar
 
 from pydantic import BaseModel, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, create_model
 from pydantic.fields import FieldInfo
@@ -137,6 +137,45 @@ class Kinds(Generic[K]):
 def kinds_of(field: FieldInfo) -> Kinds[Any] | None:
     """The table that a field of a configuration is annotated with."""
     return next((part for part in field.metadata if isinstance(part, Kinds)), None)
+
+
+def is_config(annotation: Any) -> TypeGuard[type[BaseModel]]:
+    """Whether a field of this annotation is a configuration with fields of its own."""
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+
+
+def find_kinds(config_class: type[BaseModel], prefix: str = "") -> dict[str, Kinds[Any]]:
+    """The table of kinds at each dotted path that has one."""
+    found: dict[str, Kinds[Any]] = {}
+    for name, field in config_class.model_fields.items():
+        if kinds := kinds_of(field):
+            found[f"{prefix}{name}"] = kinds
+        elif is_config(field.annotation):
+            found |= find_kinds(field.annotation, f"{prefix}{name}.")
+    return found
+
+
+def merge(
+    tree: dict[str, Any], changes: dict[str, Any], kinds: Mapping[str, Kinds[Any]] | None = None
+) -> dict[str, Any]:
+    """`tree` with the leaves of `changes`; the space is one leaf, as its keys are paths.
+
+    kinds: by dotted path. Where `changes` name another kind, the settings of the one in the tree are gone; a word
+    alone is a kind by its name.
+    """
+    merged, kinds = dict(tree), kinds or {}
+    for key, value in changes.items():
+        below = merged.get(key)
+        if isinstance(below, str) and isinstance(value, dict):
+            below = {"kind": below}
+        if table := kinds.get(key):
+            value = {"kind": value} if isinstance(value, str) else value
+            other = isinstance(value, dict) and "kind" in value and value["kind"] != table.kind_of(below)
+            below = None if other else below
+        both = isinstance(value, dict) and isinstance(below, dict) and key != "space"
+        inner = {path.partition(".")[2]: table for path, table in kinds.items() if path.startswith(f"{key}.")}
+        merged[key] = merge(below, value, inner) if both and isinstance(below, dict) else value
+    return merged
 
 
 def _summary(kind: type[BaseModel]) -> str:

@@ -1,0 +1,76 @@
+"""Configurations as YAML files."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel
+
+from trainables.base.errors import UserError, shortened
+from trainables.base.files import read_text
+from trainables.base.renaming import with_new_names
+
+LARGEST = 1_000_000  # bytes of a configuration
+MOST_VALUES = 100_000  # of one, with all that its aliases stand for
+
+
+def read_yaml(file: Path) -> dict[str, Any]:
+    """The mapping in a YAML file of the user's, with renamed keys under their names of today. Raises UserError."""
+    return with_new_names(read_stored(file), file)
+
+
+def read_stored(file: Path) -> dict[str, Any]:
+    """The mapping in a YAML file as it stands. Raises UserError."""
+    try:
+        tree = yaml.load(read_text(file, LARGEST), _UniqueKeys)
+    except OSError as error:
+        raise UserError(f"{file}: {error.strerror or error}; name an existing YAML file with --config") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{file}: not a text file; --config takes YAML") from None
+    except (yaml.YAMLError, ValueError) as error:
+        raise UserError(f"{file}: not valid YAML: {shortened(' '.join(str(error).split()))}") from None
+    except RecursionError:
+        raise UserError(f"{file}: not valid YAML: it is nested too deeply") from None
+    if not isinstance(tree, dict | None):
+        raise UserError(f"{file}: must hold keys and values, not {type(tree).__name__}")
+    return tree or {}
+
+
+def dump_yaml(value: BaseModel) -> str:
+    return yaml.safe_dump(value.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """YAML forbids a key twice in a mapping; the loader alone would drop the first in silence. Aliases may not multiply
+    what they stand for without end."""
+
+    def get_single_node(self) -> yaml.Node | None:
+        node = super().get_single_node()
+        if node and _count_values(node, {}) > MOST_VALUES:
+            raise yaml.constructor.ConstructorError(problem=f"its aliases stand for more than {MOST_VALUES:,} values")
+        return node
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.constructor.ConstructorError(
+                    problem="a key must be text; quote what is no YAML, as in '{{ name }}'", problem_mark=key.start_mark
+                )
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    problem=f"{key.value} is given twice", problem_mark=key.start_mark
+                )
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+def _count_values(node: yaml.Node, known: dict[int, float]) -> float:
+    """In a node with all that its aliases stand for; one that holds itself is without end."""
+    if id(node) not in known:
+        known[id(node)] = math.inf
+        below = node.value if isinstance(node, yaml.CollectionNode) else ()
+        pairs = isinstance(node, yaml.MappingNode)
+        known[id(node)] = 1 + sum(_count_values(each[1] if pairs else each, known) for each in below)
+    return known[id(node)]
