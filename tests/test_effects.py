@@ -24,7 +24,7 @@ from search.effects.observing import Observations, Score, observe
 from search.effects.regression import fit
 from search.effects.sentences import counted, disagreement, effect_sentences, interaction_sentences, signed
 from search.record.attributes import Attributes
-from search.record.study import StudyTrial
+from search.record.trial import StudyTrial
 from search.settings.experiment import Experiment
 from search.space.space import Params, SearchSpace
 from trainables.base.outcomes import Outcome

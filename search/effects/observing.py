@@ -6,7 +6,7 @@ import numpy as np
 
 from search.finals.board import LeaderboardEntry
 from search.record.journal import JournalLine
-from search.record.study import StudyTrial
+from search.record.trial import StudyTrial
 from search.settings.experiment import Experiment
 from search.settings.wording import count
 from search.space.space import Params

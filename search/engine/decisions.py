@@ -6,7 +6,8 @@ What is written is read back by `StudyTrial.passed` and `StudyTrial.parked`.
 from dataclasses import replace
 
 from search.record.attributes import Attributes
-from search.record.study import Distributions, Study, StudyTrial
+from search.record.study import Distributions, Study
+from search.record.trial import StudyTrial
 from search.schedulers.base import Decision, Heir
 from trainables.base.outcomes import Outcome
 

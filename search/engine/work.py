@@ -11,7 +11,7 @@ from search.engine.decisions import carry_out
 from search.engine.next_trial import NextTrial
 from search.engine.rules import Records, Rules
 from search.record.journal import JournalLine, make_line
-from search.record.study import StudyTrial
+from search.record.trial import StudyTrial
 from search.settings.experiment import Experiment
 from trainables.assignment import Assignment
 from trainables.base.metrics import METRICS

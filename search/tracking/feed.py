@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 from search.finals.board import Leaderboard
 from search.record.journal import JournalLine, read_lines
-from search.record.study import Study, StudyTrial
+from search.record.study import Study
+from search.record.trial import StudyTrial
 from search.settings.experiment import Experiment
 from search.tracking.tracked import FEED, INTERRUPTED, PARKED, RUNNING, ReportContent
 from trainables.base.config import TrialConfig, flatten
