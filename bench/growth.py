@@ -27,7 +27,8 @@ from search.engine.rules import Records, Rules
 from search.engine.work import FINISHED, Work
 from search.record.budget import Budget
 from search.record.journal import Journal
-from search.record.study import Study, StudyTrial
+from search.record.study import Study
+from search.record.trial import StudyTrial
 from search.samplers import Proposal
 from search.settings.experiment import Experiment
 from search.space.space import Params

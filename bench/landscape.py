@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from model.config import ModelConfig
-from search.record.study import Study, StudyTrial
+from search.record.study import Study
+from search.record.trial import StudyTrial
 from search.samplers.base import Task, distinct, uniform_draws
 from search.samplers.coding import Coding
 from search.settings.experiment import Experiment

@@ -15,7 +15,8 @@ from search.engine.proposals import SearchPlan, make_scheduler
 from search.engine.rules import Records, Rules
 from search.engine.work import Work
 from search.record.journal import Journal, JournalLine
-from search.record.study import Study, StudyTrial
+from search.record.study import Study
+from search.record.trial import StudyTrial
 from search.schedulers import SCHEDULERS
 from search.settings.experiment import Experiment
 from trainables.assignment import Reported, read_assignment, read_setup, to_result

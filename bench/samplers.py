@@ -15,7 +15,8 @@ from statistics import mean, stdev
 from landscape import BEST_KNOWN, end, expected, make_experiment
 
 from search.engine.proposals import SearchPlan
-from search.record.study import Study, StudyTrial
+from search.record.study import Study
+from search.record.trial import StudyTrial
 
 MARKS = (10, 20, 40, 80)
 

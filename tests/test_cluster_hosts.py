@@ -19,7 +19,8 @@ from hosts import OUTSIDE, ROOT, Hosts, missing
 from object_store import BUCKET, object_store
 from test_run import assert_sound, write_config
 
-from search.record.study import Study, StudyTrial
+from search.record.study import Study
+from search.record.trial import StudyTrial
 from trainables.sharing.storage import find_place
 
 pytestmark = [pytest.mark.cluster, pytest.mark.skipif(missing() is not None, reason=str(missing()))]

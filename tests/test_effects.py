@@ -24,7 +24,7 @@ from search.effects.observing import Observations, Score, observe
 from search.effects.regression import fit
 from search.effects.sentences import counted, disagreement, effect_sentences, interaction_sentences, signed
 from search.record.attributes import Attributes
-from search.record.study import StudyTrial
+from search.record.trial import StudyTrial
 from search.settings.experiment import Experiment
 from search.space.space import Params, SearchSpace
 from trainables.base.outcomes import Outcome
@@ -265,9 +265,9 @@ def test_seeds_are_compared_where_the_trials_are() -> None:
     seen = observe(HALVED, trials, finals, ranking)
     assert seen is not None and seen.seeds == [[22.5, 26.0], [27.5, 24.0]], "one seed alone tells nothing"
     assert seen.trials == list(range(40)) and seen.configurations == [trial.params for trial in trials]
-    for trial, row, places in zip(trials, seen.scores, seen.places, strict=True):
+    for trial, row, progress in zip(trials, seen.scores, seen.progress, strict=True):
         assert row.tolist() == pytest.approx([trial.scores.get(e, math.nan) for e in (2, 4, 8)], nan_ok=True)
-        assert places.tolist() == [2, 4, 8]
+        assert progress.tolist() == [2, 4, 8]
 
     kept = [trial for trial in trials if trial.outcome == "completed"][:3]  # one fewer than are enough
     early = observe(HALVED, [t for t in trials if t.outcome == "stopped" or t in kept], finals, ranking)

@@ -10,7 +10,8 @@ from test_samplers import draw, experiment
 from test_schedulers import DIRECTIONS, Direction
 
 from search.engine.proposals import SearchPlan
-from search.record.study import Study, StudyTrial
+from search.record.study import Study
+from search.record.trial import StudyTrial
 from search.samplers import Prior, Task, evidence, gaussian_process, optuna_samplers
 from search.samplers.coding import Coding
 from search.samplers.default import ModelSampler

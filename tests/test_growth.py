@@ -13,7 +13,8 @@ from search.engine.proposals import SearchPlan, make_scheduler
 from search.engine.rules import Records, Rules
 from search.engine.work import Work
 from search.record.journal import Journal, JournalLine, Totals
-from search.record.study import Study, StudyTrial
+from search.record.study import Study
+from search.record.trial import StudyTrial
 from search.settings.experiment import Experiment
 from search.space.space import SearchSpace
 from trainables.sharing.checkpoint_places import Checkpoints

@@ -36,6 +36,7 @@ ROOMS = {
         "search.record.optuna_internals",
         "search.record.study",
         "search.record.study_file",
+        "search.record.trial",
         "search.run_directory.checking",
         "search.engine.proposals",
         "search.finals.choosing",

@@ -15,7 +15,8 @@ from test_work import budget_of
 from search.driver.progress import TrialProgress, ranking_table
 from search.record.budget import Spent
 from search.record.journal import Journal
-from search.record.study import Study, StudyTrial
+from search.record.study import Study
+from search.record.trial import StudyTrial
 from search.settings.experiment import Experiment
 from search.settings.wording import count, describe, duration, noun, plain, short_name, short_value
 from trainables.base.outcomes import Outcome

@@ -18,7 +18,7 @@ from search.effects.observing import observe
 from search.finals.board import Leaderboard
 from search.record.attributes import Attributes
 from search.record.journal import JournalLine
-from search.record.study import StudyTrial
+from search.record.trial import StudyTrial
 from search.report.attention_figures import AttendedSentence, Attention
 from search.report.corpus_facts import CorpusFacts, SideFacts, SplitFacts
 from search.report.figures.settings import effects_figure, parallel_coordinates, slices

@@ -17,7 +17,7 @@ from search.effects.analysis import analyse
 from search.effects.observing import observe
 from search.record.attributes import Attributes
 from search.record.journal import JournalLine
-from search.record.study import StudyTrial
+from search.record.trial import StudyTrial
 from search.report.figures.figure import COLOURS, GREY, Figure
 from search.report.figures.ranking import pareto_figure, ranking_figure
 from search.report.figures.settings import parallel_coordinates

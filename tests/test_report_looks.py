@@ -14,7 +14,7 @@ from search.effects.analysis import Analysis, Effect, Estimate, LevelMean
 from search.effects.importance import Importance
 from search.effects.observing import Score
 from search.record.attributes import Attributes
-from search.record.study import StudyTrial
+from search.record.trial import StudyTrial
 from search.report.figures.corpus import length_figure
 from search.report.figures.figure import Figure
 from search.report.figures.ranking import pareto_figure, ranking_figure

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from search.engine.proposals import SearchPlan
-from search.record.study import Study, StudyTrial
+from search.record.study import Study
+from search.record.trial import StudyTrial
 from search.samplers import SAMPLERS as TABLE
 from search.samplers import Sampler, Task
 from search.settings.experiment import Experiment

@@ -14,7 +14,8 @@ from test_evidence import COMPLETED, RANGE, Told
 from test_samplers import experiment
 
 from search.engine.proposals import SearchPlan
-from search.record.study import Study, StudyTrial
+from search.record.study import Study
+from search.record.trial import StudyTrial
 from search.samplers import Prior, Task, base, default, design, gaussian_process
 from search.samplers.base import distinct, list_all
 from search.samplers.coding import Coding

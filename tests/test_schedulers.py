@@ -10,7 +10,8 @@ import pytest
 from search.engine.decisions import add_heir, carry_out, let_pass
 from search.engine.proposals import make_scheduler
 from search.record.forecasting import fit
-from search.record.study import Study, StudyTrial
+from search.record.study import Study
+from search.record.trial import StudyTrial
 from search.schedulers import SCHEDULERS, Decision, Scheduler, Task, arrivals
 from search.schedulers.base import Breeder
 from search.schedulers.gentle import Gentle

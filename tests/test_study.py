@@ -15,8 +15,9 @@ from test_schedulers import DIRECTIONS, Direction
 
 from search.record.attributes import Attributes
 from search.record.optuna_internals import storage_id
-from search.record.study import Study, StudyTrial
+from search.record.study import Study
 from search.record.study_file import open_study
+from search.record.trial import StudyTrial
 from search.space.space import Params, SearchSpace
 from trainables.base.outcomes import Outcome
 from trainables.base.sealing import SEAL, Damaged

@@ -41,6 +41,7 @@ OFFLINE = [
     sys.executable,
     "-c",
     """
+import logging
 import sys
 from pathlib import Path
 from search.run_directory.earlier import Earlier
@@ -48,6 +49,7 @@ from search.settings.stored import stored_experiment
 from search.tracking.tracker import mirror_once
 experiment = stored_experiment(Path(sys.argv[1]))
 tracking = experiment.tracking.model_copy(update={"wandb": "auto", "tensorboard": False})
+logging.basicConfig(stream=sys.stdout, level=25, format="%(message)s")  # what is told to people
 mirror_once(experiment.model_copy(update={"tracking": tracking}), Earlier(experiment.run_dir))
 """,
 ]

@@ -24,7 +24,8 @@ from search.engine.work import FINISHED, WAIT, Work
 from search.finals.choosing import read_finalists
 from search.record.budget import Budget, Spent
 from search.record.journal import Journal, JournalLine
-from search.record.study import Study, StudyTrial
+from search.record.study import Study
+from search.record.trial import StudyTrial
 from search.run_directory.checking import check_study
 from search.schedulers import SCHEDULERS
 from search.schedulers.population import Population

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import optuna
 
     from search.finals.best import BestModel
-    from search.record.study import StudyTrial
+    from search.record.trial import StudyTrial
 
 
 class Result:

@@ -15,7 +15,7 @@ from pathlib import Path
 import ray
 
 from search.record.journal import JournalLine
-from search.record.study import StudyTrial
+from search.record.trial import StudyTrial
 from trainables.base.ending import give_up
 from trainables.base.installed import program
 from trainables.base.locks import DriverLock

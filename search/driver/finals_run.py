@@ -11,7 +11,8 @@ from search.finals.neural_metric import neural_score
 from search.finals.scoring import FinalModel, ScoredModel, score_all
 from search.record.budget import spent_on
 from search.record.journal import Totals, read_lines
-from search.record.study import Study, StudyTrial
+from search.record.study import Study
+from search.record.trial import StudyTrial
 from search.run_directory.checking import check_finalists
 from search.run_directory.earlier import Earlier
 from search.schedulers.unranked import ToTheEnd

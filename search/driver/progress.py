@@ -13,7 +13,8 @@ from rich.table import Table
 from search.finals.board import LeaderboardEntry
 from search.record.budget import Budget
 from search.record.journal import Journal, JournalLine
-from search.record.study import Study, StudyTrial
+from search.record.study import Study
+from search.record.trial import StudyTrial
 from search.settings.wording import RANKED_BY, count, describe, duration, plain
 from trainables.base.metrics import METRICS
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from search.finals.board import LeaderboardEntry
 from search.record.journal import JournalLine
-from search.record.study import StudyTrial
+from search.record.trial import StudyTrial
 from search.settings.experiment import Experiment
 from search.settings.wording import count
 from search.space.space import Params
@@ -19,13 +19,13 @@ ENOUGH = 4  # trials that have come so far, before a stage is looked at
 class Score:
     """A trial's score at the last stage.
 
-    place: its epoch, or step. origin: None if it was measured there, else where the score was that it is forecast from.
+    progress: where that is. origin: None if it was measured there, else where the score was that it is forecast from.
     margin: half of a forecast's 95% interval, 0 if it was measured. is_wide: that interval is wider than the scale of
     the scores.
     """
 
     value: float
-    place: int
+    progress: int
     origin: int | None
     margin: float
     is_wide: bool
@@ -33,8 +33,8 @@ class Score:
     def told(self, unit: str) -> str:
         """As "31.25 at epoch 4", or "31.25 ± 1.2, forecast for epoch 4, from epoch 2"."""
         if self.origin is None:
-            return f"{self.value:.2f} at {unit} {self.place}"
-        told = f"forecast for {unit} {self.place}, from {unit} {self.origin}"
+            return f"{self.value:.2f} at {unit} {self.progress}"
+        told = f"forecast for {unit} {self.progress}, from {unit} {self.origin}"
         if self.is_wide:
             return f"{self.value:.2f}, {told}: these trials cannot tell it"
         return f"{self.value:.2f} ± {self.margin:.3g}, {told}"
@@ -45,7 +45,7 @@ class Observations:
     """Scores in the metric's unit.
 
     scores: (trials, stages), at the rungs and at the end, NaN after a trial was stopped; all have the first.
-    places: (trials, stages), the epochs or steps where these were measured, or would have been.
+    progress: (trials, stages), of the trials where these were measured, or would have been.
     seeds: for each configuration that was trained with several seeds, the last stage's scores of these.
     basis: a sentence that says what this is.
     stage: the last one, in words: "at epoch 4".
@@ -54,7 +54,7 @@ class Observations:
     trials: list[int]
     configurations: list[Params]
     scores: np.ndarray
-    places: np.ndarray
+    progress: np.ndarray
     seeds: list[list[float]]
     basis: str
     stage: str
@@ -70,10 +70,10 @@ class Observations:
         found = {}
         for row, number in enumerate(self.trials):
             if not np.isnan(values[row]):
-                measured = self.places[row][~np.isnan(self.scores[row])].tolist()
+                measured = self.progress[row][~np.isnan(self.scores[row])].tolist()
                 origin = measured[-1] if np.isnan(self.scores[row, -1]) else None
-                margin, place = float(margins[row]), int(self.places[row, -1])
-                found[number] = Score(float(values[row]), place, origin, margin, 2 * margin > self.scale > 0)
+                margin, progress = float(margins[row]), int(self.progress[row, -1])
+                found[number] = Score(float(values[row]), progress, origin, margin, 2 * margin > self.scale > 0)
         return found
 
 
@@ -96,8 +96,8 @@ def observe(
     if not known:
         return None
     scores = [[*(t.scores.get(rung, np.nan) for rung in rungs), *([_final(t)] if has_end else [])] for t in known]
-    places = [[*rungs, *([_end(experiment, t)] if has_end else [])] for t in known]
-    ends = {row[-1] for row in places}
+    progress = [[*rungs, *([_end(experiment, t)] if has_end else [])] for t in known]
+    ends = {row[-1] for row in progress}
     seeds = []
     for entry in ranking:
         runs = ([line.report for line in finals if line.trial == number] for number in entry.final_trials)
@@ -117,7 +117,7 @@ def observe(
         [trial.number for trial in known],
         [trial.params for trial in known],
         np.array(scores, dtype=float),
-        np.array(places),
+        np.array(progress),
         [scores for scores in seeds if len(scores) > 1],
         basis,
         f"at {unit} {ends.pop()}" if len(ends) == 1 else "at the end of training",

@@ -1,7 +1,7 @@
 """Disk space: what nobody will train or score again is removed."""
 
 from search.record.journal import JournalLine
-from search.record.study import StudyTrial
+from search.record.trial import StudyTrial
 from trainables.base.outcomes import Outcome
 from trainables.sharing.checkpoint_places import Checkpoints
 

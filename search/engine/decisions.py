@@ -6,26 +6,22 @@ What is written is read back by `StudyTrial.passed` and `StudyTrial.parked`.
 from dataclasses import replace
 
 from search.record.attributes import Attributes
-from search.record.study import Distributions, Study, StudyTrial
+from search.record.study import Distributions, Study
+from search.record.trial import StudyTrial
 from search.schedulers.base import Decision, Heir
 from trainables.base.outcomes import Outcome
 
 
 def carry_out(
-    decision: Decision,
-    study: Study,
-    trial: StudyTrial,
-    rungs: tuple[int, ...],
-    reason: str = "",
-    clock: float | None = None,
+    decision: Decision, study: Study, trial: StudyTrial, rungs: tuple[int, ...], clock: float | None = None
 ) -> None:
     """Write what was decided on a trial that has just reported.
 
-    A trial that goes on between rungs, or is parked, needs no write, as both follow from the rungs. reason: why it is
-    stopped, for people. clock: see `let_pass`.
+    A trial that goes on between rungs, or is parked, needs no write, as both follow from the rungs. clock: see
+    `let_pass`.
     """
     if decision == "stop":
-        study.finish(trial, Outcome.STOPPED, reason)
+        study.finish(trial, Outcome.STOPPED)
     elif decision == "park":
         study.rest(trial)
     elif trial.progress in rungs:

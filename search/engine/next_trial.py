@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from search.engine.decisions import add_heir, let_pass
 from search.engine.rules import Records, Rules
 from search.record.attributes import Attributes
-from search.record.study import StudyTrial
+from search.record.trial import StudyTrial
 from search.schedulers.base import Breeder
 from trainables.acceleration.stackable import can_train_as_one
 from trainables.base.config import TrialConfig

@@ -13,7 +13,8 @@ import torch
 from model.counting import count_flops
 from search.engine.work import Work
 from search.record.journal import JournalLine
-from search.record.study import Study, StudyTrial
+from search.record.study import Study
+from search.record.trial import StudyTrial
 from search.settings.experiment import Experiment
 from trainables.assignment import Assignment
 from trainables.base.config import TrialConfig

@@ -6,7 +6,8 @@ from typing import Protocol
 
 from search.engine.proposals import Plan
 from search.record.journal import Journal
-from search.record.study import Study, StudyTrial
+from search.record.study import Study
+from search.record.trial import StudyTrial
 from search.schedulers.base import Scheduler
 from trainables.sharing.checkpoint_places import Checkpoints
 

@@ -11,7 +11,7 @@ from search.engine.decisions import carry_out
 from search.engine.next_trial import NextTrial
 from search.engine.rules import Records, Rules
 from search.record.journal import JournalLine, make_line
-from search.record.study import StudyTrial
+from search.record.trial import StudyTrial
 from search.settings.experiment import Experiment
 from trainables.assignment import Assignment
 from trainables.base.metrics import METRICS
@@ -196,11 +196,11 @@ class Work:
         if trial.epochs >= self.epochs:
             self._finish(trial, Outcome.COMPLETED)
             return
-        rungs, reason = self.rules.scheduler.rungs, ""
-        decision = self.rules.scheduler.decide(self.study, trial)
-        if decision == "go" and trial.progress in rungs and (reason := self.rules.reason_to_end(self.records) or ""):
-            decision = "stop"
-        carry_out(decision, self.study, trial, rungs, reason, self.rules.now)
+        rungs, decision = self.rules.scheduler.rungs, self.rules.scheduler.decide(self.study, trial)
+        if decision == "go" and trial.progress in rungs and (reason := self.rules.reason_to_end(self.records)):
+            self._finish(trial, Outcome.STOPPED, reason)
+            return
+        carry_out(decision, self.study, trial, rungs, self.rules.now)
         if not trial.running:
             self._tell_end(trial)
 

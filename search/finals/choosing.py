@@ -7,7 +7,8 @@ from pathlib import Path
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
 from search.finals.deciding import decided_by
-from search.record.study import Study, StudyTrial
+from search.record.study import Study
+from search.record.trial import StudyTrial
 from search.samplers import Proposal
 from search.settings.experiment import Experiment
 from search.space.space import Params

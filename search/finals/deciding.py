@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from search.record.study import Study, StudyTrial
+from search.record.study import Study
+from search.record.trial import StudyTrial
 from search.settings.experiment import Experiment
 from trainables.base.outcomes import Outcome
 from trainables.data.scoring import NEAR_ZERO, tells_apart

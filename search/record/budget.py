@@ -8,7 +8,8 @@ from pydantic import Field, model_validator
 
 from model.config import Config
 from search.record.journal import Journal, Totals
-from search.record.study import Study, StudyTrial
+from search.record.study import Study
+from search.record.trial import StudyTrial
 
 UNITS = {"epochs": "epochs", "gpu_hours": "GPU hours", "dollars": "dollars", "wall_hours": "hours by the clock"}
 

@@ -5,7 +5,7 @@ from bisect import bisect_left, insort
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,11 +18,11 @@ from search.record.attributes import Attributes, read_attributes
 from search.record.journal import JournalLine
 from search.record.optuna_internals import storage_id
 from search.record.study_file import Mode, open_study
+from search.record.trial import StudyTrial, seal_of
 from search.space.space import Params, SearchSpace
 from trainables.base.files import unwritable
 from trainables.base.outcomes import Outcome
-from trainables.base.report import Unit
-from trainables.base.sealing import RESTORE, Damaged, checksum, sealed, unsealed
+from trainables.base.sealing import RESTORE, Damaged, sealed, unsealed
 from trainables.data.scoring import NEAR_ZERO
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -37,72 +37,7 @@ STATES = {
 }
 TIE = 1e-6  # BLEU that one nat per character outweighs
 Distributions = dict[str, BaseDistribution]  # by the path of a hyperparameter
-_FROM_BIRTH = ("memory", "parent", "replaces", "inherited")
 Standing = tuple[float, float, int]  # of a trial among all, the last being its number
-
-
-@dataclass
-class StudyTrial:
-    """The mirror of one trial in memory."""
-
-    number: int
-    storage_id: int
-    params: Params
-    state: TrialState = TrialState.RUNNING
-    scores: dict[int, float] = field(default_factory=dict)  # progress -> metric
-    attributes: Attributes = field(default_factory=Attributes)
-    value: float | None = None  # what Optuna was told at the end
-    losses: dict[int, float] = field(default_factory=dict)  # beside scores in BLEU: validation loss per character
-
-    @property
-    def progress(self) -> int:
-        """How far it has come by its last report: in epochs, or in steps where `training.report_steps` is set.
-
-        Scores, rungs and checkpoints are numbered by it. `epochs` are passes over the training text.
-        """
-        return max(self.scores, default=0)
-
-    @property
-    def epochs(self) -> float:
-        """Epochs trained; a fraction where reports come by steps."""
-        steps = self.attributes.epoch_steps
-        return self.progress / steps if steps and self.progress % steps else self.progress // (steps or 1)
-
-    @property
-    def unit(self) -> Unit:
-        """What its progress counts."""
-        return "epoch" if self.attributes.epoch_steps is None else "step"
-
-    @property
-    def running(self) -> bool:
-        return self.state == TrialState.RUNNING
-
-    @property
-    def outcome(self) -> Outcome:
-        return self.attributes.outcome or Outcome.RUNNING
-
-    @property
-    def inherited(self) -> int:
-        """How many of its epochs its parent trained; 0 for a trial without one."""
-        return self.attributes.inherited
-
-    @property
-    def trained(self) -> float:
-        """Epochs that it trained itself."""
-        return self.epochs - self.inherited
-
-    @property
-    def is_sealed(self) -> bool:
-        """Whether it is as it was made; one of version 0.1 is taken as it is."""
-        return self.attributes.seal in (None, _birth(self.params, self.attributes))
-
-    def passed(self, rung: int) -> bool:
-        """Whether it was decided, and written, that the trial goes on after this rung."""
-        return rung in self.attributes.passed
-
-    def parked(self, rungs: tuple[int, ...]) -> bool:
-        """Whether it waits at a rung."""
-        return self.running and self.progress in rungs and not self.passed(self.progress)
 
 
 class Study:
@@ -239,7 +174,7 @@ class Study:
         scores, losses = dict(scores or {}), dict(losses or {})
         attributes = replace(attributes or Attributes(), memory=memory or {})
         params = {path: _as_stored(distributions[path], value) for path, value in params.items()}
-        attributes = replace(attributes, seal=_birth(params, attributes))
+        attributes = replace(attributes, seal=seal_of(params, attributes))
         template = create_trial(
             state=TrialState.RUNNING,
             params=params,
@@ -323,12 +258,6 @@ class Study:
     def close(self) -> None:
         if isinstance(self._storage, RDBStorage):
             self._storage.engine.dispose()
-
-
-def _birth(params: Params, attributes: Attributes) -> str:
-    """A checksum of what a trial has from the start."""
-    stored = attributes.stored()
-    return checksum([params, {key: stored[key] for key in _FROM_BIRTH if key in stored}])
 
 
 def _as_stored(distribution: BaseDistribution, value: Any) -> Any:

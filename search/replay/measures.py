@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from search.record.study import StudyTrial
+from search.record.trial import StudyTrial
 from search.replay.simulation import CurveSimulation, Found, evaluate
 from search.replay.tables import Table
 from search.samplers import SAMPLERS, Prior, Sampler, SamplerSettings

@@ -4,7 +4,8 @@ import heapq
 from dataclasses import dataclass
 
 from search.engine.decisions import carry_out, let_pass
-from search.record.study import Study, StudyTrial
+from search.record.study import Study
+from search.record.trial import StudyTrial
 from search.replay.tables import Table
 from search.samplers import Sampler
 from search.schedulers.base import Scheduler

@@ -14,7 +14,7 @@ from search.effects.observing import observe
 from search.effects.sentences import counted, disagreement, effect_sentences, interaction_sentences
 from search.finals.board import Cost, Leaderboard, LeaderboardEntry
 from search.record.journal import JournalLine
-from search.record.study import StudyTrial
+from search.record.trial import StudyTrial
 from search.report.attention_figures import AttendedSentence, attention_figure
 from search.report.corpus_facts import CorpusFacts
 from search.report.figures.corpus import length_figure

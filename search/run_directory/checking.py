@@ -10,7 +10,8 @@ from optuna.trial import TrialState
 
 from search.finals.choosing import Finalist, read_finalists
 from search.record.journal import JournalLine, read_lines
-from search.record.study import STATES, Study, StudyTrial
+from search.record.study import STATES, Study
+from search.record.trial import StudyTrial
 from search.settings.experiment import Experiment
 from search.settings.stored import stored_experiment
 from trainables.base.errors import UserError

@@ -13,7 +13,8 @@ from typing import Any
 
 from search.record.budget import Spent, spent_on
 from search.record.journal import Journal, Totals, read_lines
-from search.record.study import Study, StudyTrial
+from search.record.study import Study
+from search.record.trial import StudyTrial
 from search.run_directory.changes import Change, find_change
 from search.run_directory.checking import check_study
 from search.settings.experiment import Experiment

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from search.record.forecasting import fit
-from search.record.study import Study, StudyTrial
+from search.record.study import Study
+from search.record.trial import StudyTrial
 from search.space.space import Params
 from trainables.base.outcomes import DIED, Outcome
 

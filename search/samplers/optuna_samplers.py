@@ -16,7 +16,8 @@ from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, NSGAIISampler,
 from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from search.record.study import Study, StudyTrial
+from search.record.study import Study
+from search.record.trial import StudyTrial
 from search.samplers.base import Proposal, Task, distinct, uniform_draws
 from search.samplers.coding import Coding
 from search.samplers.kind import SamplerSettings, Startup

@@ -5,7 +5,8 @@ from bisect import bisect_left, insort
 from collections import defaultdict
 from collections.abc import Callable, Hashable
 
-from search.record.study import Study, StudyTrial
+from search.record.study import Study
+from search.record.trial import StudyTrial
 from trainables.base.outcomes import Outcome
 
 Key = tuple[float, int]  # sorts the best first: minus what a trial is worth, and its number

@@ -5,7 +5,8 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
-from search.record.study import Study, StudyTrial
+from search.record.study import Study
+from search.record.trial import StudyTrial
 from search.space.space import Params
 
 Decision = Literal["go", "park", "stop"]

@@ -7,7 +7,8 @@ from statistics import NormalDist
 from typing import Literal
 
 from search.record.forecasting import fit
-from search.record.study import Study, StudyTrial
+from search.record.study import Study
+from search.record.trial import StudyTrial
 from search.schedulers.arrivals import Arrivals
 from search.schedulers.base import Comparable, Decision, all_alike, finite
 from search.schedulers.kind import AtRungs, Task

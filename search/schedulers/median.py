@@ -5,7 +5,8 @@ from functools import cached_property
 from statistics import fmean
 from typing import Literal
 
-from search.record.study import Study, StudyTrial
+from search.record.study import Study
+from search.record.trial import StudyTrial
 from search.schedulers.arrivals import Arrivals
 from search.schedulers.base import Comparable, Decision, all_alike, finite
 from search.schedulers.kind import AtRungs, Task, quarter, rungs_field

@@ -6,7 +6,8 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from search.record.study import Study, StudyTrial
+from search.record.study import Study
+from search.record.trial import StudyTrial
 from search.schedulers.base import Decision, Heir, finite
 from search.schedulers.kind import KEY, AtRungs, Task, rungs_field
 from search.space.domain import Domain, Scalar

@@ -8,7 +8,8 @@ from typing import Literal
 
 import numpy as np
 
-from search.record.study import Study, StudyTrial
+from search.record.study import Study
+from search.record.trial import StudyTrial
 from search.schedulers.arrivals import Arrivals, Field
 from search.schedulers.base import Comparable, Decision, all_alike, finite
 from search.schedulers.kind import AtRungs, Factor, Task, quarter, rungs_field

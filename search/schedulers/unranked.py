@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from search.record.study import Study, StudyTrial
+from search.record.study import Study
+from search.record.trial import StudyTrial
 from search.schedulers.base import Decision, finite
 from search.schedulers.kind import SchedulerSettings, Task
 

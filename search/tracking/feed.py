@@ -6,9 +6,10 @@ from typing import Any, Literal
 
 from search.finals.board import Leaderboard
 from search.record.journal import JournalLine, read_lines
-from search.record.study import Study, StudyTrial
+from search.record.study import Study
+from search.record.trial import StudyTrial
 from search.settings.experiment import Experiment
-from search.tracking.tracked import FEED, INTERRUPTED, PARKED, RUNNING
+from search.tracking.tracked import FEED, INTERRUPTED, PARKED, RUNNING, ReportContent
 from trainables.base.config import TrialConfig, flatten
 from trainables.base.installed import program
 from trainables.base.log import warn
@@ -46,9 +47,9 @@ class Feed:
         """The finalists are chosen."""
         self.write({"searched": True})
 
-    def report(self, content: dict[str, Any]) -> None:
-        """All is done; the content of the W&B report, see `wandb_report.py`."""
-        self.write({"report": content})
+    def report(self, content: ReportContent) -> None:
+        """All is done."""
+        self.write({"report": vars(content)})
 
     def write(self, *lines: dict[str, Any]) -> None:
         if self.broken:
@@ -134,12 +135,11 @@ class FeedListener:
         return f"{self.prefix}-{trial.number}"
 
 
-def describe_report(experiment: Experiment, board: Leaderboard, answer: list[str]) -> dict[str, Any]:
-    """The content of the W&B report."""
-    return {
-        "answer": answer,
-        "ranking": [entry.stored() for entry in board.ranking],
-        "signatures": board.signatures,
-        "paths": list(experiment.space.domains),
-        "html": str(experiment.run_dir / "report.html"),
-    }
+def describe_report(experiment: Experiment, board: Leaderboard, answer: list[str]) -> ReportContent:
+    return ReportContent(
+        answer=answer,
+        ranking=[entry.stored() for entry in board.ranking],
+        signatures=board.signatures,
+        paths=list(experiment.space.domains),
+        html=str(experiment.run_dir / "report.html"),
+    )

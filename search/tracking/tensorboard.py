@@ -5,7 +5,7 @@ from typing import Literal
 from tensorboardX import SummaryWriter
 
 from search.record.journal import JournalLine
-from search.record.study import StudyTrial
+from search.record.trial import StudyTrial
 from search.settings.experiment import Experiment
 from search.settings.wording import describe
 from trainables.base.log import warn

@@ -46,6 +46,17 @@ class TrackedRun:
         return self.state not in (RUNNING, PARKED, INTERRUPTED)
 
 
+@dataclass(frozen=True)
+class ReportContent:
+    """What the W&B report says, once all is done."""
+
+    answer: list[str]  # sentences
+    ranking: list[dict[str, Any]]  # as leaderboard.json has it
+    signatures: dict[str, str]  # of sacreBLEU, by metric
+    paths: list[str]  # of the hyperparameters that were searched
+    html: str  # the path of report.html
+
+
 @dataclass
 class TrackedSearch:
     """All that was read of a search so far."""
@@ -58,7 +69,7 @@ class TrackedSearch:
     parameters: dict[str, Any] = field(default_factory=dict)  # the space, in the grammar of sweeps
     runs: dict[str, TrackedRun] = field(default_factory=dict)  # by a key that stays
     searched: bool = False  # whether the search itself is over, and the finalists are chosen
-    report: dict[str, Any] | None = None  # what the W&B report says, once all is done
+    report: ReportContent | None = None
 
 
 class FeedReader:
@@ -88,6 +99,8 @@ class FeedReader:
                 self.search.runs[key].reports[step] = report
             case {"run": key, "state": state, "message": message}:
                 self.search.runs[key].state, self.search.runs[key].message = state, message
+            case {"report": content}:
+                self.search.report = ReportContent(**content)
             case _:
                 for name, value in line.items():
                     setattr(self.search, name, value)

@@ -7,7 +7,8 @@ from typing import Any, Literal
 from search.engine.work import Listener
 from search.finals.board import Leaderboard, read_leaderboard
 from search.finals.choosing import FinalsPlan, read_finalists
-from search.record.study import Study, StudyTrial
+from search.record.study import Study
+from search.record.trial import StudyTrial
 from search.report.page import answer
 from search.run_directory.earlier import Earlier
 from search.settings.experiment import Experiment

@@ -12,7 +12,7 @@ from typing import Any
 
 import wandb
 
-from search.tracking.tracked import RUNNING, Destination, TrackedRun, TrackedSearch
+from search.tracking.tracked import RUNNING, Destination, ReportContent, TrackedRun, TrackedSearch
 from search.tracking.wandb_runs import Group, Kept, end_run, log_reports
 from trainables.base.extras import missing_extra
 from trainables.base.outcomes import Outcome
@@ -145,9 +145,9 @@ class OnlineRuns:
 
     # -- the report
 
-    def _report(self, content: dict[str, Any]) -> None:
+    def _report(self, content: ReportContent) -> None:
         """Send the HTML report as media of a run of its own, and make or renew the W&B report."""
-        html = Path(content["html"])
+        html = Path(content.html)
         digest = sha256(html.read_bytes()).hexdigest()
         run = TrackedRun(f"{self.search.name}-report", "report", {}, Outcome.COMPLETED)
         if self.kept.get(self.place, "html") != digest:

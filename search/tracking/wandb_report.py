@@ -4,7 +4,7 @@ from typing import Any
 
 from wandb_workspaces.reports import v2 as wr
 
-from search.tracking.tracked import TrackedSearch
+from search.tracking.tracked import ReportContent, TrackedSearch
 
 COLUMNS = {
     "rank": "rank",
@@ -19,7 +19,7 @@ COLUMNS = {
 
 
 def save_report(
-    search: TrackedSearch, content: dict[str, Any], entity: str, project: str, known: str | None
+    search: TrackedSearch, content: ReportContent, entity: str, project: str, known: str | None
 ) -> tuple[str, str]:
     """Make the report, or renew the one whose id is `known`; its id and its address. The project must be there."""
     report = wr.Report(
@@ -35,9 +35,7 @@ def save_report(
     return report.id, report.url
 
 
-def report_blocks(search: TrackedSearch, content: dict[str, Any], entity: str, project: str) -> list[Any]:
-    """content: see `feed.describe_report`."""
-
+def report_blocks(search: TrackedSearch, content: ReportContent, entity: str, project: str) -> list[Any]:
     def runs_of(job_type: str) -> wr.Runset:
         filters = f"Group = '{search.name}' and JobType = '{job_type}'"
         return wr.Runset(entity=entity, project=project, name=job_type, filters=filters)
@@ -45,15 +43,15 @@ def report_blocks(search: TrackedSearch, content: dict[str, Any], entity: str, p
     score = wr.ParallelCoordinatesPlotColumn(wr.SummaryMetric(search.metric), inverted=search.goal == "minimize")
     columns = [
         wr.ParallelCoordinatesPlotColumn(wr.Config(path), log="log" in search.parameters[path].get("distribution", ""))
-        for path in content["paths"]
+        for path in content.paths
     ]
     left, right = wr.Layout(x=0, y=12, w=12, h=8), wr.Layout(x=12, y=12, w=12, h=8)
     return [
         wr.H1("Answer"),
-        *(wr.P(sentence) for sentence in content["answer"]),
+        *(wr.P(sentence) for sentence in content.answer),
         wr.H1("Leaderboard"),
-        wr.MarkdownBlock(leaderboard_table(content["ranking"])),
-        wr.P(f"BLEU {content['signatures']['bleu']}"),
+        wr.MarkdownBlock(leaderboard_table(content.ranking)),
+        wr.P(f"BLEU {content.signatures['bleu']}"),
         wr.H1("Search"),
         wr.PanelGrid(
             runsets=[runs_of("trial")],

@@ -9,7 +9,7 @@ from search.effects.analysis import Analysis
 from search.effects.importance import Importance
 from search.effects.sentences import counted, signed
 from search.finals.board import LeaderboardEntry
-from search.record.study import StudyTrial
+from search.record.trial import StudyTrial
 from search.report.figures.figure import COLOURS, GREY, INK, Figure, colours_of, empty_plot
 from search.settings.experiment import Experiment
 from search.settings.wording import short_name, short_value

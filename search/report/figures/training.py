@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 
 from search.finals.board import LeaderboardEntry
 from search.record.journal import JournalLine
-from search.record.study import StudyTrial
+from search.record.trial import StudyTrial
 from search.report.figures.figure import COLOURS, GREY, INK, Figure, colours_of, empty_plot
 from search.settings.experiment import Experiment
 from search.settings.wording import count, plain
