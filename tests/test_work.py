@@ -519,6 +519,8 @@ def test_an_heir_goes_on_from_a_copy_of_its_parents_checkpoint(tmp_path: Path) -
     assert newest_checkpoint(heir.checkpoints) == (heir.checkpoints / "epoch-1", {"epoch": 1, "of": TRIALS - 1})
     assert torch.equal(load_state(heir.checkpoints / "epoch-1", torch.device("cpu"))["weights"], state["weights"])
     assert work.study.trials[0].outcome == "stopped"
+    born, parent = (work.study.trials[number] for number in (heir.number, TRIALS - 1))
+    assert (born.scores, born.losses) == (parent.scores, parent.losses) and born.losses
 
 
 @pytest.mark.parametrize("scheduler", ["asha", "pbt"])

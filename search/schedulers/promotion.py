@@ -69,9 +69,10 @@ class Promotion:
     def _may_pass(self, study: Study, trial: StudyTrial, field: Field) -> bool:
         """Whether the trial belongs to the best at the rung at which it stands."""
         rung = trial.progress
-        mine, ends = study.merit(trial, rung), [t for t in field.finished(study) if t.value is not None]
-        doubted = misleads(tuple(t.scores[rung] for t in ends), tuple(t.value for t in ends if t.value is not None))
+        ends = [(t.scores[rung], t.value) for t in field.finished(study) if t.value is not None]
+        doubted = misleads(tuple(score for score, _ in ends), tuple(value for _, value in ends))
         passing = len(field) if doubted else len(field) // self.reduction_factor
+        mine = study.merit(trial, rung)
         return mine > -math.inf and field.ahead(mine, trial.number) < passing
 
 
@@ -96,11 +97,11 @@ def misleads(at_rung: tuple[float, ...], at_end: tuple[float, ...]) -> bool:
     So it is when their rank correlation is below 0.3, nine times in ten (Fisher's z). Those who came to the end are
     alike, as they passed the rungs, which lowers their correlation: hence a bound far below what a good rung has.
     """
+    from scipy.stats import spearmanr  # takes a second to import
+
     if len(at_end) < ENOUGH_FINISHED:
         return False
     varied = len(set(at_rung)) > 1 and len(set(at_end)) > 1
-    from scipy.stats import spearmanr  # takes a second to import
-
     correlation = float(spearmanr(at_rung, at_end).statistic) if varied else 0.0
     most = np.arctanh(min(correlation, 0.999)) + SURE / math.sqrt(len(at_end) - 3)
     return bool(most < np.arctanh(LEAST_CORRELATION))
