@@ -485,6 +485,7 @@ def failing(error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     def train(*_: object, **__: object) -> None:
         raise error
 
+    monkeypatch.setattr(translation, "prepare", lambda *_: None)
     monkeypatch.setattr(translation, "train", train)
     monkeypatch.setattr(translation, "_stay_where_it_lasts", lambda: None)  # which would start Ray
     monkeypatch.setattr("ray.tune.report", told.append)
