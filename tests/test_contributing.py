@@ -16,8 +16,8 @@ DEFINED = re.compile(r"^(?:class|def) (\w+)", re.MULTILINE)
 LINE = re.compile(r"The line, (?:in `([\w/]+\.py)`|there): `(.+?,)` in `(\w+)`")
 # What the tests ask for after the file and the line.
 ASKED = {
-    "patience": ["say what patience does at a rung in the table of schedulers in docs/design.md"],
-    "middle": ["say what middle proposes in the table of samplers in docs/design.md"],
+    "patience": ["say what patience does at a rung in the table of schedulers in docs/explanation/searching.md"],
+    "middle": ["say what middle proposes in the table of samplers in docs/explanation/searching.md"],
     "window": [
         "add a shape with window positions to SHAPES",
         "say here what a score is by the paper of window",

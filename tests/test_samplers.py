@@ -76,9 +76,9 @@ def test_a_kind_is_described_and_made(sampler: str) -> None:
     searched = experiment(sampler, FINITE)
     made = settings.make(Task(searched.space, searched.accept, 0))
     assert isinstance(made, Sampler), f"{type(made).__name__} needs what search/samplers/base.py asks for"
-    design = (Path(__file__).parents[1] / "docs" / "design.md").read_text()
+    design = (Path(__file__).parents[1] / "docs" / "explanation" / "searching.md").read_text()
     rows = [line for line in design.splitlines() if line.startswith("| ") and f"`{sampler}`" in line.split("|")[1]]
-    assert rows, f"say what {sampler} proposes in the table of samplers in docs/design.md"
+    assert rows, f"say what {sampler} proposes in the table of samplers in docs/explanation/searching.md"
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)

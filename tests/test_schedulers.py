@@ -100,8 +100,10 @@ def test_a_kind_is_described_and_made_with_the_rungs_that_it_says(kind: str) -> 
         assert isinstance(made, Scheduler), f"{type(made).__name__} needs what search/schedulers/base.py asks for"
         assert made.rungs == rungs, f"make of {kind} must hand on self.all_rungs(task.epochs)"
         assert isinstance(made, Breeder) == settings.breeds, f"say in {type(settings).__name__} whether it breeds"
-    design = (Path(__file__).parents[1] / "docs" / "design.md").read_text()
-    assert f"\n| `{kind}` " in design, f"say what {kind} does at a rung in the table of schedulers in docs/design.md"
+    design = (Path(__file__).parents[1] / "docs" / "explanation" / "searching.md").read_text()
+    assert f"\n| `{kind}` " in design, (
+        f"say what {kind} does at a rung in the table of schedulers in docs/explanation/searching.md"
+    )
 
 
 def curve(number: int, epoch: int) -> float:

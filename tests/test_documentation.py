@@ -1,0 +1,44 @@
+"""What README and docs name is there: files, sections, commands."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from search.commands import ABOUT
+from search.run import COMMANDS
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+NEW = {"search/schedulers/patience.py", "search/samplers/middle.py", "model/positions/window.py"}  # of the examples
+
+
+def sections(page: Path) -> set[str]:
+    """The names by which a link reaches the sections of a page."""
+    text = page.read_text(encoding="utf-8")
+    titles = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles} | set(
+        re.findall(r'<a name="(\w+)">', text)
+    )
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_and_files_lead_somewhere(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+        if "://" not in link:
+            file, _, section = link.partition("#")
+            target = (page.parent / file).resolve() if file else page
+            assert target.exists(), link
+            assert not section or section in sections(target), link
+    for name in re.findall(r"`((?:search|trainables|model|tests|tools|bench|configs|docs)/[\w/.-]+)`", text):
+        assert name in NEW or (ROOT / name).exists() or name.endswith("formats/csv.py"), name
+
+
+def test_design_can_be_read_in_one_sitting() -> None:
+    assert len((ROOT / "docs" / "design.md").read_text(encoding="utf-8").split()) < 2500
+
+
+def test_help_lists_the_commands() -> None:
+    for command in COMMANDS:
+        assert f"babeltune {command}" in ABOUT, command
