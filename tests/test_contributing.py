@@ -22,6 +22,7 @@ ASKED = {
         "add a shape with window positions to SHAPES",
         "say here what a score is by the paper of window",
     ],
+    "csv": ["add to SAMPLES how csv keeps PAIRS"],
 }
 TESTS = ("schedulers", "samplers", "positions", "stacked", "counting", "pairs", "kinds")
 
