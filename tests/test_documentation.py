@@ -39,6 +39,18 @@ def test_design_can_be_read_in_one_sitting() -> None:
     assert len((ROOT / "docs" / "design.md").read_text(encoding="utf-8").split()) < 2500
 
 
+def test_design_names_every_folder_and_the_modules_of_a_trial() -> None:
+    design = (ROOT / "docs" / "design.md").read_text(encoding="utf-8")
+    tables = {"model/positions", "trainables/data/formats"}  # a file a kind
+    for package in ("model", "trainables", "search"):
+        for file in (ROOT / package).rglob("*.py"):
+            folder = file.parent.relative_to(ROOT)
+            whole = package == "search" or str(folder) in tables or file.stem in ("__init__", "__main__")
+            name = f"{folder.name}/" if whole else file.name
+            assert folder.parts[-1] == package or f"`{name}`" in design or f"/{name}`" in design, file
+            assert whole or f"`{file.name}`" in design or f"/{file.name}`" in design, file
+
+
 def test_help_lists_the_commands() -> None:
     for command in COMMANDS:
         assert f"babeltune {command}" in ABOUT, command
