@@ -3,6 +3,7 @@
 import ast
 import html
 import logging
+import math
 import os
 import re
 import shutil
@@ -10,7 +11,9 @@ import signal
 import sys
 import threading
 import warnings
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 from test_run import run, write_config
@@ -116,9 +119,19 @@ def test_the_documentation_names_what_there_is() -> None:
     calls = set(re.findall(r"`(search|resume|load_run)\(", page))
     assert calls == {"search", "resume", "load_run"}
     assert named == {name for name in dir(Result) if name[0] != "_"} | {"path", "experiment"}
-    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    code, _ = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     names = {node.id for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Name)}
     assert names <= {"Experiment", "search", "result", "print"}
+
+
+def test_the_loop_of_the_documentation_finds_the_best_rate() -> None:
+    """With a score that is best at a rate of 0.01."""
+    _, code = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "python.md").read_text(), re.DOTALL)
+    found: dict[str, Any] = {"score": lambda rate, epoch: 10.0 + epoch - 5 * abs(math.log10(rate) + 2)}
+    exec(code, found)
+    assert abs(math.log10(found["best"].params["rate"]) + 2) < 0.2
+    outcomes = Counter(trial.outcome for trial in found["study"].trials.values())
+    assert outcomes.keys() == {"completed", "stopped"} and outcomes.total() == 20
 
 
 def test_names_are_imported_when_they_are_asked_for() -> None:
