@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 TORCH ?= torch==2.13.0
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
-.PHONY: install install-dev lock search test test-lowest release test-cluster test-lease test-faults test-emulators test-wandb-online mutants coverage soak bench bench-gpu check format clean
+.PHONY: install install-dev lock search test test-lowest release test-cluster test-lease test-faults test-emulators test-wandb-online mutants coverage pictures soak bench bench-gpu check format clean
 
 # What the main job needs, in the versions of constraints.txt; torch has another build for each kind of GPU, so it comes
 # first and may be another: `make install TORCH=torch==2.14.1`. EXTRAS=aws,storage adds what pyproject.toml lists.
@@ -100,6 +100,12 @@ coverage: install-dev
 	$(BIN)/coverage run -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --show-missing
+
+# The pictures of the README, of a run that has ended, by Chromium.
+RUN ?= runs/quickstart
+
+pictures: install-dev
+	$(BIN)/python tools/pictures.py $(RUN)
 
 # Real searches, 204 times disturbed by kills of the driver, of workers and of Ray's processes, by signals and by full
 # disks (as root): about an hour on two cores.
