@@ -109,7 +109,7 @@ def read_assignment(given: Mapping[str, Any]) -> Assignment:
 
 
 def numbers(given: Mapping[str, Any]) -> list[int]:
-    """Of the trials in the configuration of a Tune trial."""
+    """The numbers of the trials in the configuration of a Tune trial."""
     return [each["number"] for each in given["trials"]]
 
 
