@@ -4,6 +4,7 @@ python -m search.cluster.spot_notice CLOUD    beside `ray start` on each worker;
 """
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -52,7 +53,10 @@ def drain(seconds: float) -> None:
     """Tell Ray of the end of this machine."""
     ray = Path(sys.executable).with_name("ray")
     reason = ["--reason", "DRAIN_NODE_REASON_PREEMPTION", "--reason-message", "the cloud takes this machine away"]
-    subprocess.run([ray, "drain-node", *reason, "--deadline-remaining-seconds", str(int(seconds))], check=True)
+    # A Ray in a private folder is found by its processes, and only if it is asked for: else a new one is started.
+    environment = {"RAY_ADDRESS": "auto", **os.environ}
+    command = [str(ray), "drain-node", *reason, "--deadline-remaining-seconds", str(int(seconds))]
+    subprocess.run(command, check=True, env=environment)
 
 
 def _ask(url: str, headers: dict[str, str], method: str = "GET") -> str:
