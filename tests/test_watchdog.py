@@ -138,7 +138,7 @@ def test_a_search_that_says_nothing_starts_anew_and_gives_up_in_the_end(config: 
     driver = start(config, "silent", "--search.watchdog_seconds", "0.01")
     shown, errors = driver.communicate(timeout=150)
     assert driver.returncode == 1, shown + errors
-    assert shown.count("no trial has reported for") == 4 and "nothing is lost" in shown
+    assert (shown + errors).count("no trial has reported for") == 4 and "nothing is lost" in errors
     resumed = run("resume", str(config.parent / "runs" / "silent"), "--search.watchdog_seconds", "null")
     assert resumed.returncode == 0, resumed.stderr
 
