@@ -67,7 +67,8 @@ def search(experiment: Experiment, said: Collection[str], console: Console, leve
     return 0
 
 
-def _search(experiment: Experiment, said: Collection[str], console: Console) -> None:
+def check_needs(experiment: Experiment) -> None:
+    """Raises UserError for what the search needs and is not there: earlier searches, packages, a storage, locks."""
     find_prior(experiment)
     experiment.search.sampler.need("search.sampler")
     experiment.search.scheduler.need("search.scheduler")
@@ -76,6 +77,10 @@ def _search(experiment: Experiment, said: Collection[str], console: Console) -> 
     if experiment.finals.neural_metric:
         load_metric(experiment.finals.neural_metric)
     check_locks(Path(experiment.output_dir))
+
+
+def _search(experiment: Experiment, said: Collection[str], console: Console) -> None:
+    check_needs(experiment)
     # Torch and Ray take seconds to import: mistakes that need neither are told before.
     from search.driver.preparation import prepare_corpus, prepare_storage
 

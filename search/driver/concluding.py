@@ -28,12 +28,14 @@ def conclude(
     entries: list[Entry],
     opened_before: list[str],
     spending: list[str],
+    planned: list[str],
     notes: list[str],
 ) -> Leaderboard:
     """Rank the entries and write leaderboard, best/ and report.html.
 
     trials, finals: the lines of trials.jsonl and finals.jsonl. opened_before: when test was opened for rankings before
-    this one. spending: sentences on the budget. notes: sentences on what else is to be known.
+    this one. spending: sentences on the budget. planned: on how far off the plan was. notes: on what else is to be
+    known.
     """
     run_dir, data = experiment.run_dir, experiment.data
     test = read_test(data, run_dir, "ranking; translations and attention for the report")
@@ -76,6 +78,7 @@ def conclude(
         corpus=corpus_facts((data.source, data.target), corpus.train, test, prepared),
         test_opened=[*opened_before, frozen_at],
         spending=spending,
+        planned=planned,
     )
     write_report(run_dir / "report.html", findings)
     return board

@@ -40,11 +40,15 @@ def check_slots(experiment: Experiment, slots: int, gpus: float) -> None:
         )
 
 
+def work_of_pair(config: TrialConfig) -> float:
+    """Operations of the training on a typical pair; only their proportions between trials matter."""
+    products = 3 * count_flops(config.model, config.tokenizer.vocab_size, TOKENS, TOKENS)
+    return products + LAYER * (config.model.encoder_layers + config.model.decoder_layers)
+
+
 def work_of_report(config: TrialConfig) -> float:
     """Operations of the training from one report to the next; only their proportions between trials matter."""
-    model, training = config.model, config.training
-    products = 3 * count_flops(model, config.tokenizer.vocab_size, TOKENS, TOKENS)
-    pair = products + LAYER * (model.encoder_layers + model.decoder_layers)
+    training, pair = config.training, work_of_pair(config)
     if training.report_steps is None:
         return pair
     pairs = training.batch_sentences or (training.batch_tokens or 0) / (2 * TOKENS)

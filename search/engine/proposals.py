@@ -1,16 +1,19 @@
-"""Which trials a study is to have: the bridge from an experiment to its sampler and scheduler."""
+"""Which trials a study is to have: the bridge from an experiment to its sampler, scheduler and budget."""
 
 from typing import Protocol
 
 from optuna.distributions import BaseDistribution
 from threadpoolctl import threadpool_limits
 
+from search.record.budget import Budget, Spent
 from search.record.study import Study
 from search.samplers import Prior, Proposal, Task
 from search.schedulers import Scheduler
 from search.settings.experiment import Experiment
 from search.space.space import Params
 from trainables.base.config import TrialConfig
+
+NOTHING = Spent()
 
 
 class Plan(Protocol):
@@ -30,6 +33,21 @@ class Plan(Protocol):
 def make_scheduler(experiment: Experiment) -> Scheduler:
     """The scheduler of the search. Raises UserError for one of the user's that fails."""
     return experiment.search.scheduler.make(experiment.scheduler_task)
+
+
+def make_budget(experiment: Experiment, slots: int, gpus: float, before: Spent = NOTHING) -> Budget:
+    """What the search may spend, with so many trials at a time, each of so many GPUs; before: what is spent already."""
+    return Budget(
+        config=experiment.search.budget,
+        epochs=experiment.training.epochs,
+        rungs=experiment.rungs,
+        by_steps=experiment.training.unit == "step",
+        finals=experiment.num_finals,
+        finalists=experiment.finals.top,
+        slots=slots,
+        devices=gpus or 1.0,
+        before=before,
+    )
 
 
 class SearchPlan:
