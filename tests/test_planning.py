@@ -128,7 +128,7 @@ def test_money_is_device_time_and_the_worst_case_is_the_heaviest_to_its_end() ->
     assert found.times.device.expected == pytest.approx(found.epochs.expected + 16)
     assert found.times.wall.low < found.times.wall.expected < found.times.wall.high < found.times.wall_most
     unmeasured = estimate(asked, measure_extent(asked), TWO, 100, None)
-    assert unmeasured.times is None and unmeasured.epochs == found.epochs
+    assert unmeasured.times is None and unmeasured.epochs.expected == pytest.approx(found.epochs.expected, rel=0.15)
 
 
 def test_hours_stay_within_a_budget_of_hours() -> None:

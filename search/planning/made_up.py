@@ -61,7 +61,7 @@ class DrawnPlan:
         if len(study.trials) >= self.most:
             self.cut = True
             return None
-        if self._experiment.search.sampler.ends:
+        if self._experiment.search.sampler.ends or (self._real.first and not study.trials):
             return self._real.propose(study)
         key = self._experiment.space.key
         self._waiting = [params for params in self._waiting if key(params) not in study.known]
