@@ -58,7 +58,7 @@ def compare_with_plan(run_dir: Path, experiment: Experiment, search: Spent, ever
                 f"{_planned(times['device'], duration, everything.device_seconds)} of device time, with the finals",
                 f"{_planned(times['trained'], duration, everything.wall_seconds)} by the clock while models trained",
             ]
-    except (Damaged, KeyError, TypeError):
+    except (Damaged, KeyError, TypeError, ValueError, OverflowError):
         return [f"{PLAN} is damaged, so how far off the plan was is not known"]
     return sentences
 
