@@ -95,7 +95,9 @@ def test_stopping_saves_epochs_and_the_seed_decides_what_happens(scheduler: str)
 def test_a_population_and_reports_by_steps_can_be_played_through() -> None:
     space = {"model.dropout": {"min": 0.0, "max": 0.5}}
     search = {"scheduler": "pbt", "sampler": "qmc", "trials": 8}
-    assert simulate(experiment(space=space, search=search), TWO, SECOND, 100, 0).epochs == pytest.approx(64)
+    population = experiment(space=space, search=search)
+    assert simulate(population, TWO, SECOND, 100, 0).epochs == pytest.approx(64)
+    assert estimate(population, measure_extent(population), TWO, 100, SECOND).epochs_most == 64
     stepping = experiment(
         training={"epochs": 2, "report_steps": 30}, search={"scheduler": {"rungs": [30]}, "trials": 6}
     )

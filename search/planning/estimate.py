@@ -5,11 +5,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from search.cluster.slots import Slots
-from search.engine.proposals import make_scheduler
 from search.planning.extent import Extent
 from search.planning.simulation import BEST_BYTES, Course, simulate
 from search.planning.speeds import Speeds
-from search.schedulers import Breeder
 from search.settings.experiment import Experiment
 
 SEEDS = 5  # simulated searches
@@ -99,10 +97,7 @@ def _range(courses: Sequence[Course], figure: Callable[[Course], float], spread:
 
 def _most_epochs(experiment: Experiment, finals_epochs: int) -> float:
     search, epochs = experiment.search, experiment.training.epochs
-    scheduler = make_scheduler(experiment)
-    trials = min(search.trials or math.inf, experiment.space.size())
-    if isinstance(scheduler, Breeder):
-        trials = scheduler.trials
+    trials = min(search.trials or math.inf, experiment.space.size())  # heirs of pbt train what is left of others
     limit = math.inf if search.budget.epochs is None else search.budget.epochs - finals_epochs
     return min(trials * epochs, limit)
 
