@@ -86,7 +86,7 @@ def test_a_search_that_stops_nobody_takes_what_can_be_counted_by_hand() -> None:
 def test_stopping_saves_epochs_and_the_seed_decides_what_happens(scheduler: str) -> None:
     if SCHEDULERS.read(scheduler).breeds:
         return  # it saves none
-    asked = experiment(search={"scheduler": scheduler, "trials": 16})
+    asked = experiment(search={"scheduler": scheduler, "trials": 16, "sampler": "random"})
     courses = [simulate(asked, TWO, SECOND, 100, seed) for seed in (0, 0, 1)]
     assert courses[0] == courses[1] != courses[2]
     assert 16 * 2 <= courses[0].epochs < 16 * 8

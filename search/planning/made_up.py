@@ -16,10 +16,11 @@ from search.space.space import Params
 from trainables.base.config import TrialConfig, digest
 from trainables.sharing.checkpoint_places import Checkpoints
 
-SIZE_MATTERS = 1.0  # standard deviations of quality that e times the operations bring
+SIZE_MATTERS = 1.25  # standard deviations of quality that e times the operations bring
 MEAN, DEVIATION, NOISE = 30.0, 4.0, 0.7  # of final scores; of a score
 SPEED = 3.0  # a curve has come to 1 - exp(-SPEED * progress) of its end
-CHOICE = 2  # draws, of which a sampler that learns proposes the best
+LEARNING = 2  # trials, for each of which a sampler that learns has one draw more to choose from
+MOST_DRAWS = 6
 
 
 class Curves:
@@ -46,30 +47,29 @@ class DrawnPlan:
     """Proposals of a sampler that does not think: the better of two draws where the real one learns from results."""
 
     def __init__(self, experiment: Experiment, curves: Curves, most: int, seed: int):
-        """most: trials, after which it proposes none, and has been `cut`."""
+        """most: trials, after which it proposes none."""
         self._real = SearchPlan(experiment)
         self.distributions, self.trials = self._real.distributions, experiment.search.trials
-        self._experiment, self._curves, self.most, self.cut = experiment, curves, most, False
+        self._experiment, self._curves, self.most = experiment, curves, most
         task, rng = Task(experiment.space, experiment.accept, seed), np.random.default_rng(seed)
         self._draws = distinct(task, uniform_draws(task, rng), rng)
-        self._waiting: list[Params] = []
+        self._left: list[Params] = []  # that were drawn beside better ones
+        self._next: tuple[int, Params | None] | None = None  # with how many trials there were
 
     def propose(self, study: Study) -> Proposal | None:
         """The same until it is taken."""
-        if self.trials is not None and len(study.trials) >= self.trials:
-            return None
-        if len(study.trials) >= self.most:
-            self.cut = True
+        if len(study.trials) >= min(self.trials or self.most, self.most):
             return None
         if self._experiment.search.sampler.ends or (self._real.first and not study.trials):
             return self._real.propose(study)
-        key = self._experiment.space.key
-        self._waiting = [params for params in self._waiting if key(params) not in study.known]
-        choice = CHOICE if self._experiment.search.sampler.learns else 1
-        self._waiting += islice(self._draws, max(0, choice - len(self._waiting)))
-        if not self._waiting:
-            return None
-        return Proposal(max(self._waiting, key=lambda params: self._curves.quality(self.config(params))))
+        if self._next is None or self._next[0] < len(study.trials):
+            learnt = len(study.trials) // LEARNING if self._experiment.search.sampler.learns else 0
+            drawn = [*islice(self._draws, min(1 + learnt, MOST_DRAWS))] or self._left
+            drawn.sort(key=lambda params: self._curves.quality(self.config(params)))
+            self._left = drawn[:-1] if drawn is self._left else self._left + drawn[:-1]
+            self._next = len(study.trials), drawn[-1] if drawn else None
+        params = self._next[1]
+        return None if params is None or self._experiment.space.key(params) in study.known else Proposal(params)
 
     def config(self, params: Params) -> TrialConfig:
         return self._real.config(params)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from search.cluster.slots import Slots
-from search.engine.proposals import make_budget, make_scheduler
+from search.engine.proposals import Plan, make_budget, make_scheduler
 from search.engine.rules import Records, Rules
 from search.engine.work import Work
 from search.finals.choosing import choose_finalists, final_seeds
@@ -40,28 +40,39 @@ class Course:
     disk: float  # bytes of checkpoints when they are most
 
 
-def simulate(experiment: Experiment, slots: Slots, speeds: Speeds, epoch_steps: int, seed: int) -> Course:
+def simulate(
+    experiment: Experiment,
+    slots: Slots,
+    speeds: Speeds,
+    epoch_steps: int,
+    seed: int,
+    curves: Curves | None = None,
+    plan: Plan | None = None,
+) -> Course:
     """One search; the seed decides which trials do well.
 
-    epoch_steps: optimizer steps an epoch. What a sampler would learn is left to `DrawnPlan`, as to ask a Gaussian
-    process takes longer than all else here.
+    epoch_steps: optimizer steps an epoch. curves and plan: others than made-up ones, for bench/courses.py. The made-up
+    plan stands for the sampler, as to ask a Gaussian process takes longer than all else here.
     """
     level = log.level
     log.setLevel(logging.WARNING)  # none of this is to stand in the log of a run
     try:
-        return _Simulation(experiment, slots, speeds, epoch_steps, seed).run()
+        curves = curves or Curves(experiment.trial, seed)
+        plan = plan or DrawnPlan(experiment, curves, MOST_TRIALS, seed)
+        return _Simulation(experiment, slots, speeds, epoch_steps, curves, plan).run()
     finally:
         log.setLevel(level)
 
 
 class _Simulation:
-    def __init__(self, experiment: Experiment, slots: Slots, speeds: Speeds, epoch_steps: int, seed: int):
+    def __init__(
+        self, experiment: Experiment, slots: Slots, speeds: Speeds, epoch_steps: int, curves: Curves, plan: Plan
+    ):
         self.experiment, self.slots, self.speeds, self.epoch_steps = experiment, slots, speeds, epoch_steps
         self.study = VirtualStudy(None, "plan", experiment.search.direction)
         self.journal = JournalInMemory()
         self.budget = make_budget(experiment, slots.count, slots.gpus)
-        self.curves = Curves(experiment.trial, seed)
-        self.plan = DrawnPlan(experiment, self.curves, MOST_TRIALS, seed)
+        self.curves, self.plan = curves, plan
         records = Records(self.study, self.journal, NoCheckpoints(Path("trials")))
         self.work = Work(experiment, records, Rules(self.plan, make_scheduler(experiment), [self.budget]))
         self.clock: list[tuple[float, int, int]] = []  # (time of the next report, order, trial)
@@ -153,7 +164,7 @@ class _Simulation:
 
     def _more(self) -> float:
         """How many times as long the search is as its part that was played through."""
-        if not self.plan.cut or self.study.ended:
+        if len(self.study.trials) < MOST_TRIALS or self.study.ended:
             return 1.0
         if self.experiment.search.trials is not None:
             return min(self.experiment.search.trials, self.experiment.space.size()) / len(self.study.trials)
