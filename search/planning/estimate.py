@@ -11,7 +11,8 @@ from search.planning.speeds import Speeds
 from search.settings.experiment import Experiment
 
 SEEDS = 5  # simulated searches
-SPREAD = 1.3  # by which hours may be longer or shorter than what a probe of seconds says: docs/planning.md
+EPOCHS_SPREAD = 1.2  # by which real searches train more or less than those that are played through: docs/planning.md
+SPREAD = 1.4  # by which their hours are longer or shorter, for that and as a probe takes seconds
 WORKERS_SECONDS = 8.0  # until workers have imported what they need, before trials and before finals
 FIXED_SECONDS = 15.0  # for Ray to start, and from the last score to the report
 WORKER_BYTES = 0.15e9  # that a process of Ray takes beside the training in it
@@ -73,9 +74,10 @@ def estimate(experiment: Experiment, extent: Extent, slots: Slots, epoch_steps: 
     courses = [simulate(experiment, slots, known, epoch_steps, seed) for seed in range(SEEDS)]
     finals_epochs = experiment.num_finals * experiment.training.epochs
     most = _most_epochs(experiment, finals_epochs)
+    spread = EPOCHS_SPREAD if experiment.rungs else 1.0  # where nobody is stopped they can be counted
     found = Estimate(
         trials=_range(courses, lambda course: course.trials),
-        epochs=_range(courses, lambda course: course.epochs),
+        epochs=_range(courses, lambda course: course.epochs, spread).capped(most),
         epochs_most=most,
         finals_epochs=finals_epochs,
         disk=_disk(experiment, courses, extent),
@@ -126,8 +128,7 @@ def _times(
     each = heaviest.train + heaviest.valid
     waves = math.ceil(experiment.num_finals / slots.count) * experiment.training.epochs
     finals = waves * each + math.ceil(max(1, experiment.num_finals) / slots.count) * heaviest.test
-    mean = len(courses)
-    besides = sum(course.finals_seconds + course.scoring_seconds for course in courses) / mean
+    besides = sum(course.finals_seconds + course.scoring_seconds for course in courses) / len(courses)
     return Times(
         wall=trained.plus(scoring).plus(Range(FIXED_SECONDS, FIXED_SECONDS, FIXED_SECONDS)),
         trained=trained,
