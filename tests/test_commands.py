@@ -14,7 +14,7 @@ import yaml
 
 import trainables.__main__
 from search.driver.search_run import SearchRun
-from search.planning import plan
+from search.planning import planned
 from search.planning.speeds import Measured
 from search.run import main
 from search.settings.experiment import Experiment
@@ -81,7 +81,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     monkeypatch.setattr(SearchRun, "run", lambda run: begun.append(run.experiment))
     monkeypatch.setattr(trainables.__main__, "train", lambda config, *given, **named: map(begun.append, [config]))
     measured = [Measured(1e8 * (1 + number), 1.0, 0.1, 0.1, 5, 0, 5, 0.0) for number in range(3)]
-    monkeypatch.setattr(plan, "probe", lambda configs, *rest: measured[: len(configs)])
+    monkeypatch.setattr(planned, "probe", lambda configs, *rest: measured[: len(configs)])
     return begun
 
 

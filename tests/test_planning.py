@@ -15,7 +15,7 @@ from search.planning.estimate import Range, estimate
 from search.planning.extent import measure_extent
 from search.planning.fitting import check_disk, check_memory
 from search.planning.kept import PLAN, compare_with_plan, describe_plan, keep_plan
-from search.planning.plan import Plan, make_plan
+from search.planning.planned import PlannedSearch, plan_search
 from search.planning.simulation import MOST_TRIALS, simulate
 from search.planning.speeds import Measured, Speeds
 from search.record.budget import Spent
@@ -171,7 +171,7 @@ def test_a_kept_plan_says_how_far_off_it_was(tmp_path: Path) -> None:
     extent = measure_extent(asked)
     found = estimate(asked, extent, TWO, 100, SECOND)
     found = replace(found, epochs=Range(18, 20, 23))
-    keep_plan(tmp_path, asked, Plan(extent, TWO, SECOND, found))
+    keep_plan(tmp_path, asked, PlannedSearch(extent, TWO, SECOND, found))
     assert "20 epochs of search (18 to 23)" in describe_plan(found)
     search, everything = Spent(22, 22, 11), Spent(70, 70, 35)
     epochs, device, wall = compare_with_plan(tmp_path, asked, search, everything)
@@ -199,15 +199,15 @@ def test_the_command_measures_and_starts_nothing(tmp_path: Path, capsys: pytest.
         assert row in said, said
     assert [path.name for path in (tmp_path / "runs").iterdir()] == [".cache"]
     asked = Experiment.load(config)
-    plan = make_plan(asked, measure_extent(asked), Slots(1, 0.0), measuring=False)
+    plan = plan_search(asked, measure_extent(asked), Slots(1, 0.0), measuring=False)
     assert plan and plan.speeds, "the search finds what was measured"
     light, heavy = plan.speeds.measured[0], plan.speeds.measured[-1]
     assert light.train_seconds > 0 and light.valid_seconds > 0 and light.test_seconds > 0
     assert light.work < heavy.work and light.memory > 50e6
-    other = make_plan(asked, measure_extent(asked), Slots(2, 0.0), measuring=False)
+    other = plan_search(asked, measure_extent(asked), Slots(2, 0.0), measuring=False)
     assert other and other.speeds is None and other.estimate.times is None, "two at a time take another time each"
     timed = Experiment.load(config, **{"search.budget.wall_hours": 1.0})
-    assert make_plan(timed, measure_extent(timed), Slots(2, 0.0), measuring=False) is None
+    assert plan_search(timed, measure_extent(timed), Slots(2, 0.0), measuring=False) is None
 
 
 def test_a_space_that_cannot_fit_is_refused_by_plan_and_search(

@@ -7,7 +7,7 @@ from search.commands.search import check_needs
 from search.driver.preparation import prepare_corpus
 from search.planning.extent import measure_extent
 from search.planning.fitting import check_disk, check_memory
-from search.planning.plan import make_plan
+from search.planning.planned import plan_search
 from search.planning.showing import show_plan
 from search.settings.experiment import Experiment
 from trainables.base.command_line import parse_config
@@ -31,7 +31,7 @@ def main(arguments: list[str], console: Console) -> int:
         here = experiment.model_copy(update={"cluster": None})
         slots = find_slots(here, console)
         with console.status("measuring a few steps of the lightest, the base and the heaviest model"):
-            plan = make_plan(experiment, extent, slots, measuring=True)
+            plan = plan_search(experiment, extent, slots, measuring=True)
         assert plan
         show_plan(experiment, plan, console)
         if experiment.cluster:

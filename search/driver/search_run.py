@@ -25,7 +25,7 @@ from search.finals.leaderboard import Entry
 from search.planning.extent import measure_extent
 from search.planning.fitting import check_disk, check_memory
 from search.planning.kept import compare_with_plan, describe_plan, keep_plan
-from search.planning.plan import make_plan
+from search.planning.planned import plan_search
 from search.record.budget import spent_on
 from search.record.driver_log import driver_log
 from search.record.journal import Totals, read_lines
@@ -131,7 +131,7 @@ class SearchRun:
         """Say what the search will take, and keep that with it. Raises UserError for a disk that is too small."""
         if search.trials:
             return
-        plan = make_plan(self.experiment, self.extent, self.slots, measuring=False)
+        plan = plan_search(self.experiment, self.extent, self.slots, measuring=False)
         if plan is None:
             say(f"how much the budget buys is not known; `{program('plan')}` measures it")
             return

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from search.planning.estimate import Estimate
-from search.planning.plan import Plan
+from search.planning.planned import PlannedSearch
 from search.record.budget import Spent
 from search.settings.experiment import Experiment
 from search.settings.stored import seal_of
@@ -19,7 +19,7 @@ from trainables.base.sealing import Damaged, read_sealed, write_sealed
 PLAN = "plan.json"
 
 
-def keep_plan(run_dir: Path, experiment: Experiment, plan: Plan) -> None:
+def keep_plan(run_dir: Path, experiment: Experiment, plan: PlannedSearch) -> None:
     """For `compare_with_plan` to read."""
     record = {
         "made_at": time.strftime("%Y-%m-%dT%H:%M:%S%z"),

@@ -12,7 +12,7 @@ from search.engine.ordering import work_of_pair
 from search.planning.estimate import Range, Times, memory_needed
 from search.planning.extent import LISTED, Model
 from search.planning.machine import available_memory, free_disk
-from search.planning.plan import Plan, probed_configs
+from search.planning.planned import PlannedSearch, probed_configs
 from search.settings.experiment import Experiment
 from search.settings.wording import count, describe, duration
 from trainables.base.config import TrialConfig
@@ -20,7 +20,7 @@ from trainables.base.config import TrialConfig
 SHARES = (0.5, 1, 2, 4)  # of the expected time: budgets that are shown
 
 
-def show_plan(experiment: Experiment, plan: Plan, console: Console) -> None:
+def show_plan(experiment: Experiment, plan: PlannedSearch, console: Console) -> None:
     """Print it all; what was not measured is left out."""
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(no_wrap=True)
@@ -38,7 +38,7 @@ def show_plan(experiment: Experiment, plan: Plan, console: Console) -> None:
         )
 
 
-def _space(plan: Plan) -> list[tuple[str, str]]:
+def _space(plan: PlannedSearch) -> list[tuple[str, str]]:
     extent = plan.extent
     size = "configurations without end, as a range is continuous"
     if extent.combinations < math.inf:
@@ -58,7 +58,7 @@ def _model(model: Model, other: Model) -> str:
     return f"{model.config.num_parameters / 1e6:,.2f}M parameters: {describe(shape) or 'as all others'}"
 
 
-def _amounts(experiment: Experiment, plan: Plan) -> list[tuple[str, str]]:
+def _amounts(experiment: Experiment, plan: PlannedSearch) -> list[tuple[str, str]]:
     found, speeds = plan.estimate, plan.speeds
     where = f"{plan.slots.gpus:.3g} GPU" if plan.slots.gpus else "one CPU thread"
     most = f"{found.epochs_most:,.0f} at most" if found.epochs_most < math.inf else "without a limit in epochs"
@@ -93,7 +93,7 @@ def _bytes(value: float) -> str:
     return decimal(round(value))
 
 
-def _models(experiment: Experiment, plan: Plan) -> Table:
+def _models(experiment: Experiment, plan: PlannedSearch) -> Table:
     """What was measured."""
     assert plan.speeds
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
@@ -112,7 +112,7 @@ def _models(experiment: Experiment, plan: Plan) -> Table:
     return table
 
 
-def _role(config: TrialConfig, experiment: Experiment, plan: Plan) -> str:
+def _role(config: TrialConfig, experiment: Experiment, plan: PlannedSearch) -> str:
     roles = {"lightest": plan.extent.lightest.config, "heaviest": plan.extent.heaviest.config, "base": experiment.trial}
     return ", ".join(name for name, each in roles.items() if work_of_pair(each) == work_of_pair(config))
 

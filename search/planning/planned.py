@@ -23,7 +23,7 @@ from trainables.data.preparing import prepare
 
 
 @dataclass(frozen=True)
-class Plan:
+class PlannedSearch:
     """What a search will take, and by what that is known."""
 
     extent: Extent
@@ -32,7 +32,7 @@ class Plan:
     estimate: Estimate
 
 
-def make_plan(experiment: Experiment, extent: Extent, slots: Slots, measuring: bool) -> Plan | None:
+def plan_search(experiment: Experiment, extent: Extent, slots: Slots, measuring: bool) -> PlannedSearch | None:
     """Estimate the search, by seconds that are measured now, or that an earlier plan of it has measured here.
 
     measuring: whether to measure. A search does not: it would start half a minute later for it, and epochs and disk are
@@ -46,7 +46,7 @@ def make_plan(experiment: Experiment, extent: Extent, slots: Slots, measuring: b
         return None
     prepared = prepare(experiment.data, experiment.tokenizer, experiment.cache)
     steps = count_batches(prepared.train, experiment.training)
-    return Plan(extent, slots, speeds, estimate(experiment, extent, slots, steps, speeds))
+    return PlannedSearch(extent, slots, speeds, estimate(experiment, extent, slots, steps, speeds))
 
 
 def probed_configs(experiment: Experiment, extent: Extent) -> list[TrialConfig]:
