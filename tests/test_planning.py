@@ -16,6 +16,7 @@ from search.planning.extent import measure_extent
 from search.planning.fitting import check_disk, check_memory
 from search.planning.kept import PLAN, compare_with_plan, describe_plan, keep_plan
 from search.planning.planned import PlannedSearch, plan_search
+from search.planning.probe import probe
 from search.planning.simulation import MOST_TRIALS, simulate
 from search.planning.speeds import Measured, Speeds
 from search.record.budget import Spent
@@ -208,6 +209,13 @@ def test_the_command_measures_and_starts_nothing(tmp_path: Path, capsys: pytest.
     assert other and other.speeds is None and other.estimate.times is None, "two at a time take another time each"
     timed = Experiment.load(config, **{"search.budget.wall_hours": 1.0})
     assert plan_search(timed, measure_extent(timed), Slots(2, 0.0), measuring=False) is None
+
+
+def test_a_model_that_can_not_be_trained_ends_the_probe_at_once(tmp_path: Path) -> None:
+    small = Experiment.load(write_config(tmp_path))
+    huge = small.trial.with_values({"model.d_model": 2**20})
+    with pytest.raises(UserError, match=r"could not be trained here, 2 at a time .*parameters don't fit"):
+        probe([huge], small.cache, 2, 1, 10)
 
 
 def test_a_space_that_cannot_fit_is_refused_by_plan_and_search(

@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from itertools import chain, count
 from pathlib import Path
 from statistics import fmean, stdev
@@ -44,14 +43,15 @@ def probe(configs: Sequence[TrialConfig], cache: Path, copies: int, beam_size: i
     barrier = context.Barrier(copies, timeout=START_SECONDS)
     with ProcessPoolExecutor(copies, context, initializer=_join, initargs=(barrier,)) as pool:
         asked = [pool.submit(_measure_all, list(configs), cache, beam_size, test_pairs) for _ in range(copies)]
-        try:
-            found = [each.result() for each in asked]
-        except (BrokenProcessPool, BrokenBarrierError, RuntimeError, MemoryError) as error:
-            reason = " ".join(str(error).split())[:200]
-            raise UserError(
-                f"space: its heaviest model could not be trained here, {copies} at a time ({reason}); set "
-                "search.max_parameters, or a lower search.concurrency"
-            ) from None
+        errors = [error for each in asked if (error := each.exception())]
+    if errors:
+        # Where one fails, the others wait for it in vain.
+        error = next((error for error in errors if not isinstance(error, BrokenBarrierError)), errors[0])
+        raise UserError(
+            f"space: its heaviest model could not be trained here, {copies} at a time "
+            f"({' '.join(str(error).split())[:200]}); set search.max_parameters, or a lower search.concurrency"
+        )
+    found = [each.result() for each in asked]
     return [_mean(group) for group in zip(*found, strict=True)]
 
 
@@ -77,12 +77,16 @@ def _mean(group: Sequence[Measured]) -> Measured:
 def _measure_all(configs: list[TrialConfig], cache: Path, beam_size: int, test_pairs: int) -> list[Measured]:
     torch.set_num_threads(1)
     measured = []
-    for config in configs:
-        prepared = prepare(config.data, config.tokenizer, cache)
-        _barrier.wait()
-        measured.append(_measure(config, prepared, beam_size, test_pairs))
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+    try:
+        for config in configs:
+            prepared = prepare(config.data, config.tokenizer, cache)
+            _barrier.wait()
+            measured.append(_measure(config, prepared, beam_size, test_pairs))
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+    except BaseException:
+        _barrier.abort()
+        raise
     return measured
 
 
