@@ -17,6 +17,7 @@ from search.planning.simulation import Course, simulate
 from search.planning.speeds import Speeds
 from search.settings.experiment import Experiment
 from trainables.base.config import TrialConfig
+from trainables.base.translation_config import as_translation
 
 CASES = {"quickstart": 12, "multi30k": 24, "own": 24, "architecture": 30}  # trials
 SLOTS, SPEEDS, STEPS = Slots(2, 0.0), Speeds.by_work(), 300
@@ -28,7 +29,7 @@ class Landscape(Curves):
     """The curve of each configuration rises to its score in the landscape."""
 
     def score(self, config: TrialConfig, progress: float) -> float:
-        end = measured(config, self.seed) or DIVERGED
+        end = measured(as_translation(config), self.seed) or DIVERGED
         return max(1.1, end * (1 - math.exp(-SPEED * progress)) / (1 - math.exp(-SPEED)))
 
 

@@ -19,6 +19,7 @@ SEARCHES = [
     "run",
     "tracking",
     "python",
+    "problems",
     "watchdog",
     "damage",
     "scoring",

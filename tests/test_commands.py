@@ -18,7 +18,7 @@ from search.planning import planned
 from search.planning.speeds import Measured
 from search.run import main
 from search.settings.experiment import Experiment
-from trainables.base.config import DataConfig
+from trainables.base.translation_config import DataConfig
 from trainables.data.corpus import read_corpus, read_test
 
 ROOT = Path(__file__).parents[1]
@@ -34,6 +34,7 @@ ELSEWHERE = {
     " publish ": "an account: tests/test_tracking.py",
     "replay --tables DIR": "tables of others: tests/test_replay.py",
     "--json OUT": "tables of others: tests/test_replay.py",
+    "--config examples/": "a problem of one's own: tests/test_problems.py",
     "--KEY VALUE": "no command as it stands",
 }
 

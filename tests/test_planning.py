@@ -9,7 +9,6 @@ import pytest
 from test_run import write_config
 
 from search.cluster.slots import Slots
-from search.engine.ordering import work_of_pair
 from search.planning import fitting
 from search.planning.estimate import Range, estimate
 from search.planning.extent import measure_extent
@@ -18,6 +17,7 @@ from search.planning.kept import PLAN, compare_with_plan, describe_plan, keep_pl
 from search.planning.planned import PlannedSearch, plan_search
 from search.planning.probe import probe
 from search.planning.simulation import MOST_TRIALS, simulate
+from search.planning.size import parameters_of, work_of_pair
 from search.planning.speeds import Measured, Speeds
 from search.record.budget import Spent
 from search.run import main
@@ -53,8 +53,8 @@ def test_of_a_grid_what_makes_a_trial_is_counted() -> None:
     space = {"model.num_heads": {"values": [3, 4, 8]}, "model.d_model": {"values": [64, 96]}}
     extent = measure_extent(experiment(space=space))
     assert (extent.combinations, extent.valid) == (6, 5), "3 heads divide 96 alone"
-    limited = experiment(search={"max_parameters": extent.largest.config.num_parameters - 1})
-    assert measure_extent(limited).largest.config.num_parameters < extent.largest.config.num_parameters
+    limited = experiment(search={"max_parameters": parameters_of(extent.largest.config) - 1})
+    assert parameters_of(measure_extent(limited).largest.config) < parameters_of(extent.largest.config)
 
 
 # -- seconds of what was not measured

@@ -21,7 +21,7 @@ from test_run import run, write_config
 import search
 from search import Experiment, Result, UserError, load_run, resume
 from search.record.journal import read_lines
-from search.run_directory.trust import KEPT
+from search.settings.known_runs import KEPT
 from trainables.base.sealing import read_sealed
 
 ROOT = Path(__file__).parents[1]

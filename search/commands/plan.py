@@ -4,13 +4,15 @@ from rich.console import Console
 
 from search.cluster.slots import find_slots
 from search.commands.search import check_needs
-from search.driver.preparation import prepare_corpus
 from search.planning.extent import measure_extent
 from search.planning.fitting import check_disk, check_memory
 from search.planning.planned import plan_search
 from search.planning.showing import show_plan
-from search.settings.experiment import Experiment
-from trainables.base.command_line import parse_config
+from search.planning.size import can_plan
+from search.settings.experiment import experiment_class
+from search.settings.problem import TRANSLATION
+from trainables.base.command_line import parse_config, peek
+from trainables.base.errors import UserError
 from trainables.base.installed import config_folder, program
 from trainables.base.log import say, shown_on
 
@@ -22,12 +24,15 @@ ABOUT = (
 
 def main(arguments: list[str], console: Console) -> int:
     """Plan the search that the options describe. Raises UserError, also for a search that can't fit."""
-    experiment, _ = parse_config(Experiment, arguments, program("plan"), ABOUT, config_folder() / "quickstart.yaml")
+    chosen = experiment_class(peek(arguments, "problem") or TRANSLATION)
+    experiment, _ = parse_config(chosen, arguments, program("plan"), ABOUT, config_folder() / "quickstart.yaml")
+    if not can_plan(experiment):
+        raise UserError(f"problem: plan knows {TRANSLATION} alone, not {experiment.problem}; start the search itself")
     check_needs(experiment)
     with shown_on(console):
         extent = measure_extent(experiment)
         check_memory(experiment, extent)
-        prepare_corpus(experiment, console)
+        experiment.definition.part("preparation").prepare(experiment, console)
         here = experiment.model_copy(update={"cluster": None})
         slots = find_slots(here, console)
         with console.status("measuring a few steps of the lightest, the base and the heaviest model"):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from search.cluster.slots import Slots
 from search.planning.extent import Extent
 from search.planning.simulation import BEST_BYTES, Course, simulate
+from search.planning.size import parameters_of
 from search.planning.speeds import Speeds
 from search.settings.experiment import Experiment
 
@@ -106,7 +107,7 @@ def _most_epochs(experiment: Experiment, finals_epochs: int) -> float:
 
 def _disk(experiment: Experiment, courses: Sequence[Course], extent: Extent) -> Range:
     if experiment.storage:  # has the checkpoints
-        return Range(RUN_BYTES, RUN_BYTES, RUN_BYTES + BEST_BYTES * extent.largest.config.num_parameters)
+        return Range(RUN_BYTES, RUN_BYTES, RUN_BYTES + BEST_BYTES * parameters_of(extent.largest.config))
     return _range(courses, lambda course: course.disk).plus(Range(RUN_BYTES, RUN_BYTES, RUN_BYTES))
 
 

@@ -6,7 +6,7 @@ from itertools import islice
 
 import numpy as np
 
-from search.engine.ordering import work_of_pair
+from search.planning.size import parameters_of, work_of_pair
 from search.samplers.base import Task, list_all, uniform_draws
 from search.settings.experiment import Experiment
 from search.space.domain import Scalar
@@ -61,8 +61,8 @@ def measure_extent(experiment: Experiment) -> Extent:
     return Extent(
         combinations,
         valid,
-        smallest=find(lambda config: -config.num_parameters),
-        largest=find(lambda config: config.num_parameters),
+        smallest=find(lambda config: -parameters_of(config)),
+        largest=find(lambda config: parameters_of(config)),
         lightest=find(lambda config: -work_of_pair(config)),
         heaviest=find(work_of_pair),
     )

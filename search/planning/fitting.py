@@ -7,6 +7,7 @@ from rich.filesize import decimal
 from search.planning.estimate import Estimate
 from search.planning.extent import Extent
 from search.planning.machine import available_memory, free_disk, gpu_memory
+from search.planning.size import parameters_of
 from search.settings.experiment import Experiment
 from search.settings.wording import describe
 from trainables.base.errors import UserError
@@ -24,7 +25,7 @@ def check_memory(experiment: Experiment, extent: Extent) -> None:
         return
     gpu = gpu_memory()
     there, what = (gpu, "its GPU has") if gpu is not None else (available_memory()[0], "it has")
-    parameters = extent.largest.config.num_parameters
+    parameters = parameters_of(extent.largest.config)
     if (needed := TRAINING_BYTES * parameters) > there:
         raise UserError(
             f"space: its largest model, {describe(extent.largest.params)}, has {parameters:,} parameters; to train it "

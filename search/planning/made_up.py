@@ -5,8 +5,8 @@ from itertools import islice
 
 import numpy as np
 
-from search.engine.ordering import work_of_pair
 from search.engine.proposals import SearchPlan
+from search.planning.size import work_of_pair
 from search.record.journal import Journal, JournalLine
 from search.record.study import Study
 from search.samplers import Proposal, Task

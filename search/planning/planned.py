@@ -6,16 +6,18 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from search.cluster.slots import Slots
-from search.engine.ordering import work_of_pair
 from search.planning.estimate import TIMES, Estimate, estimate
 from search.planning.extent import Extent
 from search.planning.probe import probe
+from search.planning.size import work_of_pair
 from search.planning.speeds import Measured, Speeds
 from search.settings.experiment import Experiment
+from search.translation.finals_config import TranslationFinals
 from trainables.base.config import TrialConfig, digest
 from trainables.base.files import create_folder
 from trainables.base.installed import processor, version_of
 from trainables.base.sealing import Damaged, read_sealed, write_sealed
+from trainables.base.translation_config import as_translation
 from trainables.data.batching import count_batches
 from trainables.data.corpus import digest_test
 from trainables.data.corpus_cache import cached_corpus
@@ -44,8 +46,9 @@ def plan_search(experiment: Experiment, extent: Extent, slots: Slots, measuring:
     speeds = _measure(experiment, configs, slots, file) if measuring else _read(file)
     if speeds is None and experiment.search.budget.limits.keys() & TIMES:
         return None
-    prepared = prepare(experiment.data, experiment.tokenizer, experiment.cache)
-    steps = count_batches(prepared.train, experiment.training)
+    base = as_translation(experiment.trial)
+    prepared = prepare(base.data, base.tokenizer, experiment.cache)
+    steps = count_batches(prepared.train, base.training)
     return PlannedSearch(extent, slots, speeds, estimate(experiment, extent, slots, steps, speeds))
 
 
@@ -61,9 +64,10 @@ def _measure(experiment: Experiment, configs: Sequence[TrialConfig], slots: Slot
     copies = slots.count
     if slots.gpus:
         copies = max(1, int(1 / slots.gpus))  # that share a GPU
-    beam_size = max(way.beam_size for way in experiment.finals.decodings)
-    corpus = cached_corpus(experiment.data, experiment.cache)
-    test_pairs = digest_test(experiment.data, corpus.train)["pairs"]
+    finals, data = experiment.finals, as_translation(experiment.trial).data
+    assert isinstance(finals, TranslationFinals)
+    beam_size = max(way.beam_size for way in finals.decodings)
+    test_pairs = digest_test(data, cached_corpus(data, experiment.cache).train)["pairs"]
     measured = probe(configs, experiment.cache, copies, beam_size, test_pairs)
     create_folder(file.parent)
     write_sealed(file, {"measured": [asdict(each) for each in measured]})
@@ -78,6 +82,6 @@ def _read(file: Path) -> Speeds | None:
 
 def _name(experiment: Experiment, configs: Sequence[TrialConfig], slots: Slots) -> str:
     """The same for what takes the same time: configurations, text, slots, processor and torch."""
-    text = cached_corpus(experiment.data, experiment.cache).train.digest()
+    text = cached_corpus(as_translation(experiment.trial).data, experiment.cache).train.digest()
     what = [[config.model_dump() for config in configs], text, asdict(slots), processor(), version_of("torch")]
     return digest(what)

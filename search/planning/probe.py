@@ -16,11 +16,12 @@ import numpy as np
 import torch
 
 from model.transformer import Transformer
-from search.engine.ordering import work_of_pair
+from search.planning.size import work_of_pair
 from search.planning.speeds import Measured
 from trainables.acceleration.captured import choose_step
 from trainables.base.config import TrialConfig
 from trainables.base.errors import UserError
+from trainables.base.translation_config import TranslationConfig, as_translation
 from trainables.data.batching import EncodedSplit, count_batches, training_batches
 from trainables.data.preparing import Prepared, prepare
 from trainables.training.device import default_device
@@ -78,7 +79,7 @@ def _measure_all(configs: list[TrialConfig], cache: Path, beam_size: int, test_p
     torch.set_num_threads(1)
     measured = []
     try:
-        for config in configs:
+        for config in map(as_translation, configs):
             prepared = prepare(config.data, config.tokenizer, cache)
             _barrier.wait()
             measured.append(_measure(config, prepared, beam_size, test_pairs))
@@ -90,7 +91,7 @@ def _measure_all(configs: list[TrialConfig], cache: Path, beam_size: int, test_p
     return measured
 
 
-def _measure(config: TrialConfig, prepared: Prepared, beam_size: int, test_pairs: int) -> Measured:
+def _measure(config: TranslationConfig, prepared: Prepared, beam_size: int, test_pairs: int) -> Measured:
     device = default_device()
     step = choose_step(config, prepared, device)
     step.begin(config.seed)

@@ -8,11 +8,11 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 
-from search.engine.ordering import work_of_pair
 from search.planning.estimate import Range, Times, memory_needed
 from search.planning.extent import LISTED, Model
 from search.planning.machine import available_memory, free_disk
 from search.planning.planned import PlannedSearch, probed_configs
+from search.planning.size import parameters_of, work_of_pair
 from search.settings.experiment import Experiment
 from search.settings.wording import count, describe, duration
 from trainables.base.config import TrialConfig
@@ -55,7 +55,7 @@ def _model(model: Model, other: Model) -> str:
     """Its size, and where it differs from the other."""
     told = {path: value for path, value in model.params.items() if other.params.get(path) != value}
     shape = {path: value for path, value in told.items() if not path.startswith("training.") and "dropout" not in path}
-    return f"{model.config.num_parameters / 1e6:,.2f}M parameters: {describe(shape) or 'as all others'}"
+    return f"{parameters_of(model.config) / 1e6:,.2f}M parameters: {describe(shape) or 'as all others'}"
 
 
 def _amounts(experiment: Experiment, plan: PlannedSearch) -> list[tuple[str, str]]:
@@ -103,7 +103,7 @@ def _models(experiment: Experiment, plan: PlannedSearch) -> Table:
     for config, each in zip(probed_configs(experiment, plan.extent), plan.speeds.measured, strict=True):
         table.add_row(
             _role(config, experiment, plan),
-            f"{config.num_parameters / 1e6:,.2f}M",
+            f"{parameters_of(config) / 1e6:,.2f}M",
             f"{each.train_seconds:,.3g}",
             f"{each.valid_seconds:.2g} s",
             f"{each.test_seconds:.2g} s",

@@ -12,9 +12,11 @@ from search.engine.rules import Records, Rules
 from search.engine.work import Work
 from search.finals.choosing import choose_finalists, final_seeds
 from search.planning.made_up import Curves, DrawnPlan, JournalInMemory, NoCheckpoints, VirtualStudy
+from search.planning.size import parameters_of
 from search.planning.speeds import Seconds, Speeds
 from search.record.trial import StudyTrial
 from search.settings.experiment import Experiment
+from search.translation.finals_config import TranslationFinals
 from trainables.assignment import Assignment
 from trainables.base.checkpoint_files import KEEP
 from trainables.base.config import TrialConfig
@@ -85,7 +87,7 @@ class _Simulation:
         while True:
             while isinstance(task := self.work.next(self.slots.count), Assignment):
                 self.seconds[task.number] = self.speeds.of(task.config)
-                self.state_bytes[task.number] = STATE_BYTES * task.config.num_parameters
+                self.state_bytes[task.number] = STATE_BYTES * parameters_of(task.config)
                 self._push(now, task.number)
             if not self.clock:
                 break
@@ -115,13 +117,9 @@ class _Simulation:
         return EpochReport(
             epoch=epoch,
             step=step,
-            train_loss=5 - score / 10,
-            valid_loss=5 - score / 10,
-            valid_nll_per_char=2 - score / 30,
-            valid_bleu=score,
+            figures={"valid_bleu": score, "valid_loss": 5 - score / 10, "valid_nll_per_char": 2 - score / 30},
             train_seconds=seconds.train * share,
             eval_seconds=seconds.valid,
-            tokens=0,
             devices=self.slots.gpus or 1.0,
         )
 
@@ -137,9 +135,11 @@ class _Simulation:
         long = [self.speeds.of(config) for config in finals]
         each = [self._training_seconds(seconds) for seconds in long]
         tests = [seconds.test for seconds in long]
-        kept = max(KEEP, self.experiment.finals.average_checkpoints) if self.experiment.finals.seeds else KEEP
-        disk = sum(STATE_BYTES * kept * config.num_parameters for config in finals)
-        best = BEST_BYTES * max((config.num_parameters for config in finals), default=0)
+        settings = self.experiment.finals
+        assert isinstance(settings, TranslationFinals)
+        kept = max(KEEP, settings.average_checkpoints) if settings.seeds else KEEP
+        disk = sum(STATE_BYTES * kept * parameters_of(config) for config in finals)
+        best = BEST_BYTES * max((parameters_of(config) for config in finals), default=0)
         trains = self.experiment.finals.seeds > 0
         return Course(
             trials=len(self.study.trials) * more,

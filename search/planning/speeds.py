@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from search.engine.ordering import work_of_pair
+from search.planning.size import work_of_pair
 from trainables.base.config import TrialConfig
 
 
