@@ -101,9 +101,7 @@ coverage: install-dev
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --show-missing
 
-# The pictures of the README, of a run that has ended, by Chromium.
-RUN ?= runs/quickstart
-
+# The pictures of the README, by Chromium: of a quickstart that is run for them, or, with RUN=runs/NAME, of a report alone.
 pictures: install-dev
 	$(BIN)/python tools/pictures.py $(RUN)
 

@@ -12,6 +12,7 @@ from trainables.base.errors import UserError, did_you_mean
 
 # Each takes (arguments, console) and gives its status; imported when it is called, as most need seconds of imports.
 COMMANDS = {
+    "plan": "plan:main",
     "resume": "resume:main",
     "fetch": "fetch:main",
     "publish": "publish:main",

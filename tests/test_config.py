@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from model.config import ModelConfig
+from search.engine.proposals import SearchPlan
+from search.record.study import Study
 from search.settings.experiment import Experiment, experiment_class
 from search.settings.problem import TRANSLATION
 from trainables.base.command_line import parse_config
@@ -74,7 +76,11 @@ def test_every_shipped_config_is_valid(file: Path) -> None:
 
 
 def test_the_quickstart_is_a_search() -> None:
-    assert {"quickstart", "multi30k", "grid32", "coursework"} <= {file.stem for file in CONFIGS}
+    assert {"quickstart", "own", "multi30k", "grid32", "coursework"} <= {file.stem for file in CONFIGS}
+    quickstart = Experiment.load("quickstart")
+    first = SearchPlan(quickstart).propose(Study(None, "search", "maximize"))
+    assert first and quickstart.trial.with_values(first.params) == quickstart.trial, "the base is tried first"
+    assert quickstart.search.trials == 12, "effects and importance need so many"
 
 
 def test_options_win_over_the_file(tmp_path: Path) -> None:

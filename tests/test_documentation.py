@@ -9,6 +9,7 @@ from search.commands import ABOUT
 from search.run import COMMANDS
 
 ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 NEW = {"search/schedulers/patience.py", "search/samplers/middle.py", "model/positions/window.py"}  # of the examples
 
@@ -54,3 +55,4 @@ def test_design_names_every_folder_and_the_modules_of_a_trial() -> None:
 def test_help_lists_the_commands() -> None:
     for command in COMMANDS:
         assert f"babeltune {command}" in ABOUT, command
+        assert re.search(rf"^\| .*`{command}\b", README, re.MULTILINE), command

@@ -11,11 +11,12 @@ from pydantic import BaseModel
 from reports import line_of, make_report
 from test_work import Killed, open_work, score, simulate
 
+from search.engine.proposals import express
 from search.record.budget import Spent
 from search.record.journal import Journal, read_lines
 from search.record.study import Study
 from search.run_directory.changes import Change, find_change
-from search.run_directory.earlier import Earlier, express
+from search.run_directory.earlier import Earlier
 from search.schedulers import SCHEDULERS
 from search.settings.experiment import Experiment
 from search.settings.stored import LATER, stored_experiment

@@ -153,6 +153,7 @@ def render(folder: Path, experiment: Experiment, leaderboard: Leaderboard, score
         sections=render_sections(leaderboard, experiment, samples, [attended()], facts()),
         test_opened=opened,
         spending=spending,
+        planned=["22 of 20 epochs planned"],
     )
     write_report(report, found)
     return Page(report)
@@ -173,7 +174,15 @@ def test_the_page_holds_all_sections_and_needs_no_network(tmp_path: Path) -> Non
         assert text in page.text, "shown as text, not taken as markup"
     seen = "layer 2, mean of 2 heads; each token and the one it takes most from: ▁le: </script> 80%; </s>: ▁the 25%"
     assert f"Cross-attention, {seen}" in [image["aria-label"] for image in images]
-    for text in ("26.00", "24.5–27.4", "nrefs:1|version:2", "0.00432", "2026-01-02T03:04:05", "learning rate"):
+    for text in (
+        "22 of 20 epochs planned",
+        "26.00",
+        "24.5–27.4",
+        "nrefs:1|version:2",
+        "0.00432",
+        "2026-01-02T03:04:05",
+        "learning rate",
+    ):
         assert text in page.text
     for text in ("2 and 0", "+1.2 to +5.8", "0.0101", "0.0202", "0.0303", "0.0404", "61.5", "1.875", "case:lc"):
         assert text in page.text, "the evidence behind the groups, and the other metrics"

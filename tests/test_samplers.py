@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from search.engine.proposals import SearchPlan
+from search.planning.size import parameters_of
 from search.record.study import Study
 from search.record.trial import StudyTrial
 from search.samplers import SAMPLERS as TABLE
@@ -102,6 +103,18 @@ def test_every_proposal_is_a_trial_within_the_limit_of_parameters(sampler: str) 
     for params in drawn:
         assert (searched.trial.with_values(params).num_parameters or 0) <= 5_000_000
         assert searched.accept(params) == params
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_the_base_comes_first_where_the_space_contains_it(sampler: str) -> None:
+    space = {"model.d_model": {"values": [64, 128, 256]}, "model.dropout": {"values": [0.2, 0.1]}}
+    base: Params = {"model.d_model": 256, "model.dropout": 0.1}  # the defaults
+    _, drawn = draw(experiment(sampler, space))
+    assert len(drawn) == 6 and (drawn[0] == base) is (sampler != "grid")
+    _, without = draw(experiment(sampler, space | {"model.num_heads": {"values": [4, 16]}}), most=4)
+    assert base not in without, "8 heads are no value of it"
+    small = experiment(sampler, space, max_parameters=parameters_of(experiment(sampler, space).trial) - 1)
+    assert base not in draw(small)[1]
 
 
 @pytest.mark.parametrize("sampler", sorted(set(SAMPLERS) - {"grid"}))

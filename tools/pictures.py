@@ -1,11 +1,14 @@
-"""Pictures of a run's report for the README, by Chromium: python tools/pictures.py RUN.
+"""Pictures for the README: python tools/pictures.py [RUN].
 
-Writes docs/report-desktop.png and docs/report-phone.png: the top of the report at the width of a desk and of a phone.
+docs/report-desktop.png and docs/report-phone.png are the top of the run's report at the width of a desk and of a phone,
+by Chromium. Without a run the quickstart is searched first, and docs/terminal.svg is what that prints.
 """
 
 import asyncio
 import base64
+import io
 import itertools
+import os
 import shutil
 import subprocess
 import sys
@@ -14,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+from rich.console import Console
 
 DOCS = Path(__file__).parents[1] / "docs"
 SIZES = {"desktop": (960, 1140), "phone": (390, 1590)}  # width and height in pixels
@@ -26,6 +30,7 @@ FLAGS = [
     "--disable-sync",
 ]
 SECONDS = 60.0
+COLUMNS = 100  # of the terminal
 
 
 async def take(chromium: str, page: Path) -> None:
@@ -74,13 +79,32 @@ async def picture_of(socket: aiohttp.ClientWebSocketResponse, page: Path, width:
     return base64.b64decode((await call("Page.captureScreenshot", format="png"))["data"])
 
 
+def search(folder: Path) -> Path:
+    """Run the quickstart, draw what it prints into docs/terminal.svg, and return its run directory."""
+    command = [sys.executable, "search/run.py", "--name", "quickstart", "--output_dir", str(folder)]
+    shown = Console(record=True, width=COLUMNS, file=io.StringIO(), force_terminal=True)
+    shown.print("$ python search/run.py")
+    environment = {**os.environ, "COLUMNS": str(COLUMNS)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=DOCS.parent, env=environment) as running:
+        assert running.stdout
+        for line in running.stdout:
+            print(line, end="", flush=True)
+            shown.print(line.rstrip().replace(str(folder), "runs"), highlight=False, markup=False)
+    if running.returncode:
+        sys.exit(running.returncode)
+    shown.save_svg(str(DOCS / "terminal.svg"), title="babeltune", clear=False)
+    return folder / "quickstart"
+
+
 def main() -> None:
     chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if len(sys.argv) != 2 or not (page := Path(sys.argv[1]) / "report.html").exists():
-        sys.exit("name a run that has ended, as in python tools/pictures.py runs/NAME")
     if chromium is None:
-        sys.exit("no Chromium on PATH")
-    asyncio.run(take(chromium, page))
+        sys.exit("needs Chromium")
+    with tempfile.TemporaryDirectory() as folder:
+        run = Path(sys.argv[1]) if len(sys.argv) > 1 else search(Path(folder))
+        if not (page := run / "report.html").exists():
+            sys.exit("name a run that has ended, as in python tools/pictures.py runs/NAME")
+        asyncio.run(take(chromium, page))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 babeltune                                search with configs/quickstart.yaml; python search/run.py is the same
 babeltune --config FILE [--key VALUE]    search with another configuration, keys in dotted form
+babeltune plan                           what a search would take: hours, money, memory, disk
 babeltune resume runs/NAME               go on with a search that was stopped
 babeltune resume runs/NAME --key VALUE   extend or change a search, finished or not
 babeltune resume s3://bucket/runs/NAME   go on, here, with a search of another machine that is lost

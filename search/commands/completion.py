@@ -47,6 +47,7 @@ def whole_parser() -> ArgumentParser:
         command: ArgumentParser = commands.add_parser(name, help=about, parents=parents, conflict_handler="resolve")
         return command
 
+    add("plan", "what a search would take", experiment_class(TRANSLATION))
     for name, about in (("resume", "go on with a search, or extend it"), ("publish", "send to W&B what it lacks")):
         command = add(name, about, experiment_class(TRANSLATION))
         command.add_argument(

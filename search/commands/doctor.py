@@ -20,6 +20,7 @@ from model.config import Config
 from search.cluster.slots import count_slots, this_machine
 from search.cluster.tokens import open_clusters
 from search.commands.lines import say
+from search.planning.machine import GIB, available_memory, free_disk
 from search.settings.experiment import experiment_class
 from search.settings.problem import TRANSLATION
 from trainables.base.command_line import parse_config
@@ -34,7 +35,6 @@ CHECKPOINTS_GIB = 5.0  # of disk, for a search of some tens of such trials
 SLOW_PATH = 0.7  # of oneDNN's rate, below which MKL does not use what the processor has
 SHARED = 0.7  # of a lone core's rate, below which cores are not whole ones
 BUSY = 0.25  # of the cores
-GIB = 2**30
 
 
 class Doctoring(Config):
@@ -156,8 +156,7 @@ def find_obstacles(machine: Machine) -> list[str]:
 def examine(output_dir: Path) -> Machine:
     """Look at this machine, and time matrix products on it."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    memory, free = _memory()
-    folder = next(parent for parent in (output_dir, *output_dir.parents) if parent.is_dir())
+    memory, free = (size / GIB for size in available_memory())
     load = os.getloadavg()[0]  # before we are the load
     torch.set_num_threads(1)
     left, right = torch.randn(2, SIZE, SIZE)
@@ -177,7 +176,7 @@ def examine(output_dir: Path) -> Machine:
         load=load,
         memory_gib=memory,
         free_gib=free,
-        disk_gib=shutil.disk_usage(folder).free / GIB,
+        disk_gib=free_disk(output_dir) / GIB,
         product_gflops=flop / alone,
         onednn_gflops=flop / onednn if onednn else None,
         together_gflops=flop * sum(counts) / cores / SECONDS,
@@ -214,16 +213,6 @@ def examine_gpu(device: torch.device) -> Gpu:
 def _mps_folder() -> Path:
     """Where NVIDIA's multi-process service listens."""
     return Path(os.environ.get("CUDA_MPS_PIPE_DIRECTORY", "/tmp/nvidia-mps"))
-
-
-def _memory() -> tuple[float, float]:
-    """All and free, in GiB; without Linux's account of what can be freed, all counts as free."""
-    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIB
-    with suppress(OSError):
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable"):
-                return total, int(line.split()[1]) / 2**20
-    return total, total
 
 
 def _quota() -> float | None:

@@ -69,13 +69,18 @@ def search(experiment: Experiment, said: Collection[str], console: Console, leve
     return 0
 
 
-def _search(experiment: Experiment, said: Collection[str], console: Console) -> None:
+def check_needs(experiment: Experiment) -> None:
+    """Raises UserError for what the search needs and is not there: earlier searches, packages, a storage, locks."""
     find_prior(experiment)
     experiment.search.sampler.need("search.sampler")
     experiment.search.scheduler.need("search.scheduler")
     if experiment.storage:
         Store(experiment.storage).try_out()
     check_locks(Path(experiment.output_dir))
+
+
+def _search(experiment: Experiment, said: Collection[str], console: Console) -> None:
+    check_needs(experiment)
     # Torch and Ray take seconds to import: mistakes that need neither are told before.
     problem = experiment.definition
     preparation: Preparation = problem.part("preparation")

@@ -20,6 +20,7 @@ FIRST = {
     "inputs.json",
     "experiment.yaml",
     KEPT,
+    "plan.json",
     *STUDY,
     "trials.jsonl",
     "trials",

@@ -19,12 +19,14 @@ def conclude(
     entries: list[Entry],
     opened_before: list[str],
     spending: list[str],
+    planned: list[str],
     notes: list[str],
 ) -> Leaderboard:
     """Rank the entries and write leaderboard, best/ and report.html.
 
     trials, finals: the lines of trials.jsonl and finals.jsonl. opened_before: when test data were opened for rankings
-    before this one. spending: sentences on the budget. notes: sentences on what else is to be known.
+    before this one. spending: sentences on the budget. planned: on how far off the plan was. notes: on what else is to
+    be known.
     """
     run_dir = experiment.run_dir
     ways: Finals = experiment.definition.part("finals")
@@ -60,6 +62,7 @@ def conclude(
         sections=ways.sections(entries, test, board, experiment),
         test_opened=[*opened_before, read_sealed(run_dir / "finalists.json")["frozen_at"]],
         spending=spending,
+        planned=planned,
     )
     write_report(run_dir / "report.html", findings)
     return board

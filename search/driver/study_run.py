@@ -11,7 +11,7 @@ from search.cluster.slots import Slots
 from search.cluster.tuning import run_work
 from search.driver.progress import TrialProgress
 from search.engine.ordering import WorkClock
-from search.engine.proposals import Plan
+from search.engine.proposals import Plan, make_budget
 from search.engine.rules import Ending, Records, Rules
 from search.engine.settling import Settled
 from search.engine.work import Listener, Work
@@ -49,18 +49,7 @@ class Trainer:
         return Checkpoints(self.experiment.run_dir / f"{kind}s", self.storage)
 
     def budget(self, before: Spent) -> Budget:
-        experiment = self.experiment
-        return Budget(
-            config=experiment.search.budget,
-            epochs=experiment.training.epochs,
-            rungs=experiment.rungs,
-            by_steps=experiment.training.unit == "step",
-            finals=experiment.num_finals,
-            finalists=experiment.finals.top,
-            slots=self.slots.count,
-            devices=self.slots.gpus or 1.0,
-            before=before,
-        )
+        return make_budget(self.experiment, self.slots.count, self.slots.gpus, before)
 
     def train(
         self,

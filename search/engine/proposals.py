@@ -1,16 +1,19 @@
-"""Which trials a study is to have: the bridge from an experiment to its sampler and scheduler."""
+"""Which trials a study is to have: the bridge from an experiment to its sampler, scheduler and budget."""
 
 from typing import Protocol
 
 from optuna.distributions import BaseDistribution
 from threadpoolctl import threadpool_limits
 
+from search.record.budget import Budget, Spent
 from search.record.study import Study
 from search.samplers import Prior, Proposal, Task
 from search.schedulers import Scheduler
 from search.settings.experiment import Experiment
 from search.space.space import Params
-from trainables.base.config import TrialConfig
+from trainables.base.config import TrialConfig, flatten
+
+NOTHING = Spent()
 
 
 class Plan(Protocol):
@@ -32,18 +35,59 @@ def make_scheduler(experiment: Experiment) -> Scheduler:
     return experiment.search.scheduler.make(experiment.scheduler_task)
 
 
+def make_budget(experiment: Experiment, slots: int, gpus: float, before: Spent = NOTHING) -> Budget:
+    """What the search may spend, with so many trials at a time, each of so many GPUs; before: what is spent already."""
+    return Budget(
+        config=experiment.search.budget,
+        epochs=experiment.training.epochs,
+        rungs=experiment.rungs,
+        by_steps=experiment.training.unit == "step",
+        finals=experiment.num_finals,
+        finalists=experiment.finals.top,
+        slots=slots,
+        devices=gpus or 1.0,
+        before=before,
+    )
+
+
+def express(config: TrialConfig, experiment: Experiment) -> Params | None:
+    """The parameters by which the experiment's space and base make this trial; None if they can't."""
+    values = flatten(config.model_dump())
+    params: Params = {}
+    for path, distribution in experiment.space.to_optuna().items():
+        if path in config.unused:
+            continue
+        try:
+            internal = distribution.to_internal_repr(values[path])
+        except (ValueError, TypeError):  # none of the choices, or not a number
+            return None
+        if not distribution._contains(internal):
+            return None
+        params[path] = distribution.to_external_repr(internal)
+    if experiment.accept(params) is None:
+        return None
+    same = experiment.trial.with_values({**params, **{path: values[path] for path in config.unused}}) == config
+    return params if same else None
+
+
 class SearchPlan:
-    """What the experiment's sampler proposes, up to `search.trials`."""
+    """What the experiment's sampler proposes, up to `search.trials`; before it the base, if the space contains it.
+
+    So what a search finds stands beside what its user would have trained without one. A grid keeps its order.
+    """
 
     def __init__(self, experiment: Experiment, prior: Prior | None = None):
         self.base, self.trials = experiment.trial, experiment.search.trials
         self.distributions = experiment.space.to_optuna()
         task = Task(experiment.space, experiment.accept, experiment.search.seed)
         self.sampler = experiment.search.sampler.make(task, prior)
+        self.first = None if experiment.search.sampler.ends else express(experiment.trial, experiment)
 
     def propose(self, study: Study) -> Proposal | None:
         if self.trials is not None and len(study.trials) >= self.trials:
             return None
+        if self.first is not None and not study.trials:
+            return Proposal(self.first)
         with threadpool_limits(1):  # more take no less time, and the cores are the trials'
             return self.sampler.propose(study)
 

@@ -67,7 +67,7 @@ class Journal:
         sync(file.parent)  # which may have it only now
         self._file.truncate(whole)
         self._written = {(line.trial, line.report.epoch): line for line in self.lines}
-        self._totals, self._counted = Totals(), 0
+        self._start_counting()
 
     def append(self, line: JournalLine) -> JournalLine:
         """Write a line, on disk when the call returns, unless there is one of its trial and epoch.
@@ -87,6 +87,9 @@ class Journal:
         self._written[key] = line
         self.lines.append(line)
         return line
+
+    def _start_counting(self) -> None:
+        self._totals, self._counted = Totals(), 0
 
     @property
     def totals(self) -> Totals:

@@ -54,6 +54,7 @@ class Findings:
     # that for those of an extended search.
     test_opened: list[str]
     spending: list[str]  # sentences on the budget; none if there was none
+    planned: list[str]  # on how far off the plan was; none without one
 
 
 def write_report(file: Path, found: Findings) -> None:
@@ -87,6 +88,7 @@ def write_report(file: Path, found: Findings) -> None:
         final_seconds=sum(line.report.device_seconds for line in finals),
         test_opened=found.test_opened,
         spending=found.spending,
+        planned=found.planned,
         repeatable=experiment.search.deterministic or experiment.search.concurrency == 1,
         versions={name: version(name) for name in ("torch", "ray", "optuna", "sacrebleu", "sentencepiece")},
         yaml=dump_yaml(experiment),

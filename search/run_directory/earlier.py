@@ -11,6 +11,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from search.engine.proposals import express
 from search.record.budget import Spent, spent_on
 from search.record.journal import Journal, Totals, read_lines
 from search.record.study import Study
@@ -19,8 +20,6 @@ from search.run_directory.changes import Change, find_change
 from search.run_directory.checking import check_study
 from search.settings.experiment import Experiment
 from search.settings.stored import stored_experiment, write_experiment
-from search.space.space import Params
-from trainables.base.config import TrialConfig, flatten
 from trainables.base.files import create_folder, publish_folder, remove, sync, sync_tree
 from trainables.base.sealing import read_sealed, write_sealed
 
@@ -180,26 +179,6 @@ class Earlier:
             sync(self.run_dir)
         write_sealed(folder / "taken.json", {str(old): new for old, new in numbers.items()})
         return len(numbers), len(before.trials)
-
-
-def express(config: TrialConfig, experiment: Experiment) -> Params | None:
-    """The parameters by which the experiment's space and base make this trial; None if they can't."""
-    values = flatten(config.model_dump())
-    params: Params = {}
-    for path, distribution in experiment.space.to_optuna().items():
-        if path in config.unused:
-            continue
-        try:
-            internal = distribution.to_internal_repr(values[path])
-        except (ValueError, TypeError):  # none of the choices, or not a number
-            return None
-        if not distribution._contains(internal):
-            return None
-        params[path] = distribution.to_external_repr(internal)
-    if experiment.accept(params) is None:
-        return None
-    same = experiment.trial.with_values({**params, **{path: values[path] for path in config.unused}}) == config
-    return params if same else None
 
 
 def _copy(trial: StudyTrial, study: Study, copy: StudyTrial, origin: str) -> None:

@@ -44,6 +44,7 @@ def _sobol(task: Task) -> Iterator[Params]:
 class GridSettings(SamplerSettings):
     """Every combination that makes a trial, the last hyperparameter varying fastest."""
 
+    learns: ClassVar[bool] = False
     ends: ClassVar[bool] = True
 
     kind: Literal["grid"] = "grid"
@@ -62,6 +63,8 @@ class GridSettings(SamplerSettings):
 class RandomSettings(SamplerSettings):
     """Independent uniform draws; log-uniform where the domain says so."""
 
+    learns: ClassVar[bool] = False
+
     kind: Literal["random"] = "random"
 
     def make(self, task: Task, prior: Prior | None = None) -> Enumeration:
@@ -71,6 +74,8 @@ class RandomSettings(SamplerSettings):
 
 class QuasiRandomSettings(SamplerSettings):
     """A scrambled Sobol sequence (Sobol 1967, Owen 1998): any stretch of it covers the space evenly."""
+
+    learns: ClassVar[bool] = False
 
     kind: Literal["qmc"] = "qmc"
 

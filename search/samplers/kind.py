@@ -18,6 +18,7 @@ class SamplerSettings(Kind):
     """A kind of sampler: a subclass, in the table in `search.samplers`."""
 
     expects: ClassVar[bool] = False  # says what it expects of its proposals, as search.stop_when_settled needs
+    learns: ClassVar[bool] = True  # proposes by what trials have scored
     ends: ClassVar[bool] = False  # by itself: search.trials may be null
 
     @property

@@ -13,11 +13,15 @@ LAYER = 2e7  # operations a pair that a layer takes beside its matrix products
 NEAR_ZERO = 1.0  # corpus BLEU below this says nothing of a model
 
 
+def work_of_pair(config: TranslationConfig) -> float:
+    """Operations of the training on a typical pair."""
+    products = 3 * count_flops(config.model, config.tokenizer.vocab_size, TOKENS, TOKENS)
+    return products + LAYER * (config.model.encoder_layers + config.model.decoder_layers)
+
+
 def work_of_report(config: TranslationConfig) -> float:
     """Operations of the training from one report to the next."""
-    model, training = config.model, config.training
-    products = 3 * count_flops(model, config.tokenizer.vocab_size, TOKENS, TOKENS)
-    pair = products + LAYER * (model.encoder_layers + model.decoder_layers)
+    training, pair = config.training, work_of_pair(config)
     if training.report_steps is None:
         return pair
     pairs = training.batch_sentences or (training.batch_tokens or 0) / (2 * TOKENS)

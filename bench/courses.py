@@ -1,0 +1,57 @@
+"""What `plan` expects, beside courses of the real sampler on a score that is made up (see landscape.py).
+
+python bench/courses.py    about 4 minutes of a core
+
+A row of a table for each configuration: what was planned, and what four searches took; device time in units of its own.
+"""
+
+import math
+from statistics import mean
+
+from landscape import measured
+
+from search.cluster.slots import Slots
+from search.engine.proposals import SearchPlan
+from search.planning.made_up import SPEED, Curves
+from search.planning.simulation import Course, simulate
+from search.planning.speeds import Speeds
+from search.settings.experiment import Experiment
+from trainables.base.config import TrialConfig
+from trainables.base.translation_config import as_translation
+
+CASES = {"quickstart": 12, "multi30k": 24, "own": 24, "architecture": 30}  # trials
+SLOTS, SPEEDS, STEPS = Slots(2, 0.0), Speeds.by_work(), 300
+DIVERGED = 1.5  # BLEU
+FIGURES = ("epochs", "device_seconds", "finals_device_seconds")
+
+
+class Landscape(Curves):
+    """The curve of each configuration rises to its score in the landscape."""
+
+    def score(self, config: TrialConfig, progress: float) -> float:
+        end = measured(as_translation(config), self.seed) or DIVERGED
+        return max(1.1, end * (1 - math.exp(-SPEED * progress)) / (1 - math.exp(-SPEED)))
+
+
+def searched(experiment: Experiment, seed: int) -> Course:
+    """With the sampler of the experiment."""
+    experiment = experiment.model_copy(update={"search": experiment.search.model_copy(update={"seed": seed})})
+    curves = Landscape(experiment.trial, seed)
+    return simulate(experiment, SLOTS, SPEEDS, STEPS, seed, curves, SearchPlan(experiment))
+
+
+if __name__ == "__main__":
+    print(
+        "| configuration | trials |",
+        *(f"{figure.replace('_', ' ')}: planned | searched | ratio |" for figure in FIGURES),
+    )
+    print("|---" * (2 + 3 * len(FIGURES)) + "|")
+    for name, trials in CASES.items():
+        experiment = Experiment.load(name, **{"search.trials": trials})
+        planned = [simulate(experiment, SLOTS, SPEEDS, STEPS, seed) for seed in range(5)]
+        found = [searched(experiment, seed) for seed in range(4)]
+        cells = []
+        for figure in FIGURES:
+            guess, real = ([getattr(course, figure) for course in courses] for courses in (planned, found))
+            cells.append(f"{mean(guess):.3g} | {min(real):.3g} to {max(real):.3g} | {mean(guess) / mean(real):.2f}")
+        print(f"| {name} | {trials} | {' | '.join(cells)} |", flush=True)

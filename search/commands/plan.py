@@ -1,0 +1,45 @@
+"""`babeltune plan`: what a search will take, before it starts."""
+
+from rich.console import Console
+
+from search.cluster.slots import find_slots
+from search.commands.search import check_needs
+from search.planning.extent import measure_extent
+from search.planning.fitting import check_disk, check_memory
+from search.planning.planned import plan_search
+from search.planning.showing import show_plan
+from search.planning.size import can_plan
+from search.settings.experiment import experiment_class
+from search.settings.problem import TRANSLATION
+from trainables.base.command_line import parse_config, peek
+from trainables.base.errors import UserError
+from trainables.base.installed import config_folder, program
+from trainables.base.log import say, shown_on
+
+ABOUT = (
+    "Say what a search will take, without starting it: its space, models and corpus, epochs, and, by a probe of half a "
+    "minute on this machine, hours, money, memory and disk. Takes the options of the search."
+)
+
+
+def main(arguments: list[str], console: Console) -> int:
+    """Plan the search that the options describe. Raises UserError, also for a search that can't fit."""
+    chosen = experiment_class(peek(arguments, "problem") or TRANSLATION)
+    experiment, _ = parse_config(chosen, arguments, program("plan"), ABOUT, config_folder() / "quickstart.yaml")
+    if not can_plan(experiment):
+        raise UserError(f"problem: plan knows {TRANSLATION} alone, not {experiment.problem}; start the search itself")
+    check_needs(experiment)
+    with shown_on(console):
+        extent = measure_extent(experiment)
+        check_memory(experiment, extent)
+        experiment.definition.part("preparation").prepare(experiment, console)
+        here = experiment.model_copy(update={"cluster": None})
+        slots = find_slots(here, console)
+        with console.status("measuring a few steps of the lightest, the base and the heaviest model"):
+            plan = plan_search(experiment, extent, slots, measuring=True)
+        assert plan
+        show_plan(experiment, plan, console)
+        if experiment.cluster:
+            say(f"this machine alone was measured and counted; {experiment.cluster} may have more, and take less time")
+        check_disk(experiment, plan.estimate)
+    return 0

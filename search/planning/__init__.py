@@ -1,0 +1,1 @@
+"""What a search will take, before it starts: epochs, hours, money, memory and disk."""

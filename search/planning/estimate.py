@@ -1,0 +1,141 @@
+"""What a search will take, as one value, with intervals."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from search.cluster.slots import Slots
+from search.planning.extent import Extent
+from search.planning.simulation import BEST_BYTES, Course, simulate
+from search.planning.size import parameters_of
+from search.planning.speeds import Speeds
+from search.settings.experiment import Experiment
+
+SEEDS = 5  # simulated searches
+EPOCHS_SPREAD = 1.2  # by which real searches train more or less than those that are played through: docs/planning.md
+SPREAD = 1.4  # by which their hours are longer or shorter, for that and as a probe takes seconds
+WORKERS_SECONDS = 8.0  # until workers have imported what they need, before trials and before finals
+FIXED_SECONDS = 15.0  # for Ray to start, and from the last score to the report
+WORKER_BYTES = 0.15e9  # that a process of Ray takes beside the training in it
+DRIVER_BYTES = 1.2e9  # of the driver and Ray's own processes
+RUN_BYTES = 30e6  # of a run beside checkpoints: report, study, logs, W&B files
+TIMES = ("gpu_hours", "dollars", "wall_hours")  # limits of a budget that go by the time
+
+
+@dataclass(frozen=True)
+class Range:
+    """What is expected, and between what it should lie."""
+
+    low: float
+    expected: float
+    high: float
+
+    def plus(self, other: "Range") -> "Range":
+        return Range(self.low + other.low, self.expected + other.expected, self.high + other.high)
+
+    def times(self, factor: float) -> "Range":
+        return Range(self.low * factor, self.expected * factor, self.high * factor)
+
+    def capped(self, most: float) -> "Range":
+        return Range(min(self.low, most), min(self.expected, most), min(self.high, most))
+
+
+@dataclass(frozen=True)
+class Times:
+    """What a search takes with its finals, by seconds that were measured."""
+
+    wall: Range  # seconds by the clock, from the start to the report
+    trained: Range  # of these, while trials and finals train
+    device: Range  # seconds of trials on their devices, as `BudgetConfig.gpu_hours` counts them
+    dollars: Range | None  # without a price there are none
+    wall_most: float  # every trial the heaviest, and trained to its end; infinite where nothing else ends the search
+    per_trial: float  # seconds by the clock that one more trial takes
+    besides: float  # seconds by the clock that finals, start and report take
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a search will take."""
+
+    trials: Range
+    epochs: Range  # of training, without the finals
+    epochs_most: float  # every trial to its end; infinite where a limit in time alone ends the search
+    finals_epochs: int
+    disk: Range  # bytes, when it is most
+    times: Times | None  # None where nothing was measured
+
+
+def estimate(experiment: Experiment, extent: Extent, slots: Slots, epoch_steps: int, speeds: Speeds | None) -> Estimate:
+    """Play the search through a few times.
+
+    epoch_steps: optimizer steps an epoch of the base. speeds: None where nothing was measured, for a search without
+    limits in time.
+    """
+    known = speeds or Speeds.by_work()
+    courses = [simulate(experiment, slots, known, epoch_steps, seed) for seed in range(SEEDS)]
+    finals_epochs = experiment.num_finals * experiment.training.epochs
+    most = _most_epochs(experiment, finals_epochs)
+    spread = EPOCHS_SPREAD if experiment.rungs else 1.0  # where nobody is stopped they can be counted
+    found = Estimate(
+        trials=_range(courses, lambda course: course.trials),
+        epochs=_range(courses, lambda course: course.epochs, spread).capped(most),
+        epochs_most=most,
+        finals_epochs=finals_epochs,
+        disk=_disk(experiment, courses, extent),
+        times=None,
+    )
+    return replace(found, times=_times(experiment, courses, slots, extent, speeds, most)) if speeds else found
+
+
+def memory_needed(speeds: Speeds, slots: Slots) -> float:
+    """Bytes of this machine's memory that so many trials of the heaviest model take, with Ray and the driver."""
+    return slots.count * (max(each.memory for each in speeds.measured) + WORKER_BYTES) + DRIVER_BYTES
+
+
+def _range(courses: Sequence[Course], figure: Callable[[Course], float], spread: float = 1.0) -> Range:
+    """The mean, and the extremes made wider by a factor."""
+    figures = [figure(course) for course in courses]
+    return Range(min(figures) / spread, sum(figures) / len(figures), max(figures) * spread)
+
+
+def _most_epochs(experiment: Experiment, finals_epochs: int) -> float:
+    search, epochs = experiment.search, experiment.training.epochs
+    trials = min(search.trials or math.inf, experiment.space.size())  # heirs of pbt train what is left of others
+    limit = math.inf if search.budget.epochs is None else search.budget.epochs - finals_epochs
+    return min(trials * epochs, limit)
+
+
+def _disk(experiment: Experiment, courses: Sequence[Course], extent: Extent) -> Range:
+    if experiment.storage:  # has the checkpoints
+        return Range(RUN_BYTES, RUN_BYTES, RUN_BYTES + BEST_BYTES * parameters_of(extent.largest.config))
+    return _range(courses, lambda course: course.disk).plus(Range(RUN_BYTES, RUN_BYTES, RUN_BYTES))
+
+
+def _times(
+    experiment: Experiment, courses: Sequence[Course], slots: Slots, extent: Extent, speeds: Speeds, most: float
+) -> Times:
+    budget = experiment.search.budget
+    limits = {key: limit for key in TIMES if (limit := getattr(budget, key)) is not None}
+    price = budget.price_per_gpu_hour
+    hours = min(limits.get("gpu_hours", math.inf), limits.get("dollars", math.inf) / (price or 1))
+    devices = (slots.gpus or 1.0) * slots.count
+    longest = min(limits.get("wall_hours", math.inf) * 3600, hours * 3600 / devices * SPREAD)
+    starts = (2 if experiment.finals.seeds else 1) * WORKERS_SECONDS
+    trained = _range(courses, lambda course: course.seconds + course.finals_seconds + starts, SPREAD).capped(longest)
+    scoring = _range(courses, lambda course: course.scoring_seconds, SPREAD)
+    device = _range(courses, lambda course: course.device_seconds + course.finals_device_seconds, SPREAD)
+    device = device.capped(hours * 3600)
+    heaviest = speeds.of(extent.heaviest.config)
+    each = heaviest.train + heaviest.valid
+    waves = math.ceil(experiment.num_finals / slots.count) * experiment.training.epochs
+    finals = waves * each + math.ceil(max(1, experiment.num_finals) / slots.count) * heaviest.test
+    besides = sum(course.finals_seconds + course.scoring_seconds for course in courses) / len(courses)
+    return Times(
+        wall=trained.plus(scoring).plus(Range(FIXED_SECONDS, FIXED_SECONDS, FIXED_SECONDS)),
+        trained=trained,
+        device=device,
+        dollars=device.times(price / 3600) if price else None,
+        wall_most=min(SPREAD * (most * each / slots.count + finals), longest) + starts + FIXED_SECONDS,
+        per_trial=sum(course.seconds for course in courses) / sum(course.trials for course in courses),
+        besides=besides + starts + FIXED_SECONDS,
+    )

@@ -1,0 +1,97 @@
+"""How large a space is: its configurations, its smallest and its largest model."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+
+from search.planning.size import parameters_of, work_of_pair
+from search.samplers.base import Task, list_all, uniform_draws
+from search.settings.experiment import Experiment
+from search.space.domain import Scalar
+from search.space.space import Params
+from trainables.base.config import TrialConfig
+
+LISTED = 5000  # combinations that are all looked at
+DRAWS = 1000  # of a larger space
+SWEEPS = 3  # over all hyperparameters, from the best draw on
+
+Size = Callable[[TrialConfig], float]
+
+
+@dataclass(frozen=True)
+class Model:
+    """A configuration of the space: its values there, and all that it trains with."""
+
+    params: Params
+    config: TrialConfig
+
+
+@dataclass(frozen=True)
+class Extent:
+    """What a space holds. lightest and heaviest: by the operations of training on a pair; in `cheapest` to `largest` of
+    a large space, the best of many draws and of the moves around it."""
+
+    combinations: float  # infinite with a continuous range
+    valid: float  # those that make a trial; of a large space by the share of its draws
+    smallest: Model  # by parameters
+    largest: Model
+    lightest: Model
+    heaviest: Model
+
+
+def measure_extent(experiment: Experiment) -> Extent:
+    """Look at the space; the same answer at each call."""
+    space, combinations = experiment.space, experiment.space.size()
+    task = Task(space, experiment.accept, seed=0)
+    if combinations <= LISTED:
+        draws = list_all(task)
+        valid: float = len(draws)
+    else:
+        drawn = list(islice(uniform_draws(task, np.random.default_rng(0)), DRAWS))
+        draws = [params for params in drawn if experiment.accept(params) is not None]
+        valid = combinations * len(draws) / len(drawn)
+    whole = combinations <= LISTED
+
+    def find(size: Size) -> Model:
+        found = max(draws, key=lambda params: size(experiment.trial.with_values(params)))
+        return _model(experiment, found if whole else _climb(experiment, found, size))
+
+    return Extent(
+        combinations,
+        valid,
+        smallest=find(lambda config: -parameters_of(config)),
+        largest=find(lambda config: parameters_of(config)),
+        lightest=find(lambda config: -work_of_pair(config)),
+        heaviest=find(work_of_pair),
+    )
+
+
+def _model(experiment: Experiment, params: Params) -> Model:
+    accepted = experiment.accept(params)
+    assert accepted is not None
+    return Model(accepted, experiment.trial.with_values(accepted))
+
+
+def _climb(experiment: Experiment, params: Params, size: Size) -> Params:
+    """Change one hyperparameter at a time as long as that makes the configuration larger."""
+    best = size(experiment.trial.with_values(params))
+    for _ in range(SWEEPS):
+        before = best
+        for path in experiment.space.domains:
+            for value in _ends(experiment, path):
+                moved = {**params, path: value}
+                if experiment.accept(moved) is None:
+                    continue
+                if (reached := size(experiment.trial.with_values(moved))) > best:
+                    params, best = moved, reached
+        if best == before:
+            break
+    return params
+
+
+def _ends(experiment: Experiment, path: str) -> Iterable[Scalar]:
+    """The values of a list; of a range its ends."""
+    domain = experiment.space.domains[path]
+    return domain.values or (domain.near(0.0), domain.near(1.0))

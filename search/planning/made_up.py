@@ -1,0 +1,107 @@
+"""What a simulated search has in the place of a sampler that thinks, of training, of files and of the time."""
+
+import math
+from itertools import islice
+
+import numpy as np
+
+from search.engine.proposals import SearchPlan
+from search.planning.size import work_of_pair
+from search.record.journal import Journal, JournalLine
+from search.record.study import Study
+from search.samplers import Proposal, Task
+from search.samplers.base import distinct, uniform_draws
+from search.settings.experiment import Experiment
+from search.space.space import Params
+from trainables.base.config import TrialConfig, digest
+from trainables.sharing.checkpoint_places import Checkpoints
+
+SIZE_MATTERS = 1.25  # standard deviations of quality that e times the operations bring
+MEAN, DEVIATION, NOISE = 30.0, 4.0, 0.7  # of final scores; of a score
+SPEED = 3.0  # a curve has come to 1 - exp(-SPEED * progress) of its end
+LEARNING = 2  # trials, for each of which a sampler that learns has one draw more to choose from
+MOST_DRAWS = 6
+
+
+class Curves:
+    """Learning curves: larger models than the base end somewhat higher, the rest is chance, which the seed decides."""
+
+    def __init__(self, base: TrialConfig, seed: int):
+        self.base, self.seed = work_of_pair(base), seed
+
+    def quality(self, config: TrialConfig) -> float:
+        """How good the configuration is in the end, in standard deviations; the same at each call."""
+        return SIZE_MATTERS * math.log(work_of_pair(config) / self.base) + self._chance(config, 0)
+
+    def score(self, config: TrialConfig, progress: float) -> float:
+        """BLEU after that share of a whole training."""
+        end = max(2.0, MEAN + DEVIATION * self.quality(config))
+        return max(1.1, end * (1 - math.exp(-SPEED * progress)) + NOISE * self._chance(config, progress))
+
+    def _chance(self, config: TrialConfig, progress: float) -> float:
+        name = int(digest(config.model_dump())[:8], 16)
+        return float(np.random.default_rng([self.seed, name, round(progress * 1e6)]).normal())
+
+
+class DrawnPlan:
+    """Proposals of a sampler that does not think: the better of two draws where the real one learns from results."""
+
+    def __init__(self, experiment: Experiment, curves: Curves, most: int, seed: int):
+        """most: trials, after which it proposes none."""
+        self._real = SearchPlan(experiment)
+        self.distributions, self.trials = self._real.distributions, experiment.search.trials
+        self._experiment, self._curves, self.most = experiment, curves, most
+        task, rng = Task(experiment.space, experiment.accept, seed), np.random.default_rng(seed)
+        self._draws = distinct(task, uniform_draws(task, rng), rng)
+        self._left: list[Params] = []  # that were drawn beside better ones
+        self._next: tuple[int, Params | None] | None = None  # with how many trials there were
+
+    def propose(self, study: Study) -> Proposal | None:
+        """The same until it is taken."""
+        if len(study.trials) >= min(self.trials or self.most, self.most):
+            return None
+        if self._experiment.search.sampler.ends or (self._real.first and not study.trials):
+            return self._real.propose(study)
+        if self._next is None or self._next[0] < len(study.trials):
+            learnt = len(study.trials) // LEARNING if self._experiment.search.sampler.learns else 0
+            drawn = [*islice(self._draws, min(1 + learnt, MOST_DRAWS))] or self._left
+            drawn.sort(key=lambda params: self._curves.quality(self.config(params)))
+            self._left = drawn[:-1] if drawn is self._left else self._left + drawn[:-1]
+            self._next = len(study.trials), drawn[-1] if drawn else None
+        params = self._next[1]
+        return None if params is None or self._experiment.space.key(params) in study.known else Proposal(params)
+
+    def config(self, params: Params) -> TrialConfig:
+        return self._real.config(params)
+
+
+class VirtualStudy(Study):
+    """A study whose time by the clock is what is assigned to `wall_seconds`."""
+
+    def set_wall_seconds(self, seconds: float) -> None:
+        """Nothing: this is the time that passes here."""
+
+
+class JournalInMemory(Journal):
+    """A journal without a file."""
+
+    def __init__(self) -> None:
+        self.lines: list[JournalLine] = []
+        self._start_counting()
+
+    def append(self, line: JournalLine) -> JournalLine:
+        self.lines.append(line)
+        return line
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class NoCheckpoints(Checkpoints):
+    """Checkpoints of trials that nobody trains."""
+
+    def remove(self, number: int) -> None:
+        """There are none."""
+
+    def copy(self, source: int, target: int, number: int) -> None:
+        """There are none."""

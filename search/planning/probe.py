@@ -1,0 +1,146 @@
+"""Seconds and memory of a few configurations on this machine: measured by optimizer steps, validation and decoding."""
+
+import multiprocessing
+import resource
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from itertools import chain, count
+from pathlib import Path
+from statistics import fmean, stdev
+from threading import BrokenBarrierError
+from typing import Any
+
+import numpy as np
+import torch
+
+from model.transformer import Transformer
+from search.planning.size import work_of_pair
+from search.planning.speeds import Measured
+from trainables.acceleration.captured import choose_step
+from trainables.base.config import TrialConfig
+from trainables.base.errors import UserError
+from trainables.base.translation_config import TranslationConfig, as_translation
+from trainables.data.batching import EncodedSplit, count_batches, training_batches
+from trainables.data.preparing import Prepared, prepare
+from trainables.training.device import default_device
+from trainables.training.evaluation import EVALUATION_TOKENS, reference_loss, translate
+
+WARM_UP, FEWEST = 2, 5  # steps that are not counted; that are, at least
+SECONDS = 3.0  # of counted steps
+START_SECONDS = 300.0  # in which all copies must have come to the same point
+
+_barrier: Any = None  # of the copies, in each of their processes
+
+
+def probe(configs: Sequence[TrialConfig], cache: Path, copies: int, beam_size: int, test_pairs: int) -> list[Measured]:
+    """Measure each configuration in as many processes at once as the search will have trials on this machine, or on one
+    GPU; the mean of them.
+
+    beam_size, test_pairs: of the finals. Raises UserError where a configuration can't be trained here.
+    """
+    context = multiprocessing.get_context("spawn")
+    barrier = context.Barrier(copies, timeout=START_SECONDS)
+    with ProcessPoolExecutor(copies, context, initializer=_join, initargs=(barrier,)) as pool:
+        asked = [pool.submit(_measure_all, list(configs), cache, beam_size, test_pairs) for _ in range(copies)]
+        errors = [error for each in asked if (error := each.exception())]
+    if errors:
+        # Where one fails, the others wait for it in vain.
+        error = next((error for error in errors if not isinstance(error, BrokenBarrierError)), errors[0])
+        raise UserError(
+            f"space: its heaviest model could not be trained here, {copies} at a time "
+            f"({' '.join(str(error).split())[:200]}); set search.max_parameters, or a lower search.concurrency"
+        )
+    found = [each.result() for each in asked]
+    return [_mean(group) for group in zip(*found, strict=True)]
+
+
+def _join(barrier: Any) -> None:
+    global _barrier
+    _barrier = barrier
+
+
+def _mean(group: Sequence[Measured]) -> Measured:
+    first = group[0]
+    return Measured(
+        work=first.work,
+        train_seconds=fmean(each.train_seconds for each in group),
+        valid_seconds=fmean(each.valid_seconds for each in group),
+        test_seconds=fmean(each.test_seconds for each in group),
+        memory=max(each.memory for each in group),
+        gpu_memory=max(each.gpu_memory for each in group),
+        steps=sum(each.steps for each in group),
+        error=fmean(each.error for each in group) / len(group) ** 0.5,
+    )
+
+
+def _measure_all(configs: list[TrialConfig], cache: Path, beam_size: int, test_pairs: int) -> list[Measured]:
+    torch.set_num_threads(1)
+    measured = []
+    try:
+        for config in map(as_translation, configs):
+            prepared = prepare(config.data, config.tokenizer, cache)
+            _barrier.wait()
+            measured.append(_measure(config, prepared, beam_size, test_pairs))
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+    except BaseException:
+        _barrier.abort()
+        raise
+    return measured
+
+
+def _measure(config: TranslationConfig, prepared: Prepared, beam_size: int, test_pairs: int) -> Measured:
+    device = default_device()
+    step = choose_step(config, prepared, device)
+    step.begin(config.seed)
+    times: list[float] = []
+    epochs = (training_batches(prepared.train, config.training, config.seed, epoch) for epoch in count(1))
+    for source, target in chain.from_iterable(epochs):
+        started = time.perf_counter()
+        step(source, target, 1e-6)
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        times.append(time.perf_counter() - started)
+        if len(times) >= WARM_UP + FEWEST and sum(times[WARM_UP:]) > SECONDS:
+            break
+    counted = times[WARM_UP:]
+    valid, test = _evaluation_seconds(step.learner.model, prepared, beam_size)
+    scale = 1 if sys.platform == "darwin" else 1024  # units of ru_maxrss
+    return Measured(
+        work=work_of_pair(config),
+        train_seconds=fmean(counted) * count_batches(prepared.train, config.training),
+        valid_seconds=valid,
+        test_seconds=test * test_pairs / len(prepared.valid),
+        memory=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale,
+        gpu_memory=torch.cuda.max_memory_reserved() if device.type == "cuda" else 0,
+        steps=len(counted),
+        error=stdev(counted) / fmean(counted) / len(counted) ** 0.5,
+    )
+
+
+def _evaluation_seconds(model: Transformer, prepared: Prepared, beam_size: int) -> tuple[float, float]:
+    """Of validation, and of decoding as many sentences with a beam; from some of them.
+
+    A model that has learned nothing ends no translation before its limit. One that has ends about where the reference
+    does, so the time goes down by as much.
+    """
+    model.eval()
+    valid, text = prepared.valid, prepared.valid_text
+    order = np.argsort(valid.source.lengths, kind="stable")
+    wanted = max(1, round(len(order) * min(1.0, EVALUATION_TOKENS / int(valid.source.lengths.sum()))))
+    rows = order[np.linspace(0, len(order) - 1, wanted).round().astype(int)]
+    started = time.perf_counter()
+    reference_loss(model, EncodedSplit(valid.source.chosen(rows), valid.target.chosen(rows)))
+    loss = (time.perf_counter() - started) * len(valid.target.ids) / int(valid.target.lengths[rows].sum())
+    limits = 2 * valid.source.lengths[rows] + 10  # as in `length_limits`
+    if model.config.longest is not None:
+        limits = limits.clip(max=model.config.longest)
+    less = valid.target_tokens / int(limits.sum())
+    decoding = []
+    for size in dict.fromkeys((1, beam_size)):
+        started = time.perf_counter()
+        translate(model, prepared.tokenizer, [text.source[row] for row in rows], size)
+        decoding.append((time.perf_counter() - started) * less)
+    return loss + decoding[0], loss + decoding[-1]
