@@ -24,7 +24,7 @@ from search.record.study import Study
 from search.run import main
 from search.run_directory.trust import ALL, KEPT, RUN_ID, followed, remember
 from search.samplers import Task
-from search.samplers.optuna_samplers import CmaEsSettings
+from search.samplers.optuna_kinds import CmaEsSettings
 from search.settings.experiment import Experiment
 from search.settings.stored import stored_experiment, write_experiment
 from search.space.domain import Domain

@@ -7,7 +7,6 @@ from itertools import takewhile
 from rich.console import Console
 
 from search.commands.lines import say
-from search.settings.experiment import Experiment
 from trainables.base.installed import config_folder, list_configs, version_of
 
 
@@ -23,6 +22,8 @@ def configs(arguments: list[str], console: Console) -> int:
 
 
 def schema(arguments: list[str], console: Console) -> int:
+    from search.settings.experiment import Experiment
+
     print(json.dumps(Experiment.model_json_schema(), indent=1))
     return 0
 

@@ -20,6 +20,7 @@ from trainables.base.errors import UserError
 from trainables.base.installed import config_folder, program
 from trainables.base.locks import check_locks
 from trainables.base.log import NOTICE, shown_on
+from trainables.data.corpus_cache import cached_corpus
 from trainables.sharing.object_store import Store
 from trainables.sharing.storage import find_place
 
@@ -76,7 +77,8 @@ def _search(experiment: Experiment, said: Collection[str], console: Console) -> 
     if experiment.finals.neural_metric:
         load_metric(experiment.finals.neural_metric)
     check_locks(Path(experiment.output_dir))
-    # Torch and Ray take seconds to import: mistakes that need neither are told before.
+    cached_corpus(experiment.data, experiment.cache)
+    # Torch and Ray take seconds to import: mistakes that need neither, such as a wrong data.path, are told before.
     from search.driver.preparation import prepare_corpus, prepare_storage
 
     storage = prepare_storage(experiment)

@@ -1,6 +1,7 @@
 """The sqlite file of a study: opened to be written, or read as it is without a change to it."""
 
 import sqlite3
+import warnings
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +14,11 @@ from sqlalchemy.pool import StaticPool
 
 from trainables.base.files import unwritable
 from trainables.base.sealing import Damaged
+
+# What Optuna says beside results. What its samplers can't model they draw at random; CMA-ES has no use for constraints.
+optuna.logging.set_verbosity(optuna.logging.ERROR)
+warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+warnings.filterwarnings("ignore", message="Constraints have been set")
 
 LOCK_TIMEOUT_SECONDS = 60
 # A full disk, no permission, a mount that is read-only or lost: the file may be as it should be.
@@ -46,15 +52,6 @@ def open_study(
             raise unwritable(file, cause) from None
         reason = " ".join(str(cause).split())[:200]
         raise Damaged(f"{file}: {reason}; restore the study from a copy, or start a new search") from None
-
-
-def count_trials(file: Path) -> int:
-    """How many trials the studies in a file have; none where it is missing, or was never written whole."""
-    try:
-        with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as connection:
-            return int(connection.execute("SELECT COUNT(*) FROM trials").fetchone()[0])
-    except sqlite3.Error:
-        return 0
 
 
 def _storage(file: Path) -> BaseStorage:

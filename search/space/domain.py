@@ -3,12 +3,14 @@
 import math
 import re
 from functools import cached_property
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
-import optuna
 from pydantic import Field, field_validator, model_validator
 
 from model.config import Config
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
 
 Scalar = bool | int | float | str | None
 
@@ -136,16 +138,18 @@ class Domain(Config):
             value = round(value / self.q) * self.q
         return min(max(value, self.min), self.max)
 
-    def to_optuna(self) -> optuna.distributions.BaseDistribution:
+    def to_optuna(self) -> "BaseDistribution":
         """As the study shows it."""
+        from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
         if self.values is not None:
-            return optuna.distributions.CategoricalDistribution(self.values)
+            return CategoricalDistribution(self.values)
         assert self.min is not None and self.max is not None
         if self._is_int:
-            return optuna.distributions.IntDistribution(int(self.min), int(self.max))
+            return IntDistribution(int(self.min), int(self.max))
         if self.q is None or self._is_log:  # Optuna steps on no log range
-            return optuna.distributions.FloatDistribution(self.min, self.max, log=self._is_log)
-        return optuna.distributions.FloatDistribution(self.min, self.max, step=self.q)
+            return FloatDistribution(self.min, self.max, log=self._is_log)
+        return FloatDistribution(self.min, self.max, step=self.q)
 
     def count(self) -> float:
         """How many values there are."""
