@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from search.commands import COMMANDS
+
 ROOT = Path(__file__).parents[1]
 SLOW = {"optuna", "sqlalchemy", "scipy", "torch", "ray", "pandas", "plotly", "sacrebleu", "wandb"}
 
@@ -23,6 +25,7 @@ SLOW = {"optuna", "sqlalchemy", "scipy", "torch", "ray", "pandas", "plotly", "sa
         "serch",
         "resume",
         "resume /nowhere",
+        *(f"{command} --help" for command in COMMANDS),
     ],
 )
 def test_what_says_something_and_ends_imports_nothing_that_takes_seconds(arguments: str, tmp_path: Path) -> None:

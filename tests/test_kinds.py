@@ -17,7 +17,7 @@ from search.samplers import SAMPLERS
 from search.schedulers import SCHEDULERS
 from search.settings.experiment import Experiment
 from search.settings.stored import stored_experiment, write_experiment
-from trainables.base.command_line import override, parse_config
+from trainables.base.command_line import override, parse_config, parse_options
 from trainables.base.errors import UserError
 from trainables.base.metrics import METRICS
 from trainables.base.mistakes import validate
@@ -120,10 +120,10 @@ def test_a_word_a_mapping_and_options_say_the_same(
 @pytest.mark.parametrize("options", [["--search.reduction_factor", "4"], ["--search.scheduler.reduction_factor=4"]])
 def test_a_resume_changes_a_setting_and_another_kind_begins_with_its_defaults(options: list[str]) -> None:
     stored = Experiment.model_validate({"search": {"scheduler": {"kind": "asha", "rungs": [1]}}})
-    changed, given = override(stored, options, "x", "", Path("f"))
+    changed, given = override(stored, parse_options(Experiment, options, "x", ""), Path("f"))
     assert changed.search.scheduler == SCHEDULERS.read({**ASHA_4, "rungs": [1]})
     assert given == {"search.scheduler.reduction_factor"}
-    other, _ = override(changed, ["--search.scheduler", "hyperband"], "x", "", Path("f"))
+    other, _ = override(changed, {"search": {"scheduler": "hyperband"}}, Path("f"))
     assert other.search.scheduler == SCHEDULERS.read("hyperband")
 
 

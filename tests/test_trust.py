@@ -68,7 +68,7 @@ def a_run(folder: Path, **changes: Any) -> Path:
 
 def search(run_dir: Path, *options: str) -> list[str]:
     """What becomes of a resumed run before it is searched; the warnings."""
-    experiment, given = resumed_experiment([str(run_dir), *options], "resume")
+    experiment, given, _ = resumed_experiment([str(run_dir), *options], "resume")
     with heard() as told:
         remember(experiment, given)
     write_experiment(run_dir / "experiment.yaml", experiment)
@@ -191,7 +191,7 @@ def test_the_storage_of_a_run_that_was_fetched_is_the_one_that_the_user_named(
     (place.parent / "driver.json").write_text(json.dumps(driver))
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    experiment, given = resumed_experiment([f"{url}/NAME"], "resume")
+    experiment, given, _ = resumed_experiment([f"{url}/NAME"], "resume")
     assert experiment.storage == url and given == {"storage"}
     with pytest.raises(UserError, match=f"storage: {url}"):
         resumed_experiment(["runs/NAME"], "resume")

@@ -5,48 +5,67 @@ from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
+from pydantic import Field
 from rich.console import Console
 
-from search.commands import ABOUT
-from search.commands.lines import say, split_level
+from search.commands import ABOUT, COMMANDS
+from search.commands.installation import show_version
+from search.commands.lines import Levels, say
 from search.driver.beginning import forget_first_steps, has_begun
 from search.finals.neural_metric import load_metric
 from search.run_directory.prior_sources import find_prior
-from search.run_directory.trust import followed
+from search.run_directory.trust import BASE_URL, followed, is_said
 from search.settings.experiment import Experiment
-from trainables.base.command_line import parse_config
+from search.tracking.login import check_login
+from trainables.base.command_line import parse_options, read_config, take
 from trainables.base.ending import INTERRUPTED, lasting_output
 from trainables.base.errors import UserError
+from trainables.base.help_pages import row
 from trainables.base.installed import config_folder, program
 from trainables.base.locks import check_locks
 from trainables.base.log import NOTICE, shown_on
+from trainables.base.mistakes import blame
 from trainables.data.corpus_cache import cached_corpus
 from trainables.sharing.object_store import Store
 from trainables.sharing.storage import find_place
 
 
+class OfSearch(Levels):
+    """What `babeltune` takes beside the keys of a search."""
+
+    version: bool = Field(False, description="print versions, for a report of a fault, and exit")
+
+
+class Searching(Experiment, OfSearch):
+    """What to search, and how much is printed."""
+
+
 def main(arguments: list[str], console: Console) -> int:
     """Run the search that the options describe. Raises UserError."""
-    arguments, level = split_level(arguments)
-    experiment = new_experiment(arguments)
-    return search(experiment, followed(experiment), console, level)
+    commands = "\n".join(row(name, command.about) for name, command in COMMANDS.items())
+    own, options = take(OfSearch, parse_options(Searching, arguments, program(), ABOUT, commands))
+    if own.version:
+        show_version(console)
+        return 0
+    experiment, file, places = read_config(Experiment, options, config_folder() / "quickstart.yaml")
+    with blame(places):
+        experiment = _named(experiment, file)
+        return search(experiment, followed(experiment), console, own.level)
 
 
-def new_experiment(arguments: list[str]) -> Experiment:
-    """The experiment that the command line describes, with a name that is not taken. Raises UserError."""
-    quickstart = config_folder() / "quickstart.yaml"
-    experiment, file = parse_config(Experiment, arguments, program(), ABOUT, quickstart)
+def _named(experiment: Experiment, file: Path) -> Experiment:
+    """With a name that is not taken. Raises UserError."""
     if experiment.name is None:
         name = f"{file.stem}-{time.strftime('%Y%m%d-%H%M%S')}"
         experiment = experiment.model_copy(update={"name": name})
     if has_begun(experiment.run_dir):
         raise UserError(
-            f"--name: {experiment.run_dir} exists and is not empty; choose another name, or go on with it by "
+            f"name: {experiment.run_dir} exists and is not empty; choose another name, or go on with it by "
             f"`{program('resume')} {experiment.run_dir}`"
         )
     if experiment.storage and find_place(experiment.run_url):
         raise UserError(
-            f"--name: {experiment.run_url} exists; choose another name, or go on with it by "
+            f"name: {experiment.run_url} exists; choose another name, or go on with it by "
             f"`{program('resume')} {experiment.run_url}`"
         )
     forget_first_steps(experiment.run_dir)
@@ -72,6 +91,9 @@ def _search(experiment: Experiment, said: Collection[str], console: Console) -> 
     find_prior(experiment)
     experiment.search.sampler.need("search.sampler")
     experiment.search.scheduler.need("search.scheduler")
+    check_login(
+        experiment.tracking, BASE_URL in said or is_said(experiment.run_dir, BASE_URL, experiment.tracking.base_url)
+    )
     if experiment.storage:
         Store(experiment.storage).try_out()
     if experiment.finals.neural_metric:

@@ -78,7 +78,7 @@ class SearchRun:
             self.earlier.recover()
             search, finals = self._studies()
             where = f"{self.slots.gpus:.3g} GPU" if self.slots.gpus else "one CPU thread"
-            say(f"{self.slots.count} trials at a time, each on {where}; {self.run_dir}")
+            say(f"{count(self.slots.count, 'trial', 'trials')} at a time, each on {where}; {self.run_dir}")
             with Tracker(self.experiment, self.earlier) as tracker:
                 trainer = Trainer(
                     self.experiment, self.slots, lock, self.storage, tracker, self.console, self._keep_safe

@@ -9,7 +9,6 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from search.run_directory.checking import open_run
 from search.samplers import Task
 from search.space.domain import Domain, Scalar
 from search.space.space import Params, SearchSpace
@@ -114,6 +113,8 @@ def _system(run: dict[str, Any]) -> System:
 
 def read_run(run_dir: Path) -> Table:
     """The trials of a finished search that were trained to the end. Raises UserError."""
+    from search.run_directory.checking import open_run  # and Optuna, which tables do without
+
     _, study = open_run(run_dir)
     sign = 1 if study.maximize else -1
     systems = [

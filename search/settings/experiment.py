@@ -22,7 +22,7 @@ from trainables.base.files import full_path
 from trainables.base.installed import find_config
 from trainables.base.kinds import find_kinds, merge
 from trainables.base.metrics import METRICS
-from trainables.base.mistakes import validate
+from trainables.base.mistakes import describe_mistake, validate
 from trainables.base.yaml_files import read_yaml
 
 PROBES = 1000  # draws that must fail before an infinite space counts as empty
@@ -202,7 +202,7 @@ def _type_mistake(path: str, value: Scalar) -> str | None:
     except ValidationError as error:
         for mistake in error.errors():
             if ".".join(map(str, mistake["loc"])).startswith(path):
-                return mistake["msg"]
+                return describe_mistake(mistake)
     return None
 
 

@@ -39,6 +39,15 @@ class Domain(Config):
             ]
         return values
 
+    @model_validator(mode="before")
+    @classmethod
+    def _is_mapping(cls, domain: Any) -> Any:
+        if isinstance(domain, list | tuple):
+            raise ValueError(f"write {{values: {list(domain)}}}")
+        if not isinstance(domain, dict | Domain):
+            raise ValueError(f"{domain!r} is no choice; write {{values: [{domain}, …]}}, or set it outside of space")
+        return domain
+
     @model_validator(mode="after")
     def _one_form(self) -> Self:
         if self.values is not None:
