@@ -1,13 +1,11 @@
 """The command line: `python search/run.py`, or `babeltune` where it is installed; --help says what it takes."""
 
 import sys
-from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 
 from rich.console import Console
 
-from search.commands import COMMANDS
+from search.commands import COMMANDS, load
 from search.commands.lines import say
 from trainables.base.ending import end_in_words
 from trainables.base.errors import UserError, did_you_mean
@@ -19,10 +17,10 @@ def main(arguments: list[str]) -> int:
 
     def call() -> int:
         if not arguments or arguments[0].startswith("-"):
-            return _load("search")(arguments, Console())
+            return _run("search", arguments)
         if arguments[0] not in COMMANDS:
             raise UserError(f"{arguments[0]}: unknown command{_nearest(arguments[0])}")
-        return _load(arguments[0])(arguments[1:], Console())
+        return _run(arguments[0], arguments[1:])
 
     return end_in_words(call, lambda text: say(Console(stderr=True, style="red"), text))
 
@@ -32,9 +30,9 @@ def command() -> None:
     sys.exit(main(sys.argv[1:]))
 
 
-def _load(name: str) -> Callable[[list[str], Console], int]:
-    module, _, function = COMMANDS[name].place.partition(":")
-    return getattr(import_module(f"search.commands.{module}"), function)
+def _run(name: str, arguments: list[str]) -> int:
+    status: int = load(COMMANDS[name].place)(arguments, Console())
+    return status
 
 
 def _nearest(word: str) -> str:

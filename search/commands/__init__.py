@@ -1,6 +1,8 @@
 """The commands of the program: one file each, and the table of them."""
 
 from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
 
 ABOUT = (
     "Finds the best translation transformer: searches, retrains the finalists, ranks them by test BLEU. Without a "
@@ -15,6 +17,12 @@ class Command:
     about: str
     place: str  # module:function; it takes (arguments, console) and gives its status
     options: str  # module:class of what it takes
+
+
+def load(place: str) -> Any:
+    """What is at a place of the table."""
+    module, _, name = place.partition(":")
+    return getattr(import_module(f"{__name__}.{module}"), name)
 
 
 COMMANDS = {

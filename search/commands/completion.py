@@ -1,13 +1,12 @@
 """`babeltune completion SHELL`: what a shell needs to complete commands, options and their values."""
 
 from argparse import Action, ArgumentParser
-from importlib import import_module
 
 from pydantic_settings import CliPositionalArg
 from rich.console import Console
 
 from model.config import Config
-from search.commands import ABOUT, COMMANDS
+from search.commands import ABOUT, COMMANDS, load
 from trainables.base.command_line import make_parser, parse_config
 from trainables.base.errors import UserError, did_you_mean, either
 from trainables.base.extras import need_extra
@@ -48,8 +47,7 @@ def whole_parser() -> ArgumentParser:
 
 
 def _parser(name: str, about: str, options: str) -> ArgumentParser:
-    module, _, config_class = options.partition(":")
-    parser = make_parser(getattr(import_module(f"search.commands.{module}"), config_class), name, about)
+    parser = make_parser(load(options), name, about)
     for action in parser._actions:
         _complete(action)
     return parser
