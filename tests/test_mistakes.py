@@ -62,6 +62,8 @@ OPTIONS = [  # the command line, how the message begins, how it ends
     ("help", "help: unknown command", "did you mean --help?"),
     ("mine", "mine: unknown command", "resume runs/mine`?"),
     ("--help serach", "--help serach: no such section or key", "did you mean search?"),
+    ("--help translate", "--help translate: is a command", "translate --help`"),
+    ('--space {"model.d_model":[64]}', "--space: model.d_model: ", "write {values: [64]}"),
     ("--search.trials null", "--search.trials: null is without end", "give a number, or a search.budget"),
     ("--search.budget.gpu_hour 3", "--search.budget.gpu_hour: unknown", "did you mean --search.budget.gpu_hours?"),
     ("--storage runs", "--storage: 'runs': is not an address", "a folder that is shared is output_dir"),

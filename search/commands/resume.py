@@ -19,7 +19,7 @@ from search.settings.stored import stored_experiment
 from trainables.base.command_line import override, parse_options, take
 from trainables.base.errors import UserError
 from trainables.base.installed import program
-from trainables.base.mistakes import blame
+from trainables.base.mistakes import OPTION, blame
 
 
 class OfRun(Levels):
@@ -44,7 +44,7 @@ class Resumed(NamedTuple):
 def main(arguments: list[str], console: Console) -> int:
     """Go on to the report; the status. Raises UserError."""
     run = resumed_experiment(arguments, "resume")
-    with blame({key: f"--{key}" for key in run.given}):
+    with blame(dict.fromkeys(run.given, OPTION)):
         return search(run.experiment, run.given, console, run.level)
 
 

@@ -20,7 +20,6 @@ from search.tracking.login import check_login
 from trainables.base.command_line import parse_options, read_config, take
 from trainables.base.ending import INTERRUPTED, lasting_output
 from trainables.base.errors import UserError
-from trainables.base.help_pages import row
 from trainables.base.installed import config_folder, program
 from trainables.base.locks import check_locks
 from trainables.base.log import NOTICE, shown_on
@@ -42,7 +41,7 @@ class Searching(Experiment, OfSearch):
 
 def main(arguments: list[str], console: Console) -> int:
     """Run the search that the options describe. Raises UserError."""
-    commands = "\n".join(row(name, command.about) for name, command in COMMANDS.items())
+    commands = {name: command.about for name, command in COMMANDS.items()}
     own, options = take(OfSearch, parse_options(Searching, arguments, program(), ABOUT, commands))
     if own.version:
         show_version(console)

@@ -2,7 +2,7 @@
 
 import re
 from argparse import ArgumentParser
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar, cast, get_args, get_origin
 
@@ -15,7 +15,7 @@ from trainables.base.files import parse_json
 from trainables.base.help_pages import help_page
 from trainables.base.installed import find_config
 from trainables.base.kinds import find_kinds, leaves, merge, with_all_settings
-from trainables.base.mistakes import validate
+from trainables.base.mistakes import OPTION, validate
 from trainables.base.renaming import with_new_name
 from trainables.base.yaml_files import dump_yaml, read_yaml
 
@@ -47,11 +47,15 @@ def parse_config(
 
 
 def parse_options(
-    config_class: type[BaseModel], arguments: list[str], program: str, about: str, commands: str = ""
+    config_class: type[BaseModel],
+    arguments: list[str],
+    program: str,
+    about: str,
+    commands: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Only what the command line itself says, as a nested dictionary of plain values.
 
-    `--help` prints a page and exits with status 0; about: its first sentences; commands: its list of commands.
+    `--help` prints a page and exits with status 0; about: its first sentences; commands: what each is about.
     Raises UserError.
     """
     settings, kinds = _settings(config_class, about), find_kinds(config_class)
@@ -72,7 +76,7 @@ def parse_options(
         raise UserError(_explain(message, settings, program)) from None
     topic = options.pop("help", None)
     if topic is not None:
-        print(help_page(config_class, leaves(settings), program, about, topic, commands))
+        print(help_page(config_class, leaves(settings), program, about, topic, commands or {}))
         raise SystemExit(0)
     return merge(options, set_paths({}, mappings))
 
@@ -91,8 +95,8 @@ def read_config(
     if print_config:
         print(dump_yaml(value), end="")
         raise SystemExit(0)
-    said = {key: f"--{key}" for key in flatten(options)}
-    return value, file, said | {key: f"{file}: {key}" for key in flatten(tree) if key not in said}
+    said = dict.fromkeys(flatten(options), OPTION)
+    return value, file, said | {key: f"{file}: " for key in flatten(tree) if key not in said}
 
 
 def override(value: T, options: dict[str, Any], file: Path) -> tuple[T, set[str]]:

@@ -25,8 +25,8 @@ def help_page(
     fields: Mapping[str, FieldInfo],
     program: str,
     about: str,
-    topic: str = "",
-    commands: str = "",
+    topic: str,
+    commands: Mapping[str, str],
 ) -> str:
     """The page for a program, or for a section or key of its configuration; topic "all": for all keys.
 
@@ -36,7 +36,7 @@ def help_page(
         program: How it is called.
         about: What it does, in a sentence or two.
         topic: A section such as `search`, or a dotted key; empty for the first page.
-        commands: The list of its commands, if it has some.
+        commands: What each of its commands is about, by name.
 
     Raises:
         UserError: For a topic that there is not.
@@ -45,6 +45,8 @@ def help_page(
     fields = {_named_alone(path, kinds): field for path, field in fields.items()}
     if topic:
         chosen = {path: field for path, field in fields.items() if topic == "all" or f"{path}.".startswith(f"{topic}.")}
+        if not chosen and topic in commands:
+            raise UserError(f"--help {topic}: is a command; see `{program} {topic} --help`")
         if not chosen:
             raise UserError(f"--help {topic}: no such section or key{did_you_mean(topic, [*sections, *fields])}")
         return "\n\n".join(filter(None, (sections.get(topic), _describe(chosen, kinds))))
@@ -55,19 +57,19 @@ def help_page(
         "\n".join(_wrap(f"{about[:1].upper()}{about[1:]}", 0, 0)),
     ]
     if commands:
-        parts.append(f"commands, each with its own --help:\n{commands}")
+        parts.append(f"commands, each with its own --help:\n{_list(commands)}")
     parts.append(f"options:\n{_describe(own, kinds)}")
     if sections:
-        listed = "\n".join(row(name, text) for name, text in sections.items())
         example = f"{program} --help {next(iter(sections))}"
-        parts.append(f"sections of keys, as in `{example}`; `--help all` has all keys:\n{listed}")
+        parts.append(f"sections of keys, as in `{example}`; `--help all` has all keys:\n{_list(sections)}")
         parts.append("A key is an option, as in --training.epochs 3, and a line of a file for --config.")
     return "\n\n".join(parts)
 
 
-def row(name: str, text: str) -> str:
-    """A line of a list: a name, and what it is about."""
-    return "\n".join(_wrap(f"{name:13}{' '.join(text.split())}", 2, 15))
+def _list(abouts: Mapping[str, str]) -> str:
+    """A line for each name, with what it is about."""
+    rows = (f"{name:13}{' '.join(text.split())}" for name, text in abouts.items())
+    return "\n".join(line for row in rows for line in _wrap(row, 2, 15))
 
 
 def describe_type(annotation: Any, metadata: list[Any] | None = None) -> str:

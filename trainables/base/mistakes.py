@@ -14,6 +14,7 @@ from trainables.base.kinds import TAG, Kinds, is_config, kinds_of, leaves, with_
 
 T = TypeVar("T", bound=BaseModel)
 UNION_MEMBER = re.compile(r"(constrained-)?(int|float|bool|str)|(literal|tuple|kind)\[.*\]")
+OPTION = "--"  # stands before a key that an option set
 KEY = re.compile(r"([a-z]\w*(?:\.\w+)*): ")
 # What pydantic's types of mistakes say that a value must be; its own words for all others.
 MUST_BE = {
@@ -41,21 +42,26 @@ def validate(config_class: type[T], tree: dict[str, Any], file: str, options: di
 
 @contextmanager
 def blame(places: Mapping[str, str]) -> Iterator[None]:
-    """A UserError of the block that begins with a key says what set it; places: `--key` or `file: key`, by key."""
+    """A UserError of the block that begins with a key says what set it; places: OPTION or `file: `, by key."""
     try:
         yield
     except UserError as error:
         message = str(error)
         if (found := KEY.match(message)) and (place := _set_by(found[1], places)):
-            error.args = (f"{place}: {message[found.end() :]}",)
+            error.args = (f"{_shown_at(place, found[1])}: {message[found.end() :]}",)
         raise
 
 
 def _set_by(path: str, places: Mapping[str, str]) -> str | None:
     """What set a key, one below it, or one above."""
     near = (key for key in places if f"{key}.".startswith(f"{path}.") or path.startswith(f"{key}."))
-    found = next(near, None)
-    return found and places[found].removesuffix(found) + path
+    return next((places[key] for key in near), None)
+
+
+def _shown_at(place: str, path: str) -> str:
+    """A key with the option or file that set it; the whole space is one option."""
+    inside = path.removeprefix("space.")
+    return f"--space: {inside}" if place == OPTION and inside != path else f"{place}{path}"
 
 
 def _explain(
@@ -88,11 +94,11 @@ def _explain(
 def _place(path: str, message: str, options: dict[str, Any], file: str) -> str:
     """The option that is to blame, also one that the message sets beside the key with its value; else the file."""
     given = flatten(options)
-    if option := _set_by(path, {key: f"--{key}" for key in given}):
-        return option
+    if option := _set_by(path, dict.fromkeys(given, OPTION)):
+        return _shown_at(option, path)
     beside = next((key for key, value in given.items() if _names(message, key, value)), None)
     inside = f"{file}: {path}" if file not in ("", ".") else path
-    return f"--{beside}: {path}" if beside else inside
+    return f"{OPTION}{beside}: {path}" if beside else inside
 
 
 def _names(message: str, key: str, value: object) -> bool:
