@@ -92,6 +92,7 @@ def test_a_flag_stands_alone_or_with_its_value(flag: str) -> None:
     assert parse(*f"--search.stop_when_settled{flag}".split()).search.stop_when_settled
     no = parse("--tracking.tensorboard", "false", "--tokenizer.shared=False", "--model.tied_embeddings", "decoder")
     assert (no.tracking.tensorboard, no.tokenizer.shared, no.teardown) == (False, False, False)
+    assert parse("--print_config=false", "--seed", "4").seed == 4
 
 
 def test_print_config_says_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:

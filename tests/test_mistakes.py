@@ -155,3 +155,9 @@ def test_a_mistake_is_told_with_its_place_and_its_remedy(
     assert remedy and (not place or begins[0] == "/" or begins.startswith("x.yaml")), told
     assert ends in told and "\n" not in told and len(told) < 500, told
     assert not {"torch", "ray"} & (set(sys.modules) - before), "it costs seconds to be told so"
+
+
+def test_a_run_is_found_by_its_name(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("mine", "runs/mine", str(here / "runs" / "mine")):
+        assert main(["resume", "--quiet", name, "--search.trials", "44", "--print_config"]) == 0
+        assert "trials: 44" in capsys.readouterr().out

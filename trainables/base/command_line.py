@@ -4,7 +4,7 @@ import re
 from argparse import ArgumentParser
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar, cast, get_args, get_origin
+from typing import Any, Literal, NoReturn, TypeVar, cast, get_args, get_origin
 
 from pydantic import BaseModel, Field, create_model
 from pydantic_settings import BaseSettings, CliSettingsSource, SettingsError
@@ -86,27 +86,34 @@ def read_config(
 ) -> tuple[T, Path, dict[str, str]]:
     """The value that options, with `config` and `print_config` among them, describe; its file; and what set each key,
     for `blame`. Raises UserError."""
-    options = dict(options)
-    named = options.pop("config", None)
-    file = default_file or Path() if named is None else find_config(named)
-    print_config = options.pop("print_config", False)
+    own, options = take(Common, options)
+    file = default_file or Path() if own.config is None else find_config(own.config)
     tree = read_yaml(file) if file.name else {}
     value = validate(config_class, merge(tree, options, find_kinds(config_class)), str(file), options)
-    if print_config:
-        print(dump_yaml(value), end="")
-        raise SystemExit(0)
+    if own.print_config:
+        _print_and_exit(value)
     said = dict.fromkeys(flatten(options), OPTION)
     return value, file, said | {key: f"{file}: " for key in flatten(tree) if key not in said}
 
 
 def override(value: T, options: dict[str, Any], file: Path) -> tuple[T, set[str]]:
-    """A value read from `file`, changed by options, and the dotted paths that these set. Raises UserError."""
-    options = {name: given for name, given in options.items() if name != "print_config"}
-    if "config" in options:
+    """A value read from `file`, changed by options, and the dotted paths that these set. Raises UserError.
+
+    With `print_config` among the options it is printed, and the program exits with status 0.
+    """
+    own, options = take(Common, options)
+    if own.config is not None:
         raise UserError(f"--config: the configuration is {file}; change single keys by dotted options")
     tree = merge(value.model_dump(mode="json"), options, find_kinds(type(value)))
     changed = validate(type(value), tree, str(file), options)
+    if own.print_config:
+        _print_and_exit(changed)
     return changed, set(flatten(options))
+
+
+def _print_and_exit(value: BaseModel) -> NoReturn:
+    print(dump_yaml(value), end="")
+    raise SystemExit(0)
 
 
 def take(own: type[T], options: dict[str, Any]) -> tuple[T, dict[str, Any]]:
