@@ -79,6 +79,7 @@ OPTIONS = [  # the command line, how the message begins, how it ends
     ("fetch runs/mine", "fetch: name the run in its storage", "fetch s3://bucket/runs/NAME`"),
     ("completion zhs", "completion: zhs is no shell", "did you mean zsh?"),
     ("clean --outputdir runs", "--outputdir: unknown option", "did you mean --output_dir?"),
+    ("configs --config x.yaml", "--config: unknown", "option; known is help"),
     ("doctor now", "now: unexpected; options begin with --", "doctor --help`"),
 ]
 FILES = [  # the content of x.yaml

@@ -11,7 +11,7 @@ from search.commands import COMMANDS
 from search.commands.lines import say
 from search.remote.fetching import FETCHED, fetch_run
 from search.run_directory.trust import remember_storage
-from trainables.base.command_line import parse_config
+from trainables.base.command_line import parse_arguments
 from trainables.base.errors import UserError
 from trainables.base.installed import program
 
@@ -24,7 +24,7 @@ class Fetching(Config):
 
 def main(arguments: list[str], console: Console) -> int:
     """Print the folder of the run. Raises UserError."""
-    options, _ = parse_config(Fetching, arguments, program("fetch"), COMMANDS["fetch"].about)
+    options = parse_arguments(Fetching, arguments, program("fetch"), COMMANDS["fetch"].about)
     if "://" not in options.url:
         raise UserError(f"fetch: name the run in its storage, as in `{program('fetch')} s3://bucket/runs/NAME`")
     run_dir = fetch_run(options.url, Path("runs"))

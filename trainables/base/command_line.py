@@ -23,14 +23,19 @@ T = TypeVar("T", bound=BaseModel)
 BOOLEANS = ("true", "false", "1", "0", "yes", "no", "on", "off", "t", "f", "y", "n")  # as pydantic reads them
 
 
-class Common(BaseModel):
-    """The options that every program has beside those of its configuration."""
+class Helping(BaseModel):
+    """The option that every command has."""
 
-    config: str | None = Field(None, title="FILE", description="YAML to start from, or the name of one in configs/")
-    print_config: bool = Field(False, description="print the resolved configuration and exit")
     help: str | None = Field(
         None, title="SECTION or KEY", description="print this, or the keys of a section, and exit; all: all keys"
     )
+
+
+class Common(Helping):
+    """The options that every program with a configuration has beside its keys."""
+
+    config: str | None = Field(None, title="FILE", description="YAML to start from, or the name of one in configs/")
+    print_config: bool = Field(False, description="print the resolved configuration and exit")
 
 
 def parse_config(
@@ -52,13 +57,24 @@ def parse_options(
     program: str,
     about: str,
     commands: Mapping[str, str] | None = None,
+    common: type[Helping] = Common,
 ) -> dict[str, Any]:
     """Only what the command line itself says, as a nested dictionary of plain values.
 
-    `--help` prints a page and exits with status 0; about: its first sentences; commands: what each is about.
-    Raises UserError.
+    `--help` prints a page and exits with status 0.
+
+    Args:
+        config_class: What the options describe.
+        arguments: The command line.
+        program: How the program is called.
+        about: What it does, in a sentence or two.
+        commands: What each of its commands is about, by name.
+        common: The options beside those of the configuration.
+
+    Raises:
+        UserError: For an option that there is not, or one that lacks its value.
     """
-    settings, kinds = _settings(config_class, about), find_kinds(config_class)
+    settings, kinds = _settings(config_class, about, common), find_kinds(config_class)
     arguments, mappings = _take_mappings(arguments, kinds)
     try:
         source: CliSettingsSource[Any] = CliSettingsSource(
@@ -116,6 +132,11 @@ def _print_and_exit(value: BaseModel) -> NoReturn:
     raise SystemExit(0)
 
 
+def parse_arguments(config_class: type[T], arguments: list[str], program: str, about: str) -> T:
+    """The arguments of a command that has no configuration. Raises UserError."""
+    return take(config_class, parse_options(config_class, arguments, program, about, common=Helping))[0]
+
+
 def take(own: type[T], options: dict[str, Any]) -> tuple[T, dict[str, Any]]:
     """The options that a command has beside those of a configuration, and the others. Raises UserError."""
     names = own.model_fields.keys()
@@ -142,10 +163,10 @@ def make_parser(config_class: type[BaseModel], program: str, about: str) -> Argu
     return parser
 
 
-def _settings(config_class: type[BaseModel], about: str) -> type[BaseSettings]:
+def _settings(config_class: type[BaseModel], about: str, common: type[Helping] = Common) -> type[BaseSettings]:
     settings = create_model(
         config_class.__name__,
-        __base__=cast(tuple[type[BaseSettings], ...], (with_all_settings(config_class), Common, BaseSettings)),
+        __base__=cast(tuple[type[BaseSettings], ...], (with_all_settings(config_class), common, BaseSettings)),
         __doc__=about,
     )
     return cast(type[BaseSettings], settings)

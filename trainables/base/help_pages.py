@@ -53,7 +53,7 @@ def help_page(
     own = {path: field for path, field in fields.items() if path.partition(".")[0] not in sections}
     positional = [path.upper() for path in own if _is_positional(own[path])]
     parts = [
-        f"usage: {' '.join([program, *positional, '[--KEY VALUE …]'])}",
+        f"usage: {' '.join([program, *positional, *(['[--KEY VALUE …]'] * (len(own) > len(positional) + 1))])}",
         "\n".join(_wrap(f"{about[:1].upper()}{about[1:]}", 0, 0)),
     ]
     if commands:
