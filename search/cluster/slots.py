@@ -16,6 +16,7 @@ from search.cluster.joining import ask_gpus, check_nodes, joined_ray, living_nod
 from search.cluster.packing import largest_models, share_of_gpu
 from search.settings.experiment import Experiment
 from search.settings.searching import SearchConfig
+from search.settings.wording import count
 from trainables.acceleration.gpu_memory import Need, measure_need
 from trainables.base.config import TrialConfig
 from trainables.base.errors import UserError
@@ -40,7 +41,8 @@ def find_slots(experiment: Experiment, console: Console, storage: Storage | None
     if experiment.cluster is None:
         machine, asked = this_machine(), experiment.search.gpus_per_trial
         if asked != "auto" and asked > machine["GPU"]:
-            raise UserError(f"search.gpus_per_trial: {asked:g}, but this machine has {machine['GPU']:g} GPUs; use auto")
+            found = count(int(machine["GPU"]), "GPU", "GPUs")
+            raise UserError(f"search.gpus_per_trial: {asked:g}, but this machine has {found}; use auto")
         return count_slots(experiment.search, [machine], lambda: _measured_here(experiment, console))
     with joined_ray(experiment.cluster):
         check_nodes(living_nodes(), experiment, storage)

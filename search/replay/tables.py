@@ -10,6 +10,7 @@ from statistics import median
 from typing import Any
 
 from search.samplers import Task
+from search.settings.wording import count
 from search.space.domain import Domain, Scalar
 from search.space.space import Params, SearchSpace
 from trainables.base.errors import UserError
@@ -124,7 +125,9 @@ def read_run(run_dir: Path) -> Table:
     ]
     study.close()
     if len(systems) < 3:
-        raise UserError(f"{run_dir}: {len(systems)} trials were trained to the end; a replay needs three or more")
+        raise UserError(
+            f"{run_dir}: {count(len(systems), 'trial was', 'trials were')} trained to the end; replay needs three"
+        )
     return make_table(run_dir.name, systems)
 
 
