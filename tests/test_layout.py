@@ -34,6 +34,7 @@ ROOMS = {
         "search.space.domain",
         "search.space.space",
         "search.record.optuna_internals",
+        "search.record.quiet_optuna",
         "search.record.study",
         "search.record.study_file",
         "search.record.trial",

@@ -1,7 +1,6 @@
 """The sqlite file of a study: opened to be written, or read as it is without a change to it."""
 
 import sqlite3
-import warnings
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Literal
@@ -12,13 +11,9 @@ from optuna.study import Study as OptunaStudy
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
+from search.record.quiet_optuna import quiet_optuna
 from trainables.base.files import unwritable
 from trainables.base.sealing import Damaged
-
-# What Optuna says beside results. What its samplers can't model they draw at random; CMA-ES has no use for constraints.
-optuna.logging.set_verbosity(optuna.logging.ERROR)
-warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
-warnings.filterwarnings("ignore", message="Constraints have been set")
 
 LOCK_TIMEOUT_SECONDS = 60
 # A full disk, no permission, a mount that is read-only or lost: the file may be as it should be.
@@ -26,6 +21,7 @@ OF_THE_MACHINE = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_PERM, sqlite3.SQLITE_READO
 Mode = Literal["new", "old", "read"]  # made if it is missing; must be there; must be there and stays as it is
 
 
+@quiet_optuna()
 def open_study(
     file: Path | None, name: str, direction: Literal["maximize", "minimize"], mode: Mode
 ) -> tuple[BaseStorage, OptunaStudy]:

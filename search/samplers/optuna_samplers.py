@@ -14,6 +14,7 @@ from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, NSGAIISampler,
 from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from search.record.quiet_optuna import quiet_optuna
 from search.record.study import Study
 from search.record.trial import StudyTrial
 from search.samplers.base import Proposal, Task, distinct, uniform_draws
@@ -71,6 +72,7 @@ class OptunaSampler:
         self._coding = Coding(task.space)
         self._distributions = {path: _coded(domain) for path, domain in task.space.domains.items()}
 
+    @quiet_optuna()
     def propose(self, study: Study) -> Proposal | None:
         known = study.known
         seeds = np.random.SeedSequence([self._task.seed, len(study.trials)])
