@@ -1,42 +1,26 @@
 """The command line: `python search/run.py`, or `babeltune` where it is installed; --help says what it takes."""
 
 import sys
-from collections.abc import Callable
-from importlib import import_module
+from pathlib import Path
 
 from rich.console import Console
 
+from search.commands import COMMANDS, load
 from search.commands.lines import say
 from trainables.base.ending import end_in_words
 from trainables.base.errors import UserError, did_you_mean
-
-# Each takes (arguments, console) and gives its status; imported when it is called, as most need seconds of imports.
-COMMANDS = {
-    "plan": "plan:main",
-    "resume": "resume:main",
-    "fetch": "fetch:main",
-    "publish": "publish:main",
-    "translate": "translate:main",
-    "replay": "replay:main",
-    "clean": "clean:main",
-    "doctor": "doctor:main",
-    "configs": "installation:configs",
-    "schema": "installation:schema",
-    "completion": "completion:main",
-    "--version": "installation:show_version",
-}
+from trainables.base.installed import list_configs, program
 
 
 def main(arguments: list[str]) -> int:
     """Run a command; its status."""
 
     def call() -> int:
-        first = arguments[0] if arguments else "--"
-        if first in COMMANDS:
-            return _load(COMMANDS[first])(arguments[1:], Console())
-        if not first.startswith("-"):
-            raise UserError(f"{first}: unknown command{did_you_mean(first, list(COMMANDS)[:-1])}")
-        return _load("search:main")(arguments, Console())
+        if not arguments or arguments[0].startswith("-"):
+            return _run("search", arguments)
+        if arguments[0] not in COMMANDS:
+            raise UserError(f"{arguments[0]}: unknown command{_nearest(arguments[0])}")
+        return _run(arguments[0], arguments[1:])
 
     return end_in_words(call, lambda text: say(Console(stderr=True, style="red"), text))
 
@@ -46,9 +30,19 @@ def command() -> None:
     sys.exit(main(sys.argv[1:]))
 
 
-def _load(name: str) -> Callable[[list[str], Console], int]:
-    module, _, function = name.partition(":")
-    return getattr(import_module(f"search.commands.{module}"), function)
+def _run(name: str, arguments: list[str]) -> int:
+    status: int = load(COMMANDS[name].place)(arguments, Console())
+    return status
+
+
+def _nearest(word: str) -> str:
+    """What somebody may have meant by a word that is no command; the end of a message."""
+    if word.endswith((".yaml", ".yml")) or word in list_configs():
+        return f"; did you mean --config {word}?"
+    for run in (word, f"runs/{word}"):
+        if "\0" not in run and Path(run, "experiment.yaml").is_file():
+            return f"; did you mean `{program('resume')} {run}`?"
+    return did_you_mean(word, [*COMMANDS, "--help", "--version"])
 
 
 if __name__ == "__main__":

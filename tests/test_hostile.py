@@ -23,11 +23,12 @@ from test_compatibility import OLD
 from test_run import COMMAND, ROOT, write_config
 
 import trainables.__main__
+from search.commands import COMMANDS
 from search.driver.progress import ranking_table
 from search.finals.board import read_leaderboard
 from search.record.journal import Journal
 from search.record.study import Study
-from search.run import COMMANDS, main
+from search.run import main
 from search.settings.experiment import experiment_class
 from search.settings.stored import stored_experiment
 from search.space.space import Params

@@ -17,7 +17,7 @@ from search.schedulers import SCHEDULERS
 from search.settings.experiment import Experiment, experiment_class
 from search.settings.stored import stored_experiment, write_experiment
 from search.translation.problem import TRANSLATION
-from trainables.base.command_line import override, parse_config
+from trainables.base.command_line import override, parse_config, parse_options
 from trainables.base.errors import UserError
 from trainables.base.mistakes import validate
 from trainables.base.yaml_files import dump_yaml
@@ -118,10 +118,10 @@ def test_a_word_a_mapping_and_options_say_the_same(
 @pytest.mark.parametrize("options", [["--search.reduction_factor", "4"], ["--search.scheduler.reduction_factor=4"]])
 def test_a_resume_changes_a_setting_and_another_kind_begins_with_its_defaults(options: list[str]) -> None:
     stored = Experiment.model_validate({"search": {"scheduler": {"kind": "asha", "rungs": [1]}}})
-    changed, given = override(stored, options, "x", "", Path("f"))
+    changed, given = override(stored, parse_options(Experiment, options, "x", ""), Path("f"))
     assert changed.search.scheduler == SCHEDULERS.read({**ASHA_4, "rungs": [1]})
     assert given == {"search.scheduler.reduction_factor"}
-    other, _ = override(changed, ["--search.scheduler", "hyperband"], "x", "", Path("f"))
+    other, _ = override(changed, {"search": {"scheduler": "hyperband"}}, Path("f"))
     assert other.search.scheduler == SCHEDULERS.read("hyperband")
 
 
@@ -181,7 +181,8 @@ def test_a_sampler_of_the_users_proposes(rules: None) -> None:
     while (proposal := plan.propose(study)) is not None:
         proposed.append(proposal.params)
         study.add(proposal.params, plan.distributions)
-    assert proposed == [{"model.d_model": width, "model.dropout": 0.0} for width in (64, 128)]
+    base = {"model.d_model": 256, "model.dropout": 0.1}  # is tried first
+    assert proposed == [base, *({"model.d_model": width, "model.dropout": 0.0} for width in (64, 128))]
     for kind, message in (("Half", "raised TypeError|needs propose"), ("number", "is no function or class")):
         wrong = experiment.with_values({"search.sampler": f"my_rules:{kind}"})
         with pytest.raises(UserError, match=f"search.sampler: my_rules:{kind} ({message})"):

@@ -173,7 +173,7 @@ def test_a_figure_that_is_not_finite_ends_a_trial_as_diverged(tmp_path: Path) ->
         ({"problem": "examples.moons:Classifier"}, "problem: examples.moons:Classifier is no Problem; see docs/prob"),
         ({"problem": NAMED, "training.report_steps": 5}, "training.report_steps: two moons reports by whole epochs"),
         ({"problem": NAMED, "search.max_parameters": 9}, "two moons does not say how large its models are"),
-        ({"problem": NAMED, "search.metric": "valid_bleu"}, "search.metric: input should be 'valid_accuracy' or"),
+        ({"problem": NAMED, "search.metric": "valid_bleu"}, "search.metric: must be valid_accuracy or valid_loss"),
         ({"problem": NAMED, "space": {"seed": {"values": [1]}}}, "seed: decides what is compared"),
         ({"problem": NAMED, "finals.beam_size": 3}, "finals.beam_size: unknown key"),
         ({"problem": NAMED, "data.path": "x"}, "data: unknown key"),
@@ -194,7 +194,7 @@ def test_a_configuration_class_needs_what_every_trial_has() -> None:
 
 def test_the_help_has_the_keys_of_the_problem() -> None:
     told = subprocess.run(
-        [*COMMAND, "--problem", NAMED, "--help"], capture_output=True, text=True, cwd=ROOT, check=True
+        [*COMMAND, "--problem", NAMED, "--help", "all"], capture_output=True, text=True, cwd=ROOT, check=True
     )
     assert "--network.width" in told.stdout and "--model.d_model" not in told.stdout
 

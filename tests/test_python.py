@@ -96,7 +96,7 @@ def test_a_search_is_extended(found: Result, config: Path, capsys: pytest.Captur
 def test_mistakes_are_raised_and_name_what_is_wrong(config: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"--search\.trails: unknown key; did you mean trials\?"):
         Experiment.load(config, **{"search.trails": 3})
-    with pytest.raises(UserError, match="no such file; configurations by name are"):
+    with pytest.raises(UserError, match="did you mean quickstart"):
         Experiment.load("quickstrat")
     wrong = Experiment.load(config, **{"data.path": str(tmp_path / "none"), "name": "wrong"})
     before = process_state()

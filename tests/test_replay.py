@@ -105,7 +105,7 @@ def test_a_run_is_a_table_in_which_more_is_better(
         for epoch, merit in enumerate(merits, 1):
             study.report(trial, epoch, sign * merit)
         study.finish(trial, Outcome.COMPLETED if len(merits) == 3 else Outcome.STOPPED)
-    monkeypatch.setattr("search.replay.tables.open_run", lambda run_dir: (None, study))
+    monkeypatch.setattr("search.run_directory.checking.open_run", lambda run_dir: (None, study))
     table = read_run(tmp_path)
     found = {system.params["model.d_model"]: (system.score, system.curve) for system in table.systems.values()}
     assert found == {64: (4.0, (3.0, 5.0, 5.0)), 128: (9.0, (1.0, 2.0, 9.0)), 256: (3.0, (1.0, 2.0, 3.0))}

@@ -218,7 +218,7 @@ def test_a_reader_that_leaves_early_is_no_mistake(run_dir: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "the following arguments are required: RUN; see --help"),
+        ([], "translate: name the run, as in `babeltune translate runs/NAME`"),
         (["RUN", "--nbest", "9", "--beam_size", "5"], "--nbest: 9 of a beam of 5; raise beam_size to 9"),
         (["RUN", "--beam", "2"], "--beam: unknown option; did you mean --beam_size?"),
         (

@@ -25,7 +25,7 @@ from search.record.study import Study
 from search.run import main
 from search.run_directory.trust import ALL, followed, remember
 from search.samplers import Task
-from search.samplers.optuna_samplers import CmaEsSettings
+from search.samplers.optuna_kinds import CmaEsSettings
 from search.settings.experiment import Experiment
 from search.settings.known_runs import KEPT, RUN_ID
 from search.settings.stored import stored_experiment, write_experiment
@@ -70,7 +70,7 @@ def a_run(folder: Path, **changes: Any) -> Path:
 
 def search(run_dir: Path, *options: str) -> list[str]:
     """What becomes of a resumed run before it is searched; the warnings."""
-    experiment, given = resumed_experiment([str(run_dir), *options], "resume")
+    experiment, given, _ = resumed_experiment([str(run_dir), *options], "resume")
     with heard() as told:
         remember(experiment, given)
     write_experiment(run_dir / "experiment.yaml", experiment)
@@ -194,7 +194,7 @@ def test_the_storage_of_a_run_that_was_fetched_is_the_one_that_the_user_named(
     (place.parent / "driver.json").write_text(json.dumps(driver))
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    experiment, given = resumed_experiment([f"{url}/NAME"], "resume")
+    experiment, given, _ = resumed_experiment([f"{url}/NAME"], "resume")
     assert experiment.storage == url and given == {"storage"}
     with pytest.raises(UserError, match=f"storage: {url}"):
         resumed_experiment(["runs/NAME"], "resume")
@@ -212,7 +212,7 @@ def test_all_that_runs_code_by_name_is_known() -> None:
                 name in ("eval", "exec", "torch.load", "pickle.load", "pickle.loads", "cloudpickle.load") and not safe
             ):
                 found.append(file.relative_to(ROOT).as_posix())
-    own = ["search/__init__.py", "search/run.py"]  # they import what is the program's own
+    own = ["search/__init__.py", "search/commands/__init__.py"]  # they import what is the program's own
     assert sorted(found) == [*own, "trainables/base/user_code.py"], "a key that names code belongs into trust.FOLLOWED"
 
 

@@ -48,7 +48,10 @@ def search(experiment: Experiment, quiet: bool = False) -> Result:
     with tempfile.TemporaryDirectory(prefix="babeltune-") as folder:
         file = Path(folder) / "experiment.yaml"
         file.write_text(dump_yaml(experiment), encoding="utf-8")
-        _call(["--config", str(file)], quiet)
+        try:
+            _call(["--config", str(file)], quiet)
+        except UserError as error:  # the file is ours, and gone in a moment
+            raise UserError(str(error).replace(f"{file}: ", "")) from None
     return load_run(experiment.run_dir)
 
 

@@ -18,6 +18,7 @@ from search.settings.experiment import Experiment
 from search.settings.preparation import Preparation
 from search.settings.problem import find_problem
 from search.settings.searching import SearchConfig
+from search.settings.wording import count
 from trainables.base.config import TrialConfig
 from trainables.base.errors import UserError
 from trainables.base.log import warn
@@ -42,7 +43,8 @@ def find_slots(experiment: Experiment, console: Console, storage: Storage | None
     if experiment.cluster is None:
         machine, asked = this_machine(), experiment.search.gpus_per_trial
         if asked != "auto" and asked > machine["GPU"]:
-            raise UserError(f"search.gpus_per_trial: {asked:g}, but this machine has {machine['GPU']:g} GPUs; use auto")
+            found = count(int(machine["GPU"]), "GPU", "GPUs")
+            raise UserError(f"search.gpus_per_trial: {asked:g}, but this machine has {found}; use auto")
         return count_slots(experiment.search, [machine], lambda: _measured_here(experiment, console))
     with joined_ray(experiment.cluster):
         check_nodes(living_nodes(), experiment, storage)

@@ -9,16 +9,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-import torch.nn.functional as F
 from pydantic import Field
 from rich.console import Console
 from rich.table import Table
 
 from model.config import Config
-from search.cluster.slots import count_slots, this_machine
-from search.cluster.tokens import open_clusters
 from search.commands.lines import say
 from search.planning.machine import GIB, available_memory, free_disk
 from search.settings.experiment import experiment_class
@@ -26,6 +23,9 @@ from search.settings.problem import TRANSLATION
 from trainables.base.command_line import parse_config
 from trainables.base.files import named_path
 from trainables.base.installed import processor, program
+
+if TYPE_CHECKING:  # torch is imported when there is something to measure
+    import torch
 
 SECONDS = 0.5  # of each timing
 SIZE = 1024  # rows and columns of a core's matrices
@@ -155,6 +155,12 @@ def find_obstacles(machine: Machine) -> list[str]:
 
 def examine(output_dir: Path) -> Machine:
     """Look at this machine, and time matrix products on it."""
+    import torch
+    import torch.nn.functional as F
+
+    from search.cluster.slots import count_slots, this_machine
+    from search.cluster.tokens import open_clusters
+
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     memory, free = (size / GIB for size in available_memory())
     load = os.getloadavg()[0]  # before we are the load
@@ -197,8 +203,10 @@ def _timings(call: Callable[[], object]) -> list[float]:
     return [later - earlier for earlier, later in pairwise(times)]
 
 
-def examine_gpu(device: torch.device) -> Gpu:
+def examine_gpu(device: "torch.device") -> Gpu:
     """Name and memory of a GPU, and a timed matrix product on it."""
+    import torch
+
     free, total = torch.cuda.mem_get_info(device)
     left, right = torch.randn(2, GPU_SIZE, GPU_SIZE, device=device, dtype=torch.bfloat16)
 

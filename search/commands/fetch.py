@@ -2,21 +2,34 @@
 
 from pathlib import Path
 
+from pydantic import Field
+from pydantic_settings import CliPositionalArg
 from rich.console import Console
 
+from model.config import Config
+from search.commands import COMMANDS
 from search.commands.lines import say
 from search.remote.fetching import FETCHED, fetch_run
 from search.run_directory.trust import remember_storage
+from trainables.base.command_line import parse_arguments
 from trainables.base.errors import UserError
 from trainables.base.installed import program
 
 
+class Fetching(Config):
+    """Which run."""
+
+    url: CliPositionalArg[str] = Field("", description="address of the run, such as s3://bucket/runs/NAME")
+
+
 def main(arguments: list[str], console: Console) -> int:
-    if len(arguments) != 1 or "://" not in arguments[0]:
+    """Print the folder of the run. Raises UserError."""
+    options = parse_arguments(Fetching, arguments, program("fetch"), COMMANDS["fetch"].about)
+    if "://" not in options.url:
         raise UserError(f"fetch: name the run in its storage, as in `{program('fetch')} s3://bucket/runs/NAME`")
-    run_dir = fetch_run(arguments[0], Path("runs"))
+    run_dir = fetch_run(options.url, Path("runs"))
     if not (run_dir / FETCHED).exists():
         raise UserError(f"fetch: {run_dir} is there already, and a search worked in it; move it away, then fetch again")
-    remember_storage(run_dir, arguments[0])
+    remember_storage(run_dir, options.url)
     say(console, str(run_dir))
     return 0

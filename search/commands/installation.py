@@ -6,14 +6,20 @@ from itertools import takewhile
 
 from rich.console import Console
 
+from model.config import Config
+from search.commands import COMMANDS
 from search.commands.lines import say
-from search.settings.experiment import experiment_class
-from search.settings.problem import TRANSLATION
-from trainables.base.installed import config_folder, list_configs, version_of
+from trainables.base.command_line import parse_arguments
+from trainables.base.installed import config_folder, list_configs, program, version_of
+
+
+class Nothing(Config):
+    """A command that takes no options."""
 
 
 def configs(arguments: list[str], console: Console) -> int:
     """Each with the sentence that its file starts with."""
+    parse_arguments(Nothing, arguments, program("configs"), COMMANDS["configs"].about)
     folder = config_folder()
     for name in list_configs():
         lines = (folder / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
@@ -24,12 +30,16 @@ def configs(arguments: list[str], console: Console) -> int:
 
 
 def schema(arguments: list[str], console: Console) -> int:
+    from search.settings.experiment import experiment_class
+    from search.settings.problem import TRANSLATION
+
+    parse_arguments(Nothing, arguments, program("schema"), COMMANDS["schema"].about)
     print(json.dumps(experiment_class(TRANSLATION).model_json_schema(), indent=1))
     return 0
 
 
-def show_version(arguments: list[str], console: Console) -> int:
+def show_version(console: Console) -> None:
+    """The version of this program, and those of what it depends on most."""
     packages = ("torch", "ray", "optuna", "sacrebleu", "sentencepiece", "wandb")
     versions = ", ".join(f"{name} {version_of(name) or 'missing'}" for name in packages)
     say(console, f"babeltune {version_of('babeltune')} (Python {platform.python_version()}, {versions})")
-    return 0

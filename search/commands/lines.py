@@ -2,17 +2,23 @@
 
 import logging
 
+from pydantic import Field
 from rich.console import Console
 
+from model.config import Config
 from trainables.base.log import NOTICE
 
-LEVELS = {"--quiet": logging.WARNING, "--verbose": logging.INFO}
 
+class Levels(Config):
+    """How much is printed."""
 
-def split_level(arguments: list[str]) -> tuple[list[str], int]:
-    """The other arguments, and the level of what is printed."""
-    asked = [LEVELS[argument] for argument in arguments if argument in LEVELS]
-    return [argument for argument in arguments if argument not in LEVELS], [NOTICE, *asked][-1]
+    verbose: bool = Field(False, description="print what the log of the run has, too")
+    quiet: bool = Field(False, description="print warnings alone")
+
+    @property
+    def level(self) -> int:
+        """Of the log; what is below is not printed. With both options it is that of --verbose."""
+        return logging.INFO if self.verbose else logging.WARNING if self.quiet else NOTICE
 
 
 def say(console: Console, text: str) -> None:

@@ -2,13 +2,7 @@
 
 from rich.console import Console
 
-from search.cluster.slots import find_slots
 from search.commands.search import check_needs
-from search.planning.extent import measure_extent
-from search.planning.fitting import check_disk, check_memory
-from search.planning.planned import plan_search
-from search.planning.showing import show_plan
-from search.planning.size import can_plan
 from search.settings.experiment import experiment_class
 from search.settings.problem import TRANSLATION
 from trainables.base.command_line import parse_config, peek
@@ -20,19 +14,29 @@ ABOUT = (
     "Say what a search will take, without starting it: its space, models and corpus, epochs, and, by a probe of half a "
     "minute on this machine, hours, money, memory and disk. Takes the options of the search."
 )
+Planning = experiment_class(TRANSLATION)  # what it takes
 
 
 def main(arguments: list[str], console: Console) -> int:
     """Plan the search that the options describe. Raises UserError, also for a search that can't fit."""
     chosen = experiment_class(peek(arguments, "problem") or TRANSLATION)
     experiment, _ = parse_config(chosen, arguments, program("plan"), ABOUT, config_folder() / "quickstart.yaml")
-    if not can_plan(experiment):
-        raise UserError(f"problem: plan knows {TRANSLATION} alone, not {experiment.problem}; start the search itself")
+    if experiment.definition.planning is None:
+        raise UserError(
+            f"problem: plan does not know how large the models of {experiment.problem} are; start the search itself"
+        )
     check_needs(experiment)
+    from search.planning.extent import measure_extent
+    from search.planning.fitting import check_disk, check_memory
+
     with shown_on(console):
         extent = measure_extent(experiment)
         check_memory(experiment, extent)
         experiment.definition.part("preparation").prepare(experiment, console)
+        from search.cluster.slots import find_slots
+        from search.planning.planned import plan_search
+        from search.planning.showing import show_plan
+
         here = experiment.model_copy(update={"cluster": None})
         slots = find_slots(here, console)
         with console.status("measuring a few steps of the lightest, the base and the heaviest model"):

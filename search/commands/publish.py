@@ -4,11 +4,10 @@ from contextlib import nullcontext
 
 from rich.console import Console
 
-from search.commands.lines import say, split_level
+from search.commands.lines import say
 from search.commands.resume import resumed_experiment
 from search.remote.fetching import sole_access
 from search.run_directory.trust import PUBLISHED, remember
-from search.tracking import tracker
 from search.tracking.tracked import KNOWN
 from trainables.base.locks import DriverLock
 from trainables.base.log import shown_on
@@ -16,8 +15,9 @@ from trainables.base.log import shown_on
 
 def main(arguments: list[str], console: Console) -> int:
     """Send a run to W&B; 0 if it has everything then, else 1."""
-    arguments, level = split_level(arguments)
-    experiment, given = resumed_experiment(arguments, "publish")
+    experiment, given, level = resumed_experiment(arguments, "publish")
+    from search.tracking import tracker
+
     lock = DriverLock(experiment.run_dir)
     access = sole_access(experiment.run_url, experiment.run_dir) if experiment.storage else nullcontext()
     try:

@@ -1,6 +1,7 @@
 """`babeltune replay`: how soon a policy finds the best of systems that were trained already."""
 
 import json
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -15,10 +16,13 @@ from search.replay.tables import Table, read_curves, read_run, read_systems
 from search.samplers import SAMPLERS, SamplerSettings
 from search.samplers.prior import Findings
 from search.schedulers import SCHEDULERS, SchedulerSettings
+from search.settings.wording import count
 from trainables.base.command_line import parse_config
-from trainables.base.errors import UserError
+from trainables.base.errors import UserError, did_you_mean
 from trainables.base.files import named_path, write_atomically
 from trainables.base.installed import program
+
+TABLE = re.compile(r"nmthpo_(.+)\.csv|nmtlc_(?:scratch|finetune)_(.+)\.json")
 
 
 class Replaying(Config):
@@ -48,6 +52,8 @@ def main(arguments: list[str], console: Console) -> int:
     options, _ = parse_config(Replaying, arguments, program("replay"), about)
     if not options.tables:
         raise UserError("--tables: missing; name a folder of tables, or the directory of a run")
+    if not named_path("--tables", options.tables).is_dir():
+        raise UserError(f"--tables: {options.tables} is not a folder; name one of tables, or the directory of a run")
     tables, output = named_path("--tables", options.tables), named_path("--output", options.output)
     systems, curves = find_tables(tables, options.pair)
     options.scheduler.need("--scheduler")
@@ -82,14 +88,15 @@ def find_tables(folder: Path, pair: str) -> tuple[list[Table], list[Table]]:
     if (folder / "experiment.yaml").exists():
         table = read_run(folder)
         return [table], [table]
+    pairs = sorted({match[1] or match[2] for file in folder.iterdir() if (match := TABLE.fullmatch(file.name))})
     if not pair:
-        raise UserError(f"--pair: missing; name the pair of the tables in {folder}, such as ja-en")
+        raise UserError(f"--pair: missing; name the pair of the tables in {folder}{did_you_mean('', pairs)}")
     systems = [read_systems(file) for file in [folder / f"nmthpo_{pair}.csv"] if file.exists()]
     kinds = [folder / f"nmtlc_{kind}_{pair}.json" for kind in ("scratch", "finetune")]
     curves = [read_curves(file) for file in kinds if file.exists()]
     if not systems and not curves:
         raise UserError(
-            f"--pair: {folder} holds neither nmthpo_{pair}.csv nor nmtlc_scratch_{pair}.json; see its files"
+            f"--pair: {folder} holds neither nmthpo_{pair}.csv nor nmtlc_scratch_{pair}.json{did_you_mean(pair, pairs)}"
         )
     return systems, curves
 
@@ -103,7 +110,7 @@ def _prior(options: Replaying) -> list[Findings]:
 
 
 def _shown(measures: dict[str, object]) -> RichTable:
-    title = f"{measures['pair']}, {measures['policy']}, {measures['seeds']} seeds"
+    title = f"{measures['pair']}, {measures['policy']}, {count(int(str(measures['seeds'])), 'seed', 'seeds')}"
     shown = RichTable(title=title, title_justify="left", box=SIMPLE_HEAD)
     shown.add_column("measure")
     shown.add_column("value", justify="right")

@@ -1,47 +1,83 @@
 """Go on with a run, perhaps with changed keys."""
 
 from pathlib import Path
+from typing import Any, NamedTuple
 
+from pydantic import BaseModel, Field, create_model
+from pydantic_settings import CliPositionalArg
 from rich.console import Console
 
-from search.commands import ABOUT
-from search.commands.lines import split_level
+from search.commands import COMMANDS
+from search.commands.lines import Levels
 from search.commands.search import search
 from search.remote.fetching import fetch_run
 from search.run_directory.changes import find_change
+from search.run_directory.finding import EXPERIMENT, RUNS, find_run
 from search.run_directory.trust import ALL, PUBLISHED, check_trust
-from search.settings.experiment import Experiment
-from search.settings.stored import stored_experiment
-from trainables.base.command_line import override
+from search.settings.experiment import Experiment, experiment_class
+from search.settings.problem import TRANSLATION
+from search.settings.stored import stored_experiment, stored_problem
+from trainables.base.command_line import override, parse_options, take
 from trainables.base.errors import UserError
-from trainables.base.files import named_path
 from trainables.base.installed import program
+from trainables.base.mistakes import OPTION, blame
 
-TRUST = "--trust"
+
+class OfRun(Levels):
+    """Which run, and whether what it names is followed."""
+
+    run: CliPositionalArg[str] = Field("", description="its directory, its name in runs/, or its address in a storage")
+    trust: bool = Field(False, description="follow hosts and code that somebody else's run names: look at them first")
+
+
+def resuming(problem: str) -> type[BaseModel]:
+    """The class of all options for a run of this problem: which run, and what is changed of it."""
+    bases: Any = (experiment_class(problem), OfRun)
+    made: type[BaseModel] = create_model("Resuming", __base__=bases)
+    return made
+
+
+Resuming = resuming(TRANSLATION)
+
+
+class Resumed(NamedTuple):
+    """A run as the command line wants it."""
+
+    experiment: Experiment
+    given: set[str]  # the keys that the command line sets
+    level: int  # of what is printed
 
 
 def main(arguments: list[str], console: Console) -> int:
-    arguments, level = split_level(arguments)
-    return search(*resumed_experiment(arguments, "resume"), console, level)
+    """Go on to the report; the status. Raises UserError."""
+    run = resumed_experiment(arguments, "resume")
+    with blame(dict.fromkeys(run.given, OPTION)):
+        return search(run.experiment, run.given, console, run.level)
 
 
-def resumed_experiment(arguments: list[str], verb: str) -> tuple[Experiment, set[str]]:
-    """The experiment of a run directory to `verb`, perhaps with changed keys, and the keys that the command line sets.
+def _options(arguments: list[str]) -> type[BaseModel]:
+    """The class of options for the run that is among the arguments. Raises UserError for one that is not trusted."""
+    for argument in (argument for argument in arguments if not argument.startswith("-")):
+        for folder in (Path(argument), RUNS / argument):
+            if "\0" not in argument and (folder / EXPERIMENT).is_file():
+                return resuming(stored_problem(folder, trust="--trust" in arguments))
+    return Resuming
+
+
+def resumed_experiment(arguments: list[str], verb: str) -> Resumed:
+    """The experiment of a run directory to `verb`, perhaps with changed keys.
 
     Raises UserError, also for a run of somebody else that was not looked at.
     """
-    if not arguments or not arguments[0] or arguments[0].startswith("-"):
-        raise UserError(f"{verb}: name the run, as in `{program(verb)} runs/NAME`")
-    url = arguments[0] if "://" in arguments[0] else None
-    run_dir = fetch_run(url, Path("runs")) if url else named_path(verb, arguments[0])
-    stored = stored_experiment(run_dir, url, TRUST in arguments)
-    file = run_dir / "experiment.yaml"
-    options = [argument for argument in arguments[1:] if argument != TRUST]
-    experiment, given = override(stored, options, program(f"{verb} {arguments[0]}"), ABOUT, file)
+    own, options = take(OfRun, parse_options(_options(arguments), arguments, program(verb), COMMANDS[verb].about))
+    url = own.run if "://" in own.run else None
+    run_dir = fetch_run(url, Path("runs")) if url else find_run(verb, own.run)
+    stored = stored_experiment(run_dir, url, own.trust)
+    experiment, given = override(stored, options, run_dir / "experiment.yaml")
     given |= {"storage"} if url else set()
     if verb == "publish" and experiment != stored.model_copy(update={"tracking": experiment.tracking}):
         raise UserError("publish: changes nothing of a search; of its keys it takes those of tracking alone")
-    if TRUST not in arguments:
+    if not own.trust:
         check_trust(stored, given, PUBLISHED if verb == "publish" else ALL)
     find_change(stored, experiment)
-    return experiment, given
+    return Resumed(experiment, given, own.level)

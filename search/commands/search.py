@@ -4,50 +4,75 @@ import time
 from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
+from pydantic import BaseModel, Field, create_model
 from rich.console import Console
 
-from search.commands import ABOUT
-from search.commands.lines import say, split_level
+from search.commands import ABOUT, COMMANDS
+from search.commands.installation import show_version
+from search.commands.lines import Levels, say
 from search.driver.beginning import forget_first_steps, has_begun
 from search.run_directory.prior_sources import find_prior
-from search.run_directory.trust import followed
+from search.run_directory.trust import BASE_URL, followed, is_said
 from search.settings.experiment import Experiment, experiment_class
 from search.settings.preparation import Preparation
 from search.settings.problem import TRANSLATION
-from trainables.base.command_line import parse_config, peek
+from search.tracking.login import check_login
+from trainables.base.command_line import parse_options, peek, read_config, take
 from trainables.base.ending import INTERRUPTED, lasting_output
 from trainables.base.errors import UserError
 from trainables.base.installed import config_folder, program
 from trainables.base.locks import check_locks
 from trainables.base.log import NOTICE, shown_on
+from trainables.base.mistakes import blame
 from trainables.sharing.object_store import Store
 from trainables.sharing.storage import find_place
 
 
+class OfSearch(Levels):
+    """What `babeltune` takes beside the keys of a search."""
+
+    version: bool = Field(False, description="print versions, for a report of a fault, and exit")
+
+
+def searching(problem: str) -> type[BaseModel]:
+    """The class of all options for a search of this problem: what to search, and how much is printed."""
+    bases: Any = (experiment_class(problem), OfSearch)
+    made: type[BaseModel] = create_model("Searching", __base__=bases)
+    return made
+
+
+Searching = searching(TRANSLATION)
+
+
 def main(arguments: list[str], console: Console) -> int:
     """Run the search that the options describe. Raises UserError."""
-    arguments, level = split_level(arguments)
-    experiment = new_experiment(arguments)
-    return search(experiment, followed(experiment), console, level)
+    commands = {name: command.about for name, command in COMMANDS.items()}
+    problem = peek(arguments, "problem") or TRANSLATION
+    own, options = take(OfSearch, parse_options(searching(problem), arguments, program(), ABOUT, commands))
+    if own.version:
+        show_version(console)
+        return 0
+    experiment, file, places = read_config(experiment_class(problem), options, config_folder() / "quickstart.yaml")
+    with blame(places):
+        experiment = _named(experiment, file)
+        return search(experiment, followed(experiment), console, own.level)
 
 
-def new_experiment(arguments: list[str]) -> Experiment:
-    """The experiment that the command line describes, with a name that is not taken. Raises UserError."""
-    quickstart = config_folder() / "quickstart.yaml"
-    chosen = experiment_class(peek(arguments, "problem") or TRANSLATION)
-    experiment, file = parse_config(chosen, arguments, program(), ABOUT, quickstart)
+def _named(experiment: Experiment, file: Path) -> Experiment:
+    """With a name that is not taken. Raises UserError."""
     if experiment.name is None:
         name = f"{file.stem}-{time.strftime('%Y%m%d-%H%M%S')}"
         experiment = experiment.model_copy(update={"name": name})
     if has_begun(experiment.run_dir):
         raise UserError(
-            f"--name: {experiment.run_dir} exists and is not empty; choose another name, or go on with it by "
+            f"name: {experiment.run_dir} exists and is not empty; choose another name, or go on with it by "
             f"`{program('resume')} {experiment.run_dir}`"
         )
     if experiment.storage and find_place(experiment.run_url):
         raise UserError(
-            f"--name: {experiment.run_url} exists; choose another name, or go on with it by "
+            f"name: {experiment.run_url} exists; choose another name, or go on with it by "
             f"`{program('resume')} {experiment.run_url}`"
         )
     forget_first_steps(experiment.run_dir)
@@ -81,6 +106,8 @@ def check_needs(experiment: Experiment) -> None:
 
 def _search(experiment: Experiment, said: Collection[str], console: Console) -> None:
     check_needs(experiment)
+    base_url = experiment.tracking.base_url
+    check_login(experiment.tracking, BASE_URL in said or is_said(experiment.run_dir, BASE_URL, base_url))
     # Torch and Ray take seconds to import: mistakes that need neither are told before.
     problem = experiment.definition
     preparation: Preparation = problem.part("preparation")

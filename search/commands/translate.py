@@ -6,22 +6,24 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import TYPE_CHECKING, BinaryIO, Self
 
 from pydantic import Field, model_validator
 from pydantic_settings import CliPositionalArg
 from rich.console import Console
 
 from model.config import Config
-from model.decoding import Hypothesis
-from search.translation.best import BestModel, read_best
+from search.run_directory.finding import find_run
 from search.translation.finals_config import Decoding
 from trainables.base.command_line import parse_config
 from trainables.base.errors import UserError
 from trainables.base.files import named_path
 from trainables.base.installed import program
 from trainables.data.formats.lines import is_blank
-from trainables.training.evaluation import find_hypotheses
+
+if TYPE_CHECKING:  # torch is imported when there is something to translate
+    from model.decoding import Hypothesis
+    from search.translation.best import BestModel
 
 AT_A_TIME = 1000  # lines that are read before their translations are written
 DRAWN = 20  # sentences of an attention page
@@ -30,7 +32,7 @@ DRAWN = 20  # sentences of an attention page
 class Translating(Config):
     """What to translate with, and where to."""
 
-    run: CliPositionalArg[str] = Field(min_length=1, description="directory of a search that has ended")
+    run: CliPositionalArg[str] = Field("", description="directory of a search that has ended, or its name in runs/")
     beam_size: int | None = Field(None, ge=1, description="hypotheses of beam search; 1 is greedy; as in the finals")
     length_penalty: float | None = Field(
         None, ge=0, description="exponent of the length that divides a hypothesis' score; as in the finals"
@@ -49,7 +51,7 @@ class Translating(Config):
             raise ValueError(f"nbest: {self.nbest} of a beam of {self.beam_size}; raise beam_size to {self.nbest}")
         return self
 
-    def decoding(self, best: BestModel) -> Decoding:
+    def decoding(self, best: "BestModel") -> Decoding:
         """As asked, else as in the finals, with a beam that holds the translations that are wanted."""
         beam_size = self.beam_size or max(best.decoding.beam_size, self.nbest or 1)
         return Decoding(beam_size, best.decoding.length_penalty if self.length_penalty is None else self.length_penalty)
@@ -59,7 +61,9 @@ def main(arguments: list[str], console: Console) -> int:
     """Translate standard input. Raises UserError for what the user can fix."""
     about = "Translate standard input, line by line, with the best model of a run."
     options, _ = parse_config(Translating, arguments, program("translate"), about)
-    best = read_best(named_path("translate", options.run))
+    from search.translation.best import read_best
+
+    best = read_best(find_run("translate", options.run, holds="best"))
     output, attention = (_writable(name, getattr(options, name)) for name in ("output", "attention"))
     try:
         with output.open("wb") if output else nullcontext(sys.stdout.buffer) as out:
@@ -87,8 +91,8 @@ def _writable(option: str, name: str | None) -> Path | None:
 
 
 def translate_lines(
-    best: BestModel, source: BinaryIO, out: BinaryIO, options: Translating
-) -> list[tuple[str, Hypothesis]]:
+    best: "BestModel", source: BinaryIO, out: BinaryIO, options: Translating
+) -> "list[tuple[str, Hypothesis]]":
     """Write a translation of each line, or `nbest` of them; a blank line's is blank.
 
     Returns the sentences with their best hypotheses if they are to be drawn. Raises UserError that names the line.
@@ -128,8 +132,11 @@ def _chunks(source: BinaryIO) -> Iterator[tuple[int, list[str]]]:
         first += len(lines)
 
 
-def _translate(best: BestModel, lines: list[str], first: int, options: Translating) -> list[list[Hypothesis]]:
+def _translate(best: "BestModel", lines: list[str], first: int, options: Translating) -> "list[list[Hypothesis]]":
     """The hypotheses for each line, the best first; empty ones for a line without tokens."""
+    from model.decoding import Hypothesis
+    from trainables.training.evaluation import find_hypotheses
+
     decoding = options.decoding(best)
     ids = best.tokenizer.encode_source(lines)
     longest = max(range(len(ids)), key=lambda row: len(ids[row]))

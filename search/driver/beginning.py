@@ -1,10 +1,11 @@
 """How a run begins: what its first steps, up to the first trial, leave when they are killed, is no obstacle."""
 
 import os
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from search.record.driver_log import LOG
-from search.record.study_file import count_trials
 from search.run_directory.prior_sources import KEPT
 from search.settings.known_runs import RUN_ID
 from search.tracking.tracked import FEED, KNOWN
@@ -43,7 +44,7 @@ def has_begun(run_dir: Path) -> bool:
     journal, trials = run_dir / "trials.jsonl", run_dir / "trials"
     if (journal.exists() and journal.stat().st_size) or any(path not in left for path in trials.glob("*")):
         return True
-    return count_trials(run_dir / "study.db") > 0
+    return _count_trials(run_dir / "study.db") > 0
 
 
 def forget_first_steps(run_dir: Path) -> None:
@@ -75,3 +76,12 @@ def remove_leftovers(run_dir: Path) -> None:
     """As a driver starts, with the lock of the run."""
     for path in leftovers(run_dir):
         remove(path)
+
+
+def _count_trials(file: Path) -> int:
+    """How many trials the studies in a file have; none where it is missing, or was never written whole."""
+    try:
+        with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            return int(connection.execute("SELECT COUNT(*) FROM trials").fetchone()[0])
+    except sqlite3.Error:
+        return 0

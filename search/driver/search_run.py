@@ -22,11 +22,6 @@ from search.finals.board import Leaderboard
 from search.finals.deciding import explain_decisions
 from search.finals.leaderboard import Entry
 from search.finals.stages import TestMetric
-from search.planning.extent import measure_extent
-from search.planning.fitting import check_disk, check_memory
-from search.planning.kept import compare_with_plan, describe_plan, keep_plan
-from search.planning.planned import plan_search
-from search.planning.size import can_plan
 from search.record.budget import spent_on
 from search.record.driver_log import driver_log
 from search.record.journal import Totals, read_lines
@@ -42,7 +37,7 @@ from search.schedulers import Breeder
 from search.settings.experiment import Experiment
 from search.settings.wording import count, describe
 from search.tracking.tracker import Tracker
-from trainables.base.installed import program, version_of
+from trainables.base.installed import version_of
 from trainables.base.locks import DriverLock
 from trainables.base.log import logger, say, warn
 from trainables.sharing.storage import Storage
@@ -61,9 +56,10 @@ class SearchRun:
     def run(self) -> None:
         """Run the search, or what is left of it. Raises UserError for what the user can fix."""
         check_teardown(self.experiment)
-        self.extent = measure_extent(self.experiment) if can_plan(self.experiment) else None
-        if self.extent and not (self.run_dir / "study.db").exists():
-            check_memory(self.experiment, self.extent)
+        planning = self.experiment.definition.planning
+        self.plan = self.experiment.definition.part("planning")(self.experiment) if planning else None
+        if self.plan and not (self.run_dir / "study.db").exists():
+            self.plan.check_memory()
         self.slots = find_slots(self.experiment, self.console, self.storage)
         check_slots(self.experiment, self.slots.count, self.slots.gpus)
         try:
@@ -86,8 +82,9 @@ class SearchRun:
             self.earlier.recover()
             search, finals = self._studies()
             where = f"{self.slots.gpus:.3g} GPU" if self.slots.gpus else "one CPU thread"
-            say(f"{self.slots.count} trials at a time, each on {where}; {self.run_dir}")
-            self._plan(search)
+            say(f"{count(self.slots.count, 'trial', 'trials')} at a time, each on {where}; {self.run_dir}")
+            if self.plan and not search.trials:
+                self.plan.tell(self.slots)
             with Tracker(self.experiment, self.earlier) as tracker:
                 trainer = Trainer(
                     self.experiment, self.slots, lock, self.storage, tracker, self.console, self._keep_safe
@@ -127,18 +124,6 @@ class SearchRun:
         search, finals = self._opened("search", "trials.jsonl"), self._opened(self.earlier.finals_name, "finals.jsonl")
         self._pin_made(search)
         return search, finals
-
-    def _plan(self, search: Study) -> None:
-        """Say what the search will take, and keep that with it. Raises UserError for a disk that is too small."""
-        if search.trials or self.extent is None:
-            return
-        plan = plan_search(self.experiment, self.extent, self.slots, measuring=False)
-        if plan is None:
-            say(f"how much the budget buys is not known; `{program('plan')}` measures it")
-            return
-        check_disk(self.experiment, plan.estimate)
-        keep_plan(self.run_dir, self.experiment, plan)
-        say(describe_plan(plan.estimate))
 
     def _pin_made(self, search: Study) -> None:
         pin_made(self.experiment, [self.experiment.trial.with_values(trial.params) for trial in search.trials.values()])
@@ -186,7 +171,7 @@ class SearchRun:
         spending = trainer.budget(spent).describe() + ([study.ended] if study.ended else [])
         self._pin_made(study)
         notes = explain_decisions(study, self.experiment) + describe_starts(self.run_dir)
-        planned = compare_with_plan(self.run_dir, self.experiment, searched, searched + retrained)
+        planned = self.plan.compare(searched, searched + retrained) if self.plan else []
         opened = self.earlier.test_opened()
         return conclude(self.experiment, study, trials, finals, entries, opened, spending, planned, notes)
 

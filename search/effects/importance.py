@@ -7,6 +7,7 @@ import optuna
 from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import create_trial
 
+from search.record.quiet_optuna import quiet_optuna
 from search.space.space import Params, SearchSpace
 
 LEAST_TRIALS = 10  # fewer say nothing of importance
@@ -32,6 +33,7 @@ class Importance:
         return 0.0 if self.fanova is None else abs(self.fanova - self.ped_anova)
 
 
+@quiet_optuna()
 def importances(space: SearchSpace, configurations: list[Params], scores: np.ndarray) -> list[Importance]:
     """The most important first; none if there are too few trials. scores (n,): higher is better."""
     if len(scores) < LEAST_TRIALS or not np.ptp(scores) or not space.domains:

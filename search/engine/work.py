@@ -13,6 +13,7 @@ from search.engine.rules import Records, Rules
 from search.record.journal import JournalLine, make_line
 from search.record.trial import StudyTrial
 from search.settings.experiment import Experiment
+from search.settings.wording import count
 from trainables.assignment import Assignment
 from trainables.base.outcomes import Outcome
 from trainables.base.report import EpochReport
@@ -177,7 +178,7 @@ class Work:
         self.study.set_attributes(trial, replace(trial.attributes, crashes=crashes))
         log.warning("trial %d: its process died, %d times by now", number, crashes)
         if crashes > self.max_retries:
-            self._finish(trial, Outcome.FAILED, f"its process died {crashes} times (out of memory?)")
+            self._finish(trial, Outcome.FAILED, f"its process died {count(crashes, 'time', 'times')} (out of memory?)")
 
     def lost(self, number: int) -> None:
         """The machine under the worker is gone, which is no fault of the trial: it goes on elsewhere, however often."""

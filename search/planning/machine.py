@@ -5,8 +5,6 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
-import torch
-
 GIB = 2**30
 
 
@@ -26,6 +24,8 @@ def available_memory() -> tuple[float, float]:
 
 def gpu_memory() -> float | None:
     """Bytes of the largest GPU; None without one."""
+    import torch  # takes seconds
+
     sizes = [torch.cuda.get_device_properties(index).total_memory for index in range(torch.cuda.device_count())]
     return float(max(sizes)) if sizes else None
 

@@ -1,15 +1,8 @@
 """How large a configuration is. What is planned is translation; of other problems nobody knows their sizes."""
 
-from search.settings.experiment import Experiment
-from search.settings.problem import TRANSLATION
 from search.translation.problem import work_of_pair as work_of_translation
 from trainables.base.config import TrialConfig
 from trainables.base.translation_config import as_translation
-
-
-def can_plan(experiment: Experiment) -> bool:
-    """Whether the sizes of its configurations are known."""
-    return experiment.problem == TRANSLATION
 
 
 def work_of_pair(config: TrialConfig) -> float:

@@ -7,17 +7,11 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
-
-import optuna
-from optuna.distributions import BaseDistribution
-from optuna.storages import RDBStorage
-from optuna.trial import TrialState, create_trial
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from search.record.attributes import Attributes, read_attributes
 from search.record.journal import JournalLine
 from search.record.optuna_internals import storage_id
-from search.record.study_file import Mode, open_study
 from search.record.trial import StudyTrial, seal_of
 from search.space.space import Params, SearchSpace
 from trainables.base.files import unwritable
@@ -25,18 +19,22 @@ from trainables.base.metrics import Metric
 from trainables.base.outcomes import Outcome
 from trainables.base.sealing import RESTORE, Damaged, sealed, unsealed
 
-optuna.logging.set_verbosity(optuna.logging.WARNING)
+# Optuna and sqlalchemy take half a second to import, and configurations name kinds that use this class.
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
 
-# What Optuna is told of an outcome.
+    from search.record.study_file import Mode
+
+# The name of the state that Optuna is told of an outcome.
 STATES = {
-    Outcome.COMPLETED: TrialState.COMPLETE,
-    Outcome.FAILED: TrialState.FAIL,
-    Outcome.STOPPED: TrialState.PRUNED,
-    Outcome.DIVERGED: TrialState.PRUNED,
-    Outcome.INFEASIBLE: TrialState.PRUNED,
+    Outcome.COMPLETED: "COMPLETE",
+    Outcome.FAILED: "FAIL",
+    Outcome.STOPPED: "PRUNED",
+    Outcome.DIVERGED: "PRUNED",
+    Outcome.INFEASIBLE: "PRUNED",
 }
 TIE = 1e-6  # of a score that one of the loss beside it outweighs
-Distributions = dict[str, BaseDistribution]  # by the path of a hyperparameter
+Distributions: TypeAlias = "dict[str, BaseDistribution]"  # by the path of a hyperparameter
 Standing = tuple[float, float, int]  # of a trial among all, the last being its number
 
 
@@ -50,8 +48,10 @@ class Study:
     (`rest`), `over` those that have ended, `heirs` those with a parent, `reached` by progress those with a score there.
     """
 
-    def __init__(self, file: Path | None, name: str, direction: Literal["maximize", "minimize"], mode: Mode = "new"):
+    def __init__(self, file: Path | None, name: str, direction: Literal["maximize", "minimize"], mode: "Mode" = "new"):
         """The study `name` in the sqlite file, or in memory without one; see `study_file.py`. Raises Damaged."""
+        from search.record.study_file import open_study
+
         self._storage, study = open_study(file, name, direction, mode)
         self.file, self.maximize = file, direction == "maximize"
         self._study_id = self._storage.get_study_id_from_name(name)
@@ -175,6 +175,8 @@ class Study:
 
         memory: what its sampler wants to find again.
         """
+        from optuna.trial import TrialState, create_trial
+
         scores, losses = dict(scores or {}), dict(losses or {})
         attributes = replace(attributes or Attributes(), memory=memory or {})
         params = {path: _as_stored(distributions[path], value) for path, value in params.items()}
@@ -223,11 +225,13 @@ class Study:
         quantity. A diverged or infeasible trial is PRUNED: a sampler should learn from it; a failed one says nothing
         about its configuration.
         """
+        from optuna.trial import TrialState
+
         if not trial.running:
             return
         message = message or trial.attributes.message
         self.set_attributes(trial, replace(trial.attributes, outcome=outcome, message=message))
-        state = STATES[outcome]
+        state = TrialState[STATES[outcome]]
         if value is None and outcome not in (Outcome.FAILED, Outcome.INFEASIBLE):
             value = trial.scores.get(trial.progress)
         if value is not None and not math.isfinite(value):  # it would make the stored study unreadable
@@ -253,17 +257,21 @@ class Study:
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
+        from optuna.exceptions import StorageInternalError
+
         try:
             yield
-        except optuna.exceptions.StorageInternalError as error:
+        except StorageInternalError as error:
             assert self.file, "memory can always be written"
             raise unwritable(self.file, getattr(error.__cause__, "orig", error)) from error
 
     def close(self) -> None:
+        from optuna.storages import RDBStorage
+
         if isinstance(self._storage, RDBStorage):
             self._storage.engine.dispose()
 
 
-def _as_stored(distribution: BaseDistribution, value: Any) -> Any:
+def _as_stored(distribution: "BaseDistribution", value: Any) -> Any:
     """The value as it is when the study is read again: a whole number of a continuous range is a float."""
     return distribution.to_external_repr(distribution.to_internal_repr(value))

@@ -11,6 +11,7 @@ from optuna.study import Study as OptunaStudy
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
+from search.record.quiet_optuna import quiet_optuna
 from trainables.base.files import unwritable
 from trainables.base.sealing import Damaged
 
@@ -20,6 +21,7 @@ OF_THE_MACHINE = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_PERM, sqlite3.SQLITE_READO
 Mode = Literal["new", "old", "read"]  # made if it is missing; must be there; must be there and stays as it is
 
 
+@quiet_optuna()
 def open_study(
     file: Path | None, name: str, direction: Literal["maximize", "minimize"], mode: Mode
 ) -> tuple[BaseStorage, OptunaStudy]:
@@ -46,15 +48,6 @@ def open_study(
             raise unwritable(file, cause) from None
         reason = " ".join(str(cause).split())[:200]
         raise Damaged(f"{file}: {reason}; restore the study from a copy, or start a new search") from None
-
-
-def count_trials(file: Path) -> int:
-    """How many trials the studies in a file have; none where it is missing, or was never written whole."""
-    try:
-        with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as connection:
-            return int(connection.execute("SELECT COUNT(*) FROM trials").fetchone()[0])
-    except sqlite3.Error:
-        return 0
 
 
 def _storage(file: Path) -> BaseStorage:

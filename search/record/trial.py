@@ -1,8 +1,7 @@
 """One trial of a study, as it is in memory."""
 
 from dataclasses import dataclass, field
-
-from optuna.trial import TrialState
+from typing import TYPE_CHECKING
 
 from search.record.attributes import Attributes
 from search.space.space import Params
@@ -10,7 +9,16 @@ from trainables.base.outcomes import Outcome
 from trainables.base.report import Unit
 from trainables.base.sealing import checksum
 
+if TYPE_CHECKING:
+    from optuna.trial import TrialState
+
 _FROM_BIRTH = ("memory", "parent", "replaces", "inherited")
+
+
+def _running() -> "TrialState":
+    from optuna.trial import TrialState  # takes half a second to import, and configurations name kinds that use trials
+
+    return TrialState.RUNNING
 
 
 @dataclass
@@ -20,7 +28,7 @@ class StudyTrial:
     number: int
     storage_id: int
     params: Params
-    state: TrialState = TrialState.RUNNING
+    state: "TrialState" = field(default_factory=_running)
     scores: dict[int, float] = field(default_factory=dict)  # progress -> metric
     attributes: Attributes = field(default_factory=Attributes)
     value: float | None = None  # what Optuna was told at the end
@@ -47,7 +55,7 @@ class StudyTrial:
 
     @property
     def running(self) -> bool:
-        return self.state == TrialState.RUNNING
+        return self.state.name == "RUNNING"
 
     @property
     def outcome(self) -> Outcome:

@@ -9,8 +9,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from search.run_directory.checking import open_run
 from search.samplers import Task
+from search.settings.wording import count
 from search.space.domain import Domain, Scalar
 from search.space.space import Params, SearchSpace
 from trainables.base.errors import UserError
@@ -114,6 +114,8 @@ def _system(run: dict[str, Any]) -> System:
 
 def read_run(run_dir: Path) -> Table:
     """The trials of a finished search that were trained to the end. Raises UserError."""
+    from search.run_directory.checking import open_run  # and Optuna, which tables do without
+
     _, study = open_run(run_dir)
     sign = 1 if study.maximize else -1
     systems = [
@@ -123,7 +125,9 @@ def read_run(run_dir: Path) -> Table:
     ]
     study.close()
     if len(systems) < 3:
-        raise UserError(f"{run_dir}: {len(systems)} trials were trained to the end; a replay needs three or more")
+        raise UserError(
+            f"{run_dir}: {count(len(systems), 'trial was', 'trials were')} trained to the end; replay needs three"
+        )
     return make_table(run_dir.name, systems)
 
 

@@ -6,8 +6,6 @@ The order of writing allows the journal to be ahead of the study, and nothing el
 import math
 from pathlib import Path
 
-from optuna.trial import TrialState
-
 from search.finals.choosing import Finalist, read_finalists
 from search.record.journal import JournalLine, read_lines
 from search.record.study import STATES, Study
@@ -70,8 +68,8 @@ def _contradiction(trial: StudyTrial, study: Study) -> str | None:
         return f"has an attribute {key!r} with the value {value!r}, which no driver writes"
     for rung in attributes.passed - trial.scores.keys():
         return f"is said to have passed {rung}, where it has no score"
-    if trial.state != TrialState.RUNNING:
-        if outcome is None or STATES[trial.outcome] != trial.state:
+    if not trial.running:
+        if outcome is None or STATES[trial.outcome] != trial.state.name:
             return f"is {trial.state.name} though its outcome is {outcome!r}"
         last = trial.scores.get(trial.progress, math.nan)
         if outcome in (Outcome.COMPLETED, Outcome.STOPPED) and math.isfinite(last) and trial.value != last:

@@ -8,7 +8,6 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from search.run_directory.checking import open_run
 from search.samplers.evidence import gather
 from search.samplers.prior import Findings, Prior, known
 from search.settings.experiment import Experiment
@@ -90,6 +89,8 @@ def read_run(run_dir: Path) -> Findings:
 
     A configuration has all fields that the trial used, those of the base, too. Raises UserError.
     """
+    from search.run_directory.checking import open_run  # and Optuna, which most searches need later alone
+
     experiment, study = open_run(run_dir)
     evidence = gather(study)
     study.close()

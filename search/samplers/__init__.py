@@ -4,7 +4,7 @@ from search.samplers.base import Proposal, Sampler, Task
 from search.samplers.default import DefaultSettings
 from search.samplers.enumeration import GridSettings, QuasiRandomSettings, RandomSettings
 from search.samplers.kind import NamedSampler, SamplerSettings
-from search.samplers.optuna_samplers import CmaEsSettings, GaussianProcessSettings, Nsga2Settings, TpeSettings
+from search.samplers.optuna_kinds import CmaEsSettings, GaussianProcessSettings, Nsga2Settings, TpeSettings
 from search.samplers.prior import Prior
 from trainables.base.kinds import Kinds
 

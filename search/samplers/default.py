@@ -13,7 +13,6 @@ from search.samplers.base import Proposal, Task, distinct, list_all, uniform_dra
 from search.samplers.coding import Coding
 from search.samplers.design import balanced_design
 from search.samplers.evidence import Evidence, gather, heard
-from search.samplers.gaussian_process import GaussianProcess, log_expected_improvement
 from search.samplers.kind import SamplerSettings, Startup
 from search.samplers.prior import Prior
 from search.space.space import Params
@@ -70,6 +69,9 @@ class ModelSampler:
 
         The model is one of how scores depart from the prior. To it the lead of a forecast is one more hyperparameter.
         """
+        # scipy takes a while to import, and configurations name this file's settings.
+        from search.samplers.gaussian_process import GaussianProcess, log_expected_improvement
+
         places = self._coding.places(evidence.configurations)
         measured = evidence.lead == 0
         prior = _no_prior if self._prior is None else self._prior.mean(places[measured], evidence.scores[measured])

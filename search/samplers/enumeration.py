@@ -1,5 +1,6 @@
 """Samplers that do not look at results: a grid, random draws, a low-discrepancy sequence."""
 
+import math
 import warnings
 from collections.abc import Iterable, Iterator
 from typing import ClassVar, Literal
@@ -50,10 +51,16 @@ class GridSettings(SamplerSettings):
     kind: Literal["grid"] = "grid"
 
     def check(self, space: SearchSpace) -> None:
+        endless = [path for path, domain in space.domains.items() if domain.count() == math.inf]
+        if endless:
+            raise ValueError(
+                f"{KEY}: grid needs values, or whole-number ranges, and space.{endless[0]} is a range without steps: "
+                "give it values, or a step q"
+            )
         if space.size() > LARGEST_GRID:
             raise ValueError(
-                f"{KEY}: grid needs values, or whole-number ranges, for every hyperparameter, and at most "
-                f"{LARGEST_GRID:,} combinations; the space has {space.size():g}"
+                f"{KEY}: grid takes at most {LARGEST_GRID:,} combinations; the space has {space.size():g}: "
+                "give it fewer values, or use another sampler"
             )
 
     def make(self, task: Task, prior: Prior | None = None) -> Enumeration:

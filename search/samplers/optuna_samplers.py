@@ -1,13 +1,11 @@
 """Optuna's samplers, asked so that a proposal follows from seed and study alone."""
 
 import io
-import logging
 import math
 import pickle
-import warnings
 from collections.abc import Callable
 from itertools import islice
-from typing import Any, ClassVar, Literal
+from typing import Any
 
 import numpy as np
 import optuna
@@ -16,20 +14,15 @@ from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, NSGAIISampler,
 from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from search.record.quiet_optuna import quiet_optuna
 from search.record.study import Study
 from search.record.trial import StudyTrial
 from search.samplers.base import Proposal, Task, distinct, uniform_draws
 from search.samplers.coding import Coding
-from search.samplers.kind import SamplerSettings, Startup
-from search.samplers.prior import Prior
 from search.space.domain import Domain
 from search.space.space import Params
 from trainables.base.outcomes import Outcome
 from trainables.base.sealing import Damaged
-
-warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
-warnings.filterwarnings("ignore", message="Constraints have been set")  # CMA-ES has no use for them
-logging.getLogger("optuna").setLevel(logging.ERROR)  # what its samplers can't model, they draw at random
 
 DRAWS = 20
 NEIGHBOURS = 200  # that are looked at for it
@@ -79,6 +72,7 @@ class OptunaSampler:
         self._coding = Coding(task.space)
         self._distributions = {path: _coded(domain) for path, domain in task.space.domains.items()}
 
+    @quiet_optuna()
     def propose(self, study: Study) -> Proposal | None:
         known = study.known
         seeds = np.random.SeedSequence([self._task.seed, len(study.trials)])
@@ -176,43 +170,25 @@ def _middle(domain: Domain) -> float | int:
     return 0.5 if domain.count() == math.inf else int(_last_step(domain) // 2)
 
 
-class TpeSettings(SamplerSettings):
-    """Optuna's tree-structured Parzen estimator (Bergstra et al. 2011; Watanabe 2023)."""
-
-    kind: Literal["tpe"] = "tpe"
-    startup_trials: Startup = 3
-
-    def make(self, task: Task, prior: Prior | None = None) -> OptunaSampler:
-        start = self.startup_trials
-        return OptunaSampler(task, lambda seed: TPESampler(seed=seed, n_startup_trials=start, group=True), fill=False)
+def tpe(task: Task, startup_trials: int) -> OptunaSampler:
+    """The tree-structured Parzen estimator; hyperparameters that a trial leaves unused stay out of its model."""
+    return OptunaSampler(
+        task, lambda seed: TPESampler(seed=seed, n_startup_trials=startup_trials, group=True), fill=False
+    )
 
 
-class GaussianProcessSettings(SamplerSettings):
-    """Optuna's Gaussian process; it learns from finished trials alone, the best and the last 150 at most."""
-
-    kind: Literal["gp"] = "gp"
-    startup_trials: Startup = 3
-
-    def make(self, task: Task, prior: Prior | None = None) -> OptunaSampler:
-        start = self.startup_trials
-        return OptunaSampler(task, lambda seed: GPSampler(seed=seed, n_startup_trials=start), draws=1, most=GP_TRIALS)
+def gaussian_process(task: Task, startup_trials: int) -> OptunaSampler:
+    """The Gaussian process, on the best and the last trials where there are many."""
+    return OptunaSampler(
+        task, lambda seed: GPSampler(seed=seed, n_startup_trials=startup_trials), draws=1, most=GP_TRIALS
+    )
 
 
-class CmaEsSettings(SamplerSettings):
-    """Optuna's CMA-ES with margins for discrete values (Hamano et al. 2022); it draws words and switches at random."""
-
-    installs: ClassVar[tuple[str, str, str]] = ("cmaes", "cmaes", "cmaes")
-
-    kind: Literal["cmaes"] = "cmaes"
-
-    def make(self, task: Task, prior: Prior | None = None) -> OptunaSampler:
-        return OptunaSampler(task, lambda seed: SafeCmaEs(seed=seed, with_margin=True, warn_independent_sampling=False))
+def cmaes(task: Task) -> OptunaSampler:
+    """CMA-ES with margins."""
+    return OptunaSampler(task, lambda seed: SafeCmaEs(seed=seed, with_margin=True, warn_independent_sampling=False))
 
 
-class Nsga2Settings(SamplerSettings):
-    """Optuna's genetic algorithm (Deb et al. 2002), with a population of 10: small enough for some hundred trials."""
-
-    kind: Literal["nsga2"] = "nsga2"
-
-    def make(self, task: Task, prior: Prior | None = None) -> OptunaSampler:
-        return OptunaSampler(task, lambda seed: NSGAIISampler(seed=seed, population_size=10))
+def nsga2(task: Task) -> OptunaSampler:
+    """The genetic algorithm with a small population."""
+    return OptunaSampler(task, lambda seed: NSGAIISampler(seed=seed, population_size=10))

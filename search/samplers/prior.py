@@ -5,7 +5,6 @@ from collections.abc import Callable
 from itertools import chain, zip_longest
 
 import numpy as np
-from scipy.special import ndtri
 
 from search.samplers.base import Task
 from search.samplers.coding import Coding
@@ -80,7 +79,8 @@ class Opinion:
     """
 
     def __init__(self, coding: Coding, places: np.ndarray, findings: Findings):
-        from scipy.stats import rankdata  # takes a second to import
+        from scipy.special import ndtri  # they take a second to import
+        from scipy.stats import rankdata
 
         self._coding = coding
         targets = ndtri((rankdata([score for _, score in findings]) - 0.5) / len(findings))

@@ -33,7 +33,7 @@ from trainables.base.errors import did_you_mean
 from trainables.base.files import full_path
 from trainables.base.installed import find_config
 from trainables.base.kinds import find_kinds, merge
-from trainables.base.mistakes import validate
+from trainables.base.mistakes import describe_mistake, validate
 from trainables.base.yaml_files import read_yaml
 
 PROBES = 1000  # draws that must fail before an infinite space counts as empty
@@ -272,7 +272,7 @@ def _type_mistake(trial: type[TrialConfig], path: str, value: Scalar) -> str | N
     except ValidationError as error:
         for mistake in error.errors():
             if ".".join(map(str, mistake["loc"])).startswith(path):
-                return mistake["msg"]
+                return describe_mistake(mistake)
     return None
 
 

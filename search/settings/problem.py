@@ -44,6 +44,7 @@ class Problem:
         training: How trials are trained, in worker processes: see `trainables.base.training.Training`.
         finals: What is done with the finalists: see `search.finals.stages.Finals`.
         preparation: What is done in the driver before: see `search.settings.preparation.Preparation`.
+        planning: What a search will take, see `search.planning.own_plan.OwnPlan`; None where that can't be said.
         finals_config: The class of `finals` in a configuration.
         curves: What the report plots of the best model.
         reports_by_steps: Whether it can report within an epoch, as `training.report_steps` asks.
@@ -57,6 +58,7 @@ class Problem:
     training: Any
     finals: Any
     preparation: Any = "search.settings.preparation:NOTHING"
+    planning: Any = None
     finals_config: type[FinalsConfig] = FinalsConfig
     curves: Curves | None = None
     reports_by_steps: bool = False

@@ -30,18 +30,7 @@ def stored_experiment(run_dir: Path, url: str | None = None, trust: bool = False
     if not file.is_file():
         raise UserError(f"{run_dir}: not the directory of a run: it holds no experiment.yaml")
     _check_seal(file)
-    tree = read_stored(file)
-    problem = problem_of(tree)
-    if (
-        problem not in PROBLEMS
-        and not trust
-        and problem not in read_known(run_id_of(run_dir)).trusted.get("problem", ())
-    ):
-        raise UserError(
-            f"{run_dir}: is not known here as a run of yours, and its problem, {problem!a}, is code that would be "
-            "imported; look at it, then add --trust (in Python: trust=True)"
-        )
-    chosen = experiment_class(problem)
+    tree, chosen = read_stored(file), experiment_class(stored_problem(run_dir, trust))
     if missing := [name for name in chosen.model_fields if name not in (*tree, *LATER)]:
         raise UserError(f"{file}: is not as the search wrote it: {', '.join(missing)} missing; restore the file")
     if isinstance(tree.get("data"), dict) and "bleu_tokenize" not in tree["data"]:
@@ -51,6 +40,21 @@ def stored_experiment(run_dir: Path, url: str | None = None, trust: bool = False
     stored = validate(chosen, tree, str(file))
     storage = url.rstrip("/").rpartition("/")[0] if url else stored.storage
     return stored.model_copy(update={"name": run_dir.name, "output_dir": str(run_dir.parent), "storage": storage})
+
+
+def stored_problem(run_dir: Path, trust: bool = False) -> str:
+    """The name of the problem of a run, which may be imported then: it is ours, or the user trusts it.
+
+    Raises UserError for any other.
+    """
+    problem = problem_of(read_stored(run_dir / "experiment.yaml"))
+    trusted = (*PROBLEMS, *read_known(run_id_of(run_dir)).trusted.get("problem", ()))
+    if not trust and problem not in trusted:
+        raise UserError(
+            f"{run_dir}: is not known here as a run of yours, and its problem, {problem!a}, is code that would be "
+            "imported; look at it, then add --trust (in Python: trust=True)"
+        )
+    return problem
 
 
 def write_experiment(file: Path, experiment: Experiment) -> None:

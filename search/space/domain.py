@@ -3,12 +3,14 @@
 import math
 import re
 from functools import cached_property
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
-import optuna
 from pydantic import Field, field_validator, model_validator
 
 from model.config import Config
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
 
 Scalar = bool | int | float | str | None
 
@@ -36,6 +38,15 @@ class Domain(Config):
                 float(v) if isinstance(v, str) and re.fullmatch(r"[+-]?[\d.]+[eE][+-]?\d+", v) else v for v in values
             ]
         return values
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_mapping(cls, domain: Any) -> Any:
+        if isinstance(domain, list | tuple):
+            raise ValueError(f"write {{values: {list(domain)}}}")
+        if not isinstance(domain, dict | Domain):
+            raise ValueError(f"{domain!r} is no choice; write {{values: [{domain}, …]}}, or set it outside of space")
+        return domain
 
     @model_validator(mode="after")
     def _one_form(self) -> Self:
@@ -136,16 +147,18 @@ class Domain(Config):
             value = round(value / self.q) * self.q
         return min(max(value, self.min), self.max)
 
-    def to_optuna(self) -> optuna.distributions.BaseDistribution:
+    def to_optuna(self) -> "BaseDistribution":
         """As the study shows it."""
+        from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
         if self.values is not None:
-            return optuna.distributions.CategoricalDistribution(self.values)
+            return CategoricalDistribution(self.values)
         assert self.min is not None and self.max is not None
         if self._is_int:
-            return optuna.distributions.IntDistribution(int(self.min), int(self.max))
+            return IntDistribution(int(self.min), int(self.max))
         if self.q is None or self._is_log:  # Optuna steps on no log range
-            return optuna.distributions.FloatDistribution(self.min, self.max, log=self._is_log)
-        return optuna.distributions.FloatDistribution(self.min, self.max, step=self.q)
+            return FloatDistribution(self.min, self.max, log=self._is_log)
+        return FloatDistribution(self.min, self.max, step=self.q)
 
     def count(self) -> float:
         """How many values there are."""

@@ -3,11 +3,14 @@
 import itertools
 import math
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-import optuna
 from pydantic import ConfigDict, RootModel
 
 from search.space.domain import Domain, Scalar, identity
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
 
 Params = dict[str, Scalar]  # dotted path -> value
 
@@ -36,7 +39,7 @@ class SearchSpace(RootModel[dict[str, Domain]]):
         for values in itertools.product(*columns):
             yield dict(zip(self.domains, values, strict=True))
 
-    def to_optuna(self) -> dict[str, optuna.distributions.BaseDistribution]:
+    def to_optuna(self) -> "dict[str, BaseDistribution]":
         return {path: domain.to_optuna() for path, domain in self.domains.items()}
 
     def distance(self, first: Params, second: Params) -> float:

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from search.tracking.login import missing_key
 from search.tracking.tracked import FEED, INTERRUPTED, RUNNING, Destination, FeedReader
 from search.tracking.wandb_offline import OfflineRuns
 from search.tracking.wandb_online import OnlineRuns
@@ -32,9 +33,7 @@ def follow(run_dir: Path, destination: Destination, tell: Tell) -> None:
 
     online = destination.mode != "offline" and find_key(destination, say)
     if destination.mode == "online" and not online:
-        server = f" for {destination.base_url}" if destination.base_url else ""
-        login = f" --host {destination.base_url}" if destination.base_url else ""
-        raise RuntimeError(f"no key is found{server}: set WANDB_API_KEY, or run `wandb login{login}`")
+        raise RuntimeError(missing_key(destination.base_url))
     make = OnlineRuns if online else OfflineRuns
     runs = make(run_dir, destination, reader.search, say)
     over = False

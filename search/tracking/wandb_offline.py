@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from search.settings.wording import count
 from search.tracking.tracked import Destination, TrackedRun, TrackedSearch
 from search.tracking.wandb_file import is_whole
 from search.tracking.wandb_runs import Group, Kept, end_run, log_reports
@@ -65,8 +66,8 @@ class OfflineRuns:
 
     def complete(self) -> None:
         self.say(
-            f"W&B: {len(self.written)} runs in {self.folder}; with a key, "
-            f"`{program('publish')} {self.run_dir}` sends them, with sweep and report"
+            f"W&B: {count(len(self.written), 'run', 'runs')} in {self.folder}; with a key, "
+            f"`{program('publish')} {self.run_dir}` sends all, with sweep and report"
         )
 
 

@@ -96,7 +96,8 @@ class OnlineRuns:
             time.sleep(check)
             self.sent = self._received()
             if not (lacking := self._lacking()):
-                self.say(f"W&B: all {len(self.search.runs)} runs are at {self.place}")
+                runs = len(self.search.runs)
+                self.say(f"W&B: {f'all {runs} runs are' if runs > 1 else 'the run is'} at {self.place}")
                 return
         raise RuntimeError(f"the server does not show {', '.join(lacking[:5])} as sent")
 

@@ -14,11 +14,8 @@ from trainables.base.errors import UserError
 from trainables.base.installed import version_of
 from trainables.base.log import say, warn
 from trainables.base.translation_config import PHRASEBOOK, TokenizerConfig, TranslationConfig, as_translation
-from trainables.data.batching import count_batches
 from trainables.data.corpus import digest_test, find_files
 from trainables.data.corpus_cache import cached_corpus
-from trainables.data.preparing import count_unknown, prepare
-from trainables.data.tokenizer import train_tokenizer
 from trainables.sharing.corpora import bring_corpus, share_tokenizer, store_corpus
 from trainables.sharing.storage import Storage, new_driver
 
@@ -37,6 +34,8 @@ class TranslationPreparation:
         trial, cache = as_translation(experiment.trial), experiment.cache
         corpus = cached_corpus(trial.data, cache)
         digest_test(trial.data, corpus.train)  # what is wrong with its files is told now, not after the search
+        from trainables.data.preparing import count_unknown, prepare  # takes seconds: a wrong path is told before
+
         show_pairs(corpus.train, console)
         for warning in corpus.warnings:
             warn(warning)
@@ -93,6 +92,8 @@ class TranslationPreparation:
         self, experiment: Experiment, configs: Sequence[TrialConfig], known: Mapping[str, Any], start: Mapping[str, Any]
     ) -> dict[str, Any]:
         """The tokenizers. One whose file is damaged is trained again."""
+        from trainables.data.tokenizer import train_tokenizer
+
         corpus = cached_corpus(as_translation(experiment.trial).data, experiment.cache)
         tokenizers = [*tokenizer_variants(experiment), *(as_translation(config).tokenizer for config in configs)]
         wanted = {digest(config.model_dump()): config for config in tokenizers}
@@ -152,6 +153,9 @@ def tokenizer_variants(experiment: Experiment) -> list[TokenizerConfig]:
 
 
 def _tell_steps(experiment: Experiment) -> None:
+    from trainables.data.batching import count_batches
+    from trainables.data.preparing import prepare
+
     trial = as_translation(experiment.trial)
     steps = count_batches(prepare(trial.data, trial.tokenizer, experiment.cache).train, trial.training)
     say(f"{steps:,} steps an epoch in the base trial, a report every {trial.training.report_steps:,}")

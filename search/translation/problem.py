@@ -38,6 +38,7 @@ TRANSLATION = Problem(
     },
     preparation="search.translation.preparation:PREPARATION",
     training="trainables.translation:TRAINING",
+    planning="search.planning.own_plan:OwnPlan",
     finals="search.translation.finals:FINALS",
     finals_config=TranslationFinals,
     curves=Curves(

@@ -2,9 +2,9 @@
 
 import re
 from argparse import ArgumentParser
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar, cast, get_args, get_origin
+from typing import Any, Literal, NoReturn, TypeVar, cast, get_args, get_origin
 
 from pydantic import BaseModel, Field, create_model
 from pydantic_settings import BaseSettings, CliSettingsSource, SettingsError
@@ -12,13 +12,30 @@ from pydantic_settings import BaseSettings, CliSettingsSource, SettingsError
 from trainables.base.config import flatten, set_paths
 from trainables.base.errors import UserError, did_you_mean
 from trainables.base.files import parse_json
+from trainables.base.help_pages import help_page
 from trainables.base.installed import find_config
-from trainables.base.kinds import find_kinds, is_config, kinds_of, merge
-from trainables.base.mistakes import validate
+from trainables.base.kinds import find_kinds, leaves, merge, with_all_settings
+from trainables.base.mistakes import OPTION, validate
 from trainables.base.renaming import with_new_name
 from trainables.base.yaml_files import dump_yaml, read_yaml
 
 T = TypeVar("T", bound=BaseModel)
+BOOLEANS = ("true", "false", "1", "0", "yes", "no", "on", "off", "t", "f", "y", "n")  # as pydantic reads them
+
+
+class Helping(BaseModel):
+    """The option that every command has."""
+
+    help: str | None = Field(
+        None, title="SECTION or KEY", description="print this, or the keys of a section, and exit; all: all keys"
+    )
+
+
+class Common(Helping):
+    """The options that every program with a configuration has beside its keys."""
+
+    config: str | None = Field(None, title="FILE", description="YAML to start from, or the name of one in configs/")
+    print_config: bool = Field(False, description="print the resolved configuration and exit")
 
 
 def parse_config(
@@ -29,75 +46,35 @@ def parse_config(
     `--help` and `--print_config` print and exit with status 0. Raises UserError for every mistake, naming
     the file or option, the key and what would be right.
     """
-    options = _parse_options(config_class, arguments, program, about)
-    named = options.pop("config", None)
-    file = find_config(named) if named else default_file or Path()
-    print_config = options.pop("print_config", False)
-    tree = read_yaml(file) if file.name else {}
-    value = validate(config_class, merge(tree, options, find_kinds(config_class)), str(file), options)
-    if print_config:
-        print(dump_yaml(value), end="")
-        raise SystemExit(0)
+    options = parse_options(config_class, arguments, program, about)
+    value, file, _ = read_config(config_class, options, default_file)
     return value, file
 
 
-def override(value: T, arguments: list[str], program: str, about: str, file: Path) -> tuple[T, set[str]]:
-    """A value read from `file`, changed by dotted options, and the dotted paths that these set."""
-    options = _parse_options(type(value), arguments, program, about)
-    options.pop("print_config", None)
-    if options.pop("config", None):
-        raise UserError(f"--config: the configuration is {file}; change single keys by dotted options")
-    tree = merge(value.model_dump(mode="json"), options, find_kinds(type(value)))
-    changed = validate(type(value), tree, str(file), options)
-    return changed, set(flatten(options))
+def parse_options(
+    config_class: type[BaseModel],
+    arguments: list[str],
+    program: str,
+    about: str,
+    commands: Mapping[str, str] | None = None,
+    common: type[Helping] = Common,
+) -> dict[str, Any]:
+    """Only what the command line itself says, as a nested dictionary of plain values.
 
+    `--help` prints a page and exits with status 0.
 
-def make_parser(config_class: type[BaseModel], program: str, about: str) -> ArgumentParser:
-    """The options of `parse_config`, with the values of those that have few, for completion in a shell."""
-    settings = _settings(config_class, about)
-    leaves = _leaves(settings)
-    words = {f"--{path}": list(kinds) for path, kinds in find_kinds(config_class).items()}
-    source: CliSettingsSource[Any] = CliSettingsSource(settings, cli_prog_name=program, cli_hide_none_type=True)
-    parser: ArgumentParser = source.root_parser
-    for action in parser._actions:
-        option = next(iter(action.option_strings), "")
-        annotation = leaves.get(option.removeprefix("--"))
-        if option in words:
-            action.choices, action.nargs, action.help = words[option], None, f"the same as {option}.kind"
-        elif annotation is bool:
-            action.choices = ("true", "false")
-        elif get_origin(annotation) is Literal:
-            action.choices = get_args(annotation)
-    return parser
+    Args:
+        config_class: What the options describe.
+        arguments: The command line.
+        program: How the program is called.
+        about: What it does, in a sentence or two.
+        commands: What each of its commands is about, by name.
+        common: The options beside those of the configuration.
 
-
-def _settings(config_class: type[BaseModel], about: str) -> type[BaseSettings]:
-    settings = create_model(
-        config_class.__name__,
-        __base__=cast(tuple[type[BaseSettings], ...], (_with_all_settings(config_class), BaseSettings)),
-        __doc__=about,
-        config=(str | None, Field(None, description="YAML file to start from, or the name of one in configs/")),
-        print_config=(bool, Field(False, description="print the resolved configuration and exit")),
-    )
-    return cast(type[BaseSettings], settings)
-
-
-def _with_all_settings(config_class: type[BaseModel]) -> type[BaseModel]:
-    """The class as options of a command line see it: a field for one of many kinds has the settings of all."""
-    fields: dict[str, Any] = {}
-    for name, field in config_class.model_fields.items():
-        if kinds := kinds_of(field):
-            fields[name] = (kinds.all_settings(), Field(description=field.description))
-        elif is_config(field.annotation):
-            below = _with_all_settings(field.annotation)
-            if below is not field.annotation:
-                fields[name] = (below, Field(description=field.description))
-    return create_model(config_class.__name__, __base__=config_class, **fields) if fields else config_class
-
-
-def _parse_options(config_class: type[BaseModel], arguments: list[str], program: str, about: str) -> dict[str, Any]:
-    """Only what the command line itself says, as a nested dictionary."""
-    settings, kinds = _settings(config_class, about), find_kinds(config_class)
+    Raises:
+        UserError: For an option that there is not, or one that lacks its value.
+    """
+    settings, kinds = _settings(config_class, about, common), find_kinds(config_class)
     arguments, mappings = _take_mappings(arguments, kinds)
     try:
         source: CliSettingsSource[Any] = CliSettingsSource(
@@ -112,13 +89,108 @@ def _parse_options(config_class: type[BaseModel], arguments: list[str], program:
         options: dict[str, Any] = source()
     except SettingsError as error:
         message = str(error).removeprefix("error parsing CLI: ")
-        if unknown := re.search(r"unrecognized arguments: --(\S+)", message):
-            name = unknown[1].partition("=")[0]
-            raise UserError(f"--{name}: unknown option{did_you_mean(name, list(_leaves(settings)), '--')}") from None
-        if broken := re.search(r'error parsing value for field "(\w+)"', message):
-            raise UserError(f"--{broken[1]}: not valid JSON, such as '{{\"model.d_model\": {{...}}}}'") from None
-        raise UserError(f"{message}; see --help") from None
+        raise UserError(_explain(message, settings, program)) from None
+    topic = options.pop("help", None)
+    if topic is not None:
+        print(help_page(config_class, leaves(settings), program, about, topic, commands or {}))
+        raise SystemExit(0)
     return merge(options, set_paths({}, mappings))
+
+
+def read_config(
+    config_class: type[T], options: dict[str, Any], default_file: Path | None = None
+) -> tuple[T, Path, dict[str, str]]:
+    """The value that options, with `config` and `print_config` among them, describe; its file; and what set each key,
+    for `blame`. Raises UserError."""
+    own, options = take(Common, options)
+    file = default_file or Path() if own.config is None else find_config(own.config)
+    tree = read_yaml(file) if file.name else {}
+    value = validate(config_class, merge(tree, options, find_kinds(config_class)), str(file), options)
+    if own.print_config:
+        _print_and_exit(value)
+    said = dict.fromkeys(flatten(options), OPTION)
+    return value, file, said | {key: f"{file}: " for key in flatten(tree) if key not in said}
+
+
+def override(value: T, options: dict[str, Any], file: Path) -> tuple[T, set[str]]:
+    """A value read from `file`, changed by options, and the dotted paths that these set. Raises UserError.
+
+    With `print_config` among the options it is printed, and the program exits with status 0.
+    """
+    own, options = take(Common, options)
+    if own.config is not None:
+        raise UserError(f"--config: the configuration is {file}; change single keys by dotted options")
+    tree = merge(value.model_dump(mode="json"), options, find_kinds(type(value)))
+    changed = validate(type(value), tree, str(file), options)
+    if own.print_config:
+        _print_and_exit(changed)
+    return changed, set(flatten(options))
+
+
+def _print_and_exit(value: BaseModel) -> NoReturn:
+    print(dump_yaml(value), end="")
+    raise SystemExit(0)
+
+
+def parse_arguments(config_class: type[T], arguments: list[str], program: str, about: str) -> T:
+    """The arguments of a command that has no configuration. Raises UserError."""
+    return take(config_class, parse_options(config_class, arguments, program, about, common=Helping))[0]
+
+
+def take(own: type[T], options: dict[str, Any]) -> tuple[T, dict[str, Any]]:
+    """The options that a command has beside those of a configuration, and the others. Raises UserError."""
+    names = own.model_fields.keys()
+    mine = {name: given for name, given in options.items() if name in names}
+    return validate(own, mine, "", mine), {name: given for name, given in options.items() if name not in names}
+
+
+def make_parser(config_class: type[BaseModel], program: str, about: str) -> ArgumentParser:
+    """The options of `parse_config`, with the values of those that have few, for completion in a shell."""
+    settings = _settings(config_class, about)
+    known = {path: field.annotation for path, field in leaves(settings).items()}
+    words = {f"--{path}": list(kinds) for path, kinds in find_kinds(config_class).items()}
+    source: CliSettingsSource[Any] = CliSettingsSource(settings, cli_prog_name=program, cli_hide_none_type=True)
+    parser: ArgumentParser = source.root_parser
+    for action in parser._actions:
+        option = next(iter(action.option_strings), "")
+        annotation = known.get(option.removeprefix("--"))
+        if option in words:
+            action.choices, action.nargs, action.help = words[option], None, f"the same as {option}.kind"
+        elif annotation is bool:
+            action.choices = ("true", "false")
+        elif get_origin(annotation) is Literal:
+            action.choices = get_args(annotation)
+    return parser
+
+
+def _settings(config_class: type[BaseModel], about: str, common: type[Helping] = Common) -> type[BaseSettings]:
+    settings = create_model(
+        config_class.__name__,
+        __base__=cast(tuple[type[BaseSettings], ...], (with_all_settings(config_class), common, BaseSettings)),
+        __doc__=about,
+    )
+    return cast(type[BaseSettings], settings)
+
+
+def _explain(message: str, settings: type[BaseSettings], program: str) -> str:
+    """What argparse complains of, with the option and what would be right."""
+    known = leaves(settings)
+    if unknown := re.search(r"unrecognized arguments: (.+)", message, re.DOTALL):
+        argument, _, _ = unknown[1].partition(" ")
+        name = argument.partition("=")[0]
+        if name.startswith("-"):
+            return f"{name}: unknown option{did_you_mean(name.lstrip('-'), list(known), '--')}"
+        file = argument.endswith((".yaml", ".yml"))
+        return f"{argument}: unexpected; " + (
+            f"did you mean --config {argument}?" if file else f"options begin with --, see `{program} --help`"
+        )
+    if lacking := re.fullmatch(r"argument --(\S+): expected one argument", message):
+        default = "quickstart" if lacking[1] == "config" else known[lacking[1]].default if lacking[1] in known else None
+        example = f", such as --{lacking[1]} {default}" if isinstance(default, str | int | float) else ""
+        return f"--{lacking[1]}: needs a value{example}"
+    if broken := re.search(r'error parsing value for field "(\w+)"', message):
+        return f"--{broken[1]}: not valid JSON, such as '{{\"model.d_model\": {{...}}}}'"
+    return f"{message}; see `{program} --help`"
 
 
 def _take_mappings(arguments: list[str], kinds: Collection[str]) -> tuple[list[str], dict[str, Any]]:
@@ -143,31 +215,28 @@ def _take_mappings(arguments: list[str], kinds: Collection[str]) -> tuple[list[s
 
 
 def _spelled_out(arguments: list[str], settings: type[BaseModel], kinds: Collection[str]) -> list[str]:
-    """A flag alone, as `--teardown`, says true; an old name is the new one; a kind is named by the field alone."""
-    arguments = [with_new_name(argument) for argument in arguments]
+    """A flag alone, as `--teardown`, says true; `--help` alone is for all; an old name is the new one; a kind is named
+    by the field alone.
+
+    What follows a flag of a section is its value; after another flag it may be the next argument: `--trust runs/NAME`.
+    """
+    arguments = [with_new_name("--help" if argument == "-h" else argument) for argument in arguments]
     arguments = [_with_kind(argument, kinds) for argument in arguments]
-    flags = {f"--{path}" for path, annotation in _leaves(settings).items() if annotation is bool}
+    alone = {f"--{path}": "true" for path, field in leaves(settings).items() if field.annotation is bool}
+    alone["--help"] = ""
     return [
-        f"{argument}=true" if argument in flags and following.startswith("-") else argument
+        f"{argument}={alone[argument]}" if argument in alone and _stands_alone(argument, following) else argument
         for argument, following in zip(arguments, [*arguments[1:], "--"], strict=False)
     ]
+
+
+def _stands_alone(argument: str, following: str) -> bool:
+    return following.startswith("-") or ("." not in argument != "--help" and following.lower() not in BOOLEANS)
 
 
 def _with_kind(argument: str, kinds: Collection[str]) -> str:
     name, equals, value = argument.partition("=")
     return f"{name}.kind{equals}{value}" if name.startswith("--") and name[2:] in kinds else argument
-
-
-def _leaves(config_class: type[BaseModel], prefix: str = "") -> dict[str, Any]:
-    """The annotation of each dotted path."""
-    leaves: dict[str, Any] = {}
-    for name, field in config_class.model_fields.items():
-        annotation = field.annotation
-        if is_config(annotation):
-            leaves |= _leaves(annotation, f"{prefix}{name}.")
-        else:
-            leaves[f"{prefix}{name}"] = annotation
-    return leaves
 
 
 def peek(arguments: list[str], key: str) -> Any:
@@ -181,6 +250,6 @@ def peek(arguments: list[str], key: str) -> Any:
         for name, equals, value in [argument.partition("=")]
         if name in (f"--{key}", "--config")
     }
-    if key in said or "config" not in said:
-        return said.get(key)
+    if key in said or not said.get("config"):  # what is wrong with --config is told by who reads it
+        return said.get(key) or None
     return read_yaml(find_config(said["config"])).get(key)

@@ -1,8 +1,11 @@
 """What a user can fix: said in one message, without a traceback."""
 
 import difflib
+from collections.abc import Sequence
 
 SHOWN = 200  # characters of a wrong value in a message
+LISTED = 20  # known names that a message lists
+NEAR = 3  # names that it suggests
 
 
 class UserError(Exception):
@@ -29,10 +32,32 @@ class Doubt(UserError):
     """Text looks wrong, though nothing is certain but its statistics."""
 
 
-def did_you_mean(name: str, known: list[str], prefix: str = "") -> str:
-    """The end of a message about an unknown name: the nearest known one, or else all of them."""
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    return f"; did you mean {prefix}{close[0]}?" if close else f"; known are {', '.join(known)}" if known else ""
+def did_you_mean(name: str, known: Sequence[str], prefix: str = "") -> str:
+    """The end of a message about an unknown name: the known ones that are nearest, or else all, if they are few.
+
+    >>> did_you_mean("epochs", ["training.epochs", "seed"], "--")
+    '; did you mean --training.epochs?'
+    """
+    if name and (near := _nearest(name, known)):
+        return f"; did you mean {either([f'{prefix}{each}' for each in near])}?"
+    return f"; known {'is' if len(known) == 1 else 'are'} {', '.join(known)}" if 0 < len(known) <= LISTED else ""
+
+
+def _nearest(name: str, known: Sequence[str]) -> list[str]:
+    """Names that differ by a slip; else dotted ones that end alike; else the most similar one."""
+    if slip := difflib.get_close_matches(name, known, n=1, cutoff=0.8):
+        return slip
+    last, ends = name.rpartition(".")[2], {each: each.rpartition(".")[2] for each in known}
+    if alike := [each for each, end in ends.items() if end == last]:
+        return alike[:NEAR]
+    if similar := difflib.get_close_matches(name, known, n=1, cutoff=0.6):
+        return similar
+    return [each for each, end in ends.items() if end in difflib.get_close_matches(last, ends.values(), n=1)][:NEAR]
+
+
+def either(words: Sequence[str]) -> str:
+    """["a", "b", "c"] -> "a, b or c"."""
+    return " or ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 
 def shortened(text: str) -> str:

@@ -6,7 +6,7 @@ from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from trainables.base.errors import UserError
+from trainables.base.errors import UserError, did_you_mean
 from trainables.base.files import named_path
 
 
@@ -72,5 +72,5 @@ def find_config(name: str) -> Path:
         return path  # who reads it says what is wrong with it
     named = config_folder() / f"{name}.yaml"
     if name not in list_configs():
-        raise UserError(f"--config: {name}: no such file; configurations by name are {', '.join(list_configs())}")
+        raise UserError(f"--config: {name}: no such file or configuration{did_you_mean(name, list_configs())}")
     return named

@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar, Generic, Literal, TypeGuard, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, Literal, TypeGuard, TypeVar
 
-from pydantic import BaseModel, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, create_model
+from pydantic import BaseModel, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, RootModel, create_model
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import core_schema
@@ -78,9 +78,14 @@ class Kinds(Generic[K]):
         return self.read(self._default)
 
     @property
-    def described(self) -> str:
-        """Each kind and the first paragraph of its docstring."""
-        return "; ".join(f"{name}: {_summary(kind)}" for name, kind in self._classes.items())
+    def has_own(self) -> bool:
+        """Whether users may name kinds of their own."""
+        return self._named is not None
+
+    @property
+    def summaries(self) -> dict[str, str]:
+        """The first paragraph of each kind's docstring."""
+        return {name: _summary(kind) for name, kind in self._classes.items()}
 
     def read(self, value: str | dict[str, Any]) -> K:
         """The settings that a configuration describes. Raises ValueError (pydantic's, for a setting that is wrong)."""
@@ -96,11 +101,10 @@ class Kinds(Generic[K]):
         names = dict.fromkeys(name for kind in self._all.values() for name in kind.model_fields if name != "kind")
         fields: dict[str, Any] = {name: _joint_field(name, self._all) for name in names}
         words: Any = Literal[tuple(self._classes)]
-        own = f"; or {OWN}, a class of your own" if self._named else ""
         return create_model(
             "AllSettings",
             __base__=Config,
-            kind=(words, Field(self._default, description=f"{self.described}{own}")),
+            kind=(words, Field(self._default, description="which kind")),
             **fields,
         )
 
@@ -155,6 +159,30 @@ def find_kinds(config_class: type[BaseModel], prefix: str = "") -> dict[str, Kin
     return found
 
 
+def leaves(config_class: type[BaseModel], prefix: str = "") -> dict[str, FieldInfo]:
+    """The field at each dotted path that an option can set."""
+    found: dict[str, FieldInfo] = {}
+    for name, field in config_class.model_fields.items():
+        if is_config(field.annotation) and not issubclass(field.annotation, RootModel):
+            found |= leaves(field.annotation, f"{prefix}{name}.")
+        else:
+            found[f"{prefix}{name}"] = field
+    return found
+
+
+def with_all_settings(config_class: type[BaseModel]) -> type[BaseModel]:
+    """The class as options of a command line see it: a field for one of many kinds has the settings of all."""
+    fields: dict[str, Any] = {}
+    for name, field in config_class.model_fields.items():
+        if kinds := kinds_of(field):
+            fields[name] = (kinds.all_settings(), Field(description=field.description))
+        elif is_config(field.annotation):
+            below = with_all_settings(field.annotation)
+            if below is not field.annotation:
+                fields[name] = (below, Field(description=field.description))
+    return create_model(config_class.__name__, __base__=config_class, **fields) if fields else config_class
+
+
 def merge(
     tree: dict[str, Any], changes: dict[str, Any], kinds: Mapping[str, Kinds[Any]] | None = None
 ) -> dict[str, Any]:
@@ -193,4 +221,7 @@ def _joint_field(name: str, kinds: dict[str, type[Kind]]) -> tuple[Any, FieldInf
     each = "; ".join(f"{text.removeprefix(common)} ({', '.join(those)})" for text, those in titles.items())
     description = common + each
     first = next(iter(having.values()))
-    return first.annotation, Field(first.default, description=description)
+    annotation: Any = first.annotation
+    for limit in first.metadata:
+        annotation = Annotated[annotation, limit]
+    return annotation, Field(first.default, description=description)

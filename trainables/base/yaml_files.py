@@ -28,13 +28,29 @@ def read_stored(file: Path) -> dict[str, Any]:
         raise UserError(f"{file}: {error.strerror or error}; name an existing YAML file with --config") from None
     except UnicodeDecodeError:
         raise UserError(f"{file}: not a text file; --config takes YAML") from None
+    except yaml.MarkedYAMLError as error:
+        raise UserError(_place(file, error)) from None
     except (yaml.YAMLError, ValueError) as error:
         raise UserError(f"{file}: not valid YAML: {shortened(' '.join(str(error).split()))}") from None
     except RecursionError:
         raise UserError(f"{file}: not valid YAML: it is nested too deeply") from None
     if not isinstance(tree, dict | None):
-        raise UserError(f"{file}: must hold keys and values, not {type(tree).__name__}")
+        raise UserError(f"{file}: must hold keys and values, such as `seed: 1`, not a {type(tree).__name__}")
     return tree or {}
+
+
+def _place(file: Path, error: yaml.MarkedYAMLError) -> str:
+    """What is wrong in a file, with the line as it stands there."""
+    mark, problem = error.problem_mark, error.problem or error.context or "can't be read"
+    if mark is None:
+        return f"{file}: not valid YAML: {problem}"
+    if "stream end" in problem or "end of stream" in problem:  # where it began says more
+        mark, problem = error.context_mark or mark, f"{error.context}: it does not end"
+    elif "'\\t'" in problem:
+        problem = "a tab; indent by spaces"
+    lines = read_text(file).splitlines()
+    line = lines[mark.line].strip() if mark.line < len(lines) else ""
+    return f"{file}: line {mark.line + 1}: not valid YAML: {problem}: {shortened(line)}"
 
 
 def dump_yaml(value: BaseModel) -> str:

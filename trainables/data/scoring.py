@@ -3,15 +3,17 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-from sacrebleu.metrics.base import Metric
-from sacrebleu.metrics.bleu import BLEU
-from sacrebleu.metrics.chrf import CHRF
-from sacrebleu.metrics.ter import TER
+from typing import TYPE_CHECKING
 
 from trainables.base.errors import UserError
 from trainables.base.extras import missing_extra
 from trainables.base.translation_config import BleuTokenizer, DataConfig
+
+if TYPE_CHECKING:  # sacreBLEU is imported when something is scored
+    from sacrebleu.metrics.base import Metric
+    from sacrebleu.metrics.bleu import BLEU
+    from sacrebleu.metrics.chrf import CHRF
+    from sacrebleu.metrics.ter import TER
 
 # By language: sacreBLEU's own choice, and characters where words are not separated by spaces and it has none that works
 # without downloading a model.
@@ -42,22 +44,28 @@ class Scoring:
 
     tokenize: BleuTokenizer  # sacreBLEU's, never "auto"
 
-    def bleu(self, sentence: bool = False) -> BLEU:
+    def bleu(self, sentence: bool = False) -> "BLEU":
         """Scores of corpora, or of single sentences."""
+        from sacrebleu.metrics.bleu import BLEU
+
         return BLEU(tokenize=self.tokenize, effective_order=sentence)
 
-    def chrf(self) -> CHRF:
+    def chrf(self) -> "CHRF":
         """chrF++: with words and pairs of words (Popović 2017)."""
+        from sacrebleu.metrics.chrf import CHRF
+
         return CHRF(word_order=2)
 
-    def ter(self) -> TER:
+    def ter(self) -> "TER":
         """Edits by words, or by characters of Chinese, Japanese and Korean (sacreBLEU's Asian support)."""
+        from sacrebleu.metrics.ter import TER
+
         asian = self.tokenize in ("zh", "ja-mecab", "ko-mecab")
         return TER(normalized=asian, asian_support=asian)
 
     def words(self, text: str) -> str:
         """The text as `ter` is given it: where BLEU counts characters, each is a word."""
-        return str(BLEU(tokenize="char").tokenizer(text)) if self.tokenize == "char" else text
+        return str(self.bleu().tokenizer(text)) if self.tokenize == "char" else text
 
     def signatures(self) -> dict[str, str]:
         """What sacreBLEU computes, in its own notation."""

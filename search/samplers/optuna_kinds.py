@@ -1,0 +1,55 @@
+"""The kinds of samplers that ask Optuna. What makes them is imported when it is asked for, as Optuna takes its time."""
+
+from typing import ClassVar, Literal
+
+from search.samplers.base import Sampler, Task
+from search.samplers.kind import SamplerSettings, Startup
+from search.samplers.prior import Prior
+
+
+class TpeSettings(SamplerSettings):
+    """Optuna's tree-structured Parzen estimator (Bergstra et al. 2011; Watanabe 2023)."""
+
+    kind: Literal["tpe"] = "tpe"
+    startup_trials: Startup = 3
+
+    def make(self, task: Task, prior: Prior | None = None) -> Sampler:
+        from search.samplers.optuna_samplers import tpe
+
+        return tpe(task, self.startup_trials)
+
+
+class GaussianProcessSettings(SamplerSettings):
+    """Optuna's Gaussian process; it learns from finished trials alone, the best and the last 150 at most."""
+
+    kind: Literal["gp"] = "gp"
+    startup_trials: Startup = 3
+
+    def make(self, task: Task, prior: Prior | None = None) -> Sampler:
+        from search.samplers.optuna_samplers import gaussian_process
+
+        return gaussian_process(task, self.startup_trials)
+
+
+class CmaEsSettings(SamplerSettings):
+    """Optuna's CMA-ES with margins for discrete values (Hamano et al. 2022); it draws words and switches at random."""
+
+    installs: ClassVar[tuple[str, str, str]] = ("cmaes", "cmaes", "cmaes")
+
+    kind: Literal["cmaes"] = "cmaes"
+
+    def make(self, task: Task, prior: Prior | None = None) -> Sampler:
+        from search.samplers.optuna_samplers import cmaes
+
+        return cmaes(task)
+
+
+class Nsga2Settings(SamplerSettings):
+    """Optuna's genetic algorithm (Deb et al. 2002), with a population of 10: small enough for some hundred trials."""
+
+    kind: Literal["nsga2"] = "nsga2"
+
+    def make(self, task: Task, prior: Prior | None = None) -> Sampler:
+        from search.samplers.optuna_samplers import nsga2
+
+        return nsga2(task)

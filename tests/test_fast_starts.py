@@ -1,0 +1,38 @@
+"""What a command that says something and ends may import."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from search.commands import COMMANDS
+
+ROOT = Path(__file__).parents[1]
+SLOW = {"optuna", "sqlalchemy", "scipy", "torch", "ray", "pandas", "plotly", "sacrebleu", "wandb"}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "--help",
+        "--version",
+        "configs",
+        "--trainning.epochs 3",
+        "--training.epochs three",
+        "--config nowhere.yaml",
+        "--data.path /nowhere",
+        "serch",
+        "resume",
+        "resume /nowhere",
+        *(f"{command} --help" for command in COMMANDS),
+    ],
+)
+def test_what_says_something_and_ends_imports_nothing_that_takes_seconds(arguments: str, tmp_path: Path) -> None:
+    program = f"import sys; from search.run import main; main({arguments.split()}); print('modules', *sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}
+    )
+    imported = done.stdout.rpartition("modules ")[2].split()
+    assert "search.run" in imported, done.stderr
+    assert not SLOW & {*imported}
