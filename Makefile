@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 TORCH ?= torch==2.13.0
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
-.PHONY: install install-dev lock search test test-lowest release test-cluster test-lease test-faults test-emulators test-wandb-online mutants coverage pictures soak bench bench-gpu check format clean
+.PHONY: install install-dev lock search test test-lowest release test-cluster test-lease test-faults test-emulators test-wandb-online mutants coverage pictures docs soak bench bench-gpu check format clean
 
 # What the main job needs, in the versions of constraints.txt; torch has another build for each kind of GPU, so it comes
 # first and may be another: `make install TORCH=torch==2.14.1`. EXTRAS=aws,storage adds what pyproject.toml lists.
@@ -107,6 +107,10 @@ RUN ?= runs/quickstart
 pictures: install-dev
 	$(BIN)/python tools/pictures.py $(RUN)
 
+# The documentation as a site, in site/; a warning, such as a link that leads nowhere, is an error.
+docs: install-dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+
 # Real searches, 204 times disturbed by kills of the driver, of workers and of Ray's processes, by signals and by full
 # disks (as root): about an hour on two cores.
 soak: install
@@ -144,4 +148,4 @@ format: install-dev
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf .venv .bench-venv .lowest-venv .release-venv .emulators .image build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*
+	rm -rf .venv .bench-venv .lowest-venv .release-venv .emulators .image build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*
