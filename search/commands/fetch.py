@@ -12,6 +12,7 @@ from trainables.base.installed import program
 
 
 def main(arguments: list[str], console: Console) -> int:
+    """Bring a run here and print its directory. Raises UserError."""
     if len(arguments) != 1 or "://" not in arguments[0]:
         raise UserError(f"fetch: name the run in its storage, as in `{program('fetch')} s3://bucket/runs/NAME`")
     run_dir = fetch_run(arguments[0], Path("runs"))

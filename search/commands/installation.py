@@ -23,11 +23,13 @@ def configs(arguments: list[str], console: Console) -> int:
 
 
 def schema(arguments: list[str], console: Console) -> int:
+    """Print the JSON Schema of a configuration."""
     print(json.dumps(Experiment.model_json_schema(), indent=1))
     return 0
 
 
 def show_version(arguments: list[str], console: Console) -> int:
+    """Print the versions of all that decides a result."""
     packages = ("torch", "ray", "optuna", "sacrebleu", "sentencepiece", "wandb")
     versions = ", ".join(f"{name} {version_of(name) or 'missing'}" for name in packages)
     say(console, f"babeltune {version_of('babeltune')} (Python {platform.python_version()}, {versions})")

@@ -21,6 +21,7 @@ TRUST = "--trust"
 
 
 def main(arguments: list[str], console: Console) -> int:
+    """Go on with a run to its report. Raises UserError."""
     arguments, level = split_level(arguments)
     return search(*resumed_experiment(arguments, "resume"), console, level)
 

@@ -39,7 +39,9 @@ class Sampler(Protocol):
     No configuration is proposed twice; None where nothing is left.
     """
 
-    def propose(self, study: Study) -> Proposal | None: ...
+    def propose(self, study: Study) -> Proposal | None:
+        """The next configuration; None where nothing is left."""
+        ...
 
 
 def distinct(task: Task, draws: Iterable[Params], rng: np.random.Generator) -> Iterator[Params]:

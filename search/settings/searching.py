@@ -75,4 +75,5 @@ class SearchConfig(Config):
 
     @property
     def direction(self) -> Direction:
+        """Whether more of the metric is better, or less."""
         return METRICS[self.metric].direction
