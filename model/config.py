@@ -39,7 +39,9 @@ class ModelConfig(Config):
         "pre", description="norm before each sublayer, after it, or after it with DeepNorm's scales"
     )
     norm_type: Literal["layer", "rms"] = Field("layer", description="LayerNorm or RMSNorm")
-    activation: Literal["relu", "gelu", "swiglu", "geglu"] = Field("relu", description="of the feed-forward block")
+    activation: Literal["relu", "gelu", "swiglu", "geglu"] = Field(
+        "relu", description="activation of the feed-forward block"
+    )
     positions: PositionName = Field(
         "sinusoidal", description=f"how a token's position reaches the network. {DESCRIBED}"
     )

@@ -26,7 +26,7 @@ class Decoding:
 class FinalsConfig(Config):
     """How the finalists are chosen, retrained and decoded."""
 
-    top: int = Field(3, ge=1, description="finalists")
+    top: int = Field(3, ge=1, description="how many finalists are retrained")
     min_distance: float = Field(
         0.1,
         ge=0,
