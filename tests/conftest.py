@@ -19,6 +19,7 @@ SEARCHES = [
     "run",
     "tracking",
     "python",
+    "examples",
     "watchdog",
     "damage",
     "scoring",

@@ -1,7 +1,7 @@
 """Makes what the documentation's reference says of keys and commands, while the site is built (`make docs`).
 
 mkdocs.yml names this file as a hook. A line `<!-- made: keys -->` of a page stands for what `MADE` has under that word,
-so such a page cannot be out of date. CHANGELOG.md and CONTRIBUTING.md become pages of the site, too.
+so such a page cannot be out of date. CHANGELOG.md, CONTRIBUTING.md and the notebook become pages of the site, too.
 """
 
 import json
@@ -14,6 +14,7 @@ from inspect import getdoc
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import notebooks
 from pydantic import BaseModel, RootModel
 
 from search.commands import ABOUT
@@ -25,7 +26,11 @@ if TYPE_CHECKING:
     from mkdocs.structure.files import Files
 
 ROOT = Path(__file__).parents[1]
-ROOT_PAGES = ("CHANGELOG.md", "CONTRIBUTING.md")
+OUTSIDE = {  # files that are pages of the site, and under which name
+    "CHANGELOG.md": "CHANGELOG.md",
+    "CONTRIBUTING.md": "CONTRIBUTING.md",
+    "examples/quickstart.ipynb": "example.md",
+}
 MARKER = re.compile(r"^<!-- made: (\w+) -->$", re.MULTILINE)
 WITH_OPTIONS = {  # the commands whose options are no keys of a configuration
     "translate": "search.commands.translate:Translating",
@@ -135,16 +140,19 @@ def on_files(files: "Files", config: "MkDocsConfig") -> "Files":
     """Called by mkdocs when it has found the pages."""
     from mkdocs.structure.files import File
 
-    for name in ROOT_PAGES:
-        text = (ROOT / name).read_text(encoding="utf-8").replace("](docs/", "](")
-        files.append(File.generated(config, name, content=text))
+    text, pictures = notebooks.page(notebooks.FILE)
+    contents: dict[str, str | bytes] = {OUTSIDE["examples/quickstart.ipynb"]: text, **pictures}
+    for name in ("CHANGELOG.md", "CONTRIBUTING.md"):
+        contents[name] = (ROOT / name).read_text(encoding="utf-8").replace("](docs/", "](")
+    for name, content in contents.items():
+        files.append(File.generated(config, name, content=content))
     return files
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """Called by mkdocs for each page."""
-    for name in ROOT_PAGES:
-        markdown = re.sub(rf"\]\(((?:\.\./)*)\.\./{name}", rf"](\1{name}", markdown)
+    for file, name in OUTSIDE.items():
+        markdown = re.sub(rf"\]\(((?:\.\./)*)\.\./{file}", rf"](\1{name}", markdown)
     return expand(markdown)
 
 

@@ -75,7 +75,11 @@ def resume(
 
 
 def load_run(run: str | os.PathLike[str]) -> Result:
-    """What a run directory holds, whether its search has ended or not. Raises UserError if it is none."""
+    """Read a run directory, whether its search has ended or not.
+
+    Raises:
+        UserError: If the folder is no run directory.
+    """
     return Result(named_path("load_run", os.fspath(run)))
 
 
@@ -89,7 +93,11 @@ def _call(arguments: list[str], quiet: bool) -> None:
     command = [sys.executable, "-P", str(Path(__file__).parents[1] / "run.py"), *arguments, *(["--quiet"] * quiet)]
     own = sys.__stdout__
     shown = None if own and sys.stdout is own and own.isatty() else subprocess.PIPE
-    with subprocess.Popen(command, stdout=shown, stderr=subprocess.PIPE, text=True, errors="replace") as process:
+    # A notebook says FORCE_COLOR, and can't draw a line again, as a progress bar does each time.
+    environment = None if shown is None else {**os.environ, "TTY_COMPATIBLE": "0"}
+    with subprocess.Popen(
+        command, stdout=shown, stderr=subprocess.PIPE, text=True, errors="replace", env=environment
+    ) as process:
         errors: list[str] = []
         readers = [Thread(target=_print_lines, args=(process.stdout,))] if process.stdout else []
         readers.append(Thread(target=lambda: errors.extend(process.stderr or ())))

@@ -19,7 +19,13 @@ Factor = Annotated[int, Field(ge=2, description="one of so many trials passes a 
 class Task:
     """What a scheduler has to know of a search.
 
-    epochs: of a trial; report_steps: as in training, rungs count steps then; trials: as in search, null without end.
+    Attributes:
+        epochs: Of a trial.
+        report_steps: As in training; rungs count steps then.
+        space: What trials are proposed from.
+        trials: As in search; None without end.
+        seed: Of its random numbers.
+        comparable: Gives trials that may be ranked together the same value.
     """
 
     epochs: int
