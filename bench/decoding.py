@@ -25,8 +25,8 @@ from model.transformer import Transformer
 from trainables.data.batching import Sequences, group_by_length
 from trainables.data.preparing import prepare
 from trainables.data.tokenizer import Tokenizer
-from trainables.training.checkpoint import load_model
 from trainables.training.evaluation import EVALUATION_TOKENS, translate
+from trainables.training.trained import load_model
 
 SENTENCES, BATCH = 500, 32
 NAIVE_PART = 4  # it translates each fourth sentence

@@ -32,9 +32,9 @@ from model.counting import count_flops
 from search.commands.doctor import examine_gpu
 from trainables.acceleration.captured import choose_step
 from trainables.acceleration.side_by_side import train_as_one
-from trainables.base.config import TrialConfig
 from trainables.base.errors import Diverged
 from trainables.base.report import EpochReport
+from trainables.base.translation_config import TranslationConfig
 from trainables.data.preparing import Prepared, prepare
 from trainables.training.loop import train
 
@@ -77,7 +77,9 @@ class Run(NamedTuple):
     seconds: float  # from the end of the first epoch, which all processes await, to the end of the last
 
 
-def run_trials(configs: list[TrialConfig], cache: Path, device: torch.device, share: float, start: Barrier) -> Run:
+def run_trials(
+    configs: list[TranslationConfig], cache: Path, device: torch.device, share: float, start: Barrier
+) -> Run:
     if device.type == "cuda":
         torch.cuda.set_per_process_memory_fraction(share, device)
     else:
@@ -96,13 +98,15 @@ def run_trials(configs: list[TrialConfig], cache: Path, device: torch.device, sh
     return Run(rest, time.perf_counter() - started)
 
 
-def trained(configs: list[TrialConfig], prepared: Prepared, device: torch.device) -> Iterator[EpochReport | Diverged]:
+def trained(
+    configs: list[TranslationConfig], prepared: Prepared, device: torch.device
+) -> Iterator[EpochReport | Diverged]:
     if len(configs) == 1:
         return (report for report, _ in train(configs[0], prepared, device=device, make_step=choose_step))
     return (report for _, report in train_as_one(configs, prepared, device))
 
 
-def run_way(way: Way, config: TrialConfig, cache: Path, device: torch.device) -> list[Run]:
+def run_way(way: Way, config: TranslationConfig, cache: Path, device: torch.device) -> list[Run]:
     """Trials that differ in their seeds."""
     shaped = config.with_values({"training.batch_shapes": SHAPES if way.captured else None})
     seeds = iter(range(1, way.processes * way.members + 1))
@@ -131,14 +135,16 @@ def mps(wanted: bool) -> Iterator[None]:
                 del os.environ[name]
 
 
-def flops_an_epoch(config: TrialConfig, cache: Path) -> float:
+def flops_an_epoch(config: TranslationConfig, cache: Path) -> float:
     """Operations that training needs for all pairs, without padding."""
     text = prepare(config.data, config.tokenizer, cache).train
     sides = zip(text.source.lengths.tolist(), (text.target.lengths - 1).tolist(), strict=True)
     return 3.0 * sum(count_flops(config.model, config.tokenizer.vocab_size, *pair) for pair in sides)
 
 
-def measure_ways(config: TrialConfig, cache: Path, device: torch.device, peak_flops: float, console: Console) -> None:
+def measure_ways(
+    config: TranslationConfig, cache: Path, device: torch.device, peak_flops: float, console: Console
+) -> None:
     prepare(config.data, config.tokenizer, cache)  # before several want it
     flops = flops_an_epoch(config, cache)
     size = f"{config.model.encoder_layers} + {config.model.decoder_layers} layers, d_model {config.model.d_model}"
@@ -157,7 +163,7 @@ def measure_ways(config: TrialConfig, cache: Path, device: torch.device, peak_fl
         rate = len(reports) / max(run.seconds for run in runs)  # epochs a second, validation included
         first = first or rate
         training = sum(report.train_seconds for report in reports) / (way.processes * way.members)
-        tokens = sum(report.tokens for report in reports) / training
+        tokens = sum(report.score("tokens") for report in reports) / training
         memory = max(report.gpu_memory_gib or 0.0 for report in reports)
         share = flops * len(reports) / training / peak_flops
         validation = sum(report.eval_seconds for report in reports) / (training * way.processes)
@@ -196,7 +202,7 @@ def main(data: Path | None, output_dir: Path, grid: bool) -> None:
     console.print(f"{gpu.name}, {gpu.gib:.0f} GiB, {gpu.tflops:.0f} TFLOP/s in a bfloat16 matrix product")
     cache = output_dir.absolute() / ".cache"
     for layers, d_model in ((1, 64), (2, 128), (2, 256), (6, 512)):
-        config = TrialConfig().with_values(bench_options(data, layers, d_model))
+        config = TranslationConfig().with_values(bench_options(data, layers, d_model))
         measure_ways(config, cache, device, gpu.tflops * 1e12, console)
     if grid:
         search_grid(data, output_dir, console)

@@ -36,6 +36,7 @@ from search.tracking.feed import Feed, FeedListener
 from trainables.assignment import Assignment
 from trainables.base.config import TrialConfig
 from trainables.base.report import EpochReport
+from trainables.base.translation_config import as_translation
 from trainables.sharing.checkpoint_places import Checkpoints
 
 SLOTS, EPOCHS = 64, 4
@@ -57,7 +58,7 @@ def open_work(experiment: Experiment, console: Console) -> tuple[Work, TrialProg
     study, journal = Study(run_dir / "study.db", "search", search.direction), Journal(run_dir / "trials.jsonl")
     plan = TimedPlan(experiment)
     budget = Budget(search.budget, EPOCHS, experiment.rungs, False, 6, 3, SLOTS)
-    progress = TrialProgress(console, study, journal, budget, "trial", search.metric, search.trials or 0)
+    progress = TrialProgress(console, study, journal, budget, "trial", search.compared_by, search.trials or 0)
     feed = FeedListener(
         Feed(experiment, 0), study, "trial", 0, lambda trial: experiment.trial.with_values(trial.params)
     )
@@ -114,7 +115,7 @@ class Clock:
 
 def score(experiment: Experiment, trial: StudyTrial, epoch: int) -> float:
     """A rising curve towards the landscape's score; not a number where that diverges."""
-    end = measured(experiment.trial.with_values(trial.params), 0)
+    end = measured(as_translation(experiment.trial.with_values(trial.params)), 0)
     return float("nan") if end is None else end * (1 - 0.5**epoch)
 
 
@@ -131,7 +132,8 @@ def search(work: Work, experiment: Experiment, clock: Clock) -> None:
         with clock.stopped():
             epoch = trial.progress + 1
             value = score(experiment, trial, epoch)  # of whatever metric
-            report = EpochReport(epoch, epoch, value, value, value, value, 60.0, 6.0, 1000)
+            figures = {**dict.fromkeys(experiment.search.metrics, value), "train_loss": value, "tokens": 1000}
+            report = EpochReport(epoch, epoch, figures, train_seconds=60.0, eval_seconds=6.0)
         if not work.reported(trial.number, report):
             work.released(running.pop(place), crashed=False)
         clock.look()

@@ -19,8 +19,8 @@ from search.samplers.base import Task, distinct, uniform_draws
 from search.samplers.coding import Coding
 from search.settings.experiment import Experiment
 from search.space.space import Params
-from trainables.base.config import TrialConfig
 from trainables.base.outcomes import Outcome
+from trainables.base.translation_config import TranslationConfig, as_translation
 from trainables.base.yaml_files import read_yaml
 
 FILE = Path(__file__).parents[1] / "configs" / "architecture.yaml"
@@ -51,7 +51,7 @@ def make_experiment(sampler: str, trials: int, seed: int) -> Experiment:
     return Experiment.model_validate(tree)
 
 
-def measured(config: TrialConfig, seed: int) -> float | None:
+def measured(config: TranslationConfig, seed: int) -> float | None:
     """BLEU as one training run finds it, a function of configuration and seed; None where it diverges."""
     words = (*config.model_dump_json().encode(), seed)
     unsteady, scatter = np.random.default_rng(words).normal(size=2).tolist()
@@ -60,7 +60,7 @@ def measured(config: TrialConfig, seed: int) -> float | None:
     return max(0.0, expected(config) + NOISE * scatter)
 
 
-def end(study: Study, trial: StudyTrial, config: TrialConfig, seed: int) -> float | None:
+def end(study: Study, trial: StudyTrial, config: TranslationConfig, seed: int) -> float | None:
     """In place of training: the trial is completed with its score, or ends as diverged."""
     score = measured(config, seed)
     if score is None:
@@ -71,7 +71,7 @@ def end(study: Study, trial: StudyTrial, config: TrialConfig, seed: int) -> floa
     return score
 
 
-def expected(config: TrialConfig) -> float:
+def expected(config: TranslationConfig) -> float:
     """BLEU without noise; 0 where a run is more likely to diverge than not."""
     model, training = config.model, config.training
     if excess(config) > 0:
@@ -96,7 +96,7 @@ def expected(config: TrialConfig) -> float:
     return max(0.0, bleu)
 
 
-def octaves_off(config: TrialConfig) -> float:
+def octaves_off(config: TranslationConfig) -> float:
     """From the best learning rate of such a model; deeper and wider ones want lower rates, most so with post-norm."""
     model = config.model
     steepness = 0.7 if model.norm == "post" else 0.4
@@ -104,7 +104,7 @@ def octaves_off(config: TrialConfig) -> float:
     return math.log2(config.training.learning_rate / 0.0015) - best
 
 
-def excess(config: TrialConfig) -> float:
+def excess(config: TranslationConfig) -> float:
     """Octaves of learning rate above the highest at which such a model trains."""
     model = config.model
     room = {"pre": 5.0, "post": 2.5, "deep": 4.0}[model.norm]
@@ -117,7 +117,7 @@ def depth(model: ModelConfig) -> int:
     return model.encoder_layers + model.decoder_layers
 
 
-def body_parameters(config: TrialConfig) -> int:
+def body_parameters(config: TranslationConfig) -> int:
     """Without the embeddings."""
     vocabulary, width = config.tokenizer.vocab_size, config.model.d_model
     matrices = {"all": 1, "decoder": 2, "none": 3}[config.model.tied_embeddings]
@@ -131,7 +131,7 @@ def look_for_best(draws: int, climbs: int) -> tuple[float, Params]:
     coding = Coding(task.space)
 
     def value(params: Params) -> float:
-        return expected(experiment.trial.with_values(params))
+        return expected(as_translation(experiment.trial.with_values(params)))
 
     drawn = sorted(islice(distinct(task, uniform_draws(task, rng), rng), draws), key=value, reverse=True)
     best, found = -math.inf, drawn[0]

@@ -12,6 +12,7 @@ from landscape import end, make_experiment
 from search.engine.proposals import SearchPlan
 from search.record.study import Study
 from search.samplers import SAMPLERS
+from trainables.base.translation_config import as_translation
 
 MARKS = (20, 100, 300, 1000)
 TIMED = 3  # proposals in a row, of which the median counts; one before them imports what the sampler needs
@@ -30,7 +31,7 @@ def seconds_a_proposal(sampler: str, finished: int) -> float:
         seconds.append(time.process_time() - started)
         assert proposal is not None, "the space has no end"
         trial = study.add(proposal.params, plan.distributions, proposal.memory)
-        end(study, trial, plan.config(trial.params), 0)
+        end(study, trial, as_translation(plan.config(trial.params)), 0)
     return median(seconds[-TIMED:])
 
 

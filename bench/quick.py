@@ -4,7 +4,6 @@ import math
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +20,9 @@ from search.schedulers import SCHEDULERS
 from search.settings.experiment import Experiment
 from trainables.assignment import Reported, read_assignment, read_setup, to_result
 from trainables.base.checkpoint_files import newest_checkpoint
-from trainables.base.config import TrialConfig
 from trainables.base.locks import join_driver
-from trainables.base.report import EpochReport
+from trainables.base.report import EpochReport, read_report
+from trainables.base.translation_config import TranslationConfig, as_translation
 from trainables.sharing.checkpoint_places import Checkpoints
 from trainables.training.checkpoint import load_state, save_checkpoint
 from trainables.training.device import CPU
@@ -68,7 +67,7 @@ def open_work(experiment: Experiment) -> Work:
     )
 
 
-def quick_epochs(config: TrialConfig, checkpoints: Path | None, seconds: float) -> Iterator[EpochReport]:
+def quick_epochs(config: TranslationConfig, checkpoints: Path | None, seconds: float) -> Iterator[EpochReport]:
     """What `trainables.training.loop.train` yields, but for the model: it goes on from its newest checkpoint, too.
 
     The score depends on a memory of all past epochs, so that one trained twice, or not at all, shows.
@@ -77,7 +76,7 @@ def quick_epochs(config: TrialConfig, checkpoints: Path | None, seconds: float) 
     if checkpoints and (found := newest_checkpoint(checkpoints)):
         path, values = found
         memory = load_state(path, CPU)["memory"]
-        report = EpochReport(**values)
+        report = read_report(values)
         first = report.step + 1
         yield report
     for epoch in range(first, config.training.epochs + 1):
@@ -86,19 +85,21 @@ def quick_epochs(config: TrialConfig, checkpoints: Path | None, seconds: float) 
         distance = abs(config.model.dropout - 0.2) + abs(math.log10(config.training.learning_rate) + 2.5)
         distance += 0.3 * (config.training.schedule != "cosine")
         bleu = 40 * (1 - 0.7**epoch) - 5 * distance + float(memory) / 7
-        report = EpochReport(epoch, epoch, 1 / epoch, 2 / epoch, 0.5 / epoch, bleu, seconds, 0.0, 100)
+        losses = {"train_loss": 1 / epoch, "valid_loss": 2 / epoch, "valid_nll_per_char": 0.5 / epoch}
+        figures = {**losses, "valid_bleu": bleu, "tokens": 100}
+        report = EpochReport(epoch, epoch, figures, train_seconds=seconds, eval_seconds=0.0)
         if checkpoints:
-            save_checkpoint(checkpoints, "epoch", epoch, {"memory": memory}, asdict(report))
+            save_checkpoint(checkpoints, "epoch", epoch, {"memory": memory}, report.stored())
         yield report
 
 
 def train_quickly(given: dict[str, Any]) -> None:
-    """In place of `trainables.translation.train_translation`."""
+    """In place of `trainables.worker.train_trials`."""
     join_driver(read_setup(given).driver_lock)
-    assignment = read_assignment(given)
+    assignment = read_assignment(given, TranslationConfig)
     with (assignment.checkpoints.parents[1] / WORKERS).open("a") as file:
         file.write(f"{os.getpid()}\n")
-    for report in quick_epochs(assignment.config, assignment.checkpoints, EPOCH_SECONDS):
+    for report in quick_epochs(as_translation(assignment.config), assignment.checkpoints, EPOCH_SECONDS):
         tune.report(to_result(Reported(assignment.number, report)))
 
 

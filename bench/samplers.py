@@ -17,6 +17,7 @@ from landscape import BEST_KNOWN, end, expected, make_experiment
 from search.engine.proposals import SearchPlan
 from search.record.study import Study
 from search.record.trial import StudyTrial
+from trainables.base.translation_config import as_translation
 
 MARKS = (10, 20, 40, 80)
 
@@ -37,7 +38,7 @@ def search(sampler: str, seed: int, trials: int, workers: int) -> tuple[list[flo
             running.append(study.add(proposal.params, plan.distributions, proposal.memory))
             continue
         trial = running.pop(0)
-        config = plan.config(trial.params)
+        config = as_translation(plan.config(trial.params))
         score = end(study, trial, config, seed)
         if score is not None and score > leading:
             leading, regret = score, BEST_KNOWN - expected(config)

@@ -37,6 +37,7 @@ from search.settings.experiment import Experiment
 from trainables.assignment import Assignment
 from trainables.base.ending import end_in_words
 from trainables.base.locks import DriverLock
+from trainables.base.translation_config import as_translation
 
 MOST_SECONDS = 5  # from the start, or the first sign of training, to a disturbance
 STARTING = 0.25  # of the disturbances hit a driver that starts
@@ -52,7 +53,7 @@ def drive(experiment: Experiment, slots: int) -> int:
             Watchdog(experiment.run_dir, lock, None, None, [sys.executable, *sys.argv]) as watchdog,
         ):
             work.listeners.append(watchdog)
-            run_work(work, Slots(slots, 0), lock, experiment.cache, train_quickly)
+            run_work(work, Slots(slots, 0), lock, experiment, train_quickly)
     lock.release()
     return 0
 
@@ -61,7 +62,7 @@ def undisturbed(experiment: Experiment) -> None:
     """The same search on one slot, without Ray and without kills."""
     work = open_work(experiment)
     while isinstance(task := work.next(1), Assignment):
-        for report in quick_epochs(task.config, task.checkpoints, 0.0):
+        for report in quick_epochs(as_translation(task.config), task.checkpoints, 0.0):
             if not work.reported(task.number, report):
                 break
         work.released(task.number, crashed=False)
@@ -127,8 +128,8 @@ def check(experiment: Experiment) -> None:
         ends = (experiment.training.epochs,) if trial.outcome == "completed" else experiment.rungs
         assert trial.progress in ends, f"trial {trial.number} {trial.outcome} after epoch {trial.progress}"
         if not trial.inherited:  # an heir's depend on its parents', and are compared with the undisturbed run
-            config = experiment.trial.with_values(trial.params)
-            fresh = {report.epoch: report.valid_bleu for report in quick_epochs(config, None, 0.0)}
+            config = as_translation(experiment.trial.with_values(trial.params))
+            fresh = {report.epoch: report.score("valid_bleu") for report in quick_epochs(config, None, 0.0)}
             assert trial.scores == {epoch: fresh[epoch] for epoch in range(1, trial.progress + 1)}, (
                 f"trial {trial.number}"
             )

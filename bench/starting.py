@@ -20,9 +20,10 @@ from search.cluster.tuning import run_work
 from search.settings.experiment import Experiment
 from trainables.assignment import read_assignment
 from trainables.base.locks import DriverLock
+from trainables.base.translation_config import TranslationConfig, as_translation
 from trainables.data.preparing import prepare
 from trainables.training.loop import EagerStep
-from trainables.translation import train_translation
+from trainables.worker import train_trials
 
 STARTS = "starts"  # the file of a run in which workers note when they begin to train
 
@@ -32,12 +33,12 @@ def train_noting_the_start(given: dict[str, Any]) -> None:
 
     def begin_noting(step: EagerStep, seed: int) -> None:
         begin(step, seed)
-        with (read_assignment(given).checkpoints.parents[1] / STARTS).open("a") as file:
+        with (read_assignment(given, TranslationConfig).checkpoints.parents[1] / STARTS).open("a") as file:
             file.write(f"{time.time()}\n")
 
     EagerStep.begin = begin_noting  # type: ignore[method-assign, assignment]
     try:
-        train_translation(given)
+        train_trials(given)
     finally:
         EagerStep.begin = begin  # type: ignore[method-assign]
 
@@ -56,12 +57,13 @@ def main(trials: int) -> None:
                 "search": {"trials": trials, "scheduler": "none"},
             }
         )
-        prepare(experiment.data, experiment.tokenizer, experiment.cache)
+        trial = as_translation(experiment.trial)
+        prepare(trial.data, trial.tokenizer, experiment.cache)
         lock = DriverLock(experiment.run_dir)
         work = open_work(experiment)
         work.listeners.append(clock)
         with local_ray(1):
-            run_work(work, Slots(1, 0), lock, experiment.cache, train_noting_the_start)
+            run_work(work, Slots(1, 0), lock, experiment, train_noting_the_start)
         lock.release()
         starts = [float(line) for line in (experiment.run_dir / STARTS).read_text().splitlines()]
     gaps = [start - end for end, start in zip(clock.ends, starts[1:], strict=False)]

@@ -24,7 +24,7 @@ from trial import bench_model, corpus_options
 
 from model.special_tokens import BOS, EOS
 from model.transformer import Transformer
-from trainables.base.config import TrialConfig
+from trainables.base.translation_config import TranslationConfig
 from trainables.data.batching import EncodedSplit, Sequences, training_batches
 from trainables.data.preparing import prepare
 
@@ -47,7 +47,7 @@ class Size:
 def training_text(size: Size) -> EncodedSplit:
     if size.data is None:
         return made_up_text(10_000)
-    config = TrialConfig().with_values(corpus_options(size.data))
+    config = TranslationConfig().with_values(corpus_options(size.data))
     return prepare(config.data, config.tokenizer, size.cache).train
 
 
@@ -81,13 +81,13 @@ def in_random_order(text: EncodedSplit, longest_times_pairs: int | None = None) 
 
 
 def our_batches(text: EncodedSplit) -> Iterator[Batch]:
-    return training_batches(text, TrialConfig().training, 1, 1)
+    return training_batches(text, TranslationConfig().training, 1, 1)
 
 
 def own_batches(name: str, text: EncodedSplit) -> Iterator[Batch]:
     if name == Ours.name:
         return our_batches(text)
-    by_tokens = (TrialConfig().training.batch_tokens or 0) // 2  # as many target tokens a step as ours
+    by_tokens = (TranslationConfig().training.batch_tokens or 0) // 2  # as many target tokens a step as ours
     return in_random_order(text, by_tokens if name == JoeyNMT.name else None)
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from model.config import ModelConfig
 from trainables.base.checkpoint_files import newest_checkpoint
-from trainables.base.config import TrialConfig
 from trainables.base.files import make_folder
+from trainables.base.translation_config import TranslationConfig
 from trainables.base.yaml_files import dump_yaml
 
 NAME = "bench-trial"
@@ -33,13 +33,13 @@ def corpus_options(folder: Path | None) -> dict[str, str]:
     return {f"data.{key}": value for key, value in names.items()} if folder else {}
 
 
-def bench_trial(data: Path | None) -> TrialConfig:
+def bench_trial(data: Path | None) -> TranslationConfig:
     """A post-norm model that learns where sentences end; that kind does not bear the usual learning rate."""
     epochs = 1 if data else 2  # until it ends its sentences
     options = corpus_options(data) | {"training.epochs": epochs, "training.learning_rate": 0.001}
     if data is None:
         options["tokenizer.vocab_size"] = 1000  # the embedded corpus has no more pieces
-    return TrialConfig(model=bench_model(2, 256)).with_values(options)
+    return TranslationConfig(model=bench_model(2, 256)).with_values(options)
 
 
 def main(arguments: argparse.Namespace) -> None:

@@ -15,14 +15,40 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from search.api.calls import load_run, resume, search
     from search.api.result import Result
+    from search.finals.items import ItemFinals
     from search.settings.experiment import Experiment
+    from search.settings.problem import Curves, Problem
+    from trainables.base.config import TrainingConfig, TrialConfig
     from trainables.base.errors import UserError
+    from trainables.base.metrics import Metric
+    from trainables.own import EpochTraining
 
-__all__ = ["Experiment", "Result", "UserError", "load_run", "resume", "search"]
+__all__ = [
+    "Curves",
+    "EpochTraining",
+    "Experiment",
+    "ItemFinals",
+    "Metric",
+    "Problem",
+    "Result",
+    "TrainingConfig",
+    "TrialConfig",
+    "UserError",
+    "load_run",
+    "resume",
+    "search",
+]
 
 _PLACES = {
+    "Curves": "search.settings.problem",
+    "EpochTraining": "trainables.own",
     "Experiment": "search.settings.experiment",
+    "ItemFinals": "search.finals.items",
+    "Metric": "trainables.base.metrics",
+    "Problem": "search.settings.problem",
     "Result": "search.api.result",
+    "TrainingConfig": "trainables.base.config",
+    "TrialConfig": "trainables.base.config",
     "UserError": "trainables.base.errors",
     "load_run": "search.api.calls",
     "resume": "search.api.calls",

@@ -2,7 +2,7 @@
 
 from itertools import combinations
 
-from search.finals.board import CorpusSize, Cost, Leaderboard, LeaderboardEntry, Significance
+from search.finals.board import Cost, DataSize, Leaderboard, LeaderboardEntry, Significance
 from search.finals.significance import Comparison
 from search.space.space import Params
 
@@ -15,20 +15,21 @@ def entry(rank: int, trial: int, bleu: float, group: int, params: Params, seeds:
         config=params,
         seeds=list(range(2, 2 + max(1, seeds))),
         final_trials=list(range(2 * (rank - 1), 2 * (rank - 1) + seeds)),
-        test_bleu=bleu,
-        test_bleu_std=0.3 if seeds > 1 else None,
-        test_bleu_ci=(bleu - 1.5, bleu + 1.4),
-        test_chrf=50.0,
-        test_ter=61.5,
-        test_sentence_bleu=bleu - 1,
-        test_ppl_per_char=1.875,
-        test_neural=None,
-        valid_bleu=bleu - 2,
-        valid_nll_per_char=0.5 * rank,
+        score=bleu,
+        score_std=0.3 if seeds > 1 else None,
+        score_ci=(bleu - 1.5, bleu + 1.4),
+        figures={
+            "test_chrf": 50.0,
+            "test_ter": 61.5,
+            "test_sentence_bleu": bleu - 1,
+            "test_ppl_per_char": 1.875,
+            "valid_bleu": bleu - 2,
+            "valid_nll_per_char": 0.5 * rank,
+            "beam_size": 5,
+            "length_penalty": 0.8,
+        },
         num_parameters=1_000_000 // rank,
         train_seconds=10.0,
-        beam_size=5,
-        length_penalty=0.8,
         pareto=rank == 1,
         untrained=False,
     )
@@ -37,7 +38,8 @@ def entry(rank: int, trial: int, bleu: float, group: int, params: Params, seeds:
 def board(*ranking: LeaderboardEntry) -> Leaderboard:
     return Leaderboard(
         experiment="demo",
-        corpus=CorpusSize("<corpus>", "en", "fr", train_pairs=8000, valid_pairs=500, test_pairs=500),
+        metric="test_bleu",
+        corpus=DataSize("<corpus>", "en", "fr", train_pairs=8000, valid_pairs=500, test_pairs=500),
         signatures={"bleu": "nrefs:1|version:2", "chrf": "nrefs:1", "ter": "nrefs:1|case:lc"},
         search=Cost(trials=4, epochs_trained=10, epochs_full=16, gpu_seconds=200.0, wall_seconds=4000.0),
         decided_by="test_bleu",

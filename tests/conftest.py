@@ -20,6 +20,7 @@ SEARCHES = [
     "tracking",
     "python",
     "examples",
+    "problems",
     "watchdog",
     "damage",
     "scoring",

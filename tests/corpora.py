@@ -4,7 +4,7 @@ import random
 from itertools import islice
 from pathlib import Path
 
-from trainables.base.config import TrialConfig
+from trainables.base.translation_config import TranslationConfig
 from trainables.data.preparing import Prepared, prepare
 
 ENGLISH = (
@@ -15,7 +15,7 @@ FRENCH = "zéro un deux trois quatre cinq six sept huit neuf dix onze douze trei
 WEIGHTS = [10] * 10 + [1] * 9  # mostly digits; the rare words give sentencepiece enough for 60 pieces
 
 
-def text_of(config: TrialConfig, cache: Path) -> Prepared:
+def text_of(config: TranslationConfig, cache: Path) -> Prepared:
     """The text of a trial, prepared."""
     return prepare(config.data, config.tokenizer, cache)
 

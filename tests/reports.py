@@ -8,19 +8,14 @@ from typing import Any
 from search.record.journal import JournalLine
 from trainables.base.report import EpochReport
 
-USUAL: dict[str, Any] = {
-    "train_loss": 1.0,
-    "valid_loss": 1.0,
-    "valid_nll_per_char": 1.0,
-    "valid_bleu": 0.0,
-    "train_seconds": 1.0,
-    "eval_seconds": 0.0,
-    "tokens": 100,
-}
+FIGURES = {"train_loss": 1.0, "valid_loss": 1.0, "valid_nll_per_char": 1.0, "valid_bleu": 0.0, "tokens": 100}
 
 
 def make_report(epoch: float = 1, valid_bleu: float = 0.0, **values: Any) -> EpochReport:
-    return EpochReport(**{**USUAL, "epoch": epoch, "step": int(epoch), "valid_bleu": valid_bleu, **values})
+    figures = {name: values.pop(name, usual) for name, usual in FIGURES.items()} | {"valid_bleu": valid_bleu}
+    return EpochReport(
+        **{"epoch": epoch, "step": int(epoch), "train_seconds": 1.0, "eval_seconds": 0.0, **values}, figures=figures
+    )
 
 
 def line_of(trial: int, epoch: float = 1, clock: float | None = None, **values: Any) -> JournalLine:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from test_batching import SIZES, TOKENS, make_split
 
 from model.special_tokens import BOS, EOS, PAD
-from trainables.base.config import TrainingConfig
+from trainables.base.translation_config import TranslationTraining
 from trainables.data.batch_shapes import STRETCHES, classify
 from trainables.data.batching import batch_sizes, count_batches, training_batches
 
@@ -22,7 +22,7 @@ steady = settings(derandomize=True, deadline=None)
 def test_each_pair_is_there_once_and_seeds_are_in_step(
     sizes: list[tuple[int, int]], tokens: int, most: int, epoch: int
 ) -> None:
-    split, config = make_split(sizes), TrainingConfig(batch_tokens=tokens, batch_shapes=most)
+    split, config = make_split(sizes), TranslationTraining(batch_tokens=tokens, batch_shapes=most)
     epochs = [list(training_batches(split, config, seed, epoch)) for seed in (1, 2)]
     shapes = [[(*source.shape, target.shape[1]) for source, target in batches] for batches in epochs]
     assert shapes[0] == shapes[1] and len(shapes[0]) == count_batches(split, config)
@@ -48,7 +48,7 @@ def test_each_pair_is_there_once_and_seeds_are_in_step(
 
 def test_a_seed_decides_which_pairs_meet_and_an_epoch_the_order() -> None:
     split = make_split([(i % 7 + 1, i % 5 + 1) for i in range(200)])
-    config = TrainingConfig(batch_tokens=60, batch_shapes=4)
+    config = TranslationTraining(batch_tokens=60, batch_shapes=4)
 
     def pairs(seed: int, epoch: int) -> list[frozenset[int]]:
         return [frozenset(source[:, 0].tolist()) for source, _ in training_batches(split, config, seed, epoch)]

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.special_tokens import BOS, EOS, PAD
-from trainables.base.config import DataConfig, TokenizerConfig, TrainingConfig
 from trainables.base.errors import UserError
+from trainables.base.translation_config import DataConfig, TokenizerConfig, TranslationTraining
 from trainables.data.batching import (
     EncodedSplit,
     Sequences,
@@ -59,7 +59,7 @@ def rows_of(batches: list[tuple[torch.Tensor, torch.Tensor]], split: EncodedSpli
 def test_an_epoch_has_each_pair_once_within_the_budget(
     sizes: list[tuple[int, int]], tokens: int, seed: int, epoch: int
 ) -> None:
-    split, config = make_split(sizes), TrainingConfig(batch_tokens=tokens)
+    split, config = make_split(sizes), TranslationTraining(batch_tokens=tokens)
     batches = rows_of(list(training_batches(split, config, seed, epoch)), split)
     assert sorted(number for batch in batches for number in batch) == list(range(len(sizes)))
     lengths = np.array(sizes) + 1  # an EOS on each side; BOS does not count
@@ -71,7 +71,7 @@ def test_an_epoch_has_each_pair_once_within_the_budget(
 @steady
 @given(SIZES, st.integers(1, 50), st.integers(0, 3))
 def test_batches_by_sentences(sizes: list[tuple[int, int]], sentences: int, seed: int) -> None:
-    split, config = make_split(sizes), TrainingConfig(batch_tokens=None, batch_sentences=sentences)
+    split, config = make_split(sizes), TranslationTraining(batch_tokens=None, batch_sentences=sentences)
     batches = rows_of(list(training_batches(split, config, seed, 1)), split)
     assert sorted(number for batch in batches for number in batch) == list(range(len(sizes)))
     full, rest = divmod(len(sizes), sentences)
@@ -109,7 +109,7 @@ def test_evaluation_has_each_pair_once(sizes: list[tuple[int, int]], tokens: int
 
 
 def test_the_order_follows_from_seed_and_epoch() -> None:
-    split, config = make_split([(i % 7 + 1, i % 5 + 1) for i in range(200)]), TrainingConfig(batch_tokens=60)
+    split, config = make_split([(i % 7 + 1, i % 5 + 1) for i in range(200)]), TranslationTraining(batch_tokens=60)
 
     def order(seed: int, epoch: int) -> list[list[int]]:
         return rows_of(list(training_batches(split, config, seed, epoch)), split)

@@ -6,7 +6,7 @@ import sacrebleu
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search.finals.bleu_statistics import bleu_of_sums, sentence_statistics
+from search.translation.bleu_statistics import bleu_of_sums, sentence_statistics
 from trainables.data.scoring import Scoring
 
 TEXT = st.lists(st.sampled_from(["a", "b", "c", "d", "Haus", "l'été", ",", "1.5"]), max_size=9).map(" ".join)

@@ -11,10 +11,10 @@ from test_compatibility import OLD
 
 import search.commands.clean
 from search.run import main
-from trainables.base.config import TokenizerConfig
 from trainables.base.errors import UserError
 from trainables.base.locks import DriverLock, join_driver, left_alone
 from trainables.base.sealing import write_sealed
+from trainables.base.translation_config import TokenizerConfig
 from trainables.data.tokenizer import name_tokenizer
 
 LONG_AGO = time.time() - 5 * search.commands.clean.IDLE_SECONDS

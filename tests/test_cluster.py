@@ -14,9 +14,9 @@ from search.cluster.slots import Slots, count_slots
 from search.cluster.teardown import check_teardown
 from search.settings.experiment import Experiment
 from search.settings.searching import SearchConfig
-from trainables.acceleration.gpu_memory import Need
 from trainables.base.errors import UserError
 from trainables.base.locks import join_driver
+from trainables.training.gpu import Need
 
 
 def look(folder: Path, sizes: dict[str, int] | None = None) -> NodeFacts:

@@ -8,12 +8,14 @@ import pytest
 import yaml
 from test_run import run, run_here
 
-from search.settings.experiment import Experiment
+from search.settings.experiment import Experiment, experiment_class
+from search.settings.problem import TRANSLATION
 from search.settings.stored import stored_experiment
 from trainables.base import renaming
 from trainables.base.command_line import parse_config
 from trainables.base.errors import UserError
 from trainables.base.mistakes import validate
+from trainables.base.translation_config import as_translation
 from trainables.base.yaml_files import read_stored, read_yaml
 
 OLD = Path(__file__).parent / "runs" / "0.1"  # written by version 0.1: three trials and one final on the phrasebook
@@ -50,8 +52,9 @@ def test_a_run_of_an_earlier_version_is_resumed_to_the_same_ranking(
 
 def test_a_run_of_an_earlier_version_goes_on_with_the_scores_that_it_began_with(old_run: Path) -> None:
     stored = stored_experiment(old_run)
-    assert stored.data.bleu_tokenize == "13a", "whatever its language"
-    assert stored.tokenizer.normalization == "nmt_nfkc"
+    trial = as_translation(stored.trial)
+    assert trial.data.bleu_tokenize == "13a", "whatever its language"
+    assert trial.tokenizer.normalization == "nmt_nfkc"
 
 
 @pytest.fixture
@@ -65,13 +68,13 @@ def test_a_renamed_key_works_by_its_old_name_and_says_so(
     file = tmp_path / "old.yaml"
     file.write_text("training: {rate: 0.25, epochs: 2}\nspace: {training.rate: {values: [0.1, 0.2]}}\n")
     experiment = validate(Experiment, read_yaml(file), str(file))
-    assert experiment.training.learning_rate == 0.25 and experiment.training.epochs == 2
+    assert as_translation(experiment.trial).training.learning_rate == 0.25 and experiment.training.epochs == 2
     assert list(experiment.space.domains) == ["training.learning_rate"]
     said = capsys.readouterr().err
     assert f"{file}: training.rate is called training.learning_rate now; the old name works until 0.9" in said
     for option in (["--training.rate", "0.5"], ["--training.rate=0.5"]):
-        changed, _ = parse_config(Experiment, option, "program", "", file)
-        assert changed.training.learning_rate == 0.5
+        changed, _ = parse_config(experiment_class(TRANSLATION), option, "program", "", file)
+        assert as_translation(changed.trial).training.learning_rate == 0.5
         assert "--training.rate: is called training.learning_rate now" in capsys.readouterr().err
 
 

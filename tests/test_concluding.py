@@ -6,11 +6,12 @@ import pytest
 from reports import line_of
 from test_leaderboard import entry
 
-from search.driver.concluding import SAMPLES, _cost, _samples
+from search.driver.concluding import _cost
 from search.finals.board import Cost
 from search.record.attributes import Attributes
 from search.record.study import Study
 from search.settings.experiment import Experiment
+from search.translation.sections import SAMPLES, choose_samples
 from trainables.base.outcomes import Outcome
 from trainables.data.corpus import Split
 
@@ -54,7 +55,7 @@ def test_samples_are_from_all_over_the_test_split_with_each_systems_first_seed(s
             for result in one.results
         ]
         entries.append(replace(one, results=results))
-    found = _samples(Split(*sides), entries)
+    found = choose_samples(Split(*sides), entries)
     assert len(found) == min(size, SAMPLES)
     for sample, row in zip(found, rows, strict=True):
         assert (sample.source, sample.reference) == (f"source {row}", f"reference {row}")

@@ -10,18 +10,20 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from model.config import ModelConfig
-from search.settings.experiment import Experiment
+from search.settings.experiment import Experiment, experiment_class
+from search.settings.problem import TRANSLATION
 from trainables.base.command_line import parse_config
-from trainables.base.config import TrialConfig, digest
+from trainables.base.config import digest
 from trainables.base.errors import UserError
 from trainables.base.mistakes import validate
+from trainables.base.translation_config import TranslationConfig, as_translation
 from trainables.base.yaml_files import dump_yaml, read_yaml
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.yaml"))
 
 
 def parse(*arguments: str) -> Experiment:
-    return parse_config(Experiment, list(arguments), "program", "about")[0]
+    return parse_config(experiment_class(TRANSLATION), list(arguments), "program", "about")[0]
 
 
 @given(
@@ -31,10 +33,10 @@ def parse(*arguments: str) -> Experiment:
     st.sampled_from(["pre", "post"]),
 )
 def test_a_written_config_reads_back_equal(d_model: int, heads: int, rate: float, norm: str) -> None:
-    config = TrialConfig().with_values(
+    config = TranslationConfig().with_values(
         {"model.d_model": d_model, "model.num_heads": heads, "training.learning_rate": rate, "model.norm": norm}
     )
-    assert validate(TrialConfig, yaml.safe_load(dump_yaml(config)), "f") == config
+    assert validate(TranslationConfig, yaml.safe_load(dump_yaml(config)), "f") == config
     assert digest(config.model_dump()) != digest(config.with_values({"seed": 9}).model_dump())
 
 
@@ -45,20 +47,20 @@ def test_a_digest_is_of_the_values_and_not_of_their_order() -> None:
 @pytest.mark.parametrize("positions", get_args(ModelConfig.model_fields["positions"].annotation))
 def test_a_field_is_used_beside_its_kind_of_positions_alone(positions: str) -> None:
     used = {"relative": {"model.max_distance"}, "learned": {"model.max_length"}}.get(positions, set())
-    unused = TrialConfig().with_values({"model.positions": positions}).unused
+    unused = TranslationConfig().with_values({"model.positions": positions}).unused
     assert unused == {"model.max_distance", "model.max_length"} - used
 
 
 def test_learned_positions_reach_as_far_as_the_longest_training_pair() -> None:
     learned = {"model.positions": "learned", "model.max_length": 40}
-    assert TrialConfig().with_values({**learned, "data.max_tokens": 40}).model.max_length == 40
+    assert TranslationConfig().with_values({**learned, "data.max_tokens": 40}).model.max_length == 40
     with pytest.raises(ValidationError, match=r"positions end at 40, before data\.max_tokens 41"):
-        TrialConfig().with_values({**learned, "data.max_tokens": 41})
+        TranslationConfig().with_values({**learned, "data.max_tokens": 41})
 
 
 def test_values_are_frozen() -> None:
     with pytest.raises(ValidationError):
-        TrialConfig().model.d_model = 3  # type: ignore[misc]
+        TranslationConfig().model.d_model = 3  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("file", CONFIGS, ids=lambda file: file.stem)
@@ -66,7 +68,7 @@ def test_every_shipped_config_is_valid(file: Path) -> None:
     tree = read_yaml(file)
     if "parameters" in tree:  # a sweep of W&B's, whose parameters are a space of ours
         tree = {"space": tree["parameters"]}
-    kind = Experiment if "space" in tree else TrialConfig
+    kind = Experiment if "space" in tree else TranslationConfig
     config = validate(kind, tree, str(file))
     assert validate(kind, yaml.safe_load(dump_yaml(config)), "f") == config
 
@@ -82,16 +84,17 @@ def test_options_win_over_the_file(tmp_path: Path) -> None:
         "--config", str(file), "--training.epochs", "7", "--data.limit=5", "--tracking.wandb", "disabled"
     )
     assert experiment.training.epochs == 7
-    assert experiment.training.learning_rate == 0.5
-    assert (experiment.data.limit, experiment.tracking.wandb) == (5, "disabled")
-    assert parse("--config", str(file), "--data.limit", "null").data.limit is None
+    assert as_translation(experiment.trial).training.learning_rate == 0.5
+    assert (as_translation(experiment.trial).data.limit, experiment.tracking.wandb) == (5, "disabled")
+    unlimited = parse("--config", str(file), "--data.limit", "null").trial
+    assert as_translation(unlimited).data.limit is None
 
 
 @pytest.mark.parametrize("flag", ["", " true", "=True", " --name x"])
 def test_a_flag_stands_alone_or_with_its_value(flag: str) -> None:
     assert parse(*f"--search.stop_when_settled{flag}".split()).search.stop_when_settled
     no = parse("--tracking.tensorboard", "false", "--tokenizer.shared=False", "--model.tied_embeddings", "decoder")
-    assert (no.tracking.tensorboard, no.tokenizer.shared, no.teardown) == (False, False, False)
+    assert (no.tracking.tensorboard, as_translation(no.trial).tokenizer.shared, no.teardown) == (False, False, False)
 
 
 def test_print_config_and_help_say_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
@@ -144,7 +147,8 @@ MISTAKES = {
     "space: {model.num_heads: {values: [5, 7]}}": "x.yaml: space: no combination",
     "space: {training.epochs: {values: [5, 7]}}": "space.training.epochs: decides what is compared",
     "space: {tokenizer.vocab_size: {values: [500, 700]}}\nsearch: {metric: valid_loss}": (
-        "x.yaml: search.metric: valid_loss is a loss per token, which can't be compared between vocabularies"
+        "x.yaml: search.metric: valid_loss can't be compared between values of tokenizer.vocab_size, which the space "
+        "changes; use valid_bleu or valid_nll_per_char"
     ),
     "space: {model.d_model: {values: [64, 128]}}\nsearch: {scheduler: pbt}": (
         "x.yaml: search.scheduler: pbt hands trained weights on, so its space may hold training.* and dropouts alone"

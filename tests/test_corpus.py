@@ -14,8 +14,8 @@ import pytest
 from corpora import write_digits
 from pydantic import ValidationError
 
-from trainables.base.config import DataConfig
 from trainables.base.errors import UserError
+from trainables.base.translation_config import DataConfig
 from trainables.data.corpus import Corpus, Split, read_corpus, read_test
 
 ROOT = Path(__file__).parents[1]

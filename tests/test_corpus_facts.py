@@ -5,9 +5,9 @@ from typing import cast
 import numpy as np
 
 from model.special_tokens import BOS, EOS
-from search.report.corpus_facts import SideFacts, SplitFacts, corpus_facts
-from search.report.figures.corpus import length_figure
-from trainables.base.config import DataConfig
+from search.translation.corpus_facts import SideFacts, SplitFacts, corpus_facts
+from search.translation.length_figure import length_figure
+from trainables.base.translation_config import DataConfig
 from trainables.data.batching import encode_split
 from trainables.data.corpus import Split
 from trainables.data.preparing import Prepared

@@ -17,9 +17,9 @@ from search.settings.experiment import Experiment
 from trainables.acceleration import data_parallel
 from trainables.acceleration.data_parallel import train_data_parallel
 from trainables.acceleration.group import Group
-from trainables.base.config import TrialConfig
 from trainables.base.errors import TooLarge
 from trainables.base.report import EpochReport
+from trainables.base.translation_config import TranslationConfig, as_translation
 from trainables.training.loop import train
 
 CONFIG = {
@@ -36,12 +36,15 @@ def on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
 
 
-def config() -> TrialConfig:
-    return Experiment.model_validate(CONFIG).trial
+def config() -> TranslationConfig:
+    return as_translation(Experiment.model_validate(CONFIG).trial)
 
 
 def figures(reports: list[EpochReport]) -> list[tuple[float, ...]]:
-    return [(report.epoch, report.step, report.train_loss, report.valid_loss, report.tokens) for report in reports]
+    return [
+        (report.epoch, report.step, report.score("train_loss"), report.score("valid_loss"), report.score("tokens"))
+        for report in reports
+    ]
 
 
 def test_two_processes_give_the_numbers_of_one_and_go_on_from_a_checkpoint(tmp_path: Path) -> None:

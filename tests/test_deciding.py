@@ -15,13 +15,18 @@ from search.finals.deciding import decided_by, explain_decisions, explain_rankin
 from search.record.attributes import Attributes
 from search.record.study import Study
 from search.settings.experiment import Experiment
+from search.translation.finals import FINALS
+from search.translation.problem import TRANSLATION
 from trainables.base.outcomes import Outcome
-from trainables.data.scoring import tells_apart
+
+BLEU = TRANSLATION.metrics["valid_bleu"]
+EXPERIMENT = Experiment.model_validate({})
 
 
 def study_of(*trials: tuple[float, float], file: Path | None = None) -> Study:
     """Trials that ended after an epoch with this BLEU and loss."""
     study = Study(file, "search", "maximize")
+    study.recall([], BLEU)
     for bleu, loss in trials:
         trial = study.add({}, {})
         study.report(trial, 1, bleu, loss)
@@ -54,7 +59,7 @@ def test_a_study_that_is_opened_again_decides_as_before(tmp_path: Path) -> None:
     trials = ((0.0, 3.0), (0.0, 2.0), (0.0, 2.5))
     study_of(*trials, file=tmp_path / "study.db").close()
     study = Study(tmp_path / "study.db", "search", "maximize")
-    study.recall([line_of(n, valid_nll_per_char=loss) for n, (_, loss) in enumerate(trials)])
+    study.recall([line_of(n, valid_nll_per_char=loss) for n, (_, loss) in enumerate(trials)], BLEU)
     assert order(study) == [1, 2, 0]
     assert [study.final(trial) for trial in study.trials.values()] == [-3.0, -2.0, -2.5]
 
@@ -62,12 +67,13 @@ def test_a_study_that_is_opened_again_decides_as_before(tmp_path: Path) -> None:
 def test_an_heir_has_the_losses_of_its_parent(tmp_path: Path) -> None:
     study = Study(tmp_path / "study.db", "search", "maximize")
     parent = study.add({}, {})
+    study.recall([], BLEU)
     study.report(parent, 1, 0.0, 2.0)
     heir = study.add({}, {}, scores=parent.scores, losses=parent.losses, attributes=Attributes(parent=0, inherited=1))
     assert study.merit(heir, 1) == -2.0
     study.close()
     study = Study(tmp_path / "study.db", "search", "maximize")
-    study.recall([line_of(0, valid_nll_per_char=2.0)])
+    study.recall([line_of(0, valid_nll_per_char=2.0)], BLEU)
     assert study.merit(study.trials[1], 1) == -2.0
 
 
@@ -75,14 +81,16 @@ def test_an_heir_has_the_losses_of_its_parent(tmp_path: Path) -> None:
     ("scores", "told"), [([5.0], True), ([0.0], True), ([0.0, 0.9], False), ([7.0, 7.0], False), ([0.0, 1.1], True)]
 )
 def test_it_is_known_when_bleu_tells_nothing(scores: list[float], told: bool) -> None:
-    assert tells_apart(scores) == told
-    assert decided_by("valid_bleu", scores) == ("valid_bleu" if told else "valid_nll_per_char")
-    assert decided_by("valid_loss", scores) == "valid_loss"
+    assert BLEU.tells_apart(scores) == told
+    assert decided_by("valid_bleu", BLEU, scores) == ("valid_bleu" if told else "valid_nll_per_char")
+    assert decided_by("valid_loss", TRANSLATION.metrics["valid_loss"], scores) == "valid_loss"
 
 
-NOTHING, BY_LOSS = "BLEU tells nothing of", "by validation loss per character"
-AT_A_RUNG = f"{NOTHING} 4 systems that are all below 1 at epoch 1: who went on there was decided {BY_LOSS}"
-AT_THE_END = f"{NOTHING} 2 systems that are all equal at the end of the search: the finalists were chosen {BY_LOSS}"
+NOTHING, BY_LOSS = "BLEU tells nothing of", "by valid loss per character"
+AT_A_RUNG = f"valid {NOTHING} 4 systems that are all below 1 at epoch 1: who went on there was decided {BY_LOSS}"
+AT_THE_END = (
+    f"valid {NOTHING} 2 systems that are all equal at the end of the search: the finalists were chosen {BY_LOSS}"
+)
 
 
 @pytest.mark.parametrize(("metric", "says"), [("valid_bleu", [AT_A_RUNG, AT_THE_END]), ("valid_loss", [])])
@@ -100,14 +108,16 @@ def test_each_rung_and_the_end_are_explained_by_the_scores_there(metric: str, sa
 
 @pytest.mark.parametrize(("bleus", "alike"), [([0.5, 0.2, 0.0], "below 1"), ([7.0, 7.0, 7.0], "equal")])
 def test_a_ranking_by_loss_is_explained(bleus: list[float], alike: str) -> None:
-    said = f"{NOTHING} 3 systems that are all {alike} on the test split: the ranking is {BY_LOSS}, and what BLEU says"
-    assert explain_ranking(bleus) == [f"{said} of it means nothing"]
-    assert explain_ranking([*bleus, 9.0]) == []
+    said = f"test {NOTHING} 3 systems that are all {alike} on the test data: the ranking is {BY_LOSS}, and what"
+    assert explain_ranking(bleus, FINALS.metric, EXPERIMENT) == [f"{said} BLEU says of it means nothing"]
+    assert explain_ranking([*bleus, 9.0], FINALS.metric, EXPERIMENT) == []
 
 
 def test_a_lone_finalist_that_does_not_translate_is_told() -> None:
-    assert explain_ranking([0.5]) == ["test BLEU is below 1: the only finalist does not translate"]
-    assert explain_ranking([1.5]) == []
+    assert explain_ranking([0.5], FINALS.metric, EXPERIMENT) == [
+        "test BLEU is below 1: the only finalist has learnt next to nothing"
+    ]
+    assert explain_ranking([1.5], FINALS.metric, EXPERIMENT) == []
 
 
 def test_a_search_without_bleu_is_decided_by_loss_and_says_so(
@@ -134,8 +144,8 @@ def test_a_search_without_bleu_is_decided_by_loss_and_says_so(
     done = run_here(capsys, "--config", str(file), "--output_dir", str(tmp_path), "--name", "low")
     assert done.returncode == 0, done.stderr
     said, folder = done.stdout, tmp_path / "low"
-    assert "Ranking by validation loss per character" in said and "Ranking by test BLEU" not in said
-    assert "warning: BLEU tells nothing of 4 systems that are all below 1 at epoch 1" in said
+    assert "Ranking by valid loss per character" in said and "Ranking by test BLEU" not in said
+    assert "warning: valid BLEU tells nothing of 4 systems that are all below 1 at epoch 1" in said
     board, finalists = (json.loads((folder / name).read_text()) for name in ("leaderboard.json", "finalists.json"))
     assert board["decided_by"] == finalists["decided_by"] == "valid_nll_per_char"
     rates_of = [entry["config"]["training.learning_rate"] for entry in finalists["finalists"]]
@@ -146,6 +156,6 @@ def test_a_search_without_bleu_is_decided_by_loss_and_says_so(
     assert first["config"]["training.learning_rate"] == 0.006 and first["group"] == second["group"] == 1
     assert first["valid_nll_per_char"] < second["valid_nll_per_char"] < math.inf
     report = (folder / "report.html").read_text()
-    assert "Ranking by validation loss per character" in report and "Ranking by test BLEU" not in report
+    assert "Ranking by valid loss per character" in report and "Ranking by test BLEU" not in report
     assert "BLEU tells nothing of 4 systems" in report
     assert "learning_rate: 0.006" in (folder / "best" / "config.yaml").read_text()

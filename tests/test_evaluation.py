@@ -13,7 +13,7 @@ from corpora import write_digits
 from model.decoding import beam_search, greedy_search
 from model.special_tokens import EOS
 from model.transformer import Transformer
-from trainables.base.config import TrialConfig
+from trainables.base.translation_config import TranslationConfig
 from trainables.data.preparing import Prepared, prepare
 from trainables.data.scoring import Scoring
 from trainables.training.evaluation import corpus_bleu, reference_loss, score, translate
@@ -26,7 +26,7 @@ REFERENCES = ["Ein Mann geht.", "the cat sat on a mat, alone", "not empty", "not
 @pytest.fixture(scope="module")
 def trial(tmp_path_factory: pytest.TempPathFactory) -> tuple[Transformer, Prepared]:
     folder = tmp_path_factory.mktemp("digits")
-    config = TrialConfig.model_validate(
+    config = TranslationConfig.model_validate(
         {
             "data": {"path": str(write_digits(folder, train=200, valid=150))},
             "tokenizer": {"vocab_size": 40},

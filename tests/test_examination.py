@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from trainables.base.config import DataConfig
 from trainables.base.errors import UserError
+from trainables.base.translation_config import DataConfig
 from trainables.data.corpus import digest_test, read_corpus, read_test
 from trainables.data.languages import check_languages
 from trainables.data.lengths import Pairs, check_lengths

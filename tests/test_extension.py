@@ -297,7 +297,10 @@ def check_taken_over(run_dir: Path, old: Experiment, new: Experiment) -> None:
         assert (archive / checkpoint).exists() == taken.exists()
         assert not taken.exists() or taken.read_text() == f"weights of {was.number}"
     assert not list(run_dir.glob("trials/*/test.json")) and list(archive.glob("trials/*/test.json"))
-    lines = [(line.trial, line.report.epoch, line.report.valid_bleu) for line in read_lines(run_dir / "trials.jsonl")]
+    lines = [
+        (line.trial, line.report.epoch, line.report.score("valid_bleu"))
+        for line in read_lines(run_dir / "trials.jsonl")
+    ]
     assert sorted(lines) == sorted((t.number, e, s) for t in after.trials.values() for e, s in t.scores.items())
     earlier = Earlier(run_dir)
     left = sum(t.progress for t in before.values() if t not in fitting)

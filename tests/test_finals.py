@@ -17,9 +17,16 @@ from reports import line_of, write_lines
 from search.driver.finals_run import FinalsRun
 from search.driver.study_run import Trainer
 from search.finals.choosing import choose_finalists
-from search.finals.scoring import (
+from search.finals.stages import FinalModel
+from search.record.budget import Spent
+from search.record.study import Study
+from search.run_directory.earlier import Earlier
+from search.settings.experiment import Experiment
+from search.space.space import Params
+from search.translation.finals import FINALS
+from search.translation.finals_config import Decoding, as_translation_finals
+from search.translation.scoring import (
     GREEDY,
-    FinalModel,
     bleu_on_valid,
     choose_decodings,
     keep_on_test,
@@ -28,21 +35,16 @@ from search.finals.scoring import (
     known_on_valid,
     score_on_test,
 )
-from search.record.budget import Spent
-from search.record.study import Study
-from search.run_directory.earlier import Earlier
-from search.settings.experiment import Experiment
-from search.settings.finals import Decoding
-from search.space.space import Params
 from trainables.base.checkpoint_files import newest_checkpoint
-from trainables.base.config import TrialConfig
 from trainables.base.outcomes import Outcome
+from trainables.base.translation_config import TranslationConfig, as_translation
 from trainables.data.corpus import read_test
 from trainables.data.scoring import Scoring
 from trainables.sharing.checkpoint_places import Checkpoints
-from trainables.training.checkpoint import load_model, load_state
+from trainables.training.checkpoint import load_state
 from trainables.training.evaluation import corpus_bleu, score, translate
 from trainables.training.loop import train
+from trainables.training.trained import load_model
 
 CPU = torch.device("cpu")
 SPACE = {
@@ -129,8 +131,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def trial(folder: Path) -> TrialConfig:
-    return TrialConfig.model_validate(
+def trial(folder: Path) -> TranslationConfig:
+    return TranslationConfig.model_validate(
         {
             "data": {"path": str(folder / "corpus")},
             "tokenizer": {"vocab_size": 40},
@@ -184,7 +186,9 @@ def experiment_of(folder: Path, **finals: Any) -> Experiment:
 
 
 def final_model(folder: Path, averaged: int = 1) -> FinalModel:
-    return FinalModel(trial(folder), 7, 0, 12.5, 0.5, 1.0, checkpoints(folder), averaged)
+    last = int(newest_checkpoint(checkpoints(folder))[0].name.removeprefix("epoch-"))  # type: ignore[index]
+    lines = [line_of(0, last, valid_bleu=12.5, valid_nll_per_char=0.5)]
+    return FinalModel("translation", trial(folder), 7, 0, 1.0, checkpoints(folder), lines, averaged)
 
 
 def test_valid_alone_says_how_to_decode(folder: Path) -> None:
@@ -216,15 +220,17 @@ def test_the_best_decoding_is_chosen_by_the_mean_of_the_seeds(folder: Path) -> N
         {GREEDY: 20.0, short: 30.0, long: 20.0},
         {GREEDY: 25.0, short: 25.0, long: 24.0},
     ]
-    assert choose_decodings([one, one, two], valid, experiment) == {7: short, 8: GREEDY}
-    assert choose_decodings([one], [{GREEDY: 1.0}], experiment_of(folder)) == {7: Decoding(5, 1.0)}
+    assert choose_decodings([one, one, two], valid, as_translation_finals(experiment.finals)) == {7: short, 8: GREEDY}
+    assert choose_decodings([one], [{GREEDY: 1.0}], as_translation_finals(experiment_of(folder).finals)) == {
+        7: Decoding(5, 1.0)
+    }
 
 
 def test_a_scored_model_is_not_scored_again_unless_by_an_earlier_version(folder: Path) -> None:
     experiment, model = experiment_of(folder), final_model(folder)
     (experiment.run_dir / "finalists.json").write_text(json.dumps({"frozen_at": "now"}))
     assert known_on_test(model) is None
-    test = read_test(experiment.data, experiment.run_dir, "a test")
+    test = read_test(trial(folder).data, experiment.run_dir, "a test")
     first = score_on_test(model, Decoding(2, 1.0), 12.5, test, cache(folder))
     assert first.scores == score(first.translations, test.target, Scoring("13a")) and first.valid_bleu == 12.5
     assert first.nll_per_char is not None and 0 < first.nll_per_char < 2
@@ -325,12 +331,12 @@ def test_a_finalist_is_shown_by_the_last_epochs_of_its_own_trainings(
 
     scored: list[FinalModel] = []
 
-    def score_all(models: list[FinalModel], test: Any, *_: Any) -> list[Any]:
+    def test_all(models: list[FinalModel], test: Any, *_: Any) -> list[Any]:
         assert len(test) == 40
         scored.extend(models)
         return [f"result of {model.number}" for model in models]
 
-    monkeypatch.setattr("search.driver.finals_run.score_all", score_all)
+    monkeypatch.setattr(FINALS, "test", test_all)
     trainer = SimpleNamespace(
         experiment=experiment,
         storage=None,
@@ -361,11 +367,11 @@ def test_a_finalist_is_shown_by_the_last_epochs_of_its_own_trainings(
         reports, kind = own, "trials"
     for model in scored:
         number = model.trial if model.number is None else model.number
-        assert model.valid_bleu == reports[number][1] < reports[number][0]
-        assert model.valid_nll_per_char == pytest.approx(2 - reports[number][1] / 100)
+        assert model.valid["valid_bleu"] == reports[number][1] < reports[number][0]
+        assert model.valid["valid_nll_per_char"] == pytest.approx(2 - reports[number][1] / 100)
         assert model.train_seconds == 20.0 * number + 1
         assert [line.report.epoch for line in model.lines] == [1, 2]
         assert {line.trial for line in model.lines} == {number}
         assert model.folder == experiment.run_dir / kind / str(number)
-        assert model.config.model.encoder_layers == model.trial + 1
+        assert as_translation(model.config).model.encoder_layers == model.trial + 1
         assert model.config.seed == (experiment.seed if model.number is None else experiment.seed + 1 + number % 2)

@@ -40,7 +40,7 @@ def open_long(folder: Path, scheduler: str, trials: int) -> Work:
         journal,
         limits,
         "trial",
-        "valid_bleu",
+        experiment.search.compared_by,
         trials,
         lambda: 3,
     )

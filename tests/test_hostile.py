@@ -26,14 +26,16 @@ from test_run import COMMAND, ROOT, write_config
 
 import trainables.__main__
 from search.driver.progress import ranking_table
-from search.finals.best import DIGESTS
 from search.finals.board import read_leaderboard
 from search.record.journal import Journal
 from search.record.study import Study
 from search.run import COMMANDS, main
-from search.settings.experiment import Experiment
+from search.settings.experiment import experiment_class
 from search.settings.stored import stored_experiment
 from search.space.space import Params
+from search.translation.best import DIGESTS
+from search.translation.finals import FINALS
+from search.translation.problem import TRANSLATION
 from trainables.base.command_line import make_parser
 from trainables.base.ending import end_in_words, lasting_output
 from trainables.base.errors import UserError
@@ -288,8 +290,11 @@ def test_options(option: str, place: Path, here: Path) -> None:
     check(call(["--config", str(place / "tiny.yaml"), "--name", "new", option]))
 
 
+PARSER = make_parser(experiment_class("translation"), "x", "")
 WORDS = st.one_of(
-    st.sampled_from([action.option_strings[0] for action in make_parser(Experiment, "x", "")._actions]),
+    st.sampled_from(
+        [action.option_strings[0] for action in make_parser(experiment_class("translation"), "x", "")._actions]
+    ),
     st.sampled_from(["resume", "=", "null", "nan", "1e999", "-1", "[]", "{}", "true", "\0", "tiny", "../x"]),
     st.text(max_size=8),
 )
@@ -361,7 +366,7 @@ def test_a_whole_ranking_is_shown_where_the_output_takes_no_utf8(monkeypatch: py
     monkeypatch.setattr("sys.stdout", io.TextIOWrapper(shown, encoding="ascii"))
 
     def show() -> int:
-        Console().print(ranking_table(board.ranking, "test_bleu"))
+        Console().print(ranking_table(board, FINALS.metric, TRANSLATION.metrics))
         return 0
 
     told: list[str] = []

@@ -8,12 +8,13 @@ import pytest
 from corpora import text_of, write_digits
 
 from search.space.space import SearchSpace
-from trainables.base.config import TrialConfig, flatten
+from trainables.base.config import flatten
+from trainables.base.translation_config import TranslationConfig
 from trainables.training.loop import train
 
 SEARCHABLE = [
     path
-    for path in flatten(TrialConfig().model_dump())
+    for path in flatten(TranslationConfig().model_dump())
     if not path.startswith("data.") and path not in ("seed", "training.epochs", "training.report_steps")
 ]
 VALUES: dict[str, list[Any]] = {  # of the fields that are no choice among words
@@ -59,7 +60,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
             file.writelines(
                 f"un\u200bun É E\u0301 5½ ² {hashlib.md5(bytes([line])).hexdigest()}\n" for line in range(20)
             )
-    base = TrialConfig.model_validate(
+    base = TranslationConfig.model_validate(
         {
             "data": {"path": str(folder), "max_tokens": 40},
             "tokenizer": {"vocab_size": 50},
@@ -81,7 +82,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
 def values_of(path: str) -> list[Any]:
     """All words of a choice; of other fields what stands above, and nothing for a field that is new."""
     section, name = path.split(".")
-    annotation = type(getattr(TrialConfig(), section)).model_fields[name].annotation
+    annotation = type(getattr(TranslationConfig(), section)).model_fields[name].annotation
     words = [value for value in get_args(annotation) if isinstance(value, str)]
     return words or VALUES.get(path, [])
 

@@ -1,7 +1,6 @@
 """Kinds as tables: how a configuration names one, what a kind of the user's needs, and what its own code may do."""
 
 import sys
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +14,12 @@ from search.record.study import Study
 from search.run_directory.trust import followed
 from search.samplers import SAMPLERS
 from search.schedulers import SCHEDULERS
-from search.settings.experiment import Experiment
+from search.settings.experiment import Experiment, experiment_class
 from search.settings.stored import stored_experiment, write_experiment
+from search.translation.problem import TRANSLATION
 from trainables.base.command_line import override, parse_config
 from trainables.base.errors import UserError
-from trainables.base.metrics import METRICS
 from trainables.base.mistakes import validate
-from trainables.base.report import EpochReport
 from trainables.base.yaml_files import dump_yaml
 
 SPACE = {"model.d_model": {"values": [64, 128, 256]}, "model.dropout": {"min": 0.0, "max": 0.5}}
@@ -67,7 +65,7 @@ def parse(*options: str, text: str | None = None, folder: Path | None = None) ->
         assert folder is not None
         file = folder / "x.yaml"
         file.write_text(text)
-    return parse_config(Experiment, list(options), "x", "", file)[0]
+    return parse_config(experiment_class("translation"), list(options), "x", "", file)[0]
 
 
 @pytest.fixture
@@ -145,7 +143,7 @@ def test_a_run_of_before_has_the_settings_that_meant_something(
     """All keys stood beside all kinds."""
     meanings: dict[str, dict[str, Any]] = {"asha": {"rungs": (1,), "reduction_factor": 4}, "median": {"rungs": (1,)}}
     for kind, meant in {**meanings, "none": {}}.items():
-        write_experiment(tmp_path / "experiment.yaml", Experiment(name=tmp_path.name))
+        write_experiment(tmp_path / "experiment.yaml", Experiment.model_validate({"name": tmp_path.name}))
         tree = yaml.safe_load((tmp_path / "experiment.yaml").read_text())
         tree["search"] |= {"scheduler": kind, "rungs": [1], "reduction_factor": 4, "sampler": "tpe"}
         tree["search"] |= {"startup_trials": 5, "prior": []}
@@ -223,8 +221,6 @@ def test_code_that_a_run_of_somebody_else_names_needs_trust(rules: None, tmp_pat
 
 
 def test_a_metric_is_a_number_of_each_report() -> None:
-    numbers = {field.name for field in fields(EpochReport)}
-    for name, metric in METRICS.items():
-        assert name in numbers, f"add {name} to EpochReport, which training fills"
-        assert metric.instead is None or metric.instead in METRICS
+    for name, metric in TRANSLATION.metrics.items():
+        assert metric.instead is None or metric.instead in TRANSLATION.metrics
         assert Experiment.model_validate({"search": {"metric": name}}).search.direction == metric.direction

@@ -17,9 +17,9 @@ ROOMS = {
         "search.cluster.starting",
         "search.cluster.tuning",
         "search.cluster.watchdog",
-        "search.finals.scoring",
+        "search.finals.remotely",
         "trainables.base.ray_internals",
-        "trainables.translation",
+        "trainables.worker",
     },
     "wandb": {
         "search.tracking.wandb_runs",
@@ -48,9 +48,9 @@ ROOMS = {
         "search.report.figures.figure",
         "search.report.figures.training",
         "search.report.figures.settings",
-        "search.report.attention_figures",
+        "search.translation.attention_figures",
         "search.report.page",
-        "search.report.attention_page",
+        "search.translation.attention_page",
     },
 }
 

@@ -11,21 +11,26 @@ from typing import Any
 import numpy as np
 import pytest
 import sacrebleu
+from reports import line_of
 
-from search.finals.board import CorpusSize, Cost, read_leaderboard
+from search.finals.board import Cost, DataSize, Leaderboard, read_leaderboard
 from search.finals.choosing import Finalist
-from search.finals.leaderboard import Entry, rank, write_leaderboard
-from search.finals.neural_metric import load_metric, neural_score
-from search.finals.scoring import FinalModel, ScoredModel
-from search.settings.finals import Decoding
-from trainables.base.config import TrialConfig
+from search.finals.leaderboard import Entry, Ranking, compare, rank, write_leaderboard
+from search.finals.significance import Evidence
+from search.finals.stages import FinalModel
+from search.translation.bleu_statistics import sentence_statistics
+from search.translation.finals import FINALS, choose_best
+from search.translation.finals_config import Decoding
+from search.translation.neural_metric import load_metric, neural_score
+from search.translation.scoring import ScoredModel
 from trainables.base.errors import UserError
+from trainables.base.translation_config import TranslationConfig
 from trainables.data.corpus import Split
 from trainables.data.scoring import Scoring
 from trainables.training.evaluation import score
 
 REFERENCES = [f"the {a} sees a {b} in the {c}" for a in ("man", "dog") for b in ("cat", "bird") for c in ("sun", "sea")]
-SIZE = CorpusSize("corpus", "en", "fr", 100, 8, 8)
+SIZE = DataSize("corpus", "en", "fr", 100, 8, 8)
 COST = Cost(trials=9, epochs_trained=20, epochs_full=36, gpu_seconds=5.0, wall_seconds=6.0)
 
 
@@ -36,8 +41,33 @@ def entry(trial: int, mistakes: tuple[int, ...], parameters: int, nll: float | N
         translations = [f"a {text}" if row < wrong else text for row, text in enumerate(REFERENCES)]
         scores = score(translations, REFERENCES, Scoring("13a"))
         results.append(ScoredModel(seed, Decoding(3, 0.6), 40.0 - wrong, scores, nll, translations, parameters))
-    models = [FinalModel(TrialConfig(seed=r.seed), trial, r.seed, 1.0, 0.5 * trial, 7.0, Path()) for r in results]
+    models = [
+        FinalModel(
+            "translation",
+            TranslationConfig(seed=result.seed),
+            trial,
+            result.seed,
+            7.0,
+            Path(),
+            [line_of(0, valid_nll_per_char=0.5 * trial)],
+        )
+        for result in results
+    ]
     return Entry(Finalist(trial, {"model.d_model": 64 * trial}, 4, 30.0), models, results)
+
+
+def ranked(entries: list[Entry]) -> tuple[list[Entry], Evidence]:
+    first = rank(entries, FINALS.metric)
+    metrics = Scoring("13a")
+    statistics = [[sentence_statistics(r.translations, REFERENCES, metrics) for r in e.results] for e in first]
+    return first, compare(first, statistics, FINALS.metric)
+
+
+def write(folder: Path, entries: list[Entry], evidence: Evidence, untrained: Any = (), notes: Any = ()) -> Leaderboard:
+    figures = [FINALS.figures(entry) for entry in entries]
+    signatures = Scoring("13a").signatures()
+    ranking = Ranking("name", FINALS.metric, entries, evidence, figures, signatures, untrained)
+    return write_leaderboard(folder, ranking, COST, SIZE, notes)
 
 
 def test_the_leaderboard_says_who_is_best_and_on_which_front(tmp_path: Path) -> None:
@@ -49,20 +79,20 @@ def test_the_leaderboard_says_who_is_best_and_on_which_front(tmp_path: Path) -> 
         entry(5, (7, 7), parameters=900),  # as large as 4, and worse
         entry(6, (2, 1), parameters=250),  # as good as 2, and larger
     ]
-    ranked, evidence = rank(entries, REFERENCES)
-    board = write_leaderboard(tmp_path, "name", SIZE, COST, ranked, evidence)
+    order, evidence = ranked(entries)
+    board = write(tmp_path, order, evidence)
     assert json.loads((tmp_path / "leaderboard.json").read_text()) == json.loads(json.dumps(board.stored()))
     assert read_leaderboard(tmp_path / "leaderboard.json") == board
     assert [line.trial for line in board.ranking] == [4, 2, 6, 1, 3, 5]
     assert {line.trial for line in board.ranking if line.pareto} == {2, 3, 4}
     best, second = board.ranking[:2]
-    assert best.test_bleu == pytest.approx(100) and best.test_ter == 0
-    assert second.test_ter == pytest.approx(100 * 1.5 / (8 * len(REFERENCES)))
-    assert best.test_ppl_per_char == pytest.approx(2.71828**0.5, rel=1e-4) and second.test_ppl_per_char is None
-    assert (best.beam_size, best.length_penalty, best.valid_bleu) == (3, 0.6, 40.0)
+    assert best.score == pytest.approx(100) and best.figures["test_ter"] == 0
+    assert second.figures["test_ter"] == pytest.approx(100 * 1.5 / (8 * len(REFERENCES)))
+    assert best.figures["test_ppl_per_char"] == pytest.approx(2.71828**0.5, rel=1e-4)
+    assert second.figures["test_ppl_per_char"] is None
+    assert [best.figures[name] for name in ("beam_size", "length_penalty", "valid_bleu")] == [3, 0.6, 40.0]
     assert len(board.comparisons) == 15 and board.significance.degrees_of_freedom == 6
     assert board.comparisons[0].a == 4 and board.comparisons[0].b == 2
-    assert ranked[1].best[1].seed == 3, "the seed that was best on valid"
     with (tmp_path / "leaderboard.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["trial"] for row in rows] == ["4", "2", "6", "1", "3", "5"]
@@ -71,11 +101,11 @@ def test_the_leaderboard_says_who_is_best_and_on_which_front(tmp_path: Path) -> 
 
 def test_equal_systems_dominate_each_other_in_nothing(tmp_path: Path) -> None:
     searched, retrained = (with_models(entry(n, (2,), 10), number=(number,)) for n, number in ((1, None), (2, 5)))
-    ranked, evidence = rank([searched, retrained], REFERENCES)
-    board = write_leaderboard(tmp_path, "name", SIZE, COST, ranked, evidence)
+    order, evidence = ranked([searched, retrained])
+    board = write(tmp_path, order, evidence)
     assert [(line.group, line.pareto) for line in board.ranking] == [(1, True), (1, True)]
     assert [line.final_trials for line in board.ranking] == [[], [5]], "a model of the search has no number there"
-    assert board.significance.bleu_std_of_seeds is None, "one seed each"
+    assert board.significance.std_of_seeds is None, "one seed each"
 
 
 def with_models(plain: Entry, **fields: tuple[Any, ...]) -> Entry:
@@ -83,7 +113,9 @@ def with_models(plain: Entry, **fields: tuple[Any, ...]) -> Entry:
     models, results = list(plain.models), list(plain.results)
     for name, values in fields.items():
         for seed, value in enumerate(values):
-            if hasattr(models[seed], name) and name != "valid_bleu":
+            if name == "valid_nll_per_char":
+                models[seed] = replace(models[seed], lines=[line_of(0, valid_nll_per_char=value)])
+            elif hasattr(models[seed], name):
                 models[seed] = replace(models[seed], **{name: value})
             else:
                 results[seed] = replace(results[seed], **{name: value})
@@ -102,8 +134,8 @@ def test_every_number_is_what_the_models_of_its_line_make_it(tmp_path: Path) -> 
         neural=(0.25, 1.0),
     )
     worse = with_models(entry(9, (8, 7, 8), 400), neural=(0.5, 0.5, 0.5))
-    ranked, evidence = rank([worse, mixed], REFERENCES)
-    board = write_leaderboard(tmp_path, "name", SIZE, COST, ranked, evidence, {9}, ["a note"])
+    order, evidence = ranked([worse, mixed])
+    board = write(tmp_path, order, evidence, {9}, ["a note"])
     first, second = board.ranking
     texts = [[r.translations for r in e.results] for e in (mixed, worse)]
     bleus = [[sacrebleu.corpus_bleu(text, [REFERENCES]).score for text in system] for system in texts]
@@ -132,25 +164,25 @@ def test_every_number_is_what_the_models_of_its_line_make_it(tmp_path: Path) -> 
         "test_neural": 0.625,
         "valid_bleu": 25.5,
         "valid_nll_per_char": 0.65,
-        "num_parameters": 200,
-        "train_seconds": 25.0,
         "beam_size": 3,
         "length_penalty": 0.6,
+        "num_parameters": 200,
+        "train_seconds": 25.0,
         "pareto": True,
         "untrained": False,
     }
-    stored = first.stored()
+    stored = first.stored("test_bleu")
     assert list(stored) == list(expected)
     for key, value in expected.items():
         assert stored[key] == (pytest.approx(value) if isinstance(value, float) else value), key
     assert (second.rank, second.trial, second.untrained, second.pareto) == (2, 9, True, False)
-    assert second.test_bleu_std == pytest.approx(np.std(bleus[1], ddof=1))
+    assert second.score_std == pytest.approx(np.std(bleus[1], ddof=1))
     (pair,) = board.comparisons
     assert (pair.a, pair.b) == (3, 9)
     assert pair.difference == pytest.approx(np.mean(bleus[0]) - np.mean(bleus[1]))
     assert pair.ci == evidence.comparisons[0].ci
     within = sum(np.var(system) * len(system) for system in bleus)  # squares around each system's own mean
-    assert board.significance.bleu_std_of_seeds == pytest.approx(math.sqrt(within / 3))
+    assert board.significance.std_of_seeds == pytest.approx(math.sqrt(within / 3))
     assert (board.significance.level, board.significance.degrees_of_freedom) == (0.95, 3)
     assert board.search == COST
     assert (board.experiment, board.corpus, board.notes) == ("name", SIZE, ["a note"])
@@ -159,7 +191,7 @@ def test_every_number_is_what_the_models_of_its_line_make_it(tmp_path: Path) -> 
     with (tmp_path / "leaderboard.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     for row, one in zip(rows, board.ranking, strict=True):
-        line = one.stored()
+        line = one.stored("test_bleu")
         assert row.pop("model.d_model") == str(line["config"]["model.d_model"])
         assert row.keys() == line.keys() - {"config", "final_trials"}
         for key, cell in row.items():
@@ -181,7 +213,7 @@ def test_the_model_to_keep_is_of_the_seed_that_was_best_on_valid(
 ) -> None:
     """By its BLEU, or the lower loss where that tells nothing; never by the test split."""
     mixed = with_models(entry(1, (1, 4), 200), valid_bleu=valid_bleu, valid_nll_per_char=losses)
-    model, result = mixed.best
+    model, result = choose_best(mixed)
     assert (model.config.seed, result.seed) == (best, best)
 
 
@@ -200,12 +232,12 @@ def test_where_bleu_tells_nothing_the_lower_validation_loss_is_ahead(tmp_path: P
         useless(2, "none", (1.0, 2.25)),
         useless(3, "none", (0.5, 1.0)),
     ]
-    ranked, evidence = rank(entries, REFERENCES)
-    assert 0 < max(one.bleu for one in entries) < 1 and min(pair.p_holm for pair in evidence.comparisons) < 0.05
-    board = write_leaderboard(tmp_path, "name", SIZE, COST, ranked, evidence)
+    order, evidence = ranked(entries)
+    assert 0 < max(one.score for one in entries) < 1 and min(pair.p_holm for pair in evidence.comparisons) < 0.05
+    board = write(tmp_path, order, evidence)
     assert board.decided_by == "valid_nll_per_char"
     assert [(line.trial, line.group) for line in board.ranking] == [(3, 1), (2, 1), (1, 1)]
-    assert [line.valid_nll_per_char for line in board.ranking] == [0.75, 1.625, 1.75]
+    assert [line.figures["valid_nll_per_char"] for line in board.ranking] == [0.75, 1.625, 1.75]
 
 
 METRICS = """

@@ -10,7 +10,7 @@ from pretended import Pretended
 from torch import Tensor
 
 from model.special_tokens import PAD
-from trainables.base.config import TrainingConfig
+from trainables.base.translation_config import TranslationTraining
 from trainables.training.learner import learning_rate
 from trainables.training.loss import CHUNK_TOKENS, _LinearCrossEntropy, linear_cross_entropy
 
@@ -111,7 +111,7 @@ def test_the_plain_likelihood_has_no_gradient() -> None:
 
 
 def rates(schedule: str, total: int, warmup: int) -> list[float]:
-    config = TrainingConfig.model_validate(
+    config = TranslationTraining.model_validate(
         {"schedule": schedule, "learning_rate": 0.4, "warmup_steps": warmup, "epochs": 1}
     )
     return [learning_rate(step, total, config) for step in range(1, total + 1)]

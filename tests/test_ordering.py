@@ -9,18 +9,19 @@ import pytest
 from reports import make_report
 from test_work import experiment, score
 
-from search.engine.ordering import Queue, WorkClock, work_of_report
+from search.engine.ordering import Queue, WorkClock
 from search.engine.proposals import SearchPlan, make_scheduler
 from search.engine.rules import Records, Rules
 from search.engine.work import FINISHED, Work
 from search.record.journal import Journal
 from search.record.study import Study
 from search.settings.experiment import Experiment
+from search.translation.problem import work_of_report
 from trainables.assignment import Assignment
-from trainables.base.config import TrialConfig
 from trainables.base.errors import UserError
 from trainables.base.mistakes import validate
 from trainables.base.report import EpochReport
+from trainables.base.translation_config import TranslationConfig, as_translation
 from trainables.sharing.checkpoint_places import Checkpoints
 
 
@@ -31,7 +32,7 @@ def open_queue(folder: Path, search: Experiment, slots: int) -> Queue:
         Journal(folder / "trials.jsonl"),
         SearchPlan(search),
     )
-    clock = WorkClock(journal.lines, lambda trial: work_of_report(plan.config(trial.params)))
+    clock = WorkClock(journal.lines, lambda trial: work_of_report(as_translation(plan.config(trial.params))))
     places, scheduler = Checkpoints(folder / "trials"), make_scheduler(search)
     work = Work(search, Records(study, journal, places), Rules(plan, scheduler, clock=clock))
     return Queue(work, slots)
@@ -116,7 +117,7 @@ def test_time_would_change_it(tmp_path: Path) -> None:
 
 
 def test_larger_models_and_longer_rounds_are_due_later() -> None:
-    config = TrialConfig()
+    config = TranslationConfig()
     larger = work_of_report(config.with_values({"model.d_model": 1024}))
     assert larger > 2 * work_of_report(config)
     steps = [work_of_report(config.with_values({"training.report_steps": n})) for n in (10, 20)]

@@ -9,9 +9,11 @@ import torch
 from search.cluster.packing import largest_models, share_of_gpu
 from search.settings.experiment import Experiment
 from trainables.acceleration import gpu_memory
-from trainables.acceleration.gpu_memory import Need, heaviest, measure_need
+from trainables.acceleration.gpu_memory import heaviest, measure_need
+from trainables.base.translation_config import TranslationConfig, as_translation
 from trainables.data.batching import pair_batches
 from trainables.data.preparing import prepare
+from trainables.training.gpu import Need
 
 SPACE = {
     "model.d_model": {"values": [16, 32, 64]},
@@ -23,7 +25,7 @@ SMALL = {"model": {"num_heads": 4, "ffn_dim": 64}, "data": {"limit": 300}, "toke
 
 
 def test_the_largest_models_of_a_space_are_found() -> None:
-    found = largest_models(Experiment.model_validate({**SMALL, "space": SPACE}))
+    found = [as_translation(each) for each in largest_models(Experiment.model_validate({**SMALL, "space": SPACE}))]
     assert (found[0].model.d_model, found[0].model.encoder_layers) == (64, 3)
     busiest = found[-1]
     assert (busiest.model.d_model, busiest.model.encoder_layers, busiest.training.batch_tokens) == (64, 3, 1024)
@@ -48,7 +50,7 @@ def test_as_many_share_a_gpu_as_fit(needs: list[Need], cores: int, count: int) -
 def test_the_probe_trains_on_the_heaviest_batches_and_validates(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = Experiment.model_validate(SMALL).trial.with_values({"training.batch_tokens": 256, "model.d_model": 16})
+    config = TranslationConfig.model_validate(SMALL).with_values({"training.batch_tokens": 256, "model.d_model": 16})
     whole = prepare(config.data, config.tokenizer, tmp_path)
     part = heaviest(whole, config)
     assert 0 < len(part.train) < len(whole.train) and part.valid is whole.valid

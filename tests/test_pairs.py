@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from trainables.base.config import DataConfig
 from trainables.base.errors import UserError
+from trainables.base.translation_config import DataConfig
 from trainables.data.corpus import read_corpus
 from trainables.data.formats import FORMATS
 from trainables.data.formats.lines import is_blank

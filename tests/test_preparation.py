@@ -7,9 +7,9 @@ from corpora import write_digits
 from rich.cells import cell_len
 from rich.console import Console
 
-from search.driver.preparation import prepare_corpus
-from search.driver.shown_pairs import show_pairs
 from search.settings.experiment import Experiment
+from search.translation.preparation import PREPARATION
+from search.translation.shown_pairs import show_pairs
 from trainables.base.log import shown_on
 from trainables.data.corpus import Split
 
@@ -63,7 +63,7 @@ def test_pairs_come_before_warnings_and_unknown_characters_are_counted(
     )
     console = Console(width=500)
     with shown_on(console):
-        prepare_corpus(experiment, console)
+        PREPARATION.prepare(experiment, console)
     told = capsys.readouterr().out.splitlines()
     assert [line.split(":")[0] for line in told[:4]] == ["pair 1", "pair 151", "pair 300", "warning"]
     (unknown,) = [line for line in told if "characters" in line]

@@ -2,12 +2,13 @@
 
 import math
 import re
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from boards import entry
+from boards import board, entry
 from reports import line_of
 from rich.console import Console
 from test_work import budget_of
@@ -19,6 +20,8 @@ from search.record.study import Study
 from search.record.trial import StudyTrial
 from search.settings.experiment import Experiment
 from search.settings.wording import count, describe, duration, noun, plain, short_name, short_value
+from search.translation.finals import FINALS
+from search.translation.problem import TRANSLATION
 from trainables.base.outcomes import Outcome
 
 
@@ -28,6 +31,9 @@ class Clock:
 
     def monotonic(self) -> float:
         return self.now
+
+
+METRICS = TRANSLATION.metrics
 
 
 @pytest.fixture
@@ -49,7 +55,7 @@ class Search:
         """As one driver shows it."""
         console = Console(file=self.said, force_terminal=True, width=200, color_system=None)
         budget = budget_of(self.experiment, before=Spent(epochs=9))  # by another study of the run
-        return TrialProgress(console, self.study, self.journal, budget, "trial", metric, trials, **more)
+        return TrialProgress(console, self.study, self.journal, budget, "trial", METRICS[metric], trials, **more)
 
     def start(self, *listeners: TrialProgress) -> StudyTrial:
         trial = self.study.add({}, {})
@@ -121,8 +127,8 @@ def test_trials_to_come_are_taken_for_as_long_as_those_that_ended_or_wait(tmp_pa
     ("direction", "metric", "best"),
     [
         ("maximize", "valid_bleu", ["4.00", "4.00", "6.00"]),
-        ("minimize", "valid_loss", ["3.00", "2.00", "2.00"]),
-        ("minimize", "valid_nll_per_char", ["3.00", "2.00", "2.00"]),
+        ("minimize", "valid_loss", ["3.0000", "2.0000", "2.0000"]),
+        ("minimize", "valid_nll_per_char", ["3.0000", "2.0000", "2.0000"]),
     ],
 )
 def test_the_best_is_that_after_any_epoch_of_any_driver(
@@ -139,8 +145,7 @@ def test_the_best_is_that_after_any_epoch_of_any_driver(
     for score in (2.0, 6.0):
         search.train(trial, score, to=progress)
         seen.append(shown(progress)[1])
-    name = {"valid_bleu": "valid BLEU", "valid_loss": "valid loss per token"}.get(metric, "valid NLL per character")
-    assert seen == [f"best {name} {value}" for value in best]
+    assert seen == [f"best {METRICS[metric].title} {value}" for value in best]
 
 
 def test_what_was_spent_is_shown_in_dollars_and_as_a_share(tmp_path: Path, clock: Clock) -> None:
@@ -159,11 +164,11 @@ def test_what_was_spent_is_shown_in_dollars_and_as_a_share(tmp_path: Path, clock
 
 
 def test_the_table_has_the_numbers_of_the_leaderboard() -> None:
-    ranking = [entry(1, 4, 30.0, 1, {}), entry(2, 9, 28.5, 2, {})]
+    ranked = board(entry(1, 4, 30.0, 1, {}), entry(2, 9, 28.5, 2, {}))
     for decided_by, beside in (("test_bleu", ["29.0", "27.5"]), ("valid_nll_per_char", ["0.5000", "1.0000"])):
-        table = ranking_table(ranking, decided_by)
+        table = ranking_table(replace(ranked, decided_by=decided_by), FINALS.metric, METRICS)
         cells = {str(column.header): list(column.cells) for column in table.columns}
-        assert cells.pop("sent.BLEU" if decided_by == "test_bleu" else "loss/char") == beside
+        assert cells.pop("sent.BLEU" if decided_by == "test_bleu" else "loss") == beside
         assert cells == {
             "rank": ["1", "2"],
             "group": ["1", "2"],
@@ -174,7 +179,7 @@ def test_the_table_has_the_numbers_of_the_leaderboard() -> None:
             "valid": ["28.00", "26.50"],
             "params": ["1.00M", "0.50M"],
         }
-    assert ranking_table(ranking, "valid_nll_per_char").title == "Ranking by validation loss per character"
+    assert table.title == "Ranking by valid loss per character"
 
 
 @pytest.mark.parametrize(

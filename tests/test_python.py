@@ -22,7 +22,7 @@ import search
 from search import Experiment, Result, UserError, load_run, resume
 from search.api.calls import _call
 from search.record.journal import read_lines
-from search.run_directory.trust import KEPT
+from search.settings.known_runs import KEPT
 from trainables.base.sealing import read_sealed
 
 ROOT = Path(__file__).parents[1]

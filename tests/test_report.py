@@ -19,12 +19,16 @@ from search.finals.board import Leaderboard
 from search.record.attributes import Attributes
 from search.record.journal import JournalLine
 from search.record.trial import StudyTrial
-from search.report.attention_figures import AttendedSentence, Attention
-from search.report.corpus_facts import CorpusFacts, SideFacts, SplitFacts
 from search.report.figures.settings import effects_figure, parallel_coordinates, slices
-from search.report.page import Findings, Sample, answer, explain, write_report
+from search.report.page import Findings, answer, explain, write_report
 from search.settings.experiment import Experiment
 from search.space.space import Params
+from search.translation.attention_figures import AttendedSentence, Attention
+from search.translation.corpus_facts import CorpusFacts, SideFacts, SplitFacts
+from search.translation.finals import FINALS
+from search.translation.problem import TRANSLATION
+from search.translation.sections import Sample
+from search.translation.sections import render as render_sections
 from trainables.base.outcomes import Outcome
 
 SPACE = {
@@ -144,9 +148,9 @@ def render(folder: Path, experiment: Experiment, leaderboard: Leaderboard, score
         reports=lines(scores),
         finals=finals,
         leaderboard=leaderboard,
-        samples=samples,
-        attended=[attended()],
-        corpus=facts(),
+        by=FINALS.metric,
+        data=FINALS.describe_data(leaderboard),
+        sections=render_sections(leaderboard, experiment, samples, [attended()], facts()),
         test_opened=opened,
         spending=spending,
     )
@@ -163,7 +167,7 @@ def test_the_page_holds_all_sections_and_needs_no_network(tmp_path: Path) -> Non
     assert [tag for tag, _ in page.tags].count("figure") == len(images)
     assert len(images) == 2 + 3 + 1 + len(SPACE) + 3 + 1, "finalists, training, coordinates, slices, attention, lengths"
     assert all(image["aria-label"] for image in images)
-    for text in answer(ranked):
+    for text in answer(ranked, FINALS.metric, TRANSLATION.metrics):
         assert text in page.text
     for text in ("a <b>bold</b> & source", "</script><script>alert(1)</script>", "<corpus>", "the loss became <nan>"):
         assert text in page.text, "shown as text, not taken as markup"
@@ -211,10 +215,10 @@ SEEDS = "chance among test sentences and seeds explains (paired tests"
 )
 def test_the_answer_is_three_sentences_that_say_how_sure_it_is(ranked: Leaderboard, says: str) -> None:
     """And that claim nothing of seeds where one of the two that are compared has one alone."""
-    first, second, third = answer(ranked)
+    first, second, third = answer(ranked, FINALS.metric, TRANSLATION.metrics)
     seeds = len(ranked.ranking[0].seeds)
     assert first == (
-        "The best of 4 configurations is trial 2 (d_model=128 learning_rate=0.00432): 26.00 BLEU on the test split, "
+        "The best of 4 configurations is trial 2 (d_model=128 learning_rate=0.00432): 26.00 BLEU on the test data, "
         f"95% interval 24.5 to 27.4, {seeds} {'seed' if seeds == 1 else 'seeds'}, 1.00 million parameters."
     )
     assert says in second
@@ -226,30 +230,31 @@ def test_the_answer_is_three_sentences_that_say_how_sure_it_is(ranked: Leaderboa
 
 def test_an_answer_by_loss_claims_nothing_by_bleu() -> None:
     by_loss = replace(ranked_by((0.5, 1, 2), (0.75, 1, 2)), decided_by="valid_nll_per_char")
-    first, second = answer(by_loss)
+    first, second = answer(by_loss, FINALS.metric, TRANSLATION.metrics)
     assert first == (
-        "BLEU can't say which of 4 configurations is best. By validation loss per character it is trial 2 (d_model=128 "
-        "learning_rate=0.00432) with 0.5000 nats, and 0.50 BLEU on the test split."
+        "BLEU can't say which of 4 configurations is best. By valid loss per character it is trial 2 (d_model=128 "
+        "learning_rate=0.00432) with 0.5000, and 0.50 BLEU on the test data."
     )
     assert second.startswith("The search trained 10 epochs, 62%")
 
 
 def test_every_cell_of_the_tables_is_what_was_found(tmp_path: Path) -> None:
     """Tables of finalists, trials, pairs and splits that differ in each column."""
-    other = replace(
-        entry(2, 0, 22.5, 2, {"model.d_model": 64}, seeds=1),
-        test_chrf=47.25,
-        test_ter=63.0,
-        test_ppl_per_char=None,
-        beam_size=2,
-        length_penalty=1.0,
-        test_sentence_bleu=19.75,
-    )
+    other = entry(2, 0, 22.5, 2, {"model.d_model": 64}, seeds=1)
+    figures: dict[str, float | None] = {
+        "test_chrf": 47.25,
+        "test_ter": 63.0,
+        "test_ppl_per_char": None,
+        "beam_size": 2,
+        "length_penalty": 1.0,
+        "test_sentence_bleu": 19.75,
+    }
+    other = replace(other, figures={**other.figures, **figures})
     page = render(tmp_path, make_experiment(), board(entry(1, 2, 26.0, 1, PARAMS), other), SCORES)
     ranking, pairs, measures, data, trials = page.tables
     assert ranking[1:] == [
-        ["1", "1", "2", "26.00", "24.5–27.4", "2", "0.30", "24.00", "0.500", "1,000,000", "128", "0.00432"],
-        ["2", "2", "0", "22.50", "21.0–23.9", "1", "–", "20.50", "1.000", "500,000", "64", "–"],
+        ["1", "1", "2", "26.00", "24.5–27.4", "2", "0.30", "24.00", "0.5000", "1,000,000", "128", "0.00432"],
+        ["2", "2", "0", "22.50", "21.0–23.9", "1", "–", "20.50", "1.0000", "500,000", "64", "–"],
     ]
     assert ranking[0][:4] + ranking[0][7:10] == [
         *("rank", "group", "trial", "BLEU"),
@@ -287,7 +292,7 @@ def test_every_cell_of_the_tables_is_what_was_found(tmp_path: Path) -> None:
         "by the clock 67 min",
         "finals 8 epochs besides, 3 min of device time",  # four of two epochs, 25 s each
         "8,000 training, 500 validation, 500 test pairs",
-        f"12 training pairs above {make_experiment().data.max_tokens} tokens were left out",
+        f"12 training pairs above {make_experiment().trial.model_dump()['data']['max_tokens']} tokens were left out",
     ):
         assert told in facts, told
 
@@ -302,7 +307,8 @@ def test_where_lower_is_better_the_page_says_so(metric: str, told: bool, tmp_pat
 
 
 def test_a_search_of_one_trial_without_a_space_has_a_report(tmp_path: Path) -> None:
-    alone = board(replace(entry(1, 0, 24.0, 1, {}, seeds=0), test_neural=0.8125))
+    only = entry(1, 0, 24.0, 1, {}, seeds=0)
+    alone = board(replace(only, figures={**only.figures, "test_neural": 0.8125}))
     experiment = make_experiment(space={}, finals={"seeds": 0, "neural_metric": "my.metrics:fluency"})
     page = render(tmp_path, experiment, alone, {0: [24.0]})
     assert "my.metrics:fluency" in page.text and "0.8125" in page.text

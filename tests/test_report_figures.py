@@ -21,11 +21,15 @@ from search.record.trial import StudyTrial
 from search.report.figures.figure import COLOURS, GREY, Figure
 from search.report.figures.ranking import pareto_figure, ranking_figure
 from search.report.figures.settings import parallel_coordinates
-from search.report.figures.training import learning_curves, loss_figure, progress_figure
+from search.report.figures.training import curves_figure, learning_curves, progress_figure
 from search.report.page import Explanation, explain
 from search.settings.experiment import Experiment
+from search.translation.finals import FINALS
+from search.translation.problem import TRANSLATION
 from trainables.base.outcomes import Outcome
 
+assert TRANSLATION.curves
+LOSSES = TRANSLATION.curves
 BOTH = pytest.mark.parametrize("metric", ["valid_bleu", "valid_loss", "valid_nll_per_char"])
 SPACE: dict[str, dict[str, Any]] = {
     "model.num_heads": {"values": [2, 4, 8]},
@@ -124,7 +128,7 @@ def test_effects_are_drawn_as_differences_of_the_metric_itself(metric: str) -> N
         told = f"{label} {'+' if rise > 0 else '−'}{abs(rise):.{4 if is_lower_better(metric) else 2}f}"
         assert told in figures["effects-figure"].alternative
     assert (drawn["each 0.1 more of dropout"].x[0] < 0) != is_lower_better(metric)
-    unit = {"valid_bleu": "BLEU", "valid_loss": "loss per token", "valid_nll_per_char": "NLL per character"}[metric]
+    unit = {"valid_bleu": "BLEU", "valid_loss": "loss per token", "valid_nll_per_char": "loss per character"}[metric]
     assert f" {unit}." in found.effects[0] and found.effects[0].startswith("Each 0.1 more of dropout: ")
 
     for figure, (path, values) in zip(found.slices, ((p, d.get("values")) for p, d in SPACE.items()), strict=True):
@@ -198,10 +202,8 @@ def test_the_best_so_far_is_that_of_all_reports_so_far(metric: str, epoch: float
     assert list(line.y) == pytest.approx([score(metric, merit) for merit in merits])
     assert list(line.x) == pytest.approx([epoch * n for n in range(1, 10)])
     assert figure.plot.layout.yaxis.title.text.startswith("best valid ")
-    assert (
-        f"The best score, {score(metric, 60):.2f}, was first reached after {7 * epoch:g} of {9 * epoch:g}"
-        in figure.caption
-    )
+    best = TRANSLATION.metrics[metric].show(score(metric, 60))
+    assert f"The best score, {best}, was first reached after {7 * epoch:g} of {9 * epoch:g}" in figure.caption
     assert not figure.plot.layout.shapes
 
 
@@ -252,7 +254,7 @@ def test_losses_are_those_of_the_best_configuration_seed_by_seed(retrained: bool
     reports, finals = ([line(n, e, shift) for e in (1, 2) for n in (2, 0, 3, 1)] for shift in (2, 3))
     best = replace(entry(1, 1, 20.0, 1, {}), seeds=[5, 6] if retrained else [1])
     best = replace(best, final_trials=[3, 0] if retrained else [])
-    figure = loss_figure(best, reports, finals)
+    figure = curves_figure(LOSSES, best, reports, finals)
     drawn = {}
     for curve in figure.plot.data:
         assert list(curve.x) == [1, 2]
@@ -273,11 +275,11 @@ def test_losses_are_those_of_the_best_configuration_seed_by_seed(retrained: bool
 
 def test_intervals_of_the_ranking_are_those_of_the_leaderboard() -> None:
     ranking = [entry(place, trial, 30.0 - place, 1, {}) for place, trial in enumerate((4, 0, 9, 2, 7, 5), 1)]
-    figure = ranking_figure(ranking)
+    figure = ranking_figure(ranking, FINALS.metric)
     drawn = list(reversed(figure.plot.data))
     for place, (point, line) in enumerate(zip(drawn, ranking, strict=True)):
-        low, high = line.test_bleu_ci
-        assert (point.y[0], point.x[0]) == (f"trial {line.trial}", line.test_bleu)
+        low, high = line.score_ci
+        assert (point.y[0], point.x[0]) == (f"trial {line.trial}", line.score)
         assert point.x[0] - point.error_x.arrayminus[0] == pytest.approx(low)
         assert point.x[0] + point.error_x.array[0] == pytest.approx(high)
         assert point.marker.color == (*COLOURS, GREY)[place]
@@ -296,19 +298,19 @@ def test_the_front_is_of_those_that_none_is_as_good_as_and_better(systems: list[
         beaten = any(b >= bleu and s <= size and (b, s) != (bleu, size) for b, s in systems)
         line = entry(number + 1, 10 + number, bleu, 1, {})
         ranking.append(replace(line, num_parameters=1_000_000 * size, pareto=not beaten))
-    figure = pareto_figure(ranking)
+    figure = pareto_figure(ranking, FINALS.metric)
     front, *points = figure.plot.data
-    on_front = {(line.num_parameters, line.test_bleu) for line in ranking if line.pareto}
+    on_front = {(line.num_parameters, line.score) for line in ranking if line.pareto}
     assert set(zip(front.x, front.y, strict=True)) == on_front and list(front.x) == sorted(front.x)
     assert list(front.y) == sorted(front.y), "larger ones on it are better"
     for point, line in zip(points, ranking, strict=True):
         assert (point.x[0], point.y[0], point.text[0]) == (
             line.num_parameters,
-            line.test_bleu,
+            line.score,
             str(line.trial),
         )
     named = figure.caption.rpartition(": ")[2].removesuffix(".").split(", ")
     assert sorted(named) == sorted(str(line.trial) for line in ranking if line.pareto)
     low, high = figure.plot.layout.yaxis.range
-    assert low < min(line.test_bleu for line in ranking) and high > max(line.test_bleu for line in ranking)
-    assert f"trial 10 {ranking[0].num_parameters:,} parameters, BLEU {ranking[0].test_bleu:.2f}" in figure.alternative
+    assert low < min(line.score for line in ranking) and high > max(line.score for line in ranking)
+    assert f"trial 10 {ranking[0].num_parameters:,} parameters, BLEU {ranking[0].score:.2f}" in figure.alternative

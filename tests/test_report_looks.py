@@ -15,16 +15,20 @@ from search.effects.importance import Importance
 from search.effects.observing import Score
 from search.record.attributes import Attributes
 from search.record.trial import StudyTrial
-from search.report.figures.corpus import length_figure
 from search.report.figures.figure import Figure
 from search.report.figures.ranking import pareto_figure, ranking_figure
 from search.report.figures.settings import effects_figure, importance_figure, parallel_coordinates, slices
-from search.report.figures.training import learning_curves, loss_figure, progress_figure
+from search.report.figures.training import curves_figure, learning_curves, progress_figure
 from search.settings.experiment import Experiment
+from search.translation.finals import FINALS
+from search.translation.length_figure import length_figure
+from search.translation.problem import TRANSLATION
 from trainables.base.outcomes import Outcome
 
 BLUE, ORANGE, GREEN, PINK, YELLOW = "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00"
 GREY, INK = "#b9bec6", "#1f2933"
+assert TRANSLATION.curves
+LOSSES = TRANSLATION.curves
 SPACE: dict[str, dict[str, Any]] = {
     "model.num_heads": {"values": [2, 4, 8]},
     "training.learning_rate": {"min": 0.001, "max": 0.016, "distribution": "log_uniform_values"},
@@ -78,7 +82,7 @@ def label(x: float, text: str) -> dict[str, Any]:
 
 
 def test_a_figure_is_a_division_that_fits_its_page_and_needs_the_library_of_the_page() -> None:
-    html = ranking_figure([entry(1, 4, 30.0, 1, {})]).html()
+    html = ranking_figure([entry(1, 4, 30.0, 1, {})], FINALS.metric).html()
     assert html.startswith("<div ") and '<div id="ranking-figure"' in html
     assert len(html) < 20_000, "plotly.js is not in it"
     options = json.loads("{" + html.rpartition("{")[2].partition("}")[0] + "}")
@@ -137,7 +141,7 @@ def test_losses() -> None:
         for epoch in (1, 2)
         for number in (6, 7)
     ]
-    figure = loss_figure(replace(entry(1, 3, 20.0, 1, {}), seeds=[2, 3], final_trials=[6, 7]), [], finals)
+    figure = curves_figure(LOSSES, replace(entry(1, 3, 20.0, 1, {}), seeds=[2, 3], final_trials=[6, 7]), [], finals)
 
     def curve(kind: str, seed: int, y: list[float]) -> dict[str, Any]:
         return points(
@@ -159,7 +163,7 @@ def test_losses() -> None:
         curve("valid", 3, [12.0, 11.0]),
     ]
     assert looks == layout("epoch", "loss per token (nats)", legend=True, xaxis={"dtick": 1})
-    assert (figure.name, figure.heading) == ("loss-figure", "Loss of the best model, trial 3")
+    assert (figure.name, figure.heading) == ("loss-figure", "How the best model learnt, trial 3")
     assert figure.alternative == "train loss 3.000, valid loss 10.000"
     assert figure.caption == (
         "Trial 3, 2 seeds; at the end train loss 3.000, valid loss 10.000. Both without label smoothing; train loss is "
@@ -170,7 +174,7 @@ def test_losses() -> None:
 @pytest.mark.parametrize(("epochs", "apart"), [(1, 1), (19, 1), (20, 2), (35, 3)])
 def test_ticks_stand_at_whole_epochs_ten_to_twenty_of_them(epochs: int, apart: int) -> None:
     lines = [line_of(3, epoch) for epoch in range(1, epochs + 1)]
-    figure = loss_figure(replace(entry(1, 3, 20.0, 1, {}), seeds=[1], final_trials=[]), lines, [])
+    figure = curves_figure(LOSSES, replace(entry(1, 3, 20.0, 1, {}), seeds=[1], final_trials=[]), lines, [])
     assert figure.plot.layout.xaxis.dtick == apart
 
 
@@ -200,7 +204,7 @@ def test_progress() -> None:
 
 def test_the_ranking() -> None:
     ranking = [entry(place, 10 * place, 32.0 - 2 * place, 1, {}) for place in range(1, 7)]
-    curves, looks = plotted(figure := ranking_figure(ranking))
+    curves, looks = plotted(figure := ranking_figure(ranking, FINALS.metric))
     assert curves == [
         points(
             x=[bleu],
@@ -228,7 +232,7 @@ def test_the_ranking() -> None:
     assert (figure.name, figure.heading) == ("ranking-figure", "How sure the ranking is")
     assert figure.caption == (
         "Points are means over seeds, bars their 95% intervals. Bars that overlap may still belong to a sure "
-        "difference: groups compare the systems sentence by sentence."
+        "difference: groups compare the systems on the same sentences."
     )
     assert figure.alternative.split("; ")[1] == "trial 20 28.00 [26.5, 29.4]"
 
@@ -244,18 +248,18 @@ def test_quality_and_size(finalists: int, numbered: bool) -> None:
         )
         for place in range(1, finalists + 1)
     ]
-    curves, looks = plotted(figure := pareto_figure(ranking))
+    curves, looks = plotted(figure := pareto_figure(ranking, FINALS.metric))
     front = {"mode": "lines", "line": {"color": INK, "width": 1, "dash": "dot"}, "hoverinfo": "skip"}
     assert curves[0] == points(x=[34_000, 38_000, 39_000], y=[34.0, 38.0, 39.0], **front)
     assert curves[1:] == [
         points(
             x=[line.num_parameters],
-            y=[line.test_bleu],
+            y=[line.score],
             mode="markers+text" if numbered or line.pareto else "markers",
             text=[str(line.trial)],
             textposition="top center",
             marker={"size": 11, "color": [BLUE, ORANGE, GREEN, PINK, YELLOW, *[GREY] * 8][place]},
-            hovertemplate=f"{line.num_parameters:,} parameters: {line.test_bleu:.2f}<extra>trial {line.trial}</extra>",
+            hovertemplate=f"{line.num_parameters:,} parameters: {line.score:.2f}<extra>trial {line.trial}</extra>",
         )
         for place, line in enumerate(ranking)
     ]
@@ -268,12 +272,14 @@ def test_quality_and_size(finalists: int, numbered: bool) -> None:
     )
     assert figure.alternative.startswith("trial 106 34,000 parameters, BLEU 34.00; trial 1")
     smallest = [told.split()[1] for told in figure.alternative.split("; ")]
-    sizes = {str(line.trial): (line.num_parameters, -line.test_bleu) for line in ranking}
+    sizes = {str(line.trial): (line.num_parameters, -line.score) for line in ranking}
     assert smallest == sorted(sizes, key=lambda number: sizes[number]), "of one size, the better first"
 
 
 def test_one_finalist_has_room_around_it() -> None:
-    assert list(pareto_figure([entry(1, 4, 30.0, 1, {})]).plot.layout.yaxis.range) == pytest.approx([29.85, 30.225])
+    assert list(pareto_figure([entry(1, 4, 30.0, 1, {})], FINALS.metric).plot.layout.yaxis.range) == pytest.approx(
+        [29.85, 30.225]
+    )
 
 
 def test_lengths() -> None:

@@ -80,7 +80,7 @@ def test_a_grid_scores_every_model_and_sends_nothing(searched: tuple[Path, str])
 def test_the_effects_of_a_grid_are_its_marginal_means(grid: Path) -> None:
     page = html.unescape((grid / "report.html").read_text(encoding="utf-8"))
     params = {number: trial.params for number, trial in Study(grid / "study.db", "search", "maximize").trials.items()}
-    final = {line.trial: line.report.valid_bleu for line in read_lines(grid / "trials.jsonl")}
+    final = {line.trial: line.report.score("valid_bleu") for line in read_lines(grid / "trials.jsonl")}
     assert len(final) == 8
     for path, domain in SPACE.items():
         means = [fmean(final[n] for n in final if params[n][path] == value) for value in domain["values"]]

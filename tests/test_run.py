@@ -111,7 +111,7 @@ def assert_numbers(run_dir: Path, board: dict[str, Any], references: list[str]) 
         assert entry["test_ter"] == pytest.approx(fmean(sacrebleu.corpus_ter(t, [references]).score for t in texts))
         assert entry["test_neural"] == pytest.approx(fmean(len(line) for text in texts for line in text))
         assert entry["valid_bleu"] == pytest.approx(fmean(greedy[n] for n in entry["final_trials"]))
-        assert entry["valid_nll_per_char"] == pytest.approx(fmean(run[-1].valid_nll_per_char for run in runs))
+        assert entry["valid_nll_per_char"] == pytest.approx(fmean(run[-1].score("valid_nll_per_char") for run in runs))
         assert entry["train_seconds"] == pytest.approx(fmean(sum(r.train_seconds for r in run) for run in runs))
         assert ways[entry["beam_size"], entry["length_penalty"]] == max(ways.values())
         low, high = entry["test_bleu_ci"]

@@ -100,7 +100,7 @@ def test_every_proposal_is_a_trial_within_the_limit_of_parameters(sampler: str) 
     _, drawn = draw(searched, most=12, workers=2)
     assert drawn
     for params in drawn:
-        assert searched.trial.with_values(params).num_parameters <= 5_000_000
+        assert (searched.trial.with_values(params).num_parameters or 0) <= 5_000_000
         assert searched.accept(params) == params
 
 

@@ -10,10 +10,10 @@ import torch
 from corpora import write_digits
 from test_run import run_here
 
-from search.finals.bleu_statistics import bleu_of_sums, sentence_statistics
 from search.record.study import Study
-from trainables.base.config import DataConfig, TrialConfig
+from search.translation.bleu_statistics import bleu_of_sums, sentence_statistics
 from trainables.base.errors import UserError
+from trainables.base.translation_config import DataConfig, TranslationConfig
 from trainables.data.corpus import read_corpus
 from trainables.data.preparing import prepare
 from trainables.data.scoring import CODES, TOKENIZERS, Scoring, scoring
@@ -119,8 +119,8 @@ def write_joined(folder: Path, language: str) -> Path:
     return folder
 
 
-def trial(folder: Path, language: str, rate: float, epochs: int) -> TrialConfig:
-    return TrialConfig.model_validate(
+def trial(folder: Path, language: str, rate: float, epochs: int) -> TranslationConfig:
+    return TranslationConfig.model_validate(
         {
             "data": {"path": str(folder), "target": "tgt", "target_language": language},
             "tokenizer": {"vocab_size": 120},
@@ -136,7 +136,7 @@ def test_a_model_that_learns_is_told_from_a_useless_one(language: str, tmp_path:
     for rate, epochs in ((1e-8, 1), (0.01, 14)):
         config = trial(folder, language, rate, epochs)
         *_, (report, _) = train(config, prepare(config.data, config.tokenizer, tmp_path), device=CPU)
-        bleu.append(report.valid_bleu)
+        bleu.append(report.score("valid_bleu"))
     assert bleu[0] < 5 and bleu[1] > bleu[0] + 8
 
 

@@ -19,15 +19,16 @@ from search.record.journal import Journal, read_lines
 from search.record.study import Study
 from search.schedulers.unranked import ToTheEnd
 from search.settings.experiment import Experiment
-from trainables import translation
+from trainables import worker
 from trainables.acceleration import side_by_side
 from trainables.acceleration.side_by_side import is_faster_as_one, train_side_by_side
+from trainables.acceleration.stackable import can_train_as_one
 from trainables.assignment import Assignment
-from trainables.base.config import TrialConfig
 from trainables.base.errors import Diverged
 from trainables.base.locks import DriverLock
 from trainables.base.outcomes import Outcome
 from trainables.base.report import EpochReport
+from trainables.base.translation_config import TranslationConfig, as_translation
 from trainables.data.preparing import prepare
 from trainables.sharing.checkpoint_places import Checkpoints
 from trainables.training.device import CPU
@@ -60,7 +61,8 @@ def open_work(folder: Path, experiment: Experiment) -> Work:
     folder.mkdir(parents=True, exist_ok=True)
     study, journal = Study(folder / "study.db", "finals", "maximize"), Journal(folder / "finals.jsonl")
     plan = FinalsPlan(experiment, finalists)
-    return Work(experiment, Records(study, journal, Checkpoints(folder / "finals")), Rules(plan, ToTheEnd()))
+    rules = Rules(plan, ToTheEnd(), train_as_one=can_train_as_one)
+    return Work(experiment, Records(study, journal, Checkpoints(folder / "finals")), rules)
 
 
 def numbers(task: Assignment | str) -> list[int]:
@@ -118,12 +120,12 @@ def test_after_a_crash_those_that_are_left_go_on_together(corpus: Path, tmp_path
     assert outcomes == ["completed", "diverged", "completed", "completed"]
 
 
-def seeds(corpus: Path) -> list[TrialConfig]:
-    base = experiment(corpus).trial
+def seeds(corpus: Path) -> list[TranslationConfig]:
+    base = as_translation(experiment(corpus).trial)
     return [base.with_values({"seed": seed}) for seed in (1, 2)]
 
 
-def trained(configs: list[TrialConfig], corpus: Path, folder: Path) -> dict[int, list[EpochReport | Diverged]]:
+def trained(configs: list[TranslationConfig], corpus: Path, folder: Path) -> dict[int, list[EpochReport | Diverged]]:
     reports: dict[int, list[EpochReport | Diverged]] = {number: [] for number in range(len(configs))}
     folders = [folder / str(number) for number in reports]
     for number, each in train_side_by_side(configs, corpus / "cache", folders):
@@ -132,7 +134,7 @@ def trained(configs: list[TrialConfig], corpus: Path, folder: Path) -> dict[int,
 
 
 def losses(reports: list[EpochReport | Diverged]) -> list[float]:
-    return [each.valid_loss for each in reports if isinstance(each, EpochReport)]
+    return [each.score("valid_loss") for each in reports if isinstance(each, EpochReport)]
 
 
 @pytest.mark.parametrize("together", [True, False])
@@ -147,7 +149,7 @@ def test_together_or_in_turn_the_numbers_are_the_same(
     assert isinstance(reports[0][-1], Diverged)
     for number in (1, 2):
         alone = [each for each, _ in train(configs[number], text_of(configs[number], corpus / "cache"), device=CPU)]
-        assert losses(reports[number]) == pytest.approx([each.valid_loss for each in alone], rel=2e-5)
+        assert losses(reports[number]) == pytest.approx([each.score("valid_loss") for each in alone], rel=2e-5)
         shares = [each.devices for each in reports[number] if isinstance(each, EpochReport)]
         assert shares == pytest.approx([1 / 3 if together else 1.0] * 2)
 
@@ -169,8 +171,8 @@ def test_where_memory_is_too_small_for_all_they_go_on_one_by_one(
     epochs = [[each.epoch for each in reports[number] if isinstance(each, EpochReport)] for number in (0, 1)]
     assert epochs == [[1, 2], [1, 1, 2]], "each from its last checkpoint, which it reports again"
     for number, config in enumerate(seeds(corpus)):
-        last = [each.valid_loss for each, _ in train(config, text_of(config, corpus / "cache"), device=CPU)][-1]
-        assert losses(reports[number])[-1] == pytest.approx(last, rel=2e-5)
+        *_, (last, _) = train(config, text_of(config, corpus / "cache"), device=CPU)
+        assert losses(reports[number])[-1] == pytest.approx(last.score("valid_loss"), rel=2e-5)
 
 
 def test_whether_it_is_faster_is_measured(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,7 +190,7 @@ def test_finals_train_as_one_in_a_real_search(corpus: Path) -> None:
 
     def train_as_one(given: dict[str, Any]) -> None:
         side_by_side.is_faster_as_one = lambda *_: True
-        translation.train_translation(given)
+        worker.train_trials(given)
 
     search = experiment(corpus)
     slots = Slots(1, 1.0)
@@ -196,7 +198,7 @@ def test_finals_train_as_one_in_a_real_search(corpus: Path) -> None:
     work = open_work(search.run_dir, search)
     ray.init(address="local", num_cpus=1, num_gpus=1, include_dashboard=False)
     try:
-        run_work(work, slots, lock, search.cache, train_as_one, together=slots.runs_each(4))
+        run_work(work, slots, lock, search, train_as_one, together=slots.runs_each(4))
     finally:
         ray.shutdown()
         lock.release()
@@ -204,9 +206,9 @@ def test_finals_train_as_one_in_a_real_search(corpus: Path) -> None:
     lines = read_lines(search.run_dir / "finals.jsonl")
     assert len(lines) == 8 and {line.report.devices for line in lines} == {0.5}
     for number, trial in work.study.trials.items():
-        config = work.rules.plan.config(trial.params)
+        config = as_translation(work.rules.plan.config(trial.params))
         alone = [each for each, _ in train(config, text_of(config, search.cache), device=CPU)]
-        mine = [line.report.valid_loss for line in lines if line.trial == number]
-        assert mine == pytest.approx([each.valid_loss for each in alone], rel=2e-5)
+        mine = [line.report.score("valid_loss") for line in lines if line.trial == number]
+        assert mine == pytest.approx([each.score("valid_loss") for each in alone], rel=2e-5)
         assert (search.run_dir / "finals" / str(number) / "epoch-2").is_dir()
     assert [Slots(2, 0.5).runs_each(5), Slots(2, 0.0).runs_each(5), Slots(1, 2.0).runs_each(5)] == [3, 1, 1]

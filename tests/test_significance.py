@@ -13,10 +13,19 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.finals.bleu_statistics import bleu_of_sums, sentence_statistics
-from search.finals.sentence_tests import RESAMPLES, SHUFFLES, resampled_sums
-from search.finals.significance import SeedNoise, System, compare, groups, holm, interval, seed_noise, weigh
+from search.finals.item_tests import RESAMPLES, SHUFFLES, resampled_sums
+from search.finals.significance import Evidence, SeedNoise, System, compare, groups, holm, interval, seed_noise, weigh
+from search.translation.bleu_statistics import bleu_of_sums, sentence_statistics
+from search.translation.finals import FINALS
 from trainables.data.scoring import Scoring
+
+
+def weigh_bleu(systems: list[list[np.ndarray]]) -> Evidence:
+    return weigh(systems, FINALS.metric)
+
+
+def interval_of(system: System, noise: SeedNoise) -> tuple[float, float]:
+    return interval(system, noise, FINALS.metric.bounds)
 
 
 def texts(quality: float, sentences: int = 150, seed: int = 1) -> tuple[list[str], list[str]]:
@@ -44,7 +53,7 @@ def test_the_p_values_are_those_of_sacrebleus_command_line(tmp_path: Path) -> No
     (tmp_path / "reference").write_text("\n".join(systems[0][1]) + "\n")
     for number, (translations, _) in enumerate(systems):
         (tmp_path / str(number)).write_text("\n".join(translations) + "\n")
-    evidence = weigh([[sentence_statistics(*system, Scoring("13a"))] for system in systems])
+    evidence = weigh_bleu([[sentence_statistics(*system, Scoring("13a"))] for system in systems])
     bootstrap, randomisation = sacrebleu(tmp_path, "bs", RESAMPLES), sacrebleu(tmp_path, "ar", SHUFFLES)
     for pair in evidence.comparisons[:3]:  # of the first with each other one
         assert pair.a == 0
@@ -63,15 +72,15 @@ def test_the_p_values_are_those_of_sacrebleus_command_line(tmp_path: Path) -> No
 
 def test_equal_systems_share_a_group_and_a_clear_difference_opens_one() -> None:
     good, worse = statistics(0.9), statistics(0.7)
-    evidence = weigh([[good], [good.copy()], [worse]])
+    evidence = weigh_bleu([[good], [good.copy()], [worse]])
     assert evidence.groups == [1, 1, 2]
     same, apart, _ = evidence.comparisons
     assert (same.a, same.b, apart.a, apart.b) == (0, 1, 0, 2)
     assert same.difference == 0 and same.ci == (0, 0)
     assert same.p_bootstrap == same.p_randomisation == same.p_nested == same.p_holm == 1
     assert apart.p_holm < 0.001 and apart.ci[0] > 10
-    assert weigh([[good]]).groups == [1] and weigh([[good]]).comparisons == []
-    assert evidence == weigh([[good], [good.copy()], [worse]]), "the same numbers each time"
+    assert weigh_bleu([[good]]).groups == [1] and weigh_bleu([[good]]).comparisons == []
+    assert evidence == weigh_bleu([[good], [good.copy()], [worse]]), "the same numbers each time"
 
 
 def test_differences_are_paired() -> None:
@@ -79,14 +88,14 @@ def test_differences_are_paired() -> None:
     better = statistics(0.8, sentences=100)
     worse = better.copy()
     worse[:, 2:6] = np.maximum(worse[:, 2:6] - 0.2, 0)
-    evidence = weigh([[better], [worse]])
+    evidence = weigh_bleu([[better], [worse]])
     assert evidence.intervals[1][1] > evidence.intervals[0][0]
     assert evidence.groups == [1, 2]
 
 
 def test_intervals_narrow_with_more_sentences_and_with_seeds_that_agree() -> None:
     def width(*seeds: np.ndarray) -> float:
-        ((low, high),) = weigh([list(seeds)]).intervals
+        ((low, high),) = weigh_bleu([list(seeds)]).intervals
         assert low < np.mean([bleu_of_sums(seed.sum(axis=0)) for seed in seeds]) < high
         return high - low
 
@@ -101,14 +110,14 @@ def test_seeds_that_differ_keep_together_what_one_seed_each_would_tell_apart() -
     def difference(*qualities: float) -> list[np.ndarray]:
         return [statistics(quality, 800, seed=seed) for seed, quality in enumerate(qualities, 1)]
 
-    alone = weigh([difference(0.85), difference(0.8)])
+    alone = weigh_bleu([difference(0.85), difference(0.8)])
     assert alone.groups == [1, 2] and alone.noise.degrees == 0
-    spread = weigh([difference(0.85, 0.79), difference(0.8, 0.75)])
+    spread = weigh_bleu([difference(0.85, 0.79), difference(0.8, 0.75)])
     assert spread.groups == [1, 1] and spread.noise.degrees == 2
     assert spread.comparisons[0].p_randomisation < 0.01 < 0.05 < spread.comparisons[0].p_nested
-    steady = weigh([difference(0.85, 0.85), difference(0.8, 0.8)])
+    steady = weigh_bleu([difference(0.85, 0.85), difference(0.8, 0.8)])
     assert steady.groups == [1, 2]
-    unequal = weigh([difference(0.85, 0.85), difference(0.8)])  # a retraining failed
+    unequal = weigh_bleu([difference(0.85, 0.85), difference(0.8)])  # a retraining failed
     assert unequal.noise.degrees == 1 and len(unequal.comparisons) == 1
 
 
@@ -193,14 +202,14 @@ def test_the_interval_covers_the_mean_over_seeds_and_sentences(seeds: int, syste
     truth = true_bleu(MEAN).mean()
     covered = []
     for ranking in rankings:
-        low, high = interval(ranking[0], seed_noise(ranking))
+        low, high = interval_of(ranking[0], seed_noise(ranking))
         covered.append(low <= truth <= high)
     assert 0.92 <= np.mean(covered) <= 0.99  # 0.95 but for 200 tries, and somewhat too careful where t has one degree
 
 
 def test_with_one_seed_the_interval_is_of_that_model_and_too_narrow_for_its_configuration() -> None:
     rankings, effects = draw(1, 1)
-    intervals = [interval(system, seed_noise([system])) for (system,) in rankings]
+    intervals = [interval_of(system, seed_noise([system])) for (system,) in rankings]
 
     def coverage(truth: np.ndarray) -> float:
         return float(np.mean([low <= t <= high for (low, high), t in zip(intervals, truth, strict=True)]))
@@ -248,7 +257,7 @@ def test_an_error_is_that_of_sentences_less_the_interaction_and_that_of_seeds(
         System(rng.normal(mean, 1, n), rng.normal(mean, 2, (999, n))) for mean, n in ((31, seeds), (29, others))
     )
     for share, resampled, (low, high) in (
-        (1 / seeds, ours.resampled.mean(axis=1), np.array(interval(ours, noise)) - ours.observed.mean()),
+        (1 / seeds, ours.resampled.mean(axis=1), np.array(interval_of(ours, noise)) - ours.observed.mean()),
         (
             1 / seeds + 1 / others,
             ours.resampled.mean(axis=1) - theirs.resampled.mean(axis=1),
@@ -269,7 +278,7 @@ def test_without_noise_of_seeds_an_error_is_that_of_the_samples() -> None:
     samples = np.arange(-50.0, 51.0)[:, None] / 10  # 101 samples
     known, other = System(np.array([30.0]), 30 + samples), System(np.array([26.0]), np.full((101, 1), 26.0))
     none = SeedNoise(0.0, 0.0, 0)
-    assert interval(known, none) == pytest.approx((25.25, 34.75))
+    assert interval_of(known, none) == pytest.approx((25.25, 34.75))
     (low, high), p_value = compare(known, other, none)
     assert (low, high) == pytest.approx((-0.75, 8.75))
     assert p_value == pytest.approx((22 + 1) / 102), "as far as 4: eleven samples to either side"
@@ -277,15 +286,15 @@ def test_without_noise_of_seeds_an_error_is_that_of_the_samples() -> None:
 
 def test_no_interval_leaves_the_range_of_bleu() -> None:
     samples, noise = np.zeros((9, 1)), SeedNoise(4.0, 0.0, 2)
-    assert interval(System(np.array([1.0]), samples), noise)[0] == 0
-    assert interval(System(np.array([99.0]), samples), noise)[1] == 100
+    assert interval_of(System(np.array([1.0]), samples), noise)[0] == 0
+    assert interval_of(System(np.array([99.0]), samples), noise)[1] == 100
     reach = 2 * scipy.stats.t.ppf(0.975, 2)
-    assert interval(System(np.array([50.0]), samples), noise) == pytest.approx((50 - reach, 50 + reach))
+    assert interval_of(System(np.array([50.0]), samples), noise) == pytest.approx((50 - reach, 50 + reach))
 
 
 def test_a_second_seed_that_writes_the_same_changes_no_test_on_sentences() -> None:
     """A system counts as much as another, however many seeds it has."""
     ours, theirs = statistics(0.81, seed=5), statistics(0.8, seed=6)
-    (pair,), (again,) = weigh([[ours], [theirs]]).comparisons, weigh([[ours, ours], [theirs]]).comparisons
+    (pair,), (again,) = weigh_bleu([[ours], [theirs]]).comparisons, weigh_bleu([[ours, ours], [theirs]]).comparisons
     assert 0.01 < pair.p_randomisation < 0.99
     assert (again.p_randomisation, again.p_bootstrap) == (pair.p_randomisation, pair.p_bootstrap)

@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from search.driver.preparation import tokenizer_variants
 from search.engine.proposals import SearchPlan
 from search.record.study import Study
 from search.settings.experiment import Experiment
 from search.space.domain import Domain
 from search.space.space import Params, SearchSpace
+from search.translation.preparation import tokenizer_variants
 from trainables.base.outcomes import Outcome
 
 

@@ -20,9 +20,10 @@ from trainables.acceleration.group import Group
 from trainables.acceleration.side_by_side import train_as_one
 from trainables.acceleration.stackable import can_train_as_one
 from trainables.acceleration.stacked import StackedStep
-from trainables.base.config import TrialConfig, flatten
+from trainables.base.config import flatten
 from trainables.base.errors import Diverged
 from trainables.base.report import EpochReport
+from trainables.base.translation_config import TranslationConfig
 from trainables.data.batching import training_batches
 from trainables.data.preparing import Prepared
 from trainables.training.device import CPU
@@ -39,9 +40,9 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_digits(tmp_path_factory.mktemp("digits"))
 
 
-def members(corpus: Path, **values: Any) -> list[TrialConfig]:
+def members(corpus: Path, **values: Any) -> list[TranslationConfig]:
     """Three trials that differ in all that they may; keyword a__b sets a.b of all."""
-    base = TrialConfig.model_validate(
+    base = TranslationConfig.model_validate(
         {
             "data": {"path": str(corpus)},
             "tokenizer": {"vocab_size": 40},
@@ -65,7 +66,7 @@ def members(corpus: Path, **values: Any) -> list[TrialConfig]:
 
 
 def stacked(
-    configs: list[TrialConfig], corpus: Path, folders: list[Path] | None = None, until: float = 99
+    configs: list[TranslationConfig], corpus: Path, folders: list[Path] | None = None, until: float = 99
 ) -> list[list[EpochReport | Diverged]]:
     """What each reports, clocks apart; stopped when the last one has reported epoch `until`."""
     text = text_of(configs[0], corpus / "cache")
@@ -81,7 +82,7 @@ def stacked(
     return reports
 
 
-def train_alone(config: TrialConfig, corpus: Path, folder: Path | None = None) -> list[EpochReport]:
+def train_alone(config: TranslationConfig, corpus: Path, folder: Path | None = None) -> list[EpochReport]:
     return [report for report, _ in train(config, text_of(config, corpus / "cache"), folder, CPU)]
 
 
@@ -89,10 +90,12 @@ def assert_alike(ours: list[EpochReport | Diverged], theirs: list[EpochReport]) 
     assert len(ours) == len(theirs)
     for one, other in zip(ours, theirs, strict=True):
         assert isinstance(one, EpochReport)
-        assert (one.epoch, one.step, one.tokens) == (other.epoch, other.step, other.tokens)
-        assert one.train_loss == pytest.approx(other.train_loss, rel=TOLERANCE)
-        assert one.valid_loss == pytest.approx(other.valid_loss, rel=TOLERANCE)
-        assert one.valid_bleu == pytest.approx(other.valid_bleu, abs=3.0)  # a near tie may fall to another word
+        assert (one.epoch, one.step, one.score("tokens")) == (other.epoch, other.step, other.score("tokens"))
+        assert one.score("train_loss") == pytest.approx(other.score("train_loss"), rel=TOLERANCE)
+        assert one.score("valid_loss") == pytest.approx(other.score("valid_loss"), rel=TOLERANCE)
+        assert one.score("valid_bleu") == pytest.approx(
+            other.score("valid_bleu"), abs=3.0
+        )  # a near tie may fall to another word
 
 
 SHAPES: list[dict[str, Any]] = [
@@ -171,7 +174,7 @@ def test_who_may_train_together(corpus: Path) -> None:
     assert not first.model.model_copy(update={"positions": "learned"}).stackable
 
 
-def a_step_of(text: Prepared, config: TrialConfig) -> tuple[torch.Tensor, torch.Tensor]:
+def a_step_of(text: Prepared, config: TranslationConfig) -> tuple[torch.Tensor, torch.Tensor]:
     return next(training_batches(text.train, config.training, config.seed, 1))
 
 
@@ -188,11 +191,11 @@ def test_masks_of_dropout_follow_from_seed_round_and_process_and_differ_between_
     text = text_of(configs[0], corpus / "cache")
     batch, weights = a_step_of(text, configs[0]), Learner(configs[0], text, CPU).state()
 
-    def seed(config: TrialConfig, number: int) -> int:
+    def seed(config: TranslationConfig, number: int) -> int:
         run = TrainingRun(config, text, Learner(config, text, CPU), None)
         return run.seed(list(run.rounds())[number])
 
-    def losses_alone(config: TrialConfig, number: int, rank: int) -> list[float]:
+    def losses_alone(config: TranslationConfig, number: int, rank: int) -> list[float]:
         """The losses of two steps on the same batch."""
         step = ParallelStep(config, text, CPU, Unheard(rank, 2))
         step.learner.load(weights)
@@ -294,9 +297,11 @@ def test_captured_steps_give_the_numbers_of_those_that_are_not(
 
     def losses() -> list[float]:
         if count == 1:
-            return [report.train_loss for report, _ in train(configs[0], text, None, device, make_step=choose_step)]
+            return [
+                report.score("train_loss") for report, _ in train(configs[0], text, None, device, make_step=choose_step)
+            ]
         reports = [report for _, report in train_as_one(configs, text, device)]
-        return [report.train_loss for report in reports if isinstance(report, EpochReport)]
+        return [report.score("train_loss") for report in reports if isinstance(report, EpochReport)]
 
     monkeypatch.setattr(StackedStep, "_capture", noted)
     captured = losses()

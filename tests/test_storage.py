@@ -19,19 +19,20 @@ from heard import heard
 from object_store import BUCKET, object_store
 from test_run import COMMAND, assert_sound, write_config
 
-from search.driver.preparation import prepare_storage
 from search.record.study import Study
 from search.remote import lease
 from search.remote.fetching import fetch_run, sole_access
 from search.remote.run_copy import RunCopy
 from search.run import main
 from search.settings.experiment import Experiment
+from search.translation.preparation import PREPARATION
 from trainables.base.checkpoint_files import last_checkpoints, newest_checkpoint
-from trainables.base.config import DataConfig, TokenizerConfig, TrialConfig
 from trainables.base.errors import StorageFails, UserError
 from trainables.base.sealing import Damaged
+from trainables.base.translation_config import DataConfig, TokenizerConfig, TranslationConfig
 from trainables.data.preparing import prepare
 from trainables.sharing.checkpoint_places import Checkpoints
+from trainables.sharing.corpora import bring_corpus
 from trainables.sharing.object_store import Store
 from trainables.sharing.storage import Storage, find_place, new_driver
 from trainables.training.checkpoint import save_checkpoint
@@ -86,24 +87,24 @@ def test_a_node_gets_corpus_and_tokenizer_without_the_test_split(
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "node"))
     (tmp_path / "node").mkdir()
     data = DataConfig(path=str(write_digits(tmp_path / "corpus")))
-    config = TrialConfig(data=data, tokenizer=TokenizerConfig(vocab_size=60))
+    config = TranslationConfig(data=data, tokenizer=TokenizerConfig(vocab_size=60))
     head = {**config.model_dump(), "name": "run", "output_dir": str(tmp_path / "head")}
     experiment = Experiment.model_validate({**head, "storage": f"s3://{BUCKET}/nodes"})
-    storage = prepare_storage(experiment)
+    storage = PREPARATION.share(experiment)
     assert storage
     sent = b"".join(storage.shared.read(key) or b"" for key in storage.shared.find())
     secret = (tmp_path / "corpus" / "test.en").read_bytes().splitlines()[0]
     shutil.move(tmp_path / "corpus", tmp_path / "out-of-sight")  # the node sees no corpus
     here, there = (
         prepare(data, config.tokenizer, experiment.cache),
-        prepare(data, config.tokenizer, storage.bring(config)),
+        prepare(data, config.tokenizer, bring_corpus(storage, config)),
     )
     assert here.valid_text == there.valid_text and len(here.train) == len(there.train)
     assert here.tokenizer.source.serialized_model_proto() == there.tokenizer.source.serialized_model_proto()
     assert json.dumps(here.valid_text.source[0]).encode() in sent and secret not in sent
 
     other = TokenizerConfig(vocab_size=55, shared=False)  # one that the driver has not made
-    cache = storage.bring(config.model_copy(update={"tokenizer": other}))
+    cache = bring_corpus(storage, config.model_copy(update={"tokenizer": other}))
     assert len(storage.shared.find("tokenizers")) == 3
     files = sorted(cache.glob("tokenizers/*/*.model"))
     assert {file.read_bytes() for file in files} == {storage.shared.read(k) for k in storage.shared.find("tokenizers")}

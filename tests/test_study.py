@@ -19,6 +19,7 @@ from search.record.study import Study
 from search.record.study_file import open_study
 from search.record.trial import StudyTrial
 from search.space.space import Params, SearchSpace
+from search.translation.problem import TRANSLATION
 from trainables.base.outcomes import Outcome
 from trainables.base.sealing import SEAL, Damaged
 
@@ -30,6 +31,9 @@ TOLD = {
     Outcome.INFEASIBLE: (TrialState.PRUNED, None),
     Outcome.FAILED: (TrialState.FAIL, None),
 }
+
+
+BLEU = TRANSLATION.metrics["valid_bleu"]
 
 
 def reported(study: Study, *scores: float) -> StudyTrial:
@@ -87,6 +91,7 @@ def test_who_came_further_is_ahead_and_then_who_is_better(direction: Direction) 
 
 def test_bleu_near_zero_gives_way_to_the_loss_which_also_breaks_ties() -> None:
     study = Study(None, "search", "maximize")
+    study.recall([], BLEU)
     for bleu, loss in ((0.5, 2.0), (0.9, 3.0), (1.0, 9.0), (20.0, 2.0), (20.0, 1.5), (20.1, 9.0), (20.0, math.nan)):
         study.report(study.add({}, {}), 1, bleu, loss)
     worth = [study.merit(trial, 1) for trial in study.trials.values()]
@@ -209,7 +214,8 @@ def test_losses_are_recalled_where_there_are_scores_and_an_heir_has_its_parents(
             line_of(2, 2, valid_nll_per_char=1.0),
             line_of(3, 2, valid_nll_per_char=math.nan),
             line_of(9, 1, valid_nll_per_char=9.0),
-        ]
+        ],
+        BLEU,
     )
     assert (by_epochs.losses, by_steps.losses, heir.losses) == ({1: 3.0, 2: 2.0}, {5: 4.0}, {1: 3.0, 2: 1.0})
     assert math.isnan(unknown.losses[2])

@@ -15,8 +15,8 @@ from corpora import write_digits
 
 import trainables.data.tokenizer
 from model.special_tokens import BOS, EOS, PAD, UNK
-from trainables.base.config import DataConfig, TokenizerConfig
 from trainables.base.errors import UserError
+from trainables.base.translation_config import DataConfig, TokenizerConfig
 from trainables.data.corpus import Corpus, Split, read_corpus
 from trainables.data.tokenizer import Tokenizer, load_tokenizer, save_tokenizer, tokenizer_folder, train_tokenizer
 

@@ -201,7 +201,7 @@ def test_tensorboard_files_have_every_epoch(watched: Watched) -> None:
                     values[event.step] = value.simple_value
             content = content[16 + length :]
     lines = read_lines(watched.run_dir / "finals.jsonl")
-    expected = {line.report.epoch: line.report.valid_bleu for line in lines if line.trial == 0}
+    expected = {line.report.epoch: line.report.score("valid_bleu") for line in lines if line.trial == 0}
     assert values == pytest.approx(expected, rel=1e-6)
 
 

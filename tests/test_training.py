@@ -7,7 +7,7 @@ import platform
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import replace
 from itertools import repeat
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,18 +23,19 @@ from torch import Tensor
 from model.special_tokens import BOS, PAD
 from model.transformer import Transformer
 from trainables.base.checkpoint_files import last_checkpoints, newest_checkpoint
-from trainables.base.config import TrainingConfig, TrialConfig
 from trainables.base.errors import Diverged, UserError
 from trainables.base.report import EpochReport
+from trainables.base.translation_config import TranslationConfig, TranslationTraining
 from trainables.data.batching import EncodedSplit, count_batches, training_batches
 from trainables.data.preparing import prepare
 from trainables.training import loop as training
-from trainables.training.checkpoint import load_model, load_state
+from trainables.training.checkpoint import load_state
 from trainables.training.evaluation import reference_loss, translate
 from trainables.training.gpu import GpuFigures, measure
 from trainables.training.learner import build_model, learning_rate
 from trainables.training.loop import Batch, EagerStep, train
-from trainables.translation import _reports
+from trainables.training.trained import load_model
+from trainables.translation import TRAINING
 
 CPU = torch.device("cpu")
 
@@ -44,9 +45,9 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_digits(tmp_path_factory.mktemp("digits"))
 
 
-def tiny(corpus: Path, **values: Any) -> TrialConfig:
+def tiny(corpus: Path, **values: Any) -> TranslationConfig:
     """A trial of 4 epochs; keyword a__b sets a.b."""
-    config = TrialConfig.model_validate(
+    config = TranslationConfig.model_validate(
         {
             "data": {"path": str(corpus)},
             "tokenizer": {"vocab_size": 40},
@@ -58,7 +59,7 @@ def tiny(corpus: Path, **values: Any) -> TrialConfig:
 
 
 def run(
-    config: TrialConfig, corpus: Path, checkpoints: Path | None = None, until: float = 99
+    config: TranslationConfig, corpus: Path, checkpoints: Path | None = None, until: float = 99
 ) -> tuple[list[EpochReport], dict[str, Tensor]]:
     """The reports, without what a clock says, and the last weights; stopped after epoch `until`."""
     reports: list[EpochReport] = []
@@ -89,8 +90,10 @@ def test_the_same_seed_gives_the_same_numbers_another_seed_others(
     assert reports == undisturbed[0] and equal(weights, undisturbed[1])
     others, _ = run(tiny(corpus, seed=2), corpus)
     for one, other in zip(reports, others, strict=True):
-        assert one.tokens == other.tokens > 0
-        assert one.train_loss != other.train_loss and one.valid_loss != other.valid_loss
+        assert one.score("tokens") == other.score("tokens") > 0
+        assert one.score("train_loss") != other.score("train_loss") and one.score("valid_loss") != other.score(
+            "valid_loss"
+        )
 
 
 def test_a_checkpoint_goes_on_with_other_batches_at_the_next_epoch(corpus: Path, tmp_path: Path) -> None:
@@ -152,7 +155,7 @@ def test_a_checkpoint_holds_the_report_and_the_last_learning_rate(corpus: Path, 
     config = tiny(corpus, training__epochs=1)
     ((report, model),) = train(config, text_of(config, corpus / "cache"), tmp_path, CPU)
     found = newest_checkpoint(tmp_path)
-    assert found is not None and found == (tmp_path / "epoch-1", asdict(report))
+    assert found is not None and found == (tmp_path / "epoch-1", report.stored())
     state = load_state(found[0], CPU)
     assert equal(state["model"], model.state_dict())
     prepared = prepare(config.data, config.tokenizer, corpus / "cache")
@@ -215,17 +218,17 @@ def test_it_is_plain_training(corpus: Path) -> None:
         assert tokens == prepared.train.target_tokens
     assert 0 < clipped < step
     reports, _ = run(config, corpus)
-    assert [report.train_loss for report in reports] == pytest.approx(losses, rel=1e-4)
-    assert [report.tokens for report in reports] == [tokens, tokens]
+    assert [report.score("train_loss") for report in reports] == pytest.approx(losses, rel=1e-4)
+    assert [report.score("tokens") for report in reports] == [tokens, tokens]
     valid_loss = reference_loss(model.eval(), prepared.valid) / prepared.valid.target_tokens
-    assert reports[-1].valid_loss == pytest.approx(valid_loss, rel=1e-3)
+    assert reports[-1].score("valid_loss") == pytest.approx(valid_loss, rel=1e-3)
 
 
 @pytest.mark.parametrize("steps", [None, 5])
 def test_there_is_dropout_in_every_round_of_training_and_none_in_validation(
     steps: int | None, corpus: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def first_batch(split: EncodedSplit, config: TrainingConfig, seed: int, *_: int) -> Iterator[Batch]:
+    def first_batch(split: EncodedSplit, config: TranslationTraining, seed: int, *_: int) -> Iterator[Batch]:
         return repeat(next(training_batches(split, config, seed, 1)), 5)
 
     # The weights stay as they are, and batches, too: what differs between rounds are masks alone.
@@ -234,11 +237,11 @@ def test_there_is_dropout_in_every_round_of_training_and_none_in_validation(
     changes = {"training__learning_rate": 1e-12, "training__epochs": 3, "training__report_steps": steps}
     plain, _ = run(tiny(corpus, **changes, model__dropout=0.0), corpus)
     dropped, _ = run(tiny(corpus, **changes, model__dropout=0.5), corpus)
-    valid_losses = [report.valid_loss for report in plain + dropped]
+    valid_losses = [report.score("valid_loss") for report in plain + dropped]
     assert valid_losses == pytest.approx([valid_losses[0]] * 6, rel=1e-6)
-    losses = [report.train_loss for report in plain]
+    losses = [report.score("train_loss") for report in plain]
     assert losses == pytest.approx([losses[0]] * 3, rel=1e-6)
-    noisy = [report.train_loss for report in dropped]
+    noisy = [report.score("train_loss") for report in dropped]
     assert len(set(noisy)) == 3 and min(abs(loss - losses[0]) for loss in noisy) > 1e-3
 
 
@@ -247,10 +250,12 @@ def test_the_report_is_of_the_validation_split(corpus: Path, tmp_path: Path) -> 
     ((report, model),) = list(train(config, text_of(config, corpus / "cache"), tmp_path, CPU))[-1:]
     prepared = prepare(config.data, config.tokenizer, corpus / "cache")
     text, loss = prepared.valid_text, reference_loss(model, prepared.valid)
-    assert report.valid_loss == pytest.approx(loss / prepared.valid.target_tokens)
-    assert report.valid_nll_per_char == pytest.approx(loss / len("".join(text.target)))
+    assert report.score("valid_loss") == pytest.approx(loss / prepared.valid.target_tokens)
+    assert report.score("valid_nll_per_char") == pytest.approx(loss / len("".join(text.target)))
     translations = translate(model, prepared.tokenizer, text.source)
-    assert report.valid_bleu == pytest.approx(sacrebleu.corpus_bleu(translations, [text.target]).score, abs=1e-9)
+    assert report.score("valid_bleu") == pytest.approx(
+        sacrebleu.corpus_bleu(translations, [text.target]).score, abs=1e-9
+    )
     loaded, tokenizer = load_model(config, corpus / "cache", tmp_path)
     assert translate(loaded, tokenizer, text.source) == translations
     ((_, resumed),) = train(config, text_of(config, corpus / "cache"), tmp_path, CPU)  # nothing is left to do
@@ -317,7 +322,7 @@ def test_rounds_of_steps_end_with_training(
     reports, _ = in_rounds
     assert [report.step for report in reports] == [*range(3, total, 3), total]
     assert [report.epoch for report in reports] == [report.step / epoch_steps for report in reports]
-    assert sum(report.tokens for report in reports) == 4 * prepared.train.target_tokens, (
+    assert sum(report.score("tokens") for report in reports) == 4 * prepared.train.target_tokens, (
         "nothing twice, nothing left out"
     )
 
@@ -328,7 +333,7 @@ def test_rounds_change_when_it_reports_not_what_it_learns(corpus: Path) -> None:
     for steps in (1, 4, 10**6):
         rounds, same = run(tiny(corpus, model__dropout=0.0, training__report_steps=steps), corpus)
         assert equal(weights, same)
-        assert rounds[-1].valid_bleu == plain[-1].valid_bleu and rounds[-1].epoch == 4
+        assert rounds[-1].score("valid_bleu") == plain[-1].score("valid_bleu") and rounds[-1].epoch == 4
         assert len(rounds) == -(-plain[-1].step // steps)
 
 
@@ -365,7 +370,7 @@ def test_divergence_is_told_plainly(values: dict[str, Any], message: str, corpus
     before = models()
     gc.disable()
     try:
-        reports = list(_reports([tiny(corpus, **values)], corpus / "cache", [tmp_path], size=0, keep=2))
+        reports = list(TRAINING.train([tiny(corpus, **values)], corpus / "cache", [tmp_path], gpus=0, keep=2))
         assert isinstance(reports[-1][1], Diverged)
         assert models() == before
     finally:
@@ -381,8 +386,8 @@ def test_a_tiny_model_learns_to_translate(tmp_path: Path) -> None:
     corpus = write_digits(tmp_path, train=600)
     changes = {"tokenizer__vocab_size": 150, "model__d_model": 64, "model__dropout": 0.0}
     reports, _ = run(tiny(corpus, **changes, training__epochs=20, training__batch_tokens=256), corpus)
-    assert reports[0].valid_bleu < 20 and reports[-1].valid_bleu > 90
-    assert reports[-1].valid_loss < 0.3 and reports[-1].train_loss < 0.3
+    assert reports[0].score("valid_bleu") < 20 and reports[-1].score("valid_bleu") > 90
+    assert reports[-1].score("valid_loss") < 0.3 and reports[-1].score("train_loss") < 0.3
 
 
 def test_models_of_the_same_seed_start_equal(corpus: Path) -> None:

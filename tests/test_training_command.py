@@ -14,10 +14,10 @@ from corpora import write_digits
 from processes import accept_interrupts
 
 from trainables.__main__ import SingleRun
-from trainables.base.config import TrialConfig
+from trainables.base.translation_config import TranslationConfig
 from trainables.data.scoring import Scoring
-from trainables.training.checkpoint import load_model
 from trainables.training.evaluation import score, translate
+from trainables.training.trained import load_model
 
 ROOT = Path(__file__).parents[1]
 COMMAND = [sys.executable, "-m", "trainables"]
@@ -55,7 +55,7 @@ def start(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def read_scores(config: Path, checkpoints: Path, beam_size: int) -> tuple[str, ...]:
     run = SingleRun.model_validate(yaml.safe_load(config.read_text()))
-    trial = TrialConfig.model_validate({name: getattr(run, name) for name in TrialConfig.model_fields})
+    trial = TranslationConfig.model_validate({name: getattr(run, name) for name in TranslationConfig.model_fields})
     model, tokenizer = load_model(trial, Path(run.output_dir) / ".cache", checkpoints)
     source, target = ((Path(run.data.path) / f"test.{side}").read_text().splitlines() for side in ("en", "fr"))
     scores = score(translate(model, tokenizer, source, beam_size, run.length_penalty), target, Scoring("13a"))

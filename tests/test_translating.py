@@ -16,15 +16,15 @@ from safetensors.torch import load_file, save_file
 
 from model.special_tokens import BOS, EOS, PAD
 from search.commands.translate import Translating, main, translate_lines
-from search.finals.best import BestModel, read_best, write_best
-from search.report.attention_figures import attend
-from search.report.attention_page import write_attention_page
-from search.settings.finals import Decoding
-from trainables.base.config import TrialConfig
+from search.translation.attention_figures import attend
+from search.translation.attention_page import write_attention_page
+from search.translation.best import BestModel, read_best, write_best
+from search.translation.finals_config import Decoding
 from trainables.base.errors import UserError
-from trainables.training.checkpoint import load_model
+from trainables.base.translation_config import TranslationConfig
 from trainables.training.evaluation import translate
 from trainables.training.loop import train
+from trainables.training.trained import load_model
 
 COMMAND = [sys.executable, str(Path(__file__).parents[1] / "search" / "run.py"), "translate"]
 SENTENCES = ["two one", "nine eight seven", "three three four five six", "one"]
@@ -34,7 +34,7 @@ def make_run(folder: Path, epochs: int, **model: Any) -> Path:
     """The directory of a run that has nothing but its best model."""
     run_dir = folder / "run"
     run_dir.mkdir()
-    config = TrialConfig.model_validate(
+    config = TranslationConfig.model_validate(
         {
             "data": {"path": str(write_digits(folder / "corpus", valid=2, test=2)), "max_tokens": 30},
             "tokenizer": {"vocab_size": 60},

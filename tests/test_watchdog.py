@@ -17,7 +17,7 @@ from test_run import COMMAND, SPACE, run, write_config
 
 from search.record.journal import read_lines
 from search.record.study import Study
-from search.run_directory.trust import KEPT
+from search.settings.known_runs import KEPT
 
 SEARCH = {"trials": 5, "concurrency": 2, "deterministic": True, "scheduler": {"rungs": [1], "reduction_factor": 2}}
 FINALS = {"top": 1, "seeds": 1, "beam_size": 1}

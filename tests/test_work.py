@@ -30,7 +30,7 @@ from search.run_directory.checking import check_study
 from search.schedulers import SCHEDULERS
 from search.schedulers.population import Population
 from search.settings.experiment import Experiment
-from trainables import translation
+from trainables import translation, worker
 from trainables.assignment import Assignment, WorkerSetup, to_tune
 from trainables.base.checkpoint_files import newest_checkpoint
 from trainables.base.errors import TooLarge, UserError
@@ -61,7 +61,8 @@ EPOCH_STEPS = {64: 14, 128: 10, 256: 7}
 BY_STEPS = experiment().with_values({"training.report_steps": 5, "search.scheduler.rungs": [10, 20]})
 
 
-SETUP = WorkerSetup(Path("c"), Path("lock"), 0.0, 2, None, own_versions())
+PROBLEM = "search.translation.problem:TRANSLATION"
+SETUP = WorkerSetup(Path("c"), Path("lock"), 0.0, 2, None, own_versions(), PROBLEM, Path())
 
 
 class Killed(BaseException):
@@ -487,11 +488,11 @@ def failing(error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(translation, "prepare", lambda *_: None)
     monkeypatch.setattr(translation, "train", train)
-    monkeypatch.setattr(translation, "_stay_where_it_lasts", lambda: None)  # which would start Ray
+    monkeypatch.setattr(worker, "_stay_where_it_lasts", lambda: None)  # which would start Ray
     monkeypatch.setattr("ray.tune.report", told.append)
     lock = DriverLock(tmp_path / "run")
     task = Assignment(0, experiment().trial, Path("run/trials/0"), 0)
-    translation.train_translation(to_tune(task, replace(SETUP, driver_lock=lock.workers)))
+    worker.train_trials(to_tune(task, replace(SETUP, driver_lock=lock.workers)))
     return told
 
 

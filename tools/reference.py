@@ -18,7 +18,8 @@ import notebooks
 from pydantic import BaseModel, RootModel
 
 from search.commands import ABOUT
-from search.settings.experiment import Experiment
+from search.settings.experiment import experiment_class
+from search.settings.problem import TRANSLATION
 from trainables.base.kinds import Kinds, is_config, kinds_of
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ WITH_OPTIONS = {  # the commands whose options are no keys of a configuration
     "clean": "search.commands.clean:Cleaning",
     "doctor": "search.commands.doctor:Doctoring",
 }
+EXPERIMENT = experiment_class(TRANSLATION)
 LIMITS = {"minimum": "from {}", "exclusiveMinimum": "above {}", "maximum": "to {}", "exclusiveMaximum": "below {}"}
 TYPES = {
     "integer": "whole number",
@@ -102,7 +104,7 @@ def find_keys(config_class: type[BaseModel], prefix: str = "") -> dict[str, Key]
 @cache
 def keys() -> str:
     """A section for each part of a configuration, with a heading for each key."""
-    found = find_keys(Experiment)
+    found = find_keys(EXPERIMENT)
     sections: dict[str, list[str]] = {"The run": []}
     for path, key in found.items():
         kind = f"**Value:** {key.values}  \n**Default:** {key.default}"
@@ -153,6 +155,7 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
     """Called by mkdocs for each page."""
     for file, name in OUTSIDE.items():
         markdown = re.sub(rf"\]\(((?:\.\./)*)\.\./{file}", rf"](\1{name}", markdown)
+    markdown = re.sub(r"\[([^\]]+)\]\((?:\.\./)+examples/\w+\.py\)", r"`\1`", markdown)  # no page of the site
     return expand(markdown)
 
 

@@ -11,10 +11,11 @@ from pydantic import Field
 from model.transformer import Transformer
 from trainables.acceleration.captured import choose_step
 from trainables.base.command_line import parse_config
-from trainables.base.config import RunName, TrialConfig, digest, flatten
+from trainables.base.config import RunName, digest, flatten
 from trainables.base.ending import end_in_words
 from trainables.base.errors import UserError
 from trainables.base.files import make_folder, named_path, write_atomically
+from trainables.base.translation_config import TranslationConfig
 from trainables.base.yaml_files import dump_yaml, read_yaml
 from trainables.data.corpus import digest_test, read_test
 from trainables.data.corpus_cache import cached_corpus
@@ -24,7 +25,7 @@ from trainables.training.evaluation import score, translate
 from trainables.training.loop import train
 
 
-class SingleRun(TrialConfig):
+class SingleRun(TranslationConfig):
     """One training run from the command line."""
 
     output_dir: str = Field("runs", min_length=1, description="holds the run's folder and the tokenizer cache")
@@ -39,7 +40,7 @@ def main(arguments: list[str]) -> int:
     """Train one model, or go on with it, and print losses and BLEU; its status."""
     program, about = "python -m trainables", "Train one translation model."
     run, _ = parse_config(SingleRun, arguments, program, about)
-    config = TrialConfig(**{name: getattr(run, name) for name in TrialConfig.model_fields})
+    config = TranslationConfig(**{name: getattr(run, name) for name in TranslationConfig.model_fields})
     output_dir = named_path("--output_dir", run.output_dir)
     cache, folder = output_dir / ".cache", output_dir / (run.name or f"training-{digest(config.model_dump())}")
     torch.set_num_threads(run.threads)
@@ -59,7 +60,8 @@ def main(arguments: list[str]) -> int:
     for report, trained in train(config, prepared, folder, make_step=choose_step):
         model = trained
         print(
-            f"{report.epoch:5.4g}  {report.train_loss:10.4f}  {report.valid_loss:10.4f}  {report.valid_bleu:10.2f}  "
+            f"{report.epoch:5.4g}  {report.score('train_loss'):10.4f}  {report.score('valid_loss'):10.4f}  "
+            f"{report.score('valid_bleu'):10.2f}  "
             f"{report.train_seconds:.0f} + {report.eval_seconds:.0f}",
             flush=True,
         )
@@ -82,7 +84,7 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _claim(folder: Path, config: TrialConfig) -> None:
+def _claim(folder: Path, config: TranslationConfig) -> None:
     """Write the configuration into the run's folder. Raises UserError if another one was trained there."""
     file = folder / "config.yaml"
     if (folder / "study.db").exists():

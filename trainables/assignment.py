@@ -5,7 +5,7 @@ made and read in this file alone.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +48,8 @@ class WorkerSetup:
     keep: int  # how many checkpoints of a trial stay
     storage: "Storage | None"  # in the place of those paths
     versions: dict[str, str | None]  # of the driver, by `installed.own_versions`
+    problem: str  # module:NAME
+    home: Path  # the driver's working directory, from which the user's code is imported
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,8 @@ class Halted:
 
 Answer = Reported | Ended | Halted
 HALTED = "halted"  # in the place of an outcome
+_REPORT = "report."  # before the names of its numbers: Tune adds keys of its own
+_PATHS = ("cache", "driver_lock", "home")
 
 
 def to_tune(assignment: Assignment, setup: WorkerSetup) -> dict[str, Any]:
@@ -89,20 +93,19 @@ def to_tune(assignment: Assignment, setup: WorkerSetup) -> dict[str, Any]:
         }
         for each in assignment.team
     ]
-    paths = {"cache": str(setup.cache), "driver_lock": str(setup.driver_lock)}
-    return {"trials": trials, "setup": {**vars(setup), **paths}}
+    return {"trials": trials, "setup": {**vars(setup), **{name: str(getattr(setup, name)) for name in _PATHS}}}
 
 
 def read_setup(given: Mapping[str, Any]) -> WorkerSetup:
     """The inverse of `to_tune`."""
     setup = given["setup"]
-    return WorkerSetup(**{**setup, "cache": Path(setup["cache"]), "driver_lock": Path(setup["driver_lock"])})
+    return WorkerSetup(**{**setup, **{name: Path(setup[name]) for name in _PATHS}})
 
 
-def read_assignment(given: Mapping[str, Any]) -> Assignment:
-    """The inverse of `to_tune`."""
+def read_assignment(given: Mapping[str, Any], config_class: type[TrialConfig]) -> Assignment:
+    """The inverse of `to_tune`; the class is that of the problem."""
     first, *mates = (
-        {**each, "config": TrialConfig.model_validate(each["config"]), "checkpoints": Path(each["checkpoints"])}
+        {**each, "config": config_class.model_validate(each["config"]), "checkpoints": Path(each["checkpoints"])}
         for each in given["trials"]
     )
     return Assignment(**first, mates=tuple(Assignment(**mate) for mate in mates))
@@ -117,7 +120,7 @@ def to_result(answer: Answer) -> dict[str, Any]:
     """What `tune.report` takes."""
     match answer:
         case Reported(number, report):
-            return {"number": number, **asdict(report)}
+            return {"number": number, **{f"{_REPORT}{name}": value for name, value in report.stored().items()}}
         case Ended(number, outcome, message):
             return {"number": number, "outcome": outcome.value, "message": message}
         case Halted(message):
@@ -127,7 +130,8 @@ def to_result(answer: Answer) -> dict[str, Any]:
 def read_result(result: Mapping[str, Any]) -> Answer:
     """The inverse of `to_result`; Tune adds keys of its own."""
     if "outcome" not in result:
-        return Reported(result["number"], read_report(result))
+        report = {key.removeprefix(_REPORT): value for key, value in result.items() if key.startswith(_REPORT)}
+        return Reported(result["number"], read_report(report))
     if result["outcome"] == HALTED:
         return Halted(result["message"])
     return Ended(result["number"], Outcome(result["outcome"]), result["message"])

@@ -74,13 +74,17 @@ def resume(
     return load_run(Path("runs") / name.rstrip("/").rpartition("/")[2] if "://" in name else name)
 
 
-def load_run(run: str | os.PathLike[str]) -> Result:
+def load_run(run: str | os.PathLike[str], trust: bool = False) -> Result:
     """Read a run directory, whether its search has ended or not.
 
+    Args:
+        run: The directory of the run.
+        trust: Whether the problem that somebody else's run names, which is code, may be imported.
+
     Raises:
-        UserError: If the folder is no run directory.
+        UserError: If it is no run directory.
     """
-    return Result(named_path("load_run", os.fspath(run)))
+    return Result(named_path("load_run", os.fspath(run)), trust)
 
 
 def _written(value: Any) -> str:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from search.record.journal import read_lines
 from search.settings.experiment import Experiment
+from search.settings.problem import TRANSLATION
 from search.settings.stored import stored_experiment
 from trainables.base.errors import UserError
 from trainables.base.sealing import read_sealed
@@ -18,7 +19,6 @@ from trainables.base.sealing import read_sealed
 if TYPE_CHECKING:
     import optuna
 
-    from search.finals.best import BestModel
     from search.record.trial import StudyTrial
 
 
@@ -30,14 +30,14 @@ class Result:
         experiment: What was searched.
     """
 
-    def __init__(self, path: Path):
-        """Read the run directory.
+    def __init__(self, path: Path, trust: bool = False):
+        """Read the run directory; see `load_run`.
 
         Raises:
             UserError: If the folder is no run directory, or not as the search wrote it.
         """
         self.path = path
-        self.experiment: Experiment = stored_experiment(path)
+        self.experiment: Experiment = stored_experiment(path, trust=trust)
 
     def __repr__(self) -> str:
         return f"Result({str(self.path)!r})"
@@ -55,7 +55,9 @@ class Result:
         file = self.path / "leaderboard.json"
         if not file.exists():
             raise UserError(f"{self.path}: the search has not ended, so there is no ranking; go on with it by resume")
-        return pd.json_normalize([_flat(entry) for entry in read_sealed(file)["ranking"]], max_level=0)
+        board = read_sealed(file)
+        metric = board.get("metric", "test_bleu")
+        return pd.json_normalize([_flat(entry, metric) for entry in board["ranking"]], max_level=0)
 
     @cached_property
     def trials(self) -> pd.DataFrame:
@@ -92,15 +94,15 @@ class Result:
         return open_study(self.path / "study.db", "search", self.experiment.search.direction, "read")[1]
 
     @cached_property
-    def best(self) -> "BestModel":
-        """The best model, on a GPU if there is one, with its configuration, tokenizer and decoding.
+    def best(self) -> Any:
+        """The best model, on a GPU if there is one: a `BestModel`, or of another problem what its finals read.
+
+        A `BestModel` has its configuration, tokenizer and decoding.
 
         Raises:
             UserError: Before the search has ended.
         """
-        from search.finals.best import read_best
-
-        return read_best(self.path)
+        return self.experiment.definition.part("finals").read_best(self.experiment)
 
     def translate(self, sentences: Sequence[str]) -> list[str]:
         """Translate with the best model, decoded as in the finals.
@@ -116,6 +118,10 @@ class Result:
         """
         from search.commands.translate import Translating, translate_lines
 
+        if self.experiment.problem != TRANSLATION:
+            raise UserError(
+                f"{self.path}: is a search of the problem {self.experiment.definition.title}, which does not translate"
+            )
         source = "".join(f"{' '.join(sentence.split())}\n" for sentence in sentences)
         translations = io.BytesIO()
         try:
@@ -143,8 +149,8 @@ class Result:
         return list(study.trials.values())
 
 
-def _flat(entry: dict[str, Any]) -> dict[str, Any]:
+def _flat(entry: dict[str, Any], metric: str) -> dict[str, Any]:
     """An entry of the leaderboard with a column for each end of an interval and each hyperparameter."""
-    low, high = entry["test_bleu_ci"]
-    rest = {key: value for key, value in entry.items() if key not in ("config", "test_bleu_ci")}
-    return {**rest, "test_bleu_low": low, "test_bleu_high": high, **entry["config"]}
+    low, high = entry[f"{metric}_ci"]
+    rest = {key: value for key, value in entry.items() if key not in ("config", f"{metric}_ci")}
+    return {**rest, f"{metric}_low": low, f"{metric}_high": high, **entry["config"]}

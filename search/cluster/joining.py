@@ -14,12 +14,10 @@ from search.cluster.local_ray import local_ray
 from search.cluster.node_check import NodeFacts, SharedToken, StoredToken, find_faults, inspect_node, list_sizes
 from search.cluster.starting import PROCESS, failures_in_words, shortened, start_ray
 from search.settings.experiment import Experiment
-from trainables.base.config import PHRASEBOOK, DataConfig
 from trainables.base.errors import UserError
 from trainables.base.files import make_folder
 from trainables.base.log import say, warn
 from trainables.base.ray_internals import draining_nodes, shows_token
-from trainables.data.corpus import find_files
 from trainables.sharing.storage import Storage
 
 NODE_SECONDS = 120  # for a node to start a process and look at itself
@@ -117,7 +115,7 @@ def check_nodes(nodes: list[dict[str, Any]], experiment: Experiment, storage: St
         )
     folder = Path(experiment.output_dir)
     make_folder(folder)
-    sizes = {} if storage else list_sizes(_files_before_finals(experiment.data))
+    sizes = {} if storage else list_sizes(experiment.definition.part("preparation").files(experiment.trial))
     inspect = ray.remote(num_cpus=0)(inspect_node)
     faults = []
     with StoredToken(storage.shared) if storage else SharedToken(folder) as token:
@@ -144,9 +142,3 @@ def check_nodes(nodes: list[dict[str, Any]], experiment: Experiment, storage: St
                 warn(f"node {where}: {note}")
     if faults:
         raise UserError("\n".join(f"cluster: {fault}" for fault in faults))
-
-
-def _files_before_finals(data: DataConfig) -> list[Path]:
-    if data.path == PHRASEBOOK:
-        return []
-    return [file for split in (data.train, data.valid) for file in find_files(data, split)]

@@ -5,34 +5,25 @@ from itertools import islice
 
 import numpy as np
 
-from model.counting import count_flops
 from search.samplers.base import Task, distinct, uniform_draws
 from search.settings.experiment import Experiment
-from trainables.acceleration.gpu_memory import Need
+from search.settings.preparation import Preparation
 from trainables.base.config import TrialConfig
+from trainables.training.gpu import Need
 
 MARGIN = 1.1  # for fragments, and batches that no probe has seen
 DRAWS = 1000  # of a space, to find its largest models
-SENTENCE = 30  # tokens, to compare models by
 
 
 def largest_models(experiment: Experiment) -> list[TrialConfig]:
-    """Those of the space, by draws, whose weights, and whose activations, take most: one or two configurations."""
+    """Those of the space, by draws, that take most memory in one way or another."""
     task = Task(experiment.space, experiment.accept, seed=0)
     rng = np.random.default_rng(0)
     configs = [
         experiment.trial.with_values(params) for params in islice(distinct(task, uniform_draws(task, rng), rng), DRAWS)
     ]
-    weights = max(configs, key=lambda config: config.num_parameters)
-    activations = max(configs, key=_work)
-    return [weights] if activations == weights else [weights, activations]
-
-
-def _work(config: TrialConfig) -> int:
-    """Operations on a batch, which grow with the activations that are kept."""
-    training = config.training
-    sentences = training.batch_sentences or max(1, (training.batch_tokens or 0) // (2 * SENTENCE))
-    return sentences * count_flops(config.model, config.tokenizer.vocab_size, SENTENCE, SENTENCE)
+    preparation: Preparation = experiment.definition.part("preparation")
+    return preparation.largest(configs)
 
 
 def share_of_gpu(needs: Sequence[Need], cores: int) -> float:

@@ -15,12 +15,14 @@ from rich.console import Console
 from search.cluster.joining import ask_gpus, check_nodes, joined_ray, living_nodes
 from search.cluster.packing import largest_models, share_of_gpu
 from search.settings.experiment import Experiment
+from search.settings.preparation import Preparation
+from search.settings.problem import find_problem
 from search.settings.searching import SearchConfig
-from trainables.acceleration.gpu_memory import Need, measure_need
 from trainables.base.config import TrialConfig
 from trainables.base.errors import UserError
 from trainables.base.log import warn
 from trainables.sharing.storage import Storage
+from trainables.training.gpu import Need
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ def _measured_here(experiment: Experiment, console: Console) -> list[Need]:
         ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool,
     ):
         try:
-            need = pool.submit(measure_need, largest_models(experiment), experiment.cache).result()
+            need = pool.submit(_measure, experiment.problem, largest_models(experiment), experiment.cache).result()
         except BrokenProcessPool:
             warn("one trial a GPU, as the largest model could not be tried")
             return []
@@ -114,15 +116,14 @@ def _measured_there(
     """On a GPU of each node, as these may be of several kinds."""
     try:
         with console.status("measuring the memory of the largest models on each node"):
-            found = ask_gpus(nodes, _measure, largest_models(experiment), experiment.cache, storage)
+            models = largest_models(experiment)
+            found = ask_gpus(nodes, _measure, experiment.problem, models, experiment.cache, storage)
     except UserError as error:
         warn(f"one trial a GPU, as the largest model could not be tried: {error}")
         return []
     return [need for need in found if need]
 
 
-def _measure(models: list[TrialConfig], cache: Path, storage: Storage | None) -> Need | None:
-    for config in models if storage else ():
-        assert storage
-        cache = storage.bring(config)
-    return measure_need(models, cache)
+def _measure(problem: str, models: list[TrialConfig], cache: Path, storage: Storage | None = None) -> Need | None:
+    preparation: Preparation = find_problem(problem).part("preparation")
+    return preparation.measure(models, cache, storage)

@@ -16,6 +16,7 @@ from ray.tune import TuneError
 import model
 from trainables.base.ending import give_up, listen
 from trainables.base.errors import UserError
+from trainables.base.log import logger
 from trainables.base.ray_internals import print_nothing
 
 START_SECONDS = 120.0  # that Ray may take to start, or to join
@@ -48,6 +49,7 @@ def failures_in_words() -> Iterator[None]:
     except ray.exceptions.RayTaskError:  # the fault of our own code
         raise
     except (ray.exceptions.RayError, TuneError) as error:
+        logger.info("Ray fails: %s", error)  # all of it, for the log of the driver
         raise UserError(f"Ray: {shortened(error)}; nothing is lost: fix it, then resume") from error
 
 

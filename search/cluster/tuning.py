@@ -26,6 +26,8 @@ from search.cluster.joining import machine_is_gone
 from search.cluster.slots import Slots
 from search.engine.ordering import Queue
 from search.engine.work import FINISHED, Work
+from search.settings.experiment import Experiment
+from search.settings.problem import place_of
 from trainables.assignment import (
     Answer,
     Assignment,
@@ -41,7 +43,7 @@ from trainables.base.checkpoint_files import KEEP
 from trainables.base.errors import MachineLeaves, UserError
 from trainables.base.installed import own_versions
 from trainables.base.locks import DriverLock
-from trainables.translation import train_translation
+from trainables.worker import train_trials
 
 Trainable = Callable[[dict[str, Any]], None]  # of what `to_tune` makes
 
@@ -50,8 +52,8 @@ def run_work(
     work: Work,
     slots: Slots,
     lock: DriverLock,
-    cache: Path,
-    trainable: Trainable = train_translation,
+    experiment: Experiment,
+    trainable: Trainable = train_trials,
     keep: int = KEEP,
     together: int = 1,
 ) -> None:
@@ -65,7 +67,16 @@ def run_work(
     queue = Queue(work, slots.count) if work.rules.clock else None
     scheduler = OrderedScheduler(work, fuse, queue) if queue else WorkScheduler(work, fuse)
     scratch = work.checkpoints.folder / f".tune-{lock.incarnation}"  # Tune's own records are never read again
-    setup = WorkerSetup(cache, lock.workers, slots.gpus, keep, work.checkpoints.storage, own_versions())
+    setup = WorkerSetup(
+        cache=experiment.cache,
+        driver_lock=lock.workers,
+        gpus=slots.gpus,
+        keep=keep,
+        storage=work.checkpoints.storage,
+        versions=own_versions(),
+        problem=place_of(experiment.problem),
+        home=Path.cwd(),
+    )
     tuner = tune.Tuner(
         tune.with_resources(
             trainable,

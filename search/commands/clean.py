@@ -19,13 +19,13 @@ from search.driver.beginning import has_begun, leftovers
 from search.settings.wording import count
 from trainables.base.checkpoint_files import checkpoint_number
 from trainables.base.command_line import parse_config
-from trainables.base.config import TokenizerConfig
 from trainables.base.errors import UserError
 from trainables.base.files import drafts, named_path, remove
 from trainables.base.installed import program
 from trainables.base.locks import left_alone
 from trainables.base.sealing import read_sealed
 from trainables.base.temporary import abandoned, is_held, user_folder
+from trainables.base.translation_config import TokenizerConfig
 from trainables.data.tokenizer import name_tokenizer
 
 IDLE_SECONDS = 3600.0  # what is younger, and has no lock, may be of somebody who has just begun

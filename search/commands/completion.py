@@ -5,7 +5,8 @@ from typing import Any, Literal, get_args
 
 from rich.console import Console
 
-from search.settings.experiment import Experiment
+from search.settings.experiment import experiment_class
+from search.settings.problem import TRANSLATION
 from trainables.base.command_line import make_parser
 from trainables.base.errors import UserError
 from trainables.base.extras import need_extra
@@ -34,7 +35,9 @@ def whole_parser() -> ArgumentParser:
     from search.commands.replay import Replaying
     from search.commands.translate import Translating
 
-    parser = _with_files(make_parser(Experiment, "babeltune", "Search for the best translation model."))
+    parser = _with_files(
+        make_parser(experiment_class(TRANSLATION), "babeltune", "Search for the best translation model.")
+    )
     parser.add_argument("--version", action="store_true", help="versions, for a report of a fault")
     _add_levels(parser)
     commands = parser.add_subparsers(dest="command")
@@ -45,7 +48,7 @@ def whole_parser() -> ArgumentParser:
         return command
 
     for name, about in (("resume", "go on with a search, or extend it"), ("publish", "send to W&B what it lacks")):
-        command = add(name, about, Experiment)
+        command = add(name, about, experiment_class(TRANSLATION))
         command.add_argument(
             "--trust", action="store_true", help="follow hosts and code that somebody else's run names"
         )

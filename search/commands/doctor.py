@@ -20,7 +20,8 @@ from model.config import Config
 from search.cluster.slots import count_slots, this_machine
 from search.cluster.tokens import open_clusters
 from search.commands.lines import say
-from search.settings.searching import SearchConfig
+from search.settings.experiment import experiment_class
+from search.settings.problem import TRANSLATION
 from trainables.base.command_line import parse_config
 from trainables.base.files import named_path
 from trainables.base.installed import processor, program
@@ -185,7 +186,7 @@ def examine(output_dir: Path) -> Machine:
         gpus=tuple(examine_gpu(torch.device("cuda", index)) for index in range(torch.cuda.device_count())),
         idle_mps=shutil.which("nvidia-cuda-mps-control") is not None and not (_mps_folder() / "control").exists(),
         open_clusters=tuple(open_clusters()),
-        slots=count_slots(SearchConfig(), [this_machine()], list).count,
+        slots=count_slots(experiment_class(TRANSLATION).model_validate({}).search, [this_machine()], list).count,
     )
 
 

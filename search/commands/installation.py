@@ -7,7 +7,8 @@ from itertools import takewhile
 from rich.console import Console
 
 from search.commands.lines import say
-from search.settings.experiment import Experiment
+from search.settings.experiment import experiment_class
+from search.settings.problem import TRANSLATION
 from trainables.base.installed import config_folder, list_configs, version_of
 
 
@@ -24,7 +25,7 @@ def configs(arguments: list[str], console: Console) -> int:
 
 def schema(arguments: list[str], console: Console) -> int:
     """Print the JSON Schema of a configuration."""
-    print(json.dumps(Experiment.model_json_schema(), indent=1))
+    print(json.dumps(experiment_class(TRANSLATION).model_json_schema(), indent=1))
     return 0
 
 

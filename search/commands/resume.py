@@ -35,7 +35,7 @@ def resumed_experiment(arguments: list[str], verb: str) -> tuple[Experiment, set
         raise UserError(f"{verb}: name the run, as in `{program(verb)} runs/NAME`")
     url = arguments[0] if "://" in arguments[0] else None
     run_dir = fetch_run(url, Path("runs")) if url else named_path(verb, arguments[0])
-    stored = stored_experiment(run_dir, url)
+    stored = stored_experiment(run_dir, url, TRUST in arguments)
     file = run_dir / "experiment.yaml"
     options = [argument for argument in arguments[1:] if argument != TRUST]
     experiment, given = override(stored, options, program(f"{verb} {arguments[0]}"), ABOUT, file)

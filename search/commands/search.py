@@ -10,11 +10,12 @@ from rich.console import Console
 from search.commands import ABOUT
 from search.commands.lines import say, split_level
 from search.driver.beginning import forget_first_steps, has_begun
-from search.finals.neural_metric import load_metric
 from search.run_directory.prior_sources import find_prior
 from search.run_directory.trust import followed
-from search.settings.experiment import Experiment
-from trainables.base.command_line import parse_config
+from search.settings.experiment import Experiment, experiment_class
+from search.settings.preparation import Preparation
+from search.settings.problem import TRANSLATION
+from trainables.base.command_line import parse_config, peek
 from trainables.base.ending import INTERRUPTED, lasting_output
 from trainables.base.errors import UserError
 from trainables.base.installed import config_folder, program
@@ -34,7 +35,8 @@ def main(arguments: list[str], console: Console) -> int:
 def new_experiment(arguments: list[str]) -> Experiment:
     """The experiment that the command line describes, with a name that is not taken. Raises UserError."""
     quickstart = config_folder() / "quickstart.yaml"
-    experiment, file = parse_config(Experiment, arguments, program(), ABOUT, quickstart)
+    chosen = experiment_class(peek(arguments, "problem") or TRANSLATION)
+    experiment, file = parse_config(chosen, arguments, program(), ABOUT, quickstart)
     if experiment.name is None:
         name = f"{file.stem}-{time.strftime('%Y%m%d-%H%M%S')}"
         experiment = experiment.model_copy(update={"name": name})
@@ -73,14 +75,13 @@ def _search(experiment: Experiment, said: Collection[str], console: Console) -> 
     experiment.search.scheduler.need("search.scheduler")
     if experiment.storage:
         Store(experiment.storage).try_out()
-    if experiment.finals.neural_metric:
-        load_metric(experiment.finals.neural_metric)
     check_locks(Path(experiment.output_dir))
     # Torch and Ray take seconds to import: mistakes that need neither are told before.
-    from search.driver.preparation import prepare_corpus, prepare_storage
-
-    storage = prepare_storage(experiment)
-    prepare_corpus(experiment, console)
+    problem = experiment.definition
+    preparation: Preparation = problem.part("preparation")
+    storage = preparation.share(experiment) if experiment.storage else None
+    preparation.prepare(experiment, console)
+    problem.part("finals").check(experiment)
     from search.driver.search_run import SearchRun
 
     SearchRun(experiment, said, storage, console).run()

@@ -14,8 +14,8 @@ from rich.console import Console
 
 from model.config import Config
 from model.decoding import Hypothesis
-from search.finals.best import BestModel, read_best
-from search.settings.finals import Decoding
+from search.translation.best import BestModel, read_best
+from search.translation.finals_config import Decoding
 from trainables.base.command_line import parse_config
 from trainables.base.errors import UserError
 from trainables.base.files import named_path
@@ -68,7 +68,7 @@ def main(arguments: list[str], console: Console) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     if attention:
-        from search.report.attention_page import write_attention_page  # plotly takes its time to import
+        from search.translation.attention_page import write_attention_page  # plotly takes its time to import
 
         write_attention_page(attention, best, sentences[:DRAWN])
         if len(sentences) > DRAWN:

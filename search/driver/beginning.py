@@ -6,7 +6,7 @@ from pathlib import Path
 from search.record.driver_log import LOG
 from search.record.study_file import count_trials
 from search.run_directory.prior_sources import KEPT
-from search.run_directory.trust import RUN_ID
+from search.settings.known_runs import RUN_ID
 from search.tracking.tracked import FEED, KNOWN
 from trainables.base.errors import UserError
 from trainables.base.files import drafts, remove

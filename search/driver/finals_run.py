@@ -1,14 +1,13 @@
-"""The finals of a search: finalists frozen, retrained, scored on the test split. Each step can be entered again."""
+"""The finals of a search: finalists frozen, retrained, tested. Each step can be entered again."""
 
-from dataclasses import replace
 from typing import Literal
 
 from search.driver.study_run import Trainer
 from search.engine.checkpoint_cleaner import CheckpointCleaner
 from search.finals.choosing import Finalist, FinalsPlan, choose_finalists, freeze_finalists
 from search.finals.leaderboard import Entry
-from search.finals.neural_metric import neural_score
-from search.finals.scoring import FinalModel, ScoredModel, score_all
+from search.finals.protocol import Finals
+from search.finals.stages import FinalModel
 from search.record.budget import spent_on
 from search.record.journal import Totals, read_lines
 from search.record.study import Study
@@ -20,7 +19,6 @@ from trainables.base.config import TrialConfig
 from trainables.base.errors import UserError
 from trainables.base.log import say, warn
 from trainables.base.outcomes import Outcome
-from trainables.data.corpus import Split, read_test
 
 
 class FinalsRun:
@@ -29,16 +27,17 @@ class FinalsRun:
     def __init__(self, trainer: Trainer, earlier: Earlier):
         self.trainer, self.experiment, self.run_dir = trainer, trainer.experiment, trainer.experiment.run_dir
         self.earlier = earlier
+        self.finals: Finals = self.experiment.definition.part("finals")
 
     def run(self, search: Study, finals: Study) -> list[Entry]:
-        """Freeze the finalists of the search, retrain them in the study of the finals, score all on the test split."""
+        """Freeze the finalists of the search, retrain them in the study of the finals, test all."""
         if not (self.run_dir / "finalists.json").exists():
             self._freeze(search, finals)
             self.trainer.keep_safe()
         finalists = check_finalists(self.run_dir / "finalists.json", search)
         # What is wrong with it is told before the retraining.
         purpose = "checking it before the retraining, and scoring after it"
-        test = read_test(self.experiment.data, self.run_dir, purpose)
+        test = self.finals.open(self.experiment, purpose)
         self.trainer.keep_safe()
         if self.experiment.finals.seeds:
             models = self._retrained(finalists, search, finals)
@@ -47,7 +46,8 @@ class FinalsRun:
             models = [self._model("trial", config(f.params), search.trials[f.trial], f.trial) for f in finalists]
         if not models:
             raise UserError(f"{self.run_dir}: no finalist could be trained: {_first_failure(finals)}")
-        results = self._scored(models, test)
+        console, gpus = self.trainer.console, self.trainer.slots.gpus
+        results = self.finals.test(models, test, self.experiment, gpus, console)
         entries = []
         for finalist in finalists:
             mine = [pair for pair in zip(models, results, strict=True) if pair[0].trial == finalist.trial]
@@ -88,30 +88,16 @@ class FinalsRun:
         if not lines:
             raise UserError(f"{journal}: lacks the lines of trial {trial.number}; restore the file")
         return FinalModel(
+            problem=self.experiment.problem,
             config=config,
             trial=finalist,
             number=trial.number if kind == "final" else None,
-            valid_bleu=lines[-1].report.valid_bleu,
-            valid_nll_per_char=lines[-1].report.valid_nll_per_char,
             train_seconds=sum(line.report.train_seconds for line in lines),
             folder=self.run_dir / f"{kind}s" / str(trial.number),
-            averaged=self.experiment.finals.average_checkpoints,
+            last_checkpoints=self.experiment.finals.last_checkpoints,
             storage=self.trainer.storage,
             lines=tuple(lines),
         )
-
-    def _scored(self, models: list[FinalModel], test: Split) -> list[ScoredModel]:
-        console = self.trainer.console
-        with console.status("translating the test split"):
-            results = score_all(models, test, self.experiment, self.trainer.slots.gpus)
-        if name := self.experiment.finals.neural_metric:
-            with console.status(f"scoring by {name}"):
-                files = [model.folder / "neural.json" for model in models]
-                results = [
-                    replace(result, neural=neural_score(name, file, model.identity, test, result.translations))
-                    for file, model, result in zip(files, models, results, strict=True)
-                ]
-        return results
 
 
 def _first_failure(study: Study) -> str:

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -10,13 +10,15 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from search.finals.board import LeaderboardEntry
+from search.finals.board import Leaderboard
+from search.finals.stages import TestMetric
 from search.record.budget import Budget
 from search.record.journal import Journal, JournalLine
 from search.record.study import Study
 from search.record.trial import StudyTrial
-from search.settings.wording import RANKED_BY, count, describe, duration, plain
-from trainables.base.metrics import METRICS
+from search.report.page import titled, told_interval
+from search.settings.wording import count, describe, duration, plain
+from trainables.base.metrics import Metric
 
 NODES_SECONDS = 5.0  # after which the nodes of a cluster are counted again
 
@@ -32,14 +34,14 @@ class TrialProgress:
         journal: Journal,
         budget: Budget,
         title: str,
-        metric: str,
+        metric: Metric,
         trials: float,
         count_nodes: Callable[[], int] | None = None,
     ):
         """`trials` is what is expected: infinite where the budget alone ends the search. `count_nodes` says how many
         machines of a cluster can take trials now."""
         self.console, self.study, self.journal, self.budget = console, study, journal, budget
-        self.title, self.metric, self.trials = title, METRICS[metric].title, trials
+        self.title, self.metric, self.trials = title, metric, trials
         self.count_nodes, self.nodes, self.nodes_counted = count_nodes, 0, -math.inf
         self.live: set[int] = set()
         scores = [trial.scores[trial.progress] for trial in study.trials.values() if trial.scores]
@@ -82,7 +84,8 @@ class TrialProgress:
 
     def _print(self, trial: StudyTrial, outcome: str) -> None:
         self.live.discard(trial.number)
-        score = f"{self.metric} {trial.scores[trial.progress]:6.2f}" if trial.scores else " " * (len(self.metric) + 7)
+        shown = f"{self.metric.title} {self.metric.show(trial.scores[trial.progress]):>6}" if trial.scores else ""
+        score = f"{shown:{len(self.metric.title) + 7}}"
         reason = f"  {escape(trial.attributes.message)}" if trial.attributes.message else ""
         self.console.print(
             f"{self.title} {trial.number:3}  {outcome:9}  epoch {plain(trial.epochs):>2}  {score}  "
@@ -109,7 +112,7 @@ class TrialProgress:
         if share is not None:
             parts.append(f"{share:.0%} spent")
         if self.best is not None:
-            parts.append(f"best {self.metric} {self.best:.2f}")
+            parts.append(f"best {self.metric.title} {self.metric.show(self.best)}")
         if (left := self._seconds_left(ended + parked)) is not None:
             parts.append(f"about {duration(left)} left")
         self.bar.update(
@@ -143,25 +146,20 @@ class TrialProgress:
         return self.budget.spent(self.study, self.journal).epochs - self.budget.before.epochs
 
 
-def ranking_table(ranking: list[LeaderboardEntry], decided_by: str) -> Table:
-    """The leaderboard for a terminal of 80 columns."""
-    by_bleu = decided_by == "test_bleu"
-    title = f"Ranking by {RANKED_BY[decided_by]}"
+def ranking_table(board: Leaderboard, by: TestMetric, metrics: Mapping[str, Metric]) -> Table:
+    """The leaderboard for a terminal of 80 columns. metrics: of the problem."""
+    title = f"Ranking by {titled(board, by, metrics)}"
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    beside = "sent.BLEU" if by_bleu else "loss/char"
-    for heading in ("rank", "group", "trial", "BLEU", "95% interval", "chrF++", beside, "valid", "params"):
+    first = next(iter(metrics))
+    shown = {heading: (name, 1) for heading, name in by.beside.items()}
+    if board.decided_by != by.name:  # the last one makes room for what has decided
+        shown = {**dict(list(shown.items())[:-1]), "loss": (board.decided_by, metrics[board.decided_by].digits)}
+    shown["valid"] = first, metrics[first].digits
+    for heading in ("rank", "group", "trial", by.short, "95% interval", *shown, "params"):
         table.add_column(heading, justify="right", no_wrap=True)
-    for entry in ranking:
-        low, high = entry.test_bleu_ci
-        table.add_row(
-            str(entry.rank),
-            str(entry.group),
-            str(entry.trial),
-            f"{entry.test_bleu:.2f}",
-            f"{low:.1f}–{high:.1f}",
-            f"{entry.test_chrf:.1f}",
-            f"{entry.test_sentence_bleu:.1f}" if by_bleu else f"{entry.valid_nll_per_char:.4f}",
-            f"{entry.valid_bleu:.2f}",
-            f"{entry.num_parameters / 1e6:.2f}M",
-        )
+    for entry in board.ranking:
+        figures = (f"{entry.figures[name] or 0:.{digits}f}" for name, digits in shown.values())
+        size = "" if entry.num_parameters is None else f"{entry.num_parameters / 1e6:.2f}M"
+        cells = (entry.rank, entry.group, entry.trial, by.metric.show(entry.score), told_interval(by, entry), *figures)
+        table.add_row(*map(str, cells), size)
     return table

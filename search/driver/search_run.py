@@ -13,7 +13,6 @@ from search.cluster.watchdog import Watchdog
 from search.driver.beginning import remove_leftovers
 from search.driver.concluding import conclude
 from search.driver.finals_run import FinalsRun
-from search.driver.preparation import tokenizer_variants
 from search.driver.progress import ranking_table
 from search.driver.study_run import Trainer
 from search.engine.checkpoint_cleaner import CheckpointCleaner
@@ -22,6 +21,7 @@ from search.engine.proposals import SearchPlan, make_scheduler
 from search.finals.board import Leaderboard
 from search.finals.deciding import explain_decisions
 from search.finals.leaderboard import Entry
+from search.finals.stages import TestMetric
 from search.record.budget import spent_on
 from search.record.driver_log import driver_log
 from search.record.journal import Totals, read_lines
@@ -30,7 +30,7 @@ from search.record.study_file import Mode
 from search.remote.run_copy import RunCopy
 from search.run_directory.checking import check_frozen, check_study
 from search.run_directory.earlier import Earlier
-from search.run_directory.inputs import describe_starts, pin_inputs, pin_tokenizers
+from search.run_directory.inputs import describe_starts, pin_inputs, pin_made
 from search.run_directory.prior_sources import keep_prior
 from search.run_directory.trust import remember
 from search.schedulers import Breeder
@@ -116,12 +116,11 @@ class SearchRun:
             for message in self.earlier.extend(self.experiment):
                 say(message)
         search, finals = self._opened("search", "trials.jsonl"), self._opened(self.earlier.finals_name, "finals.jsonl")
-        self._pin_tokenizers(search)
+        self._pin_made(search)
         return search, finals
 
-    def _pin_tokenizers(self, search: Study) -> None:
-        configs = [self.experiment.trial.with_values(trial.params).tokenizer for trial in search.trials.values()]
-        pin_tokenizers(self.experiment, [*tokenizer_variants(self.experiment), *configs])
+    def _pin_made(self, search: Study) -> None:
+        pin_made(self.experiment, [self.experiment.trial.with_values(trial.params) for trial in search.trials.values()])
 
     def _opened(self, name: str, journal: str) -> Study:
         """A study that agrees with its journal, made if it has none yet."""
@@ -162,15 +161,17 @@ class SearchRun:
         trials, finals = read_lines(self.run_dir / "trials.jsonl"), read_lines(self.run_dir / "finals.jsonl")
         spent = self.earlier.spent() + spent_on(study, Totals(trials)) + spent_on(finals_study, Totals(finals))
         spending = trainer.budget(spent).describe() + ([study.ended] if study.ended else [])
-        self._pin_tokenizers(study)
+        self._pin_made(study)
         notes = explain_decisions(study, self.experiment) + describe_starts(self.run_dir)
         return conclude(self.experiment, study, trials, finals, entries, self.earlier.test_opened(), spending, notes)
 
     def _announce(self, board: Leaderboard) -> None:
-        self.console.print(ranking_table(board.ranking, board.decided_by))
+        by: TestMetric = self.experiment.definition.part("finals").metric
+        self.console.print(ranking_table(board, by, self.experiment.search.metrics))
         for note in board.notes:
             warn(note)
         for line in board.ranking:
             say(f"trial {line.trial}: {describe(line.config)}")
         best, report = self.run_dir / "best", self.run_dir / "report.html"
-        say(f"BLEU {board.signatures['bleu']}\nbest model: {best}\nreport: {report}")
+        signature = board.signatures.get(by.name.removeprefix("test_"))
+        say("".join(f"{by.short} {line}\n" for line in (signature,) if line) + f"best model: {best}\nreport: {report}")

@@ -10,7 +10,7 @@ from search.cluster.joining import count_workers
 from search.cluster.slots import Slots
 from search.cluster.tuning import run_work
 from search.driver.progress import TrialProgress
-from search.engine.ordering import WorkClock, work_of_report
+from search.engine.ordering import WorkClock
 from search.engine.proposals import Plan
 from search.engine.rules import Ending, Records, Rules
 from search.engine.settling import Settled
@@ -76,20 +76,23 @@ class Trainer:
 
         expected: how many trials, for the progress view. spent: on others before these.
         """
-        experiment, metric = self.experiment, self.experiment.search.metric
+        experiment = self.experiment
         journal = Journal(experiment.run_dir / f"{kind}s.jsonl")
         budget = self.budget(spent)
-        settled = [Settled(metric)] if experiment.search.stop_when_settled else []
+        settled = [Settled(experiment.search.metric)] if experiment.search.stop_when_settled else []
         machines = None if experiment.cluster is None else count_workers
-        progress = TrialProgress(self.console, study, journal, budget, kind, metric, expected, machines)
+        progress = TrialProgress(
+            self.console, study, journal, budget, kind, experiment.search.compared_by, expected, machines
+        )
         clock = None
         if experiment.search.deterministic and kind == "trial":
+            work_of_report = experiment.definition.work_of_report
             clock = WorkClock(journal.lines, lambda trial: work_of_report(plan.config(trial.params)))
         endings: list[Ending] = [budget, *settled] if kind == "trial" else []  # what the finals need was set aside
         work = Work(
             experiment,
             Records(study, journal, self.checkpoints(kind), self.keep_safe),
-            Rules(plan, scheduler, endings, clock),
+            Rules(plan, scheduler, endings, clock, experiment.definition.train_as_one),
             [progress, *self.tracker.listeners(kind, study), *([self.watchdog] if self.watchdog else []), *listeners],
         )
         with ExitStack() as stack:
@@ -98,6 +101,6 @@ class Trainer:
             if not work.done:
                 keep, together = KEEP, 1
                 if kind == "final":
-                    keep, together = experiment.finals.average_checkpoints, self.slots.runs_each(int(expected))
-                run_work(work, self.slots, self.lock, experiment.cache, keep=keep, together=together)
+                    keep, together = experiment.finals.last_checkpoints, self.slots.runs_each(int(expected))
+                run_work(work, self.slots, self.lock, experiment, keep=keep, together=together)
         self.keep_safe()

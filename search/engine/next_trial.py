@@ -8,7 +8,6 @@ from search.engine.rules import Records, Rules
 from search.record.attributes import Attributes
 from search.record.trial import StudyTrial
 from search.schedulers.base import Breeder
-from trainables.acceleration.stackable import can_train_as_one
 from trainables.base.config import TrialConfig
 from trainables.base.outcomes import Outcome
 
@@ -42,10 +41,10 @@ class NextTrial:
         plan = self.rules.plan
         for number in sorted(self.study.owing.keys() - self.live.keys()):
             trial = self.study.trials[number]
-            if can_train_as_one([*team, plan.config(trial.params)]):
+            if self.rules.train_as_one([*team, plan.config(trial.params)]):
                 return trial
         proposal = plan.propose(self.study)
-        if proposal is None or not can_train_as_one([*team, plan.config(proposal.params)]):
+        if proposal is None or not self.rules.train_as_one([*team, plan.config(proposal.params)]):
             return None
         return self._proposed()
 

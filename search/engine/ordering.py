@@ -10,18 +10,13 @@ from collections.abc import Callable, Iterable
 
 import torch
 
-from model.counting import count_flops
 from search.engine.work import Work
 from search.record.journal import JournalLine
 from search.record.study import Study
 from search.record.trial import StudyTrial
 from search.settings.experiment import Experiment
 from trainables.assignment import Assignment
-from trainables.base.config import TrialConfig
 from trainables.base.errors import UserError
-
-TOKENS = 20  # of a side of a typical pair
-LAYER = 2e7  # operations a pair that a layer takes beside its matrix products
 
 
 def check_slots(experiment: Experiment, slots: int, gpus: float) -> None:
@@ -38,17 +33,6 @@ def check_slots(experiment: Experiment, slots: int, gpus: float) -> None:
             f"search.concurrency: {slots} trials of {gpus:g} GPU at once, as search.deterministic needs, do not fit "
             f"the {there} that are here; lower it"
         )
-
-
-def work_of_report(config: TrialConfig) -> float:
-    """Operations of the training from one report to the next; only their proportions between trials matter."""
-    model, training = config.model, config.training
-    products = 3 * count_flops(model, config.tokenizer.vocab_size, TOKENS, TOKENS)
-    pair = products + LAYER * (model.encoder_layers + model.decoder_layers)
-    if training.report_steps is None:
-        return pair
-    pairs = training.batch_sentences or (training.batch_tokens or 0) / (2 * TOKENS)
-    return pair * pairs * training.report_steps
 
 
 class WorkClock:

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from search.engine.proposals import Plan
 from search.record.journal import Journal
 from search.record.study import Study
 from search.record.trial import StudyTrial
 from search.schedulers.base import Scheduler
+from search.settings.problem import alone
 from trainables.sharing.checkpoint_places import Checkpoints
 
 
@@ -55,6 +56,7 @@ class Rules:
     scheduler: Scheduler
     endings: Sequence[Ending] = ()
     clock: Clock | None = None  # of `search.deterministic`
+    train_as_one: Callable[[Sequence[Any]], bool] = alone
 
     @property
     def now(self) -> float | None:

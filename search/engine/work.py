@@ -14,7 +14,6 @@ from search.record.journal import JournalLine, make_line
 from search.record.trial import StudyTrial
 from search.settings.experiment import Experiment
 from trainables.assignment import Assignment
-from trainables.base.metrics import METRICS
 from trainables.base.outcomes import Outcome
 from trainables.base.report import EpochReport
 
@@ -53,9 +52,8 @@ class Work:
         self.next_trial = NextTrial(records, rules, self.live, self._tell_end)
         self._started = time.monotonic()
         self._wall_before = self.study.wall_seconds
-        self.instead = METRICS[self.metric].instead
-        if self.instead is not None:
-            self.study.recall(self.journal.lines)
+        self.instead = experiment.search.compared_by.instead
+        self.study.recall(self.journal.lines, experiment.search.compared_by)
         self._recover()
 
     def _recover(self) -> None:

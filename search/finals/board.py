@@ -1,6 +1,5 @@
 """The leaderboard as a value: the content of leaderboard.json, which is a public interface (docs/design.md)."""
 
-import math
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,8 @@ from trainables.base.sealing import Damaged, read_sealed
 
 
 @dataclass(frozen=True)
-class CorpusSize:
-    """What was trained and scored on."""
+class DataSize:
+    """What was trained and scored on: parallel text."""
 
     path: str
     source: str
@@ -43,38 +42,36 @@ class LeaderboardEntry:
     config: Params
     seeds: list[int]
     final_trials: list[int]  # the numbers of its retrainings in finals.jsonl
-    test_bleu: float
-    test_bleu_std: float | None  # None for one seed
-    test_bleu_ci: tuple[float, float]
-    test_chrf: float
-    test_ter: float
-    test_sentence_bleu: float
-    test_ppl_per_char: float | None  # None where learned positions end before the longest sentence
-    test_neural: float | None  # by `finals.neural_metric`
-    valid_bleu: float
-    valid_nll_per_char: float  # nan in version 0.1
-    num_parameters: int
+    score: float  # on the test data, by the metric of the ranking
+    score_std: float | None  # None for one seed
+    score_ci: tuple[float, float]
+    figures: dict[str, float | None]  # what else was measured, by name; None where it could not be
+    num_parameters: int | None  # None where the problem does not say it
     train_seconds: float
-    beam_size: int
-    length_penalty: float
-    pareto: bool  # no other finalist is at least as good in BLEU and parameters, and better in one
+    pareto: bool  # no other finalist is at least as good in score and parameters, and better in one
     untrained: bool  # it has learnt nothing
 
-    def stored(self) -> dict[str, Any]:
-        """As it stands in leaderboard.json."""
+    def stored(self, metric: str) -> dict[str, Any]:
+        """As it stands in leaderboard.json; metric: the name of the score, such as test_bleu."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {key: value for key, value in values.items() if key != "test_neural" or value is not None}
+        scores = {f"{metric}{key}": values.pop(f"score{key}") for key in SCORE}
+        figures = values.pop("figures")
+        rest = {key: values.pop(key) for key in ("num_parameters", "train_seconds", "pareto", "untrained")}
+        return {**values, **scores, **figures, **rest}
+
+
+SCORE = ("", "_std", "_ci")  # what follows the name of the score in leaderboard.json
 
 
 @dataclass(frozen=True)
 class Significance:
-    """How intervals and p-values were computed, and how much BLEU varies among seeds."""
+    """How intervals and p-values were computed, and how much the score varies among seeds."""
 
     level: float
     resamples: int
     shuffles: int
     seed: int
-    bleu_std_of_seeds: float | None  # None with one seed each
+    std_of_seeds: float | None  # of the score; None with one seed each
     degrees_of_freedom: int
 
 
@@ -83,10 +80,11 @@ class Leaderboard:
     """The ranking and what it rests on."""
 
     experiment: str
-    corpus: CorpusSize
-    signatures: dict[str, str]  # of sacreBLEU, by metric
+    metric: str  # the name of the score, such as test_bleu
+    corpus: DataSize | None  # None where the problem does not say it
+    signatures: dict[str, str]  # how scores were computed, such as sacreBLEU's, by score
     search: Cost
-    decided_by: str  # test_bleu, unless that tells nothing
+    decided_by: str  # the metric, unless that tells nothing
     notes: list[str]  # sentences on what else is to be known
     ranking: list[LeaderboardEntry]  # the best first
     comparisons: list[Comparison]  # of all pairs, by their trials
@@ -94,30 +92,46 @@ class Leaderboard:
 
     def stored(self) -> dict[str, Any]:
         """As it stands in leaderboard.json."""
-        return {**asdict(self), "ranking": [entry.stored() for entry in self.ranking]}
+        record = asdict(self)
+        significance = record["significance"]
+        noise = {f"{_short(self.metric)}_std_of_seeds": significance.pop("std_of_seeds")}
+        ranking = [entry.stored(self.metric) for entry in self.ranking]
+        return {**record, "ranking": ranking, "significance": {**significance, **noise}}
 
 
 def read_leaderboard(file: Path) -> Leaderboard:
     """What `Leaderboard.stored` gave, also of version 0.1. Raises Damaged."""
     record = read_sealed(file)
     try:
+        metric = record.get("metric", "test_bleu")
+        significance = dict(record["significance"])
+        noise = significance.pop(f"{_short(metric)}_std_of_seeds")
+        corpus = record.get("corpus")
         return Leaderboard(
             record["experiment"],
-            CorpusSize(**record["corpus"]),
+            metric,
+            None if corpus is None else DataSize(**corpus),
             record["signatures"],
             Cost(**record["search"]),
-            record.get("decided_by", "test_bleu"),
+            record.get("decided_by", metric),
             record.get("notes", []),
-            [_read_entry(entry) for entry in record["ranking"]],
+            [_read_entry(entry, metric) for entry in record["ranking"]],
             [Comparison(**{**pair, "ci": tuple(pair["ci"])}) for pair in record["comparisons"]],
-            Significance(**record["significance"]),
+            Significance(**significance, std_of_seeds=noise),
         )
     except (TypeError, KeyError):
         raise Damaged(f"{file}: is damaged: not what was written there; restore it from a copy") from None
 
 
-def _read_entry(stored: dict[str, Any]) -> LeaderboardEntry:
-    known = {field.name for field in fields(LeaderboardEntry)}
-    values = {key: value for key, value in stored.items() if key in known}
-    added = {"test_neural": None, "valid_nll_per_char": math.nan, "untrained": False}  # since version 0.1
-    return LeaderboardEntry(**{**added, **values, "test_bleu_ci": tuple(stored["test_bleu_ci"])})
+def _short(metric: str) -> str:
+    """test_bleu -> bleu."""
+    return metric.removeprefix("test_")
+
+
+def _read_entry(stored: dict[str, Any], metric: str) -> LeaderboardEntry:
+    values = {"untrained": False, **stored}  # since version 0.1
+    score, std, (low, high) = (values.pop(f"{metric}{key}") for key in SCORE)
+    known = {field.name for field in fields(LeaderboardEntry)} & values.keys()
+    figures = {key: value for key, value in values.items() if key not in known}
+    named = {key: values[key] for key in known}
+    return LeaderboardEntry(**named, score=score, score_std=std, score_ci=(low, high), figures=figures)

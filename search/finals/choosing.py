@@ -64,7 +64,8 @@ def choose_finalists(study: Study, experiment: Experiment) -> Choice:
         chosen.append(trial)
         del like[trial.number]
     chosen.sort(key=study.standing)
-    by = decided_by(experiment.search.metric, [trial.scores[trial.progress] for trial in candidates])
+    search = experiment.search
+    by = decided_by(search.metric, search.compared_by, [trial.scores[trial.progress] for trial in candidates])
     return Choice([Finalist(t.number, t.params, t.epochs, t.scores[t.progress]) for t in chosen], like, by)
 
 

@@ -1,48 +1,57 @@
-"""Where BLEU tells nothing, what decided in its place: said to people, not called a ranking by BLEU."""
+"""Where a metric tells nothing, what decided in its place: said to people, not called a ranking by that metric."""
 
 from collections.abc import Sequence
 
+from search.finals.stages import TestMetric
 from search.record.study import Study
 from search.record.trial import StudyTrial
 from search.settings.experiment import Experiment
+from trainables.base.metrics import Metric
 from trainables.base.outcomes import Outcome
-from trainables.data.scoring import NEAR_ZERO, tells_apart
-
-INSTEAD, BY_LOSS = "valid_nll_per_char", "by validation loss per character"
 
 
-def decided_by(metric: str, scores: Sequence[float]) -> str:
-    """The quantity that decided among systems with these scores: the metric, or INSTEAD where that is a BLEU that is
-    near zero for all or equal for all."""
-    return metric if not metric.endswith("bleu") or tells_apart(scores) else INSTEAD
+def decided_by(name: str, metric: Metric, scores: Sequence[float]) -> str:
+    """The quantity that decided among systems with these scores: the metric of that name, or the one in its place."""
+    return name if metric.tells_apart(scores) or metric.instead is None else metric.instead
 
 
 def explain_decisions(study: Study, experiment: Experiment) -> list[str]:
-    """A sentence for each rung at which loss decided in place of BLEU, and for the end of the search."""
-    metric, unit = experiment.search.metric, experiment.training.unit
-    sentences = []
+    """A sentence for each rung at which another metric decided, and for the end of the search."""
+    metric, unit = experiment.search.compared_by, experiment.training.unit
+    if metric.instead is None:
+        return []
+    sentences, by = [], f"by {_titled(metric, experiment)}"
     for rung in experiment.rungs:
         scores = [trial.scores[rung] for trial in study.reached[rung]]
-        if decided_by(metric, scores) != metric:
-            sentences.append(f"{_why(scores)} at {unit} {rung}: who went on there was decided {BY_LOSS}")
+        if not metric.tells_apart(scores):
+            sentences.append(f"{_why(metric, scores)} at {unit} {rung}: who went on there was decided {by}")
     ended = [_last(trial) for trial in study.trials.values() if trial.outcome == Outcome.COMPLETED]
-    if decided_by(metric, ended) != metric:
-        sentences.append(f"{_why(ended)} at the end of the search: the finalists were chosen {BY_LOSS}")
+    if not metric.tells_apart(ended):
+        sentences.append(f"{_why(metric, ended)} at the end of the search: the finalists were chosen {by}")
     return sentences
 
 
-def explain_ranking(bleus: Sequence[float]) -> list[str]:
-    """A sentence if loss decided in place of test BLEU, or if the only system has next to none."""
-    if len(bleus) == 1 and bleus[0] < NEAR_ZERO:
-        return [f"test BLEU is below {NEAR_ZERO:g}: the only finalist does not translate"]
-    if tells_apart(bleus):
+def explain_ranking(scores: Sequence[float], by: TestMetric, experiment: Experiment) -> list[str]:
+    """A sentence if another metric decided in place of the test score, or if the only system has next to none."""
+    metric = by.metric
+    if len(scores) == 1 and metric.instead is not None and scores[0] < metric.least:
+        return [f"{metric.title} is below {metric.least:g}: the only finalist has learnt next to nothing"]
+    if metric.tells_apart(scores):
         return []
-    return [f"{_why(bleus)} on the test split: the ranking is {BY_LOSS}, and what BLEU says of it means nothing"]
+    return [
+        f"{_why(metric, scores)} on the test data: the ranking is by {_titled(metric, experiment)}, and what "
+        f"{by.short} says of it means nothing"
+    ]
 
 
-def _why(scores: Sequence[float]) -> str:
-    alike = f"below {NEAR_ZERO:g}" if max(scores) < NEAR_ZERO else "equal"
-    return f"BLEU tells nothing of {len(scores)} systems that are all {alike}"
+def _titled(metric: Metric, experiment: Experiment) -> str:
+    """What decides in the place of the metric."""
+    return experiment.definition.metrics[str(metric.instead)].title
+
+
+def _why(metric: Metric, scores: Sequence[float]) -> str:
+    alike = f"below {metric.least:g}" if max(scores) < metric.least else "equal"
+    return f"{metric.title} tells nothing of {len(scores)} systems that are all {alike}"
 
 
 def _last(trial: StudyTrial) -> float:

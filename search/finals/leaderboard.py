@@ -1,4 +1,4 @@
-"""The ranking by test BLEU: leaderboard.json and leaderboard.csv."""
+"""The ranking by the score on the test data: leaderboard.json and leaderboard.csv."""
 
 import csv
 import io
@@ -10,15 +10,15 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from search.finals.bleu_statistics import sentence_statistics
-from search.finals.board import CorpusSize, Cost, Leaderboard, LeaderboardEntry, Significance
+import numpy as np
+
+from search.finals.board import Cost, DataSize, Leaderboard, LeaderboardEntry, Significance
 from search.finals.choosing import Finalist
 from search.finals.deciding import decided_by
-from search.finals.scoring import FinalModel, ScoredModel
-from search.finals.sentence_tests import RESAMPLES, SEED, SHUFFLES
+from search.finals.item_tests import RESAMPLES, SEED, SHUFFLES
 from search.finals.significance import LEVEL, Evidence, weigh
+from search.finals.stages import FinalModel, TestMetric
 from trainables.base.files import write_atomically
-from trainables.data.scoring import Scoring, scoring, tells_apart
 
 
 @dataclass(frozen=True)
@@ -27,69 +27,77 @@ class Entry:
 
     finalist: Finalist
     models: list[FinalModel]
-    results: list[ScoredModel]
+    results: list[Any]  # of the models, each a Tested
 
     @property
-    def scoring(self) -> Scoring:
-        return scoring(self.models[0].config.data)
+    def score(self) -> float:
+        return fmean(result.score for result in self.results)
 
-    @property
-    def bleu(self) -> float:
-        return fmean(result.scores.bleu for result in self.results)
-
-    @property
-    def best(self) -> tuple[FinalModel, ScoredModel]:
-        """The model and result of the seed that was best on the validation split; by loss where BLEU tells nothing."""
-        pairs = list(zip(self.models, self.results, strict=True))
-        told = tells_apart([result.valid_bleu for result in self.results])
-        return max(pairs, key=lambda pair: (pair[1].valid_bleu if told else 0, -pair[0].valid_nll_per_char))
-
-    @property
-    def valid_nll_per_char(self) -> float:
-        return fmean(model.valid_nll_per_char for model in self.models)
+    def valid(self, figure: str) -> float:
+        """The mean over its models of a figure of their last reports."""
+        return fmean(model.valid[figure] for model in self.models)
 
 
-def rank(entries: list[Entry], references: list[str]) -> tuple[list[Entry], Evidence]:
-    """The entries, best first by BLEU, or by validation loss where BLEU tells nothing; and what can be said of them."""
-    told = tells_apart([entry.bleu for entry in entries])
-    entries = sorted(entries, key=lambda entry: (-entry.bleu if told else 0, entry.valid_nll_per_char))
-    evidence = weigh(
-        [[sentence_statistics(r.translations, references, entry.scoring) for r in entry.results] for entry in entries]
-    )
-    return entries, evidence if told else replace(evidence, groups=[1] * len(entries))
+def rank(entries: list[Entry], metric: TestMetric) -> list[Entry]:
+    """The entries, best first by score, or by the loss on the validation data where the score tells nothing."""
+    told, instead = metric.metric.tells_apart([entry.score for entry in entries]), metric.metric.instead
+
+    def key(entry: Entry) -> tuple[float, float]:
+        return -metric.metric.worth(entry.score) if told else 0, entry.valid(instead) if instead else 0
+
+    return sorted(entries, key=key)
+
+
+def compare(ranked: list[Entry], statistics: list[list[np.ndarray]], metric: TestMetric) -> Evidence:
+    """What can be said of ranked entries; statistics: of each seed of each, see `significance.weigh`."""
+    evidence = weigh(statistics, metric)
+    if metric.metric.tells_apart([entry.score for entry in ranked]):
+        return evidence
+    return replace(evidence, groups=[1] * len(ranked))
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Finalists in their order, with all that the leaderboard says of them."""
+
+    experiment: str
+    metric: TestMetric
+    entries: list[Entry]  # the best first
+    evidence: Evidence
+    figures: list[dict[str, float | None]]  # what else was measured, of each entry
+    signatures: dict[str, str]
+    untrained: Collection[int] = ()  # finalists, by trial, that have learnt nothing
 
 
 def write_leaderboard(
     folder: Path,
-    name: str,
-    corpus: CorpusSize,
+    ranking: Ranking,
     cost: Cost,
-    entries: list[Entry],
-    evidence: Evidence,
-    untrained: Collection[int] = (),
+    data: DataSize | None = None,
     notes: Sequence[str] = (),
 ) -> Leaderboard:
     """Write leaderboard.json and the same for people, leaderboard.csv.
 
-    untrained: finalists, by trial, that have learnt nothing. notes: sentences on what else is to be known.
+    notes: sentences on what else is to be known.
     """
-    trials = [entry.finalist.trial for entry in entries]
-    noise = evidence.noise
+    entries, evidence, metric = ranking.entries, ranking.evidence, ranking.metric
+    trials, noise = [entry.finalist.trial for entry in entries], evidence.noise
     board = Leaderboard(
-        experiment=name,
-        corpus=corpus,
-        signatures=entries[0].scoring.signatures(),
+        experiment=ranking.experiment,
+        metric=metric.name,
+        corpus=data,
+        signatures=ranking.signatures,
         search=cost,
-        decided_by=decided_by("test_bleu", [entry.bleu for entry in entries]),
+        decided_by=decided_by(metric.name, metric.metric, [entry.score for entry in entries]),
         notes=list(notes),
-        ranking=[_ranked(place, entries, evidence, untrained) for place in range(len(entries))],
+        ranking=[_ranked(place, ranking) for place in range(len(entries))],
         comparisons=[replace(pair, a=trials[pair.a], b=trials[pair.b]) for pair in evidence.comparisons],
         significance=Significance(
             level=LEVEL,
             resamples=RESAMPLES,
             shuffles=SHUFFLES,
             seed=SEED,
-            bleu_std_of_seeds=math.sqrt(noise.variance) if noise.degrees else None,
+            std_of_seeds=math.sqrt(noise.variance) if noise.degrees else None,
             degrees_of_freedom=noise.degrees,
         ),
     )
@@ -99,12 +107,10 @@ def write_leaderboard(
     return board
 
 
-def _ranked(place: int, entries: list[Entry], evidence: Evidence, untrained: Collection[int]) -> LeaderboardEntry:
+def _ranked(place: int, ranking: Ranking) -> LeaderboardEntry:
     """The entry at this place, from 0."""
-    entry = entries[place]
+    entry, evidence = ranking.entries[place], ranking.evidence
     results = entry.results
-    neural = [r.neural for r in results if r.neural is not None]
-    likelihoods = [r.nll_per_char for r in results if r.nll_per_char is not None]
     return LeaderboardEntry(
         rank=place + 1,
         group=evidence.groups[place],
@@ -112,28 +118,20 @@ def _ranked(place: int, entries: list[Entry], evidence: Evidence, untrained: Col
         config=entry.finalist.params,
         seeds=[result.seed for result in results],
         final_trials=[model.number for model in entry.models if model.number is not None],
-        test_bleu=entry.bleu,
-        test_bleu_std=stdev(r.scores.bleu for r in results) if len(results) > 1 else None,
-        test_bleu_ci=evidence.intervals[place],
-        test_chrf=fmean(r.scores.chrf for r in results),
-        test_ter=fmean(r.scores.ter for r in results),
-        test_sentence_bleu=fmean(r.scores.sentence_bleu for r in results),
-        test_ppl_per_char=math.exp(fmean(likelihoods)) if likelihoods else None,
-        test_neural=fmean(neural) if neural else None,
-        valid_bleu=fmean(r.valid_bleu for r in results),
-        valid_nll_per_char=entry.valid_nll_per_char,
+        score=entry.score,
+        score_std=stdev(result.score for result in results) if len(results) > 1 else None,
+        score_ci=evidence.intervals[place],
+        figures=ranking.figures[place],
         num_parameters=results[0].num_parameters,
         train_seconds=fmean(model.train_seconds for model in entry.models),
-        beam_size=results[0].decoding.beam_size,
-        length_penalty=results[0].decoding.length_penalty,
-        pareto=not any(_dominates(other, entry) for other in entries),
-        untrained=entry.finalist.trial in untrained,
+        pareto=not any(_dominates(other, entry, ranking.metric) for other in ranking.entries),
+        untrained=entry.finalist.trial in ranking.untrained,
     )
 
 
-def _dominates(other: Entry, entry: Entry) -> bool:
-    """Whether the other is nowhere worse in BLEU and parameters, and somewhere better."""
-    theirs, ours = ((e.bleu, -e.results[0].num_parameters) for e in (other, entry))
+def _dominates(other: Entry, entry: Entry, metric: TestMetric) -> bool:
+    """Whether the other is nowhere worse in score and parameters, and somewhere better."""
+    theirs, ours = ((metric.metric.worth(e.score), -(e.results[0].num_parameters or 0)) for e in (other, entry))
     return theirs != ours and all(their >= our for their, our in zip(theirs, ours, strict=True))
 
 

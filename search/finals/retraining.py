@@ -4,31 +4,30 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from trainables.acceleration.captured import choose_step
+from search.settings.problem import Problem
 from trainables.base.checkpoint_files import KEEP, checkpoint_number, last_checkpoints, whole_checkpoint
 from trainables.base.config import TrialConfig
-from trainables.base.errors import UserError
+from trainables.base.errors import Diverged, UserError
 from trainables.base.files import remove
 from trainables.base.report import EpochReport
-from trainables.data.preparing import prepare
-from trainables.training.loop import train
 
-SAME_LOSS = 0.01  # relative difference that rounding on another device may make
+SAME_SCORE = 0.01  # relative difference that rounding on another device may make
 
 
 def train_again(
+    problem: Problem,
     config: TrialConfig,
     cache: Path,
     checkpoints: Path,
     reports: Sequence[EpochReport],
-    averaged: int,
+    needed: int,
 ) -> bool:
-    """Whether one of the `averaged` last checkpoints of a finished training was missing or damaged, and is there again.
+    """Whether one of the `needed` last checkpoints of a finished training was missing or damaged, and is there again.
 
     reports: of that training, the last one last. Raises UserError if the model comes out otherwise.
     """
     unit = config.training.unit
-    wanted = [f"{unit}-{report.progress(unit)}" for report in reports[-averaged:]]
+    wanted = [f"{unit}-{report.progress(unit)}" for report in reports[-needed:]]
     damaged = [name for name in wanted if whole_checkpoint(checkpoints / name) is None]
     if not damaged:
         return False
@@ -39,12 +38,14 @@ def train_again(
     inherited = reports[0].progress(unit) > (config.training.report_steps or 1)
     if inherited and not last_checkpoints(checkpoints, 1):
         raise UserError(f"{name}: is damaged, and its training went on from another trial's; restore it from a copy")
-    prepared = prepare(config.data, config.tokenizer, cache)
-    for report, _ in train(config, prepared, checkpoints, keep=max(KEEP, averaged), make_step=choose_step):
-        loss = report.valid_nll_per_char
-    if not math.isclose(loss, known := reports[-1].valid_nll_per_char, rel_tol=SAME_LOSS):
+    first, metric = next(iter(problem.metrics.items()))
+    figure = metric.instead or first  # a loss, if there is one, as it changes with every weight
+    known, now = reports[-1].score(figure), math.nan
+    for _, report in problem.part("training").train([config], cache, [checkpoints], 1, max(KEEP, needed)):
+        now = math.nan if isinstance(report, Diverged) else report.score(figure)
+    if not math.isclose(now, known, rel_tol=SAME_SCORE):
         raise UserError(
-            f"{name}: was damaged and is trained again, but its validation loss per character is {loss:.4f} now, and "
+            f"{name}: was damaged and is trained again, but its {problem.metrics[figure].title} is {now:.4f} now, and "
             f"was {known:.4f}: restore it from a copy"
         )
     return True

@@ -5,7 +5,7 @@ import json
 import os
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ class JournalLine:
 
     def figures(self) -> dict[str, float | None]:
         """The numbers of the report by name, for curves."""
-        return {**asdict(self.report), **({} if self.clock is None else {"clock": self.clock})}
+        return {**self.report.stored(), **({} if self.clock is None else {"clock": self.clock})}
 
     def stored(self) -> dict[str, Any]:
         """As it stands in the file, but for its checksum."""
@@ -109,8 +109,9 @@ def _read_whole_lines(file: Path) -> tuple[list[JournalLine], int]:
 
 def _read(line: bytes, where: str) -> JournalLine:
     try:
-        record = unsealed(parse_json(line), where)
-        return JournalLine(int(record["trial"]), read_report(record), record.get("clock"), record.get("time"))
+        record = dict(unsealed(parse_json(line), where))
+        trial, clock, time = int(record.pop("trial")), record.pop("clock", None), record.pop("time", None)
+        return JournalLine(trial, read_report(record), clock, time)
     except (ValueError, KeyError, TypeError):
         raise Damaged(f"{where} is damaged: no report of a trial; restore the file from a copy") from None
 

@@ -21,9 +21,9 @@ from search.record.study_file import Mode, open_study
 from search.record.trial import StudyTrial, seal_of
 from search.space.space import Params, SearchSpace
 from trainables.base.files import unwritable
+from trainables.base.metrics import Metric
 from trainables.base.outcomes import Outcome
 from trainables.base.sealing import RESTORE, Damaged, sealed, unsealed
-from trainables.data.scoring import NEAR_ZERO
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -35,7 +35,7 @@ STATES = {
     Outcome.DIVERGED: TrialState.PRUNED,
     Outcome.INFEASIBLE: TrialState.PRUNED,
 }
-TIE = 1e-6  # BLEU that one nat per character outweighs
+TIE = 1e-6  # of a score that one of the loss beside it outweighs
 Distributions = dict[str, BaseDistribution]  # by the path of a hyperparameter
 Standing = tuple[float, float, int]  # of a trial among all, the last being its number
 
@@ -76,6 +76,7 @@ class Study:
         self.reached: defaultdict[int, list[StudyTrial]] = defaultdict(list)
         self.over: list[StudyTrial] = []
         self.heirs: list[StudyTrial] = []
+        self._least = -math.inf  # of the metric, below which the loss counts
         self._standings: dict[int, Standing] = {}
         self._ranking: list[Standing] = []
         for trial in self.trials.values():
@@ -129,8 +130,8 @@ class Study:
     def merit(self, trial: StudyTrial, progress: int) -> float:
         """What the trial is worth at a progress: its score, signed so that more is better; -inf without a finite one.
 
-        BLEU near zero tells nothing, so there minus the validation loss per character, which is below any BLEU, takes
-        its place; and of equal BLEU the lower loss is ahead.
+        Where the metric has another `instead`: below its `least`, which tells nothing, minus that loss takes its place,
+        which is below any score; and of equal scores the lower loss is ahead.
         """
         return self._worth(trial.scores.get(progress, math.nan), trial.losses.get(progress))
 
@@ -143,14 +144,17 @@ class Study:
             return -math.inf
         if loss is None or not math.isfinite(loss):
             return score if self.maximize else -score
-        return -loss if score < NEAR_ZERO else score - TIE * loss
+        return -loss if score < self._least else score - TIE * loss
 
-    def recall(self, lines: Iterable[JournalLine]) -> None:
-        """Take the losses beside scores in BLEU from the lines of the journal."""
+    def recall(self, lines: Iterable[JournalLine], metric: Metric) -> None:
+        """Take the losses beside the scores from the lines of the journal, where the metric has another `instead`."""
+        if metric.instead is None:
+            return
+        self._least = metric.least
         for line in lines:
             trial = self.trials.get(line.trial)
             if trial and (progress := line.report.progress(trial.unit)) in trial.scores:
-                trial.losses[progress] = line.report.valid_nll_per_char
+                trial.losses[progress] = line.report.score(metric.instead)
         for trial in self.heirs:  # whose parents have lower numbers
             if parent := self.parent(trial):
                 known = {progress: loss for progress, loss in parent.losses.items() if progress in trial.scores}
@@ -192,7 +196,7 @@ class Study:
         return trial
 
     def report(self, trial: StudyTrial, progress: int, score: float, loss: float | None = None) -> None:
-        """loss: beside a score in BLEU."""
+        """loss: beside the score, see `recall`."""
         assert progress > trial.progress, f"trial {trial.number} reported {progress} after {trial.progress}"
         with self._writing():
             self._storage.set_trial_intermediate_value(trial.storage_id, progress, score)

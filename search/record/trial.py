@@ -24,7 +24,7 @@ class StudyTrial:
     scores: dict[int, float] = field(default_factory=dict)  # progress -> metric
     attributes: Attributes = field(default_factory=Attributes)
     value: float | None = None  # what Optuna was told at the end
-    losses: dict[int, float] = field(default_factory=dict)  # beside scores in BLEU: validation loss per character
+    losses: dict[int, float] = field(default_factory=dict)  # beside scores: by the metric that decides instead
 
     @property
     def progress(self) -> int:

@@ -1,6 +1,8 @@
 """report.html: the answer, how sure it is, what it rests on and what it cost, in one file that needs no network."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -13,37 +15,27 @@ from search.effects.importance import importances
 from search.effects.observing import observe
 from search.effects.sentences import counted, disagreement, effect_sentences, interaction_sentences
 from search.finals.board import Cost, Leaderboard, LeaderboardEntry
+from search.finals.stages import TestMetric
 from search.record.journal import JournalLine
 from search.record.trial import StudyTrial
-from search.report.attention_figures import AttendedSentence, attention_figure
-from search.report.corpus_facts import CorpusFacts
-from search.report.figures.corpus import length_figure
 from search.report.figures.figure import Figure, colours_of
 from search.report.figures.ranking import pareto_figure, ranking_figure
 from search.report.figures.settings import effects_figure, importance_figure, parallel_coordinates, slices
-from search.report.figures.training import learning_curves, loss_figure, progress_figure
+from search.report.figures.training import curves_figure, learning_curves, progress_figure
 from search.settings.experiment import Experiment
-from search.settings.wording import RANKED_BY, count, describe, duration, plain, short_name, short_value
+from search.settings.wording import count, describe, duration, plain, short_name, short_value
 from trainables.base.files import write_atomically
-from trainables.base.metrics import METRICS
+from trainables.base.metrics import Metric
 from trainables.base.yaml_files import dump_yaml
 
+TEMPLATES = Path(__file__).parent
 PAGE = Environment(
-    loader=FileSystemLoader(Path(__file__).parent),
+    loader=FileSystemLoader(TEMPLATES),
     autoescape=True,
     undefined=StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
 )
-
-
-@dataclass(frozen=True)
-class Sample:
-    """A test sentence and what the systems made of it."""
-
-    source: str
-    reference: str
-    translations: dict[str, str]  # "trial 3": its translation, the best system first
 
 
 @dataclass(frozen=True)
@@ -55,10 +47,10 @@ class Findings:
     reports: list[JournalLine]  # the lines of trials.jsonl
     finals: list[JournalLine]  # the lines of finals.jsonl
     leaderboard: Leaderboard
-    samples: list[Sample]
-    attended: list[AttendedSentence]  # test sentences with what the best model attends to in them
-    corpus: CorpusFacts
-    # When finalists were frozen, and the test split could be read from then on: the last time for this ranking, before
+    by: TestMetric  # of the ranking
+    data: str  # a line on them
+    sections: str  # what the problem alone shows, as HTML
+    # When finalists were frozen, and the test data could be read from then on: the last time for this ranking, before
     # that for those of an extended search.
     test_opened: list[str]
     spending: list[str]  # sentences on the budget; none if there was none
@@ -66,33 +58,31 @@ class Findings:
 
 def write_report(file: Path, found: Findings) -> None:
     experiment, trials, leaderboard, finals = found.experiment, found.trials, found.leaderboard, found.finals
-    ranking = leaderboard.ranking
+    ranking, metrics, by = leaderboard.ranking, experiment.search.metrics, found.by
+    curves = experiment.definition.curves
     page = PAGE.get_template("report.html.jinja").render(
         experiment=experiment,
-        metric=METRICS[experiment.search.metric].title,
+        metric=experiment.search.compared_by,
         board=leaderboard,
-        corpus_name=leaderboard.corpus.path.rstrip("/").rpartition("/")[2],
-        answer=answer(leaderboard),
+        by=by,
+        valid={name: metrics[name] for name in metrics if name in ranking[0].figures},
+        sized=ranking[0].num_parameters is not None,
+        note=by.note,
+        data=found.data,
+        answer=answer(leaderboard, by, metrics),
         colours=colours_of(ranking),
-        ranked_by=RANKED_BY[leaderboard.decided_by],
-        ranking=[ranking_figure(ranking)] if leaderboard.decided_by == "test_bleu" else [],
-        pareto=[pareto_figure(ranking)] if len(ranking) > 1 else [],
-        neural=ranking[0].test_neural is not None,
+        ranked_by=titled(leaderboard, by, metrics),
+        ranking=[ranking_figure(ranking, by)] if leaderboard.decided_by == by.name else [],
+        pareto=[pareto_figure(ranking, by)] if len(ranking) > 1 and ranking[0].num_parameters is not None else [],
         training_figures=[
             learning_curves(experiment, trials, ranking),
-            loss_figure(ranking[0], found.reports, finals),
+            *([curves_figure(curves, ranking[0], found.reports, finals)] if curves else []),
             progress_figure(experiment, found.reports, found.spending),
         ],
         explained=explain(experiment, trials, finals, ranking),
         paths=list(experiment.space.domains),
         trials=trials,
-        samples=found.samples,
-        attended=[
-            (sentence, [attention_figure(kind, f"attention-{number}-{kind.key}") for kind in sentence.kinds])
-            for number, sentence in enumerate(found.attended, 1)
-        ],
-        corpus=found.corpus,
-        lengths=length_figure(found.corpus),
+        sections=found.sections,
         final_epochs=sum({line.trial: line.report.epoch for line in finals}.values()),
         final_seconds=sum(line.report.device_seconds for line in finals),
         test_opened=found.test_opened,
@@ -105,8 +95,25 @@ def write_report(file: Path, found: Findings) -> None:
         short_value=short_value,
         duration=duration,
         plain=plain,
+        interval=partial(told_interval, by),
+        signed=lambda difference, fewer=0: f"{difference:+.{max(0, by.metric.digits - fewer)}f}",
     )
     write_atomically(file, page)
+
+
+def titled(leaderboard: Leaderboard, by: TestMetric, metrics: Mapping[str, Metric]) -> str:
+    """What the ranking is by, for people."""
+    return by.metric.title if leaderboard.decided_by == by.name else metrics[leaderboard.decided_by].title
+
+
+def told_interval(by: TestMetric, entry: LeaderboardEntry) -> str:
+    """50.1–55.3"""
+    return "–".join(_end(by, end) for end in entry.score_ci)
+
+
+def _end(by: TestMetric, end: float) -> str:
+    """The end of an interval, with a digit less than the score."""
+    return f"{end:.{max(0, by.metric.digits - 1)}f}"
 
 
 @dataclass(frozen=True)
@@ -132,7 +139,7 @@ def explain(
     seen = observe(experiment, trials, finals, ranking)
     if seen is None:
         return None
-    found, unit = analyse(space, seen), METRICS[experiment.search.metric].title.removeprefix("valid ")
+    found, unit = analyse(space, seen), experiment.search.compared_by.title.removeprefix("valid ")
     scores = found.scores
     sign = 1 if experiment.search.direction == "maximize" else -1
     params = {trial.number: trial.params for trial in trials}
@@ -154,51 +161,66 @@ def explain(
     )
 
 
-def answer(leaderboard: Leaderboard) -> list[str]:
-    """Three sentences: what is best, by how much and how sure, at what cost."""
+def answer(leaderboard: Leaderboard, by: TestMetric, metrics: Mapping[str, Metric]) -> list[str]:
+    """Three sentences: what is best, by how much and how sure, at what cost.
+
+    by: what the finalists were tested by. metrics: of the problem.
+    """
     best, *others = leaderboard.ranking
+    show = by.metric.show
     cost = leaderboard.search
-    low, high = best.test_bleu_ci
+    low, high = (_end(by, end) for end in best.score_ci)
     seeds = count(len(best.seeds), "seed", "seeds")
-    setting = f" ({describe(best.config)})" if best.config else ""
-    if leaderboard.decided_by != "test_bleu":
-        return [_undecided(leaderboard), _spent(cost)]
+    if leaderboard.decided_by != by.name:
+        return [_undecided(leaderboard, by, metrics), _spent(cost)]
     sentences = [
-        f"The best of {count(cost.trials, 'configuration', 'configurations')} is trial {best.trial}{setting}: "
-        f"{best.test_bleu:.2f} BLEU on the test split, 95% interval {low:.1f} to {high:.1f}, {seeds}, "
-        f"{best.num_parameters / 1e6:.2f} million parameters."
+        f"The best of {count(cost.trials, 'configuration', 'configurations')} is trial {best.trial}{_setting(best)}: "
+        f"{show(best.score)} {by.short} on the test data, 95% interval {low} to {high}, {seeds}{_size(best)}."
     ]
     equals = [entry for entry in others if entry.group == best.group]
     if not others:
         sentences.append("It is the only finalist, so nothing can be said of how far it leads.")
     elif equals:
-        names = ", ".join(f"{entry.trial} ({entry.test_bleu:.2f})" for entry in equals)
-        smallest = min((best, *equals), key=lambda entry: entry.num_parameters)
+        names = ", ".join(f"{entry.trial} ({show(entry.score)})" for entry in equals)
+        smallest = min((best, *equals), key=lambda entry: entry.num_parameters or 0)
+        small = f"; the smallest among them is trial {smallest.trial}{_size(smallest, 'with ')}"
         sentences.append(
-            f"These tests can't tell it apart from {'trial' if len(equals) == 1 else 'trials'} {names}; "
-            f"the smallest among them is trial {smallest.trial} with {smallest.num_parameters / 1e6:.2f} million."
+            f"These tests can't tell it apart from {'trial' if len(equals) == 1 else 'trials'} {names}"
+            f"{small if best.num_parameters is not None else ''}."
         )
     else:
         second = others[0]
-        lead = best.test_bleu - second.test_bleu
-        chance = "test sentences and seeds explains"
+        lead = abs(best.score - second.score)
+        chance = f"test {by.items} and seeds explains"
         if min(len(best.seeds), len(second.seeds)) == 1:
-            chance = "test sentences explains; what another seed would change is not known from one"
+            chance = f"test {by.items} explains; what another seed would change is not known from one"
         sentences.append(
-            f"It leads the next finalist, trial {second.trial}, by {lead:.2f} BLEU, more than chance among {chance} "
-            "(paired tests, 95%)."
+            f"It leads the next finalist, trial {second.trial}, by {show(lead)} {by.short}, more than chance among "
+            f"{chance} (paired tests, 95%)."
         )
     return [*sentences, _spent(cost)]
 
 
-def _undecided(leaderboard: Leaderboard) -> str:
-    """For a ranking by loss."""
-    best = leaderboard.ranking[0]
-    setting = f" ({describe(best.config)})" if best.config else ""
+def _setting(entry: LeaderboardEntry) -> str:
+    return f" ({describe(entry.config)})" if entry.config else ""
+
+
+def _size(entry: LeaderboardEntry, word: str = ", ") -> str:
+    if entry.num_parameters is None:
+        return ""
+    unit = "" if word == "with " else " parameters"
+    return f"{' ' if word == 'with ' else ''}{word}{entry.num_parameters / 1e6:.2f} million{unit}"
+
+
+def _undecided(leaderboard: Leaderboard, by: TestMetric, metrics: Mapping[str, Metric]) -> str:
+    """For a ranking by another metric than the test's."""
+    best, name = leaderboard.ranking[0], leaderboard.decided_by
     trials = count(leaderboard.search.trials, "configuration", "configurations")
+    loss, value = metrics[name], best.figures[name]
+    assert value is not None, "models were ranked by it"
     return (
-        f"BLEU can't say which of {trials} is best. By validation loss per character it is trial {best.trial}"
-        f"{setting} with {best.valid_nll_per_char:.4f} nats, and {best.test_bleu:.2f} BLEU on the test split."
+        f"{by.short} can't say which of {trials} is best. By {loss.title} it is trial {best.trial}"
+        f"{_setting(best)} with {loss.show(value)}, and {by.metric.show(best.score)} {by.short} on the test data."
     )
 
 

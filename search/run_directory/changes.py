@@ -3,11 +3,11 @@
 from enum import Enum
 
 from search.settings.experiment import Experiment
-from trainables.base.config import TrialConfig, flatten
+from trainables.base.config import flatten
 from trainables.base.errors import UserError
 
 # They decide what is compared: scores from before and after a change would not belong together.
-COMPARED = ("data", "training.epochs", "training.report_steps", "search.metric")
+COMPARED = ("problem", "training.epochs", "training.report_steps", "search.metric")
 # These belong to the machine and to those who watch: the result stays what it is.
 INDIFFERENT = (
     "data.doubts",
@@ -19,8 +19,6 @@ INDIFFERENT = (
     "search.max_retries",
     "search.watchdog_seconds",
 )
-# A trial of the study means another model after a change.
-MEANING = ("space", *TrialConfig.model_fields)
 
 
 class Change(Enum):
@@ -33,12 +31,15 @@ class Change(Enum):
 
 def find_change(stored: Experiment, experiment: Experiment) -> Change:
     """What it means to resume the stored search as the experiment says. Raises UserError for what can't change."""
+    trial = experiment.definition.config
+    compared = (*COMPARED, *trial.fixed)
+    meaning = ("space", *trial.model_fields)  # a trial of the study means another model after a change of these
     before, after = flatten(stored.model_dump()), flatten(experiment.model_dump())
     changed = [key for key in before | after if before.get(key) != after.get(key)]
     for key in changed:
         if key in ("name", "output_dir", "storage"):
             raise UserError("resume: name, output_dir and storage belong to the run; start a new search to change them")
-        if _below(key, COMPARED) and not _below(key, INDIFFERENT):
+        if _below(key, compared) and not _below(key, INDIFFERENT):
             raise UserError(
                 f"resume: {key} decides what is compared, so it can't change from {before.get(key)} to "
                 f"{after.get(key)}; start a new search"
@@ -61,7 +62,7 @@ def find_change(stored: Experiment, experiment: Experiment) -> Change:
                     f"resume: {key} can't change, as {scheduler.kind} trains a population as a whole; start a new "
                     "search"
                 )
-    if any(_below(key, MEANING) and not _below(key, INDIFFERENT) for key in changed):
+    if any(_below(key, meaning) and not _below(key, INDIFFERENT) for key in changed):
         return Change.NEW_STUDY
     return Change.GOES_ON if any(not _below(key, INDIFFERENT) for key in changed) else Change.NOTHING
 

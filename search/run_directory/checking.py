@@ -16,7 +16,6 @@ from search.settings.experiment import Experiment
 from search.settings.stored import stored_experiment
 from trainables.base.errors import UserError
 from trainables.base.files import parse_json, read_bytes
-from trainables.base.metrics import METRICS
 from trainables.base.outcomes import Outcome
 from trainables.base.sealing import RESTORE, Damaged, unsealed
 
@@ -28,8 +27,7 @@ def open_run(run_dir: Path) -> tuple[Experiment, Study]:
         raise UserError(f"{run_dir}: holds no study.db; name a run that has begun")
     study = Study(run_dir / "study.db", "search", experiment.search.direction, mode="read")
     lines = check_study(study, run_dir / "trials.jsonl", experiment)
-    if METRICS[experiment.search.metric].instead is not None:
-        study.recall(lines)
+    study.recall(lines, experiment.search.compared_by)
     return experiment, study
 
 
@@ -41,6 +39,8 @@ def check_study(study: Study, journal: Path, experiment: Experiment) -> list[Jou
     for line in lines:
         if line.trial not in study.trials:
             raise Damaged(f"{study.file}: lacks trial {line.trial}, of which {journal.name} has a report; {RESTORE}")
+        if metric not in line.report.figures:
+            raise Damaged(f"{journal}: a report of trial {line.trial} lacks {metric}; {RESTORE}")
         reported[line.trial, line.report.progress(unit)] = line.report.score(metric)
     for trial in study.trials.values():
         if wrong := _contradiction(trial, study):

@@ -1,25 +1,26 @@
-"""What a run was made from: digests of its text and tokenizers, versions and machines, recorded from its start."""
+"""What a run was made from: digests of its data and of what was made of them, versions and machines, from its start."""
 
 import os
 import platform
 import time
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from search.run_directory.trust import FOLLOWED
 from search.settings.experiment import Experiment
+from search.settings.preparation import Preparation
 from search.settings.stored import is_sealed, read_seal, seal_of
-from trainables.base.config import TokenizerConfig, digest
-from trainables.base.errors import UserError
+from trainables.base.config import TrialConfig, flatten
+from trainables.base.files import digest_of
 from trainables.base.installed import processor, version_of
 from trainables.base.sealing import Damaged, read_sealed, write_sealed
-from trainables.data.corpus import digest_test
-from trainables.data.corpus_cache import cached_corpus
-from trainables.data.tokenizer import train_tokenizer
+from trainables.base.user_code import file_of
 
 INPUTS = "inputs.json"
+CODE = tuple(key for key, meaning in FOLLOWED.items() if meaning.startswith("is imported"))
 PACKAGES = ("babeltune", "torch", "ray", "optuna", "sentencepiece", "sacrebleu")
 
 
@@ -28,24 +29,13 @@ def pin_inputs(experiment: Experiment) -> list[str]:
 
     Raises UserError if the run was made from other text, Damaged if its record is.
     """
-    run_dir, corpus = experiment.run_dir, cached_corpus(experiment.data, experiment.cache)
+    run_dir = experiment.run_dir
     file = run_dir / INPUTS
     begun = (run_dir / "study.db").exists() and is_sealed(run_dir / "experiment.yaml")
     record = read_sealed(file) if begun or file.exists() else {}
-    splits = {
-        "training text": {"pairs": len(corpus.train), "sha256": corpus.train.digest()},
-        "validation text": {"pairs": len(corpus.valid), "sha256": corpus.valid.digest()},
-        "test text": digest_test(experiment.data, corpus.train),
-    }
-    for split, found in splits.items():
-        known = record.get("splits", splits)[split]
-        if known != found:
-            raise UserError(
-                f"data.path: {experiment.data.path}: its {split} is another than this run was made from: "
-                f"{found['pairs']:,} pairs ({found['sha256'][:8]}), where there were {known['pairs']:,} "
-                f"({known['sha256'][:8]}); restore the text, or start a new search"
-            )
-    before, start = record.get("starts", []), _this_start()
+    preparation: Preparation = experiment.definition.part("preparation")
+    splits = preparation.pin_data(experiment, record.get("splits", {}))
+    before, start = record.get("starts", []), {**_this_start(), **_own_code(experiment)}
     # The experiment is written after this, and until then the file has the one before.
     experiments = [_known_experiment(run_dir / "experiment.yaml", record), seal_of(experiment)]
     started = {"starts": [*before, start], "experiments": experiments}
@@ -63,28 +53,16 @@ def _known_experiment(file: Path, record: dict[str, Any]) -> str | None:
     return seal
 
 
-def pin_tokenizers(experiment: Experiment, configs: Iterable[TokenizerConfig]) -> None:
-    """Record the tokenizers of the run, and compare those that were with its record.
+def pin_made(experiment: Experiment, configs: Sequence[TrialConfig]) -> None:
+    """Record what was made of the data for these trials, or compare it with the record of the run.
 
-    One whose file is damaged is trained again. Raises UserError if it comes out otherwise.
+    Raises UserError if it comes out otherwise.
     """
     file = experiment.run_dir / INPUTS
     record = read_sealed(file)
-    corpus = cached_corpus(experiment.data, experiment.cache)
     known: dict[str, Any] = record["tokenizers"]
-    wanted = {digest(config.model_dump()): config for config in configs}
-    wanted |= {name: TokenizerConfig.model_validate(entry["config"]) for name, entry in known.items()}
-    found = {
-        name: {"config": config.model_dump(), "pieces": train_tokenizer(config, corpus, experiment.cache).digest()}
-        for name, config in wanted.items()
-    }
-    for name, entry in known.items():
-        if found[name]["pieces"] != entry["pieces"]:
-            raise UserError(
-                f"{file}: the tokenizer of {entry['config']['vocab_size']} {entry['config']['kind']} pieces comes out "
-                f"otherwise here than in this run, perhaps by another sentencepiece ({version_of('sentencepiece')}, it "
-                f"had {record['starts'][0]['sentencepiece']}): install that one, or start a new search"
-            )
+    preparation: Preparation = experiment.definition.part("preparation")
+    found = preparation.pin_made(experiment, configs, known, record["starts"][0])
     if found != known:
         write_sealed(file, {**record, "tokenizers": found})
 
@@ -100,6 +78,13 @@ def describe_starts(run_dir: Path) -> list[str]:
 
 def _differing(starts: list[dict[str, Any]]) -> list[str]:
     return [name for name in starts[-1] if name != "at" and len({str(start.get(name)) for start in starts}) > 1]
+
+
+def _own_code(experiment: Experiment) -> dict[str, str]:
+    """Digests of the files of the user's code that the experiment names as module:Name."""
+    values = flatten(experiment.model_dump(mode="json"))
+    names = {str(values.get(key)) for key in CODE if ":" in str(values.get(key))}
+    return {f"the code of {name}": digest_of(file)[:16] for name in sorted(names) if (file := file_of(name))}
 
 
 def _this_start() -> dict[str, Any]:

@@ -4,33 +4,50 @@ import math
 import os
 import random
 import re
+from collections.abc import Collection, Mapping
+from functools import cache
 from itertools import combinations
 from pathlib import Path
-from typing import Any, Self, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, get_args
 
-from pydantic import Field, TypeAdapter, ValidationError, field_validator, model_validator
+from pydantic import (
+    Field,
+    ModelWrapValidatorHandler,
+    TypeAdapter,
+    ValidationError,
+    create_model,
+    field_validator,
+    model_validator,
+)
 
+from model.config import Config
 from search.schedulers import Task
 from search.settings.finals import FinalsConfig
+from search.settings.problem import TRANSLATION, Problem, find_problem
 from search.settings.searching import SearchConfig
 from search.settings.tracking import TrackingConfig
 from search.space.domain import Domain, Scalar
 from search.space.space import Params, SearchSpace
-from trainables.base.config import RunName, TrialConfig, flatten, set_paths
+from trainables.base.config import RunName, TrainingConfig, TrialConfig, flatten, set_paths
 from trainables.base.errors import did_you_mean
 from trainables.base.files import full_path
 from trainables.base.installed import find_config
 from trainables.base.kinds import find_kinds, merge
-from trainables.base.metrics import METRICS
 from trainables.base.mistakes import validate
 from trainables.base.yaml_files import read_yaml
 
 PROBES = 1000  # draws that must fail before an infinite space counts as empty
 
 
-class Experiment(TrialConfig):
-    """A search: the fields of a trial are the base that the space varies."""
+class Experiment(Config):
+    """A search: the fields of a trial are the base that the space varies.
 
+    Each problem has a class of its own, which has the fields of its trials, too: see `experiment_class`. What is
+    validated as an Experiment becomes one of the class of its problem.
+    """
+
+    definition: ClassVar[Problem]
+    problem: str = Field(TRANSLATION, description="what is searched: translation, or one of your own as module:NAME")
     name: RunName | None = Field(None, description="of the run directory; config file and time unless given")
     output_dir: str = Field("runs", min_length=1, description="holds the run directories and the caches they share")
     storage: str | None = Field(
@@ -46,8 +63,8 @@ class Experiment(TrialConfig):
         False, description="after the search end the cluster, head included; one that `ray up` made, from its head"
     )
     space: SearchSpace = Field(SearchSpace({}), description="dotted path: domain, as in W&B sweep parameters")
-    search: SearchConfig = SearchConfig()
-    finals: FinalsConfig = FinalsConfig()
+    search: SearchConfig
+    finals: FinalsConfig
     tracking: TrackingConfig = TrackingConfig()
 
     @classmethod
@@ -62,7 +79,24 @@ class Experiment(TrialConfig):
             UserError: With a line for each mistake.
         """
         file, options = find_config(os.fspath(config)), set_paths({}, changes)
-        return validate(cls, merge(read_yaml(file), options, find_kinds(cls)), str(file), options)
+        tree = read_yaml(file)
+        chosen = experiment_class(problem_of(options, tree))
+        loaded: Self = validate(chosen, merge(tree, options, find_kinds(chosen)), str(file), options)  # type: ignore[assignment]
+        return loaded
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _of_its_problem(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        if cls is Experiment and isinstance(value, dict):
+            made: Self = experiment_class(problem_of(value)).model_validate(value)  # type: ignore[assignment]
+            return made
+        return handler(value)
+
+    if TYPE_CHECKING:  # the fields of its trials that every problem has
+        training: TrainingConfig
+        seed: int
+
+        def with_values(self, values: dict[str, Any]) -> Self: ...
 
     @field_validator("cluster")
     @classmethod
@@ -90,25 +124,27 @@ class Experiment(TrialConfig):
     @field_validator("space")
     @classmethod
     def _names_fields(cls, space: SearchSpace) -> SearchSpace:
-        known = flatten(TrialConfig().model_dump())
-        searchable = [path for path in known if path.split(".")[0] not in ("data", "seed")]
-        for path in ("training.epochs", "training.report_steps"):
-            searchable.remove(path)
+        trial = cls.definition.config
+        known = flatten(trial.base().model_dump())
+        fixed = (*trial.fixed, "seed", "training.epochs", "training.report_steps")
+        searchable = [path for path in known if not _is_among(path, fixed)]
         for path, domain in space.domains.items():
             if path not in known:
                 raise ValueError(f"{path}: names no field of a trial{did_you_mean(path, searchable)}")
             if path not in searchable:
                 raise ValueError(f"{path}: decides what is compared, so it can't be searched; set it once for all")
             for value in domain.values or (domain.min, domain.max):
-                if mistake := _type_mistake(path, value):
+                if mistake := _type_mistake(trial, path, value):
                     raise ValueError(f"{path}: {value!r} can't be its value: {mistake}")
-        return SearchSpace({path: _fitted(path, domain) for path, domain in space.domains.items()})
+        return SearchSpace({path: _fitted(trial, path, domain) for path, domain in space.domains.items()})
 
     @model_validator(mode="after")
     def _can_be_searched(self) -> Self:
         search, epochs = self.search, self.training.epochs
         if self.teardown and self.cluster is None:
             raise ValueError("teardown: there is no cluster to end; name it with cluster: auto, or drop teardown")
+        if self.training.report_steps is not None and not self.definition.reports_by_steps:
+            raise ValueError(f"training.report_steps: {self.definition.title} reports by whole epochs; drop it")
         search.sampler.check(self.space)
         if search.trials is None and not search.sampler.ends and not search.budget.limits:
             raise ValueError(
@@ -121,17 +157,19 @@ class Experiment(TrialConfig):
                 f"search.budget.epochs: {search.budget.epochs} is too few: the finals need {finals} and one trial "
                 f"{epochs}; give {finals + epochs} or more, or lower finals.top, finals.seeds or training.epochs"
             )
-        if self.finals.average_checkpoints > epochs and self.training.report_steps is None:
+        if self.finals.last_checkpoints > epochs and self.training.report_steps is None:
             raise ValueError(
-                f"finals.average_checkpoints: {self.finals.average_checkpoints} is more than training.epochs {epochs}; "
+                f"finals.average_checkpoints: {self.finals.last_checkpoints} is more than training.epochs {epochs}; "
                 f"give {epochs} or less"
             )
-        metric, others = METRICS[search.metric], [name for name in METRICS if METRICS[name].between_vocabularies]
-        if not metric.between_vocabularies and any(path.startswith("tokenizer.") for path in self.space.domains):
+        if changing := [path for path in self.space.domains if _is_among(path, search.compared_by.changed_by)]:
+            others = [name for name, metric in search.metrics.items() if not _is_among(changing[0], metric.changed_by)]
             raise ValueError(
-                f"search.metric: {search.metric} is a {metric.title.removeprefix('valid ')}, which can't be compared "
-                f"between vocabularies, and the space changes the vocabulary; use {' or '.join(others)}"
+                f"search.metric: {search.metric} can't be compared between values of {changing[0]}, which the space "
+                f"changes; use {' or '.join(others) or 'another space'}"
             )
+        if search.max_parameters is not None and self.trial.num_parameters is None:
+            raise ValueError(f"search.max_parameters: {self.definition.title} does not say how large its models are")
         search.scheduler.check(self.scheduler_task)
         if not self._has_a_valid_trial():
             raise ValueError(
@@ -151,7 +189,8 @@ class Experiment(TrialConfig):
     @property
     def trial(self) -> TrialConfig:
         """The base that the space varies."""
-        return TrialConfig(**{name: getattr(self, name) for name in TrialConfig.model_fields})
+        config = self.definition.config
+        return config(**{name: getattr(self, name) for name in config.model_fields})
 
     def accept(self, params: Params) -> Params | None:
         """A draw of the space without what its other values leave unused; None if it makes no trial to train."""
@@ -159,7 +198,7 @@ class Experiment(TrialConfig):
             config = self.trial.with_values(params)
         except ValidationError:
             return None
-        if self.search.max_parameters is not None and config.num_parameters > self.search.max_parameters:
+        if self.search.max_parameters is not None and (config.num_parameters or 0) > self.search.max_parameters:
             return None
         return {path: value for path, value in params.items() if path not in config.unused}
 
@@ -195,10 +234,41 @@ class Experiment(TrialConfig):
         return Path(self.output_dir) / ".cache"
 
 
-def _type_mistake(path: str, value: Scalar) -> str | None:
+def problem_of(*trees: Mapping[str, Any]) -> str:
+    """The name of the problem in parts of a configuration, of which the first counts that has one."""
+    return str(next((tree["problem"] for tree in trees if tree.get("problem") is not None), TRANSLATION))
+
+
+@cache
+def experiment_class(problem: str) -> type[Experiment]:
+    """The class of experiments with a problem, by its name. Raises UserError for one that can't be found."""
+    definition = find_problem(problem)
+    words: Any = Literal[tuple(definition.metrics)]
+    metric: Any = (words, Field(next(iter(definition.metrics)), description="what trials are compared by"))
+    make: Any = create_model  # of bases that are known when it is called
+    search = make("SearchConfig", __base__=SearchConfig, __doc__=SearchConfig.__doc__, metric=metric)
+    search.metrics = definition.metrics
+    fields: dict[str, Any] = {
+        "problem": (str, Field(problem, description=Experiment.model_fields["problem"].description)),
+        "search": (search, Field(default_factory=search)),
+        "finals": (definition.finals_config, Field(default_factory=definition.finals_config)),
+    }
+    bases: Any = (Experiment, definition.config)
+    made = make("Experiment", __base__=bases, __doc__="A search, all of it.", **fields)
+    made.definition = definition
+    found: type[Experiment] = made
+    return found
+
+
+def _is_among(path: str, paths: Collection[str]) -> bool:
+    """Whether the path is one of those, or below one."""
+    return any(path == other or path.startswith(f"{other}.") for other in paths)
+
+
+def _type_mistake(trial: type[TrialConfig], path: str, value: Scalar) -> str | None:
     """What is wrong with a value whatever the other fields are."""
     try:
-        TrialConfig().with_values({path: value})
+        trial.base().with_values({path: value})
     except ValidationError as error:
         for mistake in error.errors():
             if ".".join(map(str, mistake["loc"])).startswith(path):
@@ -206,9 +276,9 @@ def _type_mistake(path: str, value: Scalar) -> str | None:
     return None
 
 
-def _fitted(path: str, domain: Domain) -> Domain:
+def _fitted(trial: type[TrialConfig], path: str, domain: Domain) -> Domain:
     """The domain in values as the field takes them. Raises ValueError for two that are one value then."""
-    annotation = _annotation(path)
+    annotation = _annotation(trial, path)
     if domain.values is None:
         try:
             return domain.for_whole_numbers() if int in (annotation, *get_args(annotation)) else domain
@@ -222,9 +292,9 @@ def _fitted(path: str, domain: Domain) -> Domain:
     return domain
 
 
-def _annotation(path: str) -> Any:
+def _annotation(trial: type[TrialConfig], path: str) -> Any:
     """The type of a trial's field."""
-    annotation: Any = TrialConfig
+    annotation: Any = trial
     for key in path.split("."):
         annotation = annotation.model_fields[key].annotation
     return annotation

@@ -1,6 +1,7 @@
 """How configurations are proposed, stopped and scheduled."""
 
-from typing import Annotated, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -8,12 +9,13 @@ from model.config import Config
 from search.record.budget import BudgetConfig
 from search.samplers import SAMPLERS, SamplerSettings
 from search.schedulers import SCHEDULERS, SchedulerSettings
-from trainables.base.metrics import METRICS, Direction, MetricName
+from trainables.base.metrics import Direction, Metric
 
 
 class SearchConfig(Config):
     """How configurations are proposed, stopped and scheduled."""
 
+    metrics: ClassVar[Mapping[str, Metric]] = {}  # of the problem
     sampler: Annotated[SamplerSettings, SAMPLERS] = Field(
         SAMPLERS.default, description="who proposes: the name of a kind, or {kind, and its settings}"
     )
@@ -31,7 +33,7 @@ class SearchConfig(Config):
     )
     budget: BudgetConfig = BudgetConfig()
     max_parameters: int | None = Field(None, ge=1, description="larger models are never trained")
-    metric: MetricName = Field("valid_bleu", description="what trials are compared by")
+    metric: str = Field(description="what trials are compared by")
     max_retries: int = Field(2, ge=0, description="new starts of a trial whose process died, each from its checkpoint")
     deterministic: bool = Field(
         False,
@@ -76,4 +78,9 @@ class SearchConfig(Config):
     @property
     def direction(self) -> Direction:
         """Whether more of the metric is better, or less."""
-        return METRICS[self.metric].direction
+        return self.compared_by.direction
+
+    @property
+    def compared_by(self) -> Metric:
+        """What trials are compared by."""
+        return self.metrics[self.metric]

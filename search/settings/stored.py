@@ -5,7 +5,9 @@ from typing import Any
 
 from search.samplers import SAMPLERS
 from search.schedulers import SCHEDULERS
-from search.settings.experiment import Experiment
+from search.settings.experiment import Experiment, experiment_class, problem_of
+from search.settings.known_runs import read_known, run_id_of
+from search.settings.problem import PROBLEMS
 from trainables.base.errors import UserError
 from trainables.base.files import read_bytes, write_atomically
 from trainables.base.installed import program
@@ -15,27 +17,38 @@ from trainables.base.sealing import Damaged, checksum
 from trainables.base.yaml_files import dump_yaml, read_stored
 
 # A run of an earlier version lacks them, and has their defaults.
-LATER = ("storage", "cluster", "teardown")
+LATER = ("storage", "cluster", "teardown", "problem")
 SEALED_AS = "# seal "
 
 
-def stored_experiment(run_dir: Path, url: str | None = None) -> Experiment:
+def stored_experiment(run_dir: Path, url: str | None = None, trust: bool = False) -> Experiment:
     """The experiment of a run directory, wherever that, or its storage with the run at `url`, was moved to.
 
-    Raises UserError.
+    trust: whether a problem that is code of somebody else may be imported. Raises UserError.
     """
     file = run_dir / "experiment.yaml"
     if not file.is_file():
         raise UserError(f"{run_dir}: not the directory of a run: it holds no experiment.yaml")
     _check_seal(file)
     tree = read_stored(file)
-    if missing := [name for name in Experiment.model_fields if name not in (*tree, *LATER)]:
+    problem = problem_of(tree)
+    if (
+        problem not in PROBLEMS
+        and not trust
+        and problem not in read_known(run_id_of(run_dir)).trusted.get("problem", ())
+    ):
+        raise UserError(
+            f"{run_dir}: is not known here as a run of yours, and its problem, {problem!a}, is code that would be "
+            "imported; look at it, then add --trust (in Python: trust=True)"
+        )
+    chosen = experiment_class(problem)
+    if missing := [name for name in chosen.model_fields if name not in (*tree, *LATER)]:
         raise UserError(f"{file}: is not as the search wrote it: {', '.join(missing)} missing; restore the file")
-    if isinstance(tree["data"], dict) and "bleu_tokenize" not in tree["data"]:
+    if isinstance(tree.get("data"), dict) and "bleu_tokenize" not in tree["data"]:
         _as_version_0_1_meant_it(tree)
     if isinstance(tree["search"], dict):
         _give_settings_to_their_kinds(tree["search"])
-    stored = validate(Experiment, tree, str(file))
+    stored = validate(chosen, tree, str(file))
     storage = url.rstrip("/").rpartition("/")[0] if url else stored.storage
     return stored.model_copy(update={"name": run_dir.name, "output_dir": str(run_dir.parent), "storage": storage})
 

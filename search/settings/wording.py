@@ -3,8 +3,6 @@
 from search.space.domain import Scalar
 from search.space.space import Params
 
-RANKED_BY = {"test_bleu": "test BLEU", "valid_nll_per_char": "validation loss per character"}
-
 
 def describe(params: Params) -> str:
     """{"model.d_model": 256} -> "d_model=256"."""

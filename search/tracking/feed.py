@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from search.finals.board import Leaderboard
+from search.finals.stages import TestMetric
 from search.record.journal import JournalLine, read_lines
 from search.record.study import Study
 from search.record.trial import StudyTrial
@@ -135,10 +136,14 @@ class FeedListener:
         return f"{self.prefix}-{trial.number}"
 
 
-def describe_report(experiment: Experiment, board: Leaderboard, answer: list[str]) -> ReportContent:
+def describe_report(experiment: Experiment, board: Leaderboard, answer: list[str], by: TestMetric) -> ReportContent:
     return ReportContent(
         answer=answer,
-        ranking=[entry.stored() for entry in board.ranking],
+        ranking=[entry.stored(board.metric) for entry in board.ranking],
+        metric=board.metric,
+        heading=by.short,
+        beside=dict(by.beside),
+        curves=list(experiment.definition.curves.figures) if experiment.definition.curves else [],
         signatures=board.signatures,
         paths=list(experiment.space.domains),
         html=str(experiment.run_dir / "report.html"),

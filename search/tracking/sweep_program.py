@@ -5,20 +5,21 @@ python -m search.tracking.sweep_program --config FILE [--key VALUE]   the base, 
 
 import os
 import sys
-from dataclasses import asdict
 
 os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
 
 import torch
 import wandb
 
-from search.settings.experiment import Experiment
+from search.settings.experiment import experiment_class
+from search.settings.problem import TRANSLATION
 from search.tracking.tracked import TrackedRun
 from search.tracking.wandb_runs import end_run
 from trainables.acceleration.captured import choose_step
 from trainables.base.command_line import parse_config
 from trainables.base.errors import Diverged, UserError
 from trainables.base.outcomes import Outcome
+from trainables.base.translation_config import as_translation
 from trainables.data.preparing import prepare
 from trainables.training.loop import train
 
@@ -26,17 +27,18 @@ from trainables.training.loop import train
 def main(arguments: list[str]) -> None:
     """Train on this process's GPU, or on one CPU thread, and log each epoch. Raises UserError."""
     program, about = "python -m search.tracking.sweep_program", "Train one trial of a W&B sweep."
-    experiment, _ = parse_config(Experiment, arguments, program, about)
+    experiment, _ = parse_config(experiment_class(TRANSLATION), arguments, program, about)
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     run = wandb.init(settings=wandb.Settings(console="off"))  # the agent says which run of which sweep
     run.config.update(experiment.trial.model_dump(mode="json"))  # type: ignore[no-untyped-call]
     run.define_metric("epoch")
     run.define_metric("*", step_metric="epoch")
-    prepared = prepare(experiment.data, experiment.tokenizer, experiment.cache)
+    trial = as_translation(experiment.trial)
+    prepared = prepare(trial.data, trial.tokenizer, experiment.cache)
     tracked = TrackedRun(run.name or "", "trial", {}, Outcome.COMPLETED)
     try:
-        for report, _ in train(experiment.trial, prepared, make_step=choose_step):
-            values = {name: value for name, value in asdict(report).items() if value is not None}
+        for report, _ in train(trial, prepared, make_step=choose_step):
+            values = {name: value for name, value in report.stored().items() if value is not None}
             step = int(values[experiment.training.unit])
             tracked.reports[step] = values
             run.log(values, step=step)

@@ -52,7 +52,11 @@ class ReportContent:
 
     answer: list[str]  # sentences
     ranking: list[dict[str, Any]]  # as leaderboard.json has it
-    signatures: dict[str, str]  # of sacreBLEU, by metric
+    metric: str  # by which it is, such as test_bleu
+    heading: str  # of its column, such as BLEU
+    beside: dict[str, str]  # further columns, by their headings
+    curves: list[str]  # figures of the reports that belong in one plot
+    signatures: dict[str, str]  # how scores were computed, by score
     paths: list[str]  # of the hyperparameters that were searched
     html: str  # the path of report.html
 

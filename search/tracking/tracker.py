@@ -7,6 +7,7 @@ from typing import Any, Literal
 from search.engine.work import Listener
 from search.finals.board import Leaderboard, read_leaderboard
 from search.finals.choosing import FinalsPlan, read_finalists
+from search.finals.stages import TestMetric
 from search.record.study import Study
 from search.record.trial import StudyTrial
 from search.report.page import answer
@@ -79,7 +80,9 @@ class Tracker:
     def finished(self, board: Leaderboard) -> None:
         """All is done."""
         if self.feed:
-            self.feed.report(describe_report(self.experiment, board, answer(board)))
+            by: TestMetric = self.experiment.definition.part("finals").metric
+            sentences = answer(board, by, self.experiment.search.metrics)
+            self.feed.report(describe_report(self.experiment, board, sentences, by))
 
 
 def publish(experiment: Experiment) -> bool:

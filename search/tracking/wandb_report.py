@@ -6,17 +6,6 @@ from wandb_workspaces.reports import v2 as wr
 
 from search.tracking.tracked import ReportContent, TrackedSearch
 
-COLUMNS = {
-    "rank": "rank",
-    "group": "group",
-    "trial": "trial",
-    "BLEU": "test_bleu",
-    "chrF": "test_chrf",
-    "sentence BLEU": "test_sentence_bleu",
-    "valid BLEU": "valid_bleu",
-    "parameters": "num_parameters",
-}
-
 
 def save_report(
     search: TrackedSearch, content: ReportContent, entity: str, project: str, known: str | None
@@ -50,8 +39,8 @@ def report_blocks(search: TrackedSearch, content: ReportContent, entity: str, pr
         wr.H1("Answer"),
         *(wr.P(sentence) for sentence in content.answer),
         wr.H1("Leaderboard"),
-        wr.MarkdownBlock(leaderboard_table(content.ranking)),
-        wr.P(f"BLEU {content.signatures['bleu']}"),
+        wr.MarkdownBlock(leaderboard_table(content)),
+        *(wr.P(f"{name} {signature}") for name, signature in content.signatures.items()),
         wr.H1("Search"),
         wr.PanelGrid(
             runsets=[runs_of("trial")],
@@ -65,8 +54,8 @@ def report_blocks(search: TrackedSearch, content: ReportContent, entity: str, pr
         wr.PanelGrid(
             runsets=[runs_of("final")],
             panels=[
-                wr.LinePlot(x="epoch", y=["valid_bleu"], layout=wr.Layout(x=0, y=0, w=12, h=8)),
-                wr.LinePlot(x="epoch", y=["train_loss", "valid_loss"], layout=wr.Layout(x=12, y=0, w=12, h=8)),
+                wr.LinePlot(x="epoch", y=[search.metric], layout=wr.Layout(x=0, y=0, w=12, h=8)),
+                wr.LinePlot(x="epoch", y=content.curves, layout=wr.Layout(x=12, y=0, w=12, h=8)),
             ],
         ),
         wr.H1("Report"),
@@ -77,12 +66,22 @@ def report_blocks(search: TrackedSearch, content: ReportContent, entity: str, pr
     ]
 
 
-def leaderboard_table(ranking: list[dict[str, Any]]) -> str:
+def leaderboard_table(content: ReportContent) -> str:
     """In Markdown."""
-    rows = [[*COLUMNS, "95% interval"], ["---:"] * (len(COLUMNS) + 1)]
-    for entry in ranking:
-        low, high = entry["test_bleu_ci"]
-        values = [entry[key] for key in COLUMNS.values()]
-        cells = [f"{value:.2f}" if isinstance(value, float) else f"{value:,}" for value in values]
+    columns = {
+        "rank": "rank",
+        "group": "group",
+        "trial": "trial",
+        content.heading: content.metric,
+        **content.beside,
+        "parameters": "num_parameters",
+    }
+    rows = [[*columns, "95% interval"], ["---:"] * (len(columns) + 1)]
+    for entry in content.ranking:
+        low, high = entry[f"{content.metric}_ci"]
+        values = [entry[key] for key in columns.values()]
+        cells = [
+            f"{value:.2f}" if isinstance(value, float) else "" if value is None else f"{value:,}" for value in values
+        ]
         rows.append([*cells, f"{low:.1f}–{high:.1f}"])
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)

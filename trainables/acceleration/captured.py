@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from trainables.acceleration.stacked import StackedStep
-from trainables.base.config import TrialConfig
+from trainables.base.translation_config import TranslationConfig
 from trainables.data.preparing import Prepared
 from trainables.training.loop import EagerStep, Step
 
@@ -12,7 +12,7 @@ from trainables.training.loop import EagerStep, Step
 class CapturedStep:
     """A `Step` whose computation is captured once for each shape of a batch; needs a GPU and `batch_shapes`."""
 
-    def __init__(self, config: TrialConfig, prepared: Prepared, device: torch.device):
+    def __init__(self, config: TranslationConfig, prepared: Prepared, device: torch.device):
         """Raises TooLarge."""
         self._steps = StackedStep([config], prepared, device)
         (self.learner,) = self._steps.learners
@@ -28,7 +28,7 @@ class CapturedStep:
         return loss
 
 
-def choose_step(config: TrialConfig, prepared: Prepared, device: torch.device) -> Step:
+def choose_step(config: TranslationConfig, prepared: Prepared, device: torch.device) -> Step:
     """The fastest `Step` of one model on the device. Raises TooLarge."""
     captured = device.type == "cuda" and config.training.batch_shapes is not None
     return (CapturedStep if captured else EagerStep)(config, prepared, device)

@@ -16,11 +16,11 @@ from torch import Tensor
 from model.transformer import Transformer
 from trainables.acceleration.group import Group, end_with_parent, join, leave
 from trainables.base.checkpoint_files import newest_checkpoint
-from trainables.base.config import TrialConfig
 from trainables.base.errors import TooLarge
 from trainables.base.files import make_folder
 from trainables.base.report import EpochReport
 from trainables.base.temporary import temporary_folder
+from trainables.base.translation_config import TranslationConfig
 from trainables.data.preparing import Prepared, prepare
 from trainables.training.learner import learning_rate
 from trainables.training.loop import EagerStep, TrainingRun, train
@@ -32,7 +32,7 @@ OTHER_MASKS = 104_729  # seeds of the processes lie so far apart
 class ParallelStep(EagerStep):
     """A `Step` of which each process of a group takes part of the batch; losses and gradients are of the whole."""
 
-    def __init__(self, config: TrialConfig, prepared: Prepared, device: torch.device, group: Group):
+    def __init__(self, config: TranslationConfig, prepared: Prepared, device: torch.device, group: Group):
         """Raises TooLarge."""
         super().__init__(config, prepared, device)
         self._group = group
@@ -59,7 +59,7 @@ def _gradient(parameter: Tensor) -> Tensor:
 
 
 def train_data_parallel(
-    config: TrialConfig, cache: Path, checkpoints: Path, size: int, keep: int
+    config: TranslationConfig, cache: Path, checkpoints: Path, size: int, keep: int
 ) -> Generator[tuple[EpochReport, Transformer]]:
     """`train` by `size` processes, of which this is the first and the only one that validates and saves.
 
@@ -82,7 +82,7 @@ def train_data_parallel(
 
 @contextmanager
 def _others(
-    config: TrialConfig, cache: Path, checkpoints: Path, size: int, place: Path
+    config: TranslationConfig, cache: Path, checkpoints: Path, size: int, place: Path
 ) -> Iterator[Callable[[], None]]:
     """The other processes, and how to end them. Should one die, this one dies, too: it would wait for ever."""
     spawn = multiprocessing.get_context("spawn")
@@ -116,7 +116,7 @@ def _die_with_any(others: list[SpawnProcess], needed: threading.Event) -> None:
         os._exit(1)
 
 
-def _follow(config: TrialConfig, cache: Path, checkpoints: Path, group: Group, place: Path, parent: int) -> None:
+def _follow(config: TranslationConfig, cache: Path, checkpoints: Path, group: Group, place: Path, parent: int) -> None:
     """Be one of the other processes, until the first one ends it, or the last step is taken."""
     end_with_parent(parent)
     prepared = prepare(config.data, config.tokenizer, cache)
@@ -129,7 +129,7 @@ def _follow(config: TrialConfig, cache: Path, checkpoints: Path, group: Group, p
         raise
 
 
-def take_same_steps(config: TrialConfig, prepared: Prepared, checkpoints: Path, group: Group) -> None:
+def take_same_steps(config: TranslationConfig, prepared: Prepared, checkpoints: Path, group: Group) -> None:
     """The steps of `train` alone, from the same checkpoint on. Raises TooLarge."""
     step = ParallelStep(config, prepared, group.device(), group)
     run = TrainingRun(config, prepared, step.learner, checkpoints)

@@ -1,32 +1,26 @@
 """How much of a GPU a trial takes at its peak: measured by training and validating where most is needed."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from trainables.acceleration.captured import choose_step
-from trainables.base.config import TrialConfig
 from trainables.base.errors import Diverged, UserError
+from trainables.base.translation_config import TranslationConfig
 from trainables.data.batching import EncodedSplit, pair_batches
 from trainables.data.preparing import Prepared, prepare
 from trainables.training.device import default_device
+from trainables.training.gpu import Need
 from trainables.training.loop import train
 
 SHORT = {"epochs": 1, "report_steps": None, "learning_rate": 1e-6}  # so that nothing diverges before validation
 BATCHES = 3  # of the most ids, padding included, so many of the most sentences, and of the longest ones
 
 
-@dataclass(frozen=True)
-class Need:
-    """In bytes."""
-
-    peak: int  # what a process holds of its GPU at most, the driver's own part included
-    total: int  # of the GPU
-
-
-def measure_need(configs: list[TrialConfig], cache: Path) -> Need | None:
+def measure_need(configs: Sequence[TranslationConfig], cache: Path) -> Need | None:
     """The largest need of the configurations, on the GPU of this process, which must have it for itself.
 
     PyTorch gives nothing back before the process ends, but captured steps go with their trial: so it is looked at each
@@ -51,7 +45,7 @@ def measure_need(configs: list[TrialConfig], cache: Path) -> Need | None:
     return Need(total - free, total)
 
 
-def heaviest(prepared: Prepared, config: TrialConfig) -> Prepared:
+def heaviest(prepared: Prepared, config: TranslationConfig) -> Prepared:
     """The training pairs of the heaviest batches alone; validation, which may be the heavier part, as it is."""
     batches = pair_batches(prepared.train, config.training)
     sentences = np.array([len(rows) for rows in batches])

@@ -13,9 +13,9 @@ from model.special_tokens import PAD
 from trainables.acceleration.captured import choose_step
 from trainables.acceleration.stacked import StackedStep
 from trainables.base.checkpoint_files import KEEP, common_checkpoints
-from trainables.base.config import TrialConfig
 from trainables.base.errors import Diverged
-from trainables.base.report import EpochReport
+from trainables.base.report import EpochReport, Report
+from trainables.base.translation_config import TranslationConfig
 from trainables.data.batching import training_batches
 from trainables.data.preparing import Prepared, prepare
 from trainables.training.device import default_device
@@ -24,11 +24,10 @@ from trainables.training.learner import learning_rate
 from trainables.training.loop import Batch, Trained, TrainingRun, train
 
 STEPS, ROUNDS = 20, 3  # to measure by
-Report = tuple[int, EpochReport | Diverged]  # with the number of the trial, from 0
 
 
 def train_side_by_side(
-    configs: Sequence[TrialConfig], cache: Path, folders: Sequence[Path], keep: int = KEEP
+    configs: Sequence[TranslationConfig], cache: Path, folders: Sequence[Path], keep: int = KEEP
 ) -> Generator[Report]:
     """`train` for trials that can be trained as one, each with its folder of checkpoints.
 
@@ -53,7 +52,7 @@ def train_side_by_side(
 
 
 def train_as_one(
-    configs: Sequence[TrialConfig],
+    configs: Sequence[TranslationConfig],
     prepared: Prepared,
     device: torch.device,
     folders: Sequence[Path] = (),
@@ -110,7 +109,7 @@ def _train_round(
     return [Trained(loss / count, count, seconds, gpu) for loss, count in zip(losses, tokens, strict=True)]
 
 
-def is_faster_as_one(configs: Sequence[TrialConfig], prepared: Prepared, device: torch.device) -> bool:
+def is_faster_as_one(configs: Sequence[TranslationConfig], prepared: Prepared, device: torch.device) -> bool:
     """Whether a step of all takes less time than a step of each in turn; measured."""
     try:
         return _seconds_as_one(configs, prepared, device) < len(configs) * _seconds_alone(configs[0], prepared, device)
@@ -122,7 +121,7 @@ def is_faster_as_one(configs: Sequence[TrialConfig], prepared: Prepared, device:
             torch.cuda.empty_cache()
 
 
-def _seconds_as_one(configs: Sequence[TrialConfig], prepared: Prepared, device: torch.device) -> float:
+def _seconds_as_one(configs: Sequence[TranslationConfig], prepared: Prepared, device: torch.device) -> float:
     step = StackedStep(configs, prepared, device)
     step.begin([config.seed for config in configs])
     batches = list(zip(*(_first_batches(config, prepared) for config in configs), strict=True))
@@ -136,7 +135,7 @@ def _seconds_as_one(configs: Sequence[TrialConfig], prepared: Prepared, device: 
     return _least_seconds(take_steps)
 
 
-def _seconds_alone(config: TrialConfig, prepared: Prepared, device: torch.device) -> float:
+def _seconds_alone(config: TranslationConfig, prepared: Prepared, device: torch.device) -> float:
     step = choose_step(config, prepared, device)
     step.begin(config.seed)
     batches, rate = _first_batches(config, prepared), learning_rate(1, STEPS, config.training)
@@ -149,7 +148,7 @@ def _seconds_alone(config: TrialConfig, prepared: Prepared, device: torch.device
     return _least_seconds(take_steps)
 
 
-def _first_batches(config: TrialConfig, prepared: Prepared) -> list[Batch]:
+def _first_batches(config: TranslationConfig, prepared: Prepared) -> list[Batch]:
     """The first batches of an epoch, again and again where it has too few."""
     return list(islice(cycle(training_batches(prepared.train, config.training, config.seed, 1)), STEPS))
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from trainables.base.config import TrialConfig, flatten
+from trainables.base.config import flatten
+from trainables.base.translation_config import TranslationConfig
 
 OWN = (  # what may differ between trials that are computed as one
     "seed",
@@ -12,7 +13,7 @@ OWN = (  # what may differ between trials that are computed as one
 )
 
 
-def can_train_as_one(configs: Sequence[TrialConfig]) -> bool:
+def can_train_as_one(configs: Sequence[TranslationConfig]) -> bool:
     """Whether trials of these configurations can be trained as one computation.
 
     A single one always can. Several can if they differ in OWN alone, and if their batches have equal shapes.

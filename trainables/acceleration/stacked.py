@@ -8,7 +8,7 @@ from torch import Tensor
 from model.special_tokens import PAD
 from model.stacking import Stack
 from trainables.acceleration.graphs import StepGraphs, stay_in_place
-from trainables.base.config import TrialConfig
+from trainables.base.translation_config import TranslationConfig
 from trainables.data.batching import batch_sizes
 from trainables.data.preparing import Prepared
 from trainables.training.learner import Learner
@@ -23,7 +23,7 @@ class StackedStep:
     be one model alone.
     """
 
-    def __init__(self, configs: Sequence[TrialConfig], prepared: Prepared, device: torch.device):
+    def __init__(self, configs: Sequence[TranslationConfig], prepared: Prepared, device: torch.device):
         """configs: such that `can_train_as_one`. Raises TooLarge."""
         self.learners = [Learner(config, prepared, device) for config in configs]
         self._device = device

@@ -168,3 +168,19 @@ def _leaves(config_class: type[BaseModel], prefix: str = "") -> dict[str, Any]:
         else:
             leaves[f"{prefix}{name}"] = annotation
     return leaves
+
+
+def peek(arguments: list[str], key: str) -> Any:
+    """The value of a key on the first level, for who must know it to find the class; None if nothing says it.
+
+    Raises UserError for a file that can't be read.
+    """
+    said = {
+        name.removeprefix("--"): value if equals else following
+        for argument, following in zip(arguments, [*arguments[1:], ""], strict=True)
+        for name, equals, value in [argument.partition("=")]
+        if name in (f"--{key}", "--config")
+    }
+    if key in said or "config" not in said:
+        return said.get(key)
+    return read_yaml(find_config(said["config"])).get(key)

@@ -1,17 +1,14 @@
-"""What decides one training run."""
+"""What every kind of trial has in its configuration, and how configurations are taken apart and changed."""
 
 import hashlib
+import inspect
 import json
 import re
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field
 
-from model.config import Config, ModelConfig
-from model.counting import count_parameters
-from trainables.base.files import full_path
-
-PHRASEBOOK = "phrasebook"
+from model.config import Config
 
 
 def _check_name(name: str) -> str:
@@ -23,172 +20,60 @@ def _check_name(name: str) -> str:
 RunName = Annotated[str, AfterValidator(_check_name)]  # stays in its folder
 
 
-BleuTokenizer = Literal[
-    "auto", "13a", "intl", "zh", "ja-mecab", "ko-mecab", "char", "none", "spm", "flores101", "flores200"
-]
-
-
-class DataConfig(Config):
-    """Which parallel text, read how."""
-
-    path: str = Field(
-        PHRASEBOOK,
-        min_length=1,
-        description="'phrasebook' (the embedded corpus), a folder, or a pattern with {split} and {language}",
-    )
-    source: str = Field("en", pattern=r"^[A-Za-z0-9_-]+$", description="source language, as in the file names")
-    target: str = Field("fr", pattern=r"^[A-Za-z0-9_-]+$", description="target language, as in the file names")
-    target_language: str | None = Field(
-        None,
-        pattern=r"^[A-Za-z0-9_-]+$",
-        description="code of the target language, such as zh, where the file names do not say it",
-    )
-    bleu_tokenize: BleuTokenizer = Field(
-        "auto",
-        description="sacreBLEU's tokenizer; auto follows the target language: zh, ja-mecab, ko-mecab, char for "
-        "Thai, Khmer, Lao, Burmese and Tibetan, else 13a",
-    )
-    train: str = Field("train", min_length=1, description="name of the training split in the file names")
-    valid: str = Field("valid", min_length=1, description="name of the validation split in the file names")
-    test: str = Field("test", min_length=1, description="name of the test split in the file names")
-    columns: tuple[str | int, str | int] | None = Field(
-        None, description="of a TSV file: source and target, by their names in its first line, or counted from 1"
-    )
-    doubts: Literal["refuse", "warn"] = Field(
-        "refuse",
-        description="what becomes of text that looks wrong by its statistics: copied, swapped or shifted sides, ids, "
-        "quotes of CSV",
-    )
-    limit: int | None = Field(None, ge=1, description="use only the first so many training pairs")
-    max_tokens: int = Field(
-        128, ge=4, description="a longer training sentence (in tokens) is treated as 'overlong' says"
-    )
-    overlong: Literal["drop", "truncate"] = Field("drop", description="drop the pair, or cut the long side")
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        if self.source == self.target:
-            raise ValueError(f"target: {self.target!r} is the source language, too; name two languages")
-        if len({self.train, self.valid, self.test}) < 3:
-            raise ValueError("test: train, valid and test must name three different splits")
-        for column in self.columns or ():
-            if isinstance(column, int) and column < 1:
-                raise ValueError(f"columns: {column}: columns are counted from 1")
-        if self.columns and self.columns[0] == self.columns[1]:
-            raise ValueError(f"columns: {self.columns[0]!r} can't be source and target; name two columns")
-        if "{" in self.path and not re.fullmatch(r"[^{}]*(\{(split|language)\}[^{}]*)+", self.path):
-            raise ValueError(f"path: the pattern {self.path!r} may have {{split}} and {{language}} alone in braces")
-        if "{" in self.path and "{split}" not in self.path:
-            raise ValueError(f"path: the pattern {self.path!r} needs {{split}}, as in corpus/{{split}}.{{language}}.gz")
-        return self
-
-    @field_validator("path")
-    @classmethod
-    def _absolute(cls, path: str) -> str:
-        # Ray's workers run in folders of their own.
-        return path if path == PHRASEBOOK else str(full_path(path))
-
-
-class TokenizerConfig(Config):
-    """sentencepiece models, trained on the training text alone."""
-
-    kind: Literal["bpe", "unigram"] = Field("bpe", description="sentencepiece algorithm")
-    vocab_size: int = Field(
-        8000, ge=8, le=1_000_000, description="pieces, special ones included; of each side if not shared"
-    )
-    shared: bool = Field(True, description="one vocabulary for both languages")
-    normalization: Literal["identity", "nfc", "nfkc", "nmt_nfkc", "nfkc_cf", "nmt_nfkc_cf"] = Field(
-        "identity",
-        description="what is done to text first: nothing, canonical composition (nfc), or sentencepiece's compatible "
-        "forms, which models then write where references have others; _cf folds case, too",
-    )
-    character_coverage: float = Field(
-        1.0, ge=0.98, le=1, description="share of the characters of the text that get a piece; the rarest get none"
-    )
-    byte_fallback: bool = Field(
-        False, description="write a character without a piece as its bytes, for 256 pieces of the vocabulary"
-    )
-
-
 class TrainingConfig(Config):
-    """The optimisation recipe."""
+    """How long a trial is trained, and how often it reports: the part of `training` that every problem has."""
 
-    epochs: int = Field(5, ge=1, description="passes over the training text")
+    epochs: int = Field(5, ge=1, description="passes over the training data")
     report_steps: int | None = Field(
         None,
         ge=1,
         description="optimizer steps from one report, with validation and checkpoint, to the next; null: an epoch",
     )
-    batch_tokens: int | None = Field(
-        1024,
-        ge=1,
-        description="most tokens a batch: pairs times the longest source and the longest target together",
-    )
-    batch_sentences: int | None = Field(None, ge=1, description="or: sentence pairs a batch (batch_tokens: null)")
-    batch_shapes: int | None = Field(
-        None,
-        ge=1,
-        description="so many shapes of batches at most, with more padding: a GPU then runs each step as one captured "
-        "graph, and finalists' seeds can train together; null: as many shapes as batches, with little padding",
-    )
-    learning_rate: float = Field(0.002, gt=0, description="Adam's peak learning rate")
-    warmup_steps: int = Field(300, ge=0, description="steps of linear warm-up")
-    schedule: Literal["cosine", "inverse_sqrt", "constant"] = Field("cosine", description="after the warm-up")
-    label_smoothing: float = Field(0.1, ge=0, lt=1, description="mass spread over the whole vocabulary")
-    clip_norm: float = Field(1.0, gt=0, description="largest norm of the gradient")
 
     @property
     def unit(self) -> Literal["epoch", "step"]:
         """What reports, checkpoints and rungs are counted in."""
         return "epoch" if self.report_steps is None else "step"
 
-    @model_validator(mode="after")
-    def _one_batch_rule(self) -> Self:
-        if (self.batch_tokens is None) == (self.batch_sentences is None):
-            raise ValueError(
-                "batch_sentences: set exactly one of batch_tokens and batch_sentences, and the other to null"
-            )
-        return self
-
 
 class TrialConfig(Config):
-    """All that decides one run: the same value on the same machine gives the same numbers, on a GPU up to rounding."""
+    """All that decides one trial of a problem: the same value on the same machine gives the same numbers.
 
-    data: DataConfig = DataConfig()
-    tokenizer: TokenizerConfig = TokenizerConfig()
-    model: ModelConfig = ModelConfig()
-    training: TrainingConfig = TrainingConfig()
-    seed: int = Field(1, ge=0, lt=2**31, description="of initialisation, batch order and dropout")
+    A problem's class has the fields `training`, a TrainingConfig, and `seed`, and whatever else there is to set. They
+    stand where the class puts them, as this order is that of files and reports.
+    """
 
-    @model_validator(mode="after")
-    def _parts_fit(self) -> Self:
-        if self.model.tied_embeddings == "all" and not self.tokenizer.shared:
-            raise ValueError(
-                "model.tied_embeddings: 'all' needs one vocabulary, but tokenizer.shared is false; "
-                "use 'decoder' or 'none', or share the tokenizer"
-            )
-        longest = self.model.longest
-        if longest is not None and self.data.max_tokens > longest:
-            raise ValueError(
-                f"model.{self.model.position_kind.limit}: {self.model.positions} positions end at {longest}, before "
-                f"data.max_tokens {self.data.max_tokens}; raise the one or lower the other"
-            )
-        return self
+    fixed: ClassVar[tuple[str, ...]] = ()  # fields, beside `seed`, that decide what is compared and can't be searched
+    if TYPE_CHECKING:
+        training: TrainingConfig
+        seed: int
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_: Any) -> None:
+        fields = cls.model_fields
+        training: Any = fields["training"].annotation if "training" in fields else None
+        if "seed" not in fields or not (inspect.isclass(training) and issubclass(training, TrainingConfig)):
+            raise TypeError(f"{cls.__name__}: needs the fields seed, an int, and training, a TrainingConfig")
+
+    @classmethod
+    def base(cls) -> Self:
+        """The one in which all fields have their defaults."""
+        return cls.model_validate({})
 
     @property
     def unused(self) -> frozenset[str]:
         """Dotted paths of fields that change nothing beside the values of the others."""
-        return frozenset(f"model.{key}" for key in self.model.unused)
+        return frozenset()
 
     @property
-    def num_parameters(self) -> int:
-        """The parameters of the model, counted without building it."""
-        return count_parameters(self.model, self.tokenizer.vocab_size, self.tokenizer.vocab_size)
+    def num_parameters(self) -> int | None:
+        """The parameters of the model, counted without building it; None where that can't be said."""
+        return None
 
     def with_values(self, values: dict[str, Any]) -> Self:
         """A copy in which each dotted path has the given value, validated again.
 
-        >>> TrialConfig().with_values({"model.d_model": 512}).model.d_model
+        >>> TranslationConfig().with_values({"model.d_model": 512}).model.d_model
         512
         """
         return type(self).model_validate(set_paths(self.model_dump(), values))

@@ -12,7 +12,7 @@ from pydantic_core import core_schema
 from model.config import Config
 from trainables.base.errors import UserError, did_you_mean
 from trainables.base.extras import need_extra
-from trainables.base.user_code import NAME, import_named
+from trainables.base.user_code import NAME, import_callable
 
 OWN = "module:Name"  # stands for all kinds of users
 TAG = re.compile(r"kind\[(.*)\]")  # in the place of a mistake: pydantic adds it between a field and the key below it
@@ -40,11 +40,11 @@ class Named(Kind, extra="allow"):
 
     def need(self, key: str) -> None:
         """Raises UserError if the user's class can't be imported; key: the one that names it."""
-        import_named(self.kind, key)
+        import_callable(self.kind, key)
 
     def call(self, key: str, *arguments: Any, **settings: Any) -> Any:
         """What the user's class makes of its settings. Raises UserError whatever it raises."""
-        found = import_named(self.kind, key)
+        found = import_callable(self.kind, key)
         try:
             return found(*arguments, **settings, **(self.model_extra or {}))
         except Exception as error:

@@ -1,27 +1,34 @@
-"""What trials can be compared by: the one table. Each is a number of every report, see `EpochReport`."""
+"""What trials, and in the end models, are compared by."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 Direction = Literal["maximize", "minimize"]
 
 
 @dataclass(frozen=True)
 class Metric:
-    """One of them."""
+    """A number of which more, or less, is better. A problem has a table of them, by the names they have in reports."""
 
     title: str  # for people
-    direction: Direction
-    between_vocabularies: bool = True  # whether models of different vocabularies can be compared by it
-    instead: str | None = None  # the one that decides where this one is near zero for all, or equal for all
+    direction: Direction = "maximize"
+    digits: int = 2  # behind the point, for people
+    changed_by: tuple[str, ...] = ()  # hyperparameters, or groups of them, between whose values it can't be compared
+    instead: str | None = None  # the metric, of which less is better, that decides where this one tells nothing
+    least: float = -math.inf  # below which it says nothing of a model, if there is one to decide instead
 
+    def tells_apart(self, scores: Sequence[float]) -> bool:
+        """Whether it says which of several is best: where another may decide, not if all are below `least` or equal."""
+        if self.instead is None or len(scores) < 2:
+            return True
+        return max(scores) >= self.least and max(scores) > min(scores)
 
-METRICS = {
-    "valid_bleu": Metric("valid BLEU", "maximize", instead="valid_nll_per_char"),
-    "valid_nll_per_char": Metric("valid NLL per character", "minimize"),
-    "valid_loss": Metric("valid loss per token", "minimize", between_vocabularies=False),
-}
-if TYPE_CHECKING:
-    MetricName = str
-else:
-    MetricName = Literal[tuple(METRICS)]
+    def worth(self, score: float) -> float:
+        """The score, signed so that more is better."""
+        return score if self.direction == "maximize" else -score
+
+    def show(self, score: float) -> str:
+        """12.345 -> "12.35"."""
+        return f"{score:.{self.digits}f}"

@@ -1,30 +1,23 @@
-"""What a training run reports."""
+"""What the training of a trial reports."""
 
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, Literal
 
-from trainables.base.metrics import MetricName
+from trainables.base.errors import Diverged
 
 Unit = Literal["epoch", "step"]
 
 
 @dataclass(frozen=True)
 class EpochReport:
-    """The results of one epoch, or of one round of `report_steps`.
+    """The results of one epoch, or of one round of `report_steps`."""
 
-    Losses are in nats without label smoothing, so that train and valid are the same quantity.
-    """
-
-    epoch: float  # passes over the training text so far; whole without `report_steps`
+    epoch: float  # passes over the training data so far; whole without `report_steps`
     step: int  # optimizer steps so far
-    train_loss: float  # per target token, with dropout, mean over the epoch or round
-    valid_loss: float  # per target token
-    valid_nll_per_char: float  # per character of the reference: comparable between vocabularies
-    valid_bleu: float  # greedy decoding, 0..100
-    train_seconds: float
-    eval_seconds: float
-    tokens: int  # target tokens trained on in this epoch or round
+    figures: dict[str, float] = field(default_factory=dict)  # by name: the problem's metrics, and what else there is
+    train_seconds: float = field(kw_only=True)
+    eval_seconds: float = field(kw_only=True)
     devices: float = 1.0  # that it had: GPUs, or a share of one; a CPU slot counts as one
     gpu_memory_gib: float | None = None  # the peak while training; None without a GPU
     gpu_utilization: float | None = None  # percent, near the end of training; None without a GPU or NVML
@@ -33,27 +26,39 @@ class EpochReport:
         """How far the training has come, in the unit that scores, rungs and checkpoints of a search count."""
         return self.step if unit == "step" else int(self.epoch)
 
-    def score(self, metric: MetricName) -> float:
-        """The number that is called so in `METRICS`."""
-        return float(getattr(self, metric))
+    def score(self, metric: str) -> float:
+        """The figure of that name. Raises KeyError."""
+        return float(self.figures[metric])
 
     @property
     def device_seconds(self) -> float:
         """Seconds of training and validation, times the devices: half an hour on a quarter of a GPU is 450 s."""
         return (self.train_seconds + self.eval_seconds) * self.devices
 
+    def stored(self) -> dict[str, Any]:
+        """Its numbers by name, the figures among them: what files and other processes get."""
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        return {"epoch": values.pop("epoch"), "step": values.pop("step"), **values.pop("figures"), **values}
+
+
+Report = tuple[int, EpochReport | Diverged]  # of the trial at this place of a list
+
 
 def read_report(values: Mapping[str, Any]) -> EpochReport:
-    """The report that a record of a file, or of another process, holds beside other keys.
+    """The inverse of `EpochReport.stored`.
 
-    Raises KeyError for a value that is missing, TypeError for one that is no number.
+    Raises KeyError for a value that is missing, TypeError for one that is not a number.
     """
     found: dict[str, Any] = {}
-    for field in fields(EpochReport):
-        if field.default is not MISSING and field.name not in values:
+    for each in fields(EpochReport):
+        if each.name == "figures" or (each.default is not MISSING and each.name not in values):
             continue  # as of an earlier version
-        value = values[field.name]
-        if not (isinstance(value, int | float) or value is field.default is None):
-            raise TypeError(f"{field.name}: {value!r} is no number")
-        found[field.name] = value
-    return EpochReport(**found)
+        found[each.name] = _number(each.name, values[each.name], optional=each.default is None)
+    figures = {name: _number(name, value) for name, value in values.items() if name not in found}
+    return EpochReport(**found, figures=figures)
+
+
+def _number(name: str, value: Any, optional: bool = False) -> Any:
+    if isinstance(value, int | float) or (optional and value is None):
+        return value
+    raise TypeError(f"{name}: {value!r} is not a number")

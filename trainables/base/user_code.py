@@ -1,4 +1,4 @@
-"""Code of the user's, named in a configuration as `module:Name`: nothing is imported unless it is asked for."""
+"""Code that a configuration names as `module:Name`: nothing is imported unless it is asked for."""
 
 import importlib
 import sys
@@ -11,8 +11,8 @@ from trainables.base.errors import UserError
 NAME = r"^[^\W\d][\w.]*:[^\W\d]\w*$"
 
 
-def import_named(name: str, key: str) -> Callable[..., Any]:
-    """The function or class of that name, from the working directory, too; key: the one that names it.
+def import_named(name: str, key: str) -> Any:
+    """The object of that name, from the working directory, too; key: the one that names it.
 
     Raises UserError.
     """
@@ -20,12 +20,23 @@ def import_named(name: str, key: str) -> Callable[..., Any]:
     if str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))
     try:
-        found = getattr(importlib.import_module(module), attribute)
+        return getattr(importlib.import_module(module), attribute)
     except Exception as error:  # whatever the module raises
         raise UserError(
             f"{key}: {name} can't be imported: {type(error).__name__}: {error}; install it, or start where its file is"
         ) from None
+
+
+def import_callable(name: str, key: str) -> Callable[..., Any]:
+    """The function or class of that name. Raises UserError."""
+    found = import_named(name, key)
     if not callable(found):
         raise UserError(f"{key}: {name} is no function or class")
     called: Callable[..., Any] = found
     return called
+
+
+def file_of(name: str) -> Path | None:
+    """The source file of the module in a name; None if it has none, or was not imported."""
+    found = getattr(sys.modules.get(name.partition(":")[0]), "__file__", None)
+    return Path(found) if found else None

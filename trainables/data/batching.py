@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from model.special_tokens import BOS, EOS, PAD
-from trainables.base.config import DataConfig, TrainingConfig
+from trainables.base.translation_config import DataConfig, TranslationTraining
 from trainables.data.batch_shapes import Class, classify
 from trainables.data.corpus import Split
 from trainables.data.tokenizer import Tokenizer
@@ -127,7 +127,7 @@ def _by_length(sides: np.ndarray) -> np.ndarray:
 
 
 def training_batches(
-    split: EncodedSplit, config: TrainingConfig, seed: int, epoch: int, start: int = 0
+    split: EncodedSplit, config: TranslationTraining, seed: int, epoch: int, start: int = 0
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """The batches of one epoch, without the first `start`, as (source, target) ids.
 
@@ -153,7 +153,7 @@ def training_batches(
             yield _filled(source, shape.pairs, EOS), _filled(target, shape.pairs, BOS)
 
 
-def _classes(split: EncodedSplit, config: TrainingConfig) -> tuple[np.ndarray, list[Class]]:
+def _classes(split: EncodedSplit, config: TranslationTraining) -> tuple[np.ndarray, list[Class]]:
     """All rows, sorted, and what `batch_shapes` cuts them into."""
     lengths = _pair_lengths(split)
     order = _by_length(lengths)
@@ -168,21 +168,21 @@ def _filled(ids: Tensor, rows: int, first: int) -> Tensor:
     return torch.cat((ids, filler))
 
 
-def count_batches(split: EncodedSplit, config: TrainingConfig) -> int:
+def count_batches(split: EncodedSplit, config: TranslationTraining) -> int:
     """Optimizer steps an epoch; the same for every epoch."""
     if config.batch_shapes is None:
         return len(pair_batches(split, config))
     return sum(each.batches for each in _classes(split, config)[1])
 
 
-def batch_sizes(split: EncodedSplit, config: TrainingConfig) -> list[tuple[int, int, int]]:
+def batch_sizes(split: EncodedSplit, config: TranslationTraining) -> list[tuple[int, int, int]]:
     """All that batches have under `batch_shapes`: rows, and columns of source and target ids."""
     shapes = {each.shape for each in _classes(split, config)[1]}
     return sorted((shape.pairs, shape.source, shape.target + 1) for shape in shapes)
 
 
 def pair_batches(
-    split: EncodedSplit, config: TrainingConfig, rng: np.random.Generator | None = None
+    split: EncodedSplit, config: TranslationTraining, rng: np.random.Generator | None = None
 ) -> list[np.ndarray]:
     """The rows of each training batch; see group_by_length."""
     return group_by_length(_pair_lengths(split), config.batch_tokens, config.batch_sentences, rng)

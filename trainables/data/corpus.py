@@ -1,18 +1,14 @@
 """Parallel text: read from files, or the embedded phrasebook, and checked before anything starts."""
 
 import hashlib
-import os
-import socket
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trainables.base.config import PHRASEBOOK, DataConfig
 from trainables.base.errors import Doubt, UserError
-from trainables.base.files import append_line, unwritable
-from trainables.base.sealing import read_sealed, sealed
+from trainables.base.test_opening import open_test
+from trainables.base.translation_config import PHRASEBOOK, DataConfig
 from trainables.data.examination import count_unlearned, examine
 from trainables.data.formats import FORMATS, format_of
 from trainables.data.formats.lines import is_blank, read_lines
@@ -91,23 +87,10 @@ def read_corpus(config: DataConfig) -> Corpus:
 def read_test(config: DataConfig, run_dir: Path, why: str) -> Split:
     """The test split: given out here alone, and not before the finalists are frozen in finalists.json of the run.
 
-    Each opening is a line of test_opened.jsonl there: when, why, by which process, and when the finalists were frozen
-    that it was for. Raises UserError for what is wrong with the files, RuntimeError if no finalists are frozen.
+    Each opening is noted there, see `open_test`. Raises UserError for what is wrong with the files, RuntimeError if no
+    finalists are frozen.
     """
-    finalists = run_dir / "finalists.json"
-    if not finalists.is_file():
-        raise RuntimeError(f"the test split stays closed until {finalists} is written")
-    opening = {
-        "opened_at": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        "why": why,
-        "frozen_at": read_sealed(finalists).get("frozen_at"),
-        "host": socket.gethostname(),
-        "pid": os.getpid(),
-    }
-    try:
-        append_line(run_dir / "test_opened.jsonl", sealed(opening))
-    except OSError as error:
-        raise unwritable(run_dir / "test_opened.jsonl", error) from error
+    open_test(run_dir, why)
     return _test_split(config)
 
 

@@ -4,7 +4,7 @@ import json
 from functools import lru_cache
 from pathlib import Path
 
-from trainables.base.config import DataConfig
+from trainables.base.translation_config import DataConfig
 from trainables.data.corpus import Corpus, Split, read_corpus
 
 CORPUS = "corpus.json"  # in the cache of a node that does not see the corpus itself

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from model.special_tokens import BOS, UNK
-from trainables.base.config import DataConfig, TokenizerConfig
 from trainables.base.errors import UserError
+from trainables.base.translation_config import DataConfig, TokenizerConfig
 from trainables.data.batching import EncodedSplit, encode_split
 from trainables.data.corpus import Split
 from trainables.data.corpus_cache import cached_corpus

@@ -9,9 +9,9 @@ from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 from sacrebleu.metrics.ter import TER
 
-from trainables.base.config import BleuTokenizer, DataConfig
 from trainables.base.errors import UserError
 from trainables.base.extras import missing_extra
+from trainables.base.translation_config import BleuTokenizer, DataConfig
 
 # By language: sacreBLEU's own choice, and characters where words are not separated by spaces and it has none that works
 # without downloading a model.

@@ -15,11 +15,12 @@ import numpy as np
 import sentencepiece
 
 from model.special_tokens import BOS, EOS, PAD, UNK
-from trainables.base.config import TokenizerConfig, digest
+from trainables.base.config import digest
 from trainables.base.errors import UserError
 from trainables.base.files import make_folder, write_atomically
 from trainables.base.locks import locked
 from trainables.base.temporary import temporary_folder
+from trainables.base.translation_config import TokenizerConfig
 from trainables.data.corpus import Corpus
 
 

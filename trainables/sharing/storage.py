@@ -1,6 +1,5 @@
-"""A search whose nodes share no folder: corpus, tokenizers and checkpoints go through its storage, an object store."""
+"""A search whose nodes share no folder: what they need goes through its storage, an object store."""
 
-import hashlib
 import json
 import re
 import shutil
@@ -8,19 +7,14 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from functools import lru_cache
+from dataclasses import dataclass
 from pathlib import Path
 
 from trainables.base.checkpoint_files import KEEP, checkpoint_number, newest_checkpoint, whole_checkpoint
-from trainables.base.config import DataConfig, TokenizerConfig, TrialConfig, digest
+from trainables.base.config import digest
 from trainables.base.errors import StorageFails
-from trainables.base.files import make_folder, write_atomically
-from trainables.base.locks import locked
-from trainables.base.temporary import held, hold, user_folder
-from trainables.data.corpus import Corpus
-from trainables.data.corpus_cache import CORPUS, cached_corpus
-from trainables.data.tokenizer import keep_model, tokenizer_folder, train_tokenizer
+from trainables.base.files import make_folder
+from trainables.base.temporary import held, user_folder
 from trainables.sharing.object_store import Store
 
 DRIVER = "driver.json"  # who may write, and where the run is; the driver renews it (search/remote/lease.py)
@@ -62,7 +56,7 @@ class Storage:
 
     url: str  # of the run in it
     driver: str  # the key of the driver that this is for; a later one has another
-    corpus: str  # the name of the corpus in it, which is its hash
+    corpus: str = ""  # the name of the corpus in it, which is its hash, where there is one
 
     @property
     def root(self) -> Store:
@@ -78,30 +72,6 @@ class Storage:
     def shared(self) -> Store:
         """What all runs of a storage share, named by content."""
         return Store(f"{self.url.rpartition('/')[0]}/.cache")
-
-    # -- corpus and tokenizers
-
-    def bring(self, config: TrialConfig) -> Path:
-        """A cache folder of this node with the corpus and the tokenizer of the trial; each comes once to a node."""
-        return _bring(self, config.data, config.tokenizer)
-
-    def share_tokenizer(self, config: TokenizerConfig, corpus: Corpus, cache: Path) -> None:
-        """See that cache and storage have the same tokenizer, the one that came first to the storage."""
-        folder = tokenizer_folder(config, corpus, cache)
-        make_folder(folder)
-        sides = ("tokenizer",) if config.shared else ("source", "target")
-        with locked(folder / "sharing"):
-            shared = folder / f"shared-{digest(self.shared.url)}"
-            if shared.exists():
-                return
-            keys = {f"tokenizers/{folder.name}/{side}.model": folder / f"{side}.model" for side in sides}
-            if not all(self.shared.exists(key) for key in keys):
-                train_tokenizer(config, corpus, cache)
-                for key, file in keys.items():
-                    self.shared.create(key, file.read_bytes())
-            for key, file in keys.items():
-                keep_model(file, self.shared.read(key) or b"")
-            shared.touch()
 
     # -- checkpoints, by a key such as "trials/3"
 
@@ -154,34 +124,3 @@ class Storage:
         make_folder(folder)
         with held(folder):
             yield folder
-
-
-@lru_cache(maxsize=4)
-def _bring(storage: Storage, data: DataConfig, tokenizer: TokenizerConfig) -> Path:
-    cache = user_folder() / "corpora" / storage.corpus / digest(storage.shared.url)
-    make_folder(cache)
-    hold(cache)  # until this process ends
-    with locked(cache / "lock"):
-        if not (cache / CORPUS).exists() or _name((cache / CORPUS).read_bytes()) != storage.corpus:
-            content = storage.shared.read(f"corpora/{storage.corpus}")
-            if content is None or _name(content) != storage.corpus:
-                raise StorageFails(
-                    f"storage: {storage.shared.url}/corpora/{storage.corpus}: is gone or changed; resume"
-                )
-            write_atomically(cache / CORPUS, content)
-    storage.share_tokenizer(tokenizer, cached_corpus(data, cache), cache)
-    return cache
-
-
-def store_corpus(url: str, corpus: Corpus) -> str:
-    """Put a corpus into the storage at this URL, unless it is there; its name. Raises StorageFails."""
-    content = json.dumps(asdict(corpus), ensure_ascii=False).encode()
-    name = _name(content)
-    store = Store(f"{url}/.cache")
-    if not store.exists(f"corpora/{name}"):  # a write would be refused only when all is sent
-        store.create(f"corpora/{name}", content)
-    return name
-
-
-def _name(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()[:32]

@@ -14,6 +14,14 @@ class GpuFigures:
     utilization: float | None = None  # percent of the last second in which a kernel ran, as NVML sees it
 
 
+@dataclass(frozen=True)
+class Need:
+    """The memory that a trial takes of a GPU, in bytes."""
+
+    peak: int  # what a process holds of its GPU at most, the driver's own part included
+    total: int  # of the GPU
+
+
 def start_measuring(device: torch.device) -> None:
     """Count the peak of a GPU's memory from here on; on a CPU nothing."""
     if device.type == "cuda":

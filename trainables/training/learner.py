@@ -7,13 +7,13 @@ import torch
 from torch import Tensor
 
 from model.transformer import Transformer
-from trainables.base.config import TrainingConfig, TrialConfig
 from trainables.base.errors import TooLarge
+from trainables.base.translation_config import TranslationConfig, TranslationTraining
 from trainables.data.preparing import Prepared
 from trainables.training.device import set_up
 
 
-def learning_rate(step: int, total_steps: int, config: TrainingConfig) -> float:
+def learning_rate(step: int, total_steps: int, config: TranslationTraining) -> float:
     """The rate of 1-based `step`: linear warm-up to the peak, then the schedule (cosine ends near 0)."""
     warmup = min(config.warmup_steps, total_steps)
     if step <= warmup:
@@ -26,7 +26,7 @@ def learning_rate(step: int, total_steps: int, config: TrainingConfig) -> float:
     return config.learning_rate
 
 
-def build_model(config: TrialConfig, prepared: Prepared, device: torch.device) -> Transformer:
+def build_model(config: TranslationConfig, prepared: Prepared, device: torch.device) -> Transformer:
     """A freshly initialised model; the same seed gives the same weights. Raises TooLarge."""
     torch.manual_seed(config.seed)
     try:
@@ -41,7 +41,7 @@ def build_model(config: TrialConfig, prepared: Prepared, device: torch.device) -
 class Learner:
     """A model and its optimizer."""
 
-    def __init__(self, config: TrialConfig, prepared: Prepared, device: torch.device):
+    def __init__(self, config: TranslationConfig, prepared: Prepared, device: torch.device):
         """Raises TooLarge."""
         set_up(device)
         self.config, self.settings = config, config.training

@@ -6,7 +6,7 @@ A round is an epoch, or `training.report_steps` steps. Runs without Ray.
 import math
 import time
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,9 +16,9 @@ from torch import Tensor
 from model.special_tokens import PAD
 from model.transformer import Transformer
 from trainables.base.checkpoint_files import KEEP, newest_checkpoint
-from trainables.base.config import TrialConfig
 from trainables.base.errors import Diverged
-from trainables.base.report import EpochReport
+from trainables.base.report import EpochReport, read_report
+from trainables.base.translation_config import TranslationConfig
 from trainables.data.batching import count_batches, training_batches
 from trainables.data.preparing import Prepared
 from trainables.training.checkpoint import load_state, save_checkpoint
@@ -29,7 +29,7 @@ from trainables.training.learner import Learner, learning_rate
 from trainables.training.loss import linear_cross_entropy
 
 Batch = tuple[Tensor, Tensor]  # source (B, S) and target (B, T), ids
-MakeStep = Callable[[TrialConfig, Prepared, torch.device], "Step"]
+MakeStep = Callable[[TranslationConfig, Prepared, torch.device], "Step"]
 
 
 class Step(Protocol):
@@ -56,7 +56,7 @@ class Step(Protocol):
 class EagerStep:
     """Steps of one model on one device, computed as they are written here."""
 
-    def __init__(self, config: TrialConfig, prepared: Prepared, device: torch.device):
+    def __init__(self, config: TranslationConfig, prepared: Prepared, device: torch.device):
         """Raises TooLarge."""
         self.learner = Learner(config, prepared, device)
         self._device, self._nll = device, torch.zeros((), device=device)
@@ -97,7 +97,7 @@ def to_device(ids: Tensor, device: torch.device) -> Tensor:
 
 
 def train(
-    config: TrialConfig,
+    config: TranslationConfig,
     prepared: Prepared,
     checkpoints: Path | None = None,
     device: torch.device | None = None,
@@ -147,7 +147,12 @@ class TrainingRun:
     """One training: its rounds and batches, its validation, and its checkpoints."""
 
     def __init__(
-        self, config: TrialConfig, prepared: Prepared, learner: Learner, checkpoints: Path | None, keep: int = KEEP
+        self,
+        config: TranslationConfig,
+        prepared: Prepared,
+        learner: Learner,
+        checkpoints: Path | None,
+        keep: int = KEEP,
     ):
         self.config, self.prepared, self.learner, self.model = config, prepared, learner, learner.model
         self.checkpoints, self.keep = checkpoints, keep
@@ -159,7 +164,7 @@ class TrainingRun:
     def resume(self, checkpoint: Path, values: dict[str, Any]) -> EpochReport:
         """Go on after a checkpoint of the given report."""
         self.learner.load(load_state(checkpoint, self.model.output.weight.device))
-        report = EpochReport(**values)
+        report = read_report(values)
         # The checkpoint may be another trial's, whose batches had other sizes (search/schedulers/population.py).
         self.done = report.step if self.config.training.report_steps else self.epoch_steps * int(report.epoch)
         return report
@@ -189,10 +194,11 @@ class TrainingRun:
         if self.checkpoints:
             settings = self.config.training
             number = step if settings.report_steps else step // self.epoch_steps
-            save_checkpoint(self.checkpoints, settings.unit, number, self.learner.state(), asdict(report), self.keep)
+            save_checkpoint(self.checkpoints, settings.unit, number, self.learner.state(), report.stored(), self.keep)
         return report
 
     def _validate(self, trained: Trained, step: int) -> EpochReport:
+        """The report, whose losses are in nats without label smoothing: train and valid are the same quantity."""
         text, epoch = self.prepared.valid_text, self.epoch(step)
         if not math.isfinite(trained.loss):
             raise Diverged(f"the training loss became {trained.loss} in epoch {epoch}")
@@ -206,13 +212,15 @@ class TrainingRun:
         return EpochReport(
             epoch=epoch if step % self.epoch_steps == 0 else step / self.epoch_steps,
             step=step,
-            train_loss=trained.loss,
-            valid_loss=nll_sum / self.prepared.valid.target_tokens,
-            valid_nll_per_char=nll_sum / sum(map(len, text.target)),
-            valid_bleu=bleu,
+            figures={
+                "train_loss": trained.loss,  # per target token, with dropout, mean over the epoch or round
+                "valid_loss": nll_sum / self.prepared.valid.target_tokens,
+                "valid_nll_per_char": nll_sum / sum(map(len, text.target)),  # comparable between vocabularies
+                "valid_bleu": bleu,  # of greedy decoding, 0..100
+                "tokens": trained.tokens,  # of targets, trained on in this epoch or round
+            },
             train_seconds=trained.seconds,
             eval_seconds=time.perf_counter() - started,
-            tokens=trained.tokens,
             gpu_memory_gib=trained.gpu.memory_gib,
             gpu_utilization=trained.gpu.utilization,
         )

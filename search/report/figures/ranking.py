@@ -1,62 +1,65 @@
 """The finalists: how sure their order is, and what their quality costs."""
 
 from search.finals.board import LeaderboardEntry
+from search.finals.stages import TestMetric
 from search.report.figures.figure import GREY, INK, Figure, colours_of, empty_plot
 
 
-def ranking_figure(ranking: list[LeaderboardEntry]) -> Figure:
-    """Test BLEU of the finalists with their intervals, best on top."""
+def ranking_figure(ranking: list[LeaderboardEntry], by: TestMetric) -> Figure:
+    """The test score of the finalists with their intervals, best on top."""
     colours = colours_of(ranking)
-    plot = empty_plot("test BLEU", "", height=90 + 34 * len(ranking))
+    plot = empty_plot(by.metric.title, "", height=90 + 34 * len(ranking))
     for entry in reversed(ranking):
-        low, high = entry.test_bleu_ci
-        bleu = entry.test_bleu
+        low, high = entry.score_ci
+        score = entry.score
         plot.add_scatter(
-            x=[bleu],
+            x=[score],
             y=[f"trial {entry.trial}"],
-            error_x={"type": "data", "symmetric": False, "array": [high - bleu], "arrayminus": [bleu - low]},
+            error_x={"type": "data", "symmetric": False, "array": [high - score], "arrayminus": [score - low]},
             mode="markers",
             marker={"size": 11, "color": colours.get(entry.trial, GREY)},
-            hovertemplate=f"{bleu:.2f} [{low:.1f}, {high:.1f}]<extra>trial {entry.trial}</extra>",
+            hovertemplate=f"{by.metric.show(score)} [{low:.4g}, {high:.4g}]<extra>trial {entry.trial}</extra>",
         )
     plot.update_yaxes(type="category")
     alternative = "; ".join(
-        f"trial {e.trial} {e.test_bleu:.2f} [{e.test_bleu_ci[0]:.1f}, {e.test_bleu_ci[1]:.1f}]" for e in ranking
+        f"trial {e.trial} {by.metric.show(e.score)} [{e.score_ci[0]:.4g}, {e.score_ci[1]:.4g}]" for e in ranking
     )
     caption = "Points are means over seeds, bars their 95% intervals. Bars that overlap may still belong to a sure "
-    caption += "difference: groups compare the systems sentence by sentence."
+    caption += f"difference: groups compare the systems on the same {by.items}."
     return Figure("ranking-figure", "How sure the ranking is", caption, alternative, plot)
 
 
-def pareto_figure(ranking: list[LeaderboardEntry]) -> Figure:
-    """Test BLEU against parameters, with the front of those that nothing beats."""
+def pareto_figure(ranking: list[LeaderboardEntry], by: TestMetric) -> Figure:
+    """The test score against parameters, with the front of those that nothing beats."""
     colours = colours_of(ranking)
-    order = sorted(ranking, key=lambda entry: (entry.num_parameters, -entry.test_bleu))
+    order = sorted(ranking, key=lambda entry: (entry.num_parameters, -by.metric.worth(entry.score)))
     front = [entry for entry in order if entry.pareto]
-    plot = empty_plot("parameters", "test BLEU", height=320)
+    plot = empty_plot("parameters", by.metric.title, height=320)
     plot.add_scatter(
         x=[entry.num_parameters for entry in front],
-        y=[entry.test_bleu for entry in front],
+        y=[entry.score for entry in front],
         mode="lines",
         line={"color": INK, "width": 1, "dash": "dot"},
         hoverinfo="skip",
     )
     few = len(ranking) <= 12
     for entry in ranking:
-        size, bleu = entry.num_parameters, entry.test_bleu
+        size, score = entry.num_parameters, entry.score
         plot.add_scatter(
             x=[size],
-            y=[bleu],
+            y=[score],
             mode="markers+text" if few or entry in front else "markers",
             text=[str(entry.trial)],
             textposition="top center",
             marker={"size": 11, "color": colours.get(entry.trial, GREY)},
-            hovertemplate=f"{size:,} parameters: {bleu:.2f}<extra>trial {entry.trial}</extra>",
+            hovertemplate=f"{size:,} parameters: {by.metric.show(score)}<extra>trial {entry.trial}</extra>",
         )
-    scores = [entry.test_bleu for entry in ranking]
+    scores = [entry.score for entry in ranking]
     room = 0.15 * ((max(scores) - min(scores)) or 1.0)  # for the numbers above the points
     plot.update_yaxes(range=[min(scores) - room, max(scores) + 1.5 * room])
     named = ", ".join(str(entry.trial) for entry in front)
     caption = f"On the front, where no other finalist is as good in both and better in one: {named}."
-    alternative = "; ".join(f"trial {e.trial} {e.num_parameters:,} parameters, BLEU {e.test_bleu:.2f}" for e in order)
+    alternative = "; ".join(
+        f"trial {e.trial} {e.num_parameters:,} parameters, {by.short} {by.metric.show(e.score)}" for e in order
+    )
     return Figure("pareto-size", "Quality and size", caption, alternative, plot)

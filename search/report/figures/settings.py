@@ -14,7 +14,6 @@ from search.report.figures.figure import COLOURS, GREY, INK, Figure, colours_of,
 from search.settings.experiment import Experiment
 from search.settings.wording import short_name, short_value
 from search.space.domain import Domain
-from trainables.base.metrics import METRICS
 
 MOST_TICKS = 12
 AXIS = 124  # pixels that a coordinate needs for its labels
@@ -31,7 +30,7 @@ def parallel_coordinates(
     Made of plain lines: Plotly's own needs WebGL, which not every browser has, and can't show who is a finalist, nor
     which score is a forecast.
     """
-    metric, minimize = METRICS[experiment.search.metric].title, experiment.search.direction == "minimize"
+    metric, minimize = experiment.search.compared_by.title, experiment.search.direction == "minimize"
     unit, scores = experiment.training.unit, {number: score.value for number, score in found.scores.items()}
     drawn = sorted((t for t in trials if t.number in scores), key=lambda t: scores[t.number], reverse=minimize)
     axes = [_coordinate(path, domain, drawn) for path, domain in experiment.space.domains.items()]
@@ -141,7 +140,7 @@ def _score_coordinate(name: str, values: list[float]) -> _Axis:
 
 def slices(experiment: Experiment, trials: list[StudyTrial], found: Analysis) -> list[Figure]:
     """For each hyperparameter, every trial's comparable score over its value, and the mean at each value."""
-    metric, unit = f"{METRICS[experiment.search.metric].title} {found.stage}", experiment.training.unit
+    metric, unit = f"{experiment.search.compared_by.title} {found.stage}", experiment.training.unit
     means = {effect.path: effect.means for effect in found.effects}
     figures = []
     for path, domain in experiment.space.domains.items():

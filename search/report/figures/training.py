@@ -10,14 +10,14 @@ from search.record.journal import JournalLine
 from search.record.trial import StudyTrial
 from search.report.figures.figure import COLOURS, GREY, INK, Figure, colours_of, empty_plot
 from search.settings.experiment import Experiment
+from search.settings.problem import Curves
 from search.settings.wording import count, plain
-from trainables.base.metrics import METRICS
 from trainables.base.outcomes import Outcome
 
 
 def learning_curves(experiment: Experiment, trials: list[StudyTrial], ranking: list[LeaderboardEntry]) -> Figure:
     """The metric of every trial over its epochs, or its steps with `report_steps`, and the rungs that could stop it."""
-    metric, colours = METRICS[experiment.search.metric].title, colours_of(ranking)
+    metric, colours = experiment.search.compared_by.title, colours_of(ranking)
     unit = experiment.training.unit
     plot = empty_plot(unit, metric, legend=True)
     for trial in sorted(trials, key=lambda trial: trial.number in colours):  # the coloured ones on top
@@ -48,36 +48,32 @@ def learning_curves(experiment: Experiment, trials: list[StudyTrial], ranking: l
     return Figure("learning-curves", "How the trials learnt", caption, alternative, plot)
 
 
-def loss_figure(entry: LeaderboardEntry, reports: list[JournalLine], finals: list[JournalLine]) -> Figure:
-    """Train and valid loss of the best configuration, one pair of lines a seed."""
+def curves_figure(
+    curves: Curves, entry: LeaderboardEntry, reports: list[JournalLine], finals: list[JournalLine]
+) -> Figure:
+    """Figures of the reports of the best configuration, such as losses, each with a line a seed."""
     if entry.final_trials:
         runs = [[line.report for line in finals if line.trial == number] for number in entry.final_trials]
     else:
         runs = [[line.report for line in reports if line.trial == entry.trial]]
-    plot = empty_plot("epoch", "loss per token (nats)", legend=True)
+    plot = empty_plot("epoch", curves.title, legend=True)
+    names = {key: key.replace("_", " ") for key in curves.figures}
     for seed, run in zip(entry.seeds, runs, strict=True):
-        epochs = [report.epoch for report in run]
-        train, valid = [report.train_loss for report in run], [report.valid_loss for report in run]
-        for key, loss, colour, dash in (
-            ("train_loss", train, COLOURS[0], "solid"),
-            ("valid_loss", valid, COLOURS[1], "dash"),
-        ):
+        for place, (key, name) in enumerate(names.items()):
             plot.add_scatter(
-                x=epochs,
-                y=loss,
+                x=[report.epoch for report in run],
+                y=[report.score(key) for report in run],
                 mode="lines+markers",
-                line={"color": colour, "dash": dash},
-                name=key.replace("_", " "),
+                line={"color": COLOURS[place % len(COLOURS)], "dash": "dash" if place % 2 else "solid"},
+                name=name,
                 legendgroup=key,
                 showlegend=seed == entry.seeds[0],
-                hovertemplate=f"epoch %{{x:.3g}}: %{{y:.3f}}<extra>{key.replace('_', ' ')}, seed {seed}</extra>",
+                hovertemplate=f"epoch %{{x:.3g}}: %{{y:.3f}}<extra>{name}, seed {seed}</extra>",
             )
     _mark_epochs(plot, int(runs[0][-1].epoch))
-    last = runs[0][-1]
-    losses = f"train loss {last.train_loss:.3f}, valid loss {last.valid_loss:.3f}"
-    caption = f"Trial {entry.trial}, {count(len(runs), 'seed', 'seeds')}; at the end {losses}. Both without label "
-    caption += "smoothing; train loss is taken with dropout, over the epoch."
-    return Figure("loss-figure", f"Loss of the best model, trial {entry.trial}", caption, losses, plot)
+    last = ", ".join(f"{name} {runs[0][-1].score(key):.3f}" for key, name in names.items())
+    caption = f"Trial {entry.trial}, {count(len(runs), 'seed', 'seeds')}; at the end {last}. {curves.note}"
+    return Figure("loss-figure", f"How the best model learnt, trial {entry.trial}", caption, last, plot)
 
 
 def progress_figure(experiment: Experiment, reports: list[JournalLine], spending: list[str]) -> Figure:
@@ -85,11 +81,11 @@ def progress_figure(experiment: Experiment, reports: list[JournalLine], spending
 
     spending: sentences on the budget; none if there was none.
     """
-    metric = experiment.search.metric
+    metric, shown = experiment.search.metric, experiment.search.compared_by
     best_of = max if experiment.search.direction == "maximize" else min
     best = list(accumulate((line.report.score(metric) for line in reports), best_of))
     trained = _epochs_trained(reports)
-    plot = empty_plot("epochs trained, over all trials", f"best {METRICS[metric].title} so far")
+    plot = empty_plot("epochs trained, over all trials", f"best {shown.title} so far")
     plot.add_scatter(
         x=trained,
         y=best,
@@ -98,8 +94,8 @@ def progress_figure(experiment: Experiment, reports: list[JournalLine], spending
         hovertemplate="after %{x:.4g} epochs: %{y:.2f}<extra></extra>",
     )
     first = trained[best.index(best[-1])]
-    caption = f"The best score, {best[-1]:.2f}, was first reached after {plain(first)} of {plain(trained[-1])} epochs. "
-    caption += "A line that still climbs at its end asks for more trials, or more epochs."
+    caption = f"The best score, {shown.show(best[-1])}, was first reached after {plain(first)} of {plain(trained[-1])} "
+    caption += "epochs. A line that still climbs at its end asks for more trials, or more epochs."
     if limit := experiment.search.budget.epochs:
         plot.add_vline(x=limit, line={"dash": "dot", "color": INK, "width": 1}, annotation_text="budget")
     if spending:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainables.base.config import DataConfig
+from trainables.base.translation_config import DataConfig
 from trainables.data.formats.jsonl import read_jsonl
 from trainables.data.formats.tsv import read_tsv
 

@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from trainables.base.config import DataConfig
 from trainables.base.errors import UserError
 from trainables.base.files import parse_json
+from trainables.base.translation_config import DataConfig
 from trainables.data.formats.lines import read_lines
 
 

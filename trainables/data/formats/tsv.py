@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from trainables.base.config import DataConfig
 from trainables.base.errors import UserError
+from trainables.base.translation_config import DataConfig
 from trainables.data.formats.lines import read_lines
 
 HEADERS = (("source", "target"), ("src", "tgt"), ("src", "trg"), ("source", "translation"))  # in lower case

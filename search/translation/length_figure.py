@@ -1,8 +1,8 @@
 """The corpus: how long its sentences are."""
 
-from search.report.corpus_facts import CorpusFacts
 from search.report.figures.figure import COLOURS, Figure, empty_plot
 from search.settings.wording import plain
+from search.translation.corpus_facts import CorpusFacts
 
 
 def length_figure(facts: CorpusFacts) -> Figure:

@@ -11,8 +11,8 @@ import torch
 from model.attention_maps import attention_maps
 from model.decoding import Hypothesis
 from model.special_tokens import BOS, EOS
-from search.finals.best import BestModel
 from search.report.figures.figure import INK, Figure
+from search.translation.best import BestModel
 from trainables.training.evaluation import find_hypotheses
 
 SCALE = [[0, "#ffffff"], [0.5, "#4c9fd0"], [1, "#08306b"]]

@@ -8,14 +8,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from model.transformer import Transformer
-from search.settings.finals import Decoding
 from search.settings.stored import is_sealed
-from trainables.base.config import TrialConfig
+from search.translation.finals_config import Decoding
 from trainables.base.errors import UserError
 from trainables.base.files import digest_of, publish_folder, remove
 from trainables.base.installed import program
 from trainables.base.mistakes import validate
 from trainables.base.sealing import Damaged, read_sealed, write_sealed
+from trainables.base.translation_config import TranslationConfig
 from trainables.base.yaml_files import dump_yaml, read_yaml
 from trainables.data.tokenizer import Tokenizer, load_tokenizer, save_tokenizer
 from trainables.training.device import default_device
@@ -27,7 +27,7 @@ DIGESTS = "digests.json"  # of the other files in best/
 class BestModel:
     """What `write_best` left."""
 
-    config: TrialConfig
+    config: TranslationConfig
     model: Transformer
     tokenizer: Tokenizer
     decoding: Decoding  # as in the finals
@@ -37,7 +37,7 @@ def write_best(
     folder: Path,
     model: Transformer,
     tokenizer: Tokenizer,
-    config: TrialConfig,
+    config: TranslationConfig,
     decoding: Decoding,
     translations: list[str],
 ) -> None:
@@ -70,7 +70,7 @@ def read_best(run_dir: Path) -> BestModel:
     for file in (config_file, weights_file):
         if not file.is_file():
             raise UserError(f"{file}: is missing; {again}")
-    config = validate(TrialConfig, read_yaml(config_file), str(config_file))
+    config = validate(TranslationConfig, read_yaml(config_file), str(config_file))
     try:
         tokenizer = load_tokenizer(folder)
         weights = load_file(weights_file)

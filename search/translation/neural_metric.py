@@ -9,7 +9,7 @@ from typing import Any
 
 from trainables.base.errors import UserError
 from trainables.base.sealing import Damaged, read_sealed, write_sealed
-from trainables.base.user_code import import_named
+from trainables.base.user_code import import_callable
 from trainables.data.corpus import Split
 
 Metric = Callable[[list[str], list[str], list[str]], object]  # of sources, translations, references
@@ -17,7 +17,7 @@ Metric = Callable[[list[str], list[str], list[str]], object]  # of sources, tran
 
 def load_metric(name: str) -> Metric:
     """The function that `finals.neural_metric` names, from the working directory, too. Raises UserError."""
-    return import_named(name, "finals.neural_metric")
+    return import_callable(name, "finals.neural_metric")
 
 
 def neural_score(name: str, file: Path, model: str, text: Split, translations: list[str]) -> float:

@@ -1,0 +1,97 @@
+"""What is tested in the finals, and by what."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from search.finals.retraining import train_again
+from search.record.journal import JournalLine
+from search.settings.problem import find_problem
+from trainables.base.config import TrialConfig
+from trainables.base.metrics import Metric
+from trainables.base.sealing import checksum
+from trainables.sharing.checkpoint_places import Checkpoints
+from trainables.sharing.storage import Storage
+
+
+@dataclass(frozen=True)
+class TestMetric:
+    """The score on the test data by which finalists are ranked.
+
+    It is a function of sums over the items of the test data, such as sentences, so that it can be told what other items
+    would have given: `of_sums` makes the scores, (...), of summed statistics, (..., k).
+    """
+
+    name: str  # in files, such as "test_bleu"
+    metric: Metric
+    short: str  # in sentences and narrow columns, such as "BLEU"
+    items: str  # what the test data consist of, such as "sentences"
+    of_sums: Callable[[np.ndarray], np.ndarray]
+    bounds: tuple[float, float]  # between which it lies
+    note: str = ""  # a sentence on what it is, for the report
+    beside: Mapping[str, str] = field(default_factory=dict)  # figures that a narrow table has, too, by their headings
+
+
+@dataclass(frozen=True)
+class FinalModel:
+    """A trained model to test."""
+
+    problem: str
+    config: TrialConfig
+    trial: int  # of the search
+    number: int | None  # in the study of the finals; None for a model of the search itself
+    train_seconds: float
+    folder: Path  # of its checkpoints and results, in the run directory
+    lines: Sequence[JournalLine]  # of its training
+    last_checkpoints: int = 1  # how many of them are needed
+    storage: Storage | None = None  # of its checkpoints
+
+    @property
+    def valid(self) -> Mapping[str, float]:
+        """The figures of its last report."""
+        return self.lines[-1].report.figures
+
+    @property
+    def identity(self) -> str:
+        """By which a result is known to be of this training."""
+        return checksum([self.config.model_dump(mode="json"), *(line.stored() for line in self.lines[-1:])])
+
+    @contextmanager
+    def checkpoints(self, cache: Path) -> Iterator[Path]:
+        """A folder with its last checkpoints. A damaged one is trained again from an older one, or the start.
+
+        Raises UserError if that gives another model.
+        """
+        places, number = Checkpoints(self.folder.parent, self.storage), int(self.folder.name)
+        with places.at_hand(number, self.last_checkpoints) as folder:
+            problem, reports = find_problem(self.problem), [line.report for line in self.lines]
+            again = train_again(problem, self.config, cache, folder, reports, self.last_checkpoints)
+            if again and self.storage:
+                self.storage.send(folder, places.key(number), self.last_checkpoints)
+            yield folder
+
+    def bring(self, cache: Path) -> Path:
+        """The cache as this machine has it."""
+        if self.storage is None:
+            return cache
+        brought: Path = find_problem(self.problem).part("training").bring(self.config, self.storage)
+        return brought
+
+
+class Tested(Protocol):
+    """One trained model on the test data."""
+
+    @property
+    def seed(self) -> int: ...
+
+    @property
+    def score(self) -> float:
+        """By the problem's TestMetric."""
+        ...
+
+    @property
+    def num_parameters(self) -> int | None: ...

@@ -1,0 +1,78 @@
+"""How finalists that translate are retrained, decoded and scored."""
+
+import re
+from dataclasses import dataclass
+from typing import Annotated, Self, TypeVar
+
+from pydantic import Field, field_validator, model_validator
+
+from search.settings.finals import FinalsConfig
+from trainables.base.user_code import NAME
+
+T = TypeVar("T")
+BeamSize = Annotated[int, Field(ge=1)]
+Penalty = Annotated[float, Field(ge=0)]
+Several = Annotated[tuple[T, ...], Field(min_length=1)]
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How translations are searched for."""
+
+    beam_size: int
+    length_penalty: float
+
+
+class TranslationFinals(FinalsConfig):
+    """How the finalists are chosen, retrained and decoded."""
+
+    average_checkpoints: int = Field(
+        1, ge=1, description="a retrained model's weights are the mean of those of its so many last epochs"
+    )
+    beam_size: BeamSize | Several[BeamSize] = Field(
+        5,
+        description="hypotheses of beam search on the test split; 1 is greedy; several, as [1, 5]: for each finalist "
+        "what is best on the validation split",
+    )
+    length_penalty: Penalty | Several[Penalty] = Field(
+        1.0, description="exponent of the length that divides a hypothesis' score; several: as for beam_size"
+    )
+    neural_metric: str | None = Field(
+        None,
+        description="one more score, as package.module:function, which gets sources, translations and references and "
+        "returns a score for each sentence, or one for all",
+    )
+
+    @field_validator("neural_metric")
+    @classmethod
+    def _names_a_function(cls, name: str | None) -> str | None:
+        if name is not None and not re.fullmatch(NAME, name):
+            raise ValueError(f"{name!r} names no function; write package.module:function")
+        return name
+
+    @model_validator(mode="after")
+    def _has_checkpoints(self) -> Self:
+        if self.average_checkpoints > 1 and not self.seeds:
+            raise ValueError(
+                "average_checkpoints: finals.seeds: 0 scores the models of the search, of which no older checkpoints "
+                "are kept; retrain with 1 seed or more"
+            )
+        return self
+
+    @property
+    def decodings(self) -> list[Decoding]:
+        """The candidates, as listed; for greedy search the length penalty means nothing."""
+        sizes = self.beam_size if isinstance(self.beam_size, tuple) else (self.beam_size,)
+        penalties = self.length_penalty if isinstance(self.length_penalty, tuple) else (self.length_penalty,)
+        every = [Decoding(size, 1.0 if size == 1 else penalty) for size in sizes for penalty in penalties]
+        return list(dict.fromkeys(every))
+
+    @property
+    def last_checkpoints(self) -> int:
+        return self.average_checkpoints
+
+
+def as_translation_finals(finals: FinalsConfig) -> TranslationFinals:
+    """The configuration of finals that are known to be of this problem."""
+    assert isinstance(finals, TranslationFinals)
+    return finals

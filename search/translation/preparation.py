@@ -1,0 +1,170 @@
+"""How parallel text is prepared: corpus and tokenizers, checked and made before Ray starts, and pinned in the run."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from model.counting import count_flops
+from search.settings.experiment import Experiment
+from search.translation.shown_pairs import show_pairs
+from trainables.base.config import TrialConfig, digest
+from trainables.base.errors import UserError
+from trainables.base.installed import version_of
+from trainables.base.log import say, warn
+from trainables.base.translation_config import PHRASEBOOK, TokenizerConfig, TranslationConfig, as_translation
+from trainables.data.batching import count_batches
+from trainables.data.corpus import digest_test, find_files
+from trainables.data.corpus_cache import cached_corpus
+from trainables.data.preparing import count_unknown, prepare
+from trainables.data.tokenizer import train_tokenizer
+from trainables.sharing.corpora import bring_corpus, share_tokenizer, store_corpus
+from trainables.sharing.storage import Storage, new_driver
+
+if TYPE_CHECKING:  # it imports torch
+    from trainables.training.gpu import Need
+
+SHOWN = 60  # characters of a sentence in a warning
+SENTENCE = 30  # tokens, to compare models by
+
+
+class TranslationPreparation:
+    """See `search.settings.preparation.Preparation`."""
+
+    def prepare(self, experiment: Experiment, console: Console) -> None:
+        """Read and check the corpus, train the tokenizers, and say what there is."""
+        trial, cache = as_translation(experiment.trial), experiment.cache
+        corpus = cached_corpus(trial.data, cache)
+        digest_test(trial.data, corpus.train)  # what is wrong with its files is told now, not after the search
+        show_pairs(corpus.train, console)
+        for warning in corpus.warnings:
+            warn(warning)
+        told: set[str] = set()  # most vocabularies tell the same
+        for config in tokenizer_variants(experiment):
+            prepared = prepare(trial.data, config, cache)
+            for warning in count_unknown(prepared.tokenizer, corpus.valid.source, trial.data.valid):
+                if warning not in told:
+                    warn(warning)
+                told.add(warning)
+            overlong = f" ({prepared.train.overlong} above data.max_tokens)" if prepared.train.overlong else ""
+            say(
+                f"{len(prepared.train):,} training pairs{overlong}, {len(prepared.valid):,} validation pairs, "
+                f"{prepared.train.target_tokens:,} target tokens in {config.vocab_size:,} {config.kind} pieces",
+            )
+            if unwritable := prepared.tokenizer.unwritable(prepared.valid_text.target):
+                wanted, written = unwritable[0]
+                warn(
+                    f"{len(unwritable) / len(prepared.valid):.1%} of the validation references can't be written with "
+                    f"these pieces, so no model reaches BLEU 100: {wanted[:SHOWN]!r} becomes {written[:SHOWN]!r}; see "
+                    "tokenizer.normalization, tokenizer.character_coverage and tokenizer.byte_fallback",
+                )
+        if experiment.training.report_steps:
+            _tell_steps(experiment)
+
+    def share(self, experiment: Experiment) -> Storage:
+        """With corpus and tokenizers in it for all nodes, and the tokenizers that it had in the cache here."""
+        assert experiment.storage
+        corpus = cached_corpus(as_translation(experiment.trial).data, experiment.cache)
+        storage = Storage(experiment.run_url, new_driver(), store_corpus(experiment.storage, corpus))
+        for config in tokenizer_variants(experiment):
+            share_tokenizer(storage, config, corpus, experiment.cache)
+        return storage
+
+    def pin_data(self, experiment: Experiment, known: Mapping[str, Any]) -> dict[str, Any]:
+        """Digests of the splits."""
+        data = as_translation(experiment.trial).data
+        corpus = cached_corpus(data, experiment.cache)
+        splits = {
+            "training text": {"pairs": len(corpus.train), "sha256": corpus.train.digest()},
+            "validation text": {"pairs": len(corpus.valid), "sha256": corpus.valid.digest()},
+            "test text": digest_test(data, corpus.train),
+        }
+        for split, found in splits.items():
+            if found != (before := known[split] if known else found):
+                raise UserError(
+                    f"data.path: {data.path}: its {split} is another than this run was made from: "
+                    f"{found['pairs']:,} pairs ({found['sha256'][:8]}), where there were {before['pairs']:,} "
+                    f"({before['sha256'][:8]}); restore the text, or start a new search"
+                )
+        return splits
+
+    def pin_made(
+        self, experiment: Experiment, configs: Sequence[TrialConfig], known: Mapping[str, Any], start: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """The tokenizers. One whose file is damaged is trained again."""
+        corpus = cached_corpus(as_translation(experiment.trial).data, experiment.cache)
+        tokenizers = [*tokenizer_variants(experiment), *(as_translation(config).tokenizer for config in configs)]
+        wanted = {digest(config.model_dump()): config for config in tokenizers}
+        wanted |= {name: TokenizerConfig.model_validate(entry["config"]) for name, entry in known.items()}
+        found = {
+            name: {"config": config.model_dump(), "pieces": train_tokenizer(config, corpus, experiment.cache).digest()}
+            for name, config in wanted.items()
+        }
+        for name, entry in known.items():
+            if found[name]["pieces"] != entry["pieces"]:
+                raise UserError(
+                    f"{experiment.run_dir}: the tokenizer of {entry['config']['vocab_size']} {entry['config']['kind']} "
+                    "pieces comes out otherwise here than in this run, perhaps by another sentencepiece "
+                    f"({version_of('sentencepiece')}, it had {start['sentencepiece']}): install that one, or start a "
+                    "new search"
+                )
+        return found
+
+    def files(self, config: TrialConfig) -> list[Path]:
+        data = as_translation(config).data
+        if data.path == PHRASEBOOK:
+            return []
+        return [file for split in (data.train, data.valid) for file in find_files(data, split)]
+
+    def largest(self, configs: list[TrialConfig]) -> list[TrialConfig]:
+        """That with the most weights, and that with the largest activations."""
+        models = [as_translation(config) for config in configs]
+        weights = max(models, key=lambda config: config.num_parameters)
+        activations = max(models, key=_activations)
+        return [weights] if activations == weights else [weights, activations]
+
+    def measure(self, configs: list[TrialConfig], cache: Path, storage: Storage | None) -> "Need | None":
+        from trainables.acceleration.gpu_memory import measure_need
+
+        models = [as_translation(config) for config in configs]
+        for model in models if storage else ():
+            assert storage
+            cache = bring_corpus(storage, model)
+        return measure_need(models, cache)
+
+
+PREPARATION = TranslationPreparation()
+
+
+def tokenizer_variants(experiment: Experiment) -> list[TokenizerConfig]:
+    """The extreme tokenizers that the space can draw: if their vocabularies fit the text, all do."""
+    variants = [as_translation(experiment.trial).tokenizer]
+    for path, domain in experiment.space.domains.items():
+        if path.startswith("tokenizer."):
+            field = path.removeprefix("tokenizer.")
+            values = domain.values or (domain.min, domain.max)
+            if field == "vocab_size":
+                sizes = sorted(int(float(str(value))) for value in values)
+                values = (sizes[0], sizes[-1])
+            variants = [v.model_validate({**v.model_dump(), field: value}) for v in variants for value in values]
+    return variants
+
+
+def _tell_steps(experiment: Experiment) -> None:
+    trial = as_translation(experiment.trial)
+    steps = count_batches(prepare(trial.data, trial.tokenizer, experiment.cache).train, trial.training)
+    say(f"{steps:,} steps an epoch in the base trial, a report every {trial.training.report_steps:,}")
+    last = steps * trial.training.epochs
+    if behind := [rung for rung in experiment.rungs if rung >= last]:
+        warn(
+            f"search.scheduler.rungs: {behind} lie behind step {last}, where the base trial ends: no such trial is "
+            "stopped there",
+        )
+
+
+def _activations(config: TranslationConfig) -> int:
+    """Operations on a batch, which grow with the activations that are kept."""
+    training = config.training
+    sentences = training.batch_sentences or max(1, (training.batch_tokens or 0) // (2 * SENTENCE))
+    return sentences * count_flops(config.model, config.tokenizer.vocab_size, SENTENCE, SENTENCE)

@@ -1,0 +1,78 @@
+"""What the report shows of translation alone: other measures, samples, attention, the corpus."""
+
+from dataclasses import dataclass
+
+from search.finals.board import Leaderboard
+from search.finals.leaderboard import Entry
+from search.report.figures.figure import colours_of
+from search.settings.experiment import Experiment
+from search.settings.wording import plain
+from search.translation.attention_figures import AttendedSentence, attend_to_some, attention_figure
+from search.translation.best import read_best
+from search.translation.corpus_facts import CorpusFacts, corpus_facts
+from search.translation.finals_config import as_translation_finals
+from search.translation.length_figure import length_figure
+from search.translation.templates import OWN
+from trainables.base.translation_config import as_translation
+from trainables.data.corpus import Split
+from trainables.data.corpus_cache import cached_corpus
+from trainables.data.preparing import prepare
+
+SAMPLES = 12  # translations shown in the report
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A test sentence and what the systems made of it."""
+
+    source: str
+    reference: str
+    translations: dict[str, str]  # "trial 3": its translation, the best system first
+
+
+def write_sections(entries: list[Entry], test: Split, board: Leaderboard, experiment: Experiment) -> str:
+    """HTML. best/ of the run must be there."""
+    best, samples = read_best(experiment.run_dir), choose_samples(test, entries[:2])
+    data = as_translation(experiment.trial).data
+    beam_size, length_penalty = best.decoding.beam_size, best.decoding.length_penalty
+    attended = attend_to_some(best, [sample.source for sample in samples], beam_size, length_penalty)
+    prepared = prepare(data, best.config.tokenizer, experiment.cache)  # in tokens of the best model
+    corpus = corpus_facts((data.source, data.target), cached_corpus(data, experiment.cache).train, test, prepared)
+    return render(board, experiment, samples, attended, corpus)
+
+
+def render(
+    board: Leaderboard,
+    experiment: Experiment,
+    samples: list[Sample],
+    attended: list[AttendedSentence],
+    corpus: CorpusFacts,
+) -> str:
+    """The sections with these samples, with what the best model attends to in some, and facts on the corpus."""
+    return OWN.get_template("sections.html.jinja").render(
+        board=board,
+        colours=colours_of(board.ranking),
+        data=as_translation(experiment.trial).data,
+        neural=as_translation_finals(experiment.finals).neural_metric,
+        run_dir=experiment.run_dir,
+        samples=samples,
+        attended=[
+            (sentence, [attention_figure(kind, f"attention-{number}-{kind.key}") for kind in sentence.kinds])
+            for number, sentence in enumerate(attended, 1)
+        ],
+        corpus=corpus,
+        lengths=length_figure(corpus),
+        plain=plain,
+    )
+
+
+def choose_samples(test: Split, entries: list[Entry]) -> list[Sample]:
+    """Sentences from all over the test split with the systems' translations, of the first seed each."""
+    return [
+        Sample(
+            test.source[row],
+            test.target[row],
+            {f"trial {entry.finalist.trial}": entry.results[0].translations[row] for entry in entries},
+        )
+        for row in range(0, len(test), max(1, len(test) // SAMPLES))[:SAMPLES]
+    ]

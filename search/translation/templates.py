@@ -1,0 +1,9 @@
+"""The templates of pages and sections that show translations."""
+
+from pathlib import Path
+
+from jinja2 import FileSystemLoader
+
+from search.report.page import PAGE, TEMPLATES
+
+OWN = PAGE.overlay(loader=FileSystemLoader([Path(__file__).parent, TEMPLATES]))

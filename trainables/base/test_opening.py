@@ -1,0 +1,31 @@
+"""The record of when test data were opened: not before the finalists are frozen."""
+
+import os
+import socket
+import time
+from pathlib import Path
+
+from trainables.base.files import append_line, unwritable
+from trainables.base.sealing import read_sealed, sealed
+
+
+def open_test(run_dir: Path, why: str) -> None:
+    """Note that the test data are opened now: when, why, by which process, and when the finalists were frozen.
+
+    Each opening is a line of test_opened.jsonl in the run. Raises UserError where it can't be written, RuntimeError if
+    no finalists are frozen.
+    """
+    finalists = run_dir / "finalists.json"
+    if not finalists.is_file():
+        raise RuntimeError(f"the test data stay closed until {finalists} is written")
+    opening = {
+        "opened_at": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "why": why,
+        "frozen_at": read_sealed(finalists).get("frozen_at"),
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+    }
+    try:
+        append_line(run_dir / "test_opened.jsonl", sealed(opening))
+    except OSError as error:
+        raise unwritable(run_dir / "test_opened.jsonl", error) from error
