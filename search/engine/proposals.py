@@ -42,10 +42,12 @@ class SearchPlan:
         self.sampler = experiment.search.sampler.make(task, prior)
 
     def propose(self, study: Study) -> Proposal | None:
+        """The next configuration; None where there are enough, or nothing is left."""
         if self.trials is not None and len(study.trials) >= self.trials:
             return None
         with threadpool_limits(1):  # more take no less time, and the cores are the trials'
             return self.sampler.propose(study)
 
     def config(self, params: Params) -> TrialConfig:
+        """The base with these values."""
         return self.base.with_values(params)
