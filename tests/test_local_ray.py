@@ -145,6 +145,13 @@ def test_a_ray_that_fails_later_is_a_sentence_and_a_fault_of_ours_is_not() -> No
     sentence = r"Ray: .* The driver is gone.*; nothing is lost: fix it, then resume"
     with pytest.raises(UserError, match=sentence), failures_in_words():
         raise ray.exceptions.ActorUnavailableError("The driver is gone", None)
+    with pytest.raises(UserError, match="Ray: unexpected: 1 worker was killed"), failures_in_words():  # as Tune does it
+        try:
+            raise ray.exceptions.OutOfMemoryError("1 worker was killed")  # type: ignore[no-untyped-call]
+        except ray.exceptions.RayError as error:
+            raise RuntimeError(f"unexpected: {error}") from error
+    with pytest.raises(RuntimeError, match="ours"), failures_in_words():
+        raise RuntimeError("ours")
     with pytest.raises(ray.exceptions.RayTaskError), failures_in_words():
         raise ray.exceptions.RayTaskError("call", "Traceback", ValueError("ours"))  # type: ignore[no-untyped-call]
 

@@ -165,7 +165,7 @@ def assert_received(run_dir: Path, server: WandbServer) -> None:
     (report,) = server.reports.values()
     board = json.loads((run_dir / "leaderboard.json").read_text())
     said = json.dumps(report["spec"], ensure_ascii=False)
-    assert f"{board['ranking'][0]['test_bleu']:.2f} BLEU on the test split" in said
+    assert f"{board['ranking'][0]['test_bleu']:.2f} BLEU on the test data" in said
     for panel in ("Parallel Coordinates Plot", "Parameter Importance", "Run History Line Plot", "Media Browser"):
         assert f'"viewType": "{panel}"' in said
 

@@ -48,7 +48,9 @@ def failures_in_words() -> Iterator[None]:
         yield
     except ray.exceptions.RayTaskError:  # the fault of our own code
         raise
-    except (ray.exceptions.RayError, TuneError) as error:
+    except (ray.exceptions.RayError, TuneError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not isinstance(error.__cause__, ray.exceptions.RayError):
+            raise  # Tune wraps what it did not expect, such as workers that the machine had no memory for
         logger.info("Ray fails: %s", error)  # all of it, for the log of the driver
         raise UserError(f"Ray: {shortened(error)}; nothing is lost: fix it, then resume") from error
 

@@ -4,7 +4,7 @@ from contextlib import nullcontext
 
 from rich.console import Console
 
-from search.commands.lines import split_level
+from search.commands.lines import say, split_level
 from search.commands.resume import resumed_experiment
 from search.remote.fetching import sole_access
 from search.run_directory.trust import PUBLISHED, remember
@@ -29,4 +29,6 @@ def main(arguments: list[str], console: Console) -> int:
                 place.put(known, KNOWN)
     finally:
         lock.release()
+    if not complete:
+        say(Console(stderr=True), f"publish: W&B lacks some of {experiment.run_dir}, for the reason above; try again")
     return 0 if complete else 1

@@ -112,7 +112,7 @@ def _links_out(run_dir: Path) -> list[str]:
     return [
         f"{_legible(link.relative_to(run_dir))} -> {_legible(link.readlink())}  (a link out of the run)"
         for link in sorted(path for path in run_dir.rglob("*") if path.is_symlink())
-        if run_dir / "wandb" not in link.parents and not link.resolve().is_relative_to(inside)
+        if run_dir / "wandb" not in link.parents and not Path(os.path.realpath(link)).is_relative_to(inside)
     ]
 
 
