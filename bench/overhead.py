@@ -1,5 +1,6 @@
-"""What a trial costs beside its training, Ray Tune's own share with it: seconds from the end of one trial to the end of
-the next, on one slot, with random proposals.
+"""What a trial costs beside its training, Ray Tune's own share with it.
+
+In seconds from the end of one trial to the end of the next, on one slot, with random proposals.
 
 python bench/overhead.py [TRIALS]
 """

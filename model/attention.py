@@ -31,6 +31,7 @@ class KeyValueCache:
         self.values: Tensor | None = None
 
     def append(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values, each (B, heads, T, head_size), behind those before; returns all."""
         if self.keys is not None and self.values is not None:
             keys, values = torch.cat((self.keys, keys), dim=2), torch.cat((self.values, values), dim=2)
         self.keys, self.values = keys, values

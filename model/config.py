@@ -39,7 +39,9 @@ class ModelConfig(Config):
         "pre", description="norm before each sublayer, after it, or after it with DeepNorm's scales"
     )
     norm_type: Literal["layer", "rms"] = Field("layer", description="LayerNorm or RMSNorm")
-    activation: Literal["relu", "gelu", "swiglu", "geglu"] = Field("relu", description="of the feed-forward block")
+    activation: Literal["relu", "gelu", "swiglu", "geglu"] = Field(
+        "relu", description="activation of the feed-forward block"
+    )
     positions: PositionName = Field(
         "sinusoidal", description=f"how a token's position reaches the network. {DESCRIBED}"
     )
@@ -64,6 +66,7 @@ class ModelConfig(Config):
 
     @property
     def position_kind(self) -> PositionKind:
+        """What the kind of positions knows of itself."""
         return KINDS[self.positions]
 
     @property
@@ -79,6 +82,7 @@ class ModelConfig(Config):
 
     @property
     def head_size(self) -> int:
+        """Width of one attention head."""
         return self.d_model // self.num_heads
 
     @property
@@ -103,8 +107,11 @@ class ModelConfig(Config):
 
     @property
     def stackable(self) -> bool:
-        """Whether several models like it can be computed as one (model/stacking.py): their positions have no weights,
-        and attention drops nothing, as its kernel draws no masks for each of several models."""
+        """Whether several models like it can be computed as one (model/stacking.py).
+
+        Their positions have no weights then, and attention drops nothing, as its kernel draws no masks for each of
+        several models.
+        """
         kind = self.position_kind
         return not (kind.layer_parameters(self) or kind.shared_parameters(self) or self.attention_dropout)
 

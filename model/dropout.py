@@ -31,4 +31,5 @@ class Dropout(nn.Dropout):
     """`dropout` while training, nothing else."""
 
     def forward(self, x: Tensor) -> Tensor:
+        """The input with elements dropped while training; the shape stays."""
         return dropout(x, self.p) if self.training and self.p else x

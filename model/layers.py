@@ -80,6 +80,8 @@ class Residual(nn.Module):
 
 
 class EncoderLayer(nn.Module):
+    """Self-attention and a feed-forward block, each with its residual connection."""
+
     def __init__(self, config: ModelConfig, positions: AttentionPositions):
         super().__init__()
         alpha = config.deepnorm.encoder_alpha
@@ -95,6 +97,8 @@ class EncoderLayer(nn.Module):
 
 
 class DecoderLayer(nn.Module):
+    """Causal self-attention, cross-attention and a feed-forward block, each with its residual connection."""
+
     def __init__(self, config: ModelConfig, positions: AttentionPositions):
         super().__init__()
         alpha = config.deepnorm.decoder_alpha

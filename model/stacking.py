@@ -18,8 +18,11 @@ from model.transformer import Transformer
 
 
 class Stack(nn.Module):
-    """K models as one. Their weights move into the stack's, and their gradients, too: they stay usable one by one, and
-    an optimizer of each works on its part."""
+    """K models as one.
+
+    Their weights move into the stack's, and their gradients, too: they stay usable one by one, and an optimizer of each
+    works on its part.
+    """
 
     def __init__(self, models: list[Transformer], generators: list[torch.Generator]):
         """models: `stackable`, of one shape but for dropout, on one device; generators: for each model's dropout."""

@@ -103,13 +103,16 @@ class Transformer(nn.Module):
 
     @property
     def encoder_layers(self) -> list[EncoderLayer]:
+        """The layers of the encoder, the first at the source."""
         return cast(list[EncoderLayer], list(self.encoder))
 
     @property
     def decoder_layers(self) -> list[DecoderLayer]:
+        """The layers of the decoder, the first at the target."""
         return cast(list[DecoderLayer], list(self.decoder))
 
     def num_parameters(self) -> int:
+        """Trained numbers; a tied matrix counts once."""
         return sum(parameter.numel() for parameter in self.parameters())
 
     def _embed_source(self, ids: Tensor) -> Tensor:

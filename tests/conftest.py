@@ -19,6 +19,7 @@ SEARCHES = [
     "run",
     "tracking",
     "python",
+    "examples",
     "problems",
     "watchdog",
     "damage",

@@ -43,8 +43,10 @@ class Loss:
 
 
 def losses_of_power(root: Path, operations: Sequence[Callable[[], object]]) -> list[Loss]:
-    """Before each change that the operations make below the root, and after each has returned. What the root holds at
-    the start is on disk."""
+    """Before each change that the operations make below the root, and after each has returned.
+
+    What the root holds at the start is on disk.
+    """
     disk, found = _Disk(root), dict[tuple[int, tuple[tuple[str, bytes | None], ...]], Loss]()
     disk.sync_all()
     returned = 0

@@ -5,8 +5,10 @@ import subprocess
 
 
 def accept_interrupts() -> None:
-    """Run in the child: what the tests run in may ignore signals, as a shell's background job does, and hands that
-    down."""
+    """Run in the child.
+
+    What the tests run in may ignore signals, as a shell's background job does, and hands that down.
+    """
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
 

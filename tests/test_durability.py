@@ -307,7 +307,7 @@ def test_checkpoints_leave_alone_what_is_none_of_theirs(tmp_path: Path) -> None:
 
 
 def test_each_write_of_the_study_waits_for_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """sqlite syncs by itself, as often as it is told to: before `conftest.py` tells it otherwise, always."""
+    """Always sync, as sqlite does by itself, before `conftest.py` tells it otherwise."""
     statements: list[list[str]] = []
 
     def connect(*arguments: Any, **options: Any) -> sqlite3.Connection:

@@ -1,5 +1,7 @@
-"""Every documented command with hostile arguments, files and environments ends in a sentence: never a traceback, never
-a hang. Nothing here trains: a search ends where Ray would start."""
+"""Every documented command with hostile arguments, files and environments ends in a sentence.
+
+Never in a traceback, never in a hang. Nothing here trains: a search ends where Ray would start.
+"""
 
 import io
 import os

@@ -87,8 +87,10 @@ def clipped(config: ModelConfig, i: int, j: int) -> int:
 def score(
     config: ModelConfig, learned: dict[str, nn.Parameter], q: Tensor, k: Tensor, i: int, j: int, h: int, causal: bool
 ) -> Tensor:
-    """The score of query i and key j in head h, by the paper of the kind; `learned` are the parameters of its
-    module."""
+    """The score of query i and key j in head h, by the paper of the kind.
+
+    learned: the parameters of its module.
+    """
     of_head, root = slice(h * config.head_size, (h + 1) * config.head_size), math.sqrt(config.head_size)
     match config.positions:
         case "rotary":  # equation 16

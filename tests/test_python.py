@@ -20,6 +20,7 @@ from test_run import run, write_config
 
 import search
 from search import Experiment, Result, UserError, load_run, resume
+from search.api.calls import _call
 from search.record.journal import read_lines
 from search.settings.known_runs import KEPT
 from trainables.base.sealing import read_sealed
@@ -91,6 +92,15 @@ def test_the_best_model_translates(found: Result) -> None:
 def test_a_search_is_extended(found: Result, config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     more = resume(found.path, {"search.trials": 3})
     assert len(more.trials) == 3 and "trial   2  completed" in capsys.readouterr().out
+
+
+def test_a_notebook_gets_lines_and_no_progress_bar(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as Jupyter's kernel sets it
+    _call(["replay", "--tables", str(shutil.copytree(OLD, tmp_path / "old")), "--seeds", "1"], quiet=False)
+    printed = capsys.readouterr().out
+    assert "measure" in printed and "\x1b" not in printed
 
 
 def test_mistakes_are_raised_and_name_what_is_wrong(config: Path, tmp_path: Path) -> None:

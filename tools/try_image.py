@@ -55,7 +55,7 @@ class Image:
                 shutil.copy(path, place)
 
     def run(self, line: str) -> None:
-        """pip's commands; of others only that they exist. Raises ValueError."""
+        """Carry out pip's commands; see of others only that they exist. Raises ValueError."""
         for command in line.split(" && "):
             if not shutil.which(shlex.split(command)[0]):
                 raise ValueError(f"RUN {command}: there is no such command")

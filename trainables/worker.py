@@ -76,7 +76,9 @@ class Trained(Protocol):
     config: type[TrialConfig]
     metrics: Mapping[str, Metric]
 
-    def part(self, name: str) -> Any: ...
+    def part(self, name: str) -> Any:
+        """A part of the problem by its name."""
+        ...
 
 
 def find_trained(name: str, home: Path) -> Trained:

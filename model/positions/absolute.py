@@ -18,7 +18,7 @@ def sinusoids(position: Tensor, width: int) -> Tensor:
 
 
 def angles(position: Tensor, width: int) -> Tensor:
-    """pos / 10000^(2i/width): (T, width / 2)."""
+    """The angles pos / 10000^(2i/width): (T, width / 2)."""
     even = torch.arange(0, width, 2, device=position.device, dtype=torch.float32)
     return position.float().unsqueeze(1) * torch.exp(even * (-math.log(10000.0) / width))
 

@@ -40,6 +40,7 @@ class NoPositions(AttentionPositions):
     """Attention that is blind to positions (Vaswani et al. 2017, section 3.2.1)."""
 
     def score_terms(self, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """The query and the key alone."""
         return query, key, None
 
 

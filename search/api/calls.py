@@ -78,7 +78,7 @@ def resume(
 
 
 def load_run(run: str | os.PathLike[str], trust: bool = False) -> Result:
-    """What a run directory holds, whether its search has ended or not.
+    """Read a run directory, whether its search has ended or not.
 
     Args:
         run: The directory of the run.
@@ -100,7 +100,11 @@ def _call(arguments: list[str], quiet: bool) -> None:
     command = [sys.executable, "-P", str(Path(__file__).parents[1] / "run.py"), *arguments, *(["--quiet"] * quiet)]
     own = sys.__stdout__
     shown = None if own and sys.stdout is own and own.isatty() else subprocess.PIPE
-    with subprocess.Popen(command, stdout=shown, stderr=subprocess.PIPE, text=True, errors="replace") as process:
+    # A notebook says FORCE_COLOR, and can't draw a line again, as a progress bar does each time.
+    environment = None if shown is None else {**os.environ, "TTY_COMPATIBLE": "0"}
+    with subprocess.Popen(
+        command, stdout=shown, stderr=subprocess.PIPE, text=True, errors="replace", env=environment
+    ) as process:
         errors: list[str] = []
         readers = [Thread(target=_print_lines, args=(process.stdout,))] if process.stdout else []
         readers.append(Thread(target=lambda: errors.extend(process.stderr or ())))

@@ -31,7 +31,11 @@ class Result:
     """
 
     def __init__(self, path: Path, trust: bool = False):
-        """Raises UserError if the folder is no run directory, or not as the search wrote it; see `load_run`."""
+        """Read the run directory; see `load_run`.
+
+        Raises:
+            UserError: If the folder is no run directory, or not as the search wrote it.
+        """
         self.path = path
         self.experiment: Experiment = stored_experiment(path, trust=trust)
 
@@ -42,7 +46,11 @@ class Result:
     def ranking(self) -> pd.DataFrame:
         """The finalists, the best first: a row each, with scores, intervals and a column for each hyperparameter.
 
-        Raises UserError before the search has ended.
+        The columns are those of `ranking` in leaderboard.json; `test_bleu_low` and `test_bleu_high` are the ends of the
+        95% interval.
+
+        Raises:
+            UserError: Before the search has ended.
         """
         file = self.path / "leaderboard.json"
         if not file.exists():
@@ -53,7 +61,11 @@ class Result:
 
     @cached_property
     def trials(self) -> pd.DataFrame:
-        """A row for each trial of the search, by number: its outcome, how far it came, its last score, its values."""
+        """A row for each trial of the search, by number.
+
+        Columns: `outcome`, `epochs` that it trained, the last score by the name of the metric, and a column for each
+        hyperparameter.
+        """
         rows = [
             {
                 "trial": trial.number,
@@ -68,7 +80,10 @@ class Result:
 
     @cached_property
     def reports(self) -> pd.DataFrame:
-        """A row for each report of a trial of the search, in the order in which they came."""
+        """A row for each report of a trial of the search, in the order in which they came.
+
+        The columns are the keys of trials.jsonl: `trial`, `step`, `epoch`, losses, scores, seconds and others.
+        """
         return pd.DataFrame([line.stored() for line in read_lines(self.path / "trials.jsonl")])
 
     @property
@@ -82,12 +97,25 @@ class Result:
     def best(self) -> Any:
         """The best model, on a GPU if there is one: a `BestModel`, or of another problem what its finals read.
 
-        Raises UserError before the search has ended.
+        A `BestModel` has its configuration, tokenizer and decoding.
+
+        Raises:
+            UserError: Before the search has ended.
         """
         return self.experiment.definition.part("finals").read_best(self.experiment)
 
     def translate(self, sentences: Sequence[str]) -> list[str]:
-        """Translate with the best model, decoded as in the finals; a blank sentence stays blank. Raises UserError."""
+        """Translate with the best model, decoded as in the finals.
+
+        Args:
+            sentences: In the source language, as people write it. A blank one stays blank.
+
+        Returns:
+            A translation for each sentence.
+
+        Raises:
+            UserError: Before the search has ended, or for a sentence that the model can't take.
+        """
         from search.commands.translate import Translating, translate_lines
 
         if self.experiment.problem != TRANSLATION:

@@ -61,8 +61,10 @@ def _reach(address: str) -> None:
 
 
 def machine_is_gone(address: str) -> bool:
-    """Whether the cluster has lost the node, or does within GOING_SECONDS: a machine that is taken away ends its
-    processes first. Never for the driver's own."""
+    """Whether the cluster has lost the node, or does within GOING_SECONDS; never for the driver's own.
+
+    A machine that is taken away ends its processes first.
+    """
     if address == ray.util.get_node_ip_address():  # type: ignore[no-untyped-call]
         return False
     deadline = time.monotonic() + GOING_SECONDS

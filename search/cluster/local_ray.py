@@ -65,8 +65,10 @@ def _short_folder() -> Path:
 
 @contextmanager
 def _own_settings() -> Iterator[None]:
-    """Whatever the user's environment says, only processes that start in the block get into its Ray, and what they say
-    to each other goes through no proxy."""
+    """Let only processes that start in the block into its Ray, whatever the user's environment says.
+
+    What they say to each other goes through no proxy.
+    """
     settings = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32), "RAY_grpc_enable_http_proxy": "0"}
     try:
         with _environment(settings, without=("RAY_AUTH_TOKEN_PATH",)):

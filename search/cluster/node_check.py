@@ -50,8 +50,10 @@ class NodeFacts:
 
 
 def inspect_node(token: str, answer: str, sizes: dict[str, int]) -> NodeFacts:
-    """Run on a node: look at it, and write `answer` beside the token, which is a file or, in a storage, a URL. `sizes`
-    are the corpus files, in bytes."""
+    """Run on a node: look at it, and write `answer` beside the token, which is a file or, in a storage, a URL.
+
+    sizes: of the corpus files, in bytes.
+    """
     file, fault = Path(token), None
     folders = [tempfile.gettempdir()]
     if "://" in token:
@@ -171,6 +173,7 @@ class StoredToken:
 
 
 def list_sizes(files: Sequence[Path]) -> dict[str, int]:
+    """The size of each file in bytes, by its path."""
     return {str(file): file.stat().st_size for file in files}
 
 

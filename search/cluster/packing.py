@@ -27,8 +27,11 @@ def largest_models(experiment: Experiment) -> list[TrialConfig]:
 
 
 def share_of_gpu(needs: Sequence[Need], cores: int) -> float:
-    """The share that each trial gets: the largest need fits into it on every GPU, and each has a core of `cores`, those
-    of a GPU. One trial has the GPU, fit or not, as it is told infeasible then; so where nothing could be measured."""
+    """The share of a GPU that each trial gets: the largest need fits into it on every GPU.
+
+    Each trial has a core of `cores`, those of a GPU. One trial has the GPU, fit or not, as it is told infeasible then;
+    so where nothing could be measured.
+    """
     fit = min((int(need.total / (need.peak * MARGIN)) for need in needs), default=1)
     count = max(1, min(fit, cores))
     return int(10_000 / count) / 10_000  # Ray counts shares by ten thousandths

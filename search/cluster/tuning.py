@@ -57,10 +57,10 @@ def run_work(
     keep: int = KEEP,
     together: int = 1,
 ) -> None:
-    """Train until the work is finished; each trial keeps its `keep` last checkpoints, and up to `together` trials of
-    one shape train as one.
+    """Train until the work is finished.
 
-    Raises what the work raises, such as UserError for a full disk.
+    Each trial keeps its `keep` last checkpoints, and up to `together` trials of one shape train as one. Raises what the
+    work raises, such as UserError for a full disk.
     """
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # a process that dies is the work's to tell of
     fuse = Fuse()
@@ -123,6 +123,7 @@ class Fuse:
         self.blown: Exception | None = None
 
     def __call__(self, call: Callable[[], Result], otherwise: Other) -> Result | Other:
+        """What the call returns; `otherwise` if it raises, or an earlier one did."""
         if self.blown is not None:
             return otherwise
         try:
@@ -144,6 +145,7 @@ class WorkSearcher(Searcher):
         self.numbers: dict[str, list[int]] = {}  # Tune's trial id -> trial numbers
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]  # FINISHED is a str
+        """Called by Tune for a free slot: what to train next, None to wait, or FINISHED."""
         ask = self.queue.next if self.queue else lambda: self.work.next(self.slots, self.together)
         assignment = self.fuse(ask, FINISHED)
         if not isinstance(assignment, Assignment):
@@ -152,6 +154,8 @@ class WorkSearcher(Searcher):
         return to_tune(assignment, self.setup)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """Called by Tune when a segment has ended, by an error or not."""
+
         def release() -> None:
             for number in self.numbers.pop(trial_id, ()):
                 self.work.released(number, crashed=error)
@@ -186,6 +190,7 @@ class WorkScheduler(FIFOScheduler):
         return {}
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
+        """Called by Tune with a report: whether its worker goes on or ends."""
         self.fuse(lambda: self._take(read_result(result)), None)
         return self._verdict(trial)
 
@@ -203,6 +208,7 @@ class WorkScheduler(FIFOScheduler):
         return TrialScheduler.CONTINUE if going else TrialScheduler.STOP
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
+        """Called by Tune when a worker has died."""
         error = _error(trial)
         if LEAVES.search(error) or ((address := _address(error)) and machine_is_gone(address)):
             # Tune tells the searcher of the error next, which finds the trial let go by then.
@@ -220,6 +226,7 @@ class OrderedScheduler(WorkScheduler):
         self.controller: Any = None
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
+        """Called by Tune with a report, which is kept until it is due unless it is known already."""
         answer = read_result(result)
         if isinstance(answer, Halted) or (
             isinstance(answer, Reported) and self.work.knows(answer.number, answer.report)
@@ -243,6 +250,7 @@ class Steps(tune.Callback):
         self.call = call
 
     def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        """Called by Tune."""
         self.call()
 
 
@@ -253,8 +261,10 @@ def _error(trial: Trial) -> str:
 
 
 def _address(error: str) -> str | None:
-    """The address of the machine whose process died; None if the error tells none. Tune knows it from the first
-    report on."""
+    """The address of the machine whose process died; None if the error tells none.
+
+    Tune knows it from the first report on.
+    """
     found = re.search(r"^\s*ip: (\S+)", error, re.MULTILINE)
     return found[1] if found else None
 

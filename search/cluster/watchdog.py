@@ -41,7 +41,9 @@ class Watchdog:
         patience: float | None,
         command: list[str] | None = None,
     ):
-        """patience: seconds without a report while trials run, after which the search starts again; None for any.
+        """Watch from now on.
+
+        patience: seconds without a report while trials run, after which the search starts again; None for any.
         command: becomes the new driver; by default the one that resumes the run.
         """
         self.lock = lock

@@ -165,8 +165,10 @@ def _of_caches(output_dir: Path) -> Iterator[Waste]:
 
 
 def _needed_tokenizers(output_dir: Path) -> set[str] | None:
-    """By the names of their folders; None where a run can't say which it needs: one that is not over, is one
-    model alone, or of version 0.1."""
+    """By the names of their folders; None where a run can't say which it needs.
+
+    Such a run is not over, is one model alone, or of version 0.1.
+    """
     needed = set()
     for run_dir in output_dir.iterdir():
         if (run_dir / "config.yaml").exists():

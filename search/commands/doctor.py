@@ -45,6 +45,8 @@ class Doctoring(Config):
 
 @dataclass(frozen=True)
 class Gpu:
+    """One GPU, with its memory and speed."""
+
     name: str
     gib: float
     free_gib: float

@@ -23,7 +23,7 @@ class Fetching(Config):
 
 
 def main(arguments: list[str], console: Console) -> int:
-    """Print the folder of the run. Raises UserError."""
+    """Bring a run here and print its directory. Raises UserError."""
     options = parse_arguments(Fetching, arguments, program("fetch"), COMMANDS["fetch"].about)
     if "://" not in options.url:
         raise UserError(f"fetch: name the run in its storage, as in `{program('fetch')} s3://bucket/runs/NAME`")

@@ -30,6 +30,7 @@ def configs(arguments: list[str], console: Console) -> int:
 
 
 def schema(arguments: list[str], console: Console) -> int:
+    """Print the JSON Schema of a configuration."""
     from search.settings.experiment import experiment_class
     from search.settings.problem import TRANSLATION
 
@@ -39,7 +40,7 @@ def schema(arguments: list[str], console: Console) -> int:
 
 
 def show_version(console: Console) -> None:
-    """The version of this program, and those of what it depends on most."""
+    """Print the versions of all that decides a result."""
     packages = ("torch", "ray", "optuna", "sacrebleu", "sentencepiece", "wandb")
     versions = ", ".join(f"{name} {version_of(name) or 'missing'}" for name in packages)
     say(console, f"babeltune {version_of('babeltune')} (Python {platform.python_version()}, {versions})")

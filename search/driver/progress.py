@@ -24,8 +24,10 @@ NODES_SECONDS = 5.0  # after which the nodes of a cluster are counted again
 
 
 class TrialProgress:
-    """A line for each trial that ends or waits at a rung and, on a terminal of 80 columns, a bar below: done, running,
-    parked; what was spent, best after any epoch, time left."""
+    """A line for each trial that ends or waits at a rung and, on a terminal, a bar below.
+
+    The bar fits 80 columns: done, running, parked; what was spent, best after any epoch, time left.
+    """
 
     def __init__(
         self,
@@ -38,8 +40,11 @@ class TrialProgress:
         trials: float,
         count_nodes: Callable[[], int] | None = None,
     ):
-        """`trials` is what is expected: infinite where the budget alone ends the search. `count_nodes` says how many
-        machines of a cluster can take trials now."""
+        """Begin with what the study holds.
+
+        trials: how many are expected; infinite where the budget alone ends the search. count_nodes: says how many
+        machines of a cluster can take trials now.
+        """
         self.console, self.study, self.journal, self.budget = console, study, journal, budget
         self.title, self.metric, self.trials = title, metric, trials
         self.count_nodes, self.nodes, self.nodes_counted = count_nodes, 0, -math.inf

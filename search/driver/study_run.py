@@ -46,9 +46,11 @@ class Trainer:
         self.watchdog: Listener | None = None
 
     def checkpoints(self, kind: Literal["trial", "final"]) -> Checkpoints:
+        """Where the checkpoints of trials or of finals lie."""
         return Checkpoints(self.experiment.run_dir / f"{kind}s", self.storage)
 
     def budget(self, before: Spent) -> Budget:
+        """What search and finals may spend, beside what was spent before."""
         return make_budget(self.experiment, self.slots.count, self.slots.gpus, before)
 
     def train(

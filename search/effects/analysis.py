@@ -41,8 +41,11 @@ class Estimate:
 
     @property
     def verdict(self) -> str:
-        """clear; seeds: they explain it; open: more than seeds, but it may depend on the other settings; wide: these
-        trials can't tell it."""
+        """What can be said of it, in a word.
+
+        clear; seeds: they explain it; open: more than seeds, but it may depend on the other settings; wide: these
+        trials can't tell it.
+        """
         if self.needed is not None:
             return "wide"
         if self.seed_margin is not None and abs(self.size) <= self.seed_margin:
@@ -73,6 +76,7 @@ class Effect:
 
     @property
     def largest(self) -> Estimate:
+        """The estimate of the largest size."""
         return max(self.estimates, key=lambda estimate: abs(estimate.size))
 
     @property
@@ -82,13 +86,17 @@ class Effect:
 
     @property
     def verdict(self) -> str:
+        """What can be said of it; see `Estimate.verdict`."""
         return "wide" if self.needed is not None else self.largest.verdict
 
 
 @dataclass(frozen=True)
 class Interaction:
-    """What two hyperparameters do together. estimate: what a step of one adds to a step of the other, if both have
-    steps. chance: the p-value, times the number of pairs that were tried (Bonferroni)."""
+    """What two hyperparameters do together.
+
+    estimate: what a step of one adds to a step of the other, if both have steps. chance: the p-value, times the number
+    of pairs that were tried (Bonferroni).
+    """
 
     paths: tuple[str, str]
     steps: tuple[str, str] | None
@@ -97,6 +105,7 @@ class Interaction:
 
     @property
     def is_clear(self) -> bool:
+        """Whether it is more than chance."""
         return self.chance < ALPHA
 
 

@@ -21,8 +21,9 @@ class Part:
 
 @dataclass(frozen=True)
 class Fit:
-    """Coefficients (columns,) of the last score, and how all scores of a trial (trials, stages) would be, had it
-    gone on to the end: those that were seen as they are, the others as expected.
+    """Coefficients (columns,) of the last score, and all scores of each trial (trials, stages).
+
+    The scores are as if the trial had gone on to the end: those that were seen as they are, the others as expected.
 
     margins: (trials,), half of the 95% interval of a last score that is expected; 0 of one that was seen.
     """

@@ -129,5 +129,5 @@ def _names(effects: list[Effect]) -> str:
 
 
 def _opening(text: str) -> str:
-    """one more head -> "One more head"; names stay as they are."""
+    """Begin a sentence: one more head -> "One more head"; names stay as they are."""
     return text[:1].upper() + text[1:] if text.startswith(("one more ", "each ")) else text

@@ -84,6 +84,7 @@ class SearchPlan:
         self.first = None if experiment.search.sampler.ends else express(experiment.trial, experiment)
 
     def propose(self, study: Study) -> Proposal | None:
+        """The next configuration; None where there are enough, or nothing is left."""
         if self.trials is not None and len(study.trials) >= self.trials:
             return None
         if self.first is not None and not study.trials:
@@ -92,4 +93,5 @@ class SearchPlan:
             return self.sampler.propose(study)
 
     def config(self, params: Params) -> TrialConfig:
+        """The base with these values."""
         return self.base.with_values(params)

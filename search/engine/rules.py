@@ -34,8 +34,13 @@ class Clock(Protocol):
 
     now: float
 
-    def due(self, trial: StudyTrial) -> float: ...
-    def take(self, number: int, time: float) -> None: ...
+    def due(self, trial: StudyTrial) -> float:
+        """When the next report of a trial is due."""
+        ...
+
+    def take(self, number: int, time: float) -> None:
+        """Note that a report was taken."""
+        ...
 
 
 @dataclass

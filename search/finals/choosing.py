@@ -70,8 +70,10 @@ def choose_finalists(study: Study, experiment: Experiment) -> Choice:
 
 
 def freeze_finalists(file: Path, choice: Choice, experiment: Experiment, test_opened_before: list[str]) -> None:
-    """Write the choice, once: from here on the test split may be opened. It was before, at those times, if the
-    search is an extension."""
+    """Write the choice, once: from here on the test split may be opened.
+
+    It was before, at those times, if the search is an extension.
+    """
     record = {
         "frozen_at": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "test_opened_before": test_opened_before,
@@ -121,10 +123,12 @@ class FinalsPlan:
         }
 
     def propose(self, study: Study) -> Proposal | None:
+        """The next retraining; None after the last."""
         number = len(study.trials)
         return Proposal(self.points[number]) if number < len(self.points) else None
 
     def config(self, params: Params) -> TrialConfig:
+        """The configuration of a finalist with a seed."""
         trial = params["finalist"]
         assert isinstance(trial, int)
         return self.base.with_values({**self.params[trial], "seed": params["seed"]})

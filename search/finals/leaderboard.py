@@ -31,6 +31,7 @@ class Entry:
 
     @property
     def score(self) -> float:
+        """The mean score of its models on the test data."""
         return fmean(result.score for result in self.results)
 
     def valid(self, figure: str) -> float:

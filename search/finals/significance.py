@@ -29,6 +29,7 @@ class System:
 
     @property
     def mean(self) -> float:
+        """The mean BLEU over its seeds."""
         return float(self.observed.mean())
 
 

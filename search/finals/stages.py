@@ -86,7 +86,9 @@ class Tested(Protocol):
     """One trained model on the test data."""
 
     @property
-    def seed(self) -> int: ...
+    def seed(self) -> int:
+        """With which it was trained."""
+        ...
 
     @property
     def score(self) -> float:
@@ -94,4 +96,6 @@ class Tested(Protocol):
         ...
 
     @property
-    def num_parameters(self) -> int | None: ...
+    def num_parameters(self) -> int | None:
+        """Trained numbers; None where that is not known."""
+        ...

@@ -31,12 +31,15 @@ class Range:
     high: float
 
     def plus(self, other: "Range") -> "Range":
+        """The sum with another, end by end."""
         return Range(self.low + other.low, self.expected + other.expected, self.high + other.high)
 
     def times(self, factor: float) -> "Range":
+        """The product with a factor, end by end."""
         return Range(self.low * factor, self.expected * factor, self.high * factor)
 
     def capped(self, most: float) -> "Range":
+        """What of it is not above `most`."""
         return Range(min(self.low, most), min(self.expected, most), min(self.high, most))
 
 

@@ -30,8 +30,11 @@ class Model:
 
 @dataclass(frozen=True)
 class Extent:
-    """What a space holds. lightest and heaviest: by the operations of training on a pair; in `cheapest` to `largest` of
-    a large space, the best of many draws and of the moves around it."""
+    """What a space holds.
+
+    lightest and heaviest: by the operations of training on a pair; in `cheapest` to `largest` of a large space, the
+    best of many draws and of the moves around it.
+    """
 
     combinations: float  # infinite with a continuous range
     valid: float  # those that make a trial; of a large space by the share of its draws

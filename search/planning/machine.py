@@ -9,8 +9,10 @@ GIB = 2**30
 
 
 def available_memory() -> tuple[float, float]:
-    """Bytes of memory that this process may use, and that are free; without Linux's account of what can be freed, all
-    counts as free. A container's limit counts."""
+    """Bytes of memory that this process may use, and that are free.
+
+    Without Linux's account of what can be freed, all counts as free. A container's limit counts.
+    """
     total = float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
     free = total
     with suppress(OSError):

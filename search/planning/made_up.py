@@ -72,6 +72,7 @@ class DrawnPlan:
         return None if params is None or self._experiment.space.key(params) in study.known else Proposal(params)
 
     def config(self, params: Params) -> TrialConfig:
+        """What to train for these parameters."""
         return self._real.config(params)
 
 
@@ -90,6 +91,7 @@ class JournalInMemory(Journal):
         self._start_counting()
 
     def append(self, line: JournalLine) -> JournalLine:
+        """Take a line, in memory alone."""
         self.lines.append(line)
         return line
 

@@ -53,8 +53,10 @@ def plan_search(experiment: Experiment, extent: Extent, slots: Slots, measuring:
 
 
 def probed_configs(experiment: Experiment, extent: Extent) -> list[TrialConfig]:
-    """The lightest and the heaviest configuration of the space, and the base; none of equal work twice, lightest first,
-    so that each peak of memory is of its own."""
+    """The lightest and the heaviest configuration of the space, and the base; none of equal work twice.
+
+    The lightest is first, so that each peak of memory is of its own.
+    """
     configs = (extent.lightest.config, extent.heaviest.config, experiment.trial)
     by_work = {work_of_pair(config): config for config in configs}
     return [by_work[work] for work in sorted(by_work)]

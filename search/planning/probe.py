@@ -35,10 +35,10 @@ _barrier: Any = None  # of the copies, in each of their processes
 
 
 def probe(configs: Sequence[TrialConfig], cache: Path, copies: int, beam_size: int, test_pairs: int) -> list[Measured]:
-    """Measure each configuration in as many processes at once as the search will have trials on this machine, or on one
-    GPU; the mean of them.
+    """Measure each configuration in `copies` processes at once, and take the mean of them.
 
-    beam_size, test_pairs: of the finals. Raises UserError where a configuration can't be trained here.
+    copies: as many as the search will have trials at a time on this machine, or on one GPU. beam_size, test_pairs: of
+    the finals. Raises UserError where a configuration can't be trained here.
     """
     context = multiprocessing.get_context("spawn")
     barrier = context.Barrier(copies, timeout=START_SECONDS)

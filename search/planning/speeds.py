@@ -33,8 +33,11 @@ class Seconds:
 
 
 class Speeds:
-    """Seconds of any configuration: between two that were measured as a power of the operations, beyond them as much a
-    share of the nearest as it has of its operations."""
+    """Seconds of any configuration.
+
+    Between two that were measured they are a power of the operations; beyond them, as much a share of the nearest as
+    the configuration has of its operations.
+    """
 
     def __init__(self, measured: Sequence[Measured]):
         self.measured = sorted(measured, key=lambda each: each.work)

@@ -17,13 +17,13 @@ UNITS = {"epochs": "epochs", "gpu_hours": "GPU hours", "dollars": "dollars", "wa
 class BudgetConfig(Config):
     """What search and finals may spend together; the first limit that is reached ends the search."""
 
-    epochs: int | None = Field(None, ge=1, description="of training, over all trials and finals")
+    epochs: int | None = Field(None, ge=1, description="epochs of training, over all trials and finals")
     gpu_hours: float | None = Field(
-        None, gt=0, description="time of trials on their devices; on their CPU slots where there is no GPU"
+        None, gt=0, description="hours of trials on their devices; on their CPU slots where there is no GPU"
     )
     dollars: float | None = Field(None, gt=0, description="gpu_hours times price_per_gpu_hour")
-    price_per_gpu_hour: float | None = Field(None, gt=0, description="in dollars")
-    wall_hours: float | None = Field(None, gt=0, description="by the clock, while a search is running")
+    price_per_gpu_hour: float | None = Field(None, gt=0, description="dollars for an hour of one GPU")
+    wall_hours: float | None = Field(None, gt=0, description="hours by the clock, while a search is running")
 
     @model_validator(mode="after")
     def _dollars_have_a_price(self) -> Self:

@@ -49,6 +49,7 @@ class Totals:
             self.add(line)
 
     def add(self, line: JournalLine) -> None:
+        """Count a line."""
         trial, report = line.trial, line.report
         self.epochs += report.epoch - self.epochs_of.get(trial, 0)
         self.epochs_of[trial] = report.epoch
@@ -100,6 +101,7 @@ class Journal:
         return self._totals
 
     def close(self) -> None:
+        """Close the file."""
         self._file.close()
 
 

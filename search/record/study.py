@@ -39,7 +39,9 @@ Standing = tuple[float, float, int]  # of a trial among all, the last being its 
 
 
 class Study:
-    """All reads come from memory; every write is one transaction of the storage, done when the call returns.
+    """A study: trials with their scores and outcomes, in a file or in memory.
+
+    All reads come from memory; every write is one transaction of the storage, done when the call returns.
 
     A write that fails (a full disk) changes nothing, on disk or in memory, and raises UserError.
 
@@ -171,7 +173,7 @@ class Study:
         losses: dict[int, float] | None = None,
         attributes: Attributes | None = None,
     ) -> StudyTrial:
-        """A new RUNNING trial, perhaps with scores and attributes to begin with.
+        """Add a RUNNING trial, perhaps with scores and attributes to begin with.
 
         memory: what its sampler wants to find again.
         """
@@ -198,7 +200,7 @@ class Study:
         return trial
 
     def report(self, trial: StudyTrial, progress: int, score: float, loss: float | None = None) -> None:
-        """loss: beside the score, see `recall`."""
+        """Write the score of a trial at a progress; loss: beside the score, see `recall`."""
         assert progress > trial.progress, f"trial {trial.number} reported {progress} after {trial.progress}"
         with self._writing():
             self._storage.set_trial_intermediate_value(trial.storage_id, progress, score)
@@ -245,11 +247,13 @@ class Study:
         self._rank(trial)
 
     def set_wall_seconds(self, seconds: float) -> None:
+        """Write how long drivers have worked on it."""
         with self._writing():
             self._storage.set_study_user_attr(self._study_id, "wall_seconds", sealed({"seconds": seconds}))
         self.wall_seconds = seconds
 
     def set_ended(self, reason: str | None) -> None:
+        """Write why the search ends; None if it goes on."""
         if reason != self.ended:
             with self._writing():
                 self._storage.set_study_user_attr(self._study_id, "ended", reason)
@@ -266,6 +270,7 @@ class Study:
             raise unwritable(self.file, getattr(error.__cause__, "orig", error)) from error
 
     def close(self) -> None:
+        """Close the file."""
         from optuna.storages import RDBStorage
 
         if isinstance(self._storage, RDBStorage):

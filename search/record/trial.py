@@ -55,10 +55,12 @@ class StudyTrial:
 
     @property
     def running(self) -> bool:
+        """Whether it is trained, waits at a rung, or waits for a worker."""
         return self.state.name == "RUNNING"
 
     @property
     def outcome(self) -> Outcome:
+        """How it stands."""
         return self.attributes.outcome or Outcome.RUNNING
 
     @property

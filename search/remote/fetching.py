@@ -64,6 +64,7 @@ def sole_access(url: str, run_dir: Path) -> Iterator[Store]:
 
 
 def gone_on_elsewhere(run_dir: Path, url: str) -> UserError:
+    """The error for a folder whose search another machine has gone on with."""
     return UserError(
         f"{run_dir}: the search has gone on elsewhere since; move this folder away, then fetch or resume {url}"
     )
@@ -76,10 +77,12 @@ def fetch_files(place: Store, run_dir: Path) -> None:
 
 
 def is_checkpoint(key: str) -> bool:
+    """Whether an object of a run belongs to a checkpoint."""
     return any(checkpoint_number(part) is not None for part in Path(key).parts[:-1])
 
 
 def belongs_to_driver(key: str) -> bool:
+    """Whether an object of a run is a file that its driver sends, as opposed to a worker."""
     parts = Path(key).parts
     hidden = any(part.startswith(".") for part in parts)
     return not (hidden or parts[0] == "locks" or key in (DRIVER, *STAYS) or is_checkpoint(key))

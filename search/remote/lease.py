@@ -92,6 +92,7 @@ class Lease:
             raise StorageFails(f"storage: {self.storage.url}: another driver has taken this search over")
 
     def release(self) -> None:
+        """Stop renewing, and let another driver take the search at once."""
         self._ended.set()
         self._thread.join()
         with suppress(StorageFails):  # then another waits a little

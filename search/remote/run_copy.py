@@ -74,8 +74,10 @@ class RunCopy:
             self.lease.release()
 
     def send(self) -> None:
-        """All that has changed; it is there when the call returns. Raises StorageFails, also for one that has no right
-        to write any more."""
+        """Send all that has changed; it is there when the call returns.
+
+        Raises StorageFails, also for one that has no right to write any more.
+        """
         with self._sending:
             self.lease.check()
             # The study is copied before the journals are read and sent after them, so that it knows of no report that
@@ -124,8 +126,10 @@ class RunCopy:
                     yield key, state
 
     def _fetch_again(self) -> None:
-        """Another driver, on another head or in another folder, was the last: what it left takes the place of what
-        was fetched before it was known to be gone."""
+        """Take what another driver left, on another head or in another folder, if it was the last.
+
+        That takes the place of what was fetched before it was known to be gone.
+        """
         others = [path.name for path in self.run_dir.iterdir() if path.name != "locks"]
         if others and not (self.run_dir / FETCHED).exists():
             raise gone_on_elsewhere(self.run_dir, self.storage.url)
@@ -138,8 +142,9 @@ class RunCopy:
 
     @contextmanager
     def taking_over(self, moves: bool) -> Iterator[None]:
-        """What the block moves in the run directory, checkpoints among it, is moved in the storage, too, as a whole or
-        not at all; after it this driver's run is the run. moves: whether the block moves anything.
+        """Move in the storage what the block moves in the run directory, as a whole or not at all.
+
+        After it this driver's run is the run. moves: whether the block moves anything, checkpoints among it.
 
         What was before stays as it is until all is sent, below this driver's own key, where checkpoints are copied
         to by the storage itself; only where they are moved they come here meanwhile.

@@ -37,6 +37,7 @@ class Policy:
     prior: tuple[Findings, ...] = ()  # of earlier searches
 
     def make_sampler(self, table: Table, seed: int) -> Sampler:
+        """The sampler for a search of a table."""
         prior = Prior(table.space, list(self.prior)) if self.prior else None
         return self.sampler.make(table.task(seed), prior)
 

@@ -55,6 +55,7 @@ class CurveSimulation:
             self._occupy(0)
 
     def run(self) -> Found:
+        """Search until the budget is spent or nothing is left; what was found."""
         while self.clock and self.spent < self.budget:
             time, _, number = heapq.heappop(self.clock)
             self.spent += 1

@@ -43,10 +43,12 @@ class Table:
 
     @property
     def best(self) -> float:
+        """The highest score of a system."""
         return max(system.score for system in self.systems.values())
 
     @property
     def median(self) -> float:
+        """The median score of all systems."""
         return median(system.score for system in self.systems.values())
 
     @property
@@ -55,6 +57,7 @@ class Table:
         return int(median(len(system.curve) for system in self.systems.values()))
 
     def system(self, params: Params) -> System:
+        """The system with these hyperparameters. Raises KeyError."""
         return self.systems[self.space.key(params)]
 
     def task(self, seed: int) -> Task:

@@ -58,6 +58,7 @@ class Findings:
 
 
 def write_report(file: Path, found: Findings) -> None:
+    """Write the page as one file."""
     experiment, trials, leaderboard, finals = found.experiment, found.trials, found.leaderboard, found.finals
     ranking, metrics, by = leaderboard.ranking, experiment.search.metrics, found.by
     curves = experiment.definition.curves
@@ -109,7 +110,7 @@ def titled(leaderboard: Leaderboard, by: TestMetric, metrics: Mapping[str, Metri
 
 
 def told_interval(by: TestMetric, entry: LeaderboardEntry) -> str:
-    """50.1–55.3"""
+    """An interval in words, as 50.1–55.3."""
     return "–".join(_end(by, end) for end in entry.score_ci)
 
 

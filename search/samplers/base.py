@@ -16,7 +16,10 @@ VAIN_DRAWS = 2000  # draws that give nothing new, before a space is looked throu
 class Task:
     """What a sampler has to know of a search.
 
-    accept: a draw of the space without the values that its others leave unused; None if it makes no trial.
+    Attributes:
+        space: What it proposes from.
+        accept: Gives a draw of the space without the values that its others leave unused; None if it makes no trial.
+        seed: Of its random numbers.
     """
 
     space: SearchSpace
@@ -26,7 +29,12 @@ class Task:
 
 @dataclass(frozen=True)
 class Proposal:
-    """The next configuration, and what its sampler wants to find with the trial later: plain JSON values."""
+    """The next configuration.
+
+    Attributes:
+        params: A value for each hyperparameter that it uses.
+        memory: What the sampler wants to find with the trial later: plain JSON values.
+    """
 
     params: Params
     memory: dict[str, Any] = field(default_factory=dict)
@@ -39,7 +47,9 @@ class Sampler(Protocol):
     No configuration is proposed twice; None where nothing is left.
     """
 
-    def propose(self, study: Study) -> Proposal | None: ...
+    def propose(self, study: Study) -> Proposal | None:
+        """The next configuration; None where nothing is left."""
+        ...
 
 
 def distinct(task: Task, draws: Iterable[Params], rng: np.random.Generator) -> Iterator[Params]:

@@ -64,8 +64,9 @@ class ModelSampler:
         return Proposal(left[int(np.argmax(values))], expected)
 
     def _expected_improvement(self, evidence: Evidence) -> tuple[Value, float]:
-        """Over the best that the model believes to have been found, running trials taken at their predicted mean; and
-        the noise of a score. Both of standardised scores.
+        """Over the best that the model believes to have been found; and the noise of a score.
+
+        Both are of standardised scores; running trials are taken at their predicted mean.
 
         The model is one of how scores depart from the prior. To it the lead of a forecast is one more hyperparameter.
         """

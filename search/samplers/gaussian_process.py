@@ -26,8 +26,11 @@ class GaussianProcess:
     """
 
     def __init__(self, points: np.ndarray, scores: np.ndarray, noise: np.ndarray, owners: np.ndarray):
-        """points: (n, columns); scores: (n,), standardised; noise: (n,), known variance of each score beside the
-        common one that is fitted; owners: (columns,), the hyperparameter that a column belongs to."""
+        """Fit the process to scores.
+
+        points: (n, columns); scores: (n,), standardised; noise: (n,), known variance of each score beside the common
+        one that is fitted; owners: (columns,), the hyperparameter that a column belongs to.
+        """
         self._columns = [np.flatnonzero(owners == owner) for owner in range(int(owners.max(initial=-1)) + 1)]
         count, (mean, spread) = len(self._columns), SHARES
         share = (mean - math.log(max(count, 1)), spread)

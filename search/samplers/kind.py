@@ -38,6 +38,7 @@ class NamedSampler(Named, SamplerSettings, extra="allow"):
     """A sampler of the user's: `module:Name` is called with the task, and the settings by their names."""
 
     def make(self, task: Task, prior: Prior | None = None) -> Sampler:
+        """As for each kind. Raises UserError if the user's class fails, or has no propose."""
         made = self.call(KEY, task)
         if not isinstance(made, Sampler):
             raise UserError(f"{KEY}: {self.kind} needs propose; see search/samplers/base.py")

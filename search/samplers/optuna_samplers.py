@@ -39,8 +39,10 @@ IN_OPTIMIZER = {
 
 
 class SafeCmaEs(CmaEsSampler):
-    """Optuna keeps the optimizer as a pickle in the study, and a pickle may run any code: a study of somebody else gets
-    to make an optimizer, and nothing else."""
+    """Reads a pickle that can make an optimizer, and nothing else.
+
+    Optuna keeps the optimizer as a pickle in the study. A pickle may run any code, and a study may be somebody else's.
+    """
 
     def _restore_optimizer(self, completed_trials: list[FrozenTrial]) -> Any:
         for trial in reversed(completed_trials):
@@ -66,8 +68,11 @@ class OptunaSampler:
     """
 
     def __init__(self, task: Task, make: MakeSampler, fill: bool = True, draws: int = DRAWS, most: int | None = None):
-        """fill: unused hyperparameters get their middle value, for samplers that need all; draws: that are asked for,
-        before the trial nearest to the first one is taken; most: trials that it learns from."""
+        """A sampler that Optuna's `make` makes again for each proposal.
+
+        fill: unused hyperparameters get their middle value, for samplers that need all; draws: that are asked for,
+        before the trial nearest to the first one is taken; most: trials that it learns from.
+        """
         self._task, self._make, self._fill, self._draws, self._most = task, make, fill, draws, most
         self._coding = Coding(task.space)
         self._distributions = {path: _coded(domain) for path, domain in task.space.domains.items()}

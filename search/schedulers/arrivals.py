@@ -54,11 +54,13 @@ class Field:
         return None
 
     def arrive(self, key: Key, waiting: bool) -> None:
+        """Add one that has come; waiting: whether it may be parked here."""
         insort(self._keys, key)
         if waiting:
             insort(self._waiting, key)
 
     def finish(self, number: int, final: float) -> None:
+        """Add one of them that was trained to the end, with its final worth."""
         insort(self._finished, number)
         self.best_final = max(self.best_final, final)
 

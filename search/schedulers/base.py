@@ -18,12 +18,14 @@ class Scheduler(Protocol):
     """Decides at rungs, from what the study holds alone: the same study, the same decision.
 
     Every kind keeps to this:
+
     - Between rungs the decision is "go".
     - A score that is not finite never passes, at a rung or elsewhere: "stop".
     - A trial that diverged counts as arrived, and as worst, at the rung it was on its way to. A failed one, or one that
       memory is too small for, does not, as it says nothing of what its score would be (but see Population, which is to
       stay whole).
     - The best of its group at a rung is never stopped there.
+
     A trial is parked when it is running, its progress is a rung, and it has not passed that.
     """
 

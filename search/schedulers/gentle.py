@@ -19,9 +19,11 @@ LEAST_CHANCE = 0.1
 
 @dataclass(frozen=True)
 class Gentle:
-    """A trial ends at a rung only if all three hold: at least four trials have finished; its score is below the
-    rung's median (itself included); and a ridge regression of the final on the rung's score, over the latest finished
-    trials, gives it less than a tenth of a chance to beat the best of them.
+    """Ends a trial at a rung only if it is bad there and will hardly win.
+
+    That is, if all three hold: at least four trials have finished; its score is below the rung's median (itself
+    included); and a ridge regression of the final on the rung's score, over the latest finished trials, gives it less
+    than a tenth of a chance to beat the best of them.
 
     So the first arrivals go on, equal to the median goes on, and rungs that predict the final score badly stop
     nobody, as the forecast is then wide.

@@ -19,7 +19,13 @@ Factor = Annotated[int, Field(ge=2, description="one of so many trials passes a 
 class Task:
     """What a scheduler has to know of a search.
 
-    epochs: of a trial; report_steps: as in training, rungs count steps then; trials: as in search, null without end.
+    Attributes:
+        epochs: Of a trial.
+        report_steps: As in training; rungs count steps then.
+        space: What trials are proposed from.
+        trials: As in search; None without end.
+        seed: Of its random numbers.
+        comparable: Gives trials that may be ranked together the same value.
     """
 
     epochs: int
@@ -65,11 +71,13 @@ class AtRungs(SchedulerSettings):
         return quarter(epochs), half(epochs)
 
     def all_rungs(self, epochs: int) -> tuple[int, ...]:
+        """The rungs that were given, else the default ones below the last epoch."""
         if self.rungs is not None:
             return self.rungs
         return tuple(sorted({rung for rung in self.default_rungs(epochs) if rung < epochs}))
 
     def check(self, task: Task) -> None:
+        """Raises ValueError for rungs that do not rise, lie behind the end, or fit no report."""
         rungs, steps, key = self.rungs, task.report_steps, f"{KEY}.rungs"
         if steps is None:
             if rungs is not None and not (_rise(rungs) and max(rungs, default=0) < task.epochs):
@@ -94,6 +102,7 @@ class NamedScheduler(Named, AtRungs, extra="allow"):
     """A scheduler of the user's: `module:Name` is called with rungs and the other settings, each by its name."""
 
     def make(self, task: Task) -> Scheduler:
+        """As for each kind. Raises UserError if the user's class fails, or is no scheduler."""
         made = self.call(KEY, rungs=self.all_rungs(task.epochs))
         if not isinstance(made, Scheduler):
             raise UserError(f"{KEY}: {self.kind} needs rungs, decide and promote; see search/schedulers/base.py")
@@ -106,6 +115,7 @@ def quarter(epochs: int) -> int:
 
 
 def half(epochs: int) -> int:
+    """The second rung of some kinds."""
     return -(-epochs // 2)
 
 

@@ -16,8 +16,9 @@ ENOUGH_OTHERS = 3  # with fewer a median says little
 
 @dataclass(frozen=True)
 class MedianStopping:
-    """A trial ends if its best score so far is below the median of the others' running averages (Golovin et al.
-    2017, Google Vizier), taken up to the same progress.
+    """Ends a trial whose best score so far is below the median of the others' running averages.
+
+    The averages are taken up to the same progress (Golovin et al. 2017, Google Vizier).
 
     The others are all that have come to this rung; until there are three of them everybody goes on, so the first
     arrivals always do. Equal to the median goes on, and so does who leads at the rung, though all decline.

@@ -48,7 +48,7 @@ class Experiment(Config):
 
     definition: ClassVar[Problem]
     problem: str = Field(TRANSLATION, description="what is searched: translation, or one of your own as module:NAME")
-    name: RunName | None = Field(None, description="of the run directory; config file and time unless given")
+    name: RunName | None = Field(None, description="name of the run directory; config file and time unless given")
     output_dir: str = Field("runs", min_length=1, description="holds the run directories and the caches they share")
     storage: str | None = Field(
         None,
@@ -96,7 +96,9 @@ class Experiment(Config):
         training: TrainingConfig
         seed: int
 
-        def with_values(self, values: dict[str, Any]) -> Self: ...
+        def with_values(self, values: dict[str, Any]) -> Self:
+            """A copy in which each dotted path has the given value, validated again."""
+            ...
 
     @field_validator("cluster")
     @classmethod
@@ -220,6 +222,7 @@ class Experiment(Config):
 
     @property
     def run_dir(self) -> Path:
+        """The directory of the run."""
         assert self.name, "the command line names the run"
         return Path(self.output_dir) / self.name
 

@@ -8,7 +8,7 @@ from model.config import Config
 class FinalsConfig(Config):
     """How the finalists are chosen and retrained."""
 
-    top: int = Field(3, ge=1, description="finalists")
+    top: int = Field(3, ge=1, description="how many finalists are retrained")
     min_distance: float = Field(
         0.1,
         ge=0,

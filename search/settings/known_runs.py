@@ -28,6 +28,7 @@ class Known(BaseModel):
     places: list[str] = []  # folders in which it was resumed
 
     def add(self, values: dict[str, Any], said: Collection[str]) -> None:
+        """Note values as trusted, and those that the user set as said."""
         for key, value in values.items():
             for known in (self.trusted, self.said) if key in said else (self.trusted,):
                 if value not in known.setdefault(key, []):
@@ -42,6 +43,7 @@ def run_id_of(run_dir: Path) -> str | None:
 
 
 def read_known(run_id: str | None) -> Known:
+    """What is known of a run; nothing if its id is None or unknown."""
     if run_id is None:
         return Known()
     try:

@@ -41,8 +41,8 @@ class Problem:
         title: What it is called, for people.
         config: All that decides one trial; the space varies its fields.
         metrics: What trials can be compared by, by the names that reports have for them. The first is the default.
-        training: How trials are trained, in worker processes: see `trainables.base.training.Training`.
-        finals: What is done with the finalists: see `search.finals.stages.Finals`.
+        training: How trials are trained, in worker processes: see `trainables.worker.Training`.
+        finals: What is done with the finalists: see `search.finals.protocol.Finals`.
         preparation: What is done in the driver before: see `search.settings.preparation.Preparation`.
         planning: What a search will take, see `search.planning.own_plan.OwnPlan`; None where that can't be said.
         finals_config: The class of `finals` in a configuration.

@@ -54,7 +54,7 @@ class SearchConfig(Config):
         description="without a report of any trial for so long the search starts again from what it has; more than the "
         "longest epoch; null: however long it takes. A Ray that has died is noticed anyway",
     )
-    seed: int = Field(0, ge=0, lt=2**31, description="of the proposals")
+    seed: int = Field(0, ge=0, lt=2**31, description="seed of the proposals")
 
     @field_validator("gpus_per_trial")
     @classmethod
@@ -77,6 +77,7 @@ class SearchConfig(Config):
 
     @property
     def direction(self) -> Direction:
+        """Whether more of the metric is better, or less."""
         return self.compared_by.direction
 
     @property

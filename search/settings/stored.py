@@ -89,8 +89,11 @@ def _check_seal(file: Path) -> None:
 
 
 def _as_version_0_1_meant_it(tree: dict[str, Any]) -> None:
-    """It took text as it was, scored all languages by 13a, normalised by nmt_nfkc, and took a range for one of whole
-    numbers if its ends were, written 1.0 or 1."""
+    """A configuration of version 0.1 with what its missing keys meant then.
+
+    It took text as it was, scored all languages by 13a, normalised by nmt_nfkc, and took a range for one of whole
+    numbers if its ends were, written 1.0 or 1.
+    """
     tree["data"] |= {"bleu_tokenize": "13a", "doubts": "warn"}
     if isinstance(tree["tokenizer"], dict):
         tree["tokenizer"]["normalization"] = "nmt_nfkc"

@@ -25,6 +25,7 @@ class SearchSpace(RootModel[dict[str, Domain]]):
 
     @property
     def domains(self) -> dict[str, Domain]:
+        """The domain of each hyperparameter, in the order of the configuration."""
         return self.root
 
     def size(self) -> float:
@@ -40,6 +41,7 @@ class SearchSpace(RootModel[dict[str, Domain]]):
             yield dict(zip(self.domains, values, strict=True))
 
     def to_optuna(self) -> "dict[str, BaseDistribution]":
+        """Optuna's distribution of each hyperparameter."""
         return {path: domain.to_optuna() for path, domain in self.domains.items()}
 
     def distance(self, first: Params, second: Params) -> float:

@@ -19,10 +19,13 @@ Configure = Callable[[StudyTrial], TrialConfig]
 
 
 class Feed:
-    """Begun again by each driver from what the run has, then appended to. It follows from study and journals, so
-    that it need not survive anything; a write that fails ends it, and never the search.
+    """The file that says what W&B is to show: begun again by each driver from what the run has, then appended to.
 
-    Attributes: broken: whether a write has failed, so that the feed lacks what came after.
+    It follows from study and journals, so that it need not survive anything; a write that fails ends it, and never the
+    search.
+
+    Attributes:
+        broken: Whether a write has failed, so that the feed lacks what came after.
     """
 
     def __init__(self, experiment: Experiment, study: int):
@@ -53,6 +56,7 @@ class Feed:
         self.write({"report": vars(content)})
 
     def write(self, *lines: dict[str, Any]) -> None:
+        """Append lines; after a write that failed nothing."""
         if self.broken:
             return
         try:
@@ -137,6 +141,7 @@ class FeedListener:
 
 
 def describe_report(experiment: Experiment, board: Leaderboard, answer: list[str], by: TestMetric) -> ReportContent:
+    """What the report in W&B shows."""
     return ReportContent(
         answer=answer,
         ranking=[entry.stored(board.metric) for entry in board.ranking],

@@ -54,6 +54,7 @@ def follow(run_dir: Path, destination: Destination, tell: Tell) -> None:
 
 
 def main(arguments: list[str]) -> None:
+    """Make W&B equal to the feed of a run until it ends."""
     os.nice(19)  # training comes first
     run_dir, destination = Path(arguments[0]), Destination(**json.loads(arguments[1]))
     driver = os.fdopen(os.dup(1), "w")

@@ -45,6 +45,7 @@ class TensorBoardFiles:
         self._close(trial.number)
 
     def close(self) -> None:
+        """Close the files of all trials."""
         for number in list(self.writers):
             self._close(number)
 

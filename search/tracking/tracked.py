@@ -43,6 +43,7 @@ class TrackedRun:
 
     @property
     def ended(self) -> bool:
+        """Whether nothing more will come of it."""
         return self.state not in (RUNNING, PARKED, INTERRUPTED)
 
 

@@ -61,10 +61,12 @@ class OfflineRuns:
         _remove(self.draft)
 
     def missing(self) -> str:
+        """How much is not written yet, in words."""
         ended = [key for key, run in self.search.runs.items() if run.ended]
         return f"{len(set(ended) - self.written)} of {len(ended)} runs on disk"
 
     def complete(self) -> None:
+        """Say what was written, and how it is sent."""
         self.say(
             f"W&B: {count(len(self.written), 'run', 'runs')} in {self.folder}; with a key, "
             f"`{program('publish')} {self.run_dir}` sends all, with sweep and report"

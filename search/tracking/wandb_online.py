@@ -23,6 +23,8 @@ CHECKS = 4  # the server may take seconds to show what it took
 
 @dataclass
 class OpenRun:
+    """A W&B run that is being written."""
+
     started: Any  # wandb's run
     logged: int  # the last step
 
@@ -68,6 +70,7 @@ class OnlineRuns:
         self.sent[key] = _standing(run)
 
     def missing(self) -> str:
+        """How much W&B lacks, in words."""
         report = " and the report" if self.search.report and self.reports and not self.reported else ""
         return f"{len(self._lacking())} of {len(self.search.runs)} runs{report}"
 

@@ -25,6 +25,8 @@ def save_report(
 
 
 def report_blocks(search: TrackedSearch, content: ReportContent, entity: str, project: str) -> list[Any]:
+    """The parts of the report in W&B, from top to bottom."""
+
     def runs_of(job_type: str) -> wr.Runset:
         filters = f"Group = '{search.name}' and JobType = '{job_type}'"
         return wr.Runset(entity=entity, project=project, name=job_type, filters=filters)

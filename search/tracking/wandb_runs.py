@@ -81,10 +81,12 @@ class Kept:
         return run_id.removeprefix(own) if run_id.startswith(own) else None
 
     def get(self, place: str, name: str) -> str | None:
+        """What was noted under a name; None if nothing was."""
         value = self._values.get(place, {}).get(name)
         return None if value is None else str(value)
 
     def set(self, place: str, name: str, value: str) -> None:
+        """Note a value under a name."""
         self._values.setdefault(place, {})[name] = value
         self._write()
 

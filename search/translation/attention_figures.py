@@ -31,6 +31,7 @@ class Attention:
 
     @property
     def name(self) -> str:
+        """What it is called in a report."""
         return "Cross-attention" if self.key == "cross" else f"{self.key.capitalize()} self-attention"
 
     def view(self, layer: int, head: int | None) -> np.ndarray:
@@ -39,6 +40,7 @@ class Attention:
         return heads[head] if head is not None else heads.mean(axis=0).round().astype(np.uint8)
 
     def title(self, layer: int, head: int | None) -> str:
+        """Which layer and head a view is of."""
         number = len(self.percent[layer])
         return f"layer {layer + 1}, {f'mean of {number} heads' if head is None else f'head {head + 1}'}"
 
@@ -62,6 +64,7 @@ class AttendedSentence:
 
     @property
     def kinds(self) -> tuple[Attention, Attention, Attention]:
+        """Its three kinds of attention."""
         return self.cross, self.encoder, self.decoder
 
 

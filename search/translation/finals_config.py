@@ -69,6 +69,7 @@ class TranslationFinals(FinalsConfig):
 
     @property
     def last_checkpoints(self) -> int:
+        """How many of its last checkpoints a retrained model keeps."""
         return self.average_checkpoints
 
 

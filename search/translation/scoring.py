@@ -150,8 +150,10 @@ def score_on_test(model: FinalModel, decoding: Decoding, valid_bleu: float, test
 
 
 def nll_per_char(network: Transformer, tokenizer: Tokenizer, split: Split) -> float | None:
-    """The loss of the references, in nats, comparable between vocabularies; None where a sequence is too long for
-    the model."""
+    """The loss of the references, in nats, comparable between vocabularies.
+
+    None where a sequence is too long for the model.
+    """
     encoded, config = encode_split(split, tokenizer), network.config
     longest = max(encoded.source.lengths.max(), encoded.target.lengths.max() - 1)
     if config.longest is not None and longest > config.longest:

@@ -12,7 +12,7 @@ LONGEST = 100  # columns of a side
 
 
 def visible(text: str) -> str:
-    """Control characters and what takes no room as escapes, such as \\u200b."""
+    r"""Control characters and what takes no room as escapes, such as \u200b."""
     return "".join(
         character.encode("unicode_escape").decode() if _unseen(character) else character for character in text
     )

@@ -32,7 +32,9 @@ class StepGraphs:
         device: torch.device,
         generators: Sequence[torch.Generator],
     ):
-        """step: what is captured: works on tensors that stay where they are, and waits for nothing. rehearse: calls the
+        """A graph for each shape of a batch.
+
+        step: what is captured: works on tensors that stay where they are, and waits for nothing. rehearse: calls the
         same kernels, and leaves no trace but in random numbers. generators: that it draws from, besides PyTorch's own.
         """
         self._inputs: dict[Size, tuple[Tensor, Tensor]] = {}
@@ -73,8 +75,11 @@ class StepGraphs:
 
 @contextmanager
 def _undisturbed(device: torch.device) -> Iterator[None]:
-    """While steps are captured: with the memory that rehearsals took, as it can't be freed then, and without freeing an
-    earlier trial's graphs, which would end a capture."""
+    """While steps are captured.
+
+    With the memory that rehearsals took, as it can't be freed then, and without freeing an earlier trial's graphs,
+    which would end a capture.
+    """
     torch.cuda.synchronize(device)
     gc.collect()
     torch.cuda.empty_cache()

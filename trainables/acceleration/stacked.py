@@ -36,8 +36,10 @@ class StackedStep:
         self._captured: StepGraphs | None = None
 
     def begin(self, seeds: Sequence[int]) -> None:
-        """Begin a round, with a seed for each model's random numbers. The first time on a GPU it takes a second or
-        so."""
+        """Begin a round, with a seed for each model's random numbers.
+
+        The first time on a GPU it takes a second or so.
+        """
         for learner in self.learners:
             learner.model.train()
         if self._stack is not None:

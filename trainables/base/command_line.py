@@ -100,8 +100,10 @@ def parse_options(
 def read_config(
     config_class: type[T], options: dict[str, Any], default_file: Path | None = None
 ) -> tuple[T, Path, dict[str, str]]:
-    """The value that options, with `config` and `print_config` among them, describe; its file; and what set each key,
-    for `blame`. Raises UserError."""
+    """The value that options describe, with `config` and `print_config`; its file; what set each key, for `blame`.
+
+    Raises UserError.
+    """
     own, options = take(Common, options)
     file = default_file or Path() if own.config is None else find_config(own.config)
     tree = read_yaml(file) if file.name else {}
@@ -215,10 +217,9 @@ def _take_mappings(arguments: list[str], kinds: Collection[str]) -> tuple[list[s
 
 
 def _spelled_out(arguments: list[str], settings: type[BaseModel], kinds: Collection[str]) -> list[str]:
-    """A flag alone, as `--teardown`, says true; `--help` alone is for all; an old name is the new one; a kind is named
-    by the field alone.
+    """The arguments in full: a flag alone says true, `--help` alone is for all, an old name is the new one.
 
-    What follows a flag of a section is its value; after another flag it may be the next argument: `--trust runs/NAME`.
+    A kind is named by the field alone.     What follows a flag of a section is its value; after another flag it may be the next argument: `--trust runs/NAME`.
     """
     arguments = [with_new_name("--help" if argument == "-h" else argument) for argument in arguments]
     arguments = [_with_kind(argument, kinds) for argument in arguments]

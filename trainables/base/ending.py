@@ -81,11 +81,13 @@ class Lasting:
         self._stream, self._gone = stream, False
 
     def write(self, text: str) -> int:
+        """Write what can be written; all of it counts as written."""
         if not self._gone:
             self._try(lambda: self._stream.write(text))
         return len(text)
 
     def flush(self) -> None:
+        """Flush, if the stream is still there."""
         if not self._gone:
             self._try(self._stream.flush)
 

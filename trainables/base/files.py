@@ -40,8 +40,10 @@ def named_path(option: str, name: str) -> Path:
 
 
 def read_bytes(file: Path, most: int | None = None) -> bytes:
-    """The content of a file of at most so many bytes. Raises OSError, also for what is no regular file: a pipe waits,
-    and a device may have no end."""
+    """The content of a file of at most so many bytes.
+
+    Raises OSError, also for what is no regular file: a pipe waits, and a device may have no end.
+    """
     size = _size(file)
     if most is not None and size > most:
         raise OSError(0, f"has {size:,} bytes; {most:,} are taken at most", str(file))

@@ -54,6 +54,7 @@ class Holder:
             raise self._other("has taken this search over")
 
     def release(self) -> None:
+        """Stop writing, and say that the driver has ended."""
         self._ended.set()
         self._thread.join(BEAT_SECONDS)  # a mount may hang
         with suppress(OSError):  # then who comes from another machine waits a little

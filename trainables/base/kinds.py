@@ -39,6 +39,7 @@ class Named(Kind, extra="allow"):
     kind: str = Field(pattern=NAME, description="module:Name, a kind of your own; other keys are its settings")
 
     def need(self, key: str) -> None:
+        """Raises UserError if the user's class can't be imported; key: the one that names it."""
         import_callable(self.kind, key)
 
     def call(self, key: str, *arguments: Any, **settings: Any) -> Any:
@@ -75,6 +76,7 @@ class Kinds(Generic[K]):
 
     @property
     def default(self) -> K:
+        """The settings of the default kind."""
         return self.read(self._default)
 
     @property

@@ -73,6 +73,7 @@ class DriverLock:
         self._holder.check()
 
     def release(self) -> None:
+        """Let another driver in."""
         self._holder.release()
         self._let_go()
 
@@ -82,8 +83,10 @@ class DriverLock:
 
 
 def join_driver(lock: Path) -> None:
-    """Become a worker of the driver whose incarnation this file stands for. Raises RuntimeError if it is gone,
-    FileNotFoundError where this machine does not see the run directory, and UserError where it does not feel its locks.
+    """Become a worker of the driver whose incarnation this file stands for.
+
+    Raises RuntimeError if it is gone, FileNotFoundError where this machine does not see the run directory, and
+    UserError where it does not feel its locks.
     """
     if lock in _joined:
         return
@@ -104,8 +107,10 @@ def join_driver(lock: Path) -> None:
 
 @contextmanager
 def locked(file: Path) -> Iterator[None]:
-    """Hold the lock of a file, which is made if need be; waits for whoever holds it. Raises UserError where locks don't
-    work, and OSError."""
+    """Hold the lock of a file, which is made if need be; waits for whoever holds it.
+
+    Raises UserError where locks don't work, and OSError.
+    """
     descriptor = _open(file)
     try:
         _take(descriptor, fcntl.LOCK_EX, file.parent, wait=True)
@@ -147,8 +152,10 @@ def _take_within(seconds: float, descriptor: int, folder: Path) -> bool:
 
 
 def is_held(path: Path) -> bool:
-    """Whether somebody holds the lock of a file. Raises OSError where there is no such file, and UserError where there
-    are no locks."""
+    """Whether somebody holds the lock of a file.
+
+    Raises OSError where there is no such file, and UserError where there are no locks.
+    """
     descriptor = os.open(path, os.O_RDWR)
     try:
         return not _take(descriptor, fcntl.LOCK_SH, path.parent)

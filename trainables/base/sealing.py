@@ -39,8 +39,10 @@ def sealed(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def unsealed(record: Any, where: str) -> dict[str, Any]:
-    """The record without its checksum; one of version 0.1 has none. Raises Damaged, and so does the record for a key
-    that it lacks."""
+    """The record without its checksum; one of version 0.1 has none.
+
+    Raises Damaged, and so does the record for a key that it lacks.
+    """
     if not isinstance(record, dict):
         raise Damaged(f"{where}: is damaged: not what was written there; restore it from a copy")
     rest = {key: value for key, value in record.items() if key != SEAL}

@@ -1,5 +1,7 @@
-"""Temporary folders of this user on this machine. They go however their process ends: those of a process that was
-killed, as the next one asks for a folder."""
+"""Temporary folders of this user on this machine.
+
+They go however their process ends: those of a process that was killed, as the next one asks for a folder.
+"""
 
 import fcntl
 import os

@@ -41,7 +41,8 @@ class DataConfig(Config):
     valid: str = Field("valid", min_length=1, description="name of the validation split in the file names")
     test: str = Field("test", min_length=1, description="name of the test split in the file names")
     columns: tuple[str | int, str | int] | None = Field(
-        None, description="of a TSV file: source and target, by their names in its first line, or counted from 1"
+        None,
+        description="columns of a TSV file: source and target, by their names in its first line, or counted from 1",
     )
     doubts: Literal["refuse", "warn"] = Field(
         "refuse",
@@ -117,7 +118,9 @@ class TranslationTraining(TrainingConfig):
     )
     learning_rate: float = Field(0.002, gt=0, description="Adam's peak learning rate")
     warmup_steps: int = Field(300, ge=0, description="steps of linear warm-up")
-    schedule: Literal["cosine", "inverse_sqrt", "constant"] = Field("cosine", description="after the warm-up")
+    schedule: Literal["cosine", "inverse_sqrt", "constant"] = Field(
+        "cosine", description="the learning rate after the warm-up"
+    )
     label_smoothing: float = Field(0.1, ge=0, lt=1, description="mass spread over the whole vocabulary")
     clip_norm: float = Field(1.0, gt=0, description="largest norm of the gradient")
 
@@ -139,7 +142,7 @@ class TranslationConfig(TrialConfig):
     tokenizer: TokenizerConfig = TokenizerConfig()
     model: ModelConfig = ModelConfig()
     training: TranslationTraining = TranslationTraining()
-    seed: int = Field(1, ge=0, lt=2**31, description="of initialisation, batch order and dropout")
+    seed: int = Field(1, ge=0, lt=2**31, description="seed of initialisation, batch order and dropout")
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:

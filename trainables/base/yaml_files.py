@@ -54,12 +54,15 @@ def _place(file: Path, error: yaml.MarkedYAMLError) -> str:
 
 
 def dump_yaml(value: BaseModel) -> str:
+    """A configuration as YAML, with all its keys."""
     return yaml.safe_dump(value.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
 class _UniqueKeys(yaml.SafeLoader):
-    """YAML forbids a key twice in a mapping; the loader alone would drop the first in silence. Aliases may not multiply
-    what they stand for without end."""
+    """Refuses a key that is there twice in a mapping, and aliases that multiply what they stand for without end.
+
+    YAML forbids a key twice; the loader alone would drop the first in silence.
+    """
 
     def get_single_node(self) -> yaml.Node | None:
         node = super().get_single_node()

@@ -65,8 +65,10 @@ def classify(lengths: np.ndarray, tokens: int | None, sentences: int | None, mos
 def _batches(
     pairs: np.ndarray, length: np.ndarray, tokens: int | None, sentences: int | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """How many batches take so many pairs of that length, and how many pairs all of them would hold; they are as full
-    as each other."""
+    """How many batches take so many pairs of that length, and how many pairs all of them would hold.
+
+    The batches are as full as each other.
+    """
     room = np.full_like(pairs, sentences) if tokens is None else np.maximum(1, tokens // length)
     count = -(-pairs // room)
     return count, count * -(-pairs // count)

@@ -23,6 +23,7 @@ class Sequences:
 
     @classmethod
     def pack(cls, sequences: list[np.ndarray]) -> "Sequences":
+        """From an array of ids for each sequence."""
         offsets = np.zeros(len(sequences) + 1, dtype=np.int64)
         np.cumsum([len(ids) for ids in sequences], out=offsets[1:])
         return cls(np.concatenate(sequences) if sequences else np.zeros(0, dtype=np.int32), offsets)
@@ -32,9 +33,11 @@ class Sequences:
 
     @property
     def lengths(self) -> np.ndarray:
+        """How many ids each sequence has: (N,) int64."""
         return np.diff(self.offsets)
 
     def chosen(self, rows: np.ndarray) -> "Sequences":
+        """The sequences at these places, in this order."""
         return Sequences.pack([self.ids[self.offsets[row] : self.offsets[row + 1]] for row in rows])
 
     def padded(self, rows: np.ndarray, length: int | None = None) -> Tensor:
@@ -65,8 +68,11 @@ class EncodedSplit:
 
 
 def encode_split(split: Split, tokenizer: Tokenizer, limit: DataConfig | None = None) -> EncodedSplit:
-    """Ids of a split. Pairs above limit.max_tokens on a side (EOS counted, BOS not) are dropped or cut there
-    as limit.overlong says; cut sides keep their EOS. Without a limit nothing is touched."""
+    """Ids of a split.
+
+    Pairs above limit.max_tokens on a side (EOS counted, BOS not) are dropped or cut there as limit.overlong says; cut
+    sides keep their EOS. Without a limit nothing is touched.
+    """
     source, target = tokenizer.encode_source(split.source), tokenizer.encode_target(split.target)
     if limit is None:
         return EncodedSplit(Sequences.pack(source), Sequences.pack(target))
@@ -123,8 +129,9 @@ def _by_length(sides: np.ndarray) -> np.ndarray:
 def training_batches(
     split: EncodedSplit, config: TranslationTraining, seed: int, epoch: int, start: int = 0
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """The batches of one epoch, without the first `start`, as (source, target) ids; their order is a function of
-    seed and epoch.
+    """The batches of one epoch, without the first `start`, as (source, target) ids.
+
+    Their order is a function of seed and epoch.
 
     With `batch_shapes` the order of shapes follows from the epoch alone, and which pairs meet in a batch of a shape
     from the seed, too: so trials with other seeds see other batches, of equal shape at each step. Rows without a pair

@@ -30,6 +30,7 @@ class Split:
 
     @property
     def sides(self) -> tuple[list[str], list[str]]:
+        """Source and target."""
         return self.source, self.target
 
     def digest(self) -> str:

@@ -35,6 +35,7 @@ class Pairs:
     numbers: Sequence[int]
 
     def show(self, place: int) -> str:
+        """A pair and its number in the file, shortened for a message."""
         return f"pair {self.numbers[place]:,}: {_shown(self.source[place])} | {_shown(self.target[place])}"
 
 

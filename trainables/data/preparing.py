@@ -29,8 +29,7 @@ class Prepared:
 
     @cached_property
     def untrained_nll_per_char(self) -> float:
-        """The loss of the validation references, in nats, for who knows nothing but how frequent each piece is in
-        training."""
+        """The loss of the validation references, in nats, by the frequency of each piece in the training text alone."""
         seen, asked = (split.target.ids[split.target.ids != BOS] for split in (self.train, self.valid))
         counts = np.bincount(seen, minlength=self.tokenizer.target_vocab) + 1
         return float(-np.log(counts / counts.sum())[asked].sum() / sum(map(len, self.valid_text.target)))

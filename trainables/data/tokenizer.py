@@ -33,10 +33,12 @@ class Tokenizer:
 
     @property
     def source_vocab(self) -> int:
+        """The size of the source vocabulary."""
         return int(self.source.get_piece_size())
 
     @property
     def target_vocab(self) -> int:
+        """The size of the target vocabulary."""
         return int(self.target.get_piece_size())
 
     def digest(self) -> str:

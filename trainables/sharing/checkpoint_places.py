@@ -13,13 +13,16 @@ from trainables.sharing.storage import Storage
 
 @dataclass(frozen=True)
 class Checkpoints:
-    """Checkpoints of trials by number. With a storage the folder, trials/ or finals/ of the run directory, only
-    names them."""
+    """Checkpoints of trials by number.
+
+    With a storage the folder, trials/ or finals/ of the run directory, only names them.
+    """
 
     folder: Path
     storage: Storage | None = None
 
     def key(self, number: int) -> str:
+        """Where the checkpoints of a trial lie in the storage."""
         return f"{self.folder.name}/{number}"
 
     def numbers(self) -> set[int]:
@@ -31,6 +34,7 @@ class Checkpoints:
         return {int(name) for name in names if name.isdigit()}
 
     def remove(self, number: int) -> None:
+        """Remove all checkpoints of a trial, here and in the storage."""
         shutil.rmtree(self.folder / str(number), ignore_errors=True)
         if self.storage:
             self.storage.run.remove(self.key(number))

@@ -122,6 +122,7 @@ class Store:
             return None
 
     def write(self, key: str, content: bytes) -> None:
+        """Write an object, over what is there. Raises StorageFails."""
         with self._changed(key) as (store, path):
             store.put(path, content)
 
@@ -151,6 +152,7 @@ class Store:
                 return None
 
     def put(self, file: Path, key: str) -> None:
+        """Write a file as an object, over what is there. Raises StorageFails."""
         with self._changed(key) as (store, path):
             store.put(path, file)
 
@@ -174,6 +176,7 @@ class Store:
         return True
 
     def exists(self, key: str) -> bool:
+        """Whether there is an object. Raises StorageFails."""
         try:
             with self._asked(key) as (store, path):
                 store.head(path)

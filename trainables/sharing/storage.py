@@ -27,6 +27,7 @@ def new_driver() -> str:
 
 
 def is_driver(name: str) -> bool:
+    """Whether a name is the key of a driver."""
     return re.fullmatch(r"\d{8}T\d{6}-[0-9a-f]{12}", name) is not None
 
 
@@ -111,8 +112,10 @@ class Storage:
 
     @contextmanager
     def scratch(self, key: str) -> Iterator[Path]:
-        """A folder of this node to train in, empty unless a process of this driver died in it. What workers of earlier
-        drivers have left here is removed."""
+        """A folder of this node to train in, empty unless a process of this driver died in it.
+
+        What workers of earlier drivers have left here is removed.
+        """
         runs = user_folder() / "runs" / digest(self.url)
         for other in runs.glob("*"):
             if other.name != self.driver:

@@ -8,6 +8,7 @@ CPU = torch.device("cpu")
 
 
 def default_device() -> torch.device:
+    """The first GPU if there is one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 

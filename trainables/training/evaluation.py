@@ -23,8 +23,11 @@ Found = TypeVar("Found")
 
 @dataclass(frozen=True)
 class Scores:
-    """Scores of one system's translations, in percent. `sentence_bleu` is the mean over sentences, which is
-    another quantity than corpus `bleu`: the two must not be compared."""
+    """Scores of one system's translations, in percent.
+
+    `sentence_bleu` is the mean over sentences, which is another quantity than corpus `bleu`: the two must not be
+    compared.
+    """
 
     bleu: float
     chrf: float  # chrF++: with words and pairs of words (Popović 2017)
@@ -49,6 +52,7 @@ def score(translations: list[str], references: list[str], scoring: Scoring) -> S
 
 
 def corpus_bleu(translations: list[str], references: list[str], scoring: Scoring) -> float:
+    """Corpus BLEU of detokenised text, 0..100."""
     return float(scoring.bleu().corpus_score(translations, [references]).score)
 
 

@@ -10,9 +10,12 @@ HUGE = 2**30  # bytes
 
 @cache
 def keep_freed_memory() -> None:
-    """For the rest of this process. glibc gives large blocks back to the system as they are freed, and takes them again
-    page by page: some 7,000 page faults a step, a tenth of the time of a trial on a CPU (docs/performance.md). Where
-    the memory is another library's affair, nothing happens."""
+    """Keep freed memory for the rest of this process.
+
+    glibc gives large blocks back to the system as they are freed, and takes them again page by page: some 7,000 page
+    faults a step, a tenth of the time of a trial on a CPU (docs/performance.md). Where the memory is another library's
+    affair, nothing happens.
+    """
     if sys.platform != "linux":
         return
     adjust = getattr(ctypes.CDLL(None), "mallopt", None)

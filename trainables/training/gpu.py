@@ -23,6 +23,7 @@ class Need:
 
 
 def start_measuring(device: torch.device) -> None:
+    """Count the peak of a GPU's memory from here on; on a CPU nothing."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
 

@@ -51,6 +51,7 @@ class Learner:
         )
 
     def set_rate(self, rate: float) -> None:
+        """Take the next steps at this learning rate."""
         (group,) = self.optimizer.param_groups
         if isinstance(group["lr"], Tensor):
             group["lr"].fill_(rate)  # a captured step reads it there

@@ -42,8 +42,10 @@ class Step(Protocol):
         ...
 
     def __call__(self, source: Tensor, target: Tensor, rate: float) -> float | None:
-        """Take one step on a batch at a learning rate; returns the norm of the gradient, None where to ask for it is to
-        wait for a GPU."""
+        """Take one step on a batch at a learning rate.
+
+        Returns the norm of the gradient, None where to ask for it is to wait for a GPU.
+        """
         ...
 
     def loss(self) -> float:
@@ -60,11 +62,13 @@ class EagerStep:
         self._device, self._nll = device, torch.zeros((), device=device)
 
     def begin(self, seed: int) -> None:
+        """Begin a round: training mode, and random numbers of the seed."""
         self.learner.model.train()
         torch.manual_seed(seed)
         self._nll.zero_()
 
     def __call__(self, source: Tensor, target: Tensor, rate: float) -> float | None:
+        """Take one step on a batch (B, T) at a learning rate; returns the norm of the gradient."""
         tokens = int((target[:, 1:] != PAD).sum())
         self.learner.set_rate(rate)
         self.learner.optimizer.zero_grad()
@@ -83,6 +87,7 @@ class EagerStep:
         self._nll += nll
 
     def loss(self) -> float:
+        """The negative log-likelihood of the target tokens, in nats, summed since `begin`."""
         return float(self._nll)
 
 

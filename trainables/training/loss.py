@@ -82,8 +82,9 @@ class _LinearCrossEntropy(torch.autograd.Function):
 def linear_cross_entropy(
     hidden: Tensor, weight: Tensor, gold: Tensor, smoothing: float = 0.0, scale: float | Tensor = 1.0
 ) -> tuple[Tensor, Tensor]:
-    """The smoothed objective, times a scale, and the plain negative log-likelihood of hidden @ weight.T, in nats, both
-    summed over tokens. Padding is never predicted.
+    """The smoothed objective, times a scale, and the plain negative log-likelihood, of hidden @ weight.T.
+
+    Both are in nats and summed over tokens. Padding is never predicted.
 
     hidden: (..., d_model); weight: (vocabulary, d_model); gold: (...), the ids to predict, padded. Smoothing spreads
     its mass over the whole vocabulary (Szegedy et al. 2016, section 7). Only the objective has a gradient.
