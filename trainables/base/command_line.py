@@ -219,7 +219,8 @@ def _take_mappings(arguments: list[str], kinds: Collection[str]) -> tuple[list[s
 def _spelled_out(arguments: list[str], settings: type[BaseModel], kinds: Collection[str]) -> list[str]:
     """The arguments in full: a flag alone says true, `--help` alone is for all, an old name is the new one.
 
-    A kind is named by the field alone.     What follows a flag of a section is its value; after another flag it may be the next argument: `--trust runs/NAME`.
+    A kind is named by the field alone. What follows a flag of a section is its value; after another flag it may be the
+    next argument, as in `--trust runs/NAME`.
     """
     arguments = [with_new_name("--help" if argument == "-h" else argument) for argument in arguments]
     arguments = [_with_kind(argument, kinds) for argument in arguments]
