@@ -27,10 +27,10 @@ from trainables.base.translation_config import TranslationConfig
 SETUP = WorkerSetup(Path("cache"), Path("locks/1"), 0.5, 2, None, {"python": "3.11", "ray": None}, "m:P", Path("home"))
 
 
-def test_an_assignment_arrives_with_its_mates_as_plain_values() -> None:
+def test_an_assignment_arrives_with_its_group_as_plain_values() -> None:
     trial = experiment().trial
-    mates = tuple(Assignment(number, trial.with_values({"seed": number}), Path("f", "x"), 1) for number in (4, 5))
-    assignment = Assignment(3, trial, Path("run/trials/3"), 2, mates)
+    others = tuple(Assignment(number, trial.with_values({"seed": number}), Path("f", "x"), 1) for number in (4, 5))
+    assignment = Assignment(3, trial, Path("run/trials/3"), 2, others)
     given = json.loads(json.dumps(to_tune(assignment, SETUP)))
     assert read_assignment(given, TranslationConfig) == assignment and read_setup(given) == SETUP
     assert numbers(given) == [3, 4, 5] and assignment.key == "trials/3"

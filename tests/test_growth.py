@@ -79,7 +79,7 @@ def test_a_trial_costs_as_many_calls_after_hundreds_of_trials_as_at_first(schedu
     assert late < 1.25 * early, "a look at all trials at each proposal or report would add half as much and more"
 
     study, trials = work.study, list(work.study.trials.values())
-    assert len(trials) == 600 and not study.running and not study.owing and len(study.over) == 600
+    assert len(trials) == 600 and not study.running and not study.active and len(study.over) == 600
     assert study.known == {SearchSpace.key(trial.params) for trial in trials}
     assert study.best(600) == sorted(trials, key=study.standing)
     assert all(set(map(id, study.reached[e])) == {id(t) for t in trials if e in t.scores} for e in range(1, 5))

@@ -10,12 +10,16 @@ import shutil
 import signal
 import sys
 import threading
+import time
+import uuid
 import warnings
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from corpora import write_digits
 from test_run import run, write_config
 
 import search
@@ -59,14 +63,61 @@ def found(config: Path) -> Result:
 
 
 @pytest.mark.skipif(not os.environ.get("FAULTS_ALL"), reason="two more searches; make test-faults runs it")
-def test_it_equals_the_command_and_a_second_search_of_the_process(config: Path, found: Result) -> None:
-    done = run("--config", str(config), "--name", "typed")
-    assert done.returncode == 0, done.stderr
-    other = search.search(Experiment.load(config, **{"name": "other", "search.seed": 1}), quiet=True)
-    typed = found.path.parent / "typed"
-    assert scores(found.path) == scores(typed) != scores(other.path)
-    boards = [read_sealed(run_dir / "leaderboard.json")["ranking"] for run_dir in (found.path, typed)]
-    assert boards[0][0]["test_bleu"] == boards[1][0]["test_bleu"]
+def test_two_searches_of_a_process_equal_two_calls_of_the_command(config: Path, found: Result, tmp_path: Path) -> None:
+    """Of two corpora and two seeds."""
+    changes = {"data.path": str(write_digits(tmp_path / "other", train=500)), "search.seed": 1}
+    other = search.search(Experiment.load(config, **changes, name="other"), quiet=True)
+    options = {"typed": [], "typed-other": [f"--{key}={value}" for key, value in changes.items()]}
+    for (name, said), called in zip(options.items(), (found, other), strict=True):
+        done = run("--config", str(config), "--name", name, *said)
+        assert done.returncode == 0, done.stderr
+        typed = found.path.parent / name
+        assert scores(called.path) == scores(typed)
+        boards = [read_sealed(run_dir / "leaderboard.json")["ranking"] for run_dir in (called.path, typed)]
+        assert boards[0][0]["test_bleu"] == boards[1][0]["test_bleu"]
+    assert scores(found.path) != scores(other.path)
+
+
+FAILING = """
+from search.samplers import Proposal
+
+class Failing:
+    def __init__(self, task):
+        self.space = task.space
+
+    def propose(self, study):
+        if study.trials:
+            raise UserWarning("no more ideas")
+        return Proposal({path: domain.at(0.5) for path, domain in self.space.domains.items()})
+"""
+
+
+def test_a_search_that_fails_raises_and_leaves_no_process(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It fails after trials were trained."""
+    (tmp_path / "my_rules.py").write_text(FAILING)
+    monkeypatch.chdir(tmp_path)
+    mark = f"MARK_{uuid.uuid4().hex}"
+    monkeypatch.setenv(mark, "1")
+    experiment = Experiment.load(config, **{"name": "failing", "search.sampler": "my_rules:Failing"})
+    with pytest.raises(UserError, match="search.sampler: my_rules:Failing raised UserWarning: no more ideas; fix it"):
+        search.search(experiment, quiet=True)
+    assert len(read_lines(experiment.run_dir / "trials.jsonl")) == 1
+    deadline = time.monotonic() + 30
+    while left := processes_with(mark):
+        assert time.monotonic() < deadline, left
+        time.sleep(0.2)
+
+
+def processes_with(mark: str) -> list[str]:
+    """The other processes of this machine with that name in their environment."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if mark in (folder / "environ").read_text(errors="replace") and int(folder.name) != os.getpid():
+                found.append((folder / "cmdline").read_text(errors="replace"))
+    return found
 
 
 def test_what_was_found_is_there_as_tables(found: Result) -> None:

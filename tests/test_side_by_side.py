@@ -67,7 +67,7 @@ def open_work(folder: Path, experiment: Experiment) -> Work:
 
 def numbers(task: Assignment | str) -> list[int]:
     assert isinstance(task, Assignment)
-    return [task.number, *(mate.number for mate in task.mates)]
+    return [task.number, *(other.number for other in task.others)]
 
 
 def report(epoch: int) -> EpochReport:
@@ -76,46 +76,46 @@ def report(epoch: int) -> EpochReport:
 
 def test_seeds_of_a_finalist_go_together_and_take_one_slot(corpus: Path, tmp_path: Path) -> None:
     work = open_work(tmp_path, experiment(corpus))
-    first = work.next(2, together=4)
+    first = work.next(2, group_size=4)
     assert numbers(first) == [0, 1], "the other finalist has another shape"
-    assert isinstance(first, Assignment) and [mate.config.seed for mate in first.mates] == [first.config.seed + 1]
-    assert numbers(work.next(2, together=4)) == [2, 3] and work.next(2, together=4) == WAIT
+    assert isinstance(first, Assignment) and [other.config.seed for other in first.others] == [first.config.seed + 1]
+    assert numbers(work.next(2, group_size=4)) == [2, 3] and work.next(2, group_size=4) == WAIT
     assert work.reported(0, report(1)) and work.reported(1, report(1))
     assert not work.reported(1, report(2)) and work.goes_on(0)
     assert not work.reported(0, report(2))
     for number in (0, 1):
         work.released(number, crashed=False)
-    assert work.next(2, together=4) == WAIT  # for the others
+    assert work.next(2, group_size=4) == WAIT  # for the others
 
 
 def test_they_part_where_they_can_not_train_as_one(corpus: Path, tmp_path: Path) -> None:
     work = open_work(tmp_path, experiment(corpus, batch_shapes=None))
-    assert [numbers(work.next(9, together=4)) for _ in range(4)] == [[0], [1], [2], [3]]
+    assert [numbers(work.next(9, group_size=4)) for _ in range(4)] == [[0], [1], [2], [3]]
     assert numbers(open_work(tmp_path / "other", experiment(corpus)).next(9)) == [0]
 
 
 def test_after_a_crash_those_that_are_left_go_on_together(corpus: Path, tmp_path: Path) -> None:
     work = open_work(tmp_path, experiment(corpus))
-    team = numbers(work.next(1, together=4))
+    group = numbers(work.next(1, group_size=4))
     work.reported(0, report(1))
     work.ended(1, Outcome.DIVERGED, "the loss became nan")
-    for number in team:
+    for number in group:
         work.released(number, crashed=True)
-    assert numbers(work.next(1, together=4)) == [0], "the other one ended"
+    assert numbers(work.next(1, group_size=4)) == [0], "the other one ended"
     work.lost(0)
     work = open_work(tmp_path, experiment(corpus))  # another driver
-    assert numbers(work.next(1, together=4)) == [0] and work.study.trials[0].attributes.crashes == 1
+    assert numbers(work.next(1, group_size=4)) == [0] and work.study.trials[0].attributes.crashes == 1
     work.reported(0, report(2))
     work.released(0, crashed=False)
-    team = numbers(work.next(1, together=4))
-    for number in team:
+    group = numbers(work.next(1, group_size=4))
+    for number in group:
         work.lost(number)
-    assert numbers(work.next(1, together=4)) == team == [2, 3]
-    for number in team:
+    assert numbers(work.next(1, group_size=4)) == group == [2, 3]
+    for number in group:
         work.reported(number, report(1))
         work.reported(number, report(2))
         work.released(number, crashed=False)
-    assert work.next(1, together=4) == FINISHED
+    assert work.next(1, group_size=4) == FINISHED
     outcomes = [trial.outcome for trial in work.study.trials.values()]
     assert outcomes == ["completed", "diverged", "completed", "completed"]
 
@@ -198,7 +198,7 @@ def test_finals_train_as_one_in_a_real_search(corpus: Path) -> None:
     work = open_work(search.run_dir, search)
     ray.init(address="local", num_cpus=1, num_gpus=1, include_dashboard=False)
     try:
-        run_work(work, slots, lock, search, train_as_one, together=slots.runs_each(4))
+        run_work(work, slots, lock, search, train_as_one, group_size=slots.runs_each(4))
     finally:
         ray.shutdown()
         lock.release()

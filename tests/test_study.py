@@ -66,7 +66,7 @@ def test_optuna_is_told_each_outcome_with_the_last_score_where_it_says_something
         assert [(trial.state, trial.value) for trial in here.trials.values()] == [(t.state, t.value) for t in stored]
         assert [trial.outcome for trial in here.trials.values()][: len(Outcome)] == list(Outcome)
         assert {trial.attributes.message for trial in list(here.trials.values())[1 : len(Outcome)]} == {"why"}
-        assert sorted(here.running) == sorted(here.owing) == [0]
+        assert sorted(here.running) == sorted(here.active) == [0]
         assert sorted(trial.number for trial in here.over) == list(range(1, len(stored)))
         assert {epoch: len(trials) for epoch, trials in here.reached.items()} == {1: 8, 2: 7}
     for opened in (study, again):
@@ -152,7 +152,7 @@ def test_a_study_is_opened_as_it_was_left(tmp_path: Path) -> None:
     study.report(study.add(PARAMS, SPACE, scores={1: 4.0}, attributes=Attributes(parent=0, inherited=1)), 2, 0.5)
     study.finish(study.trials[1], Outcome.STOPPED, "why")
     study.rest(study.trials[0])
-    assert sorted(study.owing) == [2, 3] and sorted(study.running) == [0, 2, 3]
+    assert sorted(study.active) == [2, 3] and sorted(study.running) == [0, 2, 3]
     study.go_on(study.trials[0])
     study.set_wall_seconds(12.5)
     study.set_ended("enough")
@@ -161,7 +161,7 @@ def test_a_study_is_opened_as_it_was_left(tmp_path: Path) -> None:
         assert [trial.number for trial in opened.best(9)] == [3, 1, 0]
         assert (opened.wall_seconds, opened.ended, opened.maximize) == (12.5, "enough", False)
         assert opened.trials[1].attributes.message == "why" and opened.trials[1].value == 1.0
-        assert sorted(opened.owing) == sorted(opened.running) == [0, 2, 3]
+        assert sorted(opened.active) == sorted(opened.running) == [0, 2, 3]
         assert [trial.number for trial in opened.over] == [1] and [trial.number for trial in opened.heirs] == [3]
         assert {e: [t.number for t in trials] for e, trials in opened.reached.items()} == {1: [0, 1, 3], 2: [1, 3]}
         assert opened.known == {SearchSpace.key({}), SearchSpace.key(PARAMS)}

@@ -60,7 +60,7 @@ def test_a_search_ends_by_its_endings_and_finals_end_when_all_are_trained(
     trains.train(kind, study, plan, scheduler, 7, before, [cleaner])
     (work, arguments, options), safe = done
     assert safe == "safe", "what was found is in the storage before anything follows from it"
-    assert arguments == (slots, lock, experiment) and options == {"keep": keep, "together": together}
+    assert arguments == (slots, lock, experiment) and options == {"keep": keep, "group_size": together}
     assert [type(ending) for ending in work.rules.endings] == endings
     assert all(ending == trains.budget(before) for ending in work.rules.endings if isinstance(ending, Budget))
     assert isinstance(work.rules.clock, WorkClock) == (kind == "trial")

@@ -25,12 +25,12 @@ class Assignment:
     config: TrialConfig
     checkpoints: Path
     progress: int  # that the study knows of; a checkpoint may be one report ahead of it
-    mates: tuple["Assignment", ...] = ()  # that the same worker trains as one with it
+    others: tuple["Assignment", ...] = ()  # that the same worker trains as one with it
 
     @property
-    def team(self) -> tuple["Assignment", ...]:
-        """It and its mates."""
-        return (self, *self.mates)
+    def group(self) -> tuple["Assignment", ...]:
+        """It and the others."""
+        return (self, *self.others)
 
     @property
     def key(self) -> str:
@@ -91,7 +91,7 @@ def to_tune(assignment: Assignment, setup: WorkerSetup) -> dict[str, Any]:
             "checkpoints": str(each.checkpoints),
             "progress": each.progress,
         }
-        for each in assignment.team
+        for each in assignment.group
     ]
     return {"trials": trials, "setup": {**vars(setup), **{name: str(getattr(setup, name)) for name in _PATHS}}}
 
@@ -104,11 +104,11 @@ def read_setup(given: Mapping[str, Any]) -> WorkerSetup:
 
 def read_assignment(given: Mapping[str, Any], config_class: type[TrialConfig]) -> Assignment:
     """The inverse of `to_tune`; the class is that of the problem."""
-    first, *mates = (
+    first, *others = (
         {**each, "config": config_class.model_validate(each["config"]), "checkpoints": Path(each["checkpoints"])}
         for each in given["trials"]
     )
-    return Assignment(**first, mates=tuple(Assignment(**mate) for mate in mates))
+    return Assignment(**first, others=tuple(Assignment(**other) for other in others))
 
 
 def numbers(given: Mapping[str, Any]) -> list[int]:

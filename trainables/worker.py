@@ -115,7 +115,7 @@ def train_trials(given: dict[str, Any]) -> None:
         torch.cuda.set_per_process_memory_fraction(setup.gpus)
     problem = find_trained(setup.problem, setup.home)
     assignment = read_assignment(given, problem.config)
-    trials = assignment.team
+    trials = assignment.group
     configs, running = [trial.config for trial in trials], set(range(len(trials)))
     training: Training = problem.part("training")
     try:

@@ -55,17 +55,17 @@ def run_work(
     experiment: Experiment,
     trainable: Trainable = train_trials,
     keep: int = KEEP,
-    together: int = 1,
+    group_size: int = 1,
 ) -> None:
     """Train until the work is finished.
 
-    Each trial keeps its `keep` last checkpoints, and up to `together` trials of one shape train as one. Raises what the
-    work raises, such as UserError for a full disk.
+    Each trial keeps its `keep` last checkpoints, and up to `group_size` trials of one shape train as one. Raises what
+    the work raises, such as UserError for a full disk.
     """
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # a process that dies is the work's to tell of
-    fuse = Fuse()
+    guard = Guard()
     queue = Queue(work, slots.count) if work.rules.clock else None
-    scheduler = OrderedScheduler(work, fuse, queue) if queue else WorkScheduler(work, fuse)
+    scheduler = OrderedScheduler(work, guard, queue) if queue else WorkScheduler(work, guard)
     scratch = work.checkpoints.folder / f".tune-{lock.incarnation}"  # Tune's own records are never read again
     setup = WorkerSetup(
         cache=experiment.cache,
@@ -83,7 +83,7 @@ def run_work(
             tune.PlacementGroupFactory([{"CPU": 1.0, "GPU": slots.gpus} if slots.gpus else {"CPU": 1.0}]),
         ),
         tune_config=tune.TuneConfig(
-            search_alg=WorkSearcher(work, fuse, slots.count, together, setup, queue),
+            search_alg=WorkSearcher(work, guard, slots.count, group_size, setup, queue),
             scheduler=scheduler,
             num_samples=-1,
             reuse_actors=True,
@@ -100,19 +100,19 @@ def run_work(
     try:
         tuner.fit()
     except Exception:
-        if fuse.blown is None:
+        if guard.error is None:
             raise
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    if fuse.blown is not None:
-        raise fuse.blown
+    if guard.error is not None:
+        raise guard.error
 
 
 Result = TypeVar("Result")
 Other = TypeVar("Other")
 
 
-class Fuse:
+class Guard:
     """Lets calls through until one raises, and none after that.
 
     Tune goes on calling while it winds down, and takes an error of ours for one of the trial: what the study
@@ -120,16 +120,16 @@ class Fuse:
     """
 
     def __init__(self) -> None:
-        self.blown: Exception | None = None
+        self.error: Exception | None = None
 
     def __call__(self, call: Callable[[], Result], otherwise: Other) -> Result | Other:
         """What the call returns; `otherwise` if it raises, or an earlier one did."""
-        if self.blown is not None:
+        if self.error is not None:
             return otherwise
         try:
             return call()
         except Exception as error:
-            self.blown = error
+            self.error = error
             raise
 
 
@@ -137,20 +137,20 @@ class WorkSearcher(Searcher):
     """Hands assignments to Tune; a Tune trial is a segment of a trial of the study, or of several as one."""
 
     def __init__(
-        self, work: Work, fuse: Fuse, slots: int, together: int, setup: WorkerSetup, queue: Queue | None = None
+        self, work: Work, guard: Guard, slots: int, group_size: int, setup: WorkerSetup, queue: Queue | None = None
     ):
         super().__init__()
         self.queue = queue
-        self.work, self.fuse, self.slots, self.together, self.setup = work, fuse, slots, together, setup
+        self.work, self.guard, self.slots, self.group_size, self.setup = work, guard, slots, group_size, setup
         self.numbers: dict[str, list[int]] = {}  # Tune's trial id -> trial numbers
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]  # FINISHED is a str
         """Called by Tune for a free slot: what to train next, None to wait, or FINISHED."""
-        ask = self.queue.next if self.queue else lambda: self.work.next(self.slots, self.together)
-        assignment = self.fuse(ask, FINISHED)
+        ask = self.queue.next if self.queue else lambda: self.work.next(self.slots, self.group_size)
+        assignment = self.guard(ask, FINISHED)
         if not isinstance(assignment, Assignment):
             return Searcher.FINISHED if assignment == FINISHED else None
-        self.numbers[trial_id] = [each.number for each in assignment.team]
+        self.numbers[trial_id] = [each.number for each in assignment.group]
         return to_tune(assignment, self.setup)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
@@ -162,7 +162,7 @@ class WorkSearcher(Searcher):
                 if self.queue:
                     self.queue.released(number)
 
-        self.fuse(release, None)
+        self.guard(release, None)
 
     # The study is the truth: Tune's snapshots hold nothing of ours, and nothing is restored from them.
 
@@ -182,16 +182,16 @@ class WorkSearcher(Searcher):
 class WorkScheduler(FIFOScheduler):
     """Passes reports to the work, and its decision back."""
 
-    def __init__(self, work: Work, fuse: Fuse):
+    def __init__(self, work: Work, guard: Guard):
         super().__init__()  # type: ignore[no-untyped-call]
-        self.work, self.fuse = work, fuse
+        self.work, self.guard = work, guard
 
     def __getstate__(self) -> dict[str, Any]:
         return {}
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         """Called by Tune with a report: whether its worker goes on or ends."""
-        self.fuse(lambda: self._take(read_result(result)), None)
+        self.guard(lambda: self._take(read_result(result)), None)
         return self._verdict(trial)
 
     def _take(self, answer: Answer) -> None:
@@ -204,7 +204,7 @@ class WorkScheduler(FIFOScheduler):
                 raise UserError(message)
 
     def _verdict(self, trial: Trial) -> str:
-        going = self.fuse(lambda: any(map(self.work.goes_on, numbers(trial.config))), False)
+        going = self.guard(lambda: any(map(self.work.goes_on, numbers(trial.config))), False)
         return TrialScheduler.CONTINUE if going else TrialScheduler.STOP
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
@@ -213,14 +213,14 @@ class WorkScheduler(FIFOScheduler):
         if LEAVES.search(error) or ((address := _address(error)) and machine_is_gone(address)):
             # Tune tells the searcher of the error next, which finds the trial let go by then.
             for number in numbers(trial.config):
-                self.fuse(partial(self.work.lost, number), None)
+                self.guard(partial(self.work.lost, number), None)
 
 
 class OrderedScheduler(WorkScheduler):
     """Keeps reports, and their workers waiting, until the queue says that they are due."""
 
-    def __init__(self, work: Work, fuse: Fuse, queue: Queue):
-        super().__init__(work, fuse)
+    def __init__(self, work: Work, guard: Guard, queue: Queue):
+        super().__init__(work, guard)
         self.queue = queue
         self.waiting: dict[int, Trial] = {}
         self.controller: Any = None
@@ -238,7 +238,7 @@ class OrderedScheduler(WorkScheduler):
 
     def take_due(self) -> None:
         """Take the reports that are due, and answer their workers."""
-        while (number := self.fuse(self.queue.take, None)) is not None:
+        while (number := self.guard(self.queue.take, None)) is not None:
             trial = self.waiting.pop(number)
             self.controller._execute_action(trial, self._verdict(trial))
 

@@ -58,7 +58,7 @@ def conclude(
         finals=finals,
         leaderboard=board,
         by=ways.metric,
-        data=ways.describe_data(board),
+        data=ways.describe_data(board) or experiment.definition.title,
         sections=ways.sections(entries, test, board, experiment),
         test_opened=[*opened_before, read_sealed(run_dir / "finalists.json")["frozen_at"]],
         spending=spending,

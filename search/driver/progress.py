@@ -160,11 +160,12 @@ def ranking_table(board: Leaderboard, by: TestMetric, metrics: Mapping[str, Metr
     if board.decided_by != by.name:  # the last one makes room for what has decided
         shown = {**dict(list(shown.items())[:-1]), "loss": (board.decided_by, metrics[board.decided_by].digits)}
     shown["valid"] = first, metrics[first].digits
-    for heading in ("rank", "group", "trial", by.short, "95% interval", *shown, "params"):
+    sized = ["params"] if board.ranking[0].num_parameters is not None else []
+    for heading in ("rank", "group", "trial", by.short, "95% interval", *shown, *sized):
         table.add_column(heading, justify="right", no_wrap=True)
     for entry in board.ranking:
         figures = (f"{entry.figures[name] or 0:.{digits}f}" for name, digits in shown.values())
-        size = "" if entry.num_parameters is None else f"{entry.num_parameters / 1e6:.2f}M"
+        size = [f"{(entry.num_parameters or 0) / 1e6:.2f}M"] if sized else []
         cells = (entry.rank, entry.group, entry.trial, by.metric.show(entry.score), told_interval(by, entry), *figures)
-        table.add_row(*map(str, cells), size)
+        table.add_row(*map(str, cells), *size)
     return table

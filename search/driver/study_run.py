@@ -90,8 +90,8 @@ class Trainer:
             stack.callback(journal.close)
             stack.enter_context(progress)
             if not work.done:
-                keep, together = KEEP, 1
+                keep, group_size = KEEP, 1
                 if kind == "final":
-                    keep, together = experiment.finals.last_checkpoints, self.slots.runs_each(int(expected))
-                run_work(work, self.slots, self.lock, experiment, keep=keep, together=together)
+                    keep, group_size = experiment.finals.last_checkpoints, self.slots.runs_each(int(expected))
+                run_work(work, self.slots, self.lock, experiment, keep=keep, group_size=group_size)
         self.keep_safe()

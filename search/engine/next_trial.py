@@ -36,15 +36,15 @@ class NextTrial:
             let_pass(self.study, trial, self.rules.now)
         return trial
 
-    def mate(self, team: Sequence[TrialConfig]) -> StudyTrial | None:
+    def another(self, group: Sequence[TrialConfig]) -> StudyTrial | None:
         """One more that can train as one with those: interrupted, or new."""
         plan = self.rules.plan
-        for number in sorted(self.study.owing.keys() - self.live.keys()):
+        for number in sorted(self.study.active.keys() - self.live.keys()):
             trial = self.study.trials[number]
-            if self.rules.train_as_one([*team, plan.config(trial.params)]):
+            if self.rules.train_as_one([*group, plan.config(trial.params)]):
                 return trial
         proposal = plan.propose(self.study)
-        if proposal is None or not self.rules.train_as_one([*team, plan.config(proposal.params)]):
+        if proposal is None or not self.rules.train_as_one([*group, plan.config(proposal.params)]):
             return None
         return self._proposed()
 
@@ -54,7 +54,7 @@ class NextTrial:
 
     def _interrupted(self) -> StudyTrial | None:
         """A trial that owes epochs, as its worker or an earlier driver died."""
-        numbers = (number for number in self.study.owing if number not in self.live)
+        numbers = (number for number in self.study.active if number not in self.live)
         return self.study.trials.get(min(numbers, default=-1))
 
     def _promoted(self) -> StudyTrial | None:

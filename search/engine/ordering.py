@@ -89,9 +89,9 @@ class Queue:
         clock = self.work.rules.clock
         assert clock
         full = len(self.work.live) >= self.slots
-        if self._ending or not (self._asked or full) or not study.owing:
+        if self._ending or not (self._asked or full) or not study.active:
             return None
-        first = min(study.owing.values(), key=lambda trial: (clock.due(trial), trial.number))
+        first = min(study.active.values(), key=lambda trial: (clock.due(trial), trial.number))
         if first.number not in self._held:
             return None
         clock.take(first.number, clock.due(first))

@@ -60,7 +60,7 @@ class Work:
         self.metric, self.max_retries = experiment.search.metric, experiment.search.max_retries
         self.epochs, self.unit = experiment.training.epochs, experiment.training.unit
         self.report_steps = experiment.training.report_steps  # progress counts steps, then
-        self.live: dict[int, int] = {}  # numbers in the hands of workers, each with the first of its team
+        self.live: dict[int, int] = {}  # numbers in the hands of workers, each with the first of its group
         self.next_trial = NextTrial(records, rules, self.live, self._tell_end)
         self._started = time.monotonic()
         self._wall_before = self.study.wall_seconds
@@ -91,10 +91,10 @@ class Work:
         ends = self.rules.reason_to_end(self.records, starting=True) is not None
         return ends or self.rules.plan.propose(self.study) is None
 
-    def next(self, slots: int, together: int = 1) -> Assignment | str:
+    def next(self, slots: int, group_size: int = 1) -> Assignment | str:
         """An assignment, WAIT while all slots are taken or what runs may still call for more, or FINISHED.
 
-        With `together` above 1 it takes along up to so many trials that can train as one; the plan must propose the
+        With `group_size` above 1 it takes along up to so many trials that can train as one; the plan must propose the
         same until a proposal is taken.
         """
         if len(set(self.live.values())) >= slots:
@@ -106,10 +106,10 @@ class Work:
         if trial is None:
             self._end_parked()
             return FINISHED
-        team = [self._hand_out(trial, trial.number)]
-        while len(team) < together and (mate := self.next_trial.mate([each.config for each in team])) is not None:
-            team.append(self._hand_out(mate, trial.number))
-        return replace(team[0], mates=tuple(team[1:]))
+        group = [self._hand_out(trial, trial.number)]
+        while len(group) < group_size and (another := self.next_trial.another([each.config for each in group])):
+            group.append(self._hand_out(another, trial.number))
+        return replace(group[0], others=tuple(group[1:]))
 
     def _hand_out(self, trial: StudyTrial, first: int) -> Assignment:
         self.live[trial.number] = first

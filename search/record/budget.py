@@ -90,7 +90,7 @@ class Budget:
         per_epoch = self._rung_units(study)
         ends = [0, *(rung / per_epoch for rung in self.rungs if rung < self.epochs * per_epoch), self.epochs]
         longest = max(end - start for start, end in pairwise(ends))
-        owed = longest + sum(self._owed(trial, per_epoch) for trial in study.owing.values())
+        owed = longest + sum(self._owed(trial, per_epoch) for trial in study.active.values())
         each = _seconds_an_epoch(spent_on(study, totals))
         needed = Spent(owed, owed * each, longest * each / self.devices)
         each = _seconds_an_epoch(sum((_spent_on_one(t, totals) for t in study.best(self.finalists)), Spent()))

@@ -46,7 +46,7 @@ class Study:
     A write that fails (a full disk) changes nothing, on disk or in memory, and raises UserError.
 
     What is asked at each report is kept up to date, so that no report costs a look at all trials: `known` has the keys
-    of their configurations, `running` those that have not ended, `owing` those of them that do not wait at a rung
+    of their configurations, `running` those that have not ended, `active` those of them that do not wait at a rung
     (`rest`), `over` those that have ended, `heirs` those with a parent, `reached` by progress those with a score there.
     """
 
@@ -74,7 +74,7 @@ class Study:
         self.ended: str | None = study.user_attrs.get("ended")  # why nothing more was proposed, if that had a reason
         self.known: set[str] = set()
         self.running: dict[int, StudyTrial] = {}
-        self.owing: dict[int, StudyTrial] = {}
+        self.active: dict[int, StudyTrial] = {}
         self.reached: defaultdict[int, list[StudyTrial]] = defaultdict(list)
         self.over: list[StudyTrial] = []
         self.heirs: list[StudyTrial] = []
@@ -91,7 +91,7 @@ class Study:
         """A trial that is there now."""
         self.known.add(SearchSpace.key(trial.params))
         if trial.running:
-            self.running[trial.number] = self.owing[trial.number] = trial
+            self.running[trial.number] = self.active[trial.number] = trial
         else:
             self.over.append(trial)
         if trial.inherited:
@@ -118,11 +118,11 @@ class Study:
 
     def rest(self, trial: StudyTrial) -> None:
         """It waits at a rung; as that follows from the rungs, nothing is written."""
-        self.owing.pop(trial.number, None)
+        self.active.pop(trial.number, None)
 
     def go_on(self, trial: StudyTrial) -> None:
         """It rests no longer."""
-        self.owing[trial.number] = trial
+        self.active[trial.number] = trial
 
     def standing(self, trial: StudyTrial) -> Standing:
         """A key that sorts trials with scores best first: who came to the end or further, then by the last score."""

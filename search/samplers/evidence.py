@@ -48,7 +48,7 @@ def heard(study: Study) -> list[StudyTrial]:
     if len(study.trials) <= HEARD:
         return list(study.trials.values())
     latest = range(len(study.trials) - HEARD // 2, len(study.trials))
-    numbers = {*(trial.number for trial in study.best(HEARD // 2)), *latest, *study.owing}
+    numbers = {*(trial.number for trial in study.best(HEARD // 2)), *latest, *study.active}
     return [study.trials[number] for number in sorted(numbers)]
 
 

@@ -42,4 +42,4 @@ class NamedSampler(Named, SamplerSettings, extra="allow"):
         made = self.call(KEY, task)
         if not isinstance(made, Sampler):
             raise UserError(f"{KEY}: {self.kind} needs propose; see search/samplers/base.py")
-        return made
+        return self.guard(KEY, made, "propose")

@@ -106,7 +106,7 @@ class NamedScheduler(Named, AtRungs, extra="allow"):
         made = self.call(KEY, rungs=self.all_rungs(task.epochs))
         if not isinstance(made, Scheduler):
             raise UserError(f"{KEY}: {self.kind} needs rungs, decide and promote; see search/schedulers/base.py")
-        return made
+        return self.guard(KEY, made, "decide", "promote", "heir")
 
 
 def quarter(epochs: int) -> int:

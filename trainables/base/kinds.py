@@ -1,7 +1,7 @@
 """Kinds of a thing as a table: a kind is one class, which holds its settings and knows what the kind can do."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Generic, Literal, TypeGuard, TypeVar
 
 from pydantic import BaseModel, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, RootModel, create_model
@@ -16,6 +16,9 @@ from trainables.base.user_code import NAME, import_callable
 
 OWN = "module:Name"  # stands for all kinds of users
 TAG = re.compile(r"kind\[(.*)\]")  # in the place of a mistake: pydantic adds it between a field and the key below it
+
+
+M = TypeVar("M")
 
 
 class Kind(Config):
@@ -45,10 +48,25 @@ class Named(Kind, extra="allow"):
     def call(self, key: str, *arguments: Any, **settings: Any) -> Any:
         """What the user's class makes of its settings. Raises UserError whatever it raises."""
         found = import_callable(self.kind, key)
-        try:
-            return found(*arguments, **settings, **(self.model_extra or {}))
-        except Exception as error:
-            raise UserError(f"{key}: {self.kind} raised {type(error).__name__}: {error}; see its settings") from error
+        return self._guarded(key, found)(*arguments, **settings, **(self.model_extra or {}))
+
+    def guard(self, key: str, made: M, *methods: str) -> M:
+        """An object of the user's class, of which these methods raise UserError whatever they raise."""
+        for name in methods:
+            if hasattr(made, name):
+                object.__setattr__(made, name, self._guarded(key, getattr(made, name)))  # a dataclass may be frozen
+        return made
+
+    def _guarded(self, key: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **options: Any) -> Any:
+            try:
+                return function(*arguments, **options)
+            except Exception as error:
+                raise UserError(
+                    f"{key}: {self.kind} raised {type(error).__name__}: {error}; fix it, then go on"
+                ) from error
+
+        return call
 
 
 K = TypeVar("K", bound=Kind)
