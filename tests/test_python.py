@@ -101,7 +101,7 @@ def test_a_search_that_fails_raises_and_leaves_no_process(
     mark = f"MARK_{uuid.uuid4().hex}"
     monkeypatch.setenv(mark, "1")
     experiment = Experiment.load(config, **{"name": "failing", "search.sampler": "my_rules:Failing"})
-    with pytest.raises(UserError, match="search.sampler: my_rules:Failing raised UserWarning: no more ideas; fix it"):
+    with pytest.raises(UserError, match=r"search.sampler: my_rules:Failing raised UserWarning: no more ideas; fix it"):
         search.search(experiment, quiet=True)
     assert len(read_lines(experiment.run_dir / "trials.jsonl")) == 1
     deadline = time.monotonic() + 30
