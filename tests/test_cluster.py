@@ -13,7 +13,6 @@ from search.cluster.node_check import NodeFacts, SharedToken, find_faults, inspe
 from search.cluster.slots import Slots, count_slots
 from search.cluster.teardown import check_teardown
 from search.settings.experiment import Experiment
-from search.settings.searching import SearchConfig
 from trainables.base.errors import UserError
 from trainables.base.locks import join_driver
 from trainables.training.gpu import Need
@@ -91,7 +90,12 @@ def test_pretended_gpus_are_noted(tmp_path: Path) -> None:
     ],
 )
 def test_slots_are_counted_node_by_node(settings: dict[str, Any], nodes: list[dict[str, float]], slots: Slots) -> None:
-    assert count_slots(SearchConfig(**settings), nodes, lambda: [Need(20, 100), Need(20, 150)]) == slots
+    assert (
+        count_slots(
+            Experiment.model_validate({"search": settings}).search, nodes, lambda: [Need(20, 100), Need(20, 150)]
+        )
+        == slots
+    )
 
 
 @pytest.mark.parametrize(
@@ -100,7 +104,7 @@ def test_slots_are_counted_node_by_node(settings: dict[str, Any], nodes: list[di
 )
 def test_without_workers_their_number_has_to_be_said(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
-        count_slots(SearchConfig(**settings), [{"memory": 1.0}], lambda: [])
+        count_slots(Experiment.model_validate({"search": settings}).search, [{"memory": 1.0}], lambda: [])
 
 
 def test_a_cluster_that_is_not_there_is_told_in_one_message() -> None:

@@ -96,7 +96,7 @@ def test_what_a_changed_key_means(changes: dict[str, Any], meaning: Change, tmp_
 # What it means to change a key when a search is resumed; a new key fails the test until it is listed here.
 REFUSED, NOTHING, GOES_ON, NEW_STUDY = UserError, Change.NOTHING, Change.GOES_ON, Change.NEW_STUDY
 RESUMED: dict[str, dict[Any, str]] = {
-    "": {REFUSED: "name output_dir storage", NOTHING: "cluster teardown", NEW_STUDY: "seed"},
+    "": {REFUSED: "name output_dir storage problem", NOTHING: "cluster teardown", NEW_STUDY: "seed"},
     "data": {
         REFUSED: "path source target target_language bleu_tokenize train valid test columns limit max_tokens overlong",
         NOTHING: "doubts",

@@ -157,7 +157,7 @@ def test_a_whole_search_leaves_a_ranking_the_best_model_and_a_report(
     assert all(line["opened_at"] >= frozen_at and line["pid"] > 0 and line["host"] for line in openings)
     assert [line["why"] for line in openings] == [
         "checking it before the retraining, and scoring after it",
-        "ranking; translations and attention for the report",
+        "ranking, and what the report shows of it",
     ]
     assert "Ranking by test BLEU" in done.stdout
     assert str(run_dir / "report.html") in done.stdout

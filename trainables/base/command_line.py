@@ -248,7 +248,7 @@ def peek(arguments: list[str], key: str) -> Any:
     """
     said = {
         name.removeprefix("--"): value if equals else following
-        for argument, following in zip(arguments, [*arguments[1:], ""], strict=True)
+        for argument, following in zip(arguments, [*arguments[1:], ""], strict=False)
         for name, equals, value in [argument.partition("=")]
         if name in (f"--{key}", "--config")
     }
