@@ -9,6 +9,7 @@ import base64
 import io
 import itertools
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -92,7 +93,9 @@ def search(folder: Path) -> Path:
             shown.print(line.rstrip().replace(str(folder), "runs"), highlight=False, markup=False)
     if running.returncode:
         sys.exit(running.returncode)
-    shown.save_svg(str(DOCS / "terminal.svg"), title="babeltune", clear=False)
+    picture = shown.export_svg(title="babeltune", clear=False)
+    # Without the fonts that Rich would fetch from elsewhere.
+    (DOCS / "terminal.svg").write_text(re.sub(r"\s*@font-face \{.*?\}", "", picture, flags=re.DOTALL))
     return folder / "quickstart"
 
 
