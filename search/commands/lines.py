@@ -17,7 +17,7 @@ class Levels(Config):
 
     @property
     def level(self) -> int:
-        """Of the log; what is below is not printed. With both options it is that of --verbose."""
+        """The level of the log below which nothing is printed. With both options it is that of --verbose."""
         return logging.INFO if self.verbose else logging.WARNING if self.quiet else NOTICE
 
 

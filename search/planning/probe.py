@@ -121,7 +121,7 @@ def _measure(config: TranslationConfig, prepared: Prepared, beam_size: int, test
 
 
 def _evaluation_seconds(model: Transformer, prepared: Prepared, beam_size: int) -> tuple[float, float]:
-    """Of validation, and of decoding as many sentences with a beam; from some of them.
+    """Seconds of validation, and of decoding as many sentences with a beam; from some of them.
 
     A model that has learned nothing ends no translation before its limit. One that has ends about where the reference
     does, so the time goes down by as much.
