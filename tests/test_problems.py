@@ -15,8 +15,9 @@ from test_run import COMMAND, run
 
 from examples.moons import MOONS, Classifier, MoonsConfig
 from search import EpochTraining, Experiment, Metric, Problem, TrainingConfig, TrialConfig, UserError, load_run
-from search.finals.items import mean_of_sums
-from search.record.journal import read_lines
+from search.finals.items import choose_best, mean_of_sums
+from search.finals.stages import FinalModel
+from search.record.journal import JournalLine, read_lines
 from search.settings.known_runs import KEPT
 from search.settings.problem import find_problem
 from trainables.base.config import flatten
@@ -222,6 +223,19 @@ def test_parts_of_a_problem_may_be_named_and_are_imported_when_needed() -> None:
     with pytest.raises(UserError, match="problem: nowhere:T can't be imported"):
         problem.part("training")
     assert find_problem("translation").part("finals").metric.name == "test_bleu"
+
+
+@pytest.mark.parametrize(("metric", "best"), [("valid_accuracy", 0), ("valid_loss", 1)])
+def test_the_model_to_keep_is_the_best_by_the_metric_of_the_search(metric: str, best: int) -> None:
+    """One has the higher accuracy, the other the lower loss."""
+    search = Experiment.load(ROOT / "examples" / "moons.yaml", **{"search.metric": metric}).search
+    models = []
+    for accuracy, loss in ((90.0, 0.5), (80.0, 0.25)):
+        report = EpochReport(
+            1, 1, {"valid_accuracy": accuracy, "valid_loss": loss}, train_seconds=1.0, eval_seconds=0.0
+        )
+        models.append(FinalModel(NAMED, MoonsConfig.base(), 0, 0, 1.0, Path(), [JournalLine(0, report)]))
+    assert choose_best(models, search) is models[best]
 
 
 def test_the_score_of_items_is_their_mean() -> None:

@@ -64,7 +64,7 @@ def found(config: Path) -> Result:
 
 @pytest.mark.skipif(not os.environ.get("FAULTS_ALL"), reason="two more searches; make test-faults runs it")
 def test_two_searches_of_a_process_equal_two_calls_of_the_command(config: Path, found: Result, tmp_path: Path) -> None:
-    """Of two corpora and two seeds."""
+    """They have two corpora and two seeds."""
     changes = {"data.path": str(write_digits(tmp_path / "other", train=500)), "search.seed": 1}
     other = search.search(Experiment.load(config, **changes, name="other"), quiet=True)
     options = {"typed": [], "typed-other": [f"--{key}={value}" for key, value in changes.items()]}

@@ -1,20 +1,20 @@
 """Go on with a run, perhaps with changed keys."""
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from pydantic import BaseModel, Field, create_model
+from pydantic import BaseModel, Field
 from pydantic_settings import CliPositionalArg
 from rich.console import Console
 
 from search.commands import COMMANDS
 from search.commands.lines import Levels
-from search.commands.search import search
+from search.commands.search import search, with_keys
 from search.remote.fetching import fetch_run
 from search.run_directory.changes import find_change
 from search.run_directory.finding import EXPERIMENT, RUNS, find_run
 from search.run_directory.trust import ALL, PUBLISHED, check_trust
-from search.settings.experiment import Experiment, experiment_class
+from search.settings.experiment import Experiment
 from search.settings.problem import TRANSLATION
 from search.settings.stored import stored_experiment, stored_problem
 from trainables.base.command_line import override, parse_options, take
@@ -30,14 +30,7 @@ class OfRun(Levels):
     trust: bool = Field(False, description="follow hosts and code that somebody else's run names: look at them first")
 
 
-def resuming(problem: str) -> type[BaseModel]:
-    """The class of all options for a run of this problem: which run, and what is changed of it."""
-    bases: Any = (experiment_class(problem), OfRun)
-    made: type[BaseModel] = create_model("Resuming", __base__=bases)
-    return made
-
-
-Resuming = resuming(TRANSLATION)
+Resuming = with_keys(OfRun, TRANSLATION)
 
 
 class Resumed(NamedTuple):
@@ -60,7 +53,7 @@ def _options(arguments: list[str]) -> type[BaseModel]:
     for argument in (argument for argument in arguments if not argument.startswith("-")):
         for folder in (Path(argument), RUNS / argument):
             if "\0" not in argument and (folder / EXPERIMENT).is_file():
-                return resuming(stored_problem(folder, trust="--trust" in arguments))
+                return with_keys(OfRun, stored_problem(folder, trust="--trust" in arguments))
     return Resuming
 
 

@@ -36,21 +36,21 @@ class OfSearch(Levels):
     version: bool = Field(False, description="print versions, for a report of a fault, and exit")
 
 
-def searching(problem: str) -> type[BaseModel]:
-    """The class of all options for a search of this problem: what to search, and how much is printed."""
-    bases: Any = (experiment_class(problem), OfSearch)
-    made: type[BaseModel] = create_model("Searching", __base__=bases)
+def with_keys(own: type[BaseModel], problem: str) -> type[BaseModel]:
+    """The class of all options of a command: its own, and the keys of a search of this problem."""
+    bases: Any = (experiment_class(problem), own)
+    made: type[BaseModel] = create_model(f"{own.__name__}WithKeys", __base__=bases)
     return made
 
 
-Searching = searching(TRANSLATION)
+Searching = with_keys(OfSearch, TRANSLATION)
 
 
 def main(arguments: list[str], console: Console) -> int:
     """Run the search that the options describe. Raises UserError."""
     commands = {name: command.about for name, command in COMMANDS.items()}
     problem = peek(arguments, "problem") or TRANSLATION
-    own, options = take(OfSearch, parse_options(searching(problem), arguments, program(), ABOUT, commands))
+    own, options = take(OfSearch, parse_options(with_keys(OfSearch, problem), arguments, program(), ABOUT, commands))
     if own.version:
         show_version(console)
         return 0

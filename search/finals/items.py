@@ -16,6 +16,7 @@ from search.finals.results import keep_result, kept_result
 from search.finals.stages import FinalModel, TestMetric
 from search.settings.experiment import Experiment
 from search.settings.problem import find_problem, place_of
+from search.settings.searching import SearchConfig
 from trainables.base.checkpoint_files import STATE, last_checkpoints
 from trainables.base.errors import UserError
 from trainables.base.files import digest_of, publish_folder, remove
@@ -48,6 +49,11 @@ class ItemScores:
     @property
     def score(self) -> float:
         return float(np.mean(self.scores))
+
+
+def choose_best(models: Sequence[FinalModel], search: SearchConfig) -> FinalModel:
+    """The one that its last report shows best by the search's metric; never by the test data."""
+    return max(models, key=lambda model: search.compared_by.worth(model.valid[search.metric]))
 
 
 class ItemFinals:
@@ -114,9 +120,8 @@ class ItemFinals:
         return False
 
     def keep_best(self, entry: Entry, experiment: Experiment) -> None:
-        """The model of the seed that was best on the validation data: its configuration and its state."""
-        name, metric = next(iter(experiment.search.metrics.items()))
-        model = max(entry.models, key=lambda model: metric.worth(model.valid[name]))
+        """The model of the seed that was best by the search's metric: its configuration and its state."""
+        model = choose_best(entry.models, experiment.search)
         draft = experiment.run_dir / ".best"
         remove(draft)
         draft.mkdir()

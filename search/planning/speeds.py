@@ -25,7 +25,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Seconds:
-    """Of one configuration."""
+    """The seconds that one configuration takes."""
 
     train: float  # an epoch
     valid: float
