@@ -14,8 +14,9 @@ from trainables.base.errors import UserError
 from trainables.base.installed import version_of
 from trainables.base.log import say, warn
 from trainables.base.translation_config import PHRASEBOOK, TokenizerConfig, TranslationConfig, as_translation
-from trainables.data.corpus import digest_test, find_files
+from trainables.data.corpus import digest_test
 from trainables.data.corpus_cache import cached_corpus
+from trainables.data.finding import find_files
 from trainables.sharing.corpora import bring_corpus, share_tokenizer, store_corpus
 from trainables.sharing.storage import Storage, new_driver
 

@@ -10,11 +10,13 @@ from trainables.base.errors import Doubt, UserError
 from trainables.base.test_opening import open_test
 from trainables.base.translation_config import PHRASEBOOK, DataConfig
 from trainables.data.examination import count_unlearned, examine
-from trainables.data.formats import FORMATS, format_of
-from trainables.data.formats.lines import is_blank, read_lines
+from trainables.data.finding import find_files
+from trainables.data.formats import format_of
+from trainables.data.formats.lines import is_blank
 from trainables.data.languages import check_languages
 from trainables.data.markings import find_markings
 from trainables.data.phrasebook import LANGUAGES, phrasebook
+from trainables.data.reading import read_pairs
 from trainables.data.scoring import check_references
 
 
@@ -114,71 +116,11 @@ def _test_split(config: DataConfig) -> Split:
     return test
 
 
-def find_files(config: DataConfig, split: str) -> tuple[Path, ...]:
-    """The files of a split: two for plain text (source, target), one for TSV or JSONL. Raises UserError."""
-    try:
-        return _find_files(config, split)
-    except OSError as error:  # a folder that may not be entered, a name that is too long
-        raise UserError(
-            f"data.path: {error.filename or config.path}: {error.strerror}; name a path that this user may read"
-        ) from None
-
-
-def _find_files(config: DataConfig, split: str) -> tuple[Path, ...]:
-    if "{" in config.path:
-        return _match_pattern(config, split)
-    folder = Path(config.path)
-    if not folder.is_dir():
-        what = "is a file, not a folder" if folder.is_file() else "does not exist"
-        hint = "give a folder of train.en, train.fr, …, a pattern as corpus/{split}.{language}, or 'phrasebook'"
-        raise UserError(f"data.path: {folder} {what}; {hint}")
-    languages = (config.source, config.target)
-    for stem in (split, f"{split}.{config.source}-{config.target}", f"{split}.{config.target}-{config.source}"):
-        source, target = (_plain_or_gz(folder / f"{stem}.{language}") for language in languages)
-        if source and target:
-            return source, target
-    for suffix in FORMATS:
-        if table := _plain_or_gz(folder / f"{split}.{suffix}"):
-            return (table,)
-    for wanted, other in (languages, languages[::-1]):
-        if _plain_or_gz(folder / f"{split}.{other}"):
-            raise UserError(f"{folder}: {split}.{wanted} is missing beside {split}.{other}")
-    tables = ", ".join(f".{suffix}" for suffix in FORMATS)
-    present = ", ".join(sorted(path.name for path in folder.iterdir() if path.is_file())[:12]) or "nothing"
-    raise UserError(
-        f"{folder}: no {split}.{config.source} with {split}.{config.target} (or .gz, {tables}); the folder "
-        f"holds {present}; name the splits with data.train, data.valid, data.test, the languages with "
-        "data.source, data.target"
-    )
-
-
-def _plain_or_gz(file: Path) -> Path | None:
-    return next((path for path in (file, file.with_name(f"{file.name}.gz")) if path.is_file()), None)
-
-
-def _match_pattern(config: DataConfig, split: str) -> tuple[Path, ...]:
-    """'corpus/{split}.{language}.gz' -> both sides; without {language} it names one table."""
-    languages = (config.source, config.target) if "{language}" in config.path else (config.source,)
-    paths = tuple(Path(config.path.format(split=split, language=language)) for language in languages)
-    for path in paths:
-        if not path.is_file():
-            raise UserError(f"{path}: no such file; data.path is the pattern {config.path}")
-    return paths
-
-
 def _read_split(config: DataConfig, split: str) -> tuple[Split, list[str]]:
     """The pairs of a split, and what is noteworthy about the look of their lines. Raises UserError."""
+    pairs = list(read_pairs(config, split))
+    sides = Split([source for source, _ in pairs], [target for _, target in pairs])
     paths = find_files(config, split)
-    if len(paths) == 1:
-        pairs = list(format_of(paths[0]).read(paths[0], config))
-        sides = Split([source for source, _ in pairs], [target for _, target in pairs])
-    else:
-        sides = Split(*([line.strip() for line in read_lines(path)] for path in paths))
-        if len(sides.source) != len(sides.target):
-            raise UserError(
-                f"{paths[1]}: its number of lines is {len(sides.target)}, that of {paths[0].name} is "
-                f"{len(sides.source)}; line i must translate line i"
-            )
     if not len(sides):
         raise UserError(f"{paths[0]} is empty; it must hold one sentence a line")
     return sides, _told(config, lambda: _check_markings(paths, sides))
