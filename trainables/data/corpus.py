@@ -10,10 +10,10 @@ from trainables.base.errors import Doubt, UserError
 from trainables.base.test_opening import open_test
 from trainables.base.translation_config import PHRASEBOOK, DataConfig
 from trainables.data.examination import count_unlearned, examine
-from trainables.data.finding import find_files
-from trainables.data.formats import format_of
+from trainables.data.finding import find_files, find_text
 from trainables.data.formats.lines import is_blank
 from trainables.data.languages import check_languages
+from trainables.data.layouts import Text
 from trainables.data.markings import find_markings
 from trainables.data.phrasebook import LANGUAGES, phrasebook
 from trainables.data.reading import read_pairs
@@ -120,10 +120,10 @@ def _read_split(config: DataConfig, split: str) -> tuple[Split, list[str]]:
     """The pairs of a split, and what is noteworthy about the look of their lines. Raises UserError."""
     pairs = list(read_pairs(config, split))
     sides = Split([source for source, _ in pairs], [target for _, target in pairs])
-    paths = find_files(config, split)
+    text = find_text(config, split)
     if not len(sides):
-        raise UserError(f"{paths[0]} is empty; it must hold one sentence a line")
-    return sides, _told(config, lambda: _check_markings(paths, sides))
+        raise UserError(f"{text.sources[0]} is empty; it must hold one sentence a line")
+    return sides, _told(config, lambda: _check_markings(text, sides))
 
 
 def _told(config: DataConfig, check: Callable[[], list[str]]) -> list[str]:
@@ -136,13 +136,13 @@ def _told(config: DataConfig, check: Callable[[], list[str]]) -> list[str]:
         return [str(doubt)]
 
 
-def _check_markings(paths: tuple[Path, ...], split: Split) -> list[str]:
+def _check_markings(text: Text, split: Split) -> list[str]:
     """Raises Doubt for markings that can't be right; returns what may be."""
     told = []
-    cells = len(paths) == 1 and format_of(paths[0]).cells
-    for side, path, lines in zip(("source", "target"), (paths[0], paths[-1]), split.sides, strict=True):
-        place = str(path) if len(paths) == 2 else f"{path}: {side}"
-        for marking in find_markings(lines, path.name, cells):
+    ends = text.sources[0], text.sources[-1]
+    for side, source, lines in zip(("source", "target"), ends, split.sides, strict=True):
+        place = str(source) if text.plain else f"{source}: {side}"
+        for marking in find_markings(lines, source.label, text.cells):
             if marking.certain:
                 raise Doubt(f"{place}: {marking.text}")
             told.append(f"{place}: {marking.text}")
