@@ -23,32 +23,41 @@ HINT = (
 TAKE_OUT = "pairs of the training text can serve: data.split: {valid: 1000, test: 1000}"
 
 
+class NoSuchSplit(UserError):
+    """No file holds a split."""
+
+
 def find_files(config: DataConfig, split: str) -> tuple[Path, ...]:
     """The files that the pairs of a split come from. Raises UserError."""
     return find_text(config, split).files
 
 
-def find_text(config: DataConfig, split: str) -> Text:
+def find_text(config: DataConfig, split: str, alone: bool = False) -> Text:
     """Where the pairs of a split lie: in files of its own, or in those out of which `data.split` takes it.
 
-    Raises UserError for what is missing, and for what could be meant in more than one way.
+    alone: Whether a corpus without splits may be the training text, with nothing for the others.
+
+    Raises:
+        NoSuchSplit: If there are no files for it.
+        UserError: For files that could be meant in more than one way, or that may not be read.
     """
     try:
-        return _find_text(config, split)
+        return _find_text(config, split, alone)
     except OSError as error:  # a folder that may not be entered, a name that is too long
         raise UserError(
             f"data.path: {error.filename or config.path}: {error.strerror}; name a path that this user may read"
         ) from None
 
 
-def _find_text(config: DataConfig, split: str) -> Text:
+def _find_text(config: DataConfig, split: str, alone: bool) -> Text:
     place: _Place = _Pattern(config) if "{" in config.path else _Named(config)
+    own = place.split(split)
     if split in config.held_out:
-        if own := place.split(split):
+        if own:
             raise UserError(f"data.split: {config.path} has {own} for {split} already; leave {split} out of data.split")
     elif split != config.train or not config.held_out:
-        if own := place.split(split):
-            return own
+        if found := own or (place.whole() if alone else None):
+            return found
         raise place.missing(split)
     if base := place.split(config.train) or place.whole():
         return replace(base, part=True)
@@ -88,7 +97,7 @@ class _Pattern(_Place):
 
     def missing(self, split: str) -> UserError:
         more = "" if split == self._config.train else f"; {TAKE_OUT}"
-        return self._no_such(self._paths(split)[0], more)
+        return NoSuchSplit(self._no_such(self._paths(split)[0]) + more)
 
     def _paths(self, split: str) -> list[Path]:
         languages = (self._config.source, self._config.target) if "{language}" in self._path else ("",)
@@ -99,14 +108,14 @@ class _Pattern(_Place):
         for path in paths:
             source = _source_at(path)
             if not source:
-                raise self._no_such(path)
+                raise UserError(self._no_such(path))
             if len(paths) > 1 and (form := source.name.rpartition(".")[2]) in FORMATS:
                 raise UserError(f"data.path: {path}: a file .{form} holds both languages; leave {{language}} out")
             sources.append(source)
         return Text(tuple(sources), plain=len(sources) == 2)
 
-    def _no_such(self, path: Path, more: str = "") -> UserError:
-        return UserError(f"{path}: no such file; data.path is the pattern {self._path}{more}")
+    def _no_such(self, path: Path) -> str:
+        return f"{path}: no such file; data.path is the pattern {self._path}"
 
 
 def _source_at(path: Path) -> Source | None:
@@ -133,14 +142,14 @@ class _Named(_Place):
     def missing(self, split: str) -> UserError:
         train, source, target = self._config.train, self._config.source, self._config.target
         if not self.split(train) and (whole := self.whole()):
-            return UserError(f"{self._path}: has no split {split}, but {whole}, a corpus without splits; {TAKE_OUT}")
+            return NoSuchSplit(f"{self._path}: has no split {split}, but {whole}, a corpus without splits; {TAKE_OUT}")
         for wanted, other in ((source, target), (target, source)):
             if f"{split}.{other}" in self._names:
                 return UserError(f"{self._path}: {split}.{wanted} is missing beside {split}.{other}")
         forms = ", ".join(f".{form}" for form in FORMATS)
         present = ", ".join(sorted(self._names)[:SHOWN]) or "nothing"
         more = "" if split == train else f"; or {TAKE_OUT}"
-        return UserError(
+        return NoSuchSplit(
             f"{self._path}: no {split}.{source} with {split}.{target} (or {forms}, or .gz and the like); it holds "
             f"{present}; name the splits with data.train, data.valid, data.test, the languages with data.source, "
             f"data.target{more}"

@@ -1,7 +1,7 @@
 """The pairs of a split, one after another, whatever form its files have."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from itertools import zip_longest
 
@@ -9,7 +9,7 @@ from trainables.base.errors import UserError
 from trainables.base.translation_config import DataConfig
 from trainables.data.finding import find_text
 from trainables.data.formats import format_of
-from trainables.data.formats.lines import read_lines
+from trainables.data.formats.lines import is_blank, read_lines
 from trainables.data.formats.rows import Rows
 from trainables.data.layouts import Text
 from trainables.data.sources import Source
@@ -32,9 +32,40 @@ def read_pairs(config: DataConfig, split: str) -> Iterator[tuple[str, str]]:
     return (pair for pair in _read(text, config) if chosen.is_in(split, config.train, *pair))
 
 
+def read_fit(config: DataConfig, split: str, note: Callable[[str, str], None]) -> Iterator[tuple[str, str]]:
+    """As `read_pairs`, without the pairs of a blank side or half a character.
+
+    A corpus without splits is training text. Raises UserError.
+
+    note: Called for each of those, and for each pair with a line break, with what it is and where.
+    """
+    text = find_text(config, split, alone=split == config.train)
+    chosen = None
+    if text.part:
+        pairs = ((as_sentence(first), as_sentence(second)) for _, first, second in _unbroken(text, config, _ignore))
+        chosen = choose_pairs(pairs, config)
+    noted_here = chosen is None or split == config.train  # else each split would count what is in all files
+    for place, first, second in _unbroken(text, config, note if noted_here else _ignore):
+        source, target = as_sentence(first), as_sentence(second)
+        if chosen and not chosen.is_in(split, config.train, source, target):
+            continue
+        if is_blank(source) or is_blank(target):
+            note("left out, as a side is blank", place)
+            continue
+        if (source, target) != (first.strip(), second.strip()):
+            note("with a line break in a sentence, which is a space now", place)
+        yield source, target
+
+
+def as_sentence(text: str) -> str:
+    """The text as a line of a file could hold it, without space at its ends."""
+    text = text.strip()
+    return BREAK.sub(" ", text) if "\n" in text or "\r" in text else text
+
+
 @lru_cache(maxsize=4)
 def _choose(config: DataConfig, text: Text, states: tuple[tuple[int, int], ...]) -> Chosen:
-    """Which pairs are not for training; read again where a file has changed."""
+    """Which pairs are not for training; chosen again where a file has changed."""
     return choose_pairs(_read(text, config), config)
 
 
@@ -44,33 +75,56 @@ def _state(source: Source) -> tuple[int, int]:
 
 
 def _read(text: Text, config: DataConfig) -> Iterator[tuple[str, str]]:
-    if text.plain:
-        return ((source.strip(), target.strip()) for _, source, target in read_sides(*text.sources))
+    if text.plain:  # which holds no line breaks, and no halves of characters
+        return ((source.strip(), target.strip()) for _, source, target in _read_sides(*text.sources))
     return (pair for source in text.sources for pair in _read_table(source, config))
 
 
 def _read_table(source: Source, config: DataConfig) -> Iterator[tuple[str, str]]:
-    form = format_of(source)
-    if not form.streams and source.name != source.file.name:
-        raise UserError(f"{source}: a file of this form can't be read while it is packed; unpack it")
-    for number, first, second in form.read(source, config):
-        try:
-            f"{first}{second}".encode()
-        except UnicodeEncodeError as error:
+    for number, first, second in _rows(source, config):
+        if half := _half_in(first, second):
             raise UserError(
-                f"{source}: {form.unit} {number} has half a character (\\u{ord(error.object[error.start]):04x}), as a "
-                "cut emoji leaves it; fix or remove the pair"
-            ) from None
+                f"{source}: {format_of(source).unit} {number} has half a character (\\u{ord(half):04x}), as a cut "
+                "emoji leaves it; fix or remove the pair"
+            )
         yield as_sentence(first), as_sentence(second)
 
 
-def as_sentence(text: str) -> str:
-    """The text as a line of a file could hold it, without space at its ends."""
-    text = text.strip()
-    return BREAK.sub(" ", text) if "\n" in text or "\r" in text else text
+def _unbroken(text: Text, config: DataConfig, note: Callable[[str, str], None]) -> Iterator[tuple[str, str, str]]:
+    """The place and the sides of each pair without half a character."""
+    if text.plain:
+        yield from ((f"line {number}", first, second) for number, first, second in _read_sides(*text.sources))
+        return
+    for source in text.sources:
+        unit = format_of(source).unit
+        for number, first, second in _rows(source, config):
+            place = f"{unit} {number} of {source.label}"
+            if _half_in(first, second):
+                note("left out, as half a character is in it", place)
+            else:
+                yield place, first, second
 
 
-def read_sides(source: Source, target: Source) -> Rows:
+def _rows(source: Source, config: DataConfig) -> Rows:
+    form = format_of(source)
+    if not form.streams and source.name != source.file.name:
+        raise UserError(f"{source}: a file of this form can't be read while it is packed; unpack it")
+    return form.read(source, config)
+
+
+def _half_in(first: str, second: str) -> str | None:
+    try:
+        f"{first}{second}".encode()  # the fastest way to see that there is none
+    except UnicodeEncodeError as error:
+        return str(error.object)[error.start]
+    return None
+
+
+def _ignore(what: str, place: str) -> None:
+    pass
+
+
+def _read_sides(source: Source, target: Source) -> Rows:
     """The lines of two files, of which line i translates line i. Raises UserError for unequal numbers of lines."""
     sides = [read_lines(source), read_lines(target)]
     for number, (first, second) in enumerate(zip_longest(*sides), 1):
