@@ -7,11 +7,11 @@ from itertools import zip_longest
 
 from trainables.base.errors import UserError
 from trainables.base.translation_config import DataConfig
-from trainables.data.finding import find_text
+from trainables.data.finding import find_layout
 from trainables.data.formats import format_of
 from trainables.data.formats.lines import is_blank, read_lines
 from trainables.data.formats.rows import Rows
-from trainables.data.layouts import Text
+from trainables.data.layouts import Layout
 from trainables.data.sources import Source
 from trainables.data.splitting import Chosen, choose_pairs
 
@@ -25,7 +25,7 @@ def read_pairs(config: DataConfig, split: str) -> Iterator[tuple[str, str]]:
     taken off, and a line break within one is a space; a side may be blank. Raises UserError for a file that is missing
     or can't be read, and for sides of unequal length.
     """
-    text = find_text(config, split)
+    text = find_layout(config, split)
     if not text.part:
         return _read(text, config)
     chosen = _choose(config, text, _states(text))
@@ -39,7 +39,7 @@ def read_fit(config: DataConfig, split: str, note: Callable[[str, str], None]) -
 
     note: Called for each of those, and for each pair with a line break, with what it is and where.
     """
-    text = find_text(config, split, alone=split == config.train)
+    text = find_layout(config, split, alone=split == config.train)
     chosen = _choose(config, text, _states(text)) if text.part else None
     for source, number, first, second in _raw(text, config):
         if _half_in(first, second):
@@ -64,7 +64,7 @@ def as_sentence(text: str) -> str:
 
 
 @lru_cache(maxsize=4)
-def _choose(config: DataConfig, text: Text, states: tuple[tuple[int, int], ...]) -> Chosen:
+def _choose(config: DataConfig, text: Layout, states: tuple[tuple[int, int], ...]) -> Chosen:
     """Which pairs are not for training; chosen again where a file has changed."""
     rows = _raw(text, config)
     return choose_pairs(
@@ -72,18 +72,18 @@ def _choose(config: DataConfig, text: Text, states: tuple[tuple[int, int], ...])
     )
 
 
-def _states(text: Text) -> tuple[tuple[int, int], ...]:
+def _states(text: Layout) -> tuple[tuple[int, int], ...]:
     facts = [source.file.stat() for source in text.sources]
     return tuple((each.st_size, each.st_mtime_ns) for each in facts)
 
 
-def _read(text: Text, config: DataConfig) -> Iterator[tuple[str, str]]:
+def _read(text: Layout, config: DataConfig) -> Iterator[tuple[str, str]]:
     if text.plain:  # which holds no line breaks, and no halves of characters
         return ((source.strip(), target.strip()) for _, source, target in _read_sides(*text.sources))
     return _read_tables(text, config)
 
 
-def _read_tables(text: Text, config: DataConfig) -> Iterator[tuple[str, str]]:
+def _read_tables(text: Layout, config: DataConfig) -> Iterator[tuple[str, str]]:
     for source, number, first, second in _raw(text, config):
         if half := _half_in(first, second):
             raise UserError(
@@ -93,7 +93,7 @@ def _read_tables(text: Text, config: DataConfig) -> Iterator[tuple[str, str]]:
         yield as_sentence(first), as_sentence(second)
 
 
-def _raw(text: Text, config: DataConfig) -> Iterator[tuple[Source, int, str, str]]:
+def _raw(text: Layout, config: DataConfig) -> Iterator[tuple[Source, int, str, str]]:
     """The sides of each pair as they stand there, with where that is."""
     if text.plain:
         yield from ((text.sources[0], *row) for row in _read_sides(*text.sources))

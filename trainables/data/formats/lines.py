@@ -41,7 +41,7 @@ def read_lines(source: Source) -> Iterator[str]:
 
 def is_blank(text: str) -> bool:
     """Whether there is nothing to see."""
-    return not text.strip().strip(INVISIBLE).strip()
+    return not text[:1].isalnum() and not text.strip().strip(INVISIBLE).strip()
 
 
 def _decode(source: Source, data: bytes, before: int) -> list[str]:
