@@ -44,6 +44,8 @@ ROOMS = {
         "search.effects.importance",
     },
     "obstore": {"trainables.sharing.object_store"},
+    "datasets": {"trainables.data.published.hub"},
+    "huggingface_hub": {"trainables.data.published.hub"},
     "plotly": {
         "search.report.figures.figure",
         "search.report.figures.training",

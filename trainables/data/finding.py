@@ -10,7 +10,9 @@ from pathlib import Path
 from trainables.base.errors import UserError
 from trainables.base.translation_config import DataConfig
 from trainables.data.formats import FORMATS
-from trainables.data.layouts import Layout, find_split, find_whole
+from trainables.data.layouts import Layout, find_name_of, find_split, find_whole
+from trainables.data.published.hub import fetch
+from trainables.data.published.test_sets import find_test_set
 from trainables.data.sources import PACKINGS, Source, is_archive, list_members, unpacked_name
 
 DEPTH = 3  # folders, that of the corpus and those in it
@@ -50,8 +52,8 @@ def find_layout(config: DataConfig, split: str, alone: bool = False) -> Layout:
 
 
 def _find_layout(config: DataConfig, split: str, alone: bool) -> Layout:
-    place: _Place = _Pattern(config) if "{" in config.path else _Named(config)
-    own = place.split(split)
+    place = _place(config)
+    own = find_test_set(config, split) if "://" in split else place.split(split)
     if split in config.held_out:
         if own:
             raise UserError(f"data.split: {config.path} has {own} for {split} already; leave {split} out of data.split")
@@ -62,6 +64,12 @@ def _find_layout(config: DataConfig, split: str, alone: bool) -> Layout:
     if base := place.split(config.train) or place.whole():
         return replace(base, part=True)
     raise place.missing(config.train)
+
+
+def _place(config: DataConfig) -> "_Place":
+    if config.path.startswith("hf://"):
+        return _InHub(config)
+    return _Pattern(config) if "{" in config.path else _Named(config)
 
 
 class _Place:
@@ -126,6 +134,21 @@ def _source_at(path: Path) -> Source | None:
         if above.is_file() and is_archive(above):
             return next((each for each in list_members(above) if above / each.member == path), None)
     return None
+
+
+class _InHub(_Place):
+    """A corpus of the Hugging Face Hub, which knows its splits by name."""
+
+    def split(self, split: str) -> Layout | None:
+        name = find_name_of(split, fetch(self._path), self._config)
+        return Layout(fetch(self._path)[name]) if name else None
+
+    def whole(self) -> Layout | None:
+        return None
+
+    def missing(self, split: str) -> UserError:
+        there = ", ".join(fetch(self._path))
+        return NoSuchSplit(f"{self._path}: no split {split}; it has {there}; name it by data.train, … or {TAKE_OUT}")
 
 
 class _Named(_Place):
