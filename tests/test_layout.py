@@ -15,6 +15,7 @@ ROOMS = {
         "search.cluster.joining",
         "search.cluster.local_ray",
         "search.cluster.starting",
+        "search.cluster.tune_plugins",
         "search.cluster.tuning",
         "search.cluster.watchdog",
         "search.finals.remotely",

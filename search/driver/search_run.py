@@ -14,7 +14,7 @@ from search.driver.beginning import remove_leftovers
 from search.driver.concluding import conclude
 from search.driver.finals_run import FinalsRun
 from search.driver.progress import ranking_table
-from search.driver.study_run import Trainer
+from search.driver.study_run import StudyRun, Trainer
 from search.engine.checkpoint_cleaner import CheckpointCleaner
 from search.engine.ordering import check_slots
 from search.engine.proposals import SearchPlan, make_scheduler
@@ -87,7 +87,13 @@ class SearchRun:
                 self.plan.tell(self.slots)
             with Tracker(self.experiment, self.earlier) as tracker:
                 trainer = Trainer(
-                    self.experiment, self.slots, lock, self.storage, tracker, self.console, self._keep_safe
+                    experiment=self.experiment,
+                    slots=self.slots,
+                    lock=lock,
+                    storage=self.storage,
+                    tracker=tracker,
+                    console=self.console,
+                    keep_safe=self._keep_safe,
                 )
                 cluster = self.experiment.cluster
                 with (
@@ -151,7 +157,7 @@ class SearchRun:
         cleaner = CheckpointCleaner(trainer.checkpoints("trial"), keep_completed=self.experiment.finals.seeds == 0)
         cleaner.sweep(study.over)
         plan = SearchPlan(self.experiment, keep_prior(self.experiment))
-        trainer.train("trial", study, plan, scheduler, expected, self.earlier.spent(), [cleaner])
+        trainer.train(StudyRun("trial", study, plan, scheduler, expected, self.earlier.spent(), [cleaner]))
         if study.ended:
             say(f"the search ends with {count(len(study.trials), 'trial', 'trials')}: {study.ended}")
         elif settings.trials is None:
