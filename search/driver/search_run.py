@@ -11,7 +11,7 @@ from search.cluster.slots import find_slots
 from search.cluster.teardown import check_teardown, take_down
 from search.cluster.watchdog import Watchdog
 from search.driver.beginning import remove_leftovers
-from search.driver.concluding import conclude
+from search.driver.concluding import Remarks, Results, conclude
 from search.driver.finals_run import FinalsRun
 from search.driver.progress import ranking_table
 from search.driver.study_run import StudyRun, Trainer
@@ -178,8 +178,8 @@ class SearchRun:
         self._pin_made(study)
         notes = explain_decisions(study, self.experiment) + describe_starts(self.run_dir)
         planned = self.plan.compare(searched, searched + retrained) if self.plan else []
-        opened = self.earlier.test_opened()
-        return conclude(self.experiment, study, trials, finals, entries, opened, spending, planned, notes)
+        remarks = Remarks(self.earlier.test_opened(), spending, planned, notes)
+        return conclude(self.experiment, Results(study, trials, finals, entries), remarks)
 
     def _announce(self, board: Leaderboard) -> None:
         by: TestMetric = self.experiment.definition.part("finals").metric
