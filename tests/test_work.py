@@ -93,8 +93,8 @@ def open_work(folder: Path, search: str | Experiment = "asha", slots: int = 1) -
 
 
 def sqlite(study: Study) -> sqlalchemy.Engine:
-    assert isinstance(study._storage, RDBStorage)
-    return study._storage.engine
+    assert isinstance(study.writer.storage, RDBStorage)
+    return study.writer.storage.engine
 
 
 def simulate(work: Work, checkpoints: dict[int, int], slots: int = 1) -> None:
