@@ -101,6 +101,7 @@ RESUMED: dict[str, dict[Any, str]] = {
         REFUSED: "path source target target_language bleu_tokenize train valid test columns limit max_tokens overlong",
         NOTHING: "doubts",
     },
+    "data.split": {REFUSED: "valid test seed"},
     "tokenizer": {NEW_STUDY: "kind vocab_size shared normalization character_coverage byte_fallback"},
     "model": {
         NEW_STUDY: "encoder_layers decoder_layers d_model num_heads num_kv_heads ffn_dim dropout attention_dropout "

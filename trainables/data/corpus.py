@@ -12,9 +12,9 @@ import numpy as np
 from trainables.base.errors import Doubt, UserError
 from trainables.base.test_opening import open_test
 from trainables.base.translation_config import PHRASEBOOK, DataConfig
+from trainables.data import layouts
 from trainables.data.examination import count_unlearned, examine
-from trainables.data.finding import find_files
-from trainables.data.formats import format_of
+from trainables.data.finding import find_files, find_text
 from trainables.data.formats.lines import is_blank
 from trainables.data.languages import check_languages
 from trainables.data.markings import find_markings
@@ -114,11 +114,11 @@ def _head_checked(config: DataConfig, name: str) -> tuple[Iterator[tuple[str, st
     """The pairs of a split, and what is noteworthy about the look of the first ones. Raises UserError."""
     if config.path == PHRASEBOOK:
         return iter(_phrasebook_pairs(config, name)), []
-    pairs, paths = read_pairs(config, name), find_files(config, name)
+    pairs, files = read_pairs(config, name), find_text(config, name)
     head = list(islice(pairs, HEAD))
     if not head:
-        raise UserError(f"{paths[0]} is empty; it must hold one sentence a line")
-    told = _told(config, lambda: _check_markings(paths, in_memory(head)))
+        raise UserError(f"{files.sources[0]} is empty; it must hold one sentence a line")
+    told = _told(config, lambda: _check_markings(files, in_memory(head)))
     return chain(head, pairs), told
 
 
@@ -132,13 +132,13 @@ def _told(config: DataConfig, check: Callable[[], list[str]]) -> list[str]:
         return [str(doubt)]
 
 
-def _check_markings(paths: tuple[Path, ...], split: Split) -> list[str]:
+def _check_markings(text: layouts.Text, split: Split) -> list[str]:
     """Raises Doubt for markings that can't be right; returns what may be."""
     told = []
-    cells = len(paths) == 1 and format_of(paths[0]).cells
-    for side, path, lines in zip(("source", "target"), (paths[0], paths[-1]), split.sides, strict=True):
-        place = str(path) if len(paths) == 2 else f"{path}: {side}"
-        for marking in find_markings(lines, path.name, cells):
+    ends = text.sources[0], text.sources[-1]
+    for side, source, lines in zip(("source", "target"), ends, split.sides, strict=True):
+        place = str(source) if text.plain else f"{source}: {side}"
+        for marking in find_markings(lines, source.label, text.cells):
             if marking.certain:
                 raise Doubt(f"{place}: {marking.text}")
             told.append(f"{place}: {marking.text}")
