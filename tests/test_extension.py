@@ -98,9 +98,11 @@ REFUSED, NOTHING, GOES_ON, NEW_STUDY = UserError, Change.NOTHING, Change.GOES_ON
 RESUMED: dict[str, dict[Any, str]] = {
     "": {REFUSED: "name output_dir storage problem", NOTHING: "cluster teardown", NEW_STUDY: "seed"},
     "data": {
-        REFUSED: "path source target target_language bleu_tokenize train valid test columns limit max_tokens overlong",
+        REFUSED: "path source target source_language target_language bleu_tokenize train valid test columns limit "
+        "max_tokens overlong",
         NOTHING: "doubts",
     },
+    "data.filters": {REFUSED: "min_length max_length max_ratio copies garbled markup language deduplicate"},
     "tokenizer": {NEW_STUDY: "kind vocab_size shared normalization character_coverage byte_fallback"},
     "model": {
         NEW_STUDY: "encoder_layers decoder_layers d_model num_heads num_kv_heads ffn_dim dropout attention_dropout "

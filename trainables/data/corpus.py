@@ -1,8 +1,10 @@
 """Parallel text: read from files, or the embedded phrasebook, and checked before anything starts."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +12,11 @@ from trainables.base.errors import Doubt, UserError
 from trainables.base.test_opening import open_test
 from trainables.base.translation_config import PHRASEBOOK, DataConfig
 from trainables.data.examination import count_unlearned, examine
+from trainables.data.filters import filtered, make_filters, tell_dropped
 from trainables.data.finding import find_files
 from trainables.data.formats import format_of
 from trainables.data.formats.lines import is_blank
+from trainables.data.language_guess import check_claims
 from trainables.data.languages import check_languages
 from trainables.data.markings import find_markings
 from trainables.data.phrasebook import LANGUAGES, phrasebook
@@ -61,16 +65,17 @@ def read_corpus(config: DataConfig) -> Corpus:
 
     Raises UserError for what can't be right: a missing file, sides of unequal length, bad UTF-8, a split without
     sentences, a blank line in the validation text, and what `examine`, `find_markings` and `check_languages` refuse.
-    Blank training lines are left out with a warning.
+    Training pairs that `data.filters` drops are left out, and so are blank ones; warnings say how many.
     """
     if config.path == PHRASEBOOK:
-        train, valid = _phrasebook_split(config, "train"), _phrasebook_split(config, "valid")
-        return Corpus(_first(train, config.limit), valid, [])
+        train, _, told = _filter(_first(_phrasebook_split(config, "train"), config.limit), config)
+        return Corpus(train, _phrasebook_split(config, "valid"), told)
     find_files(config, config.test)
     train, warnings = _read_split(config, config.train)
     valid, _ = _read_split(config, config.valid)
-    train, numbers, blanks = _without_blanks(_first(train, config.limit), config)
-    warnings += blanks
+    train, numbers, told = _filter(_first(train, config.limit), config)
+    train, numbers, blanks = _without_blanks(train, numbers, config)
+    warnings += told + blanks
     _refuse_blanks(valid, config, config.valid)
     warnings += _told(config, lambda: check_languages(train.sides, config.valid, valid.sides))
     check_references(config, valid.target)
@@ -84,6 +89,18 @@ def read_corpus(config: DataConfig) -> Corpus:
             "valid BLEU will look better than it is"
         )
     return Corpus(train, valid, warnings)
+
+
+def check_claimed_languages(config: DataConfig, corpus: Corpus) -> list[str]:
+    """What may be wrong with the languages of training and validation text, as far as they can be guessed.
+
+    Raises UserError where they contradict the claimed ones. Apart from `read_corpus`, which each worker calls: the
+    guess takes a second to load.
+    """
+    told = []
+    for name, split in ((config.train, corpus.train), (config.valid, corpus.valid)):
+        told += _told(config, partial(check_claims, config, name, *split.sides))
+    return told
 
 
 def read_test(config: DataConfig, run_dir: Path, why: str) -> Split:
@@ -104,6 +121,7 @@ def digest_test(config: DataConfig, train: Split) -> dict[str, Any]:
     """
     test = _test_split(config)
     _told(config, lambda: check_languages(train.sides, config.test, test.sides))
+    _told(config, lambda: check_claims(config, config.test, *test.sides))
     _told(config, lambda: examine(config.test, *test.sides, range(1, len(test) + 1)))
     return {"pairs": len(test), "sha256": test.digest()}
 
@@ -159,18 +177,31 @@ def _blank_lines(split: Split) -> list[int]:
     return [number for number, pair in enumerate(pairs, 1) if any(map(is_blank, pair))]
 
 
-def _without_blanks(split: Split, config: DataConfig) -> tuple[Split, Sequence[int], list[str]]:
-    """The other pairs, their numbers in the file, and a warning."""
+def _filter(train: Split, config: DataConfig) -> tuple[Split, Sequence[int], list[str]]:
+    """The pairs that `data.filters` leaves, their numbers in the file, and what was dropped."""
+    if not config.filters.chosen:
+        return train, range(1, len(train) + 1), []
+    dropped: Counter[str] = Counter()
+    kept = list(filtered(zip(*train.sides, strict=True), make_filters(config), dropped))
+    told = tell_dropped(dropped, len(train), config)
+    if not kept:
+        raise UserError(f"{told}, so nothing is left to train on; relax them")
+    return Split([pair[1] for pair in kept], [pair[2] for pair in kept]), [pair[0] for pair in kept], [told]
+
+
+def _without_blanks(split: Split, numbers: Sequence[int], config: DataConfig) -> tuple[Split, Sequence[int], list[str]]:
+    """The other pairs, their numbers in the file, and a warning. numbers: those of all pairs."""
     blank = _blank_lines(split)
     if not blank:
-        return split, range(1, len(split) + 1), []
+        return split, numbers, []
     if len(blank) == len(split):
         raise UserError(f"{config.path}: every pair of {config.train} has a blank side")
     gone = set(blank)
-    kept = [number for number in range(1, len(split) + 1) if number not in gone]
-    warning = f"{len(blank)} training pairs with a blank side are left out, the first at line {blank[0]}"
-    source, target = ([side[number - 1] for number in kept] for side in split.sides)
-    return Split(source, target), kept, [warning]
+    kept = [number - 1 for number in range(1, len(split) + 1) if number not in gone]
+    first = numbers[blank[0] - 1]
+    warning = f"{len(blank)} training pairs with a blank side are left out, the first at line {first}"
+    source, target = ([side[place] for place in kept] for side in split.sides)
+    return Split(source, target), [numbers[place] for place in kept], [warning]
 
 
 def _refuse_blanks(split: Split, config: DataConfig, name: str) -> None:
