@@ -45,6 +45,7 @@ def test_a_claim_is_read_as_people_write_it(names: dict[str, str], codes: tuple[
         ("de", {"en": 0.95, "de": 0.05}, None),  # some lines are as claimed
         ("de", {"en": 0.6, "fr": 0.4}, None),  # nothing clear
         ("hr", {"bs": 1.0}, None),  # too close to be told apart
+        ("de", {"bs": 0.5, "hr": 0.45, "en": 0.05}, "bs"),  # close ones count as one
         ("src", {"en": 1.0}, None),  # no language is claimed
     ],
 )

@@ -19,7 +19,7 @@ from trainables.data.formats.lines import is_blank
 from trainables.data.language_guess import check_claims
 from trainables.data.languages import check_languages
 from trainables.data.markings import find_markings
-from trainables.data.phrasebook import LANGUAGES, phrasebook
+from trainables.data.phrasebook import read_phrasebook
 from trainables.data.reading import read_pairs
 from trainables.data.scoring import check_references
 
@@ -213,12 +213,5 @@ def _refuse_blanks(split: Split, config: DataConfig, name: str) -> None:
 
 
 def _phrasebook_split(config: DataConfig, split: str) -> Split:
-    languages = (config.source, config.target)
-    if sorted(languages) != sorted(LANGUAGES):
-        raise UserError(
-            f"data.path: the phrasebook holds {' and '.join(LANGUAGES)}, not {config.source} and {config.target}; "
-            "set data.path to your corpus"
-        )
-    pairs = phrasebook()[split]
-    sides = tuple([pair[LANGUAGES.index(language)] for pair in pairs] for language in languages)
-    return Split(*sides)
+    source, target = zip(*read_phrasebook(config, split), strict=True)
+    return Split(list(source), list(target))
