@@ -10,12 +10,12 @@ from typing import Any
 from trainables.base.errors import Doubt, UserError
 from trainables.base.test_opening import open_test
 from trainables.base.translation_config import PHRASEBOOK, DataConfig
-from trainables.data import layouts
 from trainables.data.examination import count_unlearned, examine
-from trainables.data.finding import find_files, find_text
+from trainables.data.finding import find_files, find_layout
 from trainables.data.formats.lines import is_blank
 from trainables.data.language_guess import check_claims
 from trainables.data.languages import check_languages
+from trainables.data.layouts import Layout
 from trainables.data.markings import find_markings
 from trainables.data.phrasebook import read_phrasebook
 from trainables.data.reading import read_pairs
@@ -127,7 +127,7 @@ def _head_checked(config: DataConfig, name: str) -> tuple[Iterator[tuple[str, st
     """The pairs of a split, and what is noteworthy about the look of the first ones. Raises UserError."""
     if config.path == PHRASEBOOK:
         return iter(read_phrasebook(config, name)), []
-    pairs, files = read_pairs(config, name), find_text(config, name)
+    pairs, files = read_pairs(config, name), find_layout(config, name)
     head = list(islice(pairs, HEAD))
     if not head:
         raise UserError(f"{files.sources[0]} is empty; it must hold one sentence a line")
@@ -145,13 +145,13 @@ def _told(config: DataConfig, check: Callable[[], list[str]]) -> list[str]:
         return [str(doubt)]
 
 
-def _check_markings(text: layouts.Text, split: Split) -> list[str]:
+def _check_markings(layout: Layout, split: Split) -> list[str]:
     """Raises Doubt for markings that can't be right; returns what may be."""
     told = []
-    ends = text.sources[0], text.sources[-1]
+    ends = layout.sources[0], layout.sources[-1]
     for side, source, lines in zip(("source", "target"), ends, split.sides, strict=True):
-        place = str(source) if text.plain else f"{source}: {side}"
-        for marking in find_markings(lines, source.label, text.cells):
+        place = str(source) if layout.plain else f"{source}: {side}"
+        for marking in find_markings(lines, source.label, layout.cells):
             if marking.certain:
                 raise Doubt(f"{place}: {marking.text}")
             told.append(f"{place}: {marking.text}")

@@ -10,7 +10,7 @@ from pathlib import Path
 from trainables.base.errors import UserError
 from trainables.base.translation_config import DataConfig
 from trainables.data.formats import FORMATS
-from trainables.data.layouts import Text, find_split, find_whole
+from trainables.data.layouts import Layout, find_split, find_whole
 from trainables.data.sources import PACKINGS, Source, is_archive, list_members, unpacked_name
 
 DEPTH = 3  # folders, that of the corpus and those in it
@@ -29,10 +29,10 @@ class NoSuchSplit(UserError):
 
 def find_files(config: DataConfig, split: str) -> tuple[Path, ...]:
     """The files that the pairs of a split come from. Raises UserError."""
-    return find_text(config, split).files
+    return find_layout(config, split).files
 
 
-def find_text(config: DataConfig, split: str, alone: bool = False) -> Text:
+def find_layout(config: DataConfig, split: str, alone: bool = False) -> Layout:
     """Where the pairs of a split lie: in files of its own, or in those out of which `data.split` takes it.
 
     alone: Whether a corpus without splits may be the training text, with nothing for the others.
@@ -42,14 +42,14 @@ def find_text(config: DataConfig, split: str, alone: bool = False) -> Text:
         UserError: For files that could be meant in more than one way, or that may not be read.
     """
     try:
-        return _find_text(config, split, alone)
+        return _find_layout(config, split, alone)
     except OSError as error:  # a folder that may not be entered, a name that is too long
         raise UserError(
             f"data.path: {error.filename or config.path}: {error.strerror}; name a path that this user may read"
         ) from None
 
 
-def _find_text(config: DataConfig, split: str, alone: bool) -> Text:
+def _find_layout(config: DataConfig, split: str, alone: bool) -> Layout:
     place: _Place = _Pattern(config) if "{" in config.path else _Named(config)
     own = place.split(split)
     if split in config.held_out:
@@ -70,11 +70,11 @@ class _Place:
     def __init__(self, config: DataConfig):
         self._config, self._path = config, config.path
 
-    def split(self, split: str) -> Text | None:
+    def split(self, split: str) -> Layout | None:
         """The text of a split that has files of its own."""
         raise NotImplementedError
 
-    def whole(self) -> Text | None:
+    def whole(self) -> Layout | None:
         """The text of a corpus without splits."""
         raise NotImplementedError
 
@@ -86,13 +86,13 @@ class _Place:
 class _Pattern(_Place):
     """Files as 'corpus/{split}.{language}.gz' says; without {language} it names one table."""
 
-    def split(self, split: str) -> Text | None:
+    def split(self, split: str) -> Layout | None:
         if "{split}" not in self._path:
             return None
         paths = self._paths(split)
         return self._text(paths) if any(_source_at(path) for path in paths) else None
 
-    def whole(self) -> Text | None:
+    def whole(self) -> Layout | None:
         return None if "{split}" in self._path else self._text(self._paths(""))
 
     def missing(self, split: str) -> UserError:
@@ -103,7 +103,7 @@ class _Pattern(_Place):
         languages = (self._config.source, self._config.target) if "{language}" in self._path else ("",)
         return [Path(self._path.format(split=split, language=language)) for language in languages]
 
-    def _text(self, paths: list[Path]) -> Text:
+    def _text(self, paths: list[Path]) -> Layout:
         sources = []
         for path in paths:
             source = _source_at(path)
@@ -112,7 +112,7 @@ class _Pattern(_Place):
             if len(paths) > 1 and (form := source.name.rpartition(".")[2]) in FORMATS:
                 raise UserError(f"data.path: {path}: a file .{form} holds both languages; leave {{language}} out")
             sources.append(source)
-        return Text(tuple(sources), plain=len(sources) == 2)
+        return Layout(tuple(sources), plain=len(sources) == 2)
 
     def _no_such(self, path: Path) -> str:
         return f"{path}: no such file; data.path is the pattern {self._path}"
@@ -131,12 +131,12 @@ def _source_at(path: Path) -> Source | None:
 class _Named(_Place):
     """A folder or an archive with files that have usual names, or one file with all pairs."""
 
-    def split(self, split: str) -> Text | None:
+    def split(self, split: str) -> Layout | None:
         return self._only(find_split(self._names, split, self._config, self._path), split)
 
-    def whole(self) -> Text | None:
+    def whole(self) -> Layout | None:
         if self._is_table:
-            return Text((Source(Path(self._path)),))
+            return Layout((Source(Path(self._path)),))
         return self._only(find_whole(self._names, self._config, self._path), "a corpus without splits")
 
     def missing(self, split: str) -> UserError:
@@ -192,7 +192,7 @@ class _Named(_Place):
         found = find_split(names, self._config.train, self._config, self._path)
         return bool(found or find_whole(names, self._config, self._path))
 
-    def _only(self, texts: list[Text], what: str) -> Text | None:
+    def _only(self, texts: list[Layout], what: str) -> Layout | None:
         if len(texts) > 1:
             raise UserError(
                 f"data.path: {self._path}: {' or '.join(map(str, texts))} can be {what}; name it by data.train, "

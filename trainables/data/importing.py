@@ -9,7 +9,7 @@ from pathlib import Path
 from trainables.base.errors import UserError
 from trainables.base.files import create_folder, publish_folder, remove
 from trainables.base.translation_config import PHRASEBOOK, DataConfig
-from trainables.data.finding import NoSuchSplit, find_text
+from trainables.data.finding import NoSuchSplit, find_layout
 from trainables.data.reading import read_fit
 
 NAMES = ("train", "valid", "test")
@@ -57,7 +57,7 @@ def import_corpus(config: DataConfig, folder: Path) -> list[Imported]:
 def _write_splits(config: DataConfig, folder: Path) -> Iterator[Imported]:
     for name, split in zip(NAMES, config.splits, strict=True):
         try:
-            find_text(config, split, alone=split == config.train)
+            find_layout(config, split, alone=split == config.train)
         except NoSuchSplit:
             if split == config.train:
                 raise

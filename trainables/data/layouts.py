@@ -47,7 +47,7 @@ NO_TEXT = re.compile(r"(?:.*/)?(?:dataset_info|dataset_infos|dataset_dict|state)
 
 
 @dataclass(frozen=True)
-class Text:
+class Layout:
     """Where pairs lie: in two plain sources, line by line, or in tables, one after another."""
 
     sources: tuple[Source, ...]
@@ -68,7 +68,7 @@ class Text:
         return not self.plain and format_of(self.sources[0]).cells
 
 
-def find_split(names: Mapping[str, Source], split: str, config: DataConfig, where: str) -> list[Text]:
+def find_split(names: Mapping[str, Source], split: str, config: DataConfig, where: str) -> list[Layout]:
     """All that may be this split: by its own name, else by another that stands for it. Raises UserError."""
     others = [name for name in SPLITS.get(split, ()) if name not in config.splits]
     for wanted in ([split], others):
@@ -78,7 +78,7 @@ def find_split(names: Mapping[str, Source], split: str, config: DataConfig, wher
     return []
 
 
-def find_whole(names: Mapping[str, Source], config: DataConfig, where: str) -> list[Text]:
+def find_whole(names: Mapping[str, Source], config: DataConfig, where: str) -> list[Layout]:
     """All that may be a corpus without splits. Raises UserError."""
     splits = {*config.splits, *SPLITS, *(other for others in SPLITS.values() for other in others)}
     free = {name: source for name, source in names.items() if re.split(r"[./_-]", name)[0] not in splits}
@@ -92,14 +92,14 @@ def _find(
     split: str,
     config: DataConfig,
     where: str,
-) -> Iterator[Text]:
+) -> Iterator[Layout]:
     for template in sides:
         for languages in _groups(names, template, split, config, "language"):
             if pair := find_sides(languages, config, where):
-                yield Text((languages[pair[0]], languages[pair[1]]), plain=True)
+                yield Layout((languages[pair[0]], languages[pair[1]]), plain=True)
     for template in tables:
         for parts in _groups(names, template, split, config, "file"):
-            yield Text(tuple(_refuse_missing(parts, where)[name] for name in sorted(parts)))
+            yield Layout(tuple(_refuse_missing(parts, where)[name] for name in sorted(parts)))
 
 
 def _groups(

@@ -7,11 +7,11 @@ from itertools import zip_longest
 
 from trainables.base.errors import UserError
 from trainables.base.translation_config import DataConfig
-from trainables.data.finding import find_text
+from trainables.data.finding import find_layout
 from trainables.data.formats import format_of
 from trainables.data.formats.lines import is_blank, read_lines
 from trainables.data.formats.rows import Rows
-from trainables.data.layouts import Text
+from trainables.data.layouts import Layout
 from trainables.data.sources import Source
 from trainables.data.splitting import Chosen, choose_pairs
 
@@ -25,10 +25,10 @@ def read_pairs(config: DataConfig, split: str) -> Iterator[tuple[str, str]]:
     taken off, and a line break within one is a space; a side may be blank. Raises UserError for a file that is missing
     or can't be read, and for sides of unequal length.
     """
-    text = find_text(config, split)
+    text = find_layout(config, split)
     if not text.part:
         return _read(text, config)
-    chosen = _choose(config, text, tuple(_state(source) for source in text.sources))
+    chosen = _choose(config, text, _states(text))
     return (pair for pair in _read(text, config) if chosen.is_in(split, config.train, *pair))
 
 
@@ -39,22 +39,22 @@ def read_fit(config: DataConfig, split: str, note: Callable[[str, str], None]) -
 
     note: Called for each of those, and for each pair with a line break, with what it is and where.
     """
-    text = find_text(config, split, alone=split == config.train)
-    chosen = None
-    if text.part:
-        pairs = ((as_sentence(first), as_sentence(second)) for _, first, second in _unbroken(text, config, _ignore))
-        chosen = choose_pairs(pairs, config)
-    noted_here = chosen is None or split == config.train  # else each split would count what is in all files
-    for place, first, second in _unbroken(text, config, note if noted_here else _ignore):
-        source, target = as_sentence(first), as_sentence(second)
-        if chosen and not chosen.is_in(split, config.train, source, target):
+    text = find_layout(config, split, alone=split == config.train)
+    chosen = _choose(config, text, _states(text)) if text.part else None
+    for source, number, first, second in _raw(text, config):
+        if _half_in(first, second):
+            if not chosen or split == config.train:  # else each split would count it
+                note("left out, as half a character is in it", _place(source, number))
             continue
-        if is_blank(source) or is_blank(target):
-            note("left out, as a side is blank", place)
+        pair = as_sentence(first), as_sentence(second)
+        if chosen and not chosen.is_in(split, config.train, *pair):
             continue
-        if (source, target) != (first.strip(), second.strip()):
-            note("with a line break in a sentence, which is a space now", place)
-        yield source, target
+        if any(map(is_blank, pair)):
+            note("left out, as a side is blank", _place(source, number))
+            continue
+        if pair != (first.strip(), second.strip()):
+            note("with a line break in a sentence, which is a space now", _place(source, number))
+        yield pair
 
 
 def as_sentence(text: str) -> str:
@@ -64,24 +64,27 @@ def as_sentence(text: str) -> str:
 
 
 @lru_cache(maxsize=4)
-def _choose(config: DataConfig, text: Text, states: tuple[tuple[int, int], ...]) -> Chosen:
+def _choose(config: DataConfig, text: Layout, states: tuple[tuple[int, int], ...]) -> Chosen:
     """Which pairs are not for training; chosen again where a file has changed."""
-    return choose_pairs(_read(text, config), config)
+    rows = _raw(text, config)
+    return choose_pairs(
+        ((as_sentence(first), as_sentence(second)) for *_, first, second in rows if not _half_in(first, second)), config
+    )
 
 
-def _state(source: Source) -> tuple[int, int]:
-    facts = source.file.stat()
-    return facts.st_size, facts.st_mtime_ns
+def _states(text: Layout) -> tuple[tuple[int, int], ...]:
+    facts = [source.file.stat() for source in text.sources]
+    return tuple((each.st_size, each.st_mtime_ns) for each in facts)
 
 
-def _read(text: Text, config: DataConfig) -> Iterator[tuple[str, str]]:
+def _read(text: Layout, config: DataConfig) -> Iterator[tuple[str, str]]:
     if text.plain:  # which holds no line breaks, and no halves of characters
         return ((source.strip(), target.strip()) for _, source, target in _read_sides(*text.sources))
-    return (pair for source in text.sources for pair in _read_table(source, config))
+    return _read_tables(text, config)
 
 
-def _read_table(source: Source, config: DataConfig) -> Iterator[tuple[str, str]]:
-    for number, first, second in _rows(source, config):
+def _read_tables(text: Layout, config: DataConfig) -> Iterator[tuple[str, str]]:
+    for source, number, first, second in _raw(text, config):
         if half := _half_in(first, second):
             raise UserError(
                 f"{source}: {format_of(source).unit} {number} has half a character (\\u{ord(half):04x}), as a cut "
@@ -90,19 +93,16 @@ def _read_table(source: Source, config: DataConfig) -> Iterator[tuple[str, str]]
         yield as_sentence(first), as_sentence(second)
 
 
-def _unbroken(text: Text, config: DataConfig, note: Callable[[str, str], None]) -> Iterator[tuple[str, str, str]]:
-    """The place and the sides of each pair without half a character."""
+def _raw(text: Layout, config: DataConfig) -> Iterator[tuple[Source, int, str, str]]:
+    """The sides of each pair as they stand there, with where that is."""
     if text.plain:
-        yield from ((f"line {number}", first, second) for number, first, second in _read_sides(*text.sources))
-        return
-    for source in text.sources:
-        unit = format_of(source).unit
-        for number, first, second in _rows(source, config):
-            place = f"{unit} {number} of {source.label}"
-            if _half_in(first, second):
-                note("left out, as half a character is in it", place)
-            else:
-                yield place, first, second
+        yield from ((text.sources[0], *row) for row in _read_sides(*text.sources))
+    else:
+        yield from ((source, *row) for source in text.sources for row in _rows(source, config))
+
+
+def _place(source: Source, number: int) -> str:
+    return f"{format_of(source).unit} {number} of {source.label}"
 
 
 def _rows(source: Source, config: DataConfig) -> Rows:
@@ -118,10 +118,6 @@ def _half_in(first: str, second: str) -> str | None:
     except UnicodeEncodeError as error:
         return str(error.object)[error.start]
     return None
-
-
-def _ignore(what: str, place: str) -> None:
-    pass
 
 
 def _read_sides(source: Source, target: Source) -> Rows:
