@@ -28,6 +28,7 @@ def load(place: str) -> Any:
 COMMANDS = {
     "search": Command("run a search to its report; what happens without a command", "search:main", "search:Searching"),
     "plan": Command("what a search would take: hours, money, memory, disk", "plan:main", "plan:Planning"),
+    "data": Command("what is in a corpus, and what to do about it", "data:main", "data:Looking"),
     "resume": Command("go on with a search that was stopped, or change it", "resume:main", "resume:Resuming"),
     "fetch": Command("bring a run here from its storage, without its checkpoints", "fetch:main", "fetch:Fetching"),
     "publish": Command("send to W&B what it lacks of a search", "publish:main", "resume:Resuming"),

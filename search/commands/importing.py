@@ -11,6 +11,7 @@ from search.settings.wording import count
 from trainables.base.command_line import Helping, parse_options, take
 from trainables.base.errors import UserError
 from trainables.base.files import named_path
+from trainables.base.help_pages import Program
 from trainables.base.installed import program
 from trainables.base.translation_config import DataConfig
 
@@ -27,7 +28,7 @@ class Importing(Config):
 
 def main(arguments: list[str], console: Console) -> int:
     """Write the corpus, and say what of it was left out or changed. Raises UserError."""
-    given = parse_options(Importing, arguments, program("import"), COMMANDS["import"].about, common=Helping)
+    given = parse_options(Importing, arguments, Program(program("import"), COMMANDS["import"].about), Helping)
     if not given.get("folder"):
         raise UserError(f"import: name a corpus and a folder, as in `{program('import')} en-fr.txt.zip corpus`")
     data = given.setdefault("data", {})

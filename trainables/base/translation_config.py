@@ -29,6 +29,44 @@ class SplitConfig(Config):
     seed: int = Field(1, ge=0, lt=2**31, description="which pairs these are; the text and this decide it, nothing else")
 
 
+class FiltersConfig(Config):
+    """Which training pairs are left out. Validation and test text stay as they are, so that scores compare."""
+
+    min_length: int | None = Field(None, ge=1, description="leave out training pairs with a side of fewer characters")
+    max_length: int | None = Field(None, ge=1, description="leave out training pairs with a side of more characters")
+    max_ratio: float | None = Field(
+        None,
+        gt=1,
+        description="leave out training pairs whose lengths in characters are off the usual ratio of the text by more "
+        "than this factor; pairs of fewer than 40 characters stay",
+    )
+    copies: bool = Field(False, description="leave out training pairs with the same text on both sides")
+    garbled: bool = Field(
+        False,
+        description="leave out training pairs with control characters, or text that was read in a wrong encoding, such "
+        "as cafÃ©",
+    )
+    markup: bool = Field(
+        False, description="leave out training pairs with tags of HTML or XML, or characters by name, such as &amp;"
+    )
+    language: bool = Field(
+        False,
+        description="leave out training pairs with a side in another language than claimed (needs the extra languages)",
+    )
+    deduplicate: bool = Field(False, description="of equal training pairs keep the first alone")
+
+    @model_validator(mode="after")
+    def _leaves_something(self) -> Self:
+        if self.min_length and self.max_length and self.min_length > self.max_length:
+            raise ValueError(f"min_length: {self.min_length} is above max_length {self.max_length}, so no pair is left")
+        return self
+
+    @property
+    def chosen(self) -> dict[str, int | float | bool]:
+        """The filters that are on, each with its value."""
+        return {name: value for name, value in self.model_dump().items() if value}
+
+
 class DataConfig(Config):
     """Which parallel text, read how."""
 
@@ -40,6 +78,11 @@ class DataConfig(Config):
     )
     source: str = Field("en", pattern=r"^[A-Za-z0-9_-]+$", description="source language, as in the file names")
     target: str = Field("fr", pattern=r"^[A-Za-z0-9_-]+$", description="target language, as in the file names")
+    source_language: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9_-]+$",
+        description="code of the source language, such as en, where the file names do not say it",
+    )
     target_language: str | None = Field(
         None,
         pattern=r"^[A-Za-z0-9_-]+$",
@@ -68,7 +111,8 @@ class DataConfig(Config):
         description="what becomes of text that looks wrong by its statistics: copied, swapped or shifted sides, ids, "
         "quotes of CSV",
     )
-    limit: int | None = Field(None, ge=1, description="use only the first so many training pairs")
+    filters: FiltersConfig = FiltersConfig()
+    limit: int | None = Field(None, ge=1, description="use only the first so many training pairs (before data.filters)")
     max_tokens: int = Field(
         128, ge=4, description="a longer training sentence (in tokens) is treated as 'overlong' says"
     )
