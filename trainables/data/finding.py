@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from trainables.base.errors import UserError
@@ -201,19 +201,16 @@ class _Named(_Place):
 
     def _rooted(self, names: dict[str, Source]) -> dict[str, Source]:
         """Names below the nearest folder with training text, such as data/ of a repository."""
-        for depth in range(DEPTH):
-            folders = sorted({"/".join((*name.split("/")[:depth], "")) for name in names if name.count("/") >= depth})
-            below = {folder if depth else "": _below(names, folder if depth else "") for folder in folders}
-            found = [folder for folder in below if self._has_text(below[folder])]
-            if len(found) == 1:
-                return below[found[0]]
-            if found:
-                raise UserError(f"data.path: {self._path}: {' and '.join(found)} have training text; name one of them")
+        for search in (partial(find_split, split=self._config.train), find_whole):
+            for depth in range(DEPTH):
+                below = {folder: _below(names, folder) for folder in _folders(names, depth)}
+                found = [folder for folder in below if search(below[folder], config=self._config, where=self._path)]
+                if len(found) == 1:
+                    return below[found[0]]
+                if found:
+                    both = " and ".join(found)
+                    raise UserError(f"data.path: {self._path}: {both} have training text; name one of them")
         return names
-
-    def _has_text(self, names: dict[str, Source]) -> bool:
-        found = find_split(names, self._config.train, self._config, self._path)
-        return bool(found or find_whole(names, self._config, self._path))
 
     def _only(self, texts: list[Layout], what: str) -> Layout | None:
         if len(texts) > 1:
@@ -252,6 +249,13 @@ def _by_unpacked_name(files: Mapping[str, Source]) -> dict[str, Source]:
         if not any(part.startswith((".", "__MACOSX")) for part in name.split("/")[:-1]):
             names.setdefault(unpacked_name(name), files[name])
     return names
+
+
+def _folders(names: Mapping[str, Source], depth: int) -> list[str]:
+    """The folders of this depth that have files, each with a slash at its end; the corpus itself is of depth 0."""
+    return sorted(
+        {"".join(f"{part}/" for part in name.split("/")[:depth]) for name in names if name.count("/") >= depth}
+    )
 
 
 def _below(names: Mapping[str, Source], folder: str) -> dict[str, Source]:
