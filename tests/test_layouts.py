@@ -265,7 +265,6 @@ def test_a_layout_with_splits_is_read_as_its_pairs(layout: str, tmp_path: Path) 
 
 
 TAKEN = {"valid": 6, "test": 4}
-GOLDEN = ["train 1", "train 2", "train 20", "train 24"]  # of a run that goes on
 WITHOUT_SPLITS: dict[str, tuple[Files, str]] = {
     "OPUS zip": (in_zip(OPUS, "en-fr.txt.zip"), "en-fr.txt.zip"),
     "OPUS folder": (OPUS, ""),
@@ -302,28 +301,12 @@ def test_the_embedded_corpus_has_its_splits() -> None:
         DataConfig.model_validate({"split": TAKEN})
 
 
-def test_the_split_of_a_text_never_changes(tmp_path: Path) -> None:
-    config = configured(tmp_path, {"pairs.tsv": tsv(ALL)}, {"path": "pairs.tsv", "split": TAKEN})
-    assert [pair[0].partition(":")[0] for pair in read(config, "test")] == GOLDEN
-
-
 def test_what_has_no_files_is_taken_out_of_train(tmp_path: Path) -> None:
     files = sides("{split}.{language}", names=("train", "dev"))
     config = configured(tmp_path, files, {"split": {"test": 5}})
     assert read(config, "valid") == pairs("valid")
     assert len(read(config, "test")) == 5
     assert sorted(read(config, "test") + read(config, "train")) == sorted(pairs("train"))
-
-
-def test_no_sentence_stands_in_two_parts_and_blank_sides_in_none_that_is_scored(tmp_path: Path) -> None:
-    some = [(f"sentence {n // 3}" if n % 2 else f"alone {n}", f"phrase {n}" if n % 7 else " ") for n in range(600)]
-    config = configured(tmp_path, {"pairs.tsv": tsv(some)}, {"path": "pairs.tsv", "split": {"valid": 50, "test": 50}})
-    parts = {split: read(config, split) for split in SPLITS}
-    assert len(parts["valid"]) == len(parts["test"]) == 50
-    seen = {split: {source for source, target in part if target} for split, part in parts.items()}
-    assert not seen["train"] & seen["valid"] and not seen["train"] & seen["test"] and not seen["valid"] & seen["test"]
-    assert all(target for split in ("valid", "test") for _, target in parts[split])
-    assert any(source.startswith("sentence") for source in seen["valid"])
 
 
 BOMB = """<?xml version="1.0"?><!DOCTYPE tmx [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;">]>
