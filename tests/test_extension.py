@@ -102,8 +102,9 @@ RESUMED: dict[str, dict[Any, str]] = {
         "max_tokens overlong",
         NOTHING: "doubts",
     },
+    "data.split": {REFUSED: "valid test seed"},
     "data.filters": {REFUSED: "min_length max_length max_ratio copies garbled markup language deduplicate"},
-    "tokenizer": {NEW_STUDY: "kind vocab_size shared normalization character_coverage byte_fallback"},
+    "tokenizer": {NEW_STUDY: "kind vocab_size shared normalization character_coverage sample_lines byte_fallback"},
     "model": {
         NEW_STUDY: "encoder_layers decoder_layers d_model num_heads num_kv_heads ffn_dim dropout attention_dropout "
         "activation_dropout norm norm_type activation positions max_length max_distance tied_embeddings"

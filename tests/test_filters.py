@@ -182,7 +182,7 @@ def test_only_training_text_is_filtered_and_the_warning_counts(tmp_path: Path) -
 def test_the_phrasebook_is_filtered_too() -> None:
     corpus = read_corpus(DataConfig(limit=100, filters=FiltersConfig(max_length=30)))
     assert 0 < len(corpus.train) < 100
-    assert max(map(len, corpus.train.source + corpus.train.target)) <= 30 < max(map(len, corpus.valid.source))
+    assert max(map(len, [*corpus.train.source, *corpus.train.target])) <= 30 < max(map(len, corpus.valid.source))
     assert f"leaves out {100 - len(corpus.train)} of 100 training pairs" in corpus.warnings[0]
 
 

@@ -9,8 +9,10 @@ from search.commands.lines import output_file, say
 from search.commands.search import with_keys
 from search.settings.experiment import experiment_class
 from search.settings.problem import TRANSLATION
-from trainables.base.command_line import parse_options, peek, read_config, take
+from trainables.base.arguments import peek
+from trainables.base.command_line import parse_options, read_config, take
 from trainables.base.errors import UserError
+from trainables.base.help_pages import Program
 from trainables.base.installed import config_folder, program
 from trainables.base.mistakes import blame
 from trainables.base.translation_config import as_translation
@@ -36,7 +38,7 @@ def main(arguments: list[str], console: Console) -> int:
     problem = peek(arguments, "problem") or TRANSLATION
     if problem != TRANSLATION:
         raise UserError(f"problem: data shows parallel text, which {problem} does not have; leave the problem out")
-    own, options = take(OfCorpus, parse_options(Looking, arguments, program("data"), ABOUT))
+    own, options = take(OfCorpus, parse_options(Looking, arguments, Program(program("data"), ABOUT)))
     if own.corpus:
         if "path" in options.get("data", {}):
             raise UserError(f"--data.path: {own.corpus} is named already; name the corpus once")

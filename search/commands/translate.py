@@ -19,6 +19,7 @@ from search.translation.finals_config import Decoding
 from trainables.base.command_line import parse_config
 from trainables.base.errors import UserError
 from trainables.base.files import digest_of, named_path
+from trainables.base.help_pages import Program
 from trainables.base.installed import program
 from trainables.data.formats.lines import is_blank
 
@@ -73,7 +74,7 @@ class Translating(Config):
 def main(arguments: list[str], console: Console) -> int:
     """Translate standard input. Raises UserError for what the user can fix."""
     about = "Translate standard input, line by line, with the best model of a run."
-    options, _ = parse_config(Translating, arguments, program("translate"), about)
+    options, _ = parse_config(Translating, arguments, Program(program("translate"), about))
     from search.translation.best import read_best
 
     run_dir = find_run("translate", options.run, holds="best")

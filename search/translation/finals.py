@@ -21,10 +21,11 @@ from search.translation.scoring import ScoredModel, load_final, score_all
 from search.translation.sections import write_sections
 from trainables.base.metrics import Metric
 from trainables.base.translation_config import as_translation
-from trainables.data.corpus import Split, read_test
+from trainables.data.corpus import read_test
 from trainables.data.corpus_cache import cached_corpus
 from trainables.data.preparing import prepare
 from trainables.data.scoring import scoring
+from trainables.data.text import Split
 
 BLEU = Metric("test BLEU", "maximize", instead=LOSS, least=NEAR_ZERO)
 
@@ -116,8 +117,8 @@ class TranslationFinals:
     def keep_best(self, entry: Entry, experiment: Experiment) -> None:
         model, result = choose_best(entry)
         network, tokenizer = load_final(model, experiment.cache)
-        config = as_translation(model.config)
-        write_best(experiment.run_dir, network, tokenizer, config, result.decoding, result.translations)
+        best = BestModel(as_translation(model.config), network, tokenizer, result.decoding)
+        write_best(experiment.run_dir, best, result.translations)
 
     def read_best(self, experiment: Experiment) -> BestModel:
         return read_best(experiment.run_dir)

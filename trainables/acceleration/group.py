@@ -1,8 +1,6 @@
 """Processes of one machine that exchange tensors, each with a GPU of its own where there are any."""
 
 import os
-import threading
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -23,6 +21,7 @@ class Group:
 
     rank: int  # from 0
     size: int
+    meeting: Path  # a file, not there yet, at which they find each other
 
     def sum(self, tensors: Sequence[Tensor]) -> None:
         """Put the sum over the group in the place of each; in one message, so all must be of one type."""
@@ -38,15 +37,15 @@ class Group:
         return torch.device("cuda", self.rank)
 
 
-def join(group: Group, place: Path) -> None:
-    """Wait for the others of the group, at a file that is not there yet."""
+def join(group: Group) -> None:
+    """Wait for the others of the group."""
     os.environ |= LOOPBACK
     device = group.device()
     if device.type == "cuda":
         torch.cuda.set_device(device)
     distributed.init_process_group(
         "nccl" if device.type == "cuda" else "gloo",
-        init_method=place.as_uri(),
+        init_method=group.meeting.as_uri(),
         rank=group.rank,
         world_size=group.size,
         timeout=FOREVER,
@@ -59,14 +58,3 @@ def leave() -> None:
         abort_process_group()
     else:
         distributed.destroy_process_group()
-
-
-def end_with_parent(parent: int) -> None:
-    """End this process soon after its parent, even one that was killed and could say nothing."""
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.5)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()

@@ -17,6 +17,14 @@ BleuTokenizer = Literal[
 ]
 
 
+class SplitConfig(Config):
+    """How many pairs are taken out of the training text for splits that have no files of their own."""
+
+    valid: int | None = Field(None, ge=1, description="pairs for validation, where no file holds them")
+    test: int | None = Field(None, ge=1, description="pairs for the test, where no file holds them")
+    seed: int = Field(1, ge=0, lt=2**31, description="which pairs these are; the text and this decide it, nothing else")
+
+
 class FiltersConfig(Config):
     """Which training pairs are left out. Validation and test text stay as they are, so that scores compare."""
 
@@ -61,7 +69,8 @@ class DataConfig(Config):
     path: str = Field(
         PHRASEBOOK,
         min_length=1,
-        description="'phrasebook' (the embedded corpus), a folder, or a pattern with {split} and {language}",
+        description="'phrasebook' (the embedded corpus), a folder, an archive, one file, or a pattern with {split} and "
+        "{language}",
     )
     source: str = Field("en", pattern=r"^[A-Za-z0-9_-]+$", description="source language, as in the file names")
     target: str = Field("fr", pattern=r"^[A-Za-z0-9_-]+$", description="target language, as in the file names")
@@ -83,9 +92,11 @@ class DataConfig(Config):
     train: str = Field("train", min_length=1, description="name of the training split in the file names")
     valid: str = Field("valid", min_length=1, description="name of the validation split in the file names")
     test: str = Field("test", min_length=1, description="name of the test split in the file names")
+    split: SplitConfig = SplitConfig()
     columns: tuple[str | int, str | int] | None = Field(
         None,
-        description="columns of a TSV file: source and target, by their names in its first line, or counted from 1",
+        description="source and target of a table: its columns, by their names in the first line or counted from 1; in "
+        "JSON and Parquet keys, as translation.en",
     )
     doubts: Literal["refuse", "warn"] = Field(
         "refuse",
@@ -105,6 +116,8 @@ class DataConfig(Config):
             raise ValueError(f"target: {self.target!r} is the source language, too; name two languages")
         if len({self.train, self.valid, self.test}) < 3:
             raise ValueError("test: train, valid and test must name three different splits")
+        if self.path == PHRASEBOOK and self.held_out:
+            raise ValueError(f"split: {PHRASEBOOK} has all splits; leave it out, or set path to a corpus of yours")
         for column in self.columns or ():
             if isinstance(column, int) and column < 1:
                 raise ValueError(f"columns: {column}: columns are counted from 1")
@@ -112,9 +125,20 @@ class DataConfig(Config):
             raise ValueError(f"columns: {self.columns[0]!r} can't be source and target; name two columns")
         if "{" in self.path and not re.fullmatch(r"[^{}]*(\{(split|language)\}[^{}]*)+", self.path):
             raise ValueError(f"path: the pattern {self.path!r} may have {{split}} and {{language}} alone in braces")
-        if "{" in self.path and "{split}" not in self.path:
+        if "{" in self.path and "{split}" not in self.path and len(self.held_out) < 2:
             raise ValueError(f"path: the pattern {self.path!r} needs {{split}}, as in corpus/{{split}}.{{language}}.gz")
         return self
+
+    @property
+    def splits(self) -> tuple[str, str, str]:
+        """The names of the splits for training, validation and test."""
+        return self.train, self.valid, self.test
+
+    @property
+    def held_out(self) -> dict[str, int]:
+        """Pairs that are taken out of the training text, by the name of their split."""
+        sizes = {self.valid: self.split.valid, self.test: self.split.test}
+        return {name: size for name, size in sizes.items() if size is not None}
 
     @field_validator("path")
     @classmethod
@@ -138,6 +162,12 @@ class TokenizerConfig(Config):
     )
     character_coverage: float = Field(
         1.0, ge=0.98, le=1, description="share of the characters of the text that get a piece; the rarest get none"
+    )
+    sample_lines: int | None = Field(
+        200_000,
+        ge=1,
+        description="train the tokenizer on so many lines of the training text at most, both sides together if it is "
+        "shared, from all over the text; null: on all",
     )
     byte_fallback: bool = Field(
         False, description="write a character without a piece as its bytes, for 256 pieces of the vocabulary"

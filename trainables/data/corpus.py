@@ -1,10 +1,9 @@
 """Parallel text: read from files, or the embedded phrasebook, and checked before anything starts."""
 
-import hashlib
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -12,46 +11,26 @@ from trainables.base.errors import Doubt, UserError
 from trainables.base.test_opening import open_test
 from trainables.base.translation_config import PHRASEBOOK, DataConfig
 from trainables.data.examination import count_unlearned, examine
-from trainables.data.filters import filtered, make_filters, tell_dropped
-from trainables.data.finding import find_files
-from trainables.data.formats import format_of
+from trainables.data.finding import find_files, find_layout
 from trainables.data.formats.lines import is_blank
 from trainables.data.language_guess import check_claims
 from trainables.data.languages import check_languages
+from trainables.data.layouts import Layout
 from trainables.data.markings import find_markings
 from trainables.data.phrasebook import read_phrasebook
 from trainables.data.reading import read_pairs
 from trainables.data.scoring import check_references
+from trainables.data.text import Split, Text, in_memory, store
+from trainables.data.training_pairs import TrainingPairs
 
-
-@dataclass(frozen=True)
-class Split:
-    """Sentence pairs in file order: source[i] and target[i] translate each other."""
-
-    source: list[str]
-    target: list[str]
-
-    def __len__(self) -> int:
-        return len(self.source)
-
-    @property
-    def sides(self) -> tuple[list[str], list[str]]:
-        """Source and target."""
-        return self.source, self.target
-
-    def digest(self) -> str:
-        """A hash of the text."""
-        text = hashlib.sha256()
-        for side in self.sides:
-            text.update("\n".join(side).encode() + b"\0")
-        return text.hexdigest()
+HEAD = 20_000  # pairs whose look is checked
 
 
 @dataclass(frozen=True)
 class Corpus:
     """The splits that training may see, and what is noteworthy about them. The test split is not here."""
 
-    train: Split
+    train: Text
     valid: Split
     warnings: list[str]
 
@@ -60,35 +39,42 @@ class Corpus:
         return self.train.digest()
 
 
-def read_corpus(config: DataConfig) -> Corpus:
+def read_corpus(config: DataConfig, texts: Path | None = None) -> Corpus:
     """Read and check the training and validation splits, and see that the test split exists.
+
+    texts: a folder that the training text is written into, see `text.store`; None keeps it in memory.
 
     Raises UserError for what can't be right: a missing file, sides of unequal length, bad UTF-8, a split without
     sentences, a blank line in the validation text, and what `examine`, `find_markings` and `check_languages` refuse.
     Training pairs that `data.filters` drops are left out, and so are blank ones; warnings say how many.
     """
+    if config.path != PHRASEBOOK:
+        find_files(config, config.test)
+    pairs, told = _head_checked(config, config.train)
+    kept = TrainingPairs(islice(pairs, config.limit), config)
+    train = store(kept, texts) if texts else in_memory(kept)
+    warnings = [*told, *kept.told()]
+    valid = _evaluation_split(config, config.valid)
     if config.path == PHRASEBOOK:
-        train, _, told = _filter(_first(_phrasebook_split(config, "train"), config.limit), config)
-        return Corpus(train, _phrasebook_split(config, "valid"), told)
-    find_files(config, config.test)
-    train, warnings = _read_split(config, config.train)
-    valid, _ = _read_split(config, config.valid)
-    train, numbers, told = _filter(_first(train, config.limit), config)
-    train, numbers, blanks = _without_blanks(train, numbers, config)
-    warnings += told + blanks
-    _refuse_blanks(valid, config, config.valid)
+        return Corpus(train, valid, warnings)
     warnings += _told(config, lambda: check_languages(train.sides, config.valid, valid.sides))
     check_references(config, valid.target)
-    warnings += _told(config, lambda: examine(config.train, *train.sides, numbers))
-    warnings += _told(config, lambda: examine(config.valid, *valid.sides, range(1, len(valid) + 1)))
-    warnings += count_unlearned(config.train, [*train.source, *train.target])
-    seen = set(train.source)
-    if leaked := sum(sentence in seen for sentence in valid.source):
+    warnings += _told(config, lambda: examine(config.train, train, kept.numbers))
+    warnings += _told(config, lambda: examine(config.valid, valid, range(1, len(valid) + 1)))
+    warnings += count_unlearned(config.train, train)
+    if leaked := _count_shared(valid.source, train.source):
         warnings.append(
             f"{leaked} of {len(valid)} source sentences of {config.valid} also stand in {config.train}; "
             "valid BLEU will look better than it is"
         )
     return Corpus(train, valid, warnings)
+
+
+def _count_shared(sentences: Sequence[str], text: Iterable[str]) -> int:
+    """How many of the sentences stand in a text."""
+    wanted = set(sentences)
+    shared = wanted.intersection(text)
+    return sum(sentence in shared for sentence in sentences)
 
 
 def check_claimed_languages(config: DataConfig, corpus: Corpus) -> list[str]:
@@ -113,7 +99,7 @@ def read_test(config: DataConfig, run_dir: Path, why: str) -> Split:
     return _test_split(config)
 
 
-def digest_test(config: DataConfig, train: Split) -> dict[str, Any]:
+def digest_test(config: DataConfig, train: Text) -> dict[str, Any]:
     """How many pairs the test split has, and a hash of them, by which a run knows that it stays the same.
 
     No text leaves this function, so nothing can be chosen by it. Raises UserError for what is wrong with the files, or
@@ -121,27 +107,32 @@ def digest_test(config: DataConfig, train: Split) -> dict[str, Any]:
     """
     test = _test_split(config)
     _told(config, lambda: check_languages(train.sides, config.test, test.sides))
+    _told(config, lambda: examine(config.test, test, range(1, len(test) + 1)))
     _told(config, lambda: check_claims(config, config.test, *test.sides))
-    _told(config, lambda: examine(config.test, *test.sides, range(1, len(test) + 1)))
     return {"pairs": len(test), "sha256": test.digest()}
 
 
 def _test_split(config: DataConfig) -> Split:
+    return _evaluation_split(config, config.test)
+
+
+def _evaluation_split(config: DataConfig, name: str) -> Split:
+    """A split that is scored: in memory, and nothing is left out of it. Raises UserError."""
+    split = in_memory(_head_checked(config, name)[0])
+    _refuse_blanks(split, config, name)
+    return split
+
+
+def _head_checked(config: DataConfig, name: str) -> tuple[Iterator[tuple[str, str]], list[str]]:
+    """The pairs of a split, and what is noteworthy about the look of the first ones. Raises UserError."""
     if config.path == PHRASEBOOK:
-        return _phrasebook_split(config, "test")
-    test, _ = _read_split(config, config.test)
-    _refuse_blanks(test, config, config.test)
-    return test
-
-
-def _read_split(config: DataConfig, split: str) -> tuple[Split, list[str]]:
-    """The pairs of a split, and what is noteworthy about the look of their lines. Raises UserError."""
-    pairs = list(read_pairs(config, split))
-    sides = Split([source for source, _ in pairs], [target for _, target in pairs])
-    paths = find_files(config, split)
-    if not len(sides):
-        raise UserError(f"{paths[0]} is empty; it must hold one sentence a line")
-    return sides, _told(config, lambda: _check_markings(paths, sides))
+        return iter(read_phrasebook(config, name)), []
+    pairs, files = read_pairs(config, name), find_layout(config, name)
+    head = list(islice(pairs, HEAD))
+    if not head:
+        raise UserError(f"{files.sources[0]} is empty; it must hold one sentence a line")
+    told = _told(config, lambda: _check_markings(files, in_memory(head)))
+    return chain(head, pairs), told
 
 
 def _told(config: DataConfig, check: Callable[[], list[str]]) -> list[str]:
@@ -154,64 +145,23 @@ def _told(config: DataConfig, check: Callable[[], list[str]]) -> list[str]:
         return [str(doubt)]
 
 
-def _check_markings(paths: tuple[Path, ...], split: Split) -> list[str]:
+def _check_markings(layout: Layout, split: Split) -> list[str]:
     """Raises Doubt for markings that can't be right; returns what may be."""
     told = []
-    cells = len(paths) == 1 and format_of(paths[0]).cells
-    for side, path, lines in zip(("source", "target"), (paths[0], paths[-1]), split.sides, strict=True):
-        place = str(path) if len(paths) == 2 else f"{path}: {side}"
-        for marking in find_markings(lines, path.name, cells):
+    ends = layout.sources[0], layout.sources[-1]
+    for side, source, lines in zip(("source", "target"), ends, split.sides, strict=True):
+        place = str(source) if layout.plain else f"{source}: {side}"
+        for marking in find_markings(lines, source.label, layout.cells):
             if marking.certain:
                 raise Doubt(f"{place}: {marking.text}")
             told.append(f"{place}: {marking.text}")
     return told
 
 
-def _first(split: Split, limit: int | None) -> Split:
-    return Split(split.source[:limit], split.target[:limit])
-
-
-def _blank_lines(split: Split) -> list[int]:
-    """1-based numbers of the pairs with a blank side."""
-    pairs = zip(split.source, split.target, strict=True)
-    return [number for number, pair in enumerate(pairs, 1) if any(map(is_blank, pair))]
-
-
-def _filter(train: Split, config: DataConfig) -> tuple[Split, Sequence[int], list[str]]:
-    """The pairs that `data.filters` leaves, their numbers in the file, and what was dropped."""
-    if not config.filters.chosen:
-        return train, range(1, len(train) + 1), []
-    dropped: Counter[str] = Counter()
-    kept = list(filtered(zip(*train.sides, strict=True), make_filters(config), dropped))
-    told = tell_dropped(dropped, len(train), config)
-    if not kept:
-        raise UserError(f"{told}, so nothing is left to train on; relax them")
-    return Split([pair[1] for pair in kept], [pair[2] for pair in kept]), [pair[0] for pair in kept], [told]
-
-
-def _without_blanks(split: Split, numbers: Sequence[int], config: DataConfig) -> tuple[Split, Sequence[int], list[str]]:
-    """The other pairs, their numbers in the file, and a warning. numbers: those of all pairs."""
-    blank = _blank_lines(split)
-    if not blank:
-        return split, numbers, []
-    if len(blank) == len(split):
-        raise UserError(f"{config.path}: every pair of {config.train} has a blank side")
-    gone = set(blank)
-    kept = [number - 1 for number in range(1, len(split) + 1) if number not in gone]
-    first = numbers[blank[0] - 1]
-    warning = f"{len(blank)} training pairs with a blank side are left out, the first at line {first}"
-    source, target = ([side[place] for place in kept] for side in split.sides)
-    return Split(source, target), [numbers[place] for place in kept], [warning]
-
-
 def _refuse_blanks(split: Split, config: DataConfig, name: str) -> None:
-    if blank := _blank_lines(split):
+    pairs = zip(*split.sides, strict=True)
+    if blank := [number for number, pair in enumerate(pairs, 1) if any(map(is_blank, pair))]:
         raise UserError(
             f"{config.path}: {name} has a blank line on one side at line {blank[0]} ({len(blank)} in all); "
             "scores would not be comparable, so remove these pairs from both files"
         )
-
-
-def _phrasebook_split(config: DataConfig, split: str) -> Split:
-    source, target = zip(*read_phrasebook(config, split), strict=True)
-    return Split(list(source), list(target))

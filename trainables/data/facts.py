@@ -20,6 +20,7 @@ from trainables.data.line_hashes import Seen
 from trainables.data.markings import find_markings
 from trainables.data.phrasebook import read_phrasebook
 from trainables.data.reading import read_pairs
+from trainables.data.text import Text
 from trainables.data.text_counts import Characters, Lengths, Ratios, Sample
 
 GUESSED = 500  # lines of a side whose language is guessed
@@ -220,7 +221,7 @@ class _Reader:
             checks.append(partial(check_languages, (train[0], train[1]), self.name, (source, target)))
         if self.role != "test":
             name = self.name if len(numbers) == self.pairs else f"a sample of {self.name}"
-            checks.append(partial(examine, name, source, target, numbers))
+            checks.append(partial(examine, name, Text(source, target), numbers))
             for side, lines in zip((self.config.source, self.config.target), (source, target), strict=True):
                 checks.append(partial(self._markings, side, lines))
         told = []

@@ -6,6 +6,7 @@ but 36% of Tatar, 23% of Belarusian in Latin letters and 4% of Crimean Tatar.
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
@@ -125,7 +126,7 @@ def guess(line: str) -> str | None:
     return language if probability >= SURE and language != NO_LANGUAGE else None
 
 
-def guess_all(lines: list[str]) -> Guessed:
+def guess_all(lines: Sequence[str]) -> Guessed:
     """What the lines of a side are taken for."""
     counts = Counter(filter(None, map(guess, lines)))
     total = counts.total()
@@ -133,7 +134,7 @@ def guess_all(lines: list[str]) -> Guessed:
     return Guessed(total, {language: number / total for language, number in ordered})
 
 
-def check_claims(config: DataConfig, name: str, source: list[str], target: list[str]) -> list[str]:
+def check_claims(config: DataConfig, name: str, source: Sequence[str], target: Sequence[str]) -> list[str]:
     """Compare the languages of a split with those that its names claim, by some lines from all over it.
 
     What may be wrong is returned; nothing where the package is not installed. Raises Doubt, see `doubt_claims`.
