@@ -192,11 +192,11 @@ def test_the_attention_is_of_the_translation_found(run_dir: Path, best: BestMode
 TEXT = ["two one", "", "eleven " * 40, "nine eight seven", "one", "three"]
 
 
-def to_corpus(run: Path, folder: Path, lines: list[str], monkeypatch: pytest.MonkeyPatch) -> str:
+def to_corpus(run: Path, folder: Path, lines: list[str], monkeypatch: pytest.MonkeyPatch, *more: str) -> str:
     text = "".join(f"{line}\n" for line in lines).encode()
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text)))
     console = Console(file=io.StringIO(), width=200)
-    assert main([str(run), "--to_corpus", str(folder), "--beam_size", "2"], console) == 0
+    assert main([str(run), "--to_corpus", str(folder), "--beam_size", "2", *more], console) == 0
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 
@@ -216,6 +216,19 @@ def test_a_corpus_is_made_of_text_and_its_translations(
     assert "6 lines in " in said and "2 are blank, or above data.max_tokens 30" in said
     corpus = read_pairs(DataConfig(path=str(tmp_path / "made"), source="fr", target="en"), "train")
     assert list(corpus) == [(text, line.strip()) for text, line in zip(expected, TEXT, strict=True)]
+
+
+def test_a_tag_stands_before_each_translation(run_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    to_corpus(run_dir, tmp_path / "plain", TEXT, monkeypatch)
+    to_corpus(run_dir, tmp_path / "tagged", TEXT, monkeypatch, "--tag", "<BT>")
+    plain, tagged = files_of(tmp_path / "plain"), files_of(tmp_path / "tagged")
+    assert tagged["fr"] == "".join(f"<BT> {line}\n" if line else "\n" for line in plain["fr"].split("\n")[:-1])
+    assert tagged["en"] == plain["en"]
+    for tag, message in (("<BT>", "by another model, decoding or tag"), ("a b", "--tag: ")):
+        with pytest.raises(UserError, match=message):
+            to_corpus(run_dir, tmp_path / "plain", TEXT, monkeypatch, "--tag", tag)
+    with pytest.raises(UserError, match=r"--tag: is for translations that become a corpus"):
+        main([str(run_dir), "--tag", "<BT>"], Console())
 
 
 @pytest.mark.parametrize("torn", ["", "two one\n", "two one\n\nele"])
@@ -249,7 +262,7 @@ def test_a_corpus_of_other_text_or_another_model_is_kept(
     with pytest.raises(UserError, match=r"has more lines than standard input, 2; give all"):
         to_corpus(run_dir, folder, TEXT[:2], monkeypatch)
     assert files_of(folder) == before
-    with pytest.raises(UserError, match="was made by another model, or with another decoding"):
+    with pytest.raises(UserError, match="was made by another model, decoding or tag"):
         main([str(run_dir), "--to_corpus", str(folder), "--beam_size", "3"], Console(file=io.StringIO()))
     (folder / "made.json").unlink()
     with pytest.raises(UserError, match=r"has a train\.en that is not from here; name another folder"):

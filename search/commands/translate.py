@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Self
@@ -48,6 +49,12 @@ class Translating(Config):
         min_length=1,
         description="folder for a corpus of the text and its translations, instead; the same command goes on with it",
     )
+    tag: str | None = Field(
+        None,
+        pattern=r"^\S+$",
+        description="with to_corpus: a word before each translation, such as <BT>, by which a model that is trained on "
+        "them as sources tells them from text that people wrote",
+    )
     attention: str | None = Field(
         None, min_length=1, description=f"HTML file that shows the attention in the first {DRAWN} sentences"
     )
@@ -57,6 +64,8 @@ class Translating(Config):
         others = [name for name in ("nbest", "output", "attention") if getattr(self, name)]
         if self.to_corpus and others:
             raise ValueError(f"to_corpus: a corpus is made without {others[0]}; leave one of them out")
+        if self.tag and not self.to_corpus:
+            raise ValueError("tag: is for translations that become a corpus; name its folder by to_corpus")
         return self
 
     @model_validator(mode="after")
@@ -103,17 +112,18 @@ def _make_corpus(folder: Path, best: "BestModel", model: str, options: Translati
     """Translate standard input into a corpus. model: the digest of its weights. Raises UserError."""
     from search.translation.made_corpus import make_corpus
 
-    data, decoding = best.config.data, options.decoding(best)
+    data, decoding, tag = best.config.data, options.decoding(best), [options.tag] if options.tag else []
 
     def translate(first: int, lines: list[str]) -> list[str]:
         """Of lines as long as the model has seen."""
         lengths = map(len, best.tokenizer.encode_source(lines))
         fitting = [line if length <= data.max_tokens else "" for line, length in zip(lines, lengths, strict=True)]
         found = _translate(best, fitting, first, options)
-        return [" ".join(text.split()) for text in best.tokenizer.decode_target([each[0].ids for each in found])]
+        texts = best.tokenizer.decode_target([each[0].ids for each in found])
+        return [" ".join([*tag, *text.split()]) if text.strip() else "" for text in texts]
 
     with console.status(f"translating into {folder}"):
-        by = {"model": model, "beam_size": decoding.beam_size, "length_penalty": decoding.length_penalty}
+        by = {"model": model, **asdict(decoding), "tag": options.tag}
         stretches = _chunks(sys.stdin.buffer, AT_A_TIME)
         made = make_corpus(folder, (data.source, data.target), by, stretches, AT_A_TIME, translate)
     blank = f"; {made.blank:,} are blank, or above data.max_tokens {data.max_tokens}" if made.blank else ""

@@ -64,8 +64,7 @@ def _claim(folder: Path, files: tuple[Path, Path], by: dict[str, Any]) -> None:
     if (folder / MADE).is_file():
         if read_sealed(folder / MADE) != by:
             raise UserError(
-                f"--to_corpus: {folder} was made by another model, or with another decoding ({MADE}); name another "
-                "folder"
+                f"--to_corpus: {folder} was made by another model, decoding or tag ({MADE}); name another folder"
             )
     elif found := [file.name for file in files if file.exists()]:
         raise UserError(f"--to_corpus: {folder} has a {found[0]} that is not from here; name another folder")
