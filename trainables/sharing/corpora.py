@@ -1,4 +1,4 @@
-"""Corpus and tokenizers on nodes that share no folder: they come through the storage of the search, once to a node."""
+"""Corpus and tokenizers on nodes that share no folder: each node fetches them once from the storage of the search."""
 
 import hashlib
 import json
@@ -20,12 +20,12 @@ from trainables.sharing.storage import Storage
 
 
 def bring_corpus(storage: Storage, config: TranslationConfig) -> Path:
-    """A cache folder of this node with the corpus and the tokenizer of the trial; each comes once to a node."""
+    """A cache folder of this node with the corpus and the tokenizer of the trial; each is fetched once per node."""
     return _bring(storage, config.data, config.tokenizer)
 
 
 def share_tokenizer(storage: Storage, config: TokenizerConfig, corpus: Corpus, cache: Path) -> None:
-    """See that cache and storage have the same tokenizer, the one that came first to the storage."""
+    """Make sure that cache and storage have the same tokenizer: the first one in the storage."""
     folder = tokenizer_folder(config, corpus, cache)
     make_folder(folder)
     sides = ("tokenizer",) if config.shared else ("source", "target")
@@ -61,11 +61,11 @@ def _bring(storage: Storage, data: DataConfig, tokenizer: TokenizerConfig) -> Pa
 
 
 def store_corpus(url: str, corpus: Corpus) -> str:
-    """Put a corpus into the storage at this URL, unless it is there; its name. Raises StorageFails."""
+    """Put a corpus into the storage at this URL, unless it is there; returns its name. Raises StorageFails."""
     content = json.dumps(asdict(corpus), ensure_ascii=False).encode()
     name = _name(content)
     store = Store(f"{url}/.cache")
-    if not store.exists(f"corpora/{name}"):  # a write would be refused only when all is sent
+    if not store.exists(f"corpora/{name}"):  # a write would be refused only after everything is sent
         store.create(f"corpora/{name}", content)
     return name
 
