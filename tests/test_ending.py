@@ -32,7 +32,7 @@ def ending(error: BaseException) -> tuple[int, str]:
         (
             OSError(28, "No space left on device", "/full/file"),
             2,
-            "/full/file: No space left on device; what was written",
+            "/full/file: No space left on device; written files",
         ),
         (ZeroDivisionError("by\nzero"), 1, "unforeseen: ZeroDivisionError: by zero; please report it with "),
     ],
