@@ -34,7 +34,7 @@ def ending(error: BaseException) -> tuple[int, str]:
             2,
             "/full/file: No space left on device; written files",
         ),
-        (ZeroDivisionError("by\nzero"), 1, "unforeseen: ZeroDivisionError: by zero; please report it with "),
+        (ZeroDivisionError("by\nzero"), 1, "unexpected error: ZeroDivisionError: by zero; please report it with "),
     ],
 )
 def test_each_error_has_its_status_and_its_sentence(error: BaseException, status: int, said: str) -> None:

@@ -82,7 +82,9 @@ def call(arguments: list[str], stdin: bytes = b"", run: Callable[[list[str]], in
 
 def check(ended: Ended) -> Ended:
     assert ended.status in (0, 1, 2), ended
-    assert "Traceback" not in ended.err and "unforeseen" not in ended.err and b"Traceback" not in ended.out, ended.err
+    assert "Traceback" not in ended.err and "unexpected error" not in ended.err and b"Traceback" not in ended.out, (
+        ended.err
+    )
     assert ended.status == 0 or ended.err.strip(), "it ends without a word"
     return ended
 

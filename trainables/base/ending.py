@@ -38,7 +38,7 @@ def end_in_words(call: Callable[[], int], tell: Callable[[str], None], interrupt
         where = str(error.filename)[:100] if error.filename else "the system"
         told, status = f"{where}: {error.strerror or error}; written files are kept: fix it, then continue", 2
     except Exception as error:  # an unexpected error
-        told, status = _unforeseen(error), 1
+        told, status = _unexpected(error), 1
     with suppress(OSError, ValueError):  # a closed terminal
         if told:
             tell(told)
@@ -149,14 +149,14 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _unforeseen(error: Exception) -> str:
+def _unexpected(error: Exception) -> str:
     reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
     try:
         with tempfile.NamedTemporaryFile("w", prefix="babeltune-", suffix=".txt", delete=False) as file:
             file.write(f"{' '.join(sys.argv)}\n\n{traceback.format_exc()}")
     except OSError:
-        return f"unforeseen: {reason}"
-    return f"unforeseen: {reason}; please report it with {file.name}; what was written stays: go on by the same command"
+        return f"unexpected error: {reason}"
+    return f"unexpected error: {reason}; please report it with {file.name}; written files are kept"
 
 
 def _forget(stream: TextIO) -> None:
@@ -166,7 +166,7 @@ def _forget(stream: TextIO) -> None:
 
 
 def end_with_parent(parent: int) -> None:
-    """End this process soon after its parent, even one that was killed and could say nothing."""
+    """End this process soon after its parent ends, even if the parent was killed."""
 
     def watch() -> None:
         while os.getppid() == parent:
