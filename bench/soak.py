@@ -35,7 +35,7 @@ from search.record.journal import Journal
 from search.record.study import Study
 from search.settings.experiment import Experiment
 from trainables.assignment import Assignment
-from trainables.base.ending import end_in_words
+from trainables.base.ending import exit_status
 from trainables.base.locks import DriverLock
 from trainables.base.translation_config import as_translation
 
@@ -182,7 +182,7 @@ def main() -> int:
     options = parser.parse_args()
     if options.drive:
         experiment = quick_experiment(options.drive, options.schedulers[0], options.trials)
-        return end_in_words(lambda: drive(experiment, options.slots[0]), print)
+        return exit_status(lambda: drive(experiment, options.slots[0]), print)
     kinds = options.kinds or [kind for kind in DISTURBANCES if kind != "full disk" or can_mount()]
     if "full disk" not in kinds:
         print("no disk is filled, as that needs root" if not options.kinds else "not all kinds", file=sys.stderr)

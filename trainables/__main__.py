@@ -12,7 +12,7 @@ from model.transformer import Transformer
 from trainables.acceleration.captured import choose_step
 from trainables.base.command_line import parse_config
 from trainables.base.config import RunName, digest, flatten
-from trainables.base.ending import end_in_words
+from trainables.base.ending import exit_status
 from trainables.base.errors import UserError
 from trainables.base.files import make_folder, named_path, write_atomically
 from trainables.base.help_pages import Program
@@ -98,4 +98,4 @@ def _claim(folder: Path, config: TranslationConfig) -> None:
 
 if __name__ == "__main__":
     again = "stopped; the same command continues from the last checkpoint"
-    sys.exit(end_in_words(lambda: main(sys.argv[1:]), lambda text: print(text, file=sys.stderr), again))
+    sys.exit(exit_status(lambda: main(sys.argv[1:]), lambda text: print(text, file=sys.stderr), again))

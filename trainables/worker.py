@@ -109,7 +109,7 @@ def train_trials(given: dict[str, Any]) -> None:
     except UserError as error:
         _answer(Halted(str(error)))
         return
-    _stay_where_it_lasts()
+    _leave_drained_node()
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     if torch.cuda.is_available() and 0 < setup.gpus < 1:  # others use the rest
         torch.cuda.set_per_process_memory_fraction(setup.gpus)
@@ -120,7 +120,7 @@ def train_trials(given: dict[str, Any]) -> None:
     training: Training = problem.part("training")
     try:
         with (
-            _places(trials, setup, training) as (cache, folders),
+            _folders(trials, setup, training) as (cache, folders),
             closing(training.train(configs, cache, folders, int(setup.gpus), setup.keep)) as reports,
         ):
             for place, report in reports:
@@ -134,7 +134,7 @@ def train_trials(given: dict[str, Any]) -> None:
                 if setup.storage:
                     setup.storage.send(folders[place], trials[place].key, setup.keep)
                 _answer(Reported(number, replace(report, devices=(setup.gpus or 1.0) * report.devices)))
-                _stay_where_it_lasts()
+                _leave_drained_node()
     except StorageFails as error:
         _answer(Halted(str(error)))
     except OSError as error:
@@ -142,7 +142,7 @@ def train_trials(given: dict[str, Any]) -> None:
     except (UserError, ValueError, RuntimeError) as error:
         if isinstance(error, torch.AcceleratorError) and not _lacks_memory(error):
             raise  # the GPU, or this process's state of it, is broken
-        outcome, message = _verdict(error)
+        outcome, message = _outcome_of(error)
         for place in running:
             _answer(Ended(trials[place].number, outcome, message))
     finally:
@@ -156,7 +156,7 @@ def _answer(answer: Answer) -> None:
 
 
 @contextmanager
-def _places(trials: Sequence[Assignment], setup: WorkerSetup, training: Training) -> Iterator[tuple[Path, list[Path]]]:
+def _folders(trials: Sequence[Assignment], setup: WorkerSetup, training: Training) -> Iterator[tuple[Path, list[Path]]]:
     """The cache and each trial's folder of checkpoints on this node."""
     storage = setup.storage
     if storage is None:
@@ -173,7 +173,7 @@ def _places(trials: Sequence[Assignment], setup: WorkerSetup, training: Training
         yield training.bring(trials[0].config, storage), folders
 
 
-def _verdict(error: Exception) -> tuple[Outcome, str]:
+def _outcome_of(error: Exception) -> tuple[Outcome, str]:
     """The outcome that the error means for a trial, and the message."""
     if isinstance(error, UserError):
         return Outcome.INFEASIBLE if isinstance(error, TooLarge) else Outcome.FAILED, str(error)
@@ -187,7 +187,7 @@ def _lacks_memory(error: Exception) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or any(words in str(error) for words in said)
 
 
-def _stay_where_it_lasts() -> None:
+def _leave_drained_node() -> None:
     """Raises MachineLeaves if Ray was told to drain this node, as Tune would use this process for the next trial."""
     if ray.get_runtime_context().get_node_id() in draining_nodes():
         raise MachineLeaves(f"{platform.node()} is about to be taken away")

@@ -71,7 +71,7 @@ def train_data_parallel(
     if (checkpoints / TOO_LARGE).exists():
         raise TooLarge(f"model: its part of a batch does not fit into one of its {size} GPUs")
     with temporary_folder() as folder:
-        group = Group(0, size, folder / "meeting")
+        group = Group(0, size, folder / "rendezvous")
         with _others(config, cache, checkpoints, group) as end_others:
             join(group)
             try:

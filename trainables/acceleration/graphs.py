@@ -47,7 +47,7 @@ class StepGraphs:
                 source[..., 0], target[..., 0], target[..., 1] = EOS, BOS, EOS
                 computation.rehearse(source, target)
                 self._inputs[pairs, source_length, target_length] = source, target
-            with _undisturbed(device):
+            with _capturing(device):
                 for size, inputs in self._inputs.items():
                     graph = torch.cuda.CUDAGraph()
                     for generator in computation.generators:
@@ -72,7 +72,7 @@ class StepGraphs:
 
 
 @contextmanager
-def _undisturbed(device: torch.device) -> Iterator[None]:
+def _capturing(device: torch.device) -> Iterator[None]:
     """Let steps be captured in the block.
 
     Frees the memory of the rehearsals before it, as that can't be freed during a capture, and keeps Python from freeing
@@ -88,7 +88,7 @@ def _undisturbed(device: torch.device) -> Iterator[None]:
         gc.enable()
 
 
-def stay_in_place(learner: Learner) -> None:
+def make_capturable(learner: Learner) -> None:
     """Give everything that a step reads and writes a fixed place in memory, so that the step can be captured."""
     for parameter in learner.model.parameters():
         parameter.grad = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad.zero_()

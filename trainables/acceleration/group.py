@@ -21,7 +21,7 @@ class Group:
 
     rank: int  # from 0
     size: int
-    meeting: Path  # a file that does not exist yet, through which they find each other
+    rendezvous: Path  # a file that does not exist yet, through which they find each other
 
     def sum(self, tensors: Sequence[Tensor]) -> None:
         """Replace each tensor by its sum over the group, in one message; all must be of one type."""
@@ -45,7 +45,7 @@ def join(group: Group) -> None:
         torch.cuda.set_device(device)
     distributed.init_process_group(
         "nccl" if device.type == "cuda" else "gloo",
-        init_method=group.meeting.as_uri(),
+        init_method=group.rendezvous.as_uri(),
         rank=group.rank,
         world_size=group.size,
         timeout=FOREVER,

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from model.special_tokens import PAD
 from model.stacking import Stack
-from trainables.acceleration.graphs import Capturable, StepGraphs, stay_in_place
+from trainables.acceleration.graphs import Capturable, StepGraphs, make_capturable
 from trainables.base.translation_config import TranslationConfig
 from trainables.data.batching import batch_sizes
 from trainables.data.preparing import Prepared
@@ -99,7 +99,7 @@ class StackedStep:
 
     def _capture(self) -> StepGraphs:
         for learner in self.learners:
-            stay_in_place(learner)
+            make_capturable(learner)
 
         def rehearse(source: Tensor, target: Tensor) -> None:
             self._add_gradients(source, target)

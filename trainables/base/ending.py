@@ -17,7 +17,7 @@ from trainables.base.errors import Diverged, UserError
 INTERRUPTED = 130  # the status of a program that Ctrl-C ends
 
 
-def end_in_words(call: Callable[[], int], tell: Callable[[str], None], interrupted: str = "") -> int:
+def exit_status(call: Callable[[], int], tell: Callable[[str], None], interrupted: str = "") -> int:
     """The exit status of a call: its own, 2 for errors that the user can fix, 1 for others, INTERRUPTED.
 
     tell: prints a message. interrupted: the message after Ctrl-C.

@@ -50,7 +50,7 @@ class Store:
         return connect(self.url)
 
     @contextmanager
-    def _asked(self, key: str) -> Iterator[tuple["ObjectStore", str]]:
+    def _request(self, key: str) -> Iterator[tuple["ObjectStore", str]]:
         """The bucket and the path of a key in it, for a request. Does not catch FileNotFoundError."""
         store, prefix = self._place
         try:
@@ -61,10 +61,10 @@ class Store:
             raise self._failed(key, error) from error
 
     @contextmanager
-    def _changed(self, key: str) -> Iterator[tuple["ObjectStore", str]]:
-        """As `_asked`, for requests in which a missing object is an error: usually the bucket is missing."""
+    def _write_request(self, key: str) -> Iterator[tuple["ObjectStore", str]]:
+        """As `_request`, for requests in which a missing object is an error: usually the bucket is missing."""
         try:
-            with self._asked(key) as place:
+            with self._request(key) as place:
                 yield place
         except FileNotFoundError as error:
             raise self._failed(key, error) from error
@@ -97,7 +97,7 @@ class Store:
     def read_version(self, key: str) -> Version | None:
         """An object in its present version; None if it does not exist."""
         try:
-            with self._asked(key) as (store, path):
+            with self._request(key) as (store, path):
                 result = store.get(path)
                 return Version(bytes(result.bytes()), _tag(result.meta))
         except FileNotFoundError:
@@ -105,14 +105,14 @@ class Store:
 
     def write(self, key: str, content: bytes) -> None:
         """Write an object, replacing an existing one. Raises StorageFails."""
-        with self._changed(key) as (store, path):
+        with self._write_request(key) as (store, path):
             store.put(path, content)
 
     def create(self, key: str, content: bytes) -> Version | None:
         """Write an object unless it exists; None if it does."""
         from obstore.exceptions import AlreadyExistsError, PreconditionError
 
-        with self._changed(key) as (store, path):
+        with self._write_request(key) as (store, path):
             try:
                 return Version(content, _tag(store.put(path, content, mode="create")))
             except (AlreadyExistsError, PreconditionError):
@@ -122,7 +122,7 @@ class Store:
         """Write an object if it still has the known version; None if it does not."""
         from obstore.exceptions import NotFoundError, PreconditionError
 
-        with self._changed(key) as (store, path):
+        with self._write_request(key) as (store, path):
             if self.url.startswith("file://"):  # obstore has no conditional write there, but the machine has locks
                 with locked(Path(f"/{path}{LOCK}")):
                     if self.read(key) != known.content:
@@ -135,7 +135,7 @@ class Store:
 
     def put(self, file: Path, key: str) -> None:
         """Write a file as an object, replacing an existing one. Raises StorageFails."""
-        with self._changed(key) as (store, path):
+        with self._write_request(key) as (store, path):
             store.put(path, file)
 
     def get(self, key: str, file: Path) -> bool:
@@ -143,7 +143,7 @@ class Store:
         create_folder(file.parent)
         draft = file.with_name(f".{file.name}.draft")
         try:
-            with self._asked(key) as (store, path):
+            with self._request(key) as (store, path):
                 parts = store.get(path)
                 with draft.open("wb") as out:
                     for part in parts.stream():
@@ -160,7 +160,7 @@ class Store:
     def exists(self, key: str) -> bool:
         """Whether there is an object. Raises StorageFails."""
         try:
-            with self._asked(key) as (store, path):
+            with self._request(key) as (store, path):
                 store.head(path)
         except FileNotFoundError:
             return False
@@ -168,7 +168,7 @@ class Store:
 
     def find(self, prefix: str = "") -> list[str]:
         """The key that is the prefix, and those below it, sorted: "a" finds a and a/1, but not ab."""
-        with self._asked(prefix) as (store, path):
+        with self._request(prefix) as (store, path):
             start = len(self._place[1])
             below = [item["path"][start:] for part in store.list(path or None) for item in part]
         found = [key for key in below if not key.endswith(LOCK)]
@@ -177,7 +177,7 @@ class Store:
     def copy(self, source: str, target: str) -> bool:
         """Copy an object within the store; False if there is no such object."""
         try:
-            with self._asked(source) as (store, path):
+            with self._request(source) as (store, path):
                 size = store.head(path)["size"]
                 other = f"{self._place[1]}{target}"
                 if size < LARGEST_COPY:
@@ -190,7 +190,7 @@ class Store:
 
     def remove(self, prefix: str) -> None:
         """Remove an object, and all objects below its key."""
-        with self._changed(prefix) as (store, _):
+        with self._write_request(prefix) as (store, _):
             if paths := [self._place[1] + key for key in self.find(prefix)]:
                 with suppress(FileNotFoundError):  # another process was first
                     store.delete(paths)
