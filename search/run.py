@@ -7,7 +7,7 @@ from rich.console import Console
 
 from search.commands import COMMANDS, load
 from search.commands.lines import say
-from trainables.base.ending import end_in_words
+from trainables.base.ending import exit_status
 from trainables.base.errors import UserError, did_you_mean
 from trainables.base.installed import list_configs, program
 
@@ -22,7 +22,7 @@ def main(arguments: list[str]) -> int:
             raise UserError(f"{arguments[0]}: unknown command{_nearest(arguments[0])}")
         return _run(arguments[0], arguments[1:])
 
-    return end_in_words(call, lambda text: say(Console(stderr=True, style="red"), text))
+    return exit_status(call, lambda text: say(Console(stderr=True, style="red"), text))
 
 
 def command() -> None:

@@ -107,7 +107,7 @@ FILES = [  # the content of x.yaml
     ("training:\n\tepochs: 3", "x.yaml: line 2: not valid YAML", "a tab; indent by spaces: epochs: 3"),
     ("seed: 1\ndata: {path: a", "x.yaml: line 2: not valid YAML", "it does not end: data: {path: a"),
     ("seed: 1\nseed: 2", "x.yaml: line 2: not valid YAML", "seed is given twice: seed: 2"),
-    ("- seed", "x.yaml: must hold keys and values", "such as `seed: 1`, not a list"),
+    ("- seed", "x.yaml: must contain keys and values", "such as `seed: 1`, not a list"),
     ("space: {model.d_model: [64, 128]}", "x.yaml: space.model.d_model: ", "write {values: [64, 128]}"),
     ("space: {model.d_model: 64}", "x.yaml: space.model.d_model: 64 is no choice", "or set it outside of space"),
     ("space: {d_model: {values: [64]}}", "x.yaml: space.d_model: names no field", "did you mean model.d_model?"),

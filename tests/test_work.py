@@ -488,7 +488,7 @@ def failing(error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(translation, "prepare", lambda *_: None)
     monkeypatch.setattr(translation, "train", train)
-    monkeypatch.setattr(worker, "_stay_where_it_lasts", lambda: None)  # which would start Ray
+    monkeypatch.setattr(worker, "_leave_drained_node", lambda: None)  # which would start Ray
     monkeypatch.setattr("ray.tune.report", told.append)
     lock = DriverLock(tmp_path / "run")
     task = Assignment(0, experiment().trial, Path("run/trials/0"), 0)

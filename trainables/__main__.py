@@ -12,7 +12,7 @@ from model.transformer import Transformer
 from trainables.acceleration.captured import choose_step
 from trainables.base.command_line import parse_config
 from trainables.base.config import RunName, digest, flatten
-from trainables.base.ending import end_in_words
+from trainables.base.ending import exit_status
 from trainables.base.errors import UserError
 from trainables.base.files import make_folder, named_path, write_atomically
 from trainables.base.help_pages import Program
@@ -29,16 +29,16 @@ from trainables.training.loop import train
 class SingleRun(TranslationConfig):
     """One training run from the command line."""
 
-    output_dir: str = Field("runs", min_length=1, description="holds the run's folder and the tokenizer cache")
-    name: RunName | None = Field(None, description="of the folder; from the configuration unless given")
+    output_dir: str = Field("runs", min_length=1, description="contains the run's folder and the tokenizer cache")
+    name: RunName | None = Field(None, description="name of the folder; by default from the configuration")
     threads: int = Field(1, ge=1, description="CPU threads")
     score_test: bool = Field(False, description="at the end, translate the test split and print its BLEU")
     beam_size: int = Field(5, ge=1, description="hypotheses of beam search on the test split, beside greedy search")
-    length_penalty: float = Field(1.0, ge=0, description="exponent of the length that divides a hypothesis' score")
+    length_penalty: float = Field(1.0, ge=0, description="hypotheses are scored log p / length^length_penalty")
 
 
 def main(arguments: list[str]) -> int:
-    """Train one model, or go on with it, and print losses and BLEU; its status."""
+    """Train one model, from its last checkpoint if there is one, and print losses and BLEU; returns the exit status."""
     program = Program("python -m trainables", "Train one translation model.")
     run, _ = parse_config(SingleRun, arguments, program)
     config = TranslationConfig(**{name: getattr(run, name) for name in TranslationConfig.model_fields})
@@ -48,9 +48,7 @@ def main(arguments: list[str]) -> int:
     for warning in cached_corpus(config.data, cache).warnings:
         print(f"warning: {warning}")
     if run.score_test:
-        digest_test(
-            config.data, cached_corpus(config.data, cache).train
-        )  # what is wrong with it is told before training
+        digest_test(config.data, cached_corpus(config.data, cache).train)  # errors in it are reported before training
     prepared = prepare(config.data, config.tokenizer, cache)
     for warning in count_unknown(prepared.tokenizer, prepared.valid_text.source, config.data.valid):
         print(f"warning: {warning}")
@@ -99,5 +97,5 @@ def _claim(folder: Path, config: TranslationConfig) -> None:
 
 
 if __name__ == "__main__":
-    again = "stopped; the same command goes on from the last checkpoint"
-    sys.exit(end_in_words(lambda: main(sys.argv[1:]), lambda text: print(text, file=sys.stderr), again))
+    again = "stopped; the same command continues from the last checkpoint"
+    sys.exit(exit_status(lambda: main(sys.argv[1:]), lambda text: print(text, file=sys.stderr), again))

@@ -1,4 +1,4 @@
-"""What decides the training of one translation model."""
+"""The configuration of the training of one translation model."""
 
 import re
 from typing import Literal, Self
@@ -155,7 +155,7 @@ class DataConfig(Config):
     @field_validator("path")
     @classmethod
     def _absolute(cls, path: str) -> str:
-        # Ray's workers run in folders of their own.
+        # Ray's workers run in other folders.
         if path == PHRASEBOOK or re.fullmatch(HUB, path):
             return path
         if path.startswith("hf:"):
@@ -238,7 +238,7 @@ class TranslationTraining(TrainingConfig):
 
 
 class TranslationConfig(TrialConfig):
-    """All that decides one run: the same value on the same machine gives the same numbers, on a GPU up to rounding."""
+    """Everything that determines one run; on one machine it gives the same numbers, on a GPU up to rounding."""
 
     fixed = ("data", "training.valid_pairs")
 
@@ -265,7 +265,7 @@ class TranslationConfig(TrialConfig):
 
     @property
     def unused(self) -> frozenset[str]:
-        """Dotted paths of fields that change nothing beside the values of the others."""
+        """Dotted paths of fields that have no effect with the values of the others."""
         return frozenset(f"model.{key}" for key in self.model.unused)
 
     @property
@@ -275,6 +275,6 @@ class TranslationConfig(TrialConfig):
 
 
 def as_translation(config: TrialConfig) -> TranslationConfig:
-    """The configuration of a trial that is known to be of this problem."""
+    """The configuration of a trial, which must be of this problem."""
     assert isinstance(config, TranslationConfig)
     return config
