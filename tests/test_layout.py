@@ -44,7 +44,7 @@ ROOMS = {
         "search.samplers.optuna_samplers",
         "search.effects.importance",
     },
-    "obstore": {"trainables.sharing.object_store"},
+    "obstore": {"trainables.sharing.connection", "trainables.sharing.object_store"},
     "plotly": {
         "search.report.figures.figure",
         "search.report.figures.training",

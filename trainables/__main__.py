@@ -15,6 +15,7 @@ from trainables.base.config import RunName, digest, flatten
 from trainables.base.ending import end_in_words
 from trainables.base.errors import UserError
 from trainables.base.files import make_folder, named_path, write_atomically
+from trainables.base.help_pages import Program
 from trainables.base.translation_config import TranslationConfig
 from trainables.base.yaml_files import dump_yaml, read_yaml
 from trainables.data.corpus import digest_test, read_test
@@ -38,8 +39,8 @@ class SingleRun(TranslationConfig):
 
 def main(arguments: list[str]) -> int:
     """Train one model, or go on with it, and print losses and BLEU; its status."""
-    program, about = "python -m trainables", "Train one translation model."
-    run, _ = parse_config(SingleRun, arguments, program, about)
+    program = Program("python -m trainables", "Train one translation model.")
+    run, _ = parse_config(SingleRun, arguments, program)
     config = TranslationConfig(**{name: getattr(run, name) for name in TranslationConfig.model_fields})
     output_dir = named_path("--output_dir", run.output_dir)
     cache, folder = output_dir / ".cache", output_dir / (run.name or f"training-{digest(config.model_dump())}")

@@ -19,6 +19,7 @@ from search.settings.problem import TRANSLATION
 from search.settings.stored import stored_experiment, stored_problem
 from trainables.base.command_line import override, parse_options, take
 from trainables.base.errors import UserError
+from trainables.base.help_pages import Program
 from trainables.base.installed import program
 from trainables.base.mistakes import OPTION, blame
 
@@ -62,7 +63,8 @@ def resumed_experiment(arguments: list[str], verb: str) -> Resumed:
 
     Raises UserError, also for a run of somebody else that was not looked at.
     """
-    own, options = take(OfRun, parse_options(_options(arguments), arguments, program(verb), COMMANDS[verb].about))
+    about = Program(program(verb), COMMANDS[verb].about)
+    own, options = take(OfRun, parse_options(_options(arguments), arguments, about))
     url = own.run if "://" in own.run else None
     run_dir = fetch_run(url, Path("runs")) if url else find_run(verb, own.run)
     stored = stored_experiment(run_dir, url, own.trust)
