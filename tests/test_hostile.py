@@ -26,7 +26,7 @@ from test_run import COMMAND, ROOT, write_config
 
 import trainables.__main__
 from search.commands import COMMANDS
-from search.driver.progress import ranking_table
+from search.driver.ranking_table import ranking_table
 from search.finals.board import read_leaderboard
 from search.record.journal import Journal
 from search.record.study import Study

@@ -15,6 +15,8 @@ from search.engine.proposals import Plan, make_budget
 from search.engine.rules import Ending, Records, Rules
 from search.engine.settling import Settled
 from search.engine.work import Listener, Work
+from search.planning.seen import Trials
+from search.planning.time_left import TimeLeft
 from search.record.budget import Budget, Spent
 from search.record.journal import Journal
 from search.record.study import Study
@@ -43,6 +45,7 @@ class Trainer:
         """`keep_safe` returns when what stands in the run directory is in the storage, too, if there is one."""
         self.experiment, self.slots, self.lock, self.storage = experiment, slots, lock, storage
         self.tracker, self.console, self.keep_safe = tracker, console, keep_safe
+        self.left = TimeLeft(experiment, slots.count)
         self.watchdog: Listener | None = None
 
     def checkpoints(self, kind: Literal["trial", "final"]) -> Checkpoints:
@@ -72,9 +75,8 @@ class Trainer:
         budget = self.budget(spent)
         settled = [Settled(experiment.search.metric)] if experiment.search.stop_when_settled else []
         machines = None if experiment.cluster is None else count_workers
-        progress = TrialProgress(
-            self.console, study, journal, budget, kind, experiment.search.compared_by, expected, machines
-        )
+        trials = Trials(kind, study, journal, plan, budget, expected)
+        progress = TrialProgress(self.console, trials, self.left, machines)
         clock = None
         if experiment.search.deterministic and kind == "trial":
             work_of_report = experiment.definition.work_of_report

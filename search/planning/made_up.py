@@ -1,14 +1,18 @@
 """What a simulated search has in the place of a sampler that thinks, of training, of files and of the time."""
 
 import math
+from collections.abc import Callable, Iterable
 from itertools import islice
+from typing import Any, Literal
 
 import numpy as np
 
 from search.engine.proposals import SearchPlan
 from search.planning.size import work_of_pair
+from search.record.attributes import Attributes
 from search.record.journal import Journal, JournalLine
-from search.record.study import Study
+from search.record.study import Distributions, Study, as_stored
+from search.record.trial import StudyTrial
 from search.samplers import Proposal, Task
 from search.samplers.base import distinct, uniform_draws
 from search.settings.experiment import Experiment
@@ -77,17 +81,48 @@ class DrawnPlan:
 
 
 class VirtualStudy(Study):
-    """A study whose time by the clock is what is assigned to `wall_seconds`."""
+    """A study without Optuna, whose time by the clock is what is assigned to `wall_seconds`."""
+
+    def __init__(self, direction: Literal["maximize", "minimize"]):
+        super().__init__(None, "virtual", direction)
+        self._storage: Any = _NoStorage()
+
+    def add(
+        self,
+        params: Params,
+        distributions: Distributions,
+        memory: dict[str, Any] | None = None,
+        scores: dict[int, float] | None = None,
+        losses: dict[int, float] | None = None,
+        attributes: Attributes | None = None,
+    ) -> StudyTrial:
+        """As of a study, in memory alone."""
+        number = len(self.trials)
+        params = {path: as_stored(distributions[path], value) for path, value in params.items()}
+        trial = StudyTrial(number, number, params, scores=dict(scores or {}), losses=dict(losses or {}))
+        trial.attributes = attributes or Attributes()
+        return self.take(trial)
+
+    def take(self, trial: StudyTrial) -> StudyTrial:
+        """A trial as it is."""
+        self.trials[trial.number] = trial
+        self._note(trial)
+        return trial
 
     def set_wall_seconds(self, seconds: float) -> None:
         """Nothing: this is the time that passes here."""
 
 
+class _NoStorage:
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return lambda *values: None
+
+
 class JournalInMemory(Journal):
     """A journal without a file."""
 
-    def __init__(self) -> None:
-        self.lines: list[JournalLine] = []
+    def __init__(self, lines: Iterable[JournalLine] = ()) -> None:
+        self.lines: list[JournalLine] = [*lines]
         self._start_counting()
 
     def append(self, line: JournalLine) -> JournalLine:

@@ -181,7 +181,7 @@ class Study:
 
         scores, losses = dict(scores or {}), dict(losses or {})
         attributes = replace(attributes or Attributes(), memory=memory or {})
-        params = {path: _as_stored(distributions[path], value) for path, value in params.items()}
+        params = {path: as_stored(distributions[path], value) for path, value in params.items()}
         attributes = replace(attributes, seal=seal_of(params, attributes))
         template = create_trial(
             state=TrialState.RUNNING,
@@ -277,6 +277,6 @@ class Study:
             self._storage.engine.dispose()
 
 
-def _as_stored(distribution: "BaseDistribution", value: Any) -> Any:
+def as_stored(distribution: "BaseDistribution", value: Any) -> Any:
     """The value as it is when the study is read again: a whole number of a continuous range is a float."""
     return distribution.to_external_repr(distribution.to_internal_repr(value))

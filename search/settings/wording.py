@@ -32,6 +32,11 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
 
 
+def clock(seconds: float) -> str:
+    """3725 -> "1:02:05"."""
+    return f"{int(seconds) // 3600}:{int(seconds) // 60 % 60:02}:{int(seconds) % 60:02}"
+
+
 def plain(number: float) -> str:
     """4 or 4.0 -> "4", 2.333 -> "2.33"."""
     return f"{round(number, 2):g}"
