@@ -108,7 +108,7 @@ def nothing_begins(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("search.driver.search_run.running_ray", no_ray)
     monkeypatch.setattr("search.tracking.mirror.Mirror.publish", refuse)
     monkeypatch.setattr("search.commands.doctor.SECONDS", 0.01)
-    monkeypatch.setattr("trainables.__main__.train", refuse)
+    monkeypatch.setattr("trainables.single_run.train", refuse)
 
 
 @pytest.fixture(scope="module")

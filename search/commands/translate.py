@@ -32,7 +32,10 @@ DRAWN = 20  # sentences of an attention page
 class Translating(Config):
     """What to translate with, and where to."""
 
-    run: CliPositionalArg[str] = Field("", description="directory of a search that has ended, or its name in runs/")
+    run: CliPositionalArg[str] = Field(
+        "", description="directory of a search that has ended, or name in output_dir"
+    )
+    output_dir: str = Field("runs", min_length=1, description="folder of the runs, for a run that is given by its name")
     beam_size: int | None = Field(None, ge=1, description="hypotheses of beam search; 1 is greedy; as in the finals")
     length_penalty: float | None = Field(
         None, ge=0, description="exponent of the length that divides a hypothesis' score; as in the finals"
@@ -63,7 +66,7 @@ def main(arguments: list[str], console: Console) -> int:
     options, _ = parse_config(Translating, arguments, program("translate"), about)
     from search.translation.best import read_best
 
-    best = read_best(find_run("translate", options.run, holds="best"))
+    best = read_best(find_run("translate", options.run, "best", options.output_dir))
     output, attention = (_writable(name, getattr(options, name)) for name in ("output", "attention"))
     try:
         with output.open("wb") if output else nullcontext(sys.stdout.buffer) as out:
