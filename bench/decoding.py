@@ -22,8 +22,9 @@ from trial import NAME, bench_trial
 from model.decoding import length_limits
 from model.special_tokens import BOS, EOS, PAD
 from model.transformer import Transformer
-from trainables.data.batching import Sequences, group_by_length
+from trainables.data.batching import group_by_length
 from trainables.data.preparing import prepare
+from trainables.data.sequences import Sequences
 from trainables.data.tokenizer import Tokenizer
 from trainables.training.evaluation import EVALUATION_TOKENS, translate
 from trainables.training.trained import load_model
@@ -108,7 +109,7 @@ def translator(name: str, beam: int, data: Path | None, output_dir: Path) -> Cal
     def run() -> list[str]:
         found: dict[int, str] = {}
         for batch in batches:
-            ids = search(packed.padded(batch), beam)
+            ids = search(torch.from_numpy(packed.padded(batch)), beam)
             best = ids[:: len(ids) // len(batch)]
             found.update(zip(batch.tolist(), text_of(tokenizer, best), strict=True))
         return [found[row] for row in range(len(packed))]

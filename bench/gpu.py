@@ -36,6 +36,7 @@ from trainables.base.errors import Diverged
 from trainables.base.report import EpochReport
 from trainables.base.translation_config import TranslationConfig
 from trainables.data.preparing import Prepared, prepare
+from trainables.data.sequences import parts_of
 from trainables.training.loop import train
 
 EPOCHS = 3
@@ -138,8 +139,8 @@ def mps(wanted: bool) -> Iterator[None]:
 def flops_an_epoch(config: TranslationConfig, cache: Path) -> float:
     """Operations that training needs for all pairs, without padding."""
     text = prepare(config.data, config.tokenizer, cache).train
-    sides = zip(text.source.lengths.tolist(), (text.target.lengths - 1).tolist(), strict=True)
-    return 3.0 * sum(count_flops(config.model, config.tokenizer.vocab_size, *pair) for pair in sides)
+    pairs = (pair for part in parts_of(text) for pair in part.lengths.tolist())
+    return 3.0 * sum(count_flops(config.model, config.tokenizer.vocab_size, *pair) for pair in pairs)
 
 
 def measure_ways(

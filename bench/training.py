@@ -25,8 +25,9 @@ from trial import bench_model, corpus_options
 from model.special_tokens import BOS, EOS
 from model.transformer import Transformer
 from trainables.base.translation_config import TranslationConfig
-from trainables.data.batching import EncodedSplit, Sequences, training_batches
+from trainables.data.batching import training_batches
 from trainables.data.preparing import prepare
+from trainables.data.sequences import EncodedSplit, Sequences
 
 VOCABULARY, SMOOTHING = 8000, 0.1
 BATCH_SENTENCES = 30  # as many target tokens a step as ours
@@ -48,7 +49,8 @@ def training_text(size: Size) -> EncodedSplit:
     if size.data is None:
         return made_up_text(10_000)
     config = TranslationConfig().with_values(corpus_options(size.data))
-    return prepare(config.data, config.tokenizer, size.cache).train
+    text = prepare(config.data, config.tokenizer, size.cache).train
+    return text.part(0)  # all of a text of up to 131,072 pairs
 
 
 def made_up_text(pairs: int) -> EncodedSplit:
@@ -76,7 +78,8 @@ def in_random_order(text: EncodedSplit, longest_times_pairs: int | None = None) 
             else (lengths[rows].max() * len(rows), longest_times_pairs)
         )
         if size >= limit:
-            yield text.source.padded(np.array(rows)), text.target.padded(np.array(rows))
+            source, target = (side.padded(np.array(rows)) for side in (text.source, text.target))
+            yield torch.from_numpy(source), torch.from_numpy(target)
             rows = []
 
 

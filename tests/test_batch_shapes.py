@@ -10,7 +10,7 @@ from test_batching import SIZES, TOKENS, make_split
 
 from model.special_tokens import BOS, EOS, PAD
 from trainables.base.translation_config import TranslationTraining
-from trainables.data.batch_shapes import STRETCHES, classify
+from trainables.data.batch_shapes import STRETCHES, Cells, classify
 from trainables.data.batching import batch_sizes, count_batches, training_batches
 
 steady = settings(derandomize=True, deadline=None)
@@ -77,7 +77,7 @@ def test_no_other_cut_has_less_padding(sizes: list[tuple[int, int]], tokens: int
     cuts = [cut for n in range(most) for cut in combinations(range(1, len(sizes)), n)]
     # Equal pairs stay together, which can cost a row that no other cut would have.
     cuts = [cut for cut in cuts if all(sizes[edge - 1] != sizes[edge] for edge in cut)]
-    classes = classify(lengths, tokens, None, most)
+    classes = classify(Cells.of(lengths), tokens, None, most)
     assert sum(c.batches * c.shape.pairs * (c.shape.source + c.shape.target) for c in classes) == min(map(cost, cuts))
     assert [c.start for c in classes] == [0, *(c.end for c in classes[:-1])] and classes[-1].end == len(sizes)
 
@@ -89,6 +89,6 @@ def test_a_text_of_very_many_lengths_is_cut_soon_and_well(sentences: int | None)
     lengths = np.stack((source, source * 1.1 + rng.normal(0, 4, len(source))), axis=1).clip(2, 128).astype(int)
     lengths = lengths[np.lexsort((lengths[:, 0], lengths[:, 1]))]
     assert len(np.unique(lengths, axis=0)) > 4 * STRETCHES
-    classes = classify(lengths, None if sentences else 4096, sentences, 32)
+    classes = classify(Cells.of(lengths), None if sentences else 4096, sentences, 32)
     padded = sum(c.batches * c.shape.pairs * (c.shape.source + c.shape.target) for c in classes)
     assert len(classes) == 32 and lengths.sum() > 0.83 * padded

@@ -14,16 +14,14 @@ from model.special_tokens import BOS, EOS, PAD
 from trainables.base.errors import UserError
 from trainables.base.translation_config import DataConfig, TokenizerConfig, TranslationTraining
 from trainables.data.batching import (
-    EncodedSplit,
-    Sequences,
     count_batches,
-    encode_split,
     evaluation_batches,
     group_by_length,
     training_batches,
 )
 from trainables.data.corpus import Corpus, read_corpus
 from trainables.data.preparing import prepare
+from trainables.data.sequences import EncodedSplit, Sequences
 from trainables.data.tokenizer import Tokenizer, train_tokenizer
 
 SIZES = st.lists(st.tuples(st.integers(1, 20), st.integers(1, 20)), min_size=1, max_size=40)
@@ -153,12 +151,20 @@ def tokenizer(corpus: Corpus, digits: Path) -> Tokenizer:
 
 
 def unpack(sequences: Sequences) -> list[list[int]]:
-    return [ids.tolist() for ids in np.split(sequences.ids, sequences.offsets[1:-1])]
+    return [[id for id in row if id != PAD] for row in sequences.padded(np.arange(len(sequences))).tolist()]
 
 
-def test_overlong_training_pairs_are_dropped_and_counted(corpus: Corpus, tokenizer: Tokenizer) -> None:
-    split = encode_split(corpus.train, tokenizer, DataConfig(max_tokens=9, overlong="drop"))
-    source, target = tokenizer.encode_source(corpus.train.source), tokenizer.encode_target(corpus.train.target)
+def encoded(folder: Path, **limit: object) -> EncodedSplit:
+    data = DataConfig.model_validate({"path": str(folder), **limit})
+    return prepare(data, TokenizerConfig(vocab_size=60), folder).train.part(0)
+
+
+def test_overlong_training_pairs_are_dropped_and_counted(digits: Path, corpus: Corpus, tokenizer: Tokenizer) -> None:
+    split = encoded(digits, max_tokens=9, overlong="drop")
+    source, target = (
+        tokenizer.encode_source(list(corpus.train.source)),
+        tokenizer.encode_target(list(corpus.train.target)),
+    )
     # A side may have 9 tokens with its EOS; BOS is not counted.
     kept = [i for i in range(len(source)) if len(source[i]) <= 9 and len(target[i]) - 1 <= 9]
     assert 0 < len(kept) < 300 and {9} == {max(len(source[i]) for i in kept), max(len(target[i]) - 1 for i in kept)}
@@ -167,9 +173,12 @@ def test_overlong_training_pairs_are_dropped_and_counted(corpus: Corpus, tokeniz
     assert (len(split), split.overlong) == (len(kept), 300 - len(kept))
 
 
-def test_overlong_training_sides_are_cut_and_keep_their_end(corpus: Corpus, tokenizer: Tokenizer) -> None:
-    split = encode_split(corpus.train, tokenizer, DataConfig(max_tokens=9, overlong="truncate"))
-    source, target = tokenizer.encode_source(corpus.train.source), tokenizer.encode_target(corpus.train.target)
+def test_overlong_training_sides_are_cut_and_keep_their_end(digits: Path, corpus: Corpus, tokenizer: Tokenizer) -> None:
+    split = encoded(digits, max_tokens=9, overlong="truncate")
+    source, target = (
+        tokenizer.encode_source(list(corpus.train.source)),
+        tokenizer.encode_target(list(corpus.train.target)),
+    )
     for ids, whole in zip(unpack(split.source), source, strict=True):
         assert ids == (whole.tolist() if len(whole) <= 9 else [*whole[:8].tolist(), EOS])
     for ids, whole in zip(unpack(split.target), target, strict=True):

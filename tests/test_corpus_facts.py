@@ -1,5 +1,6 @@
 """What the report tells of the corpus, against values counted by hand."""
 
+from dataclasses import replace
 from typing import cast
 
 import numpy as np
@@ -7,11 +8,10 @@ import numpy as np
 from model.special_tokens import BOS, EOS
 from search.translation.corpus_facts import SideFacts, SplitFacts, corpus_facts
 from search.translation.length_figure import length_figure
-from trainables.base.translation_config import DataConfig
-from trainables.data.batching import encode_split
-from trainables.data.corpus import Split
+from trainables.data.encoding import encode_split
 from trainables.data.preparing import Prepared
 from trainables.data.scoring import Scoring
+from trainables.data.text import Split
 from trainables.data.tokenizer import Tokenizer
 
 
@@ -29,6 +29,7 @@ TRAIN = Split(
     ["a", "a b", "a b c", "a b c d", "a b c d e f g"],  # the last is above 6 tokens
     ["v", "v w", "v w", "v w x y", "v"],
 )
+SHORT = Split(TRAIN.source[:-1], TRAIN.target[:-1])
 VALID = Split(["a", "a b", "z"], ["v", "other", "v"])  # two sources and one pair of training
 TEST = Split(["a b c", "a b c", "a", "z z"], ["v w", "v w", "w", "v w x y z"])  # three sources, the same pair twice
 
@@ -36,8 +37,8 @@ TEST = Split(["a b c", "a b c", "a", "z z"], ["v w", "v w", "w", "v w x y z"])  
 def test_sentences_tokens_and_lengths_are_those_counted_by_hand() -> None:
     """Lengths have the end sign, which is predicted, and not the start sign, which is given."""
     words = cast(Tokenizer, Words())
-    limit = DataConfig(path="corpus", max_tokens=6)
-    prepared = Prepared(words, encode_split(TRAIN, words, limit), encode_split(VALID, words), VALID, Scoring("13a"))
+    encoded = replace(encode_split(SHORT, words), overlong=1)
+    prepared = Prepared(words, encoded, encode_split(VALID, words), VALID, Scoring("13a"))
     facts = corpus_facts(("en", "fr"), TRAIN, TEST, prepared)
     train, valid, test = facts.splits
     assert train == SplitFacts(

@@ -11,7 +11,7 @@ import torch
 from corpora import write_digits
 
 from model.decoding import beam_search, greedy_search
-from model.special_tokens import EOS
+from model.special_tokens import BOS, EOS, PAD
 from model.transformer import Transformer
 from trainables.base.translation_config import TranslationConfig
 from trainables.data.preparing import Prepared, prepare
@@ -56,8 +56,9 @@ def test_the_loss_is_the_likelihood_of_each_reference(trial: tuple[Transformer, 
 def test_the_loss_of_who_knows_the_frequencies_of_pieces_alone(trial: tuple[Transformer, Prepared]) -> None:
     _, prepared = trial
     text, seen = prepared.valid_text, Counter[int]()
-    for ids in np.split(prepared.train.target.ids, prepared.train.target.offsets[1:-1]):
-        seen.update(ids[1:].tolist())  # without BOS, which is not predicted
+    train = prepared.train.part(0).target
+    for ids in train.padded(np.arange(len(train))):
+        seen.update(ids[(ids != BOS) & (ids != PAD)].tolist())  # BOS is not predicted
     total = seen.total() + prepared.tokenizer.target_vocab  # each piece seen once more: none has probability zero
     asked = [piece for ids in prepared.tokenizer.encode_target(text.target) for piece in ids[1:].tolist()]
     expected = -sum(math.log((seen[piece] + 1) / total) for piece in asked) / len("".join(text.target))

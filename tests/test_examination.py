@@ -11,9 +11,10 @@ from trainables.base.errors import UserError
 from trainables.base.translation_config import DataConfig
 from trainables.data.corpus import digest_test, read_corpus, read_test
 from trainables.data.languages import check_languages
-from trainables.data.lengths import Pairs, check_lengths
+from trainables.data.lengths import check_lengths
 from trainables.data.markings import find_markings
 from trainables.data.phrasebook import phrasebook
+from trainables.data.text import Text
 
 Sides = tuple[list[str], list[str]]
 
@@ -32,7 +33,7 @@ def write(folder: Path, **splits: Sides) -> DataConfig:
 
 
 def lengths(source: list[str], target: list[str]) -> list[str]:
-    return check_lengths(Pairs("train", source, target, range(1, len(source) + 1)))
+    return check_lengths("train", Text(source, target), range(1, len(source) + 1))
 
 
 def test_good_text_raises_no_alarm(tmp_path: Path) -> None:

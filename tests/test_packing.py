@@ -54,9 +54,9 @@ def test_the_probe_trains_on_the_heaviest_batches_and_validates(
     whole = prepare(config.data, config.tokenizer, tmp_path)
     part = heaviest(whole, config)
     assert 0 < len(part.train) < len(whole.train) and part.valid is whole.valid
-    assert part.train.target.lengths.max() == whole.train.target.lengths.max()
-    assert max(map(len, pair_batches(part.train, config.training))) == max(
-        map(len, pair_batches(whole.train, config.training))
+    assert part.train.part(0).target.lengths.max() == whole.train.part(0).target.lengths.max()
+    assert max(map(len, pair_batches(part.train.part(0), config.training))) == max(
+        map(len, pair_batches(whole.train.part(0), config.training))
     )
     trained = []
 

@@ -17,7 +17,8 @@ import trainables.data.tokenizer
 from model.special_tokens import BOS, EOS, PAD, UNK
 from trainables.base.errors import UserError
 from trainables.base.translation_config import DataConfig, TokenizerConfig
-from trainables.data.corpus import Corpus, Split, read_corpus
+from trainables.data.corpus import Corpus, read_corpus
+from trainables.data.text import Split, Text
 from trainables.data.tokenizer import Tokenizer, load_tokenizer, save_tokenizer, tokenizer_folder, train_tokenizer
 
 KINDS = [
@@ -84,11 +85,11 @@ def test_the_same_settings_and_text_are_trained_once_others_apart(corpus: Corpus
     config = TokenizerConfig(vocab_size=40)
     first = train_tokenizer(config, corpus, tmp_path)
     before = models(tmp_path)
-    assert same(train_tokenizer(config, corpus, tmp_path), first, corpus.train)
+    assert same(train_tokenizer(config, corpus, tmp_path), first, corpus.valid)
     assert models(tmp_path) == before
     for other in ({"vocab_size": 41}, {"kind": "unigram"}, {"shared": False}):
         train_tokenizer(TokenizerConfig.model_validate({"vocab_size": 40} | other), corpus, tmp_path)
-    train = Split(corpus.train.source[1:], corpus.train.target[1:])
+    train = Text(corpus.train.source[1:], corpus.train.target[1:])
     train_tokenizer(config, Corpus(train, corpus.valid, []), tmp_path)
     trained = models(tmp_path)
     assert before.items() <= trained.items()
@@ -102,6 +103,7 @@ def test_the_cache_tells_apart_all_that_decides_a_tokenizer(tmp_path: Path, monk
         "shared": [False],
         "normalization": ["nfc", "nfkc", "nmt_nfkc", "nfkc_cf", "nmt_nfkc_cf"],
         "character_coverage": [0.99],
+        "sample_lines": [3],
         "byte_fallback": [True],
     }
     assert settings.keys() == TokenizerConfig.model_fields.keys(), "a new setting: say which values to compare"
@@ -123,7 +125,7 @@ def test_the_cache_tells_apart_all_that_decides_a_tokenizer(tmp_path: Path, monk
     folders += [tokenizer_folder(config, Corpus(other, text, []), tmp_path) for other in texts]
     monkeypatch.setattr("sentencepiece.__version__", "0.0.1")  # whose pieces may be others
     folders.append(tokenizer_folder(config, corpus, tmp_path))
-    assert len(set(folders)) == len(folders) == 2 + 10 + 6 + 1
+    assert len(set(folders)) == len(folders) == 2 + 11 + 6 + 1
 
 
 def test_the_digest_tells_apart_pieces_and_scores_of_either_side(corpus: Corpus, tmp_path: Path) -> None:
@@ -153,7 +155,7 @@ def train_at_the_same_time(barrier: Barrier, log: Path, corpus: Corpus, cache: P
     barrier.wait()
     tokenizer = train_tokenizer(TokenizerConfig(vocab_size=40), corpus, cache)
     with log.open("a") as file:
-        file.write(f"{tokenizer.encode_source(corpus.train.source[:3])}\n")
+        file.write(f"{tokenizer.encode_source(list(corpus.train.source[:3]))}\n")
 
 
 def test_processes_that_ask_at_the_same_time_train_once(corpus: Corpus, tmp_path: Path) -> None:

@@ -4,9 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trainables.data.batching import EncodedSplit, encode_split
-from trainables.data.corpus import Split
+from trainables.data.batch_shapes import Cells, by_length
+from trainables.data.encoding import encode_split
 from trainables.data.preparing import Prepared
+from trainables.data.sequences import Encoded, parts_of
+from trainables.data.text import Split, Text
 
 
 @dataclass(frozen=True)
@@ -41,17 +43,16 @@ class CorpusFacts:
     splits: tuple[SplitFacts, SplitFacts, SplitFacts]
 
 
-def corpus_facts(languages: tuple[str, str], train: Split, test: Split, prepared: Prepared) -> CorpusFacts:
+def corpus_facts(languages: tuple[str, str], train: Text, test: Split, prepared: Prepared) -> CorpusFacts:
     """prepared: training and validation text in tokens of the best model. To be called after the test split is open."""
     sources, pairs = set(train.source), set(zip(train.source, train.target, strict=True))
 
-    def facts(name: str, text: Split, encoded: EncodedSplit) -> SplitFacts:
+    def facts(name: str, text: Text, encoded: Encoded) -> SplitFacts:
         is_train = text is train
         return SplitFacts(
             name,
             len(text),
-            _side(languages[0], encoded.source.lengths),
-            _side(languages[1], encoded.target.lengths - 1),  # without the start sign
+            *_sides(languages, encoded),
             encoded.overlong,
             None if is_train else sum(sentence in sources for sentence in text.source),
             None if is_train else sum(pair in pairs for pair in zip(text.source, text.target, strict=True)),
@@ -66,12 +67,21 @@ def corpus_facts(languages: tuple[str, str], train: Split, test: Split, prepared
     )
 
 
-def _side(language: str, lengths: np.ndarray) -> SideFacts:
+def _sides(languages: tuple[str, str], encoded: Encoded) -> tuple[SideFacts, SideFacts]:
+    """By how many sentences of each length there are, which are added up over the parts."""
+    cells = Cells.merged([Cells.of(part.lengths[by_length(part.lengths)]) for part in parts_of(encoded)])
+    source, target = (
+        _side(language, np.bincount(lengths, cells.counts).astype(int))
+        for language, lengths in zip(languages, cells.lengths.T, strict=True)
+    )
+    return source, target
+
+
+def _side(language: str, histogram: np.ndarray) -> SideFacts:
+    lengths, sentences = np.arange(len(histogram)), histogram.sum()
+    tokens = int((lengths * histogram).sum())
+    # The mean of the two in the middle, or that one twice.
+    middle = np.searchsorted(np.cumsum(histogram), [(sentences - 1) // 2, sentences // 2], side="right")
     return SideFacts(
-        language,
-        int(lengths.sum()),
-        float(lengths.mean()),
-        float(np.median(lengths)),
-        int(lengths.max()),
-        np.bincount(lengths).tolist(),
+        language, tokens, tokens / int(sentences), float(middle.mean()), len(histogram) - 1, histogram.tolist()
     )

@@ -17,7 +17,7 @@ from trainables.base.translation_config import PHRASEBOOK, TokenizerConfig, Tran
 from trainables.data.corpus import digest_test
 from trainables.data.corpus_cache import cached_corpus
 from trainables.data.finding import find_files
-from trainables.sharing.corpora import bring_corpus, share_tokenizer, store_corpus
+from trainables.sharing.corpora import bring_corpus, share, store_corpus
 from trainables.sharing.storage import Storage, new_driver
 
 if TYPE_CHECKING:  # it imports torch
@@ -68,7 +68,7 @@ class TranslationPreparation:
         corpus = cached_corpus(as_translation(experiment.trial).data, experiment.cache)
         storage = Storage(experiment.run_url, new_driver(), store_corpus(experiment.storage, corpus))
         for config in tokenizer_variants(experiment):
-            share_tokenizer(storage, config, corpus, experiment.cache)
+            share(storage, as_translation(experiment.trial).data, config, experiment.cache)
         return storage
 
     def pin_data(self, experiment: Experiment, known: Mapping[str, Any]) -> dict[str, Any]:

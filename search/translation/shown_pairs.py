@@ -4,9 +4,9 @@ import unicodedata
 
 from rich.cells import cell_len
 from rich.console import Console
-from rich.text import Text
+from rich.text import Text as Cells
 
-from trainables.data.corpus import Split
+from trainables.data.text import Text
 
 LONGEST = 100  # columns of a side
 
@@ -18,7 +18,7 @@ def visible(text: str) -> str:
     )
 
 
-def show_pairs(split: Split, console: Console) -> None:
+def show_pairs(split: Text, console: Console) -> None:
     """Print the first pair, one in the middle and the last: a shift of the lines shows in the end at the latest."""
     for place in sorted({0, len(split) // 2, len(split) - 1} if len(split) else set()):
         label = f"pair {place + 1:,}: "
@@ -33,6 +33,6 @@ def _unseen(character: str) -> bool:
 
 
 def _cut(text: str, width: int) -> str:
-    cut = Text(text)
+    cut = Cells(text)
     cut.truncate(max(width, 1), overflow="ellipsis")
     return cut.plain

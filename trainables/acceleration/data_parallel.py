@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 
 from model.transformer import Transformer
-from trainables.acceleration.group import Group, end_with_parent, join, leave
+from trainables.acceleration.group import Group, join, leave
 from trainables.base.checkpoint_files import newest_checkpoint
+from trainables.base.ending import end_with_parent
 from trainables.base.errors import TooLarge
 from trainables.base.files import make_folder
 from trainables.base.report import EpochReport

@@ -10,8 +10,9 @@ import torch
 from trainables.acceleration.captured import choose_step
 from trainables.base.errors import Diverged, UserError
 from trainables.base.translation_config import TranslationConfig
-from trainables.data.batching import EncodedSplit, pair_batches
+from trainables.data.batching import pair_batches
 from trainables.data.preparing import Prepared, prepare
+from trainables.data.sequences import EncodedSplit
 from trainables.training.device import default_device
 from trainables.training.gpu import Need
 from trainables.training.loop import train
@@ -46,13 +47,15 @@ def measure_need(configs: Sequence[TranslationConfig], cache: Path) -> Need | No
 
 
 def heaviest(prepared: Prepared, config: TranslationConfig) -> Prepared:
-    """The training pairs of the heaviest batches alone; validation, which may be the heavier part, as it is."""
-    batches = pair_batches(prepared.train, config.training)
+    """The training pairs of the heaviest batches alone; validation, which may be the heavier part, as it is.
+
+    They are looked for in one part of a text, which is a fair sample of it.
+    """
+    text = prepared.train.part(0)
+    batches = pair_batches(text, config.training)
     sentences = np.array([len(rows) for rows in batches])
-    sides = (prepared.train.source.lengths, prepared.train.target.lengths)
-    longest = np.array([[side[rows].max() for side in sides] for rows in batches])
+    longest = np.array([text.lengths[rows].max(axis=0) for rows in batches])
     heavy = (sentences * longest.sum(1), sentences, longest.max(1))
     chosen = {int(place) for order in heavy for place in np.argsort(-order, kind="stable")[:BATCHES]}
     rows = np.concatenate([batches[place] for place in sorted(chosen)])
-    train = EncodedSplit(prepared.train.source.chosen(rows), prepared.train.target.chosen(rows))
-    return replace(prepared, train=train)
+    return replace(prepared, train=EncodedSplit(text.source.chosen(rows), text.target.chosen(rows)))

@@ -1,8 +1,6 @@
 """Processes of one machine that exchange tensors, each with a GPU of its own where there are any."""
 
 import os
-import threading
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -59,14 +57,3 @@ def leave() -> None:
         abort_process_group()
     else:
         distributed.destroy_process_group()
-
-
-def end_with_parent(parent: int) -> None:
-    """End this process soon after its parent, even one that was killed and could say nothing."""
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.5)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()

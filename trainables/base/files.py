@@ -141,7 +141,7 @@ def append_line(file: Path, record: dict[str, Any]) -> None:
     sync(file.parent)
 
 
-def write_atomically(file: Path, content: str | bytes) -> None:
+def write_atomically(file: Path, content: str | bytes | bytearray) -> None:
     """Replace the file by the content; a crash leaves the old one or the new one. Raises OSError."""
     draft = file.with_name(f".{file.name}.{os.getpid()}")
     try:

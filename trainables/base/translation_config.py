@@ -95,6 +95,12 @@ class TokenizerConfig(Config):
     character_coverage: float = Field(
         1.0, ge=0.98, le=1, description="share of the characters of the text that get a piece; the rarest get none"
     )
+    sample_lines: int | None = Field(
+        200_000,
+        ge=1,
+        description="train the tokenizer on so many lines of the training text at most, both sides together if it is "
+        "shared, from all over the text; null: on all",
+    )
     byte_fallback: bool = Field(
         False, description="write a character without a piece as its bytes, for 256 pieces of the vocabulary"
     )

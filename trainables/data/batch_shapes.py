@@ -1,5 +1,7 @@
 """A few shapes that all batches of a text share: steps can be captured for each, and trials stay in step."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -25,18 +27,68 @@ class Class(NamedTuple):
     shape: Shape
 
 
-def classify(lengths: np.ndarray, tokens: int | None, sentences: int | None, most: int) -> list[Class]:
+@dataclass(frozen=True)
+class Cells:
+    """Sorted pairs, those of equal lengths together."""
+
+    lengths: np.ndarray  # (cells, sides)
+    counts: np.ndarray  # (cells,): pairs of these lengths
+
+    def __len__(self) -> int:
+        return len(self.counts)
+
+    @classmethod
+    def of(cls, lengths: np.ndarray) -> "Cells":
+        """From the lengths of sorted pairs, (pairs,) or (pairs, sides): neighbours that are equal are one cell."""
+        sides = np.atleast_2d(lengths.T).T
+        starts = np.flatnonzero(np.diff(sides, axis=0, prepend=-1).any(axis=1))
+        return cls(sides[starts], np.diff(starts, append=len(sides)))
+
+    @classmethod
+    def merged(cls, parts: Sequence["Cells"]) -> "Cells":
+        """The cells of all parts, sorted."""
+        if len(parts) == 1:
+            return parts[0]
+        lengths, counts = (np.concatenate(each) for each in zip(*((p.lengths, p.counts) for p in parts), strict=True))
+        order = by_length(lengths)
+        cells = cls.of(lengths[order])
+        return cls(cells.lengths, np.add.reduceat(counts[order], np.cumsum(cells.counts) - cells.counts))
+
+
+def by_length(lengths: np.ndarray, rng: np.random.Generator | None = None) -> np.ndarray:
+    """The order of rows by their last length, ties by the one before it, up and down in turn.
+
+    lengths: (rows,), or (rows, 2). Rows of equal lengths keep their order, or get a random one with a generator.
+    """
+    order = np.arange(len(lengths)) if rng is None else rng.permutation(len(lengths))
+    keys = _keys(lengths)
+    return order[np.argsort(keys[order], kind="stable")]
+
+
+def _keys(lengths: np.ndarray) -> np.ndarray:
+    """A number for each row by which they are sorted; of 16 bits where that is enough, as it is sorted faster."""
+    if lengths.ndim == 1:
+        return lengths
+    other, last = lengths.T
+    short = lengths.max(initial=0) < 256
+    width = 256 if short else 1 << 31
+    keys = last * width + np.where(last % 2, width - 1 - other, other)
+    return keys.astype(np.uint16) if short else keys
+
+
+def classify(cells: Cells, tokens: int | None, sentences: int | None, most: int) -> list[Class]:
     """Cut a sorted text into at most `most` classes, with the least padding that this can have.
 
-    lengths: (pairs, 2) of source and target, sorted so that like pairs are neighbours. A batch takes `tokens`, padding
+    cells: source and target lengths, sorted so that like pairs are neighbours. A batch takes `tokens`, padding
     included, or so many sentences. By dynamic programming over stretches of pairs that are equal, or nearly so in a
     text of very many lengths.
     """
-    changes = np.flatnonzero((np.diff(lengths, axis=0) != 0).any(axis=1)) + 1
-    if len(changes) >= STRETCHES:
-        changes = changes[np.linspace(0, len(changes) - 1, STRETCHES - 1).astype(int)]
-    edges = np.concatenate([[0], changes, [len(lengths)]])
-    longest = np.array([lengths[a:b].max(axis=0) for a, b in pairwise(edges)])
+    firsts = np.arange(1, len(cells))  # cells that begin a stretch, after the first
+    if len(firsts) >= STRETCHES:
+        firsts = firsts[np.linspace(0, len(firsts) - 1, STRETCHES - 1).astype(int)]
+    firsts = np.concatenate([[0], firsts])
+    edges = np.concatenate([[0], np.cumsum(cells.counts)])[[*firsts, len(cells)]]
+    longest = np.maximum.reduceat(cells.lengths, firsts)
     stretches = len(longest)
     cost = np.full((stretches, stretches + 1), np.inf)  # tokens, of the class from one edge to another
     for start in range(stretches):
@@ -60,6 +112,25 @@ def classify(lengths: np.ndarray, tokens: int | None, sentences: int | None, mos
         count, size = _batches(np.array(end - start), np.array(source + target), tokens, sentences)
         classes.append(Class(start, end, int(count), Shape(int(size // count), source, target)))
     return classes
+
+
+def divide(classes: list[Class], whole: Cells, parts: Sequence[Cells]) -> list[list[Class]]:
+    """The classes of a text in the rows of each of its parts, which has some of the pairs of each class."""
+    ends = [each.end for each in classes]
+    places = np.searchsorted(ends, np.cumsum(whole.counts) - whole.counts, side="right")  # the class of each cell
+    class_of = dict(zip(map(tuple, whole.lengths.tolist()), places.tolist(), strict=True))
+    divided = []
+    for cells in parts:
+        own = [class_of[tuple(lengths)] for lengths in cells.lengths.tolist()]
+        sizes = np.bincount(own, cells.counts, len(classes)).astype(int).tolist()
+        starts = np.cumsum([0, *sizes]).tolist()
+        divided.append(
+            [
+                each._replace(start=start, end=end, batches=-(-(end - start) // each.shape.pairs))
+                for each, (start, end) in zip(classes, pairwise(starts), strict=True)
+            ]
+        )
+    return divided
 
 
 def _batches(

@@ -1,10 +1,13 @@
 """Parallel text: read from files, or the embedded phrasebook, and checked before anything starts."""
 
-import hashlib
-from collections.abc import Callable, Sequence
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from trainables.base.errors import Doubt, UserError
 from trainables.base.test_opening import open_test
@@ -18,36 +21,16 @@ from trainables.data.markings import find_markings
 from trainables.data.phrasebook import LANGUAGES, phrasebook
 from trainables.data.reading import read_pairs
 from trainables.data.scoring import check_references
+from trainables.data.text import Split, Text, in_memory, store
 
-
-@dataclass(frozen=True)
-class Split:
-    """Sentence pairs in file order: source[i] and target[i] translate each other."""
-
-    source: list[str]
-    target: list[str]
-
-    def __len__(self) -> int:
-        return len(self.source)
-
-    @property
-    def sides(self) -> tuple[list[str], list[str]]:
-        """Source and target."""
-        return self.source, self.target
-
-    def digest(self) -> str:
-        """A hash of the text."""
-        text = hashlib.sha256()
-        for side in self.sides:
-            text.update("\n".join(side).encode() + b"\0")
-        return text.hexdigest()
+HEAD = 20_000  # pairs whose look is checked
 
 
 @dataclass(frozen=True)
 class Corpus:
     """The splits that training may see, and what is noteworthy about them. The test split is not here."""
 
-    train: Split
+    train: Text
     valid: Split
     warnings: list[str]
 
@@ -56,34 +39,42 @@ class Corpus:
         return self.train.digest()
 
 
-def read_corpus(config: DataConfig) -> Corpus:
+def read_corpus(config: DataConfig, texts: Path | None = None) -> Corpus:
     """Read and check the training and validation splits, and see that the test split exists.
+
+    texts: a folder that the training text is written into, see `text.store`; None keeps it in memory.
 
     Raises UserError for what can't be right: a missing file, sides of unequal length, bad UTF-8, a split without
     sentences, a blank line in the validation text, and what `examine`, `find_markings` and `check_languages` refuse.
     Blank training lines are left out with a warning.
     """
+    if config.path != PHRASEBOOK:
+        find_files(config, config.test)
+    pairs, told = _head_checked(config, config.train)
+    kept = WithoutBlanks(islice(pairs, config.limit))
+    train = store(kept, texts) if texts else in_memory(kept)
+    warnings = [*told, *kept.told(config)]
+    valid = _evaluation_split(config, config.valid)
     if config.path == PHRASEBOOK:
-        train, valid = _phrasebook_split(config, "train"), _phrasebook_split(config, "valid")
-        return Corpus(_first(train, config.limit), valid, [])
-    find_files(config, config.test)
-    train, warnings = _read_split(config, config.train)
-    valid, _ = _read_split(config, config.valid)
-    train, numbers, blanks = _without_blanks(_first(train, config.limit), config)
-    warnings += blanks
-    _refuse_blanks(valid, config, config.valid)
+        return Corpus(train, valid, [])
     warnings += _told(config, lambda: check_languages(train.sides, config.valid, valid.sides))
     check_references(config, valid.target)
-    warnings += _told(config, lambda: examine(config.train, *train.sides, numbers))
-    warnings += _told(config, lambda: examine(config.valid, *valid.sides, range(1, len(valid) + 1)))
-    warnings += count_unlearned(config.train, [*train.source, *train.target])
-    seen = set(train.source)
-    if leaked := sum(sentence in seen for sentence in valid.source):
+    warnings += _told(config, lambda: examine(config.train, train, kept.numbers))
+    warnings += _told(config, lambda: examine(config.valid, valid, range(1, len(valid) + 1)))
+    warnings += count_unlearned(config.train, train)
+    if leaked := _count_shared(valid.source, train.source):
         warnings.append(
             f"{leaked} of {len(valid)} source sentences of {config.valid} also stand in {config.train}; "
             "valid BLEU will look better than it is"
         )
     return Corpus(train, valid, warnings)
+
+
+def _count_shared(sentences: Sequence[str], text: Iterable[str]) -> int:
+    """How many of the sentences stand in a text."""
+    wanted = set(sentences)
+    shared = wanted.intersection(text)
+    return sum(sentence in shared for sentence in sentences)
 
 
 def read_test(config: DataConfig, run_dir: Path, why: str) -> Split:
@@ -96,7 +87,7 @@ def read_test(config: DataConfig, run_dir: Path, why: str) -> Split:
     return _test_split(config)
 
 
-def digest_test(config: DataConfig, train: Split) -> dict[str, Any]:
+def digest_test(config: DataConfig, train: Text) -> dict[str, Any]:
     """How many pairs the test split has, and a hash of them, by which a run knows that it stays the same.
 
     No text leaves this function, so nothing can be chosen by it. Raises UserError for what is wrong with the files, or
@@ -104,26 +95,31 @@ def digest_test(config: DataConfig, train: Split) -> dict[str, Any]:
     """
     test = _test_split(config)
     _told(config, lambda: check_languages(train.sides, config.test, test.sides))
-    _told(config, lambda: examine(config.test, *test.sides, range(1, len(test) + 1)))
+    _told(config, lambda: examine(config.test, test, range(1, len(test) + 1)))
     return {"pairs": len(test), "sha256": test.digest()}
 
 
 def _test_split(config: DataConfig) -> Split:
+    return _evaluation_split(config, config.test)
+
+
+def _evaluation_split(config: DataConfig, name: str) -> Split:
+    """A split that is scored: in memory, and nothing is left out of it. Raises UserError."""
+    split = in_memory(_head_checked(config, name)[0])
+    _refuse_blanks(split, config, name)
+    return split
+
+
+def _head_checked(config: DataConfig, name: str) -> tuple[Iterator[tuple[str, str]], list[str]]:
+    """The pairs of a split, and what is noteworthy about the look of the first ones. Raises UserError."""
     if config.path == PHRASEBOOK:
-        return _phrasebook_split(config, "test")
-    test, _ = _read_split(config, config.test)
-    _refuse_blanks(test, config, config.test)
-    return test
-
-
-def _read_split(config: DataConfig, split: str) -> tuple[Split, list[str]]:
-    """The pairs of a split, and what is noteworthy about the look of their lines. Raises UserError."""
-    pairs = list(read_pairs(config, split))
-    sides = Split([source for source, _ in pairs], [target for _, target in pairs])
-    paths = find_files(config, split)
-    if not len(sides):
+        return iter(_phrasebook_pairs(config, name)), []
+    pairs, paths = read_pairs(config, name), find_files(config, name)
+    head = list(islice(pairs, HEAD))
+    if not head:
         raise UserError(f"{paths[0]} is empty; it must hold one sentence a line")
-    return sides, _told(config, lambda: _check_markings(paths, sides))
+    told = _told(config, lambda: _check_markings(paths, in_memory(head)))
+    return chain(head, pairs), told
 
 
 def _told(config: DataConfig, check: Callable[[], list[str]]) -> list[str]:
@@ -149,45 +145,53 @@ def _check_markings(paths: tuple[Path, ...], split: Split) -> list[str]:
     return told
 
 
-def _first(split: Split, limit: int | None) -> Split:
-    return Split(split.source[:limit], split.target[:limit])
+class WithoutBlanks:
+    """The pairs of a training text without those with a blank side, which it counts."""
 
+    def __init__(self, pairs: Iterable[tuple[str, str]]):
+        self._pairs = pairs
+        self._blank = array("q")  # numbers in the file
+        self._read = 0
 
-def _blank_lines(split: Split) -> list[int]:
-    """1-based numbers of the pairs with a blank side."""
-    pairs = zip(split.source, split.target, strict=True)
-    return [number for number, pair in enumerate(pairs, 1) if any(map(is_blank, pair))]
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        for pair in self._pairs:
+            self._read += 1
+            if is_blank(pair[0]) or is_blank(pair[1]):
+                self._blank.append(self._read)
+            else:
+                yield pair
 
+    @property
+    def numbers(self) -> Sequence[int]:
+        """The number in the file of each pair that was kept."""
+        if not self._blank:
+            return range(1, self._read + 1)
+        return np.delete(np.arange(1, self._read + 1), np.array(self._blank) - 1).tolist()
 
-def _without_blanks(split: Split, config: DataConfig) -> tuple[Split, Sequence[int], list[str]]:
-    """The other pairs, their numbers in the file, and a warning."""
-    blank = _blank_lines(split)
-    if not blank:
-        return split, range(1, len(split) + 1), []
-    if len(blank) == len(split):
-        raise UserError(f"{config.path}: every pair of {config.train} has a blank side")
-    gone = set(blank)
-    kept = [number for number in range(1, len(split) + 1) if number not in gone]
-    warning = f"{len(blank)} training pairs with a blank side are left out, the first at line {blank[0]}"
-    source, target = ([side[number - 1] for number in kept] for side in split.sides)
-    return Split(source, target), kept, [warning]
+    def told(self, config: DataConfig) -> list[str]:
+        """What was left out. Raises UserError if nothing is left."""
+        if not self._blank:
+            return []
+        if len(self._blank) == self._read:
+            raise UserError(f"{config.path}: every pair of {config.train} has a blank side")
+        return [f"{len(self._blank)} training pairs with a blank side are left out, the first at line {self._blank[0]}"]
 
 
 def _refuse_blanks(split: Split, config: DataConfig, name: str) -> None:
-    if blank := _blank_lines(split):
+    pairs = zip(*split.sides, strict=True)
+    if blank := [number for number, pair in enumerate(pairs, 1) if any(map(is_blank, pair))]:
         raise UserError(
             f"{config.path}: {name} has a blank line on one side at line {blank[0]} ({len(blank)} in all); "
             "scores would not be comparable, so remove these pairs from both files"
         )
 
 
-def _phrasebook_split(config: DataConfig, split: str) -> Split:
+def _phrasebook_pairs(config: DataConfig, split: str) -> list[tuple[str, str]]:
     languages = (config.source, config.target)
     if sorted(languages) != sorted(LANGUAGES):
         raise UserError(
             f"data.path: the phrasebook holds {' and '.join(LANGUAGES)}, not {config.source} and {config.target}; "
             "set data.path to your corpus"
         )
-    pairs = phrasebook()[split]
-    sides = tuple([pair[LANGUAGES.index(language)] for pair in pairs] for language in languages)
-    return Split(*sides)
+    first, second = (LANGUAGES.index(language) for language in languages)
+    return [(pair[first], pair[second]) for pair in phrasebook()[split]]

@@ -1,26 +1,28 @@
 """What is wrong, or noteworthy, with the sentences of a split, whatever file they come from."""
 
 from collections.abc import Sequence
+from operator import eq
 
 from trainables.base.errors import Doubt
-from trainables.data.lengths import Pairs, check_lengths
+from trainables.data.lengths import check_lengths
+from trainables.data.text import Text
 
 MOSTLY = 0.9  # of the pairs of a split
 NOTEWORTHY = 0.02
 LONGEST, KEPT_BY_SENTENCEPIECE = 4192, "\u2585"  # a longer line, or one with this sign, teaches sentencepiece nothing
 
 
-def examine(name: str, source: list[str], target: list[str], numbers: Sequence[int]) -> list[str]:
+def examine(name: str, split: Text, numbers: Sequence[int]) -> list[str]:
     """What is noteworthy about the pairs of a split, where numbers has the place of each in its file.
 
     Raises Doubt where most targets copy their sources, or the lines do not translate each other.
     """
-    return [*_check_copies(name, source, target), *check_lengths(Pairs(name, source, target, numbers))]
+    return [*_check_copies(name, split), *check_lengths(name, split, numbers)]
 
 
-def count_unlearned(name: str, sentences: list[str]) -> list[str]:
+def count_unlearned(name: str, split: Text) -> list[str]:
     """Whether the tokenizer's training leaves out some of its text."""
-    ignored = sum(KEPT_BY_SENTENCEPIECE in text or len(text.encode()) > LONGEST for text in sentences)
+    ignored = sum(_unlearned(lines) for block in split.blocks() for lines in block)
     if not ignored:
         return []
     return [
@@ -29,13 +31,19 @@ def count_unlearned(name: str, sentences: list[str]) -> list[str]:
     ]
 
 
-def _check_copies(name: str, source: list[str], target: list[str]) -> list[str]:
-    copies = sum(first == second for first, second in zip(source, target, strict=True))
-    if copies > MOSTLY * len(source) and len(source) > 1:
+def _unlearned(lines: Sequence[str]) -> int:
+    if 4 * max(map(len, lines)) <= LONGEST and KEPT_BY_SENTENCEPIECE not in "\n".join(lines):
+        return 0  # nearly always, and soon seen
+    return sum(KEPT_BY_SENTENCEPIECE in text or len(text.encode()) > LONGEST for text in lines)
+
+
+def _check_copies(name: str, split: Text) -> list[str]:
+    copies = sum(sum(map(eq, *block)) for block in split.blocks())
+    if copies > MOSTLY * len(split) and len(split) > 1:
         raise Doubt(
-            f"data.path: {copies} of {len(source)} pairs of {name} have the same text on both sides; are both files of "
+            f"data.path: {copies} of {len(split)} pairs of {name} have the same text on both sides; are both files of "
             "one language?"
         )
-    if copies > NOTEWORTHY * len(source):
-        return [f"{copies} of {len(source)} pairs of {name} have the same text on both sides"]
+    if copies > NOTEWORTHY * len(split):
+        return [f"{copies} of {len(split)} pairs of {name} have the same text on both sides"]
     return []

@@ -8,10 +8,11 @@ is said of other splits either.
 
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from trainables.base.errors import Doubt
 
+Sides = tuple[Sequence[str], Sequence[str]]
 LOOKED_AT = 2000  # training pairs, from all over the text, and as many of the other split
 LEAST_TRAIN, LEAST_OTHER = 100, 20  # pairs; by fewer nothing is said
 # Measured on programs' messages in 49 pairs of languages, Multi30k and the phrasebook, valid from the domain of train
@@ -21,10 +22,10 @@ LEAST_TRAIN, LEAST_OTHER = 100, 20  # pairs; by fewer nothing is said
 TOLD_APART, SWAPPED, STRENGTH = 0.9, 0.9, 0.5
 
 
-def check_languages(train: tuple[list[str], list[str]], name: str, other: tuple[list[str], list[str]]) -> list[str]:
+def check_languages(train: Sides, name: str, other: Sides) -> list[str]:
     """What is noteworthy about the languages of a split. Raises Doubt where its sides are swapped against train's.
 
-    A pair of lists is source and target.
+    Both are source and target.
     """
     if len(train[0]) < LEAST_TRAIN or len(other[0]) < LEAST_OTHER:
         return []
@@ -57,7 +58,7 @@ def _reads_like_target(known: list[tuple[float, float]], new: list[tuple[float, 
     return apart >= TOLD_APART and there >= SWAPPED and _mean(source for source, _ in new) <= strong
 
 
-def _spread(lines: list[str]) -> list[str]:
+def _spread(lines: Sequence[str]) -> Sequence[str]:
     """Some of the lines, evenly from all over the text."""
     return lines[:: -(-len(lines) // LOOKED_AT)]
 

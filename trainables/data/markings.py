@@ -1,7 +1,7 @@
 """What exports leave round sentences, and no sentence has: ids, numbers of lines, quotes of CSV."""
 
 import re
-from collections.abc import Sized
+from collections.abc import Sequence, Sized
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -26,7 +26,7 @@ class Marking:
     certain: bool
 
 
-def find_markings(lines: list[str], file: str, table: bool) -> list[Marking]:
+def find_markings(lines: Sequence[str], file: str, table: bool) -> list[Marking]:
     """The markings of one side of a file, which may be a table."""
     some = [line for line in lines[:LOOKED_AT] if line]
     found = []
@@ -54,7 +54,7 @@ def _ids(lines: list[str], file: str) -> Marking | None:
     return Marking(f"{told}; is it a part of the sentence?", False)
 
 
-def _quotes(lines: list[str], file: str, table: bool) -> Marking | None:
+def _quotes(lines: Sequence[str], file: str, table: bool) -> Marking | None:
     cells = [line for line in lines if QUOTED.fullmatch(line)]
     if not _nearly_all(cells, lines):
         return None
@@ -66,7 +66,7 @@ def _quotes(lines: list[str], file: str, table: bool) -> Marking | None:
     return Marking(f"{told}; are the quotes a part of the sentences?", False)
 
 
-def _cells_of_csv(lines: list[str], file: str) -> Marking | None:
+def _cells_of_csv(lines: Sequence[str], file: str) -> Marking | None:
     """Where CSV quotes what holds quotes alone: all such cells are quoted, and one has doubled quotes at least."""
     cells = [line for line in lines if '"' in line]
     doubled = [cell for cell in cells if '""' in cell[1:-1]]

@@ -10,11 +10,12 @@ import numpy as np
 from model.special_tokens import BOS, UNK
 from trainables.base.errors import UserError
 from trainables.base.translation_config import DataConfig, TokenizerConfig
-from trainables.data.batching import EncodedSplit, encode_split
-from trainables.data.corpus import Split
 from trainables.data.corpus_cache import cached_corpus
+from trainables.data.encoding import encode_split, encode_text
 from trainables.data.scoring import Scoring, scoring
-from trainables.data.tokenizer import Tokenizer, train_tokenizer
+from trainables.data.sequences import Encoded, EncodedSplit, parts_of
+from trainables.data.text import Split, stored
+from trainables.data.tokenizer import Tokenizer, tokenizer_folder, train_tokenizer
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Prepared:
     """A corpus ready to train on. Trials with equal data and tokenizer settings share it."""
 
     tokenizer: Tokenizer
-    train: EncodedSplit
+    train: Encoded
     valid: EncodedSplit
     valid_text: Split
     scoring: Scoring  # of translations into its target language
@@ -30,8 +31,11 @@ class Prepared:
     @cached_property
     def untrained_nll_per_char(self) -> float:
         """The loss of the validation references, in nats, by the frequency of each piece in the training text alone."""
-        seen, asked = (split.target.ids[split.target.ids != BOS] for split in (self.train, self.valid))
-        counts = np.bincount(seen, minlength=self.tokenizer.target_vocab) + 1
+        asked = self.valid.target.ids[self.valid.target.ids != BOS]
+        counts = np.ones(self.tokenizer.target_vocab, np.int64)
+        for part in parts_of(self.train):
+            counts += part.target.counts(self.tokenizer.target_vocab)
+        counts[BOS] = 1
         return float(-np.log(counts / counts.sum())[asked].sum() / sum(map(len, self.valid_text.target)))
 
 
@@ -40,7 +44,7 @@ def prepare(data: DataConfig, tokenizer: TokenizerConfig, cache: Path) -> Prepar
     """Read, tokenize and encode. Raises UserError for what is wrong with the corpus."""
     corpus = cached_corpus(data, cache)
     pieces = train_tokenizer(tokenizer, corpus, cache)
-    train = encode_split(corpus.train, pieces, data)
+    train = encode_text(stored(corpus.train), tokenizer_folder(tokenizer, corpus, cache), data, cache)
     if not len(train):
         raise UserError(f"data.max_tokens: no training pair is as short as {data.max_tokens} tokens; raise it")
     return Prepared(pieces, train, encode_split(corpus.valid, pieces), corpus.valid, scoring(data))

@@ -2,12 +2,16 @@
 
 import hashlib
 import io
+import os
 import sys
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import permutations
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +20,17 @@ import sentencepiece
 
 from model.special_tokens import BOS, EOS, PAD, UNK
 from trainables.base.config import digest
+from trainables.base.ending import end_with_parent
 from trainables.base.errors import UserError
 from trainables.base.files import make_folder, write_atomically
 from trainables.base.locks import locked
 from trainables.base.temporary import temporary_folder
 from trainables.base.translation_config import TokenizerConfig
 from trainables.data.corpus import Corpus
+from trainables.data.text import Lines
+
+LARGE = 100_000  # lines, from which on a tokenizer is trained in a process of its own
+SEED = 1  # of the sample of lines
 
 
 @dataclass(frozen=True)
@@ -83,14 +92,42 @@ def train_tokenizer(config: TokenizerConfig, corpus: Corpus, cache: Path) -> Tok
     """
     folder = tokenizer_folder(config, corpus, cache)
     make_folder(folder)
-    sides = {"source": corpus.train.source, "target": corpus.train.target}
-    if config.shared:
-        sides = {"tokenizer": corpus.train.source + corpus.train.target}
+    source, target = corpus.train.sides
+    models = {"tokenizer": (source, target)} if config.shared else {"source": (source,), "target": (target,)}
     with locked(folder / "lock"):
-        for side, sentences in sides.items():
-            if not _is_whole(folder / f"{side}.model"):
-                keep_model(folder / f"{side}.model", _train(config, sentences))
+        for name, sides in models.items():
+            if not _is_whole(folder / f"{name}.model"):
+                keep_model(folder / f"{name}.model", _train_apart(config, sides))
     return load_tokenizer(folder)
+
+
+def _train_apart(config: TokenizerConfig, sides: tuple[Sequence[str], ...]) -> bytes:
+    """In a process of its own where memory counts, as sentencepiece keeps what it takes."""
+    if sum(map(len, sides)) < LARGE or not all(isinstance(side, Lines) for side in sides):
+        return _train_on_sample(config, sides)
+    with ProcessPoolExecutor(1, get_context("spawn"), initializer=end_with_parent, initargs=(os.getpid(),)) as pool:
+        try:
+            return pool.submit(_train_on_sample, config, sides).result()
+        except BrokenProcessPool:
+            raise UserError(
+                "tokenizer: the process that trains it was killed, perhaps for lack of memory; lower "
+                "tokenizer.sample_lines"
+            ) from None
+
+
+def _train_on_sample(config: TokenizerConfig, sides: tuple[Sequence[str], ...]) -> bytes:
+    most = config.sample_lines and config.sample_lines // len(sides)
+    return _train(config, [line for side in sides for line in sample(side, most)])
+
+
+def sample(lines: Sequence[str], most: int | None) -> Iterator[str]:
+    """At most so many of the lines, by chance, from all over the text; the same each time."""
+    if most is None or len(lines) <= most:
+        yield from lines
+        return
+    strata = (np.arange(most) + np.random.default_rng(SEED).random(most)) * (len(lines) / most)
+    for place in np.unique(strata.astype(np.int64)).tolist():
+        yield lines[place]
 
 
 def keep_model(file: Path, model: bytes) -> None:

@@ -11,8 +11,9 @@ from torch import Tensor
 from model.decoding import Hypothesis, beam_hypotheses, beam_search, greedy_search
 from model.special_tokens import PAD
 from model.transformer import Transformer
-from trainables.data.batching import EncodedSplit, Sequences, evaluation_batches, group_by_length
+from trainables.data.batching import evaluation_batches, group_by_length
 from trainables.data.scoring import Scoring
+from trainables.data.sequences import EncodedSplit, Sequences
 from trainables.data.tokenizer import Tokenizer
 
 EVALUATION_TOKENS = 4096  # a batch, padding included
@@ -105,7 +106,9 @@ def _decode(
     while True:
         try:
             for rows in group_by_length(sequences.lengths, max(1, tokens // beam_size), None):
-                found.update(zip(rows.tolist(), search(sequences.padded(rows).to(device)), strict=True))
+                found.update(
+                    zip(rows.tolist(), search(torch.from_numpy(sequences.padded(rows)).to(device)), strict=True)
+                )
             return [found[row] for row in range(len(source))]
         except torch.OutOfMemoryError:  # others may have the rest of the GPU
             if tokens <= SMALLEST_BATCH:

@@ -38,4 +38,4 @@ def read_lines(path: Path) -> list[str]:
 
 def is_blank(text: str) -> bool:
     """Whether there is nothing to see."""
-    return not text.strip().strip(INVISIBLE).strip()
+    return not text[:1].isalnum() and not text.strip().strip(INVISIBLE).strip()
