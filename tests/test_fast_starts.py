@@ -38,9 +38,7 @@ def test_what_says_something_and_ends_imports_nothing_that_takes_seconds(argumen
     assert not SLOW & {*imported}
 
 
-@pytest.mark.parametrize(
-    "arguments", ["--help", "--trainning.epochs 3", "--data.path /nowhere", "--config nowhere.yaml"]
-)
+@pytest.mark.parametrize("arguments", ["--help", "--trainning.epochs 3", "--data.path /nowhere", "--config nowhere"])
 def test_so_does_the_training_of_one_model(arguments: str, tmp_path: Path) -> None:
     program = f"""
 import atexit, sys

@@ -23,7 +23,7 @@ from trainables.training.loop import train
 
 
 def train_model(config: TranslationConfig, cache: Path, folder: Path, threads: int) -> tuple[Transformer, Tokenizer]:
-    """Train, or go on, in a folder, and print losses and BLEU. Raises UserError where another model was trained there."""
+    """Train, or go on, in a folder, and print losses and BLEU. Raises UserError where it has another model."""
     torch.set_num_threads(threads)
     prepared = prepare(config.data, config.tokenizer, cache)
     for warning in count_unknown(prepared.tokenizer, prepared.valid_text.source, config.data.valid):

@@ -26,9 +26,7 @@ from trainables.base.mistakes import OPTION, blame
 class OfRun(Levels):
     """Which run, and whether what it names is followed."""
 
-    run: CliPositionalArg[str] = Field(
-        "", description="directory, name in output_dir, or address in a storage"
-    )
+    run: CliPositionalArg[str] = Field("", description="directory, name in output_dir, or address in a storage")
     trust: bool = Field(False, description="follow hosts and code that somebody else's run names: look at them first")
 
 

@@ -19,6 +19,7 @@ from trainables.base.command_line import parse_config
 from trainables.base.errors import UserError
 from trainables.base.files import named_path
 from trainables.base.installed import program
+from trainables.base.wording import count
 from trainables.data.formats.lines import is_blank
 
 if TYPE_CHECKING:  # torch is imported when there is something to translate
@@ -32,9 +33,7 @@ DRAWN = 20  # sentences of an attention page
 class Translating(Config):
     """What to translate with, and where to."""
 
-    run: CliPositionalArg[str] = Field(
-        "", description="directory of a search that has ended, or name in output_dir"
-    )
+    run: CliPositionalArg[str] = Field("", description="directory of a search that has ended, or name in output_dir")
     output_dir: str = Field("runs", min_length=1, description="folder of the runs, for a run that is given by its name")
     beam_size: int | None = Field(None, ge=1, description="hypotheses of beam search; 1 is greedy; as in the finals")
     length_penalty: float | None = Field(
@@ -143,7 +142,7 @@ def _translate(best: "BestModel", lines: list[str], first: int, options: Transla
     decoding = options.decoding(best)
     ids = best.tokenizer.encode_source(lines)
     longest = max(range(len(ids)), key=lambda row: len(ids[row]))
-    place = f"standard input: line {first + longest + 1} has {len(ids[longest])} tokens"
+    place = f"standard input: line {first + longest + 1} has {count(len(ids[longest]), 'token', 'tokens')}"
     settings = best.config.model
     if settings.longest is not None and len(ids[longest]) > settings.longest:
         raise UserError(

@@ -12,6 +12,7 @@ import numpy as np
 from trainables.base.errors import Doubt, UserError
 from trainables.base.test_opening import open_test
 from trainables.base.translation_config import PHRASEBOOK, DataConfig
+from trainables.base.wording import count
 from trainables.data.examination import count_unlearned, examine
 from trainables.data.finding import find_files
 from trainables.data.formats import format_of
@@ -64,8 +65,8 @@ def read_corpus(config: DataConfig, texts: Path | None = None) -> Corpus:
     warnings += count_unlearned(config.train, train)
     if leaked := _count_shared(valid.source, train.source):
         warnings.append(
-            f"{leaked} of {len(valid)} source sentences of {config.valid} also stand in {config.train}; "
-            "valid BLEU will look better than it is"
+            f"{leaked} of {len(valid)} source sentences of {config.valid} also {'stands' if leaked == 1 else 'stand'} "
+            f"in {config.train}; valid BLEU will look better than it is"
         )
     return Corpus(train, valid, warnings)
 
@@ -174,7 +175,8 @@ class WithoutBlanks:
             return []
         if len(self._blank) == self._read:
             raise UserError(f"{config.path}: every pair of {config.train} has a blank side")
-        return [f"{len(self._blank)} training pairs with a blank side are left out, the first at line {self._blank[0]}"]
+        left = count(len(self._blank), "training pair with a blank side is", "training pairs with a blank side are")
+        return [f"{left} left out, the first at line {self._blank[0]}"]
 
 
 def _refuse_blanks(split: Split, config: DataConfig, name: str) -> None:
