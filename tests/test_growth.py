@@ -41,7 +41,6 @@ def open_long(folder: Path, scheduler: str, trials: int) -> Work:
     left = TimeLeft(experiment, SLOTS, clock=lambda: 0.0)  # estimates once, which takes as long as it takes
     console = Console(file=(folder / "shown").open("w"), force_terminal=True, width=200)
     progress = TrialProgress(console, trials_of, left, lambda: 3)
-    left.begin(trials_of)
     rules = Rules(plan, make_scheduler(experiment), [limits])
     records = Records(study, journal, Checkpoints(folder / "trials"))
     return Work(experiment, records, rules, [progress])

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from boards import board, entry
+from first_hour import as_it_stays
 from reports import line_of
 from rich.console import Console
 from test_work import budget_of
@@ -54,7 +55,6 @@ class Search:
     def progress(self, count_nodes: Callable[[], int] | None = None) -> TrialProgress:
         """As one driver shows it."""
         left = TimeLeft(self.experiment, 1, lambda: self.now)
-        left.begin(self.trials)
         return TrialProgress(self.console, self.trials, left, count_nodes)
 
     def start(self, *listeners: TrialProgress) -> StudyTrial:
@@ -116,6 +116,25 @@ def test_a_terminal_has_a_bar_and_a_line_for_each_trial_in_training_that_fit_it(
     best, long = search.lines()
     assert len(best) <= width and len(long) == width and long.endswith("…")
     assert "new best"[: max(0, width - 50)] in best
+
+
+def test_what_is_drawn_goes_and_the_lines_of_trials_stay(tmp_path: Path) -> None:
+    search = Search(tmp_path)
+    progress = search.progress()
+    ended = search.start()
+    search.train(ended, 1.0)
+    search.end(ended, "completed", progress)  # as a driver finds it, before anything is drawn
+    with progress:
+        trial = search.start(progress)
+        for score in (5.0, 6.5):
+            search.train(trial, score, to=progress)
+            progress.display.refresh()
+        assert "about" in as_it_stays(search.said.getvalue()).splitlines()[1]
+        search.end(trial, "completed", progress)
+    assert [line.split()[:3] for line in as_it_stays(search.said.getvalue()).splitlines()] == [
+        ["trial", "0", "completed"],
+        ["trial", "1", "completed"],
+    ]
 
 
 def test_between_reports_the_time_left_goes_down(tmp_path: Path) -> None:

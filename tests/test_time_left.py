@@ -25,10 +25,7 @@ from trainables.base.outcomes import Outcome
 from trainables.base.report import EpochReport
 
 SAME_WORK: dict[str, Any] = {"training.learning_rate": {"min": 0.001, "max": 0.01}}
-SIZES: dict[str, Any] = {
-    "model.d_model": {"values": [64, 128, 256]},
-    "model.encoder_layers": {"min": 1, "max": 4},
-}
+SIZES: dict[str, Any] = {"model.d_model": {"values": [64, 96, 128]}, "model.encoder_layers": {"min": 1, "max": 2}}
 EPOCHS = 8
 
 

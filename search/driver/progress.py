@@ -49,6 +49,7 @@ class TrialProgress:
         left: says how much is left. count_nodes: says how many machines of a cluster can take trials now.
         """
         self.console, self.trials, self.left = console, trials, left
+        left.begin(trials)
         self.study, self.budget = trials.study, trials.budget
         self.metric = left.seen.experiment.search.compared_by
         self.epochs = left.seen.experiment.training.epochs
@@ -66,7 +67,6 @@ class TrialProgress:
         )
 
     def __enter__(self) -> "TrialProgress":
-        self.left.begin(self.trials)
         self._look()
         if self.on_terminal:
             self.display.start()
