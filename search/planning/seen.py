@@ -24,8 +24,9 @@ from trainables.base.report import EpochReport
 
 DRAWS = 64  # of the space, among which trials to come are
 WORKERS_SECONDS = 5.0  # that processes of workers take to start, before any was seen to
-ENDING_SECONDS = 12.0  # that ranking and report take, where the test split is small
-TEST_VALIDATIONS = 3.0  # the test split is decoded in so many times the seconds of a validation
+REPORT_SECONDS = 6.0  # that ranking and report take
+TEST_START = 0.4  # of the seconds that a worker takes to start, what processes for tests take
+TEST_VALIDATIONS = 3.5  # the test split is decoded in so many times the seconds of a validation
 EPOCH_STEPS = 1000  # before a trial has said how many steps its epochs have
 
 
@@ -98,7 +99,8 @@ class Seen:
     def ending(self, models: int) -> float:
         """Seconds from the last training to the report, with so many models to test."""
         validation = fmean(self.validations or [0.0])
-        return ENDING_SECONDS + math.ceil(models / self.slots) * TEST_VALIDATIONS * validation
+        tests = math.ceil(models / self.slots) * TEST_VALIDATIONS * validation
+        return REPORT_SECONDS + TEST_START * self.start + tests
 
     @property
     def reports(self) -> int:

@@ -61,6 +61,8 @@ class TimeLeft:
     def _standing(self, now: float) -> Standing:
         assert self.trials
         running = {number: now - since for number, since in self._since.items()}
+        for number in self._starting & running.keys():
+            running[number] -= self.seen.start
         stretch = (self._waited + USUAL) / (self._reported + USUAL)
         at_once = max(1, self._at_once) if self._reported else self.seen.slots
         return Standing(self.trials, running, at_once, min(SLOWEST, stretch))
