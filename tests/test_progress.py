@@ -28,6 +28,7 @@ from search.settings.experiment import Experiment
 from search.settings.wording import clock, count, describe, duration, noun, plain, short_name, short_value
 from search.translation.finals import FINALS
 from search.translation.problem import TRANSLATION
+from trainables.base.log import say, shown_on
 from trainables.base.outcomes import Outcome
 
 METRICS = TRANSLATION.metrics
@@ -148,6 +149,16 @@ def test_between_reports_the_time_left_goes_down(tmp_path: Path) -> None:
         found.append(int(told[1]))
         search.now += 600
     assert found[0] - found[1] == 10
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_what_is_said_breaks_between_words_on_a_terminal_alone(terminal: bool) -> None:
+    said, text = StringIO(), "a run of [some] /a/path/that/is/longer/than/that is there"
+    with shown_on(Console(file=said, force_terminal=terminal, width=20, color_system=None)):
+        say(text)
+    first, *rest = said.getvalue().splitlines()
+    assert first.rstrip() == ("a run of [some]" if terminal else text)
+    assert said.getvalue().split() == text.split() and bool(rest) == terminal
 
 
 def test_many_trials_at_a_time_leave_room_on_the_screen(tmp_path: Path) -> None:

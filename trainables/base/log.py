@@ -6,6 +6,7 @@ Code that is used as a library tells as other libraries do: by the logger `babel
 import logging
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from textwrap import TextWrapper
 
 from rich.console import Console
 
@@ -30,10 +31,16 @@ class _Terminal(logging.Handler):
         self.console = console
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Print the line as it is. Raises OSError where the terminal is closed, which the command handles."""
+        """Print the line: on a terminal broken between words, so that paths can be copied; as it is elsewhere.
+
+        Raises OSError where the terminal is closed, which the command handles.
+        """
         warning = record.levelno >= logging.WARNING
         style = "yellow" if warning else "dim" if record.levelno < NOTICE else ""
         text = f"warning: {record.getMessage()}" if warning else record.getMessage()
+        if self.console.is_terminal:
+            wrapper = TextWrapper(self.console.width, break_long_words=False, break_on_hyphens=False)
+            text = "\n".join(map(wrapper.fill, text.split("\n")))
         self.console.print(text, style=style, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
