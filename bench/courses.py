@@ -13,7 +13,7 @@ from landscape import measured
 from search.cluster.slots import Slots
 from search.engine.proposals import SearchPlan
 from search.planning.made_up import SPEED, Curves
-from search.planning.simulation import Course, simulate
+from search.planning.simulation import Conditions, Course, simulate
 from search.planning.speeds import Speeds
 from search.settings.experiment import Experiment
 from trainables.base.config import TrialConfig
@@ -37,7 +37,7 @@ def searched(experiment: Experiment, seed: int) -> Course:
     """With the sampler of the experiment."""
     experiment = experiment.model_copy(update={"search": experiment.search.model_copy(update={"seed": seed})})
     curves = Landscape(experiment.trial, seed)
-    return simulate(experiment, SLOTS, SPEEDS, STEPS, seed, curves, SearchPlan(experiment))
+    return simulate(Conditions(experiment, SLOTS, SPEEDS, STEPS), seed, curves, SearchPlan(experiment))
 
 
 if __name__ == "__main__":
@@ -48,7 +48,7 @@ if __name__ == "__main__":
     print("|---" * (2 + 3 * len(FIGURES)) + "|")
     for name, trials in CASES.items():
         experiment = Experiment.load(name, **{"search.trials": trials})
-        planned = [simulate(experiment, SLOTS, SPEEDS, STEPS, seed) for seed in range(5)]
+        planned = [simulate(Conditions(experiment, SLOTS, SPEEDS, STEPS), seed) for seed in range(5)]
         found = [searched(experiment, seed) for seed in range(4)]
         cells = []
         for figure in FIGURES:

@@ -19,7 +19,7 @@ from ray import tune
 
 from search.cluster.local_ray import local_ray
 from search.cluster.slots import Slots
-from search.cluster.tuning import run_work
+from search.cluster.tuning import run_work, worker_setup
 from trainables.assignment import Reported, numbers, read_setup, to_result
 from trainables.base.locks import DriverLock, join_driver
 from trainables.base.report import EpochReport
@@ -42,7 +42,8 @@ def main(trials: int) -> None:
         work.listeners.append(clock)
         started = time.time()
         with local_ray(1):
-            run_work(work, Slots(1, 0), lock, experiment, report_once)
+            slots = Slots(1, 0)
+            run_work(work, slots, worker_setup(experiment, slots, lock), report_once)
             seconds = time.time() - started
         lock.release()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # KiB on Linux

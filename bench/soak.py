@@ -29,7 +29,7 @@ from quick import open_work, quick_epochs, quick_experiment, train_quickly
 
 from search.cluster.local_ray import local_ray
 from search.cluster.slots import Slots
-from search.cluster.tuning import run_work
+from search.cluster.tuning import run_work, worker_setup
 from search.cluster.watchdog import Watchdog
 from search.record.journal import Journal
 from search.record.study import Study
@@ -53,7 +53,8 @@ def drive(experiment: Experiment, slots: int) -> int:
             Watchdog(experiment.run_dir, lock, None, None, [sys.executable, *sys.argv]) as watchdog,
         ):
             work.listeners.append(watchdog)
-            run_work(work, Slots(slots, 0), lock, experiment, train_quickly)
+            all_slots = Slots(slots, 0)
+            run_work(work, all_slots, worker_setup(experiment, all_slots, lock), train_quickly)
     lock.release()
     return 0
 

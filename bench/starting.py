@@ -16,7 +16,7 @@ from quick import Clock, open_work
 
 from search.cluster.local_ray import local_ray
 from search.cluster.slots import Slots
-from search.cluster.tuning import run_work
+from search.cluster.tuning import run_work, worker_setup
 from search.settings.experiment import Experiment
 from trainables.assignment import read_assignment
 from trainables.base.locks import DriverLock
@@ -63,7 +63,8 @@ def main(trials: int) -> None:
         work = open_work(experiment)
         work.listeners.append(clock)
         with local_ray(1):
-            run_work(work, Slots(1, 0), lock, experiment, train_noting_the_start)
+            slots = Slots(1, 0)
+            run_work(work, slots, worker_setup(experiment, slots, lock), train_noting_the_start)
         lock.release()
         starts = [float(line) for line in (experiment.run_dir / STARTS).read_text().splitlines()]
     gaps = [start - end for end, start in zip(clock.ends, starts[1:], strict=False)]

@@ -57,7 +57,7 @@ def test_attributes_stand_in_the_file_as_in_version_0_1() -> None:
 )
 def test_what_no_driver_writes_is_kept_and_refused(key: str, value: Any, message: str, tmp_path: Path) -> None:
     study = Study(tmp_path / "study.db", "search", "maximize")
-    study._storage.set_trial_user_attr(study.add({}, {}).storage_id, key, value)
+    study.writer.set_attribute(study.add({}, {}), key, value)
     study.close()
     again = Study(tmp_path / "study.db", "search", "maximize")
     assert again.trials[0].attributes.stored()[key] == value

@@ -14,6 +14,7 @@ from search.settings.stored import stored_experiment
 from trainables.base import renaming
 from trainables.base.command_line import parse_config
 from trainables.base.errors import UserError
+from trainables.base.help_pages import Program
 from trainables.base.mistakes import validate
 from trainables.base.translation_config import as_translation
 from trainables.base.yaml_files import read_stored, read_yaml
@@ -73,7 +74,7 @@ def test_a_renamed_key_works_by_its_old_name_and_says_so(
     said = capsys.readouterr().err
     assert f"{file}: training.rate is called training.learning_rate now; the old name works until 0.9" in said
     for option in (["--training.rate", "0.5"], ["--training.rate=0.5"]):
-        changed, _ = parse_config(experiment_class(TRANSLATION), option, "program", "", file)
+        changed, _ = parse_config(experiment_class(TRANSLATION), option, Program("program", ""), file)
         assert as_translation(changed.trial).training.learning_rate == 0.5
         assert "--training.rate: is called training.learning_rate now" in capsys.readouterr().err
 

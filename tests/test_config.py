@@ -17,6 +17,7 @@ from search.settings.problem import TRANSLATION
 from trainables.base.command_line import parse_config
 from trainables.base.config import digest
 from trainables.base.errors import UserError
+from trainables.base.help_pages import Program
 from trainables.base.mistakes import validate
 from trainables.base.translation_config import TranslationConfig, as_translation
 from trainables.base.yaml_files import dump_yaml, read_yaml
@@ -25,7 +26,7 @@ CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.yaml"))
 
 
 def parse(*arguments: str) -> Experiment:
-    return parse_config(experiment_class(TRANSLATION), list(arguments), "program", "about")[0]
+    return parse_config(experiment_class(TRANSLATION), list(arguments), Program("program", "about"))[0]
 
 
 @given(

@@ -22,7 +22,7 @@ ASKED = {
         "add a shape with window positions to SHAPES",
         "say here what a score is by the paper of window",
     ],
-    "csv": ["add to SAMPLES how csv keeps PAIRS"],
+    "bars": ["add to SAMPLES how bars keeps PAIRS"],
 }
 TESTS = ("schedulers", "samplers", "positions", "stacked", "counting", "pairs", "kinds")
 
@@ -75,8 +75,8 @@ def test_the_kinds_can_be_named_in_a_configuration_and_the_format_is_read(copy: 
         assert option.partition("=")[2] in run(copy, "search/run.py", option, "--print_config"), option
     (copy / "corpus").mkdir()
     for split in ("train", "valid", "test"):
-        lines = (f'"one, {n} of {split}","un, {n} de {split}"\n' for n in range(8))
-        (copy / "corpus" / f"{split}.csv").write_text("".join(lines))
+        lines = (f"one, {n} of {split} ||| un, {n} de {split}\n" for n in range(8))
+        (copy / "corpus" / f"{split}.bars").write_text("".join(lines))
     code = (
         "from trainables.base.translation_config import DataConfig; from trainables.data.corpus import read_corpus\n"
         "print(read_corpus(DataConfig(path='corpus', doubts='warn')).train.source[0])"

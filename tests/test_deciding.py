@@ -69,7 +69,7 @@ def test_an_heir_has_the_losses_of_its_parent(tmp_path: Path) -> None:
     parent = study.add({}, {})
     study.recall([], BLEU)
     study.report(parent, 1, 0.0, 2.0)
-    heir = study.add({}, {}, scores=parent.scores, losses=parent.losses, attributes=Attributes(parent=0, inherited=1))
+    heir = study.add({}, {}, scores=parent.scores, attributes=Attributes(parent=0, inherited=1))
     assert study.merit(heir, 1) == -2.0
     study.close()
     study = Study(tmp_path / "study.db", "search", "maximize")

@@ -13,6 +13,7 @@ from search.commands.lines import Levels
 from search.commands.search import Searching
 from search.record.driver_log import LOG, driver_log
 from trainables.base.command_line import parse_options, take
+from trainables.base.help_pages import Program
 from trainables.base.log import logger, say, shown_on, warn
 
 
@@ -79,7 +80,7 @@ def test_a_disk_that_is_full_later_touches_nothing(tmp_path: Path, capsys: pytes
 def test_the_terminal_has_what_was_asked_for_and_the_log_has_all(
     options: list[str], shown: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    own, rest = take(Levels, parse_options(Searching, ["--name", "x", *options], "x", ""))
+    own, rest = take(Levels, parse_options(Searching, ["--name", "x", *options], Program("x", "")))
     assert rest == {"name": "x"}
     with shown_on(Console(), own.level), driver_log(tmp_path):
         logger.info("noted")

@@ -98,10 +98,13 @@ REFUSED, NOTHING, GOES_ON, NEW_STUDY = UserError, Change.NOTHING, Change.GOES_ON
 RESUMED: dict[str, dict[Any, str]] = {
     "": {REFUSED: "name output_dir storage problem", NOTHING: "cluster teardown", NEW_STUDY: "seed"},
     "data": {
-        REFUSED: "path source target target_language bleu_tokenize train valid test columns limit max_tokens overlong",
+        REFUSED: "path source target source_language target_language bleu_tokenize train valid test columns limit "
+        "max_tokens overlong",
         NOTHING: "doubts",
     },
-    "tokenizer": {NEW_STUDY: "kind vocab_size shared normalization character_coverage byte_fallback"},
+    "data.split": {REFUSED: "valid test seed"},
+    "data.filters": {REFUSED: "min_length max_length max_ratio copies garbled markup language deduplicate"},
+    "tokenizer": {NEW_STUDY: "kind vocab_size shared normalization character_coverage sample_lines byte_fallback"},
     "model": {
         NEW_STUDY: "encoder_layers decoder_layers d_model num_heads num_kv_heads ffn_dim dropout attention_dropout "
         "activation_dropout norm norm_type activation positions max_length max_distance tied_embeddings"

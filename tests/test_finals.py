@@ -15,8 +15,8 @@ from pydantic import ValidationError
 from reports import line_of, write_lines
 
 from search.driver.finals_run import FinalsRun
-from search.driver.study_run import Trainer
-from search.finals.choosing import choose_finalists
+from search.driver.study_run import StudyRun, Trainer
+from search.finals.choosing import FinalsPlan, choose_finalists
 from search.finals.stages import FinalModel
 from search.record.budget import Spent
 from search.record.study import Study
@@ -265,13 +265,13 @@ def test_checkpoints_of_a_final_that_failed_do_not_stay(tmp_path: Path) -> None:
     search = study_of(experiment, TRIALS)
     folder = experiment.run_dir / "finals"
 
-    def train(kind: str, study: Study, plan: Any, *others: Any) -> None:
-        listeners = others[-1]
+    def train(run: StudyRun) -> None:
+        study, plan = run.study, cast(FinalsPlan, run.plan)
         for number, outcome in enumerate(("failed", "completed")):
             trial = study.add(plan.points[number], plan.distributions)
             (folder / str(number)).mkdir(parents=True)
             study.finish(trial, Outcome(outcome))
-            for listener in listeners:
+            for listener in run.listeners:
                 listener.trial_ended(trial)
         write_lines(experiment.run_dir / "finals.jsonl", [line_of(1, valid_bleu=1.0, valid_nll_per_char=0.5)])
 
@@ -320,9 +320,10 @@ def test_a_finalist_is_shown_by_the_last_epochs_of_its_own_trainings(
     retrained = {0: [50.0, 40.0], 1: [51.0, 41.0], 2: [52.0, 42.0], 3: [53.0, 43.0]}
     spent = []
 
-    def train(kind: str, study: Study, plan: Any, scheduler: Any, size: int, before: Any, listeners: Any) -> None:
-        assert (kind, size) == ("final", 6)
-        spent.append(before)
+    def train(run: StudyRun) -> None:
+        study, plan = run.study, cast(FinalsPlan, run.plan)
+        assert (run.kind, run.expected) == ("final", 6)
+        spent.append(run.spent)
         for number, point in enumerate(plan.points):  # two seeds of 1, of 2, of 0
             study.finish(
                 study.add(point, plan.distributions), Outcome.COMPLETED if number in (0, 1, 3) else Outcome.FAILED

@@ -22,6 +22,7 @@ VALUES: dict[str, list[Any]] = {  # of the fields that are no choice among words
     "tokenizer.shared": [True, False],
     "tokenizer.character_coverage": [1.0, 0.98],
     "tokenizer.byte_fallback": [False, True],
+    "tokenizer.sample_lines": [60, 90],
     "model.encoder_layers": [1, 2],
     "model.decoder_layers": [1, 2],
     "model.d_model": [8, 16],

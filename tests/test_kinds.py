@@ -19,6 +19,7 @@ from search.settings.stored import stored_experiment, write_experiment
 from search.translation.problem import TRANSLATION
 from trainables.base.command_line import override, parse_config, parse_options
 from trainables.base.errors import UserError
+from trainables.base.help_pages import Program
 from trainables.base.mistakes import validate
 from trainables.base.yaml_files import dump_yaml
 
@@ -65,7 +66,7 @@ def parse(*options: str, text: str | None = None, folder: Path | None = None) ->
         assert folder is not None
         file = folder / "x.yaml"
         file.write_text(text)
-    return parse_config(experiment_class("translation"), list(options), "x", "", file)[0]
+    return parse_config(experiment_class("translation"), list(options), Program("x", ""), file)[0]
 
 
 @pytest.fixture
@@ -118,7 +119,7 @@ def test_a_word_a_mapping_and_options_say_the_same(
 @pytest.mark.parametrize("options", [["--search.reduction_factor", "4"], ["--search.scheduler.reduction_factor=4"]])
 def test_a_resume_changes_a_setting_and_another_kind_begins_with_its_defaults(options: list[str]) -> None:
     stored = Experiment.model_validate({"search": {"scheduler": {"kind": "asha", "rungs": [1]}}})
-    changed, given = override(stored, parse_options(Experiment, options, "x", ""), Path("f"))
+    changed, given = override(stored, parse_options(Experiment, options, Program("x", "")), Path("f"))
     assert changed.search.scheduler == SCHEDULERS.read({**ASHA_4, "rungs": [1]})
     assert given == {"search.scheduler.reduction_factor"}
     other, _ = override(changed, {"search": {"scheduler": "hyperband"}}, Path("f"))

@@ -1,9 +1,12 @@
 """Files as people keep them: what can't be text is refused with line and cure, and headers are no pairs."""
 
 import gzip
+import io
 import json
 from pathlib import Path
 
+import pyarrow.ipc
+import pyarrow.parquet
 import pytest
 from pydantic import ValidationError
 
@@ -12,6 +15,7 @@ from trainables.base.translation_config import DataConfig
 from trainables.data.corpus import read_corpus
 from trainables.data.formats import FORMATS
 from trainables.data.formats.lines import is_blank
+from trainables.data.reading import read_pairs
 
 PAIRS = [("the man reads a book", "l'homme lit un livre"), ("we see the old house", "nous voyons la vieille maison")]
 
@@ -27,20 +31,64 @@ def table(line: str, *before: str) -> list[str]:
     return [*before, *(line.format(number=number, en=en, fr=fr) for number, (en, fr) in enumerate(PAIRS, 1000))]
 
 
-SAMPLES = {"tsv": table("{en}\t{fr}"), "jsonl": table('{{"en": "{en}", "fr": "{fr}"}}')}
+def tmx() -> str:
+    units = (
+        f'<tu tuid="{number}">\n <tuv xml:lang="FR-fr"><seg>{fr}</seg></tuv>\n <tuv xml:lang="en-US"><seg>\n {en}</seg>'
+        "</tuv>\n <tuv xml:lang='de'><seg>…</seg></tuv></tu>\n"
+        for number, (en, fr) in enumerate(PAIRS)
+    )
+    head = '<?xml version="1.0"?>\n<!DOCTYPE tmx SYSTEM "tmx14.dtd">\n<tmx version="1.4"><header srclang="en"/><body>\n'
+    return f"{head}{''.join(units)}</body></tmx>\n"
+
+
+def columns() -> pyarrow.Table:
+    return pyarrow.table({"id": [7, 8], "translation": [{"fr": fr, "en": en} for en, fr in PAIRS]})
+
+
+def parquet() -> bytes:
+    file = io.BytesIO()
+    pyarrow.parquet.write_table(columns(), file)
+    return file.getvalue()
+
+
+def arrow() -> bytes:
+    file = io.BytesIO()
+    with pyarrow.ipc.new_stream(file, columns().schema) as stream:
+        stream.write_table(columns())
+    return file.getvalue()
+
+
+def joined(lines: list[str]) -> str:
+    return "".join(f"{line}\n" for line in lines)
+
+
+# How each format keeps PAIRS.
+SAMPLES: dict[str, str | bytes] = {
+    "tsv": joined(table("{en}\t{fr}")),
+    "csv": joined(table('"{en}",{fr},{number}')),
+    "jsonl": joined(table('{{"en": "{en}", "fr": "{fr}"}}')),
+    "json": json.dumps([{"translation": {"en": en, "fr": fr}} for en, fr in PAIRS], indent=1),
+    "tmx": tmx(),
+    "parquet": parquet(),
+    "arrow": arrow(),
+}
 
 
 @pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_each_format_is_found_by_its_name_and_read_in_order(suffix: str, packed: bool, tmp_path: Path) -> None:
     assert suffix in SAMPLES, f"add to SAMPLES how {suffix} keeps PAIRS"
-    write(tmp_path, suffix, *SAMPLES[suffix])
-    if packed:
-        for file in list(tmp_path.iterdir()):
-            (tmp_path / f"{file.name}.gz").write_bytes(gzip.compress(file.read_bytes()))
-            file.unlink()
-    corpus = read_corpus(DataConfig(path=str(tmp_path)))
-    assert list(zip(corpus.valid.source, corpus.valid.target, strict=True)) == PAIRS
+    sample = SAMPLES[suffix]
+    content = sample if isinstance(sample, bytes) else sample.encode()
+    for split in ("train", "valid", "test"):
+        name = f"{split}.{suffix}.gz" if packed else f"{split}.{suffix}"
+        (tmp_path / name).write_bytes(gzip.compress(content) if packed else content)
+    config = DataConfig(path=str(tmp_path))
+    if packed and not FORMATS[suffix].streams:
+        with pytest.raises(UserError, match=f"train.{suffix}.gz: a file of this form can't be read while it is packed"):
+            read_corpus(config)
+    else:
+        assert list(read_pairs(config, "valid")) == PAIRS and len(read_corpus(config).train) == len(PAIRS)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from search.planning.fitting import check_disk, check_memory
 from search.planning.kept import PLAN, compare_with_plan, describe_plan, keep_plan
 from search.planning.planned import PlannedSearch, plan_search
 from search.planning.probe import probe
-from search.planning.simulation import MOST_TRIALS, simulate
+from search.planning.simulation import MOST_TRIALS, Conditions, simulate
 from search.planning.size import parameters_of, work_of_pair
 from search.planning.speeds import Measured, Speeds
 from search.record.budget import Spent
@@ -77,7 +77,7 @@ def test_seconds_follow_the_operations_between_and_beyond_what_was_measured() ->
 
 def test_a_search_that_stops_nobody_takes_what_can_be_counted_by_hand() -> None:
     search = {"scheduler": "none", "trials": 5, "sampler": "random"}
-    course = simulate(experiment(search=search, finals={"top": 3, "seeds": 1}), TWO, SECOND, 100, seed=0)
+    course = simulate(Conditions(experiment(search=search, finals={"top": 3, "seeds": 1}), TWO, SECOND, 100), seed=0)
     assert (course.trials, course.epochs) == (5, 40)
     assert course.device_seconds == pytest.approx(40) and course.seconds == pytest.approx(24), "3 rounds on 2 slots"
     assert course.finals_device_seconds == pytest.approx(24) and course.finals_seconds == pytest.approx(16)
@@ -88,7 +88,7 @@ def test_stopping_saves_epochs_and_the_seed_decides_what_happens(scheduler: str)
     if SCHEDULERS.read(scheduler).breeds:
         return  # it saves none
     asked = experiment(search={"scheduler": scheduler, "trials": 16, "sampler": "random"})
-    courses = [simulate(asked, TWO, SECOND, 100, seed) for seed in (0, 0, 1)]
+    courses = [simulate(Conditions(asked, TWO, SECOND, 100), seed) for seed in (0, 0, 1)]
     assert courses[0] == courses[1] != courses[2]
     assert 16 * 2 <= courses[0].epochs < 16 * 8
 
@@ -97,24 +97,24 @@ def test_a_population_and_reports_by_steps_can_be_played_through() -> None:
     space = {"model.dropout": {"min": 0.0, "max": 0.5}}
     search = {"scheduler": "pbt", "sampler": "qmc", "trials": 8}
     population = experiment(space=space, search=search)
-    assert simulate(population, TWO, SECOND, 100, 0).epochs == pytest.approx(64)
+    assert simulate(Conditions(population, TWO, SECOND, 100), 0).epochs == pytest.approx(64)
     assert estimate(population, measure_extent(population), TWO, 100, SECOND).epochs_most == 64
     stepping = experiment(
         training={"epochs": 2, "report_steps": 30}, search={"scheduler": {"rungs": [30]}, "trials": 6}
     )
-    assert 6 * 0.3 <= simulate(stepping, TWO, SECOND, 100, 0).epochs < 12
+    assert 6 * 0.3 <= simulate(Conditions(stepping, TWO, SECOND, 100), 0).epochs < 12
 
 
 @pytest.mark.parametrize(("key", "limit"), [("epochs", 150), ("gpu_hours", 150 / 3600), ("wall_hours", 75 / 3600)])
 def test_the_budget_of_the_search_ends_it(key: str, limit: float) -> None:
     asked = experiment(search={"trials": None, "budget": {key: limit}}, finals={"top": 1, "seeds": 2})
-    course = simulate(asked, TWO, SECOND, 100, seed=0)
+    course = simulate(Conditions(asked, TWO, SECOND, 100), seed=0)
     assert 100 < course.epochs + 16 <= 150 + 8
 
 
 def test_a_long_search_is_played_in_part_and_counted_whole() -> None:
     search = {"scheduler": "none", "trials": 2 * MOST_TRIALS, "sampler": "random"}
-    course = simulate(experiment(search=search, training={"epochs": 1}), TWO, SECOND, 100, seed=0)
+    course = simulate(Conditions(experiment(search=search, training={"epochs": 1}), TWO, SECOND, 100), seed=0)
     assert course.trials == course.epochs == 2 * MOST_TRIALS
 
 

@@ -16,7 +16,7 @@ from search.engine.proposals import make_scheduler
 from search.record.study import Study
 from search.replay import measures
 from search.replay.measures import Policy, measure_curves, measure_systems
-from search.replay.simulation import CurveSimulation, Found, evaluate
+from search.replay.simulation import CurveSimulation, Found, Until, evaluate
 from search.replay.tables import FINETUNE, SCRATCH, SYSTEM, Table, read_curves, read_run, read_systems
 from search.samplers import SAMPLERS, Proposal
 from search.schedulers import SCHEDULERS
@@ -61,7 +61,7 @@ def curves(tables: Path) -> Table:
 def test_every_system_is_tried_once_and_the_best_is_found(tables: Path) -> None:
     table = read_systems(tables / "nmthpo_aa-bb.csv")
     sampler = Policy(SAMPLERS.read("default")).make_sampler(table, 0)
-    scores = evaluate(table, sampler, workers=3, least=len(GRID), most=99, target=0)
+    scores = evaluate(table, sampler, workers=3, until=Until(least=len(GRID), most=99, target=0))
     assert sorted(scores) == sorted(map(bleu, GRID))
     measures = measure_systems(table, Policy(SAMPLERS.read("default")), seeds=4, workers=1)
     assert measures["regret_40"] == 0 <= measures["nr_20"] <= measures["nr_10"] <= measures["nr_5"]

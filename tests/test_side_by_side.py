@@ -11,7 +11,7 @@ from corpora import text_of, write_digits
 from reports import make_report
 
 from search.cluster.slots import Slots
-from search.cluster.tuning import run_work
+from search.cluster.tuning import run_work, worker_setup
 from search.engine.rules import Records, Rules
 from search.engine.work import FINISHED, WAIT, Work
 from search.finals.choosing import Finalist, FinalsPlan
@@ -198,7 +198,7 @@ def test_finals_train_as_one_in_a_real_search(corpus: Path) -> None:
     work = open_work(search.run_dir, search)
     ray.init(address="local", num_cpus=1, num_gpus=1, include_dashboard=False)
     try:
-        run_work(work, slots, lock, search, train_as_one, group_size=slots.runs_each(4))
+        run_work(work, slots, worker_setup(search, slots, lock), train_as_one, group_size=slots.runs_each(4))
     finally:
         ray.shutdown()
         lock.release()

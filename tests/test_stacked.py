@@ -15,7 +15,7 @@ from model.positions.kinds import KINDS
 from model.special_tokens import BOS, EOS, PAD
 from trainables.acceleration.captured import CapturedStep, choose_step
 from trainables.acceleration.data_parallel import ParallelStep
-from trainables.acceleration.graphs import StepGraphs, stay_in_place
+from trainables.acceleration.graphs import Capturable, StepGraphs, stay_in_place
 from trainables.acceleration.group import Group
 from trainables.acceleration.side_by_side import train_as_one
 from trainables.acceleration.stackable import can_train_as_one
@@ -197,7 +197,7 @@ def test_masks_of_dropout_follow_from_seed_round_and_process_and_differ_between_
 
     def losses_alone(config: TranslationConfig, number: int, rank: int) -> list[float]:
         """The losses of two steps on the same batch."""
-        step = ParallelStep(config, text, CPU, Unheard(rank, 2))
+        step = ParallelStep(config, text, CPU, Unheard(rank, 2, corpus))
         step.learner.load(weights)
         step.begin(seed(config, number))
         source, target = (side.repeat_interleave(2, dim=0) for side in batch)  # each process takes every other row
@@ -318,7 +318,7 @@ def test_a_captured_step_reads_the_batch_it_is_given() -> None:
     def add(source: torch.Tensor, target: torch.Tensor) -> None:
         total.add_(source.sum() + target.sum())
 
-    steps = StepGraphs(add, lambda *_: None, 1, [(2, 3, 4), (1, 2, 2)], device, [])
+    steps = StepGraphs(Capturable(add, lambda *_: None, []), 1, [(2, 3, 4), (1, 2, 2)], device)
     total.zero_()
     for rows, columns in ((2, (3, 4)), (1, (2, 2)), (2, (3, 4))):
         steps(*(torch.full((1, rows, length), 5, device=device) for length in columns))

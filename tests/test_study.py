@@ -174,7 +174,7 @@ def test_a_study_is_opened_as_it_was_left(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("outcome", "lost", r"study.db: trial 0 has the outcome 'lost', which there is not; restore"),
+        ("outcome", "lost", r"study.db: trial 0 has an unknown outcome 'lost'; restore"),
         ("wall_seconds", {"seconds": 9.0, SEAL: "0"}, r"study.db: is damaged: its checksum is another"),
         ("wall_seconds", {}, r"study.db: is damaged: it lacks seconds"),
         ("wall_seconds", 9.0, None),  # of version 0.1
@@ -184,9 +184,9 @@ def test_a_study_that_no_driver_wrote_is_refused(key: str, value: Any, message: 
     study = Study(tmp_path / "study.db", "search", "maximize")
     trial = study.add({}, {})
     if key == "outcome":
-        study._storage.set_trial_user_attr(trial.storage_id, key, value)
+        study.writer.set_attribute(trial, key, value)
     else:
-        study._storage.set_study_user_attr(study._study_id, key, value)
+        study.writer.set_study_attribute(key, value)
     study.close()
     if message is None:
         assert Study(tmp_path / "study.db", "search", "maximize").wall_seconds == value
@@ -224,12 +224,13 @@ def test_losses_are_recalled_where_there_are_scores_and_an_heir_has_its_parents(
 
 def test_a_new_trial_and_its_reports_have_the_losses_beside_their_scores() -> None:
     study = Study(None, "search", "maximize")
-    scores, losses = {1: 20.0}, {1: 3.0}
-    trial = study.add({}, {}, {"noted": 1}, scores, losses, Attributes(parent=0, inherited=1))
+    parent, scores = study.add({}, {}), {1: 20.0}
+    study.report(parent, 1, 20.0, 3.0)
+    trial = study.add({}, {}, {"noted": 1}, scores, Attributes(parent=0, inherited=1))
     study.report(trial, 2, 20.0, 2.5)
     study.report(trial, 3, 20.0)
     assert (trial.scores, trial.losses) == ({1: 20.0, 2: 20.0, 3: 20.0}, {1: 3.0, 2: 2.5})
-    assert (scores, losses) == ({1: 20.0}, {1: 3.0}), "its own, not the parent's"
+    assert (scores, parent.losses) == ({1: 20.0}, {1: 3.0}), "its own, not the parent's"
     assert trial.attributes.memory == {"noted": 1} and study.add({}, {}).attributes.memory == {}
     for epoch, expected in ((1, 20.0 - 3e-6), (2, 20.0 - 2.5e-6), (3, 20.0)):
         assert study.merit(trial, epoch) == pytest.approx(expected, abs=1e-9)

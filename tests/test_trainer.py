@@ -8,7 +8,7 @@ from rich.console import Console
 
 from search.cluster.slots import Slots
 from search.driver import study_run as trainer
-from search.driver.study_run import Trainer
+from search.driver.study_run import StudyRun, Trainer
 from search.engine.checkpoint_cleaner import CheckpointCleaner
 from search.engine.ordering import WorkClock
 from search.engine.proposals import SearchPlan, make_scheduler
@@ -55,12 +55,13 @@ def test_a_search_ends_by_its_endings_and_finals_end_when_all_are_trained(
     study, lock, tracker = Study(None, kind, "maximize"), object(), NoTracker()
     slots, console = Slots(2, 0.5), Console(quiet=True)
     trains = Trainer(experiment, slots, lock, None, tracker, console, lambda: done.append("safe"))  # type: ignore[arg-type]
+    monkeypatch.setattr(trainer, "worker_setup", lambda *given: given)
     cleaner = CheckpointCleaner(trains.checkpoints(kind), keep_completed=True)
     plan, scheduler, before = SearchPlan(experiment), make_scheduler(experiment), Spent(5, 60, 9)
-    trains.train(kind, study, plan, scheduler, 7, before, [cleaner])
+    trains.train(StudyRun(kind, study, plan, scheduler, 7, before, [cleaner]))
     (work, arguments, options), safe = done
     assert safe == "safe", "what was found is in the storage before anything follows from it"
-    assert arguments == (slots, lock, experiment) and options == {"keep": keep, "group_size": together}
+    assert arguments == (slots, (experiment, slots, lock, None, keep)) and options == {"group_size": together}
     assert [type(ending) for ending in work.rules.endings] == endings
     assert all(ending == trains.budget(before) for ending in work.rules.endings if isinstance(ending, Budget))
     assert isinstance(work.rules.clock, WorkClock) == (kind == "trial")
@@ -69,5 +70,5 @@ def test_a_search_ends_by_its_endings_and_finals_end_when_all_are_trained(
 
     done.clear()
     work.rules.plan.trials = 0
-    trains.train(kind, study, work.rules.plan, scheduler, 7, before)
+    trains.train(StudyRun(kind, study, work.rules.plan, scheduler, 7, before))
     assert done == ["safe"], "nothing is left to train"

@@ -45,7 +45,7 @@ def make_run(folder: Path, epochs: int, **model: Any) -> Path:
     for _ in train(config, text_of(config, folder / "cache"), folder / "checkpoints"):
         pass
     trained, tokenizer = load_model(config, folder / "cache", folder / "checkpoints")
-    write_best(run_dir, trained, tokenizer, config, Decoding(5, 1.0), ["un"])
+    write_best(run_dir, BestModel(config, trained, tokenizer, Decoding(5, 1.0)), ["un"])
     return run_dir
 
 

@@ -16,7 +16,7 @@ from optuna.trial import TrialState
 from ray.tune.schedulers import TrialScheduler
 from reports import line_of, make_report
 
-from search.cluster.tuning import Guard, WorkScheduler, WorkSearcher
+from search.cluster.tune_plugins import Guard, WorkScheduler, WorkSearcher
 from search.engine.checkpoint_cleaner import CheckpointCleaner
 from search.engine.proposals import SearchPlan, make_scheduler
 from search.engine.rules import Records, Rules
@@ -93,8 +93,8 @@ def open_work(folder: Path, search: str | Experiment = "asha", slots: int = 1) -
 
 
 def sqlite(study: Study) -> sqlalchemy.Engine:
-    assert isinstance(study._storage, RDBStorage)
-    return study._storage.engine
+    assert isinstance(study.writer.storage, RDBStorage)
+    return study.writer.storage.engine
 
 
 def simulate(work: Work, checkpoints: dict[int, int], slots: int = 1) -> None:
@@ -431,7 +431,7 @@ def limit_pages(connection: sqlite3.Connection, _: object) -> None:
 
 def test_after_a_failed_write_nothing_more_is_written(tmp_path: Path) -> None:
     work, guard = open_work(tmp_path), Guard()
-    searcher, scheduler = WorkSearcher(work, guard, 1, 1, SETUP), WorkScheduler(work, guard)
+    searcher, scheduler = WorkSearcher(work, guard, SETUP, lambda: work.next(1)), WorkScheduler(work, guard)
     segment = type("Segment", (), {"config": searcher.suggest("a")})()
     with pytest.raises(UserError, match="the disk is full"):
         scheduler.on_trial_result(None, segment, {"outcome": "halted", "message": "the disk is full"})

@@ -8,6 +8,7 @@ from trainables.base.command_line import parse_config
 from trainables.base.config import RunName, digest
 from trainables.base.ending import end_in_words
 from trainables.base.files import named_path
+from trainables.base.help_pages import Program
 from trainables.base.translation_config import TranslationConfig
 from trainables.data.corpus import digest_test
 from trainables.data.corpus_cache import cached_corpus
@@ -26,8 +27,8 @@ class SingleRun(TranslationConfig):
 
 def main(arguments: list[str]) -> int:
     """Train one model, or go on with it, and print losses and BLEU; its status."""
-    program, about = "python -m trainables", "Train one translation model."
-    run, _ = parse_config(SingleRun, arguments, program, about)
+    program = Program("python -m trainables", "Train one translation model.")
+    run, _ = parse_config(SingleRun, arguments, program)
     config = TranslationConfig(**{name: getattr(run, name) for name in TranslationConfig.model_fields})
     output_dir = named_path("--output_dir", run.output_dir)
     cache, folder = output_dir / ".cache", output_dir / (run.name or f"training-{digest(config.model_dump())}")

@@ -2,12 +2,11 @@
 
 import logging
 import os
-import re
 import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 os.environ |= {
     "RAY_AIR_NEW_OUTPUT": "0",
@@ -18,72 +17,63 @@ os.environ |= {
 }
 
 from ray import tune
-from ray.tune.experiment import Trial
-from ray.tune.schedulers import FIFOScheduler, TrialScheduler
-from ray.tune.search import Searcher
 
-from search.cluster.joining import machine_is_gone
 from search.cluster.slots import Slots
+from search.cluster.tune_plugins import Guard, OrderedScheduler, Steps, WorkScheduler, WorkSearcher
 from search.engine.ordering import Queue
-from search.engine.work import FINISHED, Work
+from search.engine.work import Work
 from search.settings.experiment import Experiment
 from search.settings.problem import place_of
-from trainables.assignment import (
-    Answer,
-    Assignment,
-    Ended,
-    Halted,
-    Reported,
-    WorkerSetup,
-    numbers,
-    read_result,
-    to_tune,
-)
+from trainables.assignment import WorkerSetup
 from trainables.base.checkpoint_files import KEEP
-from trainables.base.errors import MachineLeaves, UserError
 from trainables.base.installed import own_versions
 from trainables.base.locks import DriverLock
+from trainables.sharing.storage import Storage
 from trainables.worker import train_trials
 
-Trainable = Callable[[dict[str, Any]], None]  # of what `to_tune` makes
+Trainable = Callable[[dict[str, Any]], None]  # takes what `to_tune` makes
+
+
+def worker_setup(
+    experiment: Experiment, slots: Slots, lock: DriverLock, storage: Storage | None = None, keep: int = KEEP
+) -> WorkerSetup:
+    """What all workers of this driver are given.
+
+    storage: where checkpoints go, if not to a folder. keep: how many of a trial stay.
+    """
+    return WorkerSetup(
+        cache=experiment.cache,
+        driver_lock=lock.workers,
+        gpus=slots.gpus,
+        keep=keep,
+        storage=storage,
+        versions=own_versions(),
+        problem=place_of(experiment.problem),
+        home=Path.cwd(),
+    )
 
 
 def run_work(
-    work: Work,
-    slots: Slots,
-    lock: DriverLock,
-    experiment: Experiment,
-    trainable: Trainable = train_trials,
-    keep: int = KEEP,
-    group_size: int = 1,
+    work: Work, slots: Slots, setup: WorkerSetup, trainable: Trainable = train_trials, group_size: int = 1
 ) -> None:
     """Train until the work is finished.
 
-    Each trial keeps its `keep` last checkpoints, and up to `group_size` trials of one shape train as one. Raises what
-    the work raises, such as UserError for a full disk.
+    Up to `group_size` trials of one shape train as one. Raises what the work raises, such as UserError for a full disk.
     """
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # a process that dies is the work's to tell of
     guard = Guard()
     queue = Queue(work, slots.count) if work.rules.clock else None
     scheduler = OrderedScheduler(work, guard, queue) if queue else WorkScheduler(work, guard)
-    scratch = work.checkpoints.folder / f".tune-{lock.incarnation}"  # Tune's own records are never read again
-    setup = WorkerSetup(
-        cache=experiment.cache,
-        driver_lock=lock.workers,
-        gpus=slots.gpus,
-        keep=keep,
-        storage=work.checkpoints.storage,
-        versions=own_versions(),
-        problem=place_of(experiment.problem),
-        home=Path.cwd(),
-    )
+    ask = queue.next if queue else partial(work.next, slots.count, group_size)
+    # Tune's own records, which are never read again; the lock's file is named after this driver.
+    scratch = work.checkpoints.folder / f".tune-{setup.driver_lock.name}"
     tuner = tune.Tuner(
         tune.with_resources(
             trainable,
             tune.PlacementGroupFactory([{"CPU": 1.0, "GPU": slots.gpus} if slots.gpus else {"CPU": 1.0}]),
         ),
         tune_config=tune.TuneConfig(
-            search_alg=WorkSearcher(work, guard, slots.count, group_size, setup, queue),
+            search_alg=WorkSearcher(work, guard, setup, ask, queue),
             scheduler=scheduler,
             num_samples=-1,
             reuse_actors=True,
@@ -106,167 +96,3 @@ def run_work(
         shutil.rmtree(scratch, ignore_errors=True)
     if guard.error is not None:
         raise guard.error
-
-
-Result = TypeVar("Result")
-Other = TypeVar("Other")
-
-
-class Guard:
-    """Lets calls through until one raises, and none after that.
-
-    Tune goes on calling while it winds down, and takes an error of ours for one of the trial: what the study
-    holds must stay as the last whole write left it.
-    """
-
-    def __init__(self) -> None:
-        self.error: Exception | None = None
-
-    def __call__(self, call: Callable[[], Result], otherwise: Other) -> Result | Other:
-        """What the call returns; `otherwise` if it raises, or an earlier one did."""
-        if self.error is not None:
-            return otherwise
-        try:
-            return call()
-        except Exception as error:
-            self.error = error
-            raise
-
-
-class WorkSearcher(Searcher):
-    """Hands assignments to Tune; a Tune trial is a segment of a trial of the study, or of several as one."""
-
-    def __init__(
-        self, work: Work, guard: Guard, slots: int, group_size: int, setup: WorkerSetup, queue: Queue | None = None
-    ):
-        super().__init__()
-        self.queue = queue
-        self.work, self.guard, self.slots, self.group_size, self.setup = work, guard, slots, group_size, setup
-        self.numbers: dict[str, list[int]] = {}  # Tune's trial id -> trial numbers
-
-    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]  # FINISHED is a str
-        """Called by Tune for a free slot: what to train next, None to wait, or FINISHED."""
-        ask = self.queue.next if self.queue else lambda: self.work.next(self.slots, self.group_size)
-        assignment = self.guard(ask, FINISHED)
-        if not isinstance(assignment, Assignment):
-            return Searcher.FINISHED if assignment == FINISHED else None
-        self.numbers[trial_id] = [each.number for each in assignment.group]
-        return to_tune(assignment, self.setup)
-
-    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Called by Tune when a segment has ended, by an error or not."""
-
-        def release() -> None:
-            for number in self.numbers.pop(trial_id, ()):
-                self.work.released(number, crashed=error)
-                if self.queue:
-                    self.queue.released(number)
-
-        self.guard(release, None)
-
-    # The study is the truth: Tune's snapshots hold nothing of ours, and nothing is restored from them.
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {}
-
-    def save(self, checkpoint_path: str) -> None:
-        """Nothing."""
-
-    def restore(self, checkpoint_path: str) -> None:
-        """Nothing."""
-
-    def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
-        """Nothing."""
-
-
-class WorkScheduler(FIFOScheduler):
-    """Passes reports to the work, and its decision back."""
-
-    def __init__(self, work: Work, guard: Guard):
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.work, self.guard = work, guard
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {}
-
-    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
-        """Called by Tune with a report: whether its worker goes on or ends."""
-        self.guard(lambda: self._take(read_result(result)), None)
-        return self._verdict(trial)
-
-    def _take(self, answer: Answer) -> None:
-        match answer:
-            case Reported(number, report):
-                self.work.reported(number, report)
-            case Ended(number, outcome, message):
-                self.work.ended(number, outcome, message)
-            case Halted(message):
-                raise UserError(message)
-
-    def _verdict(self, trial: Trial) -> str:
-        going = self.guard(lambda: any(map(self.work.goes_on, numbers(trial.config))), False)
-        return TrialScheduler.CONTINUE if going else TrialScheduler.STOP
-
-    def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
-        """Called by Tune when a worker has died."""
-        error = _error(trial)
-        if LEAVES.search(error) or ((address := _address(error)) and machine_is_gone(address)):
-            # Tune tells the searcher of the error next, which finds the trial let go by then.
-            for number in numbers(trial.config):
-                self.guard(partial(self.work.lost, number), None)
-
-
-class OrderedScheduler(WorkScheduler):
-    """Keeps reports, and their workers waiting, until the queue says that they are due."""
-
-    def __init__(self, work: Work, guard: Guard, queue: Queue):
-        super().__init__(work, guard)
-        self.queue = queue
-        self.waiting: dict[int, Trial] = {}
-        self.controller: Any = None
-
-    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
-        """Called by Tune with a report, which is kept until it is due unless it is known already."""
-        answer = read_result(result)
-        if isinstance(answer, Halted) or (
-            isinstance(answer, Reported) and self.work.knows(answer.number, answer.report)
-        ):
-            return super().on_trial_result(tune_controller, trial, result)
-        self.controller, self.waiting[answer.number] = tune_controller, trial
-        self.queue.hold(answer.number, partial(self._take, answer))
-        return TrialScheduler.NOOP
-
-    def take_due(self) -> None:
-        """Take the reports that are due, and answer their workers."""
-        while (number := self.guard(self.queue.take, None)) is not None:
-            trial = self.waiting.pop(number)
-            self.controller._execute_action(trial, self._verdict(trial))
-
-
-class Steps(tune.Callback):
-    """Calls at each step of Tune's loop."""
-
-    def __init__(self, call: Callable[[], None]):
-        self.call = call
-
-    def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
-        """Called by Tune."""
-        self.call()
-
-
-def _error(trial: Trial) -> str:
-    """Tune passes it to nobody but its own records: as words, and as a pickle, which nobody needs to open."""
-    file = trial.error_file
-    return Path(file).read_text(errors="replace") if file and Path(file).exists() else ""
-
-
-def _address(error: str) -> str | None:
-    """The address of the machine whose process died; None if the error tells none.
-
-    Tune knows it from the first report on.
-    """
-    found = re.search(r"^\s*ip: (\S+)", error, re.MULTILINE)
-    return found[1] if found else None
-
-
-LEAVES = re.compile(rf"^(?:\w+\.)*{MachineLeaves.__name__}\b", re.MULTILINE)  # the last line of a traceback

@@ -28,10 +28,12 @@ def load(place: str) -> Any:
 COMMANDS = {
     "search": Command("run a search to its report; what happens without a command", "search:main", "search:Searching"),
     "plan": Command("what a search would take: hours, money, memory, disk", "plan:main", "plan:Planning"),
+    "data": Command("what is in a corpus, and what to do about it", "data:main", "data:Looking"),
     "resume": Command("go on with a search that was stopped, or change it", "resume:main", "resume:Resuming"),
     "fetch": Command("bring a run here from its storage, without its checkpoints", "fetch:main", "fetch:Fetching"),
     "publish": Command("send to W&B what it lacks of a search", "publish:main", "resume:Resuming"),
     "translate": Command("translate with the best model of a run", "translate:main", "translate:Translating"),
+    "import": Command("write a corpus in another form as plain files", "importing:main", "importing:Importing"),
     "replay": Command("how soon a policy finds the best of trained systems", "replay:main", "replay:Replaying"),
     "clean": Command("remove what runs and caches no longer need, after asking", "clean:main", "clean:Cleaning"),
     "doctor": Command("what this machine can do, and what holds it back", "doctor:main", "doctor:Doctoring"),

@@ -21,6 +21,7 @@ from trainables.base.checkpoint_files import checkpoint_number
 from trainables.base.command_line import parse_config
 from trainables.base.errors import UserError
 from trainables.base.files import drafts, named_path, remove
+from trainables.base.help_pages import Program
 from trainables.base.installed import program
 from trainables.base.locks import left_alone
 from trainables.base.sealing import read_sealed
@@ -58,7 +59,7 @@ class Waste:
 def main(arguments: list[str], console: Console) -> int:
     """List, ask, remove. Raises UserError."""
     about = "List what runs and caches no longer need, and remove it after asking."
-    options, _ = parse_config(Cleaning, arguments, program("clean"), about)
+    options, _ = parse_config(Cleaning, arguments, Program(program("clean"), about))
     output_dir = named_path("--output_dir", options.output_dir)
     if not output_dir.is_dir():
         raise UserError(f"--output_dir: {output_dir} is not a folder; name the one that holds your runs")

@@ -10,6 +10,7 @@ from search.commands import ABOUT, COMMANDS, load
 from trainables.base.command_line import make_parser, parse_arguments
 from trainables.base.errors import UserError, did_you_mean, either
 from trainables.base.extras import need_extra
+from trainables.base.help_pages import Program
 from trainables.base.installed import program
 
 SHELLS = ("bash", "zsh", "fish")
@@ -25,7 +26,7 @@ class Completing(Config):
 
 def main(arguments: list[str], console: Console) -> int:
     """Print the script for a shell. Raises UserError."""
-    options = parse_arguments(Completing, arguments, program("completion"), COMMANDS["completion"].about)
+    options = parse_arguments(Completing, arguments, Program(program("completion"), COMMANDS["completion"].about))
     if options.shell not in SHELLS:
         wrong = f"{options.shell} is no shell that it knows{did_you_mean(options.shell, SHELLS)}"
         raise UserError(f"completion: {wrong if options.shell else f'name a shell: {either(SHELLS)}'}")

@@ -22,6 +22,7 @@ from search.settings.experiment import experiment_class
 from search.settings.problem import TRANSLATION
 from trainables.base.command_line import parse_config
 from trainables.base.files import named_path
+from trainables.base.help_pages import Program
 from trainables.base.installed import processor, program
 
 if TYPE_CHECKING:  # torch is imported when there is something to measure
@@ -76,9 +77,8 @@ class Machine:
 
 def main(arguments: list[str], console: Console) -> int:
     """Look, measure, print. Raises UserError."""
-    options, _ = parse_config(
-        Doctoring, arguments, program("doctor"), "Say what this machine can do, and what holds it back."
-    )
+    about = "Say what this machine can do, and what holds it back."
+    options, _ = parse_config(Doctoring, arguments, Program(program("doctor"), about))
     machine = examine(named_path("--output_dir", options.output_dir))
     table = Table(box=None, show_header=False, pad_edge=False)
     for name, value in describe_machine(machine):

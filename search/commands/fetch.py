@@ -13,6 +13,7 @@ from search.remote.fetching import FETCHED, fetch_run
 from search.run_directory.trust import remember_storage
 from trainables.base.command_line import parse_arguments
 from trainables.base.errors import UserError
+from trainables.base.help_pages import Program
 from trainables.base.installed import program
 
 
@@ -24,7 +25,7 @@ class Fetching(Config):
 
 def main(arguments: list[str], console: Console) -> int:
     """Bring a run here and print its directory. Raises UserError."""
-    options = parse_arguments(Fetching, arguments, program("fetch"), COMMANDS["fetch"].about)
+    options = parse_arguments(Fetching, arguments, Program(program("fetch"), COMMANDS["fetch"].about))
     if "://" not in options.url:
         raise UserError(f"fetch: name the run in its storage, as in `{program('fetch')} s3://bucket/runs/NAME`")
     run_dir = fetch_run(options.url, Path("runs"))

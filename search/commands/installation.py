@@ -10,6 +10,7 @@ from model.config import Config
 from search.commands import COMMANDS
 from search.commands.lines import say
 from trainables.base.command_line import parse_arguments
+from trainables.base.help_pages import Program
 from trainables.base.installed import config_folder, list_configs, program, version_of
 
 
@@ -19,7 +20,7 @@ class Nothing(Config):
 
 def configs(arguments: list[str], console: Console) -> int:
     """Each with the sentence that its file starts with."""
-    parse_arguments(Nothing, arguments, program("configs"), COMMANDS["configs"].about)
+    parse_arguments(Nothing, arguments, Program(program("configs"), COMMANDS["configs"].about))
     folder = config_folder()
     for name in list_configs():
         lines = (folder / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
@@ -34,7 +35,7 @@ def schema(arguments: list[str], console: Console) -> int:
     from search.settings.experiment import experiment_class
     from search.settings.problem import TRANSLATION
 
-    parse_arguments(Nothing, arguments, program("schema"), COMMANDS["schema"].about)
+    parse_arguments(Nothing, arguments, Program(program("schema"), COMMANDS["schema"].about))
     print(json.dumps(experiment_class(TRANSLATION).model_json_schema(), indent=1))
     return 0
 

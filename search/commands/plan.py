@@ -5,8 +5,10 @@ from rich.console import Console
 from search.commands.search import check_needs
 from search.settings.experiment import experiment_class
 from search.settings.problem import TRANSLATION
-from trainables.base.command_line import parse_config, peek
+from trainables.base.arguments import peek
+from trainables.base.command_line import parse_config
 from trainables.base.errors import UserError
+from trainables.base.help_pages import Program
 from trainables.base.installed import config_folder, program
 from trainables.base.log import say, shown_on
 
@@ -20,7 +22,8 @@ Planning = experiment_class(TRANSLATION)  # what it takes
 def main(arguments: list[str], console: Console) -> int:
     """Plan the search that the options describe. Raises UserError, also for a search that can't fit."""
     chosen = experiment_class(peek(arguments, "problem") or TRANSLATION)
-    experiment, _ = parse_config(chosen, arguments, program("plan"), ABOUT, config_folder() / "quickstart.yaml")
+    about = Program(program("plan"), ABOUT)
+    experiment, _ = parse_config(chosen, arguments, about, config_folder() / "quickstart.yaml")
     if experiment.definition.planning is None:
         raise UserError(
             f"problem: plan does not know how large the models of {experiment.problem} are; start the search itself"

@@ -20,6 +20,7 @@ from search.settings.wording import count
 from trainables.base.command_line import parse_config
 from trainables.base.errors import UserError, did_you_mean
 from trainables.base.files import named_path, write_atomically
+from trainables.base.help_pages import Program
 from trainables.base.installed import program
 
 TABLE = re.compile(r"nmthpo_(.+)\.csv|nmtlc_(?:scratch|finetune)_(.+)\.json")
@@ -49,7 +50,7 @@ class Replaying(Config):
 def main(arguments: list[str], console: Console) -> int:
     """Simulate, print a table of measures, and write them. Raises UserError for what the user can fix."""
     about = "Run the real sampler and scheduler on tables of trained systems, under a virtual clock."
-    options, _ = parse_config(Replaying, arguments, program("replay"), about)
+    options, _ = parse_config(Replaying, arguments, Program(program("replay"), about))
     if not options.tables:
         raise UserError("--tables: missing; name a folder of tables, or the directory of a run")
     if not named_path("--tables", options.tables).is_dir():

@@ -17,8 +17,10 @@ from search.run_directory.trust import ALL, PUBLISHED, check_trust
 from search.settings.experiment import Experiment
 from search.settings.problem import TRANSLATION
 from search.settings.stored import stored_experiment, stored_problem
-from trainables.base.command_line import override, parse_options, peek, take
+from trainables.base.arguments import peek
+from trainables.base.command_line import override, parse_options, take
 from trainables.base.errors import UserError
+from trainables.base.help_pages import Program
 from trainables.base.installed import program
 from trainables.base.mistakes import OPTION, blame
 
@@ -62,7 +64,8 @@ def resumed_experiment(arguments: list[str], verb: str) -> Resumed:
 
     Raises UserError, also for a run of somebody else that was not looked at.
     """
-    own, options = take(OfRun, parse_options(_options(arguments), arguments, program(verb), COMMANDS[verb].about))
+    about = Program(program(verb), COMMANDS[verb].about)
+    own, options = take(OfRun, parse_options(_options(arguments), arguments, about))
     url = own.run if "://" in own.run else None
     output_dir = peek(arguments, "output_dir")
     run_dir = fetch_run(url, Path("runs")) if url else find_run(verb, own.run, output_dir=output_dir)

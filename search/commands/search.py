@@ -19,9 +19,11 @@ from search.settings.experiment import Experiment, experiment_class
 from search.settings.preparation import Preparation
 from search.settings.problem import TRANSLATION
 from search.tracking.login import check_login
-from trainables.base.command_line import parse_options, peek, read_config, take
+from trainables.base.arguments import peek
+from trainables.base.command_line import parse_options, read_config, take
 from trainables.base.ending import INTERRUPTED, lasting_output
 from trainables.base.errors import UserError
+from trainables.base.help_pages import Program
 from trainables.base.installed import config_folder, program
 from trainables.base.locks import check_locks
 from trainables.base.log import NOTICE, shown_on
@@ -49,9 +51,9 @@ Searching = with_keys(OfSearch, TRANSLATION)
 
 def main(arguments: list[str], console: Console) -> int:
     """Run the search that the options describe. Raises UserError."""
-    commands = {name: command.about for name, command in COMMANDS.items()}
+    about = Program(program(), ABOUT, {name: command.about for name, command in COMMANDS.items()})
     problem = peek(arguments, "problem") or TRANSLATION
-    own, options = take(OfSearch, parse_options(with_keys(OfSearch, problem), arguments, program(), ABOUT, commands))
+    own, options = take(OfSearch, parse_options(with_keys(OfSearch, problem), arguments, about))
     if own.version:
         show_version(console)
         return 0

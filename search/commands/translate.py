@@ -5,7 +5,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Self
 
 from pydantic import Field, model_validator
@@ -13,11 +12,12 @@ from pydantic_settings import CliPositionalArg
 from rich.console import Console
 
 from model.config import Config
+from search.commands.lines import output_file
 from search.run_directory.finding import find_run
 from search.translation.finals_config import Decoding
 from trainables.base.command_line import parse_config
 from trainables.base.errors import UserError
-from trainables.base.files import named_path
+from trainables.base.help_pages import Program
 from trainables.base.installed import program
 from trainables.base.wording import count
 from trainables.data.formats.lines import is_blank
@@ -62,11 +62,11 @@ class Translating(Config):
 def main(arguments: list[str], console: Console) -> int:
     """Translate standard input. Raises UserError for what the user can fix."""
     about = "Translate standard input, line by line, with the best model of a run."
-    options, _ = parse_config(Translating, arguments, program("translate"), about)
+    options, _ = parse_config(Translating, arguments, Program(program("translate"), about))
     from search.translation.best import read_best
 
     best = read_best(find_run("translate", options.run, "best", options.output_dir))
-    output, attention = (_writable(name, getattr(options, name)) for name in ("output", "attention"))
+    output, attention = (output_file(f"--{name}", getattr(options, name)) for name in ("output", "attention"))
     try:
         with output.open("wb") if output else nullcontext(sys.stdout.buffer) as out:
             sentences = translate_lines(best, sys.stdin.buffer, out, options)
@@ -80,16 +80,6 @@ def main(arguments: list[str], console: Console) -> int:
         if len(sentences) > DRAWN:
             print(f"{options.attention}: the first {DRAWN} of {len(sentences)} sentences", file=sys.stderr)
     return 0
-
-
-def _writable(option: str, name: str | None) -> Path | None:
-    """The file of an option, if it is given. Raises UserError where none can be written."""
-    if name is None:
-        return None
-    file = named_path(f"--{option}", name)
-    if file.is_dir() or file.is_fifo() or not os.access(file.parent, os.W_OK):
-        raise UserError(f"--{option}: {name} can't be written: name a file in a folder that takes one")
-    return file
 
 
 def translate_lines(

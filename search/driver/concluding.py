@@ -1,5 +1,7 @@
 """From finalists that are tested to what people read: the ranking, the best model, the report."""
 
+from dataclasses import dataclass
+
 from search.finals.board import Cost, Leaderboard
 from search.finals.deciding import explain_ranking
 from search.finals.leaderboard import Entry, Ranking, compare, rank, write_leaderboard
@@ -11,27 +13,32 @@ from search.settings.experiment import Experiment
 from trainables.base.sealing import read_sealed
 
 
-def conclude(
-    experiment: Experiment,
-    study: Study,
-    trials: list[JournalLine],
-    finals: list[JournalLine],
-    entries: list[Entry],
-    opened_before: list[str],
-    spending: list[str],
-    planned: list[str],
-    notes: list[str],
-) -> Leaderboard:
-    """Rank the entries and write leaderboard, best/ and report.html.
+@dataclass(frozen=True)
+class Results:
+    """What a search and its finals have measured."""
 
-    trials, finals: the lines of trials.jsonl and finals.jsonl. opened_before: when test data were opened for rankings
-    before this one. spending: sentences on the budget. planned: on how far off the plan was. notes: on what else is to
-    be known.
-    """
+    study: Study  # of the search
+    trials: list[JournalLine]  # of trials.jsonl
+    finals: list[JournalLine]  # of finals.jsonl
+    entries: list[Entry]
+
+
+@dataclass(frozen=True)
+class Remarks:
+    """What else the report and the leaderboard say, each a sentence but for `opened_before`."""
+
+    opened_before: list[str]  # when test data were opened for earlier rankings
+    spending: list[str]  # on the budget
+    planned: list[str]  # on how far off the plan was
+    notes: list[str]  # on anything else
+
+
+def conclude(experiment: Experiment, results: Results, remarks: Remarks) -> Leaderboard:
+    """Rank the entries, and write the leaderboard, best/ and report.html."""
     run_dir = experiment.run_dir
     ways: Finals = experiment.definition.part("finals")
     test = ways.open(experiment, "ranking, and what the report shows of it")
-    entries = rank(entries, ways.metric)
+    entries = rank(results.entries, ways.metric)
     statistics = [ways.statistics(entry.results, test, experiment) for entry in entries]
     untrained = [entry.finalist.trial for entry in entries if ways.is_untrained(entry, experiment)]
     ranking = Ranking(
@@ -44,25 +51,25 @@ def conclude(
         untrained=untrained,
     )
     notes = (
-        notes
+        remarks.notes
         + explain_ranking([entry.score for entry in entries], ways.metric, experiment)
         + [f"trial {trial} is untrained: its validation loss is no lower than without learning" for trial in untrained]
     )
-    cost, data = _cost(experiment, study, trials), ways.data(experiment, test)
+    cost, data = _cost(experiment, results.study, results.trials), ways.data(experiment, test)
     board = write_leaderboard(run_dir, ranking, cost, data, notes)
     ways.keep_best(entries[0], experiment)
     findings = Findings(
         experiment=experiment,
-        trials=list(study.trials.values()),
-        reports=trials,
-        finals=finals,
+        trials=list(results.study.trials.values()),
+        reports=results.trials,
+        finals=results.finals,
         leaderboard=board,
         by=ways.metric,
         data=ways.describe_data(board) or experiment.definition.title,
         sections=ways.sections(entries, test, board, experiment),
-        test_opened=[*opened_before, read_sealed(run_dir / "finalists.json")["frozen_at"]],
-        spending=spending,
-        planned=planned,
+        test_opened=[*remarks.opened_before, read_sealed(run_dir / "finalists.json")["frozen_at"]],
+        spending=remarks.spending,
+        planned=remarks.planned,
     )
     write_report(run_dir / "report.html", findings)
     return board

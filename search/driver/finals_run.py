@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from search.driver.study_run import Trainer
+from search.driver.study_run import StudyRun, Trainer
 from search.engine.checkpoint_cleaner import CheckpointCleaner
 from search.finals.choosing import Finalist, FinalsPlan, choose_finalists, freeze_finalists
 from search.finals.leaderboard import Entry
@@ -77,7 +77,7 @@ class FinalsRun:
         cleaner.sweep(finals.over)
         trainings, of = count(len(plan.points), "training", "trainings"), count(len(finalists), "finalist", "finalists")
         say(f"finals: {trainings} of {of}")
-        self.trainer.train("final", finals, plan, ToTheEnd(), len(plan.points), spent, [cleaner])
+        self.trainer.train(StudyRun("final", finals, plan, ToTheEnd(), len(plan.points), spent, [cleaner]))
         return [
             self._model("final", plan.config(trial.params), trial, int(str(trial.params["finalist"])))
             for trial in finals.trials.values()

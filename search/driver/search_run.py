@@ -10,10 +10,10 @@ from search.cluster.slots import find_slots
 from search.cluster.teardown import check_teardown, take_down
 from search.cluster.watchdog import Watchdog
 from search.driver.beginning import remove_leftovers
-from search.driver.concluding import conclude
+from search.driver.concluding import Remarks, Results, conclude
 from search.driver.finals_run import FinalsRun
 from search.driver.ranking_table import ranking_table
-from search.driver.study_run import Trainer
+from search.driver.study_run import StudyRun, Trainer
 from search.engine.checkpoint_cleaner import CheckpointCleaner
 from search.engine.ordering import check_slots
 from search.engine.proposals import SearchPlan, expected_trials, make_scheduler
@@ -85,7 +85,13 @@ class SearchRun:
                 self.plan.tell(self.slots)
             with Tracker(self.experiment, self.earlier) as tracker:
                 trainer = Trainer(
-                    self.experiment, self.slots, lock, self.storage, tracker, self.console, self._keep_safe
+                    experiment=self.experiment,
+                    slots=self.slots,
+                    lock=lock,
+                    storage=self.storage,
+                    tracker=tracker,
+                    console=self.console,
+                    keep_safe=self._keep_safe,
                 )
                 cluster = self.experiment.cluster
                 say("starting: Ray and the processes that train")
@@ -149,7 +155,7 @@ class SearchRun:
         cleaner = CheckpointCleaner(trainer.checkpoints("trial"), keep_completed=self.experiment.finals.seeds == 0)
         cleaner.sweep(study.over)
         plan = SearchPlan(self.experiment, keep_prior(self.experiment))
-        trainer.train("trial", study, plan, scheduler, expected, self.earlier.spent(), [cleaner])
+        trainer.train(StudyRun("trial", study, plan, scheduler, expected, self.earlier.spent(), [cleaner]))
         if study.ended:
             say(f"the search ends with {count(len(study.trials), 'trial', 'trials')}: {study.ended}")
         elif settings.trials is None:
@@ -170,8 +176,8 @@ class SearchRun:
         self._pin_made(study)
         notes = explain_decisions(study, self.experiment) + describe_starts(self.run_dir)
         planned = self.plan.compare(searched, searched + retrained) if self.plan else []
-        opened = self.earlier.test_opened()
-        return conclude(self.experiment, study, trials, finals, entries, opened, spending, planned, notes)
+        remarks = Remarks(self.earlier.test_opened(), spending, planned, notes)
+        return conclude(self.experiment, Results(study, trials, finals, entries), remarks)
 
     def _announce(self, board: Leaderboard) -> None:
         by: TestMetric = self.experiment.definition.part("finals").metric

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import Literal
 
 from rich.console import Console
 
 from search.cluster.joining import count_workers
 from search.cluster.slots import Slots
-from search.cluster.tuning import run_work
+from search.cluster.tuning import run_work, worker_setup
 from search.driver.progress import TrialProgress
 from search.engine.ordering import WorkClock
 from search.engine.proposals import Plan, make_budget
@@ -29,24 +30,34 @@ from trainables.sharing.checkpoint_places import Checkpoints
 from trainables.sharing.storage import Storage
 
 
-class Trainer:
-    """What the search itself and its finals have in common."""
+@dataclass(frozen=True)
+class StudyRun:
+    """The trials of one study, to be trained to their ends."""
 
-    def __init__(
-        self,
-        experiment: Experiment,
-        slots: Slots,
-        lock: DriverLock,
-        storage: Storage | None,
-        tracker: Tracker,
-        console: Console,
-        keep_safe: Callable[[], None],
-    ):
-        """`keep_safe` returns when what stands in the run directory is in the storage, too, if there is one."""
-        self.experiment, self.slots, self.lock, self.storage = experiment, slots, lock, storage
-        self.tracker, self.console, self.keep_safe = tracker, console, keep_safe
-        self.left = TimeLeft(experiment, slots.count)
-        self.watchdog: Listener | None = None
+    kind: Literal["trial", "final"]  # names them, their journal and their folder
+    study: Study
+    plan: Plan
+    scheduler: Scheduler
+    expected: float  # how many trials, for the progress view
+    spent: Spent  # before these trials
+    listeners: Sequence[Listener] = ()
+
+
+@dataclass
+class Trainer:
+    """What the search and its finals have in common: where their trials are trained, and who follows that."""
+
+    experiment: Experiment
+    slots: Slots
+    lock: DriverLock
+    storage: Storage | None
+    tracker: Tracker
+    console: Console
+    keep_safe: Callable[[], None]  # sends the run directory to the storage, if there is one, and waits for that
+    watchdog: Listener | None = None
+
+    def __post_init__(self) -> None:
+        self.left = TimeLeft(self.experiment, self.slots.count)
 
     def checkpoints(self, kind: Literal["trial", "final"]) -> Checkpoints:
         """Where the checkpoints of trials or of finals lie."""
@@ -56,26 +67,14 @@ class Trainer:
         """What search and finals may spend, beside what was spent before."""
         return make_budget(self.experiment, self.slots.count, self.slots.gpus, before)
 
-    def train(
-        self,
-        kind: Literal["trial", "final"],
-        study: Study,
-        plan: Plan,
-        scheduler: Scheduler,
-        expected: float,
-        spent: Spent,
-        listeners: Sequence[Listener] = (),
-    ) -> None:
-        """Run the trials of a study, or what is left of them; `kind` names them, their journal and their folder.
-
-        expected: how many trials, for the progress view. spent: on others before these.
-        """
-        experiment = self.experiment
+    def train(self, run: StudyRun) -> None:
+        """Train the trials of a study, or what is left of them."""
+        experiment, kind, study, plan = self.experiment, run.kind, run.study, run.plan
         journal = Journal(experiment.run_dir / f"{kind}s.jsonl")
-        budget = self.budget(spent)
+        budget = self.budget(run.spent)
         settled = [Settled(experiment.search.metric)] if experiment.search.stop_when_settled else []
         machines = None if experiment.cluster is None else count_workers
-        trials = Trials(kind, study, journal, plan, budget, expected)
+        trials = Trials(kind, study, journal, plan, budget, run.expected)
         progress = TrialProgress(self.console, trials, self.left, machines)
         clock = None
         if experiment.search.deterministic and kind == "trial":
@@ -85,8 +84,13 @@ class Trainer:
         work = Work(
             experiment,
             Records(study, journal, self.checkpoints(kind), self.keep_safe),
-            Rules(plan, scheduler, endings, clock, experiment.definition.train_as_one),
-            [progress, *self.tracker.listeners(kind, study), *([self.watchdog] if self.watchdog else []), *listeners],
+            Rules(plan, run.scheduler, endings, clock, experiment.definition.train_as_one),
+            [
+                progress,
+                *self.tracker.listeners(kind, study),
+                *([self.watchdog] if self.watchdog else []),
+                *run.listeners,
+            ],
         )
         with ExitStack() as stack:
             stack.callback(journal.close)
@@ -94,6 +98,7 @@ class Trainer:
             if not work.done:
                 keep, group_size = KEEP, 1
                 if kind == "final":
-                    keep, group_size = experiment.finals.last_checkpoints, self.slots.runs_each(int(expected))
-                run_work(work, self.slots, self.lock, experiment, keep=keep, group_size=group_size)
+                    keep, group_size = experiment.finals.last_checkpoints, self.slots.runs_each(int(run.expected))
+                setup = worker_setup(experiment, self.slots, self.lock, self.storage, keep)
+                run_work(work, self.slots, setup, group_size=group_size)
         self.keep_safe()

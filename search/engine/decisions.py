@@ -4,12 +4,16 @@ What is written is read back by `StudyTrial.passed` and `StudyTrial.parked`.
 """
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from search.record.attributes import Attributes
-from search.record.study import Distributions, Study
+from search.record.study import Study
 from search.record.trial import StudyTrial
 from search.schedulers.base import Decision, Heir
 from trainables.base.outcomes import Outcome
+
+if TYPE_CHECKING:  # it imports Optuna
+    from search.record.study_writer import Distributions
 
 
 def carry_out(
@@ -40,7 +44,7 @@ def let_pass(study: Study, trial: StudyTrial, clock: float | None = None) -> Non
     study.go_on(trial)
 
 
-def add_heir(study: Study, heir: Heir, distributions: Distributions, clock: float | None = None) -> StudyTrial:
+def add_heir(study: Study, heir: Heir, distributions: "Distributions", clock: float | None = None) -> StudyTrial:
     """Write a trial that goes on from its parent, past the rung at which that stands, and end the one it replaces."""
     parent = heir.parent
     attributes = Attributes(
@@ -50,6 +54,6 @@ def add_heir(study: Study, heir: Heir, distributions: Distributions, clock: floa
         passed=frozenset({parent.progress}),
         clock=clock,
     )
-    trial = study.add(heir.params, distributions, scores=parent.scores, losses=parent.losses, attributes=attributes)
+    trial = study.add(heir.params, distributions, scores=parent.scores, attributes=attributes)
     study.finish(heir.replaces, Outcome.STOPPED)
     return trial

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from search.settings.problem import Problem
@@ -14,18 +15,21 @@ from trainables.base.report import EpochReport
 SAME_SCORE = 0.01  # relative difference that rounding on another device may make
 
 
-def train_again(
-    problem: Problem,
-    config: TrialConfig,
-    cache: Path,
-    checkpoints: Path,
-    reports: Sequence[EpochReport],
-    needed: int,
-) -> bool:
-    """Whether one of the `needed` last checkpoints of a finished training was missing or damaged, and is there again.
+@dataclass(frozen=True)
+class FinishedTraining:
+    """A training that came to its end."""
 
-    reports: of that training, the last one last. Raises UserError if the model comes out otherwise.
+    config: TrialConfig
+    checkpoints: Path
+    reports: Sequence[EpochReport]  # the last one last
+
+
+def train_again(problem: Problem, training: FinishedTraining, needed: int, cache: Path) -> bool:
+    """Whether one of the `needed` last checkpoints was missing or damaged, and is there again.
+
+    Raises UserError if the new training gives another model.
     """
+    config, checkpoints, reports = training.config, training.checkpoints, training.reports
     unit = config.training.unit
     wanted = [f"{unit}-{report.progress(unit)}" for report in reports[-needed:]]
     damaged = [name for name in wanted if whole_checkpoint(checkpoints / name) is None]

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from search.finals.retraining import train_again
+from search.finals.retraining import FinishedTraining, train_again
 from search.record.journal import JournalLine
 from search.settings.problem import find_problem
 from trainables.base.config import TrialConfig
@@ -68,8 +68,8 @@ class FinalModel:
         """
         places, number = Checkpoints(self.folder.parent, self.storage), int(self.folder.name)
         with places.at_hand(number, self.last_checkpoints) as folder:
-            problem, reports = find_problem(self.problem), [line.report for line in self.lines]
-            again = train_again(problem, self.config, cache, folder, reports, self.last_checkpoints)
+            training = FinishedTraining(self.config, folder, [line.report for line in self.lines])
+            again = train_again(find_problem(self.problem), training, self.last_checkpoints, cache)
             if again and self.storage:
                 self.storage.send(folder, places.key(number), self.last_checkpoints)
             yield folder

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from search.cluster.slots import Slots
 from search.planning.extent import Extent
-from search.planning.simulation import BEST_BYTES, Course, simulate
+from search.planning.simulation import BEST_BYTES, Conditions, Course, simulate
 from search.planning.size import parameters_of
 from search.planning.speeds import Speeds
 from search.settings.experiment import Experiment
@@ -74,8 +74,8 @@ def estimate(experiment: Experiment, extent: Extent, slots: Slots, epoch_steps: 
     epoch_steps: optimizer steps an epoch of the base. speeds: None where nothing was measured, for a search without
     limits in time.
     """
-    known = speeds or Speeds.by_work()
-    courses = [simulate(experiment, slots, known, epoch_steps, seed) for seed in range(SEEDS)]
+    conditions = Conditions(experiment, slots, speeds or Speeds.by_work(), epoch_steps)
+    courses = [simulate(conditions, seed) for seed in range(SEEDS)]
     finals_epochs = experiment.num_finals * experiment.training.epochs
     most = _most_epochs(experiment, finals_epochs)
     spread = EPOCHS_SPREAD if experiment.rungs else 1.0  # where nobody is stopped they can be counted
@@ -87,7 +87,7 @@ def estimate(experiment: Experiment, extent: Extent, slots: Slots, epoch_steps: 
         disk=_disk(experiment, courses, extent),
         times=None,
     )
-    return replace(found, times=_times(experiment, courses, slots, extent, speeds, most)) if speeds else found
+    return replace(found, times=_times(conditions, courses, extent, most)) if speeds else found
 
 
 def memory_needed(speeds: Speeds, slots: Slots) -> float:
@@ -114,9 +114,8 @@ def _disk(experiment: Experiment, courses: Sequence[Course], extent: Extent) -> 
     return _range(courses, lambda course: course.disk).plus(Range(RUN_BYTES, RUN_BYTES, RUN_BYTES))
 
 
-def _times(
-    experiment: Experiment, courses: Sequence[Course], slots: Slots, extent: Extent, speeds: Speeds, most: float
-) -> Times:
+def _times(conditions: Conditions, courses: Sequence[Course], extent: Extent, most: float) -> Times:
+    experiment, slots = conditions.experiment, conditions.slots
     budget = experiment.search.budget
     limits = {key: limit for key in TIMES if (limit := getattr(budget, key)) is not None}
     price = budget.price_per_gpu_hour
@@ -128,7 +127,7 @@ def _times(
     scoring = _range(courses, lambda course: course.scoring_seconds, SPREAD)
     device = _range(courses, lambda course: course.device_seconds + course.finals_device_seconds, SPREAD)
     device = device.capped(hours * 3600)
-    heaviest = speeds.of(extent.heaviest.config)
+    heaviest = conditions.speeds.of(extent.heaviest.config)
     each = heaviest.train + heaviest.valid
     waves = math.ceil(experiment.num_finals / slots.count) * experiment.training.epochs
     finals = waves * each + math.ceil(max(1, experiment.num_finals) / slots.count) * heaviest.test

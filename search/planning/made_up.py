@@ -1,7 +1,7 @@
 """What a simulated search has in the place of a sampler that thinks, of training, of files and of the time."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Sized
 from itertools import islice
 from typing import Any, Literal
 
@@ -11,13 +11,15 @@ from search.engine.proposals import SearchPlan
 from search.planning.size import work_of_pair
 from search.record.attributes import Attributes
 from search.record.journal import Journal, JournalLine
-from search.record.study import Distributions, Study, as_stored
+from search.record.study import Study
+from search.record.study_writer import STATES, Distributions, StudyWriter
 from search.record.trial import StudyTrial
 from search.samplers import Proposal, Task
 from search.samplers.base import distinct, uniform_draws
 from search.settings.experiment import Experiment
 from search.space.space import Params
 from trainables.base.config import TrialConfig, digest
+from trainables.base.outcomes import Outcome
 from trainables.sharing.checkpoint_places import Checkpoints
 
 SIZE_MATTERS = 1.25  # standard deviations of quality that e times the operations bring
@@ -81,41 +83,40 @@ class DrawnPlan:
 
 
 class VirtualStudy(Study):
-    """A study without Optuna, whose time by the clock is what is assigned to `wall_seconds`."""
+    """A study that is written nowhere, whose time by the clock is what is assigned to `wall_seconds`."""
 
     def __init__(self, direction: Literal["maximize", "minimize"]):
         super().__init__(None, "virtual", direction)
-        self._storage: Any = _NoStorage()
+        self.writer = _NoWriter(self.trials)
 
-    def add(
-        self,
-        params: Params,
-        distributions: Distributions,
-        memory: dict[str, Any] | None = None,
-        scores: dict[int, float] | None = None,
-        losses: dict[int, float] | None = None,
-        attributes: Attributes | None = None,
-    ) -> StudyTrial:
-        """As of a study, in memory alone."""
-        number = len(self.trials)
-        params = {path: as_stored(distributions[path], value) for path, value in params.items()}
-        trial = StudyTrial(number, number, params, scores=dict(scores or {}), losses=dict(losses or {}))
-        trial.attributes = attributes or Attributes()
-        return self.take(trial)
-
-    def take(self, trial: StudyTrial) -> StudyTrial:
+    def take(self, trial: StudyTrial) -> None:
         """A trial as it is."""
         self.trials[trial.number] = trial
         self._note(trial)
-        return trial
 
     def set_wall_seconds(self, seconds: float) -> None:
         """Nothing: this is the time that passes here."""
 
 
-class _NoStorage:
-    def __getattr__(self, name: str) -> Callable[..., None]:
-        return lambda *values: None
+class _NoWriter(StudyWriter):
+    def __init__(self, trials: Sized):
+        self.trials = trials
+
+    def add_trial(
+        self, params: Params, distributions: Distributions, scores: dict[int, float], attributes: Attributes
+    ) -> tuple[int, int]:
+        return len(self.trials), len(self.trials)
+
+    def set_score(self, trial: StudyTrial, progress: int, score: float) -> None: ...
+
+    def set_attribute(self, trial: StudyTrial, key: str, value: Any) -> None: ...
+
+    def set_study_attribute(self, key: str, value: Any) -> None: ...
+
+    def end_trial(self, trial: StudyTrial, outcome: Outcome, value: float | None) -> tuple[Any, float | None]:
+        return STATES[outcome], value
+
+    def close(self) -> None: ...
 
 
 class JournalInMemory(Journal):

@@ -39,30 +39,31 @@ class Course:
     disk: float  # bytes of checkpoints when they are most
 
 
-def simulate(
-    experiment: Experiment,
-    slots: Slots,
-    speeds: Speeds,
-    epoch_steps: int,
-    seed: int,
-    curves: Curves | None = None,
-    plan: Plan | None = None,
-) -> Course:
+@dataclass(frozen=True)
+class Conditions:
+    """What a search is simulated with."""
+
+    experiment: Experiment
+    slots: Slots
+    speeds: Speeds
+    epoch_steps: int  # optimizer steps an epoch
+
+
+def simulate(conditions: Conditions, seed: int, curves: Curves | None = None, plan: Plan | None = None) -> Course:
     """One search; the seed decides which trials do well.
 
-    epoch_steps: optimizer steps an epoch. curves and plan: others than made-up ones, for bench/courses.py. The made-up
-    plan stands for the sampler, as to ask a Gaussian process takes longer than all else here.
+    curves and plan: others than made-up ones, for bench/courses.py. The made-up plan takes the place of the sampler,
+    as asking a Gaussian process takes longer than everything else here.
     """
-    curves = curves or Curves(experiment.trial, seed)
-    plan = plan or DrawnPlan(experiment, curves, MOST_TRIALS, seed)
-    return _Simulation(experiment, slots, speeds, epoch_steps, curves, plan).run()
+    curves = curves or Curves(conditions.experiment.trial, seed)
+    plan = plan or DrawnPlan(conditions.experiment, curves, MOST_TRIALS, seed)
+    return _Simulation(conditions, curves, plan).run()
 
 
 class _Simulation:
-    def __init__(
-        self, experiment: Experiment, slots: Slots, speeds: Speeds, epoch_steps: int, curves: Curves, plan: Plan
-    ):
-        self.experiment, self.slots, self.speeds, self.epoch_steps = experiment, slots, speeds, epoch_steps
+    def __init__(self, conditions: Conditions, curves: Curves, plan: Plan):
+        self.experiment, self.slots = experiment, slots = conditions.experiment, conditions.slots
+        self.speeds, self.epoch_steps = conditions.speeds, conditions.epoch_steps
         self.study = VirtualStudy(experiment.search.direction)
         self.journal = JournalInMemory()
         self.budget = make_budget(experiment, slots.count, slots.gpus)

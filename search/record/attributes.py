@@ -1,4 +1,4 @@
-"""What the study file says of a trial beside its parameters and scores; read and written here alone."""
+"""The attributes of a trial in the study file, besides parameters and scores; read and written only here."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -9,37 +9,37 @@ from trainables.base.outcomes import Outcome
 
 @dataclass(frozen=True)
 class Attributes:
-    """A trial's attributes. In the file each has its name as its key, but for `passed` and `others`.
+    """A trial's attributes. In the file each has its name as its key, except `passed` and `others`.
 
-    One that has its default is not written.
+    Attributes that have their default are not written.
     """
 
     outcome: Outcome | None = None  # None until it has ended
-    message: str = ""  # why it ended so, for people
+    message: str = ""  # why it ended so, as text for users
     crashes: int = 0  # how often its process died
-    machines_lost: int = 0  # how often the machine under it went
-    epoch_steps: int | None = None  # steps of an epoch, where its progress counts steps
-    after: int | None = None  # how many reports the journal had when it was proposed
+    machines_lost: int = 0  # how often the machine that trained it was lost
+    epoch_steps: int | None = None  # steps in an epoch, if its progress counts steps
+    after: int | None = None  # the number of reports in the journal when it was proposed
     clock: float | None = None  # the time in `search.deterministic` when it was last handed out, see `ordering.py`
-    passed: frozenset[int] = frozenset()  # the rungs after which it was to go on: "epoch-4": "passed" in the file
-    memory: dict[str, Any] = field(default_factory=dict)  # what its sampler wants to find again with it
-    parent: int | None = None  # the trial from whose checkpoint it went on, of `pbt`
-    replaces: int | None = None  # the trial in whose place it is, of `pbt`
-    inherited: int = 0  # how many of its epochs its parent trained
-    taken_from: str | None = None  # the trial that it was before the search was extended
-    seal: str | None = None  # a checksum of what it was made with; None in version 0.1
-    others: dict[str, Any] = field(default_factory=dict)  # that no driver writes
+    passed: frozenset[int] = frozenset()  # the rungs that it passed; in the file, "epoch-4": "passed"
+    memory: dict[str, Any] = field(default_factory=dict)  # notes of its sampler
+    parent: int | None = None  # in `pbt`: the trial whose checkpoint it started from
+    replaces: int | None = None  # in `pbt`: the trial that it replaced
+    inherited: int = 0  # the number of epochs that its parent had trained
+    taken_from: str | None = None  # the trial that it was before the search was extended or changed
+    seal: str | None = None  # a checksum of what it was created with; None in version 0.1
+    others: dict[str, Any] = field(default_factory=dict)  # attributes that no driver writes
 
     def stored(self) -> dict[str, Any]:
-        """By the keys of the study file."""
+        """The attributes by their keys in the study file."""
         values = {each.name: getattr(self, each.name) for each in fields(self) if each.name not in ("passed", "others")}
         written = {key: value for key, value in values.items() if value != getattr(_DEFAULTS, key)}
-        # Whatever the unit of progress: the key is from before there were reports by steps.
+        # The key says "epoch" even if progress counts steps; it is older than reports by steps.
         return {**written, **{f"{_RUNG}{rung}": _PASSED for rung in sorted(self.passed)}, **self.others}
 
 
 def read_attributes(stored: Mapping[str, Any]) -> Attributes:
-    """The inverse of `Attributes.stored`. What is not as it should be is one of `others`."""
+    """The inverse of `Attributes.stored`. Attributes with an unknown key or a wrong type are in `others`."""
     known: dict[str, Any] = {}
     passed: set[int] = set()
     others: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""What a search may spend, what it has spent, and whether it may go on: functions of the study and its journal."""
+"""What a search may spend, what it has spent, and whether it may continue; computed from study and journal."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -15,7 +15,7 @@ UNITS = {"epochs": "epochs", "gpu_hours": "GPU hours", "dollars": "dollars", "wa
 
 
 class BudgetConfig(Config):
-    """What search and finals may spend together; the first limit that is reached ends the search."""
+    """What the search and its finals may spend; the first limit that is reached ends the search."""
 
     epochs: int | None = Field(None, ge=1, description="epochs of training, over all trials and finals")
     gpu_hours: float | None = Field(
@@ -40,7 +40,7 @@ class BudgetConfig(Config):
 
 @dataclass(frozen=True)
 class Spent:
-    """Training, time of trials on their devices, and time by the clock; what was consumed, without down time."""
+    """Epochs of training, seconds of trials on their devices, and seconds by the clock while a driver ran."""
 
     epochs: float = 0
     device_seconds: float = 0
@@ -55,7 +55,7 @@ class Spent:
 
 
 def spent_on(study: Study, totals: Totals) -> Spent:
-    """What the trials of a study have cost, by its journal."""
+    """What the trials of a study have spent. totals: of its journal."""
     inherited = sum(trial.inherited for trial in study.heirs if trial.number in totals.epochs_of)
     return Spent(totals.epochs - inherited, totals.seconds, study.wall_seconds)
 
@@ -64,25 +64,24 @@ def spent_on(study: Study, totals: Totals) -> Spent:
 class Budget:
     """Says when a search must end so that it and the finals stay within the limits.
 
-    What running trials owe up to their next rung counts as spent, and so does what the finals will need, at
-    the cost of an epoch of the trials that lead now. A trial starts, or passes a rung, if the longest stretch
-    between two rungs still fits; so a limit in epochs is never exceeded, and one in time only as far as
-    epochs take longer than those before.
+    The epochs that running trials need up to their next rung count as spent. So do the epochs of the finals, at the
+    cost per epoch of the best trials so far. A trial starts, or passes a rung, if the longest stretch between two
+    rungs still fits. So a limit in epochs is never exceeded, and a limit in time only if epochs become slower.
     """
 
     config: BudgetConfig
     epochs: int  # of a whole trial
     rungs: tuple[int, ...]  # in steps if `by_steps`
     by_steps: bool
-    finals: int  # how many retrainings there will be
+    finals: int  # the number of retrainings
     finalists: int
     slots: int  # trials at a time
-    before: Spent = Spent()  # on what is in other journals
+    before: Spent = Spent()  # by the trials of other journals
     devices: float = 1.0  # of a trial, see `journal.device_seconds`
     ends_running = True
 
     def reason(self, study: Study, journal: Journal) -> str | None:
-        """Why the search must end; None while it may go on."""
+        """Why the search must end; None while it may continue."""
         if not self.config.limits:
             return None
         totals = journal.totals
@@ -99,7 +98,7 @@ class Budget:
         kept = Spent(owed, owed * each, waves * self.epochs * each / self.devices)
         for key, limit in self.config.limits.items():
             used, going, finals = (self._amount(key, cost) for cost in (spent, needed, kept))
-            if used + going + finals > limit * (1 + 1e-9):  # broken epochs add up to whole ones only almost
+            if used + going + finals > limit * (1 + 1e-9):  # sums of fractional epochs have rounding errors
                 too_small = ", which run though the budget is too small for them" if used + finals > limit else ""
                 return (
                     f"search.budget.{key} {limit:g} is used up: {used:.4g} {UNITS[key]} spent, "
@@ -108,19 +107,19 @@ class Budget:
         return None
 
     def spent(self, study: Study, journal: Journal) -> Spent:
-        """So far."""
+        """What was spent so far."""
         return self.before + spent_on(study, journal.totals)
 
     def share(self, spent: Spent) -> float | None:
-        """The spent share of the limit that is nearest; None without limits."""
+        """The share that is spent of the limit that will be reached first; None without limits."""
         return max((self._amount(key, spent) / limit for key, limit in self.config.limits.items()), default=None)
 
     def bill(self, spent: Spent) -> float | None:
-        """In dollars; None without a price."""
+        """The dollars spent; None without a price."""
         return None if self.config.price_per_gpu_hour is None else self._amount("dollars", spent)
 
     def describe(self) -> list[str]:
-        """A line for each limit: how much of it was spent before; and the bill, where no limit in dollars has it."""
+        """A line for each limit with how much of it was spent, and the bill if there is no limit in dollars."""
         amounts = [(key, limit, self._amount(key, self.before)) for key, limit in self.config.limits.items()]
         lines = [f"{used:.4g} of {limit:g} {UNITS[key]} ({used / limit:.0%})" for key, limit, used in amounts]
         if self.config.dollars is None and (bill := self.bill(self.before)) is not None:
@@ -128,15 +127,15 @@ class Budget:
         return lines
 
     def _rung_units(self, study: Study) -> int:
-        """How many units of the rungs an epoch has: one, or the fewest steps that were seen."""
+        """An epoch in the unit of the rungs: 1, or the fewest steps of an epoch that a trial had."""
         if not self.by_steps:
             return 1
         return min(
             (steps for trial in study.trials.values() if (steps := trial.attributes.epoch_steps)), default=1
-        )  # before any is seen, rungs lie behind the end, and a whole trial counts
+        )  # with 1 before the first report all rungs are beyond the end, so a whole trial must fit
 
     def _owed(self, trial: StudyTrial, per_epoch: int) -> float:
-        """Epochs up to the next rung, or to the end; none at a rung that the trial has not passed."""
+        """Epochs up to the next rung, or to the end; 0 while the trial waits at a rung."""
         if trial.progress in self.rungs and not trial.passed(trial.progress):
             return 0
         units = trial.attributes.epoch_steps or per_epoch
@@ -161,5 +160,5 @@ def _spent_on_one(trial: StudyTrial, totals: Totals) -> Spent:
 
 
 def _seconds_an_epoch(spent: Spent) -> float:
-    """The mean; 0 before anything is measured."""
+    """The mean device seconds of an epoch; 0 before anything is measured."""
     return spent.device_seconds / spent.epochs if spent.epochs else 0

@@ -1,4 +1,4 @@
-"""RUN/driver.log: what a search did and when, to be read after a night on machines that come and go."""
+"""RUN/driver.log: what a search did and when, such as in a night on machines that come and go."""
 
 import logging
 import time
@@ -13,12 +13,12 @@ LOG = "driver.log"
 
 class _File(logging.FileHandler):
     def handleError(self, record: logging.LogRecord) -> None:  # as logging calls it
-        """Nothing: a log that can't be written, as on a full disk, must not touch the search."""
+        """Do nothing: an error in the log, such as a full disk, must not disturb the search."""
 
 
 @contextmanager
 def driver_log(run_dir: Path) -> Iterator[None]:
-    """Append what is logged in the block, with times in UTC, to the log of a run, if that can be opened."""
+    """Append the log messages of the block, with times in UTC, to the log of a run, if it can be opened."""
     file = run_dir / LOG
     if file.exists() and not file.is_file():  # a pipe would wait for a reader
         yield

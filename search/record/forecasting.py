@@ -1,17 +1,17 @@
-"""The final score of a trial, forecast from its score at a rung."""
+"""Forecasts of a trial's final score from its score at a rung."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-PENALTY = 1.0  # of the slope, in runs: as if one run more had shown none
-LEAST_STD = 1e-9  # of a forecast: no regression over a few runs is certain
+PENALTY = 1.0  # of the slope, in runs: as if one more run had shown a slope of 0
+LEAST_STD = 1e-9  # of a forecast, as no regression over a few runs is certain
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """A line with its uncertainty; all in the unit of the finals, `centre` and `scale` in that of the rung's values."""
+    """A regression line with its uncertainty, in the unit of final scores; centre and scale are in the rung's."""
 
     centre: float
     scale: float
@@ -23,8 +23,8 @@ class Forecast:
     def predict(self, value: float) -> tuple[float, float]:
         """The mean and standard deviation of the final of a run with this value at the rung.
 
-        The deviation holds the scatter of finals around the line and how badly the line is known, so it grows
-        away from the runs that were seen.
+        The deviation covers the scatter of final scores around the line and the error of the line itself, so it grows
+        with the distance from the runs that were seen.
         """
         x = (value - self.centre) / self.scale
         std = self.noise * np.sqrt(1 + 1 / self.runs + x**2 / (self.runs + PENALTY))
@@ -34,9 +34,9 @@ class Forecast:
 def fit(rung_values: Sequence[float], finals: Sequence[float]) -> Forecast:
     """Ridge regression of finals on rung values over finished runs (Hoerl and Kennard 1970).
 
-    The penalty bears on the slope alone, in standard units, so that rung values which say nothing forecast the
-    mean. The noise is estimated with the degrees of freedom that mean and slope leave. Raises ValueError for
-    fewer than three runs or numbers that are not finite.
+    Only the slope is penalised, in standard units; if rung values say nothing, the forecast is the mean. The noise is
+    estimated with the degrees of freedom that mean and slope leave. Raises ValueError for fewer than three runs, or
+    for numbers that are not finite.
     """
     x, y = np.asarray(rung_values, float), np.asarray(finals, float)
     if len(x) != len(y) or len(x) < 3 or not (np.isfinite(x).all() and np.isfinite(y).all()):

@@ -1,4 +1,4 @@
-"""The journal of a study, trials.jsonl or finals.jsonl: a line for each report, whole lines or nothing."""
+"""The journal of a study, trials.jsonl or finals.jsonl: one line for each report."""
 
 import errno
 import json
@@ -25,21 +25,21 @@ class JournalLine:
     time: str | None = None  # UTC, in ISO format; None in lines of version 0.1
 
     def figures(self) -> dict[str, float | None]:
-        """The numbers of the report by name, for curves."""
+        """The numbers of the report by name."""
         return {**self.report.stored(), **({} if self.clock is None else {"clock": self.clock})}
 
     def stored(self) -> dict[str, Any]:
-        """As it stands in the file, but for its checksum."""
+        """The line as it is in the file, without its checksum."""
         return {"trial": self.trial, **self.figures(), **({} if self.time is None else {"time": self.time})}
 
 
 def make_line(trial: int, report: EpochReport, clock: float | None = None) -> JournalLine:
-    """A line for a report that is taken now."""
+    """A line for a report, with the present time."""
     return JournalLine(trial, report, clock, datetime.now(UTC).isoformat(timespec="seconds"))
 
 
 class Totals:
-    """What lines of a journal add up to: the epochs trained and the device seconds, of each trial and of all."""
+    """Sums over lines of a journal: the epochs trained and the device seconds, of each trial and of all."""
 
     def __init__(self, lines: Iterable[JournalLine] = ()):
         self.epochs, self.seconds = 0.0, 0.0
@@ -49,7 +49,7 @@ class Totals:
             self.add(line)
 
     def add(self, line: JournalLine) -> None:
-        """Count a line."""
+        """Add a line to the sums."""
         trial, report = line.trial, line.report
         self.epochs += report.epoch - self.epochs_of.get(trial, 0)
         self.epochs_of[trial] = report.epoch
@@ -58,22 +58,22 @@ class Totals:
 
 
 class Journal:
-    """One line per report of a trial. A pair of trial and epoch is written once, however often it is reported."""
+    """A file with a line for each report. Each epoch of a trial is written once, even if it is reported again."""
 
     def __init__(self, file: Path):
-        """Open or create; a last line torn by a crash is cut off. Raises Damaged for a line that is not as written."""
+        """Open or create the file; an incomplete last line is cut off. Raises Damaged for a line that was changed."""
         self.file = file
         self.lines, whole = _read_whole_lines(file)
         self._file = file.open("ab", buffering=0)
-        sync(file.parent)  # which may have it only now
+        sync(file.parent)  # the file may be new there
         self._file.truncate(whole)
         self._written = {(line.trial, line.report.epoch): line for line in self.lines}
         self._start_counting()
 
     def append(self, line: JournalLine) -> JournalLine:
-        """Write a line, on disk when the call returns, unless there is one of its trial and epoch.
+        """Write a line, unless the journal has one for its trial and epoch; it is on disk when the call returns.
 
-        Returns the line that stands in the journal. Raises UserError for a full disk.
+        Returns the line that the journal has. Raises UserError for a full disk.
         """
         key = (line.trial, line.report.epoch)
         if key in self._written:
@@ -83,7 +83,7 @@ class Journal:
             if self._file.write(data) < len(data):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.fsync(self._file.fileno())
-        except OSError as error:  # a torn line, if there is one, is cut off when the file is next opened
+        except OSError as error:  # an incomplete line is cut off when the file is opened again
             raise unwritable(self.file, error) from error
         self._written[key] = line
         self.lines.append(line)
@@ -106,7 +106,7 @@ class Journal:
 
 
 def _read_whole_lines(file: Path) -> tuple[list[JournalLine], int]:
-    """And how many bytes they are; a last line may be torn."""
+    """The complete lines, and their number of bytes; the last line may be incomplete."""
     content = read_bytes(file) if file.exists() else b""
     *whole, torn = content.split(b"\n")
     return [_read(line, f"{file}: line {number}") for number, line in enumerate(whole, 1)], len(content) - len(torn)
@@ -122,5 +122,5 @@ def _read(line: bytes, where: str) -> JournalLine:
 
 
 def read_lines(file: Path) -> list[JournalLine]:
-    """The lines of a journal, without a change to it; none if it does not exist. Raises Damaged."""
+    """The lines of a journal, which is not changed; none if there is no file. Raises Damaged."""
     return _read_whole_lines(file)[0]

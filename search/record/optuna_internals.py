@@ -1,6 +1,6 @@
-"""All names of Optuna that are not public, in one place: what a new version of Optuna may break.
+"""All private names of Optuna that are used; a new version of Optuna may break them.
 
-tests/test_study.py has a test of each.
+tests/test_study.py tests each of them.
 """
 
 from typing import TYPE_CHECKING
@@ -10,5 +10,5 @@ if TYPE_CHECKING:
 
 
 def storage_id(trial: "FrozenTrial") -> int:
-    """What the storage calls a trial; to ask it for each number would be a query each."""
+    """The storage's id of a trial; asking the storage by number would take a query for each trial."""
     return trial._trial_id

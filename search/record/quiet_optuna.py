@@ -1,4 +1,4 @@
-"""Optuna without its own lines and warnings, in a process whose logging and filters stay as they are."""
+"""Optuna without its log messages and warnings; other logging and warning filters stay as they are."""
 
 import warnings
 from collections.abc import Iterator
@@ -7,9 +7,9 @@ from contextlib import contextmanager
 
 @contextmanager
 def quiet_optuna() -> Iterator[None]:
-    """Within the block, or the function that this decorates, Optuna says errors alone.
+    """Only errors of Optuna are logged within the block, or within the decorated function.
 
-    What its samplers can't model they draw at random, and CMA-ES has no use for constraints: both are no news here.
+    Its warnings are expected here: samplers draw at random what they can't model, and CMA-ES ignores constraints.
     """
     import optuna
 

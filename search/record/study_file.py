@@ -1,4 +1,4 @@
-"""The sqlite file of a study: opened to be written, or read as it is without a change to it."""
+"""The sqlite file of a study, opened for writing, or for reading without any change to it."""
 
 import sqlite3
 from contextlib import closing
@@ -16,18 +16,18 @@ from trainables.base.files import unwritable
 from trainables.base.sealing import Damaged
 
 LOCK_TIMEOUT_SECONDS = 60
-# A full disk, no permission, a mount that is read-only or lost: the file may be as it should be.
+# A full disk, no permission, a mount that is read-only or lost. The file itself may be whole.
 OF_THE_MACHINE = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
-Mode = Literal["new", "old", "read"]  # made if it is missing; must be there; must be there and stays as it is
+Mode = Literal["new", "old", "read"]  # created if it is missing; must exist; must exist and is not changed
 
 
 @quiet_optuna()
 def open_study(
     file: Path | None, name: str, direction: Literal["maximize", "minimize"], mode: Mode
 ) -> tuple[BaseStorage, OptunaStudy]:
-    """The storage in the file, or in memory without one, and the study of this name in it.
+    """The storage in the file, or in memory if file is None, and the study of this name in it.
 
-    Raises Damaged for a file or a study that is missing or broken, UserError for what the machine refuses.
+    Raises Damaged if the file or the study is missing or broken, UserError if the machine refuses access.
     """
     if file is None:
         storage: BaseStorage = InMemoryStorage()
@@ -64,11 +64,11 @@ def _storage(file: Path) -> BaseStorage:
 
 
 def _snapshot(file: Path) -> BaseStorage:
-    """A copy in memory, as the file is between two writes."""
+    """A copy of the file in memory, in its state between two writes."""
     memory = sqlite3.connect(":memory:", check_same_thread=False)
     try:
         _copy(file, "mode=ro", memory)
-    except sqlite3.OperationalError:  # a folder that may not be written, where sqlite can't keep its index of the WAL
+    except sqlite3.OperationalError:  # in a read-only folder sqlite can't keep its index of the WAL
         _copy(file, "immutable=1", memory)
     _check(memory)
     return _engine(creator=lambda: memory, poolclass=StaticPool)
@@ -82,11 +82,11 @@ def _copy(file: Path, how: str, target: sqlite3.Connection) -> None:
 
 
 def _check(connection: sqlite3.Connection) -> None:
-    """Raises sqlite3.DatabaseError for pages that do not fit together."""
+    """Check that the pages fit together. Raises sqlite3.DatabaseError."""
     if (found := connection.execute("PRAGMA integrity_check(1)").fetchone()[0]) != "ok":
         raise sqlite3.DatabaseError(f"is damaged: {found}")
 
 
 def _engine(**arguments: Any) -> BaseStorage:
-    # Not by the path in the address, where "?", "%" and braces mean something else.
+    # The path is not in the address, where "?", "%" and braces have other meanings.
     return RDBStorage("sqlite:///study.db", engine_kwargs=arguments)

@@ -16,14 +16,14 @@ _FROM_BIRTH = ("memory", "parent", "replaces", "inherited")
 
 
 def _running() -> "TrialState":
-    from optuna.trial import TrialState  # takes half a second to import, and configurations name kinds that use trials
+    from optuna.trial import TrialState  # half a second, and configurations import this file
 
     return TrialState.RUNNING
 
 
 @dataclass
 class StudyTrial:
-    """The mirror of one trial in memory."""
+    """A copy in memory of one trial of the study."""
 
     number: int
     storage_id: int
@@ -31,55 +31,55 @@ class StudyTrial:
     state: "TrialState" = field(default_factory=_running)
     scores: dict[int, float] = field(default_factory=dict)  # progress -> metric
     attributes: Attributes = field(default_factory=Attributes)
-    value: float | None = None  # what Optuna was told at the end
-    losses: dict[int, float] = field(default_factory=dict)  # beside scores: by the metric that decides instead
+    value: float | None = None  # that Optuna was given at the end
+    losses: dict[int, float] = field(default_factory=dict)  # progress -> loss, see `Study.merit`
 
     @property
     def progress(self) -> int:
-        """How far it has come by its last report: in epochs, or in steps where `training.report_steps` is set.
+        """How far training has come, by the last report: in epochs, or in steps if `training.report_steps` is set.
 
-        Scores, rungs and checkpoints are numbered by it. `epochs` are passes over the training text.
+        Scores, rungs and checkpoints are numbered by it. `epochs` counts passes over the training text.
         """
         return max(self.scores, default=0)
 
     @property
     def epochs(self) -> float:
-        """Epochs trained; a fraction where reports come by steps."""
+        """Epochs trained; may be fractional if reports come by steps."""
         steps = self.attributes.epoch_steps
         return self.progress / steps if steps and self.progress % steps else self.progress // (steps or 1)
 
     @property
     def unit(self) -> Unit:
-        """What its progress counts."""
+        """The unit of its progress."""
         return "epoch" if self.attributes.epoch_steps is None else "step"
 
     @property
     def running(self) -> bool:
-        """Whether it is trained, waits at a rung, or waits for a worker."""
+        """Whether it has not ended: it is being trained, waits at a rung, or waits for a worker."""
         return self.state.name == "RUNNING"
 
     @property
     def outcome(self) -> Outcome:
-        """How it stands."""
+        """How it ended; RUNNING until then."""
         return self.attributes.outcome or Outcome.RUNNING
 
     @property
     def inherited(self) -> int:
-        """How many of its epochs its parent trained; 0 for a trial without one."""
+        """The number of epochs that its parent had trained; 0 without a parent."""
         return self.attributes.inherited
 
     @property
     def trained(self) -> float:
-        """Epochs that it trained itself."""
+        """Epochs trained by itself, without those of its parent."""
         return self.epochs - self.inherited
 
     @property
     def is_sealed(self) -> bool:
-        """Whether it is as it was made; one of version 0.1 is taken as it is."""
+        """Whether it is unchanged since it was created; trials of version 0.1 have no seal and count as unchanged."""
         return self.attributes.seal in (None, seal_of(self.params, self.attributes))
 
     def passed(self, rung: int) -> bool:
-        """Whether it was decided, and written, that the trial goes on after this rung."""
+        """Whether the study says that the trial continues after this rung."""
         return rung in self.attributes.passed
 
     def parked(self, rungs: tuple[int, ...]) -> bool:
@@ -88,6 +88,6 @@ class StudyTrial:
 
 
 def seal_of(params: Params, attributes: Attributes) -> str:
-    """The checksum of what a trial has from the start."""
+    """The checksum of what a trial has since it was created."""
     stored = attributes.stored()
     return checksum([params, {key: stored[key] for key in _FROM_BIRTH if key in stored}])

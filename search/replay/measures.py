@@ -10,7 +10,7 @@ from typing import TypeVar
 import numpy as np
 
 from search.record.trial import StudyTrial
-from search.replay.simulation import CurveSimulation, Found, evaluate
+from search.replay.simulation import CurveSimulation, Found, Until, evaluate
 from search.replay.tables import Table
 from search.samplers import SAMPLERS, Prior, Sampler, SamplerSettings
 from search.samplers.prior import Findings
@@ -94,7 +94,7 @@ def measure_curves(table: Table, policy: Policy, seeds: int) -> dict[str, float]
 
 def _evaluate(table: Table, policy: Policy, workers: int, seed: int) -> list[float]:
     sampler = policy.make_sampler(table, seed)
-    return evaluate(table, sampler, workers, EVALUATIONS[-1], LONGEST, table.best - NEAR)
+    return evaluate(table, sampler, workers, Until(EVALUATIONS[-1], LONGEST, table.best - NEAR))
 
 
 def _simulate(table: Table, policy: Policy, seed: int) -> Found:

@@ -20,16 +20,23 @@ class Found:
     killed: bool  # whether the best of the started configurations was stopped, or left waiting at a rung
 
 
-def evaluate(table: Table, sampler: Sampler, workers: int, least: int, most: int, target: float) -> list[float]:
-    """The scores of the systems that end, in their order; each is a whole run, and all take equally long.
+@dataclass(frozen=True)
+class Until:
+    """When a search of whole runs ends: after `least` runs if one has reached the target, or after `most`."""
 
-    Ends after `least` of them if one has reached the target, after `most` at the latest.
-    """
+    least: int
+    most: int
+    target: float
+
+
+def evaluate(table: Table, sampler: Sampler, workers: int, until: Until) -> list[float]:
+    """The scores of the systems in the order in which they end; each is a whole run, and all take equally long."""
     study = Study(None, "replay", "maximize")
     distributions = table.space.to_optuna()
     running: list[StudyTrial] = []
     scores: list[float] = []
-    while len(scores) < min(most, len(table.systems)) and (len(scores) < least or max(scores) < target):
+    most = min(until.most, len(table.systems))
+    while len(scores) < most and (len(scores) < until.least or max(scores) < until.target):
         while len(running) < workers and (proposal := sampler.propose(study)) is not None:
             running.append(study.add(proposal.params, distributions, proposal.memory))
         trial = running.pop(0)

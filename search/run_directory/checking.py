@@ -8,7 +8,8 @@ from pathlib import Path
 
 from search.finals.choosing import Finalist, read_finalists
 from search.record.journal import JournalLine, read_lines
-from search.record.study import STATES, Study
+from search.record.study import Study
+from search.record.study_writer import STATES
 from search.record.trial import StudyTrial
 from search.settings.experiment import Experiment
 from search.settings.stored import stored_experiment
@@ -69,7 +70,7 @@ def _contradiction(trial: StudyTrial, study: Study) -> str | None:
     for rung in attributes.passed - trial.scores.keys():
         return f"is said to have passed {rung}, where it has no score"
     if not trial.running:
-        if outcome is None or STATES[trial.outcome] != trial.state.name:
+        if outcome is None or STATES[trial.outcome] != trial.state:
             return f"is {trial.state.name} though its outcome is {outcome!r}"
         last = trial.scores.get(trial.progress, math.nan)
         if outcome in (Outcome.COMPLETED, Outcome.STOPPED) and math.isfinite(last) and trial.value != last:

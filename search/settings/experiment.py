@@ -4,16 +4,14 @@ import math
 import os
 import random
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from functools import cache
-from itertools import combinations
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import (
     Field,
     ModelWrapValidatorHandler,
-    TypeAdapter,
     ValidationError,
     create_model,
     field_validator,
@@ -24,16 +22,15 @@ from model.config import Config
 from search.schedulers import Task
 from search.settings.finals import FinalsConfig
 from search.settings.problem import TRANSLATION, Problem, find_problem
+from search.settings.searchable import fit_space, is_among
 from search.settings.searching import SearchConfig
 from search.settings.tracking import TrackingConfig
-from search.space.domain import Domain, Scalar
 from search.space.space import Params, SearchSpace
-from trainables.base.config import RunName, TrainingConfig, TrialConfig, flatten, set_paths
-from trainables.base.errors import did_you_mean
+from trainables.base.config import RunName, TrainingConfig, TrialConfig, set_paths
 from trainables.base.files import full_path
 from trainables.base.installed import find_config
 from trainables.base.kinds import find_kinds, merge
-from trainables.base.mistakes import describe_mistake, validate
+from trainables.base.mistakes import validate
 from trainables.base.yaml_files import read_yaml
 
 PROBES = 1000  # draws that must fail before an infinite space counts as empty
@@ -126,19 +123,7 @@ class Experiment(Config):
     @field_validator("space")
     @classmethod
     def _names_fields(cls, space: SearchSpace) -> SearchSpace:
-        trial = cls.definition.config
-        known = flatten(trial.base().model_dump())
-        fixed = (*trial.fixed, "seed", "training.epochs", "training.report_steps")
-        searchable = [path for path in known if not _is_among(path, fixed)]
-        for path, domain in space.domains.items():
-            if path not in known:
-                raise ValueError(f"{path}: names no field of a trial{did_you_mean(path, searchable)}")
-            if path not in searchable:
-                raise ValueError(f"{path}: decides what is compared, so it can't be searched; set it once for all")
-            for value in domain.values or (domain.min, domain.max):
-                if mistake := _type_mistake(trial, path, value):
-                    raise ValueError(f"{path}: {value!r} can't be its value: {mistake}")
-        return SearchSpace({path: _fitted(trial, path, domain) for path, domain in space.domains.items()})
+        return fit_space(space, cls.definition.config)
 
     @model_validator(mode="after")
     def _can_be_searched(self) -> Self:
@@ -164,8 +149,8 @@ class Experiment(Config):
                 f"finals.average_checkpoints: {self.finals.last_checkpoints} is more than training.epochs {epochs}; "
                 f"give {epochs} or less"
             )
-        if changing := [path for path in self.space.domains if _is_among(path, search.compared_by.changed_by)]:
-            others = [name for name, metric in search.metrics.items() if not _is_among(changing[0], metric.changed_by)]
+        if changing := [path for path in self.space.domains if is_among(path, search.compared_by.changed_by)]:
+            others = [name for name, metric in search.metrics.items() if not is_among(changing[0], metric.changed_by)]
             raise ValueError(
                 f"search.metric: {search.metric} can't be compared between values of {changing[0]}, which the space "
                 f"changes; use {' or '.join(others) or 'another space'}"
@@ -261,43 +246,3 @@ def experiment_class(problem: str) -> type[Experiment]:
     made.definition = definition
     found: type[Experiment] = made
     return found
-
-
-def _is_among(path: str, paths: Collection[str]) -> bool:
-    """Whether the path is one of those, or below one."""
-    return any(path == other or path.startswith(f"{other}.") for other in paths)
-
-
-def _type_mistake(trial: type[TrialConfig], path: str, value: Scalar) -> str | None:
-    """What is wrong with a value whatever the other fields are."""
-    try:
-        trial.base().with_values({path: value})
-    except ValidationError as error:
-        for mistake in error.errors():
-            if ".".join(map(str, mistake["loc"])).startswith(path):
-                return describe_mistake(mistake)
-    return None
-
-
-def _fitted(trial: type[TrialConfig], path: str, domain: Domain) -> Domain:
-    """The domain in values as the field takes them. Raises ValueError for two that are one value then."""
-    annotation = _annotation(trial, path)
-    if domain.values is None:
-        try:
-            return domain.for_whole_numbers() if int in (annotation, *get_args(annotation)) else domain
-        except ValueError as error:
-            raise ValueError(f"{path}: {error}") from None
-    taken = [TypeAdapter(annotation).validate_python(value) for value in domain.values]
-    for first, second in combinations(range(len(taken)), 2):
-        if type(taken[first]) is type(taken[second]) and taken[first] == taken[second]:
-            one, other = domain.values[first], domain.values[second]
-            raise ValueError(f"{path}: {one!r} and {other!r} are one value here; drop one of them")
-    return domain
-
-
-def _annotation(trial: type[TrialConfig], path: str) -> Any:
-    """The type of a trial's field."""
-    annotation: Any = trial
-    for key in path.split("."):
-        annotation = annotation.model_fields[key].annotation
-    return annotation

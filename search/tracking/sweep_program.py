@@ -18,6 +18,7 @@ from search.tracking.wandb_runs import end_run
 from trainables.acceleration.captured import choose_step
 from trainables.base.command_line import parse_config
 from trainables.base.errors import Diverged, UserError
+from trainables.base.help_pages import Program
 from trainables.base.outcomes import Outcome
 from trainables.base.translation_config import as_translation
 from trainables.data.preparing import prepare
@@ -26,8 +27,8 @@ from trainables.training.loop import train
 
 def main(arguments: list[str]) -> None:
     """Train on this process's GPU, or on one CPU thread, and log each epoch. Raises UserError."""
-    program, about = "python -m search.tracking.sweep_program", "Train one trial of a W&B sweep."
-    experiment, _ = parse_config(experiment_class(TRANSLATION), arguments, program, about)
+    program = Program("python -m search.tracking.sweep_program", "Train one trial of a W&B sweep.")
+    experiment, _ = parse_config(experiment_class(TRANSLATION), arguments, program)
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     run = wandb.init(settings=wandb.Settings(console="off"))  # the agent says which run of which sweep
     run.config.update(experiment.trial.model_dump(mode="json"))  # type: ignore[no-untyped-call]

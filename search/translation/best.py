@@ -25,7 +25,7 @@ DIGESTS = "digests.json"  # of the other files in best/
 
 @dataclass(frozen=True)
 class BestModel:
-    """What `write_best` left."""
+    """A model with all that it takes to translate."""
 
     config: TranslationConfig
     model: Transformer
@@ -33,24 +33,17 @@ class BestModel:
     decoding: Decoding  # as in the finals
 
 
-def write_best(
-    folder: Path,
-    model: Transformer,
-    tokenizer: Tokenizer,
-    config: TranslationConfig,
-    decoding: Decoding,
-    translations: list[str],
-) -> None:
-    """best/ in the folder of a run: a model, its tokenizer and config, and how it translated the test split."""
+def write_best(folder: Path, best: BestModel, translations: list[str]) -> None:
+    """Write best/ into the folder of a run: the model, and how it translated the test split."""
     draft = folder / ".best"
     remove(draft)
     draft.mkdir()
     # Tied weights are one tensor under several names; the file holds it once.
-    tensors = {name: parameter.detach().contiguous() for name, parameter in model.named_parameters()}
+    tensors = {name: parameter.detach().contiguous() for name, parameter in best.model.named_parameters()}
     save_file(tensors, draft / "model.safetensors")
-    save_tokenizer(tokenizer, draft)
-    (draft / "config.yaml").write_text(dump_yaml(config), encoding="utf-8")
-    (draft / "decoding.yaml").write_text(yaml.safe_dump(asdict(decoding)), encoding="utf-8")
+    save_tokenizer(best.tokenizer, draft)
+    (draft / "config.yaml").write_text(dump_yaml(best.config), encoding="utf-8")
+    (draft / "decoding.yaml").write_text(yaml.safe_dump(asdict(best.decoding)), encoding="utf-8")
     (draft / "translations.txt").write_text("\n".join(translations) + "\n", encoding="utf-8")
     digests = {file.name: digest_of(file) for file in sorted(draft.iterdir())}
     write_sealed(draft / DIGESTS, digests)

@@ -117,8 +117,8 @@ class TranslationFinals:
     def keep_best(self, entry: Entry, experiment: Experiment) -> None:
         model, result = choose_best(entry)
         network, tokenizer = load_final(model, experiment.cache)
-        config = as_translation(model.config)
-        write_best(experiment.run_dir, network, tokenizer, config, result.decoding, result.translations)
+        best = BestModel(as_translation(model.config), network, tokenizer, result.decoding)
+        write_best(experiment.run_dir, best, result.translations)
 
     def read_best(self, experiment: Experiment) -> BestModel:
         return read_best(experiment.run_dir)

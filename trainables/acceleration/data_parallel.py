@@ -5,6 +5,7 @@ import os
 import threading
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from multiprocessing.connection import wait
 from multiprocessing.context import SpawnProcess
@@ -70,28 +71,26 @@ def train_data_parallel(
     if (checkpoints / TOO_LARGE).exists():
         raise TooLarge(f"model: its part of a batch does not fit into one of its {size} GPUs")
     with temporary_folder() as folder:
-        place, group = folder / "meeting", Group(0, size)
-        with _others(config, cache, checkpoints, size, place) as end_others:
-            join(group, place)
+        group = Group(0, size, folder / "meeting")
+        with _others(config, cache, checkpoints, group) as end_others:
+            join(group)
             try:
                 prepared, make_step = prepare(config.data, config.tokenizer, cache), partial(ParallelStep, group=group)
-                yield from train(config, prepared, checkpoints, group.device(), keep, make_step)
+                yield from train(config, prepared, checkpoints, group.device(), keep=keep, make_step=make_step)
             finally:
                 end_others()  # first, as they may wait for this process
                 leave()
 
 
 @contextmanager
-def _others(
-    config: TranslationConfig, cache: Path, checkpoints: Path, size: int, place: Path
-) -> Iterator[Callable[[], None]]:
+def _others(config: TranslationConfig, cache: Path, checkpoints: Path, group: Group) -> Iterator[Callable[[], None]]:
     """The other processes, and how to end them. Should one die, this one dies, too: it would wait for ever."""
     spawn = multiprocessing.get_context("spawn")
     others = [
         spawn.Process(
-            target=_follow, args=(config, cache, checkpoints, Group(rank, size), place, os.getpid()), daemon=True
+            target=_follow, args=(config, cache, checkpoints, replace(group, rank=rank), os.getpid()), daemon=True
         )
-        for rank in range(1, size)
+        for rank in range(1, group.size)
     ]
     needed = threading.Event()
     needed.set()
@@ -117,11 +116,11 @@ def _die_with_any(others: list[SpawnProcess], needed: threading.Event) -> None:
         os._exit(1)
 
 
-def _follow(config: TranslationConfig, cache: Path, checkpoints: Path, group: Group, place: Path, parent: int) -> None:
+def _follow(config: TranslationConfig, cache: Path, checkpoints: Path, group: Group, parent: int) -> None:
     """Be one of the other processes, until the first one ends it, or the last step is taken."""
     end_with_parent(parent)
     prepared = prepare(config.data, config.tokenizer, cache)
-    join(group, place)
+    join(group)
     try:
         take_same_steps(config, prepared, checkpoints, group)
     except (TooLarge, torch.OutOfMemoryError):

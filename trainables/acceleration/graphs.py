@@ -9,6 +9,7 @@ import gc
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -20,23 +21,20 @@ Compute = Callable[[Tensor, Tensor], None]  # of source (K, B, S) and target (K,
 Size = tuple[int, int, int]  # B, S, T
 
 
+@dataclass(frozen=True)
+class Capturable:
+    """A computation that can be captured."""
+
+    step: Compute  # works on tensors that stay where they are, and never waits for the GPU
+    rehearse: Compute  # calls the same kernels, and changes nothing but the state of random numbers
+    generators: Sequence[torch.Generator]  # that the step draws from, besides PyTorch's own
+
+
 class StepGraphs:
     """A graph for each of the given sizes of batches."""
 
-    def __init__(
-        self,
-        step: Compute,
-        rehearse: Compute,
-        models: int,
-        sizes: Iterable[Size],
-        device: torch.device,
-        generators: Sequence[torch.Generator],
-    ):
-        """A graph for each shape of a batch.
-
-        step: what is captured: works on tensors that stay where they are, and waits for nothing. rehearse: calls the
-        same kernels, and leaves no trace but in random numbers. generators: that it draws from, besides PyTorch's own.
-        """
+    def __init__(self, computation: Capturable, models: int, sizes: Iterable[Size], device: torch.device):
+        """Capture the step of K models once for each size."""
         self._inputs: dict[Size, tuple[Tensor, Tensor]] = {}
         self._graphs: dict[Size, torch.cuda.CUDAGraph] = {}
         stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
@@ -47,16 +45,16 @@ class StepGraphs:
                 source = torch.full((models, pairs, source_length), PAD, device=device)
                 target = torch.full((models, pairs, target_length), PAD, device=device)
                 source[..., 0], target[..., 0], target[..., 1] = EOS, BOS, EOS
-                rehearse(source, target)
+                computation.rehearse(source, target)
                 self._inputs[pairs, source_length, target_length] = source, target
             with _undisturbed(device):
                 for size, inputs in self._inputs.items():
                     graph = torch.cuda.CUDAGraph()
-                    for generator in generators:
+                    for generator in computation.generators:
                         graph.register_generator_state(generator)
                     graph.capture_begin(pool=memory)
                     try:
-                        step(*inputs)
+                        computation.step(*inputs)
                     except BaseException:
                         with suppress(RuntimeError):  # of what was captured in part
                             graph.capture_end()

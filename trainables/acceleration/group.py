@@ -21,6 +21,7 @@ class Group:
 
     rank: int  # from 0
     size: int
+    meeting: Path  # a file, not there yet, at which they find each other
 
     def sum(self, tensors: Sequence[Tensor]) -> None:
         """Put the sum over the group in the place of each; in one message, so all must be of one type."""
@@ -36,15 +37,15 @@ class Group:
         return torch.device("cuda", self.rank)
 
 
-def join(group: Group, place: Path) -> None:
-    """Wait for the others of the group, at a file that is not there yet."""
+def join(group: Group) -> None:
+    """Wait for the others of the group."""
     os.environ |= LOOPBACK
     device = group.device()
     if device.type == "cuda":
         torch.cuda.set_device(device)
     distributed.init_process_group(
         "nccl" if device.type == "cuda" else "gloo",
-        init_method=place.as_uri(),
+        init_method=group.meeting.as_uri(),
         rank=group.rank,
         world_size=group.size,
         timeout=FOREVER,

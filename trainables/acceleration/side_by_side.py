@@ -45,7 +45,7 @@ def train_side_by_side(
         torch.cuda.empty_cache()
     for number, (config, folder) in enumerate(zip(configs, folders, strict=True)):
         try:
-            for report, _ in train(config, prepared, folder, device, keep, choose_step):
+            for report, _ in train(config, prepared, folder, device, keep=keep, make_step=choose_step):
                 yield number, report
         except Diverged as error:
             yield number, error.with_traceback(None)  # whose frames hold the model

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from model.special_tokens import PAD
 from model.stacking import Stack
-from trainables.acceleration.graphs import StepGraphs, stay_in_place
+from trainables.acceleration.graphs import Capturable, StepGraphs, stay_in_place
 from trainables.base.translation_config import TranslationConfig
 from trainables.data.batching import batch_sizes
 from trainables.data.preparing import Prepared
@@ -106,4 +106,5 @@ class StackedStep:
             self._add_gradients(source, target)
             self._clear_gradients()
 
-        return StepGraphs(self._compute, rehearse, len(self.learners), self._sizes, self._device, self._generators)
+        computation = Capturable(self._compute, rehearse, self._generators)
+        return StepGraphs(computation, len(self.learners), self._sizes, self._device)

@@ -2,25 +2,22 @@
 
 import re
 from argparse import ArgumentParser
-from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Literal, NoReturn, TypeVar, cast, get_args, get_origin
 
 from pydantic import BaseModel, Field, create_model
 from pydantic_settings import BaseSettings, CliSettingsSource, SettingsError
 
+from trainables.base.arguments import spelled_out, take_mappings
 from trainables.base.config import flatten, set_paths
 from trainables.base.errors import UserError, did_you_mean
-from trainables.base.files import parse_json
-from trainables.base.help_pages import help_page
+from trainables.base.help_pages import Program, help_page
 from trainables.base.installed import find_config
 from trainables.base.kinds import find_kinds, leaves, merge, with_all_settings
 from trainables.base.mistakes import OPTION, validate
-from trainables.base.renaming import with_new_name
 from trainables.base.yaml_files import dump_yaml, read_yaml
 
 T = TypeVar("T", bound=BaseModel)
-BOOLEANS = ("true", "false", "1", "0", "yes", "no", "on", "off", "t", "f", "y", "n")  # as pydantic reads them
 
 
 class Helping(BaseModel):
@@ -39,25 +36,20 @@ class Common(Helping):
 
 
 def parse_config(
-    config_class: type[T], arguments: list[str], program: str, about: str, default_file: Path | None = None
+    config_class: type[T], arguments: list[str], program: Program, default_file: Path | None = None
 ) -> tuple[T, Path]:
     """The value that `--config FILE` and dotted options (`--training.epochs 2`) describe, and the file; options win.
 
     `--help` and `--print_config` print and exit with status 0. Raises UserError for every mistake, naming
     the file or option, the key and what would be right.
     """
-    options = parse_options(config_class, arguments, program, about)
+    options = parse_options(config_class, arguments, program)
     value, file, _ = read_config(config_class, options, default_file)
     return value, file
 
 
 def parse_options(
-    config_class: type[BaseModel],
-    arguments: list[str],
-    program: str,
-    about: str,
-    commands: Mapping[str, str] | None = None,
-    common: type[Helping] = Common,
+    config_class: type[BaseModel], arguments: list[str], program: Program, common: type[Helping] = Common
 ) -> dict[str, Any]:
     """Only what the command line itself says, as a nested dictionary of plain values.
 
@@ -66,21 +58,19 @@ def parse_options(
     Args:
         config_class: What the options describe.
         arguments: The command line.
-        program: How the program is called.
-        about: What it does, in a sentence or two.
-        commands: What each of its commands is about, by name.
+        program: Which program it calls.
         common: The options beside those of the configuration.
 
     Raises:
         UserError: For an option that there is not, or one that lacks its value.
     """
-    settings, kinds = _settings(config_class, about, common), find_kinds(config_class)
-    arguments, mappings = _take_mappings(arguments, kinds)
+    settings, kinds = _settings(config_class, program.about, common), find_kinds(config_class)
+    arguments, mappings = take_mappings(arguments, kinds)
     try:
         source: CliSettingsSource[Any] = CliSettingsSource(
             settings,
-            cli_prog_name=program,
-            cli_parse_args=_spelled_out(arguments, settings, kinds),
+            cli_prog_name=program.name,
+            cli_parse_args=spelled_out(arguments, settings, kinds),
             cli_parse_none_str="null",
             cli_avoid_json=True,
             cli_hide_none_type=True,
@@ -89,10 +79,10 @@ def parse_options(
         options: dict[str, Any] = source()
     except SettingsError as error:
         message = str(error).removeprefix("error parsing CLI: ")
-        raise UserError(_explain(message, settings, program)) from None
+        raise UserError(_explain(message, settings, program.name)) from None
     topic = options.pop("help", None)
     if topic is not None:
-        print(help_page(config_class, leaves(settings), program, about, topic, commands or {}))
+        print(help_page(config_class, leaves(settings), program, topic))
         raise SystemExit(0)
     return merge(options, set_paths({}, mappings))
 
@@ -134,9 +124,9 @@ def _print_and_exit(value: BaseModel) -> NoReturn:
     raise SystemExit(0)
 
 
-def parse_arguments(config_class: type[T], arguments: list[str], program: str, about: str) -> T:
+def parse_arguments(config_class: type[T], arguments: list[str], program: Program) -> T:
     """The arguments of a command that has no configuration. Raises UserError."""
-    return take(config_class, parse_options(config_class, arguments, program, about, common=Helping))[0]
+    return take(config_class, parse_options(config_class, arguments, program, Helping))[0]
 
 
 def take(own: type[T], options: dict[str, Any]) -> tuple[T, dict[str, Any]]:
@@ -193,65 +183,3 @@ def _explain(message: str, settings: type[BaseSettings], program: str) -> str:
     if broken := re.search(r'error parsing value for field "(\w+)"', message):
         return f"--{broken[1]}: not valid JSON, such as '{{\"model.d_model\": {{...}}}}'"
     return f"{message}; see `{program} --help`"
-
-
-def _take_mappings(arguments: list[str], kinds: Collection[str]) -> tuple[list[str], dict[str, Any]]:
-    """The arguments without those that give a kind with its settings as JSON, and what these give, by dotted path."""
-    rest: list[str] = []
-    mappings: dict[str, Any] = {}
-    left = arguments[::-1]
-    while left:
-        argument = left.pop()
-        name, equals, value = argument.partition("=")
-        value = value if equals else left[-1] if left else ""
-        if name.removeprefix("--") not in kinds or not value.lstrip().startswith("{"):
-            rest.append(argument)
-            continue
-        if not equals:
-            left.pop()
-        try:
-            mappings[name.removeprefix("--")] = parse_json(value)
-        except ValueError:
-            raise UserError(f'{name}: not valid JSON, such as \'{{"kind": "my_module:Name", …}}\'') from None
-    return rest, mappings
-
-
-def _spelled_out(arguments: list[str], settings: type[BaseModel], kinds: Collection[str]) -> list[str]:
-    """The arguments in full: a flag alone says true, `--help` alone is for all, an old name is the new one.
-
-    A kind is named by the field alone. What follows a flag of a section is its value; after another flag it may be the
-    next argument, as in `--trust runs/NAME`.
-    """
-    arguments = [with_new_name("--help" if argument == "-h" else argument) for argument in arguments]
-    arguments = [_with_kind(argument, kinds) for argument in arguments]
-    alone = {f"--{path}": "true" for path, field in leaves(settings).items() if field.annotation is bool}
-    alone["--help"] = ""
-    return [
-        f"{argument}={alone[argument]}" if argument in alone and _stands_alone(argument, following) else argument
-        for argument, following in zip(arguments, [*arguments[1:], "--"], strict=False)
-    ]
-
-
-def _stands_alone(argument: str, following: str) -> bool:
-    return following.startswith("-") or ("." not in argument != "--help" and following.lower() not in BOOLEANS)
-
-
-def _with_kind(argument: str, kinds: Collection[str]) -> str:
-    name, equals, value = argument.partition("=")
-    return f"{name}.kind{equals}{value}" if name.startswith("--") and name[2:] in kinds else argument
-
-
-def peek(arguments: list[str], key: str) -> Any:
-    """The value of a key on the first level, for who must know it to find the class; None if nothing says it.
-
-    Raises UserError for a file that can't be read.
-    """
-    said = {
-        name.removeprefix("--"): value if equals else following
-        for argument, following in zip(arguments, [*arguments[1:], ""], strict=False)
-        for name, equals, value in [argument.partition("=")]
-        if name in (f"--{key}", "--config")
-    }
-    if key in said or not said.get("config"):  # what is wrong with --config is told by who reads it
-        return said.get(key) or None
-    return read_yaml(find_config(said["config"])).get(key)

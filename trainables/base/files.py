@@ -11,6 +11,7 @@ import os
 import shutil
 import stat
 from contextlib import suppress
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
@@ -50,10 +51,15 @@ def read_bytes(file: Path, most: int | None = None) -> bytes:
     return file.read_bytes()
 
 
+def open_file(file: Path) -> BufferedReader:
+    """The content of a file, to be read piece by piece. Raises OSError as `read_bytes`."""
+    _size(file)
+    return file.open("rb")
+
+
 def digest_of(file: Path) -> str:
     """SHA-256 of the content. Raises OSError as `read_bytes`."""
-    _size(file)
-    with file.open("rb") as content:
+    with open_file(file) as content:
         return hashlib.file_digest(content, "sha256").hexdigest()
 
 

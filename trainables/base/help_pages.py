@@ -4,8 +4,8 @@ import re
 import shutil
 import textwrap
 from collections.abc import Mapping
-from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from types import MappingProxyType, NoneType, UnionType
+from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic import BaseModel
@@ -20,47 +20,46 @@ POSITIONAL = get_args(CliPositionalArg[str])[1]
 WORDS: dict[Any, str] = {bool: "true or false", int: "whole number", float: "number", str: "text", NoneType: "null"}
 
 
-def help_page(
-    config_class: type[BaseModel],
-    fields: Mapping[str, FieldInfo],
-    program: str,
-    about: str,
-    topic: str,
-    commands: Mapping[str, str],
-) -> str:
+class Program(NamedTuple):
+    """A program or command, as `--help` describes it."""
+
+    name: str  # what one types to call it
+    about: str  # what it does, in a sentence or two
+    commands: Mapping[str, str] = MappingProxyType({})  # what each of its commands is about, by name
+
+
+def help_page(config_class: type[BaseModel], fields: Mapping[str, FieldInfo], program: Program, topic: str) -> str:
     """The page for a program, or for a section or key of its configuration; topic "all": for all keys.
 
     Args:
         config_class: What the options of the program describe.
         fields: All options, by their dotted paths.
-        program: How it is called.
-        about: What it does, in a sentence or two.
+        program: The program.
         topic: A section such as `search`, or a dotted key; empty for the first page.
-        commands: What each of its commands is about, by name.
 
     Raises:
         UserError: For a topic that there is not.
     """
-    kinds, sections = find_kinds(config_class), _sections(config_class)
+    name, kinds, sections = program.name, find_kinds(config_class), _sections(config_class)
     fields = {_named_alone(path, kinds): field for path, field in fields.items()}
     if topic:
         chosen = {path: field for path, field in fields.items() if topic == "all" or f"{path}.".startswith(f"{topic}.")}
-        if not chosen and topic in commands:
-            raise UserError(f"--help {topic}: is a command; see `{program} {topic} --help`")
+        if not chosen and topic in program.commands:
+            raise UserError(f"--help {topic}: is a command; see `{name} {topic} --help`")
         if not chosen:
             raise UserError(f"--help {topic}: no such section or key{did_you_mean(topic, [*sections, *fields])}")
         return "\n\n".join(filter(None, (sections.get(topic), _describe(chosen, kinds))))
     own = {path: field for path, field in fields.items() if path.partition(".")[0] not in sections}
     positional = [path.upper() for path in own if _is_positional(own[path])]
     parts = [
-        f"usage: {' '.join([program, *positional, *(['[--KEY VALUE …]'] * (len(own) > len(positional) + 1))])}",
-        "\n".join(_wrap(f"{about[:1].upper()}{about[1:]}", 0, 0)),
+        f"usage: {' '.join([name, *positional, *(['[--KEY VALUE …]'] * (len(own) > len(positional) + 1))])}",
+        "\n".join(_wrap(f"{program.about[:1].upper()}{program.about[1:]}", 0, 0)),
     ]
-    if commands:
-        parts.append(f"commands, each with its own --help:\n{_list(commands)}")
+    if program.commands:
+        parts.append(f"commands, each with its own --help:\n{_list(program.commands)}")
     parts.append(f"options:\n{_describe(own, kinds)}")
     if sections:
-        example = f"{program} --help {next(iter(sections))}"
+        example = f"{name} --help {next(iter(sections))}"
         parts.append(f"sections of keys, as in `{example}`; `--help all` has all keys:\n{_list(sections)}")
         parts.append("A key is an option, as in --training.epochs 3, and a line of a file for --config.")
     return "\n\n".join(parts)

@@ -17,16 +17,68 @@ BleuTokenizer = Literal[
 ]
 
 
+class SplitConfig(Config):
+    """How many pairs are taken out of the training text for splits that have no files of their own."""
+
+    valid: int | None = Field(None, ge=1, description="pairs for validation, where no file holds them")
+    test: int | None = Field(None, ge=1, description="pairs for the test, where no file holds them")
+    seed: int = Field(1, ge=0, lt=2**31, description="which pairs these are; the text and this decide it, nothing else")
+
+
+class FiltersConfig(Config):
+    """Which training pairs are left out. Validation and test text stay as they are, so that scores compare."""
+
+    min_length: int | None = Field(None, ge=1, description="leave out training pairs with a side of fewer characters")
+    max_length: int | None = Field(None, ge=1, description="leave out training pairs with a side of more characters")
+    max_ratio: float | None = Field(
+        None,
+        gt=1,
+        description="leave out training pairs whose lengths in characters are off the usual ratio of the text by more "
+        "than this factor; pairs of fewer than 40 characters stay",
+    )
+    copies: bool = Field(False, description="leave out training pairs with the same text on both sides")
+    garbled: bool = Field(
+        False,
+        description="leave out training pairs with control characters, or text that was read in a wrong encoding, such "
+        "as cafÃ©",
+    )
+    markup: bool = Field(
+        False, description="leave out training pairs with tags of HTML or XML, or characters by name, such as &amp;"
+    )
+    language: bool = Field(
+        False,
+        description="leave out training pairs with a side in another language than claimed (needs the extra languages)",
+    )
+    deduplicate: bool = Field(False, description="of equal training pairs keep the first alone")
+
+    @model_validator(mode="after")
+    def _leaves_something(self) -> Self:
+        if self.min_length and self.max_length and self.min_length > self.max_length:
+            raise ValueError(f"min_length: {self.min_length} is above max_length {self.max_length}, so no pair is left")
+        return self
+
+    @property
+    def chosen(self) -> dict[str, int | float | bool]:
+        """The filters that are on, each with its value."""
+        return {name: value for name, value in self.model_dump().items() if value}
+
+
 class DataConfig(Config):
     """Which parallel text, read how."""
 
     path: str = Field(
         PHRASEBOOK,
         min_length=1,
-        description="'phrasebook' (the embedded corpus), a folder, or a pattern with {split} and {language}",
+        description="'phrasebook' (the embedded corpus), a folder, an archive, one file, or a pattern with {split} and "
+        "{language}",
     )
     source: str = Field("en", pattern=r"^[A-Za-z0-9_-]+$", description="source language, as in the file names")
     target: str = Field("fr", pattern=r"^[A-Za-z0-9_-]+$", description="target language, as in the file names")
+    source_language: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9_-]+$",
+        description="code of the source language, such as en, where the file names do not say it",
+    )
     target_language: str | None = Field(
         None,
         pattern=r"^[A-Za-z0-9_-]+$",
@@ -40,16 +92,19 @@ class DataConfig(Config):
     train: str = Field("train", min_length=1, description="name of the training split in the file names")
     valid: str = Field("valid", min_length=1, description="name of the validation split in the file names")
     test: str = Field("test", min_length=1, description="name of the test split in the file names")
+    split: SplitConfig = SplitConfig()
     columns: tuple[str | int, str | int] | None = Field(
         None,
-        description="columns of a TSV file: source and target, by their names in its first line, or counted from 1",
+        description="source and target of a table: its columns, by their names in the first line or counted from 1; in "
+        "JSON and Parquet keys, as translation.en",
     )
     doubts: Literal["refuse", "warn"] = Field(
         "refuse",
         description="what becomes of text that looks wrong by its statistics: copied, swapped or shifted sides, ids, "
         "quotes of CSV",
     )
-    limit: int | None = Field(None, ge=1, description="use only the first so many training pairs")
+    filters: FiltersConfig = FiltersConfig()
+    limit: int | None = Field(None, ge=1, description="use only the first so many training pairs (before data.filters)")
     max_tokens: int = Field(
         128, ge=4, description="a longer training sentence (in tokens) is treated as 'overlong' says"
     )
@@ -61,6 +116,8 @@ class DataConfig(Config):
             raise ValueError(f"target: {self.target!r} is the source language, too; name two languages")
         if len({self.train, self.valid, self.test}) < 3:
             raise ValueError("test: train, valid and test must name three different splits")
+        if self.path == PHRASEBOOK and self.held_out:
+            raise ValueError(f"split: {PHRASEBOOK} has all splits; leave it out, or set path to a corpus of yours")
         for column in self.columns or ():
             if isinstance(column, int) and column < 1:
                 raise ValueError(f"columns: {column}: columns are counted from 1")
@@ -68,9 +125,20 @@ class DataConfig(Config):
             raise ValueError(f"columns: {self.columns[0]!r} can't be source and target; name two columns")
         if "{" in self.path and not re.fullmatch(r"[^{}]*(\{(split|language)\}[^{}]*)+", self.path):
             raise ValueError(f"path: the pattern {self.path!r} may have {{split}} and {{language}} alone in braces")
-        if "{" in self.path and "{split}" not in self.path:
+        if "{" in self.path and "{split}" not in self.path and len(self.held_out) < 2:
             raise ValueError(f"path: the pattern {self.path!r} needs {{split}}, as in corpus/{{split}}.{{language}}.gz")
         return self
+
+    @property
+    def splits(self) -> tuple[str, str, str]:
+        """The names of the splits for training, validation and test."""
+        return self.train, self.valid, self.test
+
+    @property
+    def held_out(self) -> dict[str, int]:
+        """Pairs that are taken out of the training text, by the name of their split."""
+        sizes = {self.valid: self.split.valid, self.test: self.split.test}
+        return {name: size for name, size in sizes.items() if size is not None}
 
     @field_validator("path")
     @classmethod

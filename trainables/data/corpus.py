@@ -1,28 +1,27 @@
 """Parallel text: read from files, or the embedded phrasebook, and checked before anything starts."""
 
-from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from trainables.base.errors import Doubt, UserError
 from trainables.base.test_opening import open_test
 from trainables.base.translation_config import PHRASEBOOK, DataConfig
-from trainables.base.wording import count
 from trainables.data.examination import count_unlearned, examine
-from trainables.data.finding import find_files
-from trainables.data.formats import format_of
+from trainables.data.finding import find_files, find_layout
 from trainables.data.formats.lines import is_blank
+from trainables.data.language_guess import check_claims
 from trainables.data.languages import check_languages
+from trainables.data.layouts import Layout
 from trainables.data.markings import find_markings
-from trainables.data.phrasebook import LANGUAGES, phrasebook
+from trainables.data.phrasebook import read_phrasebook
 from trainables.data.reading import read_pairs
 from trainables.data.scoring import check_references
 from trainables.data.text import Split, Text, in_memory, store
+from trainables.data.training_pairs import TrainingPairs
 
 HEAD = 20_000  # pairs whose look is checked
 
@@ -47,17 +46,17 @@ def read_corpus(config: DataConfig, texts: Path | None = None) -> Corpus:
 
     Raises UserError for what can't be right: a missing file, sides of unequal length, bad UTF-8, a split without
     sentences, a blank line in the validation text, and what `examine`, `find_markings` and `check_languages` refuse.
-    Blank training lines are left out with a warning.
+    Training pairs that `data.filters` drops are left out, and so are blank ones; warnings say how many.
     """
     if config.path != PHRASEBOOK:
         find_files(config, config.test)
     pairs, told = _head_checked(config, config.train)
-    kept = WithoutBlanks(islice(pairs, config.limit))
+    kept = TrainingPairs(islice(pairs, config.limit), config)
     train = store(kept, texts) if texts else in_memory(kept)
-    warnings = [*told, *kept.told(config)]
+    warnings = [*told, *kept.told()]
     valid = _evaluation_split(config, config.valid)
     if config.path == PHRASEBOOK:
-        return Corpus(train, valid, [])
+        return Corpus(train, valid, warnings)
     warnings += _told(config, lambda: check_languages(train.sides, config.valid, valid.sides))
     check_references(config, valid.target)
     warnings += _told(config, lambda: examine(config.train, train, kept.numbers))
@@ -76,6 +75,18 @@ def _count_shared(sentences: Sequence[str], text: Iterable[str]) -> int:
     wanted = set(sentences)
     shared = wanted.intersection(text)
     return sum(sentence in shared for sentence in sentences)
+
+
+def check_claimed_languages(config: DataConfig, corpus: Corpus) -> list[str]:
+    """What may be wrong with the languages of training and validation text, as far as they can be guessed.
+
+    Raises UserError where they contradict the claimed ones. Apart from `read_corpus`, which each worker calls: the
+    guess takes a second to load.
+    """
+    told = []
+    for name, split in ((config.train, corpus.train), (config.valid, corpus.valid)):
+        told += _told(config, partial(check_claims, config, name, *split.sides))
+    return told
 
 
 def read_test(config: DataConfig, run_dir: Path, why: str) -> Split:
@@ -97,6 +108,7 @@ def digest_test(config: DataConfig, train: Text) -> dict[str, Any]:
     test = _test_split(config)
     _told(config, lambda: check_languages(train.sides, config.test, test.sides))
     _told(config, lambda: examine(config.test, test, range(1, len(test) + 1)))
+    _told(config, lambda: check_claims(config, config.test, *test.sides))
     return {"pairs": len(test), "sha256": test.digest()}
 
 
@@ -114,12 +126,12 @@ def _evaluation_split(config: DataConfig, name: str) -> Split:
 def _head_checked(config: DataConfig, name: str) -> tuple[Iterator[tuple[str, str]], list[str]]:
     """The pairs of a split, and what is noteworthy about the look of the first ones. Raises UserError."""
     if config.path == PHRASEBOOK:
-        return iter(_phrasebook_pairs(config, name)), []
-    pairs, paths = read_pairs(config, name), find_files(config, name)
+        return iter(read_phrasebook(config, name)), []
+    pairs, files = read_pairs(config, name), find_layout(config, name)
     head = list(islice(pairs, HEAD))
     if not head:
-        raise UserError(f"{paths[0]} is empty; it must hold one sentence a line")
-    told = _told(config, lambda: _check_markings(paths, in_memory(head)))
+        raise UserError(f"{files.sources[0]} is empty; it must hold one sentence a line")
+    told = _told(config, lambda: _check_markings(files, in_memory(head)))
     return chain(head, pairs), told
 
 
@@ -133,50 +145,17 @@ def _told(config: DataConfig, check: Callable[[], list[str]]) -> list[str]:
         return [str(doubt)]
 
 
-def _check_markings(paths: tuple[Path, ...], split: Split) -> list[str]:
+def _check_markings(layout: Layout, split: Split) -> list[str]:
     """Raises Doubt for markings that can't be right; returns what may be."""
     told = []
-    cells = len(paths) == 1 and format_of(paths[0]).cells
-    for side, path, lines in zip(("source", "target"), (paths[0], paths[-1]), split.sides, strict=True):
-        place = str(path) if len(paths) == 2 else f"{path}: {side}"
-        for marking in find_markings(lines, path.name, cells):
+    ends = layout.sources[0], layout.sources[-1]
+    for side, source, lines in zip(("source", "target"), ends, split.sides, strict=True):
+        place = str(source) if layout.plain else f"{source}: {side}"
+        for marking in find_markings(lines, source.label, layout.cells):
             if marking.certain:
                 raise Doubt(f"{place}: {marking.text}")
             told.append(f"{place}: {marking.text}")
     return told
-
-
-class WithoutBlanks:
-    """The pairs of a training text without those with a blank side, which it counts."""
-
-    def __init__(self, pairs: Iterable[tuple[str, str]]):
-        self._pairs = pairs
-        self._blank = array("q")  # numbers in the file
-        self._read = 0
-
-    def __iter__(self) -> Iterator[tuple[str, str]]:
-        for pair in self._pairs:
-            self._read += 1
-            if is_blank(pair[0]) or is_blank(pair[1]):
-                self._blank.append(self._read)
-            else:
-                yield pair
-
-    @property
-    def numbers(self) -> Sequence[int]:
-        """The number in the file of each pair that was kept."""
-        if not self._blank:
-            return range(1, self._read + 1)
-        return np.delete(np.arange(1, self._read + 1), np.array(self._blank) - 1).tolist()
-
-    def told(self, config: DataConfig) -> list[str]:
-        """What was left out. Raises UserError if nothing is left."""
-        if not self._blank:
-            return []
-        if len(self._blank) == self._read:
-            raise UserError(f"{config.path}: every pair of {config.train} has a blank side")
-        left = count(len(self._blank), "training pair with a blank side is", "training pairs with a blank side are")
-        return [f"{left} left out, the first at line {self._blank[0]}"]
 
 
 def _refuse_blanks(split: Split, config: DataConfig, name: str) -> None:
@@ -186,14 +165,3 @@ def _refuse_blanks(split: Split, config: DataConfig, name: str) -> None:
             f"{config.path}: {name} has a blank line on one side at line {blank[0]} ({len(blank)} in all); "
             "scores would not be comparable, so remove these pairs from both files"
         )
-
-
-def _phrasebook_pairs(config: DataConfig, split: str) -> list[tuple[str, str]]:
-    languages = (config.source, config.target)
-    if sorted(languages) != sorted(LANGUAGES):
-        raise UserError(
-            f"data.path: the phrasebook holds {' and '.join(LANGUAGES)}, not {config.source} and {config.target}; "
-            "set data.path to your corpus"
-        )
-    first, second = (LANGUAGES.index(language) for language in languages)
-    return [(pair[first], pair[second]) for pair in phrasebook()[split]]

@@ -29,10 +29,10 @@ def check_languages(train: Sides, name: str, other: Sides) -> list[str]:
     """
     if len(train[0]) < LEAST_TRAIN or len(other[0]) < LEAST_OTHER:
         return []
-    pairs = list(zip(*(_spread(side) for side in train), strict=True))
+    pairs = list(zip(*(spread(side, LOOKED_AT) for side in train), strict=True))
     profile = _profile(pairs[::2])
     known = [_leans(profile, pair) for pair in pairs[1::2]]
-    new = [_leans(profile, pair) for pair in zip(*(_spread(side) for side in other), strict=True)]
+    new = [_leans(profile, pair) for pair in zip(*(spread(side, LOOKED_AT) for side in other), strict=True)]
     if _share(source > target for source, target in known) < TOLD_APART:
         return []
     wrong_way = _share(source < target for source, target in new)
@@ -58,9 +58,9 @@ def _reads_like_target(known: list[tuple[float, float]], new: list[tuple[float, 
     return apart >= TOLD_APART and there >= SWAPPED and _mean(source for source, _ in new) <= strong
 
 
-def _spread(lines: Sequence[str]) -> Sequence[str]:
+def spread(lines: Sequence[str], most: int) -> Sequence[str]:
     """Some of the lines, evenly from all over the text."""
-    return lines[:: -(-len(lines) // LOOKED_AT)]
+    return lines[:: max(1, -(-len(lines) // most))]
 
 
 def _groups(line: str) -> Iterator[str]:

@@ -5,6 +5,9 @@ import gzip
 from functools import lru_cache
 from importlib.resources import files
 
+from trainables.base.errors import UserError
+from trainables.base.translation_config import DataConfig
+
 LANGUAGES = ("en", "fr")
 
 
@@ -19,3 +22,15 @@ def phrasebook() -> dict[str, tuple[tuple[str, str], ...]]:
     for name, english, french in csv.reader(text.splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE):
         splits[name].append((english, french))
     return {name: tuple(pairs) for name, pairs in splits.items()}
+
+
+def read_phrasebook(config: DataConfig, split: str) -> list[tuple[str, str]]:
+    """Source and target of a split's pairs. Raises UserError for languages that it does not hold."""
+    languages = (config.source, config.target)
+    if sorted(languages) != sorted(LANGUAGES):
+        raise UserError(
+            f"data.path: the phrasebook holds {' and '.join(LANGUAGES)}, not {config.source} and {config.target}; "
+            "set data.path to your corpus"
+        )
+    source, target = map(LANGUAGES.index, languages)
+    return [(pair[source], pair[target]) for pair in phrasebook()[split]]

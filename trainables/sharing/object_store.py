@@ -1,29 +1,24 @@
 """Objects at an address such as s3://bucket/runs: each is whole or absent; there are no folders, locks or renames."""
 
 import os
-import re
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import timedelta
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from trainables.base.errors import StorageFails
-from trainables.base.extras import missing_extra
 from trainables.base.files import create_folder, sync
 from trainables.base.locks import locked
+from trainables.sharing.connection import connect, obstore_error, server_words
 
 if TYPE_CHECKING:
     from obstore import UpdateVersion
     from obstore.store import ObjectStore
 
-PROTOCOLS = ("s3", "gs", "az", "file", "memory")
 LARGEST_COPY = 5 * 2**30  # bytes that S3 copies in one request
-RETRIES = {"max_retries": 5, "retry_timeout": timedelta(seconds=20)}
 LOCK = ".lock"  # ends the name of the file that stands in for conditional replacement in file://
 
 
@@ -51,21 +46,7 @@ class Store:
     @cached_property
     def _place(self) -> tuple["ObjectStore", str]:
         """The bucket, and what precedes each key in it, ending with a slash."""
-        try:
-            parts = urlsplit(self.url)
-        except ValueError as error:
-            raise StorageFails(f"storage: {self.url}: is not an address: {error}") from None
-        if parts.scheme not in PROTOCOLS:
-            known = ", ".join(f"{protocol}://" for protocol in PROTOCOLS)
-            raise StorageFails(f"storage: {self.url}: unknown protocol; known are {known}")
-        try:
-            return _connect(f"{parts.scheme}://{parts.netloc}", _settings()), f"{parts.path.strip('/')}/".lstrip("/")
-        except ImportError:
-            raise StorageFails(f"storage: {self.url}: {missing_extra('storage', 'obstore')}") from None
-        except (_obstore_error(), ValueError) as error:  # settings in the environment that make no sense
-            raise StorageFails(
-                f"storage: {self.url}: {_words(error)}; settings come from the environment (docs/cluster.md)"
-            ) from None
+        return connect(self.url)
 
     @contextmanager
     def _asked(self, key: str) -> Iterator[tuple["ObjectStore", str]]:
@@ -75,7 +56,7 @@ class Store:
             yield store, prefix + key
         except (FileNotFoundError, StorageFails):
             raise
-        except (_obstore_error(), OSError) as error:  # an OSError may be the file's that is sent
+        except (obstore_error(), OSError) as error:  # an OSError may be the file's that is sent
             raise self._failed(key, error) from error
 
     @contextmanager
@@ -89,8 +70,8 @@ class Store:
 
     def _failed(self, key: str, error: Exception) -> StorageFails:
         return StorageFails(
-            f"storage: {self.url}/{key}: {type(error).__name__}: {_words(error)}; is the bucket there, and may this "
-            "machine read and write it?"
+            f"storage: {self.url}/{key}: {type(error).__name__}: {server_words(error)}; is the bucket there, and "
+            "may this machine read and write it?"
         )
 
     def try_out(self) -> None:
@@ -214,41 +195,6 @@ class Store:
                     store.delete(paths)
 
 
-def _settings() -> tuple[tuple[str, str], ...]:
-    """What the environment says of the clouds."""
-    return tuple(sorted(item for item in os.environ.items() if item[0].startswith(("AWS_", "AZURE_", "GOOGLE_"))))
-
-
-@lru_cache
-def _connect(bucket: str, settings: tuple[tuple[str, str], ...]) -> "ObjectStore":
-    """The connection of this process to a bucket; obstore reads the settings itself."""
-    from obstore.store import from_url
-
-    protocol = bucket.partition("://")[0]
-    if protocol in ("file", "memory"):
-        return from_url(f"{protocol}:///")
-    # Obstore wants leave for an address without encryption; who sets one gives it.
-    plain = any(value.startswith("http://") for name, value in settings if "ENDPOINT" in name or "BASE_URL" in name)
-    options: dict[str, Any] = {"client_options": {"allow_http": plain}, "retry_config": RETRIES}
-    if protocol == "s3" and _has_aws_profile():
-        from obstore.auth.boto3 import Boto3CredentialProvider
-
-        options["credential_provider"] = Boto3CredentialProvider()
-    return from_url(bucket, **options)
-
-
-def _has_aws_profile() -> bool:
-    """Whether the keys are in ~/.aws, which boto3 reads and obstore does not. Raises StorageFails without boto3."""
-    file = Path(os.environ.get("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials")).expanduser()
-    if "AWS_ACCESS_KEY_ID" in os.environ or not ("AWS_PROFILE" in os.environ or file.is_file()):
-        return False
-    try:
-        import boto3  # noqa: F401
-    except ImportError:
-        raise StorageFails(f"{file}: {missing_extra('aws', 'boto3')}") from None
-    return True
-
-
 def _tag(answer: Mapping[str, Any]) -> "UpdateVersion":
     """What the answer to a read or a write says of the object's version; each store has its own way."""
     tag: UpdateVersion = {}
@@ -257,16 +203,3 @@ def _tag(answer: Mapping[str, Any]) -> "UpdateVersion":
     if answer["version"] is not None:
         tag["version"] = answer["version"]
     return tag
-
-
-def _obstore_error() -> type[Exception]:
-    from obstore.exceptions import BaseError
-
-    return BaseError
-
-
-def _words(error: BaseException) -> str:
-    """What people need of an error: the server's own sentence, where there is one."""
-    text = str(error).partition("Debug source")[0]
-    said = re.search(r"<Message>(.*?)</Message>", text, re.DOTALL)
-    return " ".join((said[1] if said else text).split())[:300]

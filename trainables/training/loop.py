@@ -101,6 +101,7 @@ def train(
     prepared: Prepared,
     checkpoints: Path | None = None,
     device: torch.device | None = None,
+    *,
     keep: int = KEEP,
     make_step: MakeStep = EagerStep,
 ) -> Generator[tuple[EpochReport, Transformer]]:

@@ -1,26 +1,41 @@
 """Files that hold both sides of a corpus: a table of formats, a file each."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from trainables.base.translation_config import DataConfig
+from trainables.data.formats.arrow import read_arrow, read_parquet
+from trainables.data.formats.csv import read_csv
+from trainables.data.formats.json_array import read_json
 from trainables.data.formats.jsonl import read_jsonl
+from trainables.data.formats.rows import Rows
+from trainables.data.formats.tmx import read_tmx
 from trainables.data.formats.tsv import read_tsv
+from trainables.data.sources import Source
 
 
 @dataclass(frozen=True)
 class Format:
-    """One format: how a file is read, as pairs of source and target in the order of the file."""
+    """One format: how a file is read, as rows in the order of the file."""
 
-    read: Callable[[Path, DataConfig], Iterator[tuple[str, str]]]  # raises UserError
+    read: Callable[[Source, DataConfig], Rows]  # raises UserError
     cells: bool = False  # text lies between separators, so quotes and commas may be left of another format
+    unit: str = "line"  # what the number of a row counts
+    streams: bool = True  # read from the beginning to the end, so it may be compressed, or lie in an archive
 
 
-# By the end of a file's name, before .gz. A new format is a file beside these, and a line here.
-FORMATS = {"tsv": Format(read_tsv, cells=True), "jsonl": Format(read_jsonl)}
+# By the end of a file's name, before that of its compression. A new format is a file beside these, and a line here.
+FORMATS = {
+    "tsv": Format(read_tsv, cells=True),
+    "csv": Format(read_csv),
+    "jsonl": Format(read_jsonl),
+    "json": Format(read_json, unit="record"),
+    "tmx": Format(read_tmx),
+    "parquet": Format(read_parquet, unit="row", streams=False),
+    "arrow": Format(read_arrow, unit="row", streams=False),
+}
 
 
-def format_of(file: Path) -> Format:
-    """By the file's name; one that says nothing is a table."""
-    return FORMATS.get(file.name.removesuffix(".gz").rpartition(".")[2], FORMATS["tsv"])
+def format_of(source: Source) -> Format:
+    """By its name; one that says nothing is a table."""
+    return FORMATS.get(source.name.rpartition(".")[2], FORMATS["tsv"])

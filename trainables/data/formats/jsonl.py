@@ -1,30 +1,19 @@
-"""Pairs as JSON Lines: an object a line, with a text for each language."""
-
-import re
-from collections.abc import Iterator
-from pathlib import Path
+"""Pairs as JSON Lines: a record a line."""
 
 from trainables.base.errors import UserError
 from trainables.base.files import parse_json
 from trainables.base.translation_config import DataConfig
 from trainables.data.formats.lines import read_lines
+from trainables.data.formats.records import pick_sides, wanted
+from trainables.data.formats.rows import Rows
+from trainables.data.sources import Source
 
 
-def read_jsonl(path: Path, config: DataConfig) -> Iterator[tuple[str, str]]:
-    """The pairs of a file, by language, in an object `translation` or without. Raises UserError."""
-    for number, line in enumerate(read_lines(path), 1):
+def read_jsonl(source: Source, config: DataConfig) -> Rows:
+    """The pairs; see `pick_sides` for where they stand in a record. Raises UserError."""
+    where = str(source)
+    for number, line in enumerate(read_lines(source), 1):
         try:
-            record = parse_json(line)
-            record = record.get("translation", record)
-            # A sentence is one line of text.
-            pair = " ".join(record[config.source].split()), " ".join(record[config.target].split())
-        except (ValueError, KeyError, AttributeError, TypeError):
-            wanted = f'{{"{config.source}": "…", "{config.target}": "…"}}'
-            raise UserError(f"{path}: line {number} must be {wanted}") from None
-        for side in pair:
-            if half := re.search("[\ud800-\udfff]", side):
-                raise UserError(
-                    f"{path}: line {number} has half a character (\\u{ord(half[0]):04x}), as a cut emoji leaves it; "
-                    "fix or remove the pair"
-                )
-        yield pair
+            yield number, *pick_sides(parse_json(line), config, where)
+        except (ValueError, LookupError, AttributeError, TypeError):
+            raise UserError(f"{source}: line {number} must be {wanted(config)}") from None
