@@ -1,4 +1,4 @@
-"""What decides the training of one translation model."""
+"""The configuration of the training of one translation model."""
 
 import re
 from typing import Literal, Self
@@ -155,7 +155,7 @@ class DataConfig(Config):
     @field_validator("path")
     @classmethod
     def _absolute(cls, path: str) -> str:
-        # Ray's workers run in folders of their own.
+        # Ray's workers run in other folders.
         if path == PHRASEBOOK or re.fullmatch(HUB, path):
             return path
         if path.startswith("hf:"):
@@ -200,7 +200,14 @@ class TokenizerConfig(Config):
 class TranslationTraining(TrainingConfig):
     """The optimisation recipe."""
 
-    epochs: int = Field(5, ge=1, description="passes over the training text")
+    epochs: float = Field(
+        5, gt=0, description="passes over the training text; a part of one, as 0.25, with training.report_steps"
+    )
+    valid_pairs: int | None = Field(
+        None,
+        ge=1,
+        description="score each report but the last on so many validation pairs at most, always the same; null: on all",
+    )
     batch_tokens: int | None = Field(
         1024,
         ge=1,
@@ -231,9 +238,9 @@ class TranslationTraining(TrainingConfig):
 
 
 class TranslationConfig(TrialConfig):
-    """All that decides one run: the same value on the same machine gives the same numbers, on a GPU up to rounding."""
+    """Everything that determines one run; on one machine it gives the same numbers, on a GPU up to rounding."""
 
-    fixed = ("data",)
+    fixed = ("data", "training.valid_pairs")
 
     data: DataConfig = DataConfig()
     tokenizer: TokenizerConfig = TokenizerConfig()
@@ -258,7 +265,7 @@ class TranslationConfig(TrialConfig):
 
     @property
     def unused(self) -> frozenset[str]:
-        """Dotted paths of fields that change nothing beside the values of the others."""
+        """Dotted paths of fields that have no effect with the values of the others."""
         return frozenset(f"model.{key}" for key in self.model.unused)
 
     @property
@@ -268,6 +275,6 @@ class TranslationConfig(TrialConfig):
 
 
 def as_translation(config: TrialConfig) -> TranslationConfig:
-    """The configuration of a trial that is known to be of this problem."""
+    """The configuration of a trial, which must be of this problem."""
     assert isinstance(config, TranslationConfig)
     return config
