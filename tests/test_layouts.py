@@ -363,6 +363,11 @@ REFUSED: dict[str, tuple[Files, dict[str, Any], str]] = {
     "a quote that does not end": ({"train.csv": b'en,fr\n"a",b\nc,"d\n'}, {}, r"train\.csv: the cells from line 3 on"),
     "no comma": ({"train.csv": b"en,fr\na,b\nc\n"}, {}, r"train\.csv: line 3 has no comma; a line is source, comma"),
     "JSON that ends": ({"train.json": b'[{"en": "a", "fr": "b"},\n{"en": "c"'}, {}, r"train\.json: line 2 is no JSON"),
+    "JSON that is not UTF-8": (
+        {"train.json": b'[{"en": "a",\n"fr": "\xe9"}]'},
+        {},
+        r"train\.json: line 2 is not UTF-8",
+    ),
     "JSON without a key": ({"train.json": b'[{"en": "a"}]'}, {}, r'train\.json: record 1 must be {"en"'),
     "half a character": (
         {"train.json": b'[{"en": "a", "fr": "\\ud83d"}]'},
