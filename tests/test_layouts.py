@@ -20,6 +20,7 @@ from trainables.base.errors import UserError
 from trainables.base.translation_config import DataConfig
 from trainables.data.finding import find_files
 from trainables.data.language_codes import same_language
+from trainables.data.layouts import find_name_of
 from trainables.data.reading import read_pairs
 
 # Signs that some form writes otherwise: spaces of two kinds, quotes, marks of XML and JSON, an emoji.
@@ -166,6 +167,10 @@ WITH_SPLITS: dict[str, tuple[Files, dict[str, Any]]] = {
     "three letters": (sides("{split}.{language}", ("eng", "fra")), {}),
     "roles": (sides("{split}.{language}", ("src", "tgt")), {}),
     "pair": (sides("{split}.en-fr.{language}"), {}),
+    "other pairs beside": (
+        sides("{split}.en-fr.{language}") | whole("train.en-de.{language}", ("en", "de")) | {"train.de-fr.fr": b"x\n"},
+        {},
+    ),
     "pair backwards": (sides("{split}.fr-en.{language}"), {}),
     "underscore": (sides("{split}_{language}.txt"), {}),
     "a folder a split": (sides("{split}/{language}.txt"), {}),
@@ -436,6 +441,27 @@ def test_what_is_wrong_or_could_be_meant_otherwise_is_refused_with_its_place(cas
         for split in SPLITS:
             read(config, split)
     assert str(tmp_path) in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("split", "names", "found"),
+    [
+        ("valid", ("train", "valid", "validation"), "valid"),
+        ("valid", ("train", "validation", "test"), "validation"),
+        ("valid", ("train", "test"), None),
+        ("test", ("train", "dev"), None),
+        ("books", ("books",), "books"),
+        ("valid", ("dev", "validation"), "refused"),
+    ],
+)
+def test_names_of_splits_that_are_known(split: str, names: tuple[str, ...], found: str | None) -> None:
+    config = DataConfig(path="books")
+    if found == "refused":
+        with pytest.raises(UserError, match=r"dev or validation can be valid; name it by data\.valid"):
+            find_name_of(split, names, config)
+        assert find_name_of(split, names, DataConfig(path="books", test="dev")) == "validation", "dev is the test"
+    else:
+        assert find_name_of(split, names, config) == found
 
 
 @pytest.mark.parametrize(
