@@ -12,11 +12,12 @@ from search.commands.lines import Levels
 from search.commands.search import search, with_keys
 from search.remote.fetching import fetch_run
 from search.run_directory.changes import find_change
-from search.run_directory.finding import EXPERIMENT, RUNS, find_run
+from search.run_directory.finding import EXPERIMENT, find_run, places_of
 from search.run_directory.trust import ALL, PUBLISHED, check_trust
 from search.settings.experiment import Experiment
 from search.settings.problem import TRANSLATION
 from search.settings.stored import stored_experiment, stored_problem
+from trainables.base.arguments import peek
 from trainables.base.command_line import override, parse_options, take
 from trainables.base.errors import UserError
 from trainables.base.help_pages import Program
@@ -27,7 +28,7 @@ from trainables.base.mistakes import OPTION, blame
 class OfRun(Levels):
     """The run, and whether to trust it."""
 
-    run: CliPositionalArg[str] = Field("", description="its directory, its name in runs/, or its address in a storage")
+    run: CliPositionalArg[str] = Field("", description="directory, name in output_dir, or address in a storage")
     trust: bool = Field(False, description="use hosts and code that somebody else's run names; check them first")
 
 
@@ -52,8 +53,8 @@ def main(arguments: list[str], console: Console) -> int:
 def _options(arguments: list[str]) -> type[BaseModel]:
     """The class of options for the run in the arguments. Raises UserError for a run that is not trusted."""
     for argument in (argument for argument in arguments if not argument.startswith("-")):
-        for folder in (Path(argument), RUNS / argument):
-            if "\0" not in argument and (folder / EXPERIMENT).is_file():
+        for folder in places_of(argument, peek(arguments, "output_dir")) if "\0" not in argument else ():
+            if (folder / EXPERIMENT).is_file():
                 return with_keys(OfRun, stored_problem(folder, trust="--trust" in arguments))
     return Resuming
 
@@ -66,7 +67,10 @@ def resumed_experiment(arguments: list[str], verb: str) -> Resumed:
     about = Program(program(verb), COMMANDS[verb].about)
     own, options = take(OfRun, parse_options(_options(arguments), arguments, about))
     url = own.run if "://" in own.run else None
-    run_dir = fetch_run(url, Path("runs")) if url else find_run(verb, own.run)
+    output_dir = peek(arguments, "output_dir")
+    run_dir = fetch_run(url, Path("runs")) if url else find_run(verb, own.run, output_dir=output_dir)
+    if output_dir and Path(output_dir).resolve() == run_dir.parent.resolve():
+        options.pop("output_dir", None)  # it said where the run is
     stored = stored_experiment(run_dir, url, own.trust)
     experiment, given = override(stored, options, run_dir / "experiment.yaml")
     given |= {"storage"} if url else set()

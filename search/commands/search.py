@@ -27,6 +27,7 @@ from trainables.base.help_pages import Program
 from trainables.base.installed import config_folder, program
 from trainables.base.locks import check_locks
 from trainables.base.log import NOTICE, shown_on
+from trainables.base.log import say as tell
 from trainables.base.mistakes import blame
 from trainables.sharing.object_store import Store
 from trainables.sharing.storage import find_place
@@ -113,6 +114,7 @@ def _search(experiment: Experiment, said: Collection[str], console: Console) -> 
     check_login(experiment.tracking, BASE_URL in said or is_said(experiment.run_dir, BASE_URL, base_url))
     # Torch and Ray take seconds to import, so errors that need neither are found first.
     problem = experiment.definition
+    tell("preparing: reading and checking the data")
     preparation: Preparation = problem.part("preparation")
     storage = preparation.share(experiment) if experiment.storage else None
     preparation.prepare(experiment, console)

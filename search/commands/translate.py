@@ -22,6 +22,7 @@ from trainables.base.errors import UserError
 from trainables.base.files import digest_of, named_path
 from trainables.base.help_pages import Program
 from trainables.base.installed import program
+from trainables.base.wording import count
 from trainables.data.formats.lines import is_blank
 
 if TYPE_CHECKING:  # torch is imported late
@@ -35,7 +36,8 @@ DRAWN = 20  # sentences on an attention page
 class Translating(Config):
     """The model, its decoding, and the output."""
 
-    run: CliPositionalArg[str] = Field("", description="directory of a search that has ended, or its name in runs/")
+    run: CliPositionalArg[str] = Field("", description="directory of a search that has ended, or name in output_dir")
+    output_dir: str = Field("runs", min_length=1, description="folder of the runs, for a run that is given by its name")
     beam_size: int | None = Field(None, ge=1, description="hypotheses of beam search; 1 is greedy; as in the finals")
     length_penalty: float | None = Field(
         None, ge=0, description="exponent of the length by which a hypothesis' score is divided; as in the finals"
@@ -86,7 +88,7 @@ def main(arguments: list[str], console: Console) -> int:
     options, _ = parse_config(Translating, arguments, Program(program("translate"), about))
     from search.translation.best import read_best
 
-    run_dir = find_run("translate", options.run, holds="best")
+    run_dir = find_run("translate", options.run, "best", options.output_dir)
     best = read_best(run_dir)
     if options.to_corpus:
         model = digest_of(run_dir / "best" / "model.safetensors")
@@ -181,7 +183,7 @@ def _translate(best: "BestModel", lines: list[str], first: int, options: Transla
     decoding = options.decoding(best)
     ids = best.tokenizer.encode_source(lines)
     longest = max(range(len(ids)), key=lambda row: len(ids[row]))
-    place = f"standard input: line {first + longest + 1} has {len(ids[longest])} tokens"
+    place = f"standard input: line {first + longest + 1} has {count(len(ids[longest]), 'token', 'tokens')}"
     settings = best.config.model
     if settings.longest is not None and len(ids[longest]) > settings.longest:
         raise UserError(

@@ -15,6 +15,7 @@ from search.record.trial import StudyTrial
 from search.run_directory.checking import check_finalists
 from search.run_directory.earlier import Earlier
 from search.schedulers.unranked import ToTheEnd
+from search.settings.wording import count
 from trainables.base.config import TrialConfig
 from trainables.base.errors import UserError
 from trainables.base.log import say, warn
@@ -46,6 +47,7 @@ class FinalsRun:
             models = [self._model("trial", config(f.params), search.trials[f.trial], f.trial) for f in finalists]
         if not models:
             raise UserError(f"{self.run_dir}: no finalist could be trained: {_first_failure(finals)}")
+        say(f"ranking: {count(len(models), 'model is', 'models are')} tested")
         console, gpus = self.trainer.console, self.trainer.slots.gpus
         results = self.finals.test(models, test, self.experiment, gpus, console)
         entries = []
@@ -73,6 +75,8 @@ class FinalsRun:
         spent = spent_on(search, Totals(read_lines(self.run_dir / "trials.jsonl"))) + self.earlier.spent()
         cleaner = CheckpointCleaner(self.trainer.checkpoints("final"), keep_completed=True)
         cleaner.sweep(finals.over)
+        trainings, of = count(len(plan.points), "training", "trainings"), count(len(finalists), "finalist", "finalists")
+        say(f"finals: {trainings} of {of}")
         self.trainer.train(StudyRun("final", finals, plan, ToTheEnd(), len(plan.points), spent, [cleaner]))
         return [
             self._model("final", plan.config(trial.params), trial, int(str(trial.params["finalist"])))

@@ -1,6 +1,5 @@
 """A search from its trials to its report: search, finals, ranking, report. Every step can be resumed."""
 
-import math
 from collections.abc import Collection
 from contextlib import ExitStack, nullcontext, suppress
 
@@ -13,11 +12,11 @@ from search.cluster.watchdog import Watchdog
 from search.driver.beginning import remove_leftovers
 from search.driver.concluding import Remarks, Results, conclude
 from search.driver.finals_run import FinalsRun
-from search.driver.progress import ranking_table
+from search.driver.ranking_table import ranking_table
 from search.driver.study_run import StudyRun, Trainer
 from search.engine.checkpoint_cleaner import CheckpointCleaner
 from search.engine.ordering import check_slots
-from search.engine.proposals import SearchPlan, make_scheduler
+from search.engine.proposals import SearchPlan, expected_trials, make_scheduler
 from search.finals.board import Leaderboard
 from search.finals.deciding import explain_decisions
 from search.finals.leaderboard import Entry
@@ -33,7 +32,6 @@ from search.run_directory.earlier import Earlier
 from search.run_directory.inputs import describe_starts, pin_inputs, pin_made
 from search.run_directory.prior_sources import keep_prior
 from search.run_directory.trust import remember
-from search.schedulers import Breeder
 from search.settings.experiment import Experiment
 from search.settings.wording import count, describe
 from search.tracking.tracker import Tracker
@@ -96,6 +94,7 @@ class SearchRun:
                     keep_safe=self._keep_safe,
                 )
                 cluster = self.experiment.cluster
+                say("starting: Ray and the processes that train")
                 with (
                     running_ray(cluster, self.slots.count, online=self.storage is not None),
                     Watchdog(self.run_dir, lock, cluster, self.experiment.search.watchdog_seconds) as trainer.watchdog,
@@ -106,6 +105,7 @@ class SearchRun:
                         self._search(search, trainer)
                     tracker.searched()
                     entries = FinalsRun(trainer, self.earlier).run(search, finals)
+                say("report: what was found is put together")
                 board = self._conclude(trainer, search, finals, entries)
                 self.concluded = True
                 tracker.finished(board)
@@ -151,9 +151,7 @@ class SearchRun:
     def _search(self, study: Study, trainer: Trainer) -> None:
         settings = self.experiment.search
         scheduler = make_scheduler(self.experiment)
-        expected = min(settings.trials or math.inf, self.experiment.space.size())
-        if isinstance(scheduler, Breeder):
-            expected = scheduler.trials
+        expected = expected_trials(self.experiment, scheduler)
         cleaner = CheckpointCleaner(trainer.checkpoints("trial"), keep_completed=self.experiment.finals.seeds == 0)
         cleaner.sweep(study.over)
         plan = SearchPlan(self.experiment, keep_prior(self.experiment))

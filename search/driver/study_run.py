@@ -16,6 +16,8 @@ from search.engine.proposals import Plan, make_budget
 from search.engine.rules import Ending, Records, Rules
 from search.engine.settling import Settled
 from search.engine.work import Listener, Work
+from search.planning.seen import Trials
+from search.planning.time_left import TimeLeft
 from search.record.budget import Budget, Spent
 from search.record.journal import Journal
 from search.record.study import Study
@@ -54,6 +56,9 @@ class Trainer:
     keep_safe: Callable[[], None]  # see `SearchRun`
     watchdog: Listener | None = None
 
+    def __post_init__(self) -> None:
+        self.left = TimeLeft(self.experiment, self.slots.count)
+
     def checkpoints(self, kind: Literal["trial", "final"]) -> Checkpoints:
         """The checkpoints of trials or of finals."""
         return Checkpoints(self.experiment.run_dir / f"{kind}s", self.storage)
@@ -69,9 +74,8 @@ class Trainer:
         budget = self.budget(run.spent)
         settled = [Settled(experiment.search.metric)] if experiment.search.stop_when_settled else []
         machines = None if experiment.cluster is None else count_workers
-        progress = TrialProgress(
-            self.console, study, journal, budget, kind, experiment.search.compared_by, run.expected, machines
-        )
+        trials = Trials(kind, study, journal, plan, budget, run.expected)
+        progress = TrialProgress(self.console, trials, self.left, machines)
         clock = None
         if experiment.search.deterministic and kind == "trial":
             work_of_report = experiment.definition.work_of_report

@@ -104,7 +104,7 @@ def observe(
         last = ((run, run[-1].progress(unit) if has_end else rungs[-1]) for run in runs)
         at = [report.score(metric) for run, end in last for report in run if report.progress(unit) == end]
         seeds.append(at)
-    basis = f"The scores of {len(known)} trials"
+    basis = f"The scores of {count(len(known), 'trial', 'trials')}"
     if not has_end:
         basis += f" up to {unit} {rungs[-1]}, the last that enough of them have reached."
     elif len(known) == len(ended):

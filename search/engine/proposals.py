@@ -1,5 +1,6 @@
 """Makes the sampler, scheduler and budget of an experiment, and proposes its trials."""
 
+import math
 from typing import Protocol
 
 from optuna.distributions import BaseDistribution
@@ -8,7 +9,7 @@ from threadpoolctl import threadpool_limits
 from search.record.budget import Budget, Spent
 from search.record.study import Study
 from search.samplers import Prior, Proposal, Task
-from search.schedulers import Scheduler
+from search.schedulers import Breeder, Scheduler
 from search.settings.experiment import Experiment
 from search.space.space import Params
 from trainables.base.config import TrialConfig, flatten
@@ -33,6 +34,13 @@ class Plan(Protocol):
 def make_scheduler(experiment: Experiment) -> Scheduler:
     """The scheduler of the search. Raises UserError if a user's own scheduler fails."""
     return experiment.search.scheduler.make(experiment.scheduler_task)
+
+
+def expected_trials(experiment: Experiment, scheduler: Scheduler) -> float:
+    """How many trials the search will have; infinite where its budget alone ends it."""
+    if isinstance(scheduler, Breeder):
+        return scheduler.trials
+    return min(experiment.search.trials or math.inf, experiment.space.size())
 
 
 def make_budget(experiment: Experiment, slots: int, gpus: float, before: Spent = NOTHING) -> Budget:

@@ -1,19 +1,25 @@
 """Replacements for sampler, training, files and time in a simulated search."""
 
 import math
+from collections.abc import Iterable, Sized
 from itertools import islice
+from typing import Any, Literal
 
 import numpy as np
 
 from search.engine.proposals import SearchPlan
 from search.planning.size import work_of_pair
+from search.record.attributes import Attributes
 from search.record.journal import Journal, JournalLine
 from search.record.study import Study
+from search.record.study_writer import STATES, Distributions, StudyWriter
+from search.record.trial import StudyTrial
 from search.samplers import Proposal, Task
 from search.samplers.base import distinct, uniform_draws
 from search.settings.experiment import Experiment
 from search.space.space import Params
 from trainables.base.config import TrialConfig, digest
+from trainables.base.outcomes import Outcome
 from trainables.sharing.checkpoint_places import Checkpoints
 
 SIZE_MATTERS = 1.25  # standard deviations of quality that are gained by e times the operations
@@ -77,17 +83,47 @@ class DrawnPlan:
 
 
 class VirtualStudy(Study):
-    """A study whose time by the clock is set by assignment to `wall_seconds`."""
+    """A study in memory; its time by the clock is set by assignment to `wall_seconds`."""
+
+    def __init__(self, direction: Literal["maximize", "minimize"]):
+        super().__init__(None, "virtual", direction)
+        self.writer = _NoWriter(self.trials)
+
+    def take(self, trial: StudyTrial) -> None:
+        """Add a trial as it is."""
+        self.trials[trial.number] = trial
+        self._note(trial)
 
     def set_wall_seconds(self, seconds: float) -> None:
         """Do nothing: real time does not count here."""
 
 
+class _NoWriter(StudyWriter):
+    def __init__(self, trials: Sized):
+        self.trials = trials
+
+    def add_trial(
+        self, params: Params, distributions: Distributions, scores: dict[int, float], attributes: Attributes
+    ) -> tuple[int, int]:
+        return len(self.trials), len(self.trials)
+
+    def set_score(self, trial: StudyTrial, progress: int, score: float) -> None: ...
+
+    def set_attribute(self, trial: StudyTrial, key: str, value: Any) -> None: ...
+
+    def set_study_attribute(self, key: str, value: Any) -> None: ...
+
+    def end_trial(self, trial: StudyTrial, outcome: Outcome, value: float | None) -> tuple[Any, float | None]:
+        return STATES[outcome], value
+
+    def close(self) -> None: ...
+
+
 class JournalInMemory(Journal):
     """A journal without a file."""
 
-    def __init__(self) -> None:
-        self.lines: list[JournalLine] = []
+    def __init__(self, lines: Iterable[JournalLine] = ()) -> None:
+        self.lines: list[JournalLine] = [*lines]
         self._start_counting()
 
     def append(self, line: JournalLine) -> JournalLine:

@@ -1,7 +1,5 @@
 """Simulates a whole search in seconds: its own scheduler, budget and finals on made-up learning curves."""
 
-import heapq
-import logging
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +12,10 @@ from search.finals.choosing import choose_finalists, final_seeds
 from search.planning.made_up import Curves, DrawnPlan, JournalInMemory, NoCheckpoints, VirtualStudy
 from search.planning.size import parameters_of
 from search.planning.speeds import Seconds, Speeds
+from search.planning.virtual_time import play, seconds_in_slots
 from search.record.trial import StudyTrial
 from search.settings.experiment import Experiment
 from search.translation.finals_config import TranslationFinals
-from trainables.assignment import Assignment
 from trainables.base.checkpoint_files import KEEP
 from trainables.base.config import TrialConfig
 from trainables.base.report import EpochReport
@@ -25,7 +23,6 @@ from trainables.base.report import EpochReport
 MOST_TRIALS = 300  # that are simulated; the cost of more trials is extrapolated
 STATE_BYTES = 12  # of a checkpoint, for each parameter: the weight and Adam's two moments in float32
 BEST_BYTES = 4  # of the best model, for each parameter
-log = logging.getLogger("babeltune.work")
 
 
 @dataclass(frozen=True)
@@ -58,58 +55,41 @@ def simulate(conditions: Conditions, seed: int, curves: Curves | None = None, pl
     curves, plan: to replace the made-up ones, for bench/courses.py. The made-up plan replaces the sampler, as a
     Gaussian process would take longer than everything else here.
     """
-    experiment = conditions.experiment
-    level = log.level
-    log.setLevel(logging.WARNING)  # simulated trials must not appear in the log of a run
-    try:
-        curves = curves or Curves(experiment.trial, seed)
-        plan = plan or DrawnPlan(experiment, curves, MOST_TRIALS, seed)
-        return _Simulation(conditions, curves, plan).run()
-    finally:
-        log.setLevel(level)
+    curves = curves or Curves(conditions.experiment.trial, seed)
+    plan = plan or DrawnPlan(conditions.experiment, curves, MOST_TRIALS, seed)
+    return _Simulation(conditions, curves, plan).run()
 
 
 class _Simulation:
     def __init__(self, conditions: Conditions, curves: Curves, plan: Plan):
         self.experiment, self.slots = experiment, slots = conditions.experiment, conditions.slots
         self.speeds, self.epoch_steps = conditions.speeds, conditions.epoch_steps
-        self.study = VirtualStudy(None, "plan", experiment.search.direction)
+        self.study = VirtualStudy(experiment.search.direction)
         self.journal = JournalInMemory()
         self.budget = make_budget(experiment, slots.count, slots.gpus)
         self.curves, self.plan = curves, plan
         records = Records(self.study, self.journal, NoCheckpoints(Path("trials")))
         self.work = Work(experiment, records, Rules(self.plan, make_scheduler(experiment), [self.budget]))
-        self.clock: list[tuple[float, int, int]] = []  # (time of the next report, order, trial)
         self.seconds: dict[int, Seconds] = {}  # by the number of the trial, like its bytes
         self.state_bytes: dict[int, float] = {}
-        self.pushed, self.disk = 0, 0.0
+        self.disk = 0.0
 
     def run(self) -> Course:
-        now = 0.0
-        while True:
-            while isinstance(task := self.work.next(self.slots.count), Assignment):
-                self.seconds[task.number] = self.speeds.of(task.config)
-                self.state_bytes[task.number] = STATE_BYTES * parameters_of(task.config)
-                self._push(now, task.number)
-            if not self.clock:
-                break
-            now, _, number = heapq.heappop(self.clock)
-            self.study.wall_seconds = now
-            if self.work.reported(number, self._report(self.study.trials[number])):
-                self._push(now, number)
-            else:
-                self.work.released(number, crashed=False)
-            self.disk = max(self.disk, sum(self._kept(trial) for trial in self.study.running.values()))
-        return self._course(now)
+        return self._course(play(self.work, self.slots.count, self._report, look=self._look))
 
-    def _push(self, now: float, number: int) -> None:
-        report = self._report(self.study.trials[number])
-        self.pushed += 1
-        heapq.heappush(self.clock, (now + report.train_seconds + report.eval_seconds, self.pushed, number))
+    def _look(self) -> None:
+        self.disk = max(self.disk, sum(self._kept(trial) for trial in self.study.running.values()))
+
+    def _seconds_of(self, trial: StudyTrial) -> Seconds:
+        if trial.number not in self.seconds:
+            config = self.plan.config(trial.params)
+            self.seconds[trial.number] = self.speeds.of(config)
+            self.state_bytes[trial.number] = STATE_BYTES * parameters_of(config)
+        return self.seconds[trial.number]
 
     def _report(self, trial: StudyTrial) -> EpochReport:
         """The next report of the trial."""
-        training, seconds = self.experiment.training, self.seconds[trial.number]
+        training, seconds = self.experiment.training, self._seconds_of(trial)
         steps = training.report_steps or self.epoch_steps
         done = trial.progress * (1 if training.report_steps else self.epoch_steps)
         step = min(done + steps, training.total_steps(self.epoch_steps))
@@ -149,8 +129,8 @@ class _Simulation:
             device_seconds=spent.device_seconds * more,
             seconds=now * more,
             finals_device_seconds=sum(each) * (self.slots.gpus or 1.0) if trains else 0.0,
-            finals_seconds=_in_slots(each, self.slots.count) if trains else 0.0,
-            scoring_seconds=_in_slots(tests, self.slots.count),
+            finals_seconds=seconds_in_slots(each, self.slots.count) if trains else 0.0,
+            scoring_seconds=seconds_in_slots(tests, self.slots.count),
             disk=max(self.disk * more, disk) + best,
         )
 
@@ -172,11 +152,3 @@ class _Simulation:
             return min(self.experiment.search.trials, self.experiment.space.size()) / len(self.study.trials)
         share = self.budget.share(self.budget.spent(self.study, self.journal))
         return 1 / share if share else 1.0
-
-
-def _in_slots(seconds: list[float], slots: int) -> float:
-    """Seconds by the clock, if each task goes to the slot that is free first."""
-    free = [0.0] * slots
-    for each in seconds:
-        heapq.heapreplace(free, free[0] + each)
-    return max(free)

@@ -12,7 +12,7 @@ from search.finals.board import LeaderboardEntry
 from search.record.trial import StudyTrial
 from search.report.figures.figure import COLOURS, GREY, INK, Figure, colours_of, empty_plot
 from search.settings.experiment import Experiment
-from search.settings.wording import short_name, short_value
+from search.settings.wording import count, short_name, short_value
 from search.space.domain import Domain
 
 MOST_TICKS = 12
@@ -178,7 +178,9 @@ def slices(experiment: Experiment, trials: list[StudyTrial], found: Analysis) ->
             )
         elif "log" in (domain.distribution or ""):
             plot.update_xaxes(type="log", dtick="D2", tickformat="~r")
-        described = [f"mean at {m.label}: {m.mean:.2f} ± {m.margin:.2f} ({m.trials} trials)" for m in mean]
+        described = [
+            f"mean at {m.label}: {m.mean:.2f} ± {m.margin:.2f} ({count(m.trials, 'trial', 'trials')})" for m in mean
+        ]
         seen = [f"{short_value(t.params[path])}: {found.scores[t.number].as_text(unit)}" for t in drawn]
         alternative = f"{metric} by {name}. " + "; ".join(described or seen)
         caption = ""
