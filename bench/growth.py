@@ -7,6 +7,7 @@ space of configs/architecture.yaml; 64 simulated slots report in random order. T
 random.
 """
 
+import math
 import os
 import random
 import resource
@@ -25,6 +26,8 @@ from search.engine.checkpoint_cleaner import CheckpointCleaner
 from search.engine.proposals import SearchPlan, make_scheduler
 from search.engine.rules import Records, Rules
 from search.engine.work import FINISHED, Work
+from search.planning.seen import Trials
+from search.planning.time_left import TimeLeft
 from search.record.budget import Budget
 from search.record.journal import Journal
 from search.record.study import Study
@@ -58,7 +61,8 @@ def open_work(experiment: Experiment, console: Console) -> tuple[Work, TrialProg
     study, journal = Study(run_dir / "study.db", "search", search.direction), Journal(run_dir / "trials.jsonl")
     plan = TimedPlan(experiment)
     budget = Budget(search.budget, EPOCHS, experiment.rungs, False, 6, 3, SLOTS)
-    progress = TrialProgress(console, study, journal, budget, "trial", search.compared_by, search.trials or 0)
+    trials = Trials("trial", study, journal, plan, budget, search.trials or math.inf)
+    progress = TrialProgress(console, trials, TimeLeft(experiment, SLOTS))
     feed = FeedListener(
         Feed(experiment, 0), study, "trial", 0, lambda trial: experiment.trial.with_values(trial.params)
     )

@@ -1,4 +1,4 @@
-"""The command line: `python search/run.py`, or `babeltune` where it is installed; --help says what it takes."""
+"""The command line: `python search/run.py`, or `babeltune` if it is installed; see --help."""
 
 import sys
 from pathlib import Path
@@ -13,7 +13,7 @@ from trainables.base.installed import list_configs, program
 
 
 def main(arguments: list[str]) -> int:
-    """Run a command; its status."""
+    """Run a command. Returns its exit status."""
 
     def call() -> int:
         if not arguments or arguments[0].startswith("-"):
@@ -36,7 +36,7 @@ def _run(name: str, arguments: list[str]) -> int:
 
 
 def _nearest(word: str) -> str:
-    """What somebody may have meant by a word that is no command; the end of a message."""
+    """The end of a message: what an unknown command may have meant."""
     if word.endswith((".yaml", ".yml")) or word in list_configs():
         return f"; did you mean --config {word}?"
     for run in (word, f"runs/{word}"):

@@ -26,7 +26,7 @@ from test_run import COMMAND, ROOT, write_config
 
 import trainables.__main__
 from search.commands import COMMANDS
-from search.driver.progress import ranking_table
+from search.driver.ranking_table import ranking_table
 from search.finals.board import read_leaderboard
 from search.record.journal import Journal
 from search.record.study import Study
@@ -110,7 +110,7 @@ def nothing_begins(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("search.driver.search_run.running_ray", no_ray)
     monkeypatch.setattr("search.tracking.mirror.Mirror.publish", refuse)
     monkeypatch.setattr("search.commands.doctor.SECONDS", 0.01)
-    monkeypatch.setattr("trainables.__main__.train", refuse)
+    monkeypatch.setattr("trainables.single_run.train", refuse)
 
 
 @pytest.fixture(scope="module")

@@ -401,7 +401,7 @@ def test_a_configuration_that_was_changed_in_the_study_is_refused(tmp_path: Path
     with sqlite3.connect(tmp_path / "study.db") as connection:
         connection.execute("UPDATE trial_params SET param_value = param_value / 2 WHERE param_name = 'model.dropout'")
     changed = Study(tmp_path / "study.db", "search", "maximize")
-    with pytest.raises(Damaged, match="trial 0 has other values than it was made with"):
+    with pytest.raises(Damaged, match="trial 0 has other values than it was created with"):
         check_study(changed, tmp_path / "trials.jsonl", experiment())
 
 

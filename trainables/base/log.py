@@ -6,6 +6,7 @@ As in other libraries, messages go to a logger, `babeltune`, to which a program 
 import logging
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from textwrap import TextWrapper
 
 from rich.console import Console
 
@@ -30,10 +31,16 @@ class _Terminal(logging.Handler):
         self.console = console
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Print the line. Raises OSError if the terminal is closed, which the command handles."""
+        """Print the line, broken between words on a terminal, so that paths can be copied.
+
+        Raises OSError if the terminal is closed, which the command handles.
+        """
         warning = record.levelno >= logging.WARNING
         style = "yellow" if warning else "dim" if record.levelno < NOTICE else ""
         text = f"warning: {record.getMessage()}" if warning else record.getMessage()
+        if self.console.is_terminal:
+            wrapper = TextWrapper(self.console.width, break_long_words=False, break_on_hyphens=False)
+            text = "\n".join(map(wrapper.fill, text.split("\n")))
         self.console.print(text, style=style, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
