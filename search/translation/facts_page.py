@@ -26,6 +26,7 @@ from trainables.data.text_counts import QUANTILES
 SHARES = ["longest" if share == 1 else f"{share:.0%}" for share in QUANTILES]
 LISTED = 4  # scripts and languages of a side
 NOTEWORTHY = 0.02  # of the lines of a side, in other languages
+MOSTLY = 0.5
 LONGEST = 160  # characters of a line that is shown
 TEST = "Of the test split numbers alone are shown: its text stays closed until the finalists are fixed."
 
@@ -91,6 +92,14 @@ def write_facts(file: Path, facts: CorpusFacts, data: DataConfig) -> None:
 
 def findings(facts: CorpusFacts, data: DataConfig) -> Iterator[str]:
     """What is noteworthy, each with what to do."""
+    found = list(_findings(facts, data))
+    yield from found or ["nothing: no doubtful pairs were found"]
+    if not can_guess():
+        yield lacking()
+    yield TEST
+
+
+def _findings(facts: CorpusFacts, data: DataConfig) -> Iterator[str]:
     yield from facts.problems
     train, *others = facts.splits
     for split in facts.splits:
@@ -122,9 +131,6 @@ def findings(facts: CorpusFacts, data: DataConfig) -> Iterator[str]:
                 f"{count(split.new_characters[0], 'character', 'characters')} that the training text lacks{shown}; a "
                 "model can't tell them apart, unless tokenizer.byte_fallback writes them as bytes"
             )
-    if not can_guess():
-        yield lacking()
-    yield TEST
 
 
 def _advice(each: Suspects, train: SplitFacts) -> str:
@@ -140,7 +146,7 @@ def _other_languages(train: SplitFacts, data: DataConfig) -> Iterator[str]:
     for side, claimed in zip(train.sides, claimed_languages(data), strict=True):
         if side.guessed and side.guessed.sure >= LEAST_SURE and claimed in known_languages():
             others = 1 - side.guessed.share_of(claimed)
-            if others >= NOTEWORTHY:
+            if NOTEWORTHY <= others < MOSTLY:  # more is a doubt about the corpus, not about lines
                 yield (
                     f"about {others:.0%} of the {side.language} lines of {train.name} read as another language; to "
                     "leave them out: --data.filters.language true"
