@@ -79,7 +79,7 @@ def quick_epochs(config: TranslationConfig, checkpoints: Path | None, seconds: f
         report = read_report(values)
         first = report.step + 1
         yield report
-    for epoch in range(first, config.training.epochs + 1):
+    for epoch in range(first, int(config.training.epochs) + 1):
         time.sleep(seconds)
         memory = (memory * 1.0001 + 0.137 * epoch + config.model.dropout) % 7
         distance = abs(config.model.dropout - 0.2) + abs(math.log10(config.training.learning_rate) + 2.5)

@@ -152,6 +152,8 @@ MISTAKES = {
     "training: {batch_sentences: 32}": "x.yaml: training.batch_sentences: set exactly one",
     "data: {path: 'a/{spilt}.txt'}": "x.yaml: data.path: the pattern",
     "search: {trials: null}": "x.yaml: search.trials: null is without end for default; give a number, or",
+    "training: {epochs: 0.5}": "training.epochs: 0.5 epochs end within one, before a report; set report_steps, as 1000",
+    "space: {training.valid_pairs: {values: [5, 6]}}": "training.valid_pairs: decides what is compared",
     "training: {report_steps: 100}": "x.yaml: search.scheduler.rungs: missing; with training.report_steps 100 they are",
     "{training: {report_steps: 100}, search: {scheduler: {rungs: [100, 270]}}}": "270 is no multiple of "
     "training.report_steps 100; the nearest is 300",

@@ -48,7 +48,11 @@ OPTIONS = [  # the command line, how the message begins, how it ends
     ("--model.d_model 99", "--model.d_model: model.num_heads: 4 does not divide d_model 99", "use one of 1, 3, 9,"),
     ("--data.source de --data.target de", "--data.target: 'de' is the source", "name two languages"),
     ("--data.path /nowhere", "--data.path: /nowhere does not exist", "give a folder of train.en, train.fr"),
-    ("--data.path corpus", "/corpus: no test.en with test.fr", "the languages with data.source, data.target"),
+    (
+        "--data.path corpus",
+        "/corpus: train.fr is missing beside train.en",
+        "the languages with data.source, data.target",
+    ),
     ("--name a/b", "--name: 'a/b'", "use letters, digits"),
     ("--name x --data.source fr", "--data.source: data.target: 'fr' is the source", "name two languages"),
     ("--name mine", "--name: ", "choose another name, or go on with it by `"),

@@ -3,6 +3,7 @@
 import gc
 import inspect
 import json
+import math
 import platform
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import sacrebleu
 import torch
@@ -223,6 +225,35 @@ def test_it_is_plain_training(corpus: Path) -> None:
     assert [report.score("tokens") for report in reports] == [tokens, tokens]
     valid_loss = reference_loss(model.eval(), prepared.valid) / prepared.valid.target_tokens
     assert reports[-1].score("valid_loss") == pytest.approx(valid_loss, rel=1e-3)
+
+
+def test_a_training_may_end_within_an_epoch_and_goes_on_after_a_kill(corpus: Path, tmp_path: Path) -> None:
+    config = tiny(corpus, training__epochs=1.3, training__report_steps=3)
+    prepared = prepare(config.data, config.tokenizer, corpus / "cache")
+    epoch = count_batches(prepared.train, config.training)
+    reports, model = run(config, corpus)
+    steps = [report.step for report in reports]
+    assert steps == [*range(3, steps[-1], 3), math.ceil(1.3 * epoch)] and reports[-1].epoch >= 1.3 - 1e-6
+    for _ in zip(range(2), train(config, prepared, tmp_path), strict=False):
+        pass
+    *_, (last, same) = train(config, prepared, tmp_path)
+    assert last.figures == reports[-1].figures
+    assert all((model[name] == value).all() for name, value in same.state_dict().items())
+
+
+def test_reports_but_the_last_are_scored_on_a_sample_of_the_validation_pairs(corpus: Path) -> None:
+    some, whole = ({"training__epochs": 2, **more} for more in ({"training__valid_pairs": 7}, {}))
+    sampled, _ = run(tiny(corpus, **some), corpus)
+    full, _ = run(tiny(corpus, **whole), corpus)
+    assert sampled[-1].figures == full[-1].figures and sampled[0].score("valid_loss") != full[0].score("valid_loss")
+    prepared = prepare(tiny(corpus).data, tiny(corpus).tokenizer, corpus / "cache")
+    ids, text = prepared.valid_sample(7)
+    assert len(ids) == len(text) == 7 and ids.target_tokens < prepared.valid.target_tokens
+    places = [prepared.valid_text.source.index(sentence) for sentence in text.source]
+    assert places == sorted(places) and prepared.valid_sample(7)[1] == text and places != list(range(7))
+    for row, place in enumerate(places):
+        assert (ids.target.padded(np.array([row])) == prepared.valid.target.padded(np.array([place]))).all()
+    assert prepared.valid_sample(None)[0] is prepared.valid_sample(10_000)[0] is prepared.valid
 
 
 @pytest.mark.parametrize("steps", [None, 5])

@@ -72,7 +72,7 @@ class EpochTraining:
             known = read_report(values)
             first = int(known.epoch) + 1
             yield 0, known
-        for epoch in range(first, config.training.epochs + 1):
+        for epoch in range(first, int(config.training.epochs) + 1):
             seed_all(config.seed, epoch)
             start_measuring(device)
             started = time.perf_counter()

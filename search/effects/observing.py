@@ -132,4 +132,4 @@ def _end(experiment: Experiment, trial: StudyTrial) -> int:
     """Its last epoch or step, come to or not; an epoch of another tokenizer has other steps."""
     if trial.outcome == Outcome.COMPLETED:
         return trial.progress
-    return experiment.training.epochs * (trial.attributes.epoch_steps or 1)
+    return experiment.training.total_steps(trial.attributes.epoch_steps or 1)

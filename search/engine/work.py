@@ -41,6 +41,7 @@ class Listener(Protocol):
 
 WAIT, FINISHED = "wait", "finished"
 log = logging.getLogger("babeltune.work")
+ROUNDING = 1e-6  # of epochs that are a part of one
 
 
 class Work:
@@ -203,7 +204,7 @@ class Work:
         return bool(trial.scores) and not trial.passed(trial.progress)
 
     def _decide(self, trial: StudyTrial) -> None:
-        if trial.epochs >= self.epochs:
+        if trial.epochs >= self.epochs - ROUNDING:
             self._finish(trial, Outcome.COMPLETED)
             return
         rungs, decision = self.rules.scheduler.rungs, self.rules.scheduler.decide(self.study, trial)

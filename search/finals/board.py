@@ -27,7 +27,7 @@ class Cost:
 
     trials: int
     epochs_trained: float  # whole unless reports come by steps
-    epochs_full: int  # had every trial been trained to the end
+    epochs_full: float  # had every trial been trained to the end
     gpu_seconds: float  # device time of all trials; of CPU slots where there is no GPU
     wall_seconds: float
 

@@ -63,7 +63,7 @@ class Estimate:
     trials: Range
     epochs: Range  # of training, without the finals
     epochs_most: float  # every trial to its end; infinite where a limit in time alone ends the search
-    finals_epochs: int
+    finals_epochs: float
     disk: Range  # bytes, when it is most
     times: Times | None  # None where nothing was measured
 
@@ -101,7 +101,7 @@ def _range(courses: Sequence[Course], figure: Callable[[Course], float], spread:
     return Range(min(figures) / spread, sum(figures) / len(figures), max(figures) * spread)
 
 
-def _most_epochs(experiment: Experiment, finals_epochs: int) -> float:
+def _most_epochs(experiment: Experiment, finals_epochs: float) -> float:
     search, epochs = experiment.search, experiment.training.epochs
     trials = min(search.trials or math.inf, experiment.space.size())  # heirs of pbt train what is left of others
     limit = math.inf if search.budget.epochs is None else search.budget.epochs - finals_epochs

@@ -112,7 +112,7 @@ class _Simulation:
         training, seconds = self.experiment.training, self.seconds[trial.number]
         steps = training.report_steps or self.epoch_steps
         done = trial.progress * (1 if training.report_steps else self.epoch_steps)
-        step = min(done + steps, training.epochs * self.epoch_steps)
+        step = min(done + steps, training.total_steps(self.epoch_steps))
         share = (step - done) / self.epoch_steps
         epoch = step // self.epoch_steps if step % self.epoch_steps == 0 else step / self.epoch_steps
         score = self.curves.score(self.plan.config(trial.params), epoch / training.epochs)

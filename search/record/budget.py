@@ -70,7 +70,7 @@ class Budget:
     """
 
     config: BudgetConfig
-    epochs: int  # of a whole trial
+    epochs: float  # of a whole trial
     rungs: tuple[int, ...]  # in steps if `by_steps`
     by_steps: bool
     finals: int  # the number of retrainings

@@ -1,5 +1,6 @@
 """What a kind of scheduler knows of itself: its settings, its rungs, which searches it serves, how it is made."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
@@ -28,7 +29,7 @@ class Task:
         comparable: Gives trials that may be ranked together the same value.
     """
 
-    epochs: int
+    epochs: float
     report_steps: int | None
     space: SearchSpace
     trials: int | None
@@ -49,7 +50,7 @@ class SchedulerSettings(Kind):
 
     breeds: ClassVar[bool] = False  # makes trials out of others, whose parameters change on the way
 
-    def all_rungs(self, epochs: int) -> tuple[int, ...]:
+    def all_rungs(self, epochs: float) -> tuple[int, ...]:
         """Epochs, or steps with training.report_steps, at which a trial of so many epochs may be stopped; rising."""
         return ()
 
@@ -70,11 +71,11 @@ class AtRungs(SchedulerSettings):
         """Where `rungs` is null; those that are not below `epochs` are left out."""
         return quarter(epochs), half(epochs)
 
-    def all_rungs(self, epochs: int) -> tuple[int, ...]:
+    def all_rungs(self, epochs: float) -> tuple[int, ...]:
         """The rungs that were given, else the default ones below the last epoch."""
         if self.rungs is not None:
             return self.rungs
-        return tuple(sorted({rung for rung in self.default_rungs(epochs) if rung < epochs}))
+        return tuple(sorted({rung for rung in self.default_rungs(math.ceil(epochs)) if rung < epochs}))
 
     def check(self, task: Task) -> None:
         """Raises ValueError for rungs that do not rise, lie behind the end, or fit no report."""

@@ -160,7 +160,7 @@ def _tell_steps(experiment: Experiment) -> None:
     trial = as_translation(experiment.trial)
     steps = count_batches(prepare(trial.data, trial.tokenizer, experiment.cache).train, trial.training)
     say(f"{steps:,} steps an epoch in the base trial, a report every {trial.training.report_steps:,}")
-    last = steps * trial.training.epochs
+    last = trial.training.total_steps(steps)
     if behind := [rung for rung in experiment.rungs if rung >= last]:
         warn(
             f"search.scheduler.rungs: {behind} lie behind step {last}, where the base trial ends: no such trial is "

@@ -3,10 +3,11 @@
 import hashlib
 import inspect
 import json
+import math
 import re
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from model.config import Config
 
@@ -23,12 +24,32 @@ RunName = Annotated[str, AfterValidator(_check_name)]  # stays in its folder
 class TrainingConfig(Config):
     """How long a trial is trained, and how often it reports: the part of `training` that every problem has."""
 
-    epochs: int = Field(5, ge=1, description="passes over the training data")
+    epochs: float = Field(
+        5, gt=0, description="passes over the training data; a part of one, as 0.25, with training.report_steps"
+    )
     report_steps: int | None = Field(
         None,
         ge=1,
         description="optimizer steps from one report, with validation and checkpoint, to the next; null: an epoch",
     )
+
+    @field_validator("epochs")
+    @classmethod
+    def _whole(cls, epochs: float) -> float:
+        """A whole number stays one, however it was written: files and reports show it."""
+        return int(epochs) if epochs == int(epochs) else epochs
+
+    @model_validator(mode="after")
+    def _reports_in_time(self) -> Self:
+        if isinstance(self.epochs, float) and self.report_steps is None:
+            raise ValueError(
+                f"epochs: {self.epochs:g} epochs end within one, before a report; set report_steps, as 1000, too"
+            )
+        return self
+
+    def total_steps(self, epoch_steps: int) -> int:
+        """Optimizer steps of the whole training, where an epoch has so many."""
+        return math.ceil(round(epoch_steps * self.epochs, 6))  # 0.1 * 30 is more than 3 in floating point
 
     @property
     def unit(self) -> Literal["epoch", "step"]:
@@ -43,7 +64,9 @@ class TrialConfig(Config):
     stand where the class puts them, as this order is that of files and reports.
     """
 
-    fixed: ClassVar[tuple[str, ...]] = ()  # fields, beside `seed`, that decide what is compared and can't be searched
+    fixed: ClassVar[
+        tuple[str, ...]
+    ] = ()  # dotted paths of fields, beside `seed`, that decide what is compared and can't be searched
     if TYPE_CHECKING:
         training: TrainingConfig
         seed: int

@@ -177,7 +177,14 @@ class TokenizerConfig(Config):
 class TranslationTraining(TrainingConfig):
     """The optimisation recipe."""
 
-    epochs: int = Field(5, ge=1, description="passes over the training text")
+    epochs: float = Field(
+        5, gt=0, description="passes over the training text; a part of one, as 0.25, with training.report_steps"
+    )
+    valid_pairs: int | None = Field(
+        None,
+        ge=1,
+        description="score each report but the last on so many validation pairs at most, always the same; null: on all",
+    )
     batch_tokens: int | None = Field(
         1024,
         ge=1,
@@ -210,7 +217,7 @@ class TranslationTraining(TrainingConfig):
 class TranslationConfig(TrialConfig):
     """All that decides one run: the same value on the same machine gives the same numbers, on a GPU up to rounding."""
 
-    fixed = ("data",)
+    fixed = ("data", "training.valid_pairs")
 
     data: DataConfig = DataConfig()
     tokenizer: TokenizerConfig = TokenizerConfig()

@@ -145,7 +145,10 @@ class _Named(_Place):
             return NoSuchSplit(f"{self._path}: has no split {split}, but {whole}, a corpus without splits; {TAKE_OUT}")
         for wanted, other in ((source, target), (target, source)):
             if f"{split}.{other}" in self._names:
-                return UserError(f"{self._path}: {split}.{wanted} is missing beside {split}.{other}")
+                return UserError(
+                    f"{self._path}: {split}.{wanted} is missing beside {split}.{other}; add it, or name "
+                    "the languages with data.source, data.target"
+                )
         forms = ", ".join(f".{form}" for form in FORMATS)
         present = ", ".join(sorted(self._names)[:SHOWN]) or "nothing"
         more = "" if split == train else f"; or {TAKE_OUT}"

@@ -158,7 +158,7 @@ class TrainingRun:
         self.config, self.prepared, self.learner, self.model = config, prepared, learner, learner.model
         self.checkpoints, self.keep = checkpoints, keep
         self.epoch_steps = count_batches(prepared.train, config.training)
-        self.total_steps = self.epoch_steps * config.training.epochs
+        self.total_steps = config.training.total_steps(self.epoch_steps)
         self.round_steps = config.training.report_steps or self.epoch_steps
         self.done = 0  # steps, before the first round
 
@@ -172,7 +172,7 @@ class TrainingRun:
 
     def batches(self) -> Iterator[Batch]:
         """The batches of all steps that are left."""
-        for epoch in range(self.done // self.epoch_steps, self.config.training.epochs):
+        for epoch in range(self.done // self.epoch_steps, math.ceil(self.config.training.epochs)):
             start = max(0, self.done - epoch * self.epoch_steps)
             yield from training_batches(self.prepared.train, self.config.training, self.config.seed, epoch + 1, start)
 
@@ -200,12 +200,13 @@ class TrainingRun:
 
     def _validate(self, trained: Trained, step: int) -> EpochReport:
         """The report, whose losses are in nats without label smoothing: train and valid are the same quantity."""
-        text, epoch = self.prepared.valid_text, self.epoch(step)
+        most = self.config.training.valid_pairs if step < self.total_steps else None
+        (valid, text), epoch = self.prepared.valid_sample(most), self.epoch(step)
         if not math.isfinite(trained.loss):
             raise Diverged(f"the training loss became {trained.loss} in epoch {epoch}")
         started = time.perf_counter()
         self.model.eval()
-        nll_sum = reference_loss(self.model, self.prepared.valid)
+        nll_sum = reference_loss(self.model, valid)
         if not math.isfinite(nll_sum):
             raise Diverged(f"the validation loss became {nll_sum} in epoch {epoch}")
         translations = translate(self.model, self.prepared.tokenizer, text.source)
@@ -215,7 +216,7 @@ class TrainingRun:
             step=step,
             figures={
                 "train_loss": trained.loss,  # per target token, with dropout, mean over the epoch or round
-                "valid_loss": nll_sum / self.prepared.valid.target_tokens,
+                "valid_loss": nll_sum / valid.target_tokens,
                 "valid_nll_per_char": nll_sum / sum(map(len, text.target)),  # comparable between vocabularies
                 "valid_bleu": bleu,  # of greedy decoding, 0..100
                 "tokens": trained.tokens,  # of targets, trained on in this epoch or round

@@ -113,6 +113,6 @@ def _epochs_trained(reports: list[JournalLine]) -> list[float]:
     return list(accumulate(steps))
 
 
-def _mark_epochs(plot: go.Figure, epochs: int) -> None:
+def _mark_epochs(plot: go.Figure, epochs: float) -> None:
     """Ticks at whole epochs."""
-    plot.update_xaxes(dtick=max(1, epochs // 10))
+    plot.update_xaxes(dtick=max(1, int(epochs // 10)))
