@@ -135,7 +135,9 @@ def _findings(facts: CorpusFacts, data: DataConfig) -> Iterator[str]:
 
 def _advice(each: Suspects, train: SplitFacts) -> str:
     what = FILTERS[each.filter].what.format(value=each.value)
-    told = f"{count(each.pairs, 'training pair has', 'training pairs have')} {what} ({each.pairs / train.pairs:.2%})"
+    told = (
+        f"{count(each.pairs, 'training pair has', 'training pairs have')} {what} ({_percent(each.pairs / train.pairs)})"
+    )
     key = f"data.filters.{each.filter}"
     if each.is_on:
         return f"{told}; {key} leaves {'it' if each.pairs == 1 else 'them'} out"
@@ -243,7 +245,9 @@ def _languages(side: SideFacts) -> str:
 
 
 def _percent(share: float) -> str:
-    return "100%" if share == 1 else f"{share:.1%}" if 0.001 <= share <= 0.999 else "<0.1%" if share < 0.5 else ">99.9%"
+    if share in (0, 1):
+        return f"{share:.0%}"
+    return "<0.01%" if share < 0.0001 else ">99.99%" if share > 0.9999 else f"{share:.2%}"
 
 
 def _whole(number: int) -> str:
