@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 TORCH ?= torch==2.13.0
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
-.PHONY: install install-dev lock search test test-lowest release test-cluster test-lease test-faults test-emulators test-wandb-online mutants coverage pictures docs notebook soak bench bench-gpu check format clean
+.PHONY: install install-dev lock search test test-lowest release test-cluster test-lease test-faults test-emulators test-wandb-online mutants coverage pictures first-hour docs notebook soak bench bench-gpu check format clean
 
 # What the main job needs, in the versions of constraints.txt; torch has another build for each kind of GPU, so it comes
 # first and may be another: `make install TORCH=torch==2.14.1`. EXTRAS=aws,storage adds what pyproject.toml lists.
@@ -105,6 +105,11 @@ coverage: install-dev
 # The pictures of the README, by Chromium: of a quickstart that is run for them, or, with RUN=runs/NAME, of a report alone.
 pictures: install-dev
 	$(BIN)/python tools/pictures.py $(RUN)
+
+# docs/results/first-hour.md: a fresh clone is installed, and what README and tutorial say is typed, in a terminal. About half
+# an hour on two idle cores; needs the network for pip.
+first-hour:
+	$(PYTHON) tools/first_hour.py
 
 # The documentation as a site, in site/; a warning, such as a link that leads nowhere, is an error.
 docs: install-dev

@@ -13,11 +13,14 @@ import pytest
 import yaml
 
 import trainables.__main__
+from search.commands.resume import resumed_experiment
 from search.driver.search_run import SearchRun
 from search.planning import planned
 from search.planning.speeds import Measured
 from search.run import main
+from search.run_directory.finding import find_run
 from search.settings.experiment import Experiment
+from trainables.base.errors import UserError
 from trainables.base.translation_config import DataConfig
 from trainables.data.corpus import read_corpus, read_test
 
@@ -80,7 +83,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """The searches, or trials, that would have begun to train; training and probes are left out."""
     begun: list[Any] = []
     monkeypatch.setattr(SearchRun, "run", lambda run: begun.append(run.experiment))
-    monkeypatch.setattr(trainables.__main__, "train", lambda config, *given, **named: map(begun.append, [config]))
+    monkeypatch.setattr("trainables.single_run.train", lambda config, *given, **named: map(begun.append, [config]))
     measured = [Measured(1e8 * (1 + number), 1.0, 0.1, 0.1, 5, 0, 5, 0.0) for number in range(3)]
     monkeypatch.setattr(planned, "probe", lambda configs, *rest: measured[: len(configs)])
     return begun
@@ -152,3 +155,23 @@ def test_example_sentences_have_words_of_the_phrasebook_alone() -> None:
     assert len(sentences) >= 2
     for sentence in sentences:
         assert {*re.findall(r"\w+", sentence.lower())} <= known, sentence
+
+
+@pytest.mark.parametrize("named", [["--output_dir", "elsewhere"], ["--config", "mine.yaml"]])
+def test_a_run_is_found_by_its_name_in_the_folder_that_is_named(
+    named: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(OLD, tmp_path / "elsewhere" / "mine")
+    Path("mine.yaml").write_text("output_dir: elsewhere\n")
+    with pytest.raises(UserError, match=r"/mine: not the directory of a run.*by --output_dir"):
+        resumed_experiment(["mine", "--trust"], "resume")
+    with pytest.raises(UserError, match=r"/min: not the directory of a run.*did you mean .*elsewhere/mine"):
+        resumed_experiment(["min", "--trust", *named], "resume")
+    if "--config" in named:  # the command of the search, with another first word
+        with pytest.raises(UserError, match=r"elsewhere/mine/experiment.yaml; change single keys"):
+            resumed_experiment(["mine", "--trust", *named], "resume")
+        return
+    run = resumed_experiment(["mine", "--trust", "--search.trials", "9", *named], "resume")
+    assert run.experiment.run_dir == tmp_path / "elsewhere" / "mine" and run.experiment.search.trials == 9
+    assert find_run("translate", "mine", "best", "elsewhere") == tmp_path / "elsewhere" / "mine"

@@ -12,6 +12,8 @@ from search.driver.progress import TrialProgress
 from search.engine.proposals import SearchPlan, make_scheduler
 from search.engine.rules import Records, Rules
 from search.engine.work import Work
+from search.planning.seen import Trials
+from search.planning.time_left import TimeLeft
 from search.record.journal import Journal, JournalLine, Totals
 from search.record.study import Study
 from search.record.trial import StudyTrial
@@ -34,17 +36,12 @@ def open_long(folder: Path, scheduler: str, trials: int) -> Work:
     space = {"model.d_model": {"values": [64, 128, 256]}, "model.dropout": {"min": 0.0, "max": 0.5}}
     experiment = Experiment.model_validate({"space": space, "search": search, "training": {"epochs": 4}})
     study, journal, limits = Study(None, "s", "maximize"), Journal(folder / "trials.jsonl"), budget_of(experiment)
-    progress = TrialProgress(
-        Console(file=(folder / "shown").open("w"), force_terminal=True, width=200),
-        study,
-        journal,
-        limits,
-        "trial",
-        experiment.search.compared_by,
-        trials,
-        lambda: 3,
-    )
-    rules = Rules(SearchPlan(experiment), make_scheduler(experiment), [limits])
+    plan = SearchPlan(experiment)
+    trials_of = Trials("trial", study, journal, plan, limits, trials)
+    left = TimeLeft(experiment, SLOTS, clock=lambda: 0.0)  # estimates once, which takes as long as it takes
+    console = Console(file=(folder / "shown").open("w"), force_terminal=True, width=200)
+    progress = TrialProgress(console, trials_of, left, lambda: 3)
+    rules = Rules(plan, make_scheduler(experiment), [limits])
     records = Records(study, journal, Checkpoints(folder / "trials"))
     return Work(experiment, records, rules, [progress])
 
@@ -86,5 +83,6 @@ def test_a_trial_costs_as_many_calls_after_hundreds_of_trials_as_at_first(schedu
     assert vars(work.journal.totals) == vars(Totals(work.journal.lines))
     progress = work.listeners[0]
     assert isinstance(progress, TrialProgress)
-    shown, dollars = progress.bar.tasks[0].fields["text"], work.journal.totals.seconds / 3600 * 2
-    assert shown.startswith(f"600/600 done, 0 running on 3 machines\n${dollars:.2f}, 0% spent, best valid")
+    shown, dollars = progress.shown.trials, work.journal.totals.seconds / 3600 * 2
+    assert shown.startswith("600/600 trials done, 0 running on 3 machines, best valid")
+    assert shown.endswith(f"${dollars:.2f}, 0% spent")

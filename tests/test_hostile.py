@@ -26,7 +26,7 @@ from test_run import COMMAND, ROOT, write_config
 
 import trainables.__main__
 from search.commands import COMMANDS
-from search.driver.progress import ranking_table
+from search.driver.ranking_table import ranking_table
 from search.finals.board import read_leaderboard
 from search.record.journal import Journal
 from search.record.study import Study
@@ -38,7 +38,7 @@ from search.translation.best import DIGESTS
 from search.translation.finals import FINALS
 from search.translation.problem import TRANSLATION
 from trainables.base.command_line import make_parser
-from trainables.base.ending import end_in_words, lasting_output
+from trainables.base.ending import exit_status, lasting_output
 from trainables.base.errors import UserError
 from trainables.base.files import digest_of
 from trainables.base.sealing import write_sealed
@@ -82,14 +82,16 @@ def call(arguments: list[str], stdin: bytes = b"", run: Callable[[list[str]], in
 
 def check(ended: Ended) -> Ended:
     assert ended.status in (0, 1, 2), ended
-    assert "Traceback" not in ended.err and "unforeseen" not in ended.err and b"Traceback" not in ended.out, ended.err
+    assert "Traceback" not in ended.err and "unexpected error" not in ended.err and b"Traceback" not in ended.out, (
+        ended.err
+    )
     assert ended.status == 0 or ended.err.strip(), "it ends without a word"
     return ended
 
 
 def train_one(arguments: list[str]) -> int:
     """As `python -m trainables`."""
-    return end_in_words(lambda: trainables.__main__.main(arguments), lambda text: print(text, file=sys.stderr))
+    return exit_status(lambda: trainables.__main__.main(arguments), lambda text: print(text, file=sys.stderr))
 
 
 def refuse(*_: object, **__: object) -> Any:
@@ -108,7 +110,7 @@ def nothing_begins(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("search.driver.search_run.running_ray", no_ray)
     monkeypatch.setattr("search.tracking.mirror.Mirror.publish", refuse)
     monkeypatch.setattr("search.commands.doctor.SECONDS", 0.01)
-    monkeypatch.setattr("trainables.__main__.train", refuse)
+    monkeypatch.setattr("trainables.single_run.train", refuse)
 
 
 @pytest.fixture(scope="module")
@@ -371,7 +373,7 @@ def test_a_whole_ranking_is_shown_where_the_output_takes_no_utf8(monkeypatch: py
         return 0
 
     told: list[str] = []
-    assert end_in_words(show, told.append) == 0 and not told
+    assert exit_status(show, told.append) == 0 and not told
     assert b"rank" in shown.getvalue() and shown.getvalue().decode("ascii")
 
 

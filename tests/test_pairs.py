@@ -191,7 +191,7 @@ def test_what_shows_nothing_is_blank(text: str, tmp_path: Path) -> None:
     write(tmp_path, "jsonl", *lines)
     (tmp_path / "train.jsonl").write_text("\n".join([*lines, json.dumps({"en": text, "fr": "vide"})]) + "\n")
     corpus = read_corpus(DataConfig(path=str(tmp_path)))
-    assert len(corpus.train) == 2 and "1 training pairs with a blank side are left out, the first at line 3" in str(
+    assert len(corpus.train) == 2 and "1 training pair with a blank side is left out, the first at line 3" in str(
         corpus.warnings
     )
 

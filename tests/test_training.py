@@ -331,7 +331,7 @@ def test_a_model_beyond_memory_is_told_with_its_size(corpus: Path) -> None:
 
 
 def test_a_model_without_a_checkpoint_can_not_be_loaded(corpus: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="holds no whole checkpoint"):
+    with pytest.raises(UserError, match="has no complete checkpoint"):
         load_model(tiny(corpus), corpus / "cache", tmp_path)
 
 

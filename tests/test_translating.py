@@ -309,9 +309,9 @@ def test_a_reader_that_leaves_early_is_no_mistake(run_dir: Path) -> None:
         (["RUN", "--beam", "2"], "--beam: unknown option; did you mean --beam_size?"),
         (
             ["RUN", "--output", "no/where"],
-            "--output: no/where can't be written: name a file in a folder that takes one",
+            "--output: no/where can't be written: name a file in a folder with write access",
         ),
-        (["RUN", "--attention", "/"], "--attention: / can't be written: name a file in a folder that takes one"),
+        (["RUN", "--attention", "/"], "--attention: / can't be written: name a file in a folder with write access"),
     ],
 )
 def test_a_mistake_is_said_before_a_line_is_read(arguments: list[str], message: str, run_dir: Path) -> None:

@@ -1,4 +1,4 @@
-"""`babeltune translate RUN`: lines in, translations by the best model of a run out."""
+"""`babeltune translate RUN`: translates lines with the best model of a run."""
 
 import os
 import sys
@@ -22,23 +22,25 @@ from trainables.base.errors import UserError
 from trainables.base.files import digest_of, named_path
 from trainables.base.help_pages import Program
 from trainables.base.installed import program
+from trainables.base.wording import count
 from trainables.data.formats.lines import is_blank
 
-if TYPE_CHECKING:  # torch is imported when there is something to translate
+if TYPE_CHECKING:  # torch is imported late
     from model.decoding import Hypothesis
     from search.translation.best import BestModel
 
 AT_A_TIME = 1000  # lines that are read before their translations are written
-DRAWN = 20  # sentences of an attention page
+DRAWN = 20  # sentences on an attention page
 
 
 class Translating(Config):
-    """What to translate with, and where to."""
+    """The model, its decoding, and the output."""
 
-    run: CliPositionalArg[str] = Field("", description="directory of a search that has ended, or its name in runs/")
+    run: CliPositionalArg[str] = Field("", description="directory of a search that has ended, or name in output_dir")
+    output_dir: str = Field("runs", min_length=1, description="folder of the runs, for a run that is given by its name")
     beam_size: int | None = Field(None, ge=1, description="hypotheses of beam search; 1 is greedy; as in the finals")
     length_penalty: float | None = Field(
-        None, ge=0, description="exponent of the length that divides a hypothesis' score; as in the finals"
+        None, ge=0, description="exponent of the length by which a hypothesis' score is divided; as in the finals"
     )
     nbest: int | None = Field(
         None, ge=1, description="so many translations of each line, as 'line ||| translation ||| score', from line 0"
@@ -75,18 +77,18 @@ class Translating(Config):
         return self
 
     def decoding(self, best: "BestModel") -> Decoding:
-        """As asked, else as in the finals, with a beam that holds the translations that are wanted."""
+        """The decoding as in the options, otherwise as in the finals, with a beam of at least `nbest`."""
         beam_size = self.beam_size or max(best.decoding.beam_size, self.nbest or 1)
         return Decoding(beam_size, best.decoding.length_penalty if self.length_penalty is None else self.length_penalty)
 
 
 def main(arguments: list[str], console: Console) -> int:
-    """Translate standard input. Raises UserError for what the user can fix."""
+    """Translate standard input. Raises UserError."""
     about = "Translate standard input, line by line, with the best model of a run."
     options, _ = parse_config(Translating, arguments, Program(program("translate"), about))
     from search.translation.best import read_best
 
-    run_dir = find_run("translate", options.run, holds="best")
+    run_dir = find_run("translate", options.run, "best", options.output_dir)
     best = read_best(run_dir)
     if options.to_corpus:
         model = digest_of(run_dir / "best" / "model.safetensors")
@@ -96,11 +98,11 @@ def main(arguments: list[str], console: Console) -> int:
     try:
         with output.open("wb") if output else nullcontext(sys.stdout.buffer) as out:
             sentences = translate_lines(best, sys.stdin.buffer, out, options)
-    except BrokenPipeError:  # as when `head` has read enough
+    except BrokenPipeError:  # such as by `head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     if attention:
-        from search.translation.attention_page import write_attention_page  # plotly takes its time to import
+        from search.translation.attention_page import write_attention_page  # plotly is slow to import
 
         write_attention_page(attention, best, sentences[:DRAWN])
         if len(sentences) > DRAWN:
@@ -133,9 +135,9 @@ def _make_corpus(folder: Path, best: "BestModel", model: str, options: Translati
 def translate_lines(
     best: "BestModel", source: BinaryIO, out: BinaryIO, options: Translating
 ) -> "list[tuple[str, Hypothesis]]":
-    """Write a translation of each line, or `nbest` of them; a blank line's is blank.
+    """Write the translation of each line, or `nbest` of them; a blank line stays blank.
 
-    Returns the sentences with their best hypotheses if they are to be drawn. Raises UserError that names the line.
+    Returns the sentences for the attention page, with their best hypotheses. Raises UserError, with the line's number.
     """
     sentences: list[tuple[str, Hypothesis]] = []
     wanted = options.nbest or 1
@@ -158,7 +160,7 @@ def translate_lines(
 
 
 def _chunks(source: BinaryIO, at_a_time: int) -> Iterator[tuple[int, list[str]]]:
-    """Stripped lines, so many at a time, with the number of the first, from 0. Raises UserError for bad UTF-8."""
+    """Stripped lines in chunks, with the number of each chunk's first line, from 0. Raises UserError for bad UTF-8."""
     first = 0
     while chunk := list(islice(source, at_a_time)):
         lines = []
@@ -174,21 +176,21 @@ def _chunks(source: BinaryIO, at_a_time: int) -> Iterator[tuple[int, list[str]]]
 
 
 def _translate(best: "BestModel", lines: list[str], first: int, options: Translating) -> "list[list[Hypothesis]]":
-    """The hypotheses for each line, the best first; empty ones for a line without tokens."""
+    """The hypotheses for each line, the best first; a line without tokens has empty ones."""
     from model.decoding import Hypothesis
     from trainables.training.evaluation import find_hypotheses
 
     decoding = options.decoding(best)
     ids = best.tokenizer.encode_source(lines)
     longest = max(range(len(ids)), key=lambda row: len(ids[row]))
-    place = f"standard input: line {first + longest + 1} has {len(ids[longest])} tokens"
+    place = f"standard input: line {first + longest + 1} has {count(len(ids[longest]), 'token', 'tokens')}"
     settings = best.config.model
     if settings.longest is not None and len(ids[longest]) > settings.longest:
         raise UserError(
             f"{place}, but the {settings.positions} positions of this model end at {settings.longest} "
             f"(model.{settings.position_kind.limit}); split the line"
         )
-    spoken = [row for row in range(len(ids)) if len(ids[row]) > 1]  # not EOS alone
+    spoken = [row for row in range(len(ids)) if len(ids[row]) > 1]  # more than EOS
     try:
         decoded = find_hypotheses(best.model, [ids[row] for row in spoken], decoding.beam_size, decoding.length_penalty)
     except RuntimeError as error:

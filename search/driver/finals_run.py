@@ -1,4 +1,4 @@
-"""The finals of a search: finalists frozen, retrained, tested. Each step can be entered again."""
+"""The finals of a search: finalists are frozen, retrained and tested. Each step can be resumed."""
 
 from typing import Literal
 
@@ -15,6 +15,7 @@ from search.record.trial import StudyTrial
 from search.run_directory.checking import check_finalists
 from search.run_directory.earlier import Earlier
 from search.schedulers.unranked import ToTheEnd
+from search.settings.wording import count
 from trainables.base.config import TrialConfig
 from trainables.base.errors import UserError
 from trainables.base.log import say, warn
@@ -22,7 +23,7 @@ from trainables.base.outcomes import Outcome
 
 
 class FinalsRun:
-    """One driver's work on the finals of a search. Raises UserError where no model is left to rank."""
+    """The work of one driver on the finals of a search. Raises UserError if no model is left to rank."""
 
     def __init__(self, trainer: Trainer, earlier: Earlier):
         self.trainer, self.experiment, self.run_dir = trainer, trainer.experiment, trainer.experiment.run_dir
@@ -35,7 +36,7 @@ class FinalsRun:
             self._freeze(search, finals)
             self.trainer.keep_safe()
         finalists = check_finalists(self.run_dir / "finalists.json", search)
-        # What is wrong with it is told before the retraining.
+        # Errors in the test data are found before the retraining.
         purpose = "checking it before the retraining, and scoring after it"
         test = self.finals.open(self.experiment, purpose)
         self.trainer.keep_safe()
@@ -46,6 +47,7 @@ class FinalsRun:
             models = [self._model("trial", config(f.params), search.trials[f.trial], f.trial) for f in finalists]
         if not models:
             raise UserError(f"{self.run_dir}: no finalist could be trained: {_first_failure(finals)}")
+        say(f"ranking: {count(len(models), 'model is', 'models are')} tested")
         console, gpus = self.trainer.console, self.trainer.slots.gpus
         results = self.finals.test(models, test, self.experiment, gpus, console)
         entries = []
@@ -54,18 +56,18 @@ class FinalsRun:
             if mine:
                 entries.append(Entry(finalist, [model for model, _ in mine], [result for _, result in mine]))
             else:
-                warn(f"trial {finalist.trial} drops out of the ranking: none of its retrainings ended")
+                warn(f"trial {finalist.trial} is not ranked: none of its retrainings was completed")
         return entries
 
     def _freeze(self, search: Study, finals: Study) -> None:
         frozen = self.run_dir / "finalists.json"
         if finals.trials or (self.run_dir / "leaderboard.json").exists():
-            raise UserError(f"{frozen}: is gone, though the test split was open to this search; restore it")
+            raise UserError(f"{frozen}: is missing, though this search may have read the test split; restore it")
         choice = choose_finalists(search, self.experiment)
         if not choice.finalists:
             raise UserError(f"{self.run_dir}: no trial came far enough for the finals: {_first_failure(search)}")
         for trial, finalist in choice.passed_over.items():
-            say(f"trial {trial} is too like trial {finalist} to go to the finals, too (finals.min_distance)")
+            say(f"trial {trial} is too similar to trial {finalist} for the finals (finals.min_distance)")
         freeze_finalists(frozen, choice, self.experiment, self.earlier.test_opened())
 
     def _retrained(self, finalists: list[Finalist], search: Study, finals: Study) -> list[FinalModel]:
@@ -73,6 +75,8 @@ class FinalsRun:
         spent = spent_on(search, Totals(read_lines(self.run_dir / "trials.jsonl"))) + self.earlier.spent()
         cleaner = CheckpointCleaner(self.trainer.checkpoints("final"), keep_completed=True)
         cleaner.sweep(finals.over)
+        trainings, of = count(len(plan.points), "training", "trainings"), count(len(finalists), "finalist", "finalists")
+        say(f"finals: {trainings} of {of}")
         self.trainer.train(StudyRun("final", finals, plan, ToTheEnd(), len(plan.points), spent, [cleaner]))
         return [
             self._model("final", plan.config(trial.params), trial, int(str(trial.params["finalist"])))

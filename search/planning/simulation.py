@@ -1,7 +1,5 @@
-"""A whole search, played through in seconds: its own scheduler, budget and finals on made-up learning curves."""
+"""Simulates a whole search in seconds: its own scheduler, budget and finals on made-up learning curves."""
 
-import heapq
-import logging
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,23 +12,22 @@ from search.finals.choosing import choose_finalists, final_seeds
 from search.planning.made_up import Curves, DrawnPlan, JournalInMemory, NoCheckpoints, VirtualStudy
 from search.planning.size import parameters_of
 from search.planning.speeds import Seconds, Speeds
+from search.planning.virtual_time import play, seconds_in_slots
 from search.record.trial import StudyTrial
 from search.settings.experiment import Experiment
 from search.translation.finals_config import TranslationFinals
-from trainables.assignment import Assignment
 from trainables.base.checkpoint_files import KEEP
 from trainables.base.config import TrialConfig
 from trainables.base.report import EpochReport
 
-MOST_TRIALS = 300  # that are played through; what more trials take follows in proportion
-STATE_BYTES = 12  # of a checkpoint, a parameter: the weight and Adam's two moments in float32
-BEST_BYTES = 4  # of the best model, a parameter
-log = logging.getLogger("babeltune.work")
+MOST_TRIALS = 300  # that are simulated; the cost of more trials is extrapolated
+STATE_BYTES = 12  # of a checkpoint, for each parameter: the weight and Adam's two moments in float32
+BEST_BYTES = 4  # of the best model, for each parameter
 
 
 @dataclass(frozen=True)
 class Course:
-    """What one simulated search took; trials, epochs and seconds are without the finals."""
+    """The cost of one simulated search; trials, epochs and seconds are without the finals."""
 
     trials: float
     epochs: float
@@ -39,7 +36,7 @@ class Course:
     finals_device_seconds: float
     finals_seconds: float
     scoring_seconds: float  # on the test split
-    disk: float  # bytes of checkpoints when they are most
+    disk: float  # the most bytes of checkpoints at any time
 
 
 @dataclass(frozen=True)
@@ -49,67 +46,50 @@ class Conditions:
     experiment: Experiment
     slots: Slots
     speeds: Speeds
-    epoch_steps: int  # optimizer steps an epoch
+    epoch_steps: int  # optimizer steps in an epoch
 
 
 def simulate(conditions: Conditions, seed: int, curves: Curves | None = None, plan: Plan | None = None) -> Course:
-    """One search; the seed decides which trials do well.
+    """Simulate one search; the seed decides which trials are good.
 
-    curves and plan: others than made-up ones, for bench/courses.py. The made-up plan takes the place of the sampler,
-    as asking a Gaussian process takes longer than everything else here.
+    curves, plan: to replace the made-up ones, for bench/courses.py. The made-up plan replaces the sampler, as a
+    Gaussian process would take longer than everything else here.
     """
-    experiment = conditions.experiment
-    level = log.level
-    log.setLevel(logging.WARNING)  # none of this is to stand in the log of a run
-    try:
-        curves = curves or Curves(experiment.trial, seed)
-        plan = plan or DrawnPlan(experiment, curves, MOST_TRIALS, seed)
-        return _Simulation(conditions, curves, plan).run()
-    finally:
-        log.setLevel(level)
+    curves = curves or Curves(conditions.experiment.trial, seed)
+    plan = plan or DrawnPlan(conditions.experiment, curves, MOST_TRIALS, seed)
+    return _Simulation(conditions, curves, plan).run()
 
 
 class _Simulation:
     def __init__(self, conditions: Conditions, curves: Curves, plan: Plan):
         self.experiment, self.slots = experiment, slots = conditions.experiment, conditions.slots
         self.speeds, self.epoch_steps = conditions.speeds, conditions.epoch_steps
-        self.study = VirtualStudy(None, "plan", experiment.search.direction)
+        self.study = VirtualStudy(experiment.search.direction)
         self.journal = JournalInMemory()
         self.budget = make_budget(experiment, slots.count, slots.gpus)
         self.curves, self.plan = curves, plan
         records = Records(self.study, self.journal, NoCheckpoints(Path("trials")))
         self.work = Work(experiment, records, Rules(self.plan, make_scheduler(experiment), [self.budget]))
-        self.clock: list[tuple[float, int, int]] = []  # (time of the next report, order, trial)
-        self.seconds: dict[int, Seconds] = {}  # by the number of the trial, as its bytes
+        self.seconds: dict[int, Seconds] = {}  # by the number of the trial, like its bytes
         self.state_bytes: dict[int, float] = {}
-        self.pushed, self.disk = 0, 0.0
+        self.disk = 0.0
 
     def run(self) -> Course:
-        now = 0.0
-        while True:
-            while isinstance(task := self.work.next(self.slots.count), Assignment):
-                self.seconds[task.number] = self.speeds.of(task.config)
-                self.state_bytes[task.number] = STATE_BYTES * parameters_of(task.config)
-                self._push(now, task.number)
-            if not self.clock:
-                break
-            now, _, number = heapq.heappop(self.clock)
-            self.study.wall_seconds = now
-            if self.work.reported(number, self._report(self.study.trials[number])):
-                self._push(now, number)
-            else:
-                self.work.released(number, crashed=False)
-            self.disk = max(self.disk, sum(self._kept(trial) for trial in self.study.running.values()))
-        return self._course(now)
+        return self._course(play(self.work, self.slots.count, self._report, look=self._look))
 
-    def _push(self, now: float, number: int) -> None:
-        report = self._report(self.study.trials[number])
-        self.pushed += 1
-        heapq.heappush(self.clock, (now + report.train_seconds + report.eval_seconds, self.pushed, number))
+    def _look(self) -> None:
+        self.disk = max(self.disk, sum(self._kept(trial) for trial in self.study.running.values()))
+
+    def _seconds_of(self, trial: StudyTrial) -> Seconds:
+        if trial.number not in self.seconds:
+            config = self.plan.config(trial.params)
+            self.seconds[trial.number] = self.speeds.of(config)
+            self.state_bytes[trial.number] = STATE_BYTES * parameters_of(config)
+        return self.seconds[trial.number]
 
     def _report(self, trial: StudyTrial) -> EpochReport:
-        """The next one of the trial."""
-        training, seconds = self.experiment.training, self.seconds[trial.number]
+        """The next report of the trial."""
+        training, seconds = self.experiment.training, self._seconds_of(trial)
         steps = training.report_steps or self.epoch_steps
         done = trial.progress * (1 if training.report_steps else self.epoch_steps)
         step = min(done + steps, training.total_steps(self.epoch_steps))
@@ -126,7 +106,7 @@ class _Simulation:
         )
 
     def _kept(self, trial: StudyTrial) -> float:
-        """Bytes of the trial's checkpoints, and of the one that is being written."""
+        """The bytes of the trial's checkpoints, with the one that is being written."""
         reports = len(trial.scores) - trial.inherited
         return self.state_bytes.get(trial.number, 0.0) * (min(reports, KEEP) + 1)
 
@@ -149,8 +129,8 @@ class _Simulation:
             device_seconds=spent.device_seconds * more,
             seconds=now * more,
             finals_device_seconds=sum(each) * (self.slots.gpus or 1.0) if trains else 0.0,
-            finals_seconds=_in_slots(each, self.slots.count) if trains else 0.0,
-            scoring_seconds=_in_slots(tests, self.slots.count),
+            finals_seconds=seconds_in_slots(each, self.slots.count) if trains else 0.0,
+            scoring_seconds=seconds_in_slots(tests, self.slots.count),
             disk=max(self.disk * more, disk) + best,
         )
 
@@ -160,23 +140,15 @@ class _Simulation:
         return training.epochs * seconds.train + reports * seconds.valid
 
     def _finals(self) -> list[TrialConfig]:
-        """The configurations that are scored, once for each seed."""
+        """The configurations of the finals, once for each seed."""
         chosen = choose_finalists(self.study, self.experiment).finalists
         return [self.plan.config(finalist.params) for finalist in chosen for _ in final_seeds(self.experiment)]
 
     def _more(self) -> float:
-        """How many times as long the search is as its part that was played through."""
+        """The ratio of the whole search to its simulated part."""
         if len(self.study.trials) < MOST_TRIALS or self.study.ended:
             return 1.0
         if self.experiment.search.trials is not None:
             return min(self.experiment.search.trials, self.experiment.space.size()) / len(self.study.trials)
         share = self.budget.share(self.budget.spent(self.study, self.journal))
         return 1 / share if share else 1.0
-
-
-def _in_slots(seconds: list[float], slots: int) -> float:
-    """By the clock, where each goes to the slot that is free first."""
-    free = [0.0] * slots
-    for each in seconds:
-        heapq.heapreplace(free, free[0] + each)
-    return max(free)

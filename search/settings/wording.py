@@ -1,7 +1,8 @@
-"""How settings, numbers and times are put into words, in the terminal and in the report alike."""
+"""Settings, numbers and times as text, for the terminal and the report."""
 
 from search.space.domain import Scalar
 from search.space.space import Params
+from trainables.base.wording import count as count  # beside the others, for who puts things into words
 
 
 def describe(params: Params) -> str:
@@ -32,11 +33,11 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
 
 
+def clock(seconds: float) -> str:
+    """3725 -> "1:02:05"."""
+    return f"{int(seconds) // 3600}:{int(seconds) // 60 % 60:02}:{int(seconds) % 60:02}"
+
+
 def plain(number: float) -> str:
     """4 or 4.0 -> "4", 2.333 -> "2.33"."""
     return f"{round(number, 2):g}"
-
-
-def count(number: int, one: str, many: str) -> str:
-    """(1, "seed", "seeds") -> "1 seed"."""
-    return f"{number:,} {one if number == 1 else many}"

@@ -14,6 +14,7 @@ from trainables.base.errors import UserError
 from trainables.base.installed import version_of
 from trainables.base.log import say, warn
 from trainables.base.translation_config import PHRASEBOOK, TokenizerConfig, TranslationConfig, as_translation
+from trainables.base.wording import count
 from trainables.data.corpus import digest_test
 from trainables.data.corpus_cache import cached_corpus
 from trainables.data.finding import find_files
@@ -49,7 +50,8 @@ class TranslationPreparation:
                 told.add(warning)
             overlong = f" ({prepared.train.overlong} above data.max_tokens)" if prepared.train.overlong else ""
             say(
-                f"{len(prepared.train):,} training pairs{overlong}, {len(prepared.valid):,} validation pairs, "
+                f"{count(len(prepared.train), 'training pair', 'training pairs')}{overlong}, "
+                f"{count(len(prepared.valid), 'validation pair', 'validation pairs')}, "
                 f"{prepared.train.target_tokens:,} target tokens in {config.vocab_size:,} {config.kind} pieces",
             )
             if unwritable := prepared.tokenizer.unwritable(prepared.valid_text.target):

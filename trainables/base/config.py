@@ -1,4 +1,4 @@
-"""What every kind of trial has in its configuration, and how configurations are taken apart and changed."""
+"""The common part of all trials' configurations, and functions that flatten and change configurations."""
 
 import hashlib
 import inspect
@@ -18,7 +18,7 @@ def _check_name(name: str) -> str:
     return name
 
 
-RunName = Annotated[str, AfterValidator(_check_name)]  # stays in its folder
+RunName = Annotated[str, AfterValidator(_check_name)]  # a name can't leave its folder
 
 
 class TrainingConfig(Config):
@@ -53,20 +53,19 @@ class TrainingConfig(Config):
 
     @property
     def unit(self) -> Literal["epoch", "step"]:
-        """What reports, checkpoints and rungs are counted in."""
+        """The unit of reports, checkpoints and rungs."""
         return "epoch" if self.report_steps is None else "step"
 
 
 class TrialConfig(Config):
-    """All that decides one trial of a problem: the same value on the same machine gives the same numbers.
+    """Everything that determines one trial of a problem: the same value on the same machine gives the same numbers.
 
-    A problem's class has the fields `training`, a TrainingConfig, and `seed`, and whatever else there is to set. They
-    stand where the class puts them, as this order is that of files and reports.
+    A problem's class has the fields `training`, a TrainingConfig, and `seed`, and any others. Files and reports have
+    them in the order of the class.
     """
 
-    fixed: ClassVar[
-        tuple[str, ...]
-    ] = ()  # dotted paths of fields, beside `seed`, that decide what is compared and can't be searched
+    # Dotted paths of fields besides `seed` that decide what is compared, and can't be searched.
+    fixed: ClassVar[tuple[str, ...]] = ()
     if TYPE_CHECKING:
         training: TrainingConfig
         seed: int
@@ -80,17 +79,17 @@ class TrialConfig(Config):
 
     @classmethod
     def base(cls) -> Self:
-        """The one in which all fields have their defaults."""
+        """The configuration with the defaults of all fields."""
         return cls.model_validate({})
 
     @property
     def unused(self) -> frozenset[str]:
-        """Dotted paths of fields that change nothing beside the values of the others."""
+        """Dotted paths of fields that have no effect with the values of the others."""
         return frozenset()
 
     @property
     def num_parameters(self) -> int | None:
-        """The parameters of the model, counted without building it; None where that can't be said."""
+        """The parameters of the model, counted without building it; None if that is not possible."""
         return None
 
     def with_values(self, values: dict[str, Any]) -> Self:
@@ -103,7 +102,7 @@ class TrialConfig(Config):
 
 
 def set_paths(tree: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
-    """Set nested keys named by dotted paths, in place; a word above a key is the name of its kind."""
+    """Set nested keys named by dotted paths, in place; a word in place of a mapping is the name of a kind."""
     for path, value in values.items():
         *parents, leaf = path.split(".")
         node = tree
@@ -127,5 +126,5 @@ def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def digest(value: Any) -> str:
-    """A short name for a plain value: equal values, equal names."""
+    """A short hash of a plain value: equal values have equal hashes."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]

@@ -66,8 +66,8 @@ def read_corpus(config: DataConfig, texts: Path | None = None) -> Corpus:
     warnings += count_unlearned(config.train, train)
     if leaked := _count_shared(valid.source, train.source):
         warnings.append(
-            f"{leaked} of {len(valid)} source sentences of {config.valid} also stand in {config.train}; "
-            "valid BLEU will look better than it is"
+            f"{leaked} of {len(valid)} source sentences of {config.valid} also {'stands' if leaked == 1 else 'stand'} "
+            f"in {config.train}; valid BLEU will look better than it is"
         )
     return Corpus(train, valid, warnings)
 

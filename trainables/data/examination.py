@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from operator import eq
 
 from trainables.base.errors import Doubt
+from trainables.base.wording import count
 from trainables.data.lengths import check_lengths
 from trainables.data.text import Text
 
@@ -26,8 +27,8 @@ def count_unlearned(name: str, split: Text) -> list[str]:
     if not ignored:
         return []
     return [
-        f"the tokenizer learns nothing from {ignored} sentences of {name}, as sentencepiece leaves out what has "
-        f"more than {LONGEST:,} bytes or the sign {KEPT_BY_SENTENCEPIECE} (U+2585)"
+        f"the tokenizer learns nothing from {count(ignored, 'sentence', 'sentences')} of {name}, "
+        f"as sentencepiece leaves out what has more than {LONGEST:,} bytes or the sign {KEPT_BY_SENTENCEPIECE} (U+2585)"
     ]
 
 

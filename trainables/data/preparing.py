@@ -10,6 +10,7 @@ import numpy as np
 from model.special_tokens import BOS, UNK
 from trainables.base.errors import UserError
 from trainables.base.translation_config import DataConfig, TokenizerConfig
+from trainables.base.wording import count
 from trainables.data.corpus_cache import cached_corpus
 from trainables.data.encoding import encode_split, encode_text
 from trainables.data.scoring import Scoring, scoring
@@ -56,7 +57,9 @@ def prepare(data: DataConfig, tokenizer: TokenizerConfig, cache: Path) -> Prepar
     pieces = train_tokenizer(tokenizer, corpus, cache)
     train = encode_text(stored(corpus.train), tokenizer_folder(tokenizer, corpus, cache), data, cache)
     if not len(train):
-        raise UserError(f"data.max_tokens: no training pair is as short as {data.max_tokens} tokens; raise it")
+        raise UserError(
+            f"data.max_tokens: no training pair is as short as {count(data.max_tokens, 'token', 'tokens')}; raise it"
+        )
     return Prepared(pieces, train, encode_split(corpus.valid, pieces), corpus.valid, scoring(data))
 
 
@@ -75,6 +78,7 @@ def count_unknown(tokenizer: Tokenizer, sources: list[str], name: str) -> list[s
     )
     shown = ", ".join(f"{character} (U+{ord(character):04X})" for character, _ in counts.most_common(3))
     return [
-        f"{len(lacking):,} of {len(sources):,} source sentences of {name} have characters that the tokenizer has not "
-        f"learned: {shown}; the model can't tell them apart"
+        f"{len(lacking):,} of {len(sources):,} source sentences of {name} "
+        f"{'has' if len(lacking) == 1 else 'have'} characters that the tokenizer has not learned: {shown}; "
+        "the model can't tell them apart"
     ]

@@ -26,6 +26,7 @@ from trainables.base.files import make_folder, write_atomically
 from trainables.base.locks import locked
 from trainables.base.temporary import temporary_folder
 from trainables.base.translation_config import TokenizerConfig
+from trainables.base.wording import count
 from trainables.data.corpus import Corpus
 from trainables.data.text import Lines
 
@@ -201,8 +202,9 @@ def _train(config: TokenizerConfig, sentences: list[str]) -> bytes:
             reason = str(error).strip().rsplit("] ", 1)[-1].split(" or decrease character_coverage")[0]
             raise UserError(
                 f"tokenizer.vocab_size: {config.vocab_size} does not fit the training text of "
-                f"{len(sentences)} sentences: {reason}; if its single characters are too many, lower "
-                "tokenizer.character_coverage, perhaps with tokenizer.byte_fallback"
+                f"{count(len(sentences), 'sentence', 'sentences')}: {reason}; "
+                "if its single characters are too many, lower tokenizer.character_coverage, perhaps with "
+                "tokenizer.byte_fallback"
             ) from error
     return model.getvalue()
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from trainables.base.errors import UserError
 from trainables.base.translation_config import DataConfig
+from trainables.base.wording import count
 from trainables.data.filters import filtered, make_filters, tell_dropped
 from trainables.data.formats.lines import is_blank
 
@@ -65,7 +66,6 @@ class TrainingPairs:
         if self._blank:
             if len(self._left_out) == self._read:
                 raise UserError(f"{self._config.path}: every pair of {self._config.train} has a blank side")
-            told.append(
-                f"{len(self._blank)} training pairs with a blank side are left out, the first at line {self._blank[0]}"
-            )
+            left = count(len(self._blank), "training pair with a blank side is", "training pairs with a blank side are")
+            told.append(f"{left} left out, the first at line {self._blank[0]}")
         return told

@@ -1,0 +1,204 @@
+"""The first hour of a new user, recorded: python tools/first_hour.py [REPOSITORY].
+
+A fresh clone is installed, and what README and tutorial say to type is typed, in their order, in a terminal. What was
+printed, with the time it took, becomes docs/results/first-hour.md. Takes about half an hour on two idle cores, and the
+network for `pip install`. REPOSITORY: what is cloned, this one unless given.
+"""
+
+import fcntl
+import os
+import platform
+import pty
+import re
+import select
+import struct
+import subprocess
+import sys
+import tempfile
+import termios
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "results" / "first-hour.md"
+COLUMNS, ROWS = 100, 50
+LONG = 60.0  # seconds, after which it is shown how things stood in the middle
+BETWEEN = 8  # lines of that
+LONGEST = 45  # lines of an output that are kept: the first and the last
+CONTROL = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07]*\x07|\x1b[()][A-Z0-9]")
+UP = re.compile(r"\x1b\[(\d*)A")
+
+
+@dataclass(frozen=True)
+class Step:
+    """What is typed, with {run} for the newest run, and the status with which it should end."""
+
+    title: str
+    typed: str
+    status: int = 0
+
+
+STEPS = (
+    Step("Install, and search", "make search"),
+    Step("What the machine can do", "babeltune doctor"),
+    Step("All commands", "babeltune --help"),
+    Step("Translate with the best model", 'echo "The old woman bought a book." | babeltune translate {run}'),
+    Step("Go on, with more trials", "babeltune resume {run} --search.trials 14"),
+    Step("What a search of one's own corpus takes", "babeltune plan --config own --data.path corpus --search.trials 6"),
+    Step("A mistake in a key", "babeltune --config own --data.path corpus --trainning.epochs 3", status=2),
+    Step("A folder that is not there", "babeltune --config own --data.path corpsu", status=2),
+    Step(
+        "One's own corpus",
+        "babeltune --config own --data.path corpus --name mine --search.trials 6 --training.epochs 4 --finals.top 2",
+    ),
+    Step("Translate with that", 'echo "The old woman bought a book." | babeltune translate mine'),
+)
+
+
+@dataclass(frozen=True)
+class Done:
+    """What came of a step."""
+
+    step: Step
+    typed: str
+    seconds: float
+    printed: str  # as it stayed
+    between: str  # the last lines in the middle of its time
+    status: int
+
+
+def type_in(step: Step, typed: str, folder: Path) -> Done:
+    """Run a line of a shell in a terminal of its own, in the environment of the clone."""
+    started = time.monotonic()
+    process, terminal = pty.fork()
+    if process == 0:
+        os.chdir(folder)
+        os.environ.pop("PYTHONPATH", None)
+        environment = {
+            **os.environ,
+            "PATH": f"{folder / '.venv' / 'bin'}:{os.environ['PATH']}",
+            "TERM": "xterm-256color",
+            "XDG_STATE_HOME": str(folder.parent / "state"),  # where it is noted whose a run is
+            "COLUMNS": str(COLUMNS),
+        }
+        os.execvpe("bash", ["bash", "-c", typed], environment)
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
+    pieces: list[tuple[float, bytes]] = []
+    while select.select([terminal], [], []):
+        try:
+            piece = os.read(terminal, 65536)
+        except OSError:  # as a terminal ends
+            break
+        if not piece:
+            break
+        pieces.append((time.monotonic() - started, piece))
+        sys.stdout.buffer.write(piece)
+        sys.stdout.flush()
+    _, status = os.waitpid(process, 0)
+    seconds = time.monotonic() - started
+    printed, half = (
+        as_it_stays(b"".join(piece for at, piece in pieces if at <= until).decode(errors="replace"))
+        for until in (seconds, seconds / 2)
+    )
+    between = "\n".join(half.splitlines()[-BETWEEN:]) if seconds > LONG else ""
+    return Done(step, typed, seconds, printed, between, os.waitstatus_to_exitcode(status))
+
+
+def as_it_stays(text: str) -> str:
+    """What is on the terminal at the end: lines that were drawn again, as progress is, as they were drawn last."""
+    lines: list[str] = [""]
+    place = 0
+    for part in re.split(r"(\x1b\[\d*A|\x1b\[2K|\r\n|\n|\r)", text):
+        if found := UP.fullmatch(part):
+            place = max(0, place - int(found[1] or 1))
+        elif part == "\x1b[2K":
+            lines[place] = ""
+        elif part in ("\r\n", "\n"):
+            place += 1
+            lines += [""] * (place + 1 - len(lines))
+        elif part == "\r":
+            lines[place] = lines[place] if lines[place].strip() == "" else f"\r{lines[place]}"
+        elif plain := CONTROL.sub("", part):
+            old = lines[place]
+            lines[place] = plain if old.startswith("\r") else old + plain
+    return "\n".join(line.lstrip("\r").rstrip() for line in lines).strip("\n")
+
+
+def make_corpus(folder: Path) -> None:
+    """The embedded corpus in files of the usual names, as a user's own would be."""
+    program = (
+        "from pathlib import Path\n"
+        "from trainables.data.phrasebook import phrasebook\n"
+        "folder = Path('corpus'); folder.mkdir()\n"
+        "for split in ('train', 'valid', 'test'):\n"
+        "    pairs = phrasebook()[split][:4000 if split == 'train' else 300]\n"
+        "    for place, language in enumerate(('en', 'fr')):\n"
+        "        text = ''.join(f'{pair[place]}\\n' for pair in pairs)\n"
+        "        (folder / f'{split}.{language}').write_text(text, encoding='utf-8')\n"
+    )
+    subprocess.run([str(folder / ".venv" / "bin" / "python"), "-c", program], cwd=folder, check=True)
+
+
+def newest_run(folder: Path) -> str:
+    """The run that was made last."""
+    runs = [file.parent for file in (folder / "runs").glob("*/experiment.yaml")]
+    return str(max(runs, key=lambda run: run.stat().st_mtime).relative_to(folder)) if runs else "runs/NAME"
+
+
+def page(done: list[Done], folder: Path, commit: str) -> str:
+    """The page, in Markdown."""
+    total = sum(each.seconds for each in done)
+    rows = "".join(
+        f"| {each.step.title} | `{each.typed.replace('|', chr(92) + '|')}` | {_clock(each.seconds)} |\n"
+        for each in done
+    )
+    parts = [
+        "# The first hour\n\n"
+        "What README and tutorial say to type, typed on a fresh clone by `make first-hour`; in a terminal of "
+        f"{COLUMNS} columns, of which the last state is shown.\n\n"
+        f"{time.strftime('%Y-%m-%d')}, commit {commit}, {os.cpu_count()} cores, load {os.getloadavg()[2]:.1f} over the "
+        f"last quarter of an hour, {platform.system()}, Python {platform.python_version()}; {_clock(total)} in all.\n\n"
+        f"| what | typed | time |\n|---|---|---|\n{rows}"
+    ]
+    for each in done:
+        parts.append(f"## {each.step.title}\n\n```\n$ {each.typed}\n{_shortened(each.printed)}\n```\n")
+        if each.between:
+            parts.append(f"In the middle of that time, the last lines were:\n\n```\n{each.between}\n```\n")
+    return "\n".join(parts).replace(str(folder), "…").replace(str(folder.parent), "…")
+
+
+def _shortened(text: str) -> str:
+    lines = text.splitlines()
+    if len(lines) <= LONGEST:
+        return text
+    left_out = len(lines) - LONGEST
+    return "\n".join([*lines[: LONGEST // 2], f"[… {left_out} lines]", *lines[-(LONGEST - LONGEST // 2) :]])
+
+
+def _clock(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < 60 else f"{int(seconds) // 60} min {int(seconds) % 60:02} s"
+
+
+def main(repository: str) -> None:
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place) / "babeltune"
+        cloned = time.monotonic()
+        subprocess.run(["git", "clone", "--quiet", repository, str(folder)], check=True)
+        took = time.monotonic() - cloned
+        commit = subprocess.check_output(["git", "rev-parse", "--short", "HEAD"], cwd=folder, text=True).strip()
+        done = [Done(Step("Clone", "git clone"), "git clone REPOSITORY babeltune && cd babeltune", took, "", "", 0)]
+        for step in STEPS:
+            if "corpus" in step.typed and not (folder / "corpus").exists():
+                make_corpus(folder)
+            typed = step.typed.format(run=newest_run(folder))
+            print(f"\n$ {typed}", flush=True)
+            done.append(type_in(step, typed, folder))
+            if done[-1].status != step.status:
+                sys.exit(f"{typed}: ended with status {done[-1].status}, not {step.status}")
+        PAGE.parent.mkdir(exist_ok=True)
+        PAGE.write_text(page(done, folder, commit), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1] if len(sys.argv) > 1 else str(ROOT))
