@@ -152,7 +152,7 @@ def test_the_page_says_what_is_wrong_and_which_filter_drops_it(
         "--data.filters.max_ratio 3",
         "data.filters leaves out 2 training pairs, so 304 stay",
         "1 training pair has a blank side; a search leaves them out",
-        "3 of 43 source lines of valid also stand in train, 2 with the same target",
+        "3 of 43 source lines of valid are also in train, 2 with the same target",
         "the source side of test has 6 characters that the training text lacks;",
         "languages are not guessed: that needs no_such_package",
         "two \\x07 | deux",

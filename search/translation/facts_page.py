@@ -120,7 +120,7 @@ def _findings(facts: CorpusFacts, data: DataConfig) -> Iterator[str]:
         for other, overlap in split.overlaps.items():
             if overlap.sources:
                 yield (
-                    f"{overlap.sources:,} of {split.pairs:,} source lines of {split.name} also stand in {other}, "
+                    f"{overlap.sources:,} of {split.pairs:,} source lines of {split.name} are also in {other}, "
                     f"{overlap.pairs:,} with the same target: scores will look better than they are; remove these "
                     f"lines from {other}"
                 )
@@ -170,7 +170,7 @@ def sections(facts: CorpusFacts, data: DataConfig) -> list[Section]:
             "Lengths of lines",
             ["", *SHARES],
             lengths,
-            "So many of the lines are at most so long. Words stand between spaces. The ratio is of a target's "
+            "That share of the lines is at most so long. Words are what is between spaces. The ratio is of a target's "
             "characters to its source's.",
         ),
         Section(
@@ -202,10 +202,10 @@ def _sizes(splits: list[SplitFacts]) -> Iterator[list[str]]:
     for earlier in splits[:-1]:
         overlaps = [split.overlaps.get(earlier.name) for split in splits]
         yield [
-            f"source lines that stand in {earlier.name}",
+            f"source lines that are in {earlier.name}",
             *("" if o is None else _whole(o.sources) for o in overlaps),
         ]
-        yield [f"pairs that stand in {earlier.name}", *("" if o is None else _whole(o.pairs) for o in overlaps)]
+        yield [f"pairs that are in {earlier.name}", *("" if o is None else _whole(o.pairs) for o in overlaps)]
 
 
 def _suspects(splits: list[SplitFacts]) -> Iterator[list[str]]:

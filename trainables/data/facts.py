@@ -38,7 +38,7 @@ class SideFacts:
     total_characters: int
     distinct_characters: int
     scripts: dict[str, float]  # shares of the letters
-    repeated: int  # lines that stood before
+    repeated: int  # lines that occurred before
     guessed: Guessed | None  # None where languages can't be guessed
 
 
@@ -57,8 +57,8 @@ class Suspects:
 class Overlap:
     """What a split shares with an earlier one."""
 
-    sources: int  # pairs whose source side stands there, too
-    pairs: int  # pairs that stand there
+    sources: int  # pairs whose source side is there, too
+    pairs: int  # pairs that are there
 
 
 @dataclass(frozen=True)
