@@ -195,7 +195,9 @@ def test_what_filters_leave_out_is_what_a_search_trains_without(corpus: Path) ->
 @pytest.mark.usefixtures("no_guesses")
 def test_a_split_that_lacks_is_told_and_the_others_are_shown(corpus: Path) -> None:
     (corpus / "valid.en").unlink()
-    facts = measure_corpus(DataConfig(path=str(corpus)))
+    watched: dict[str, int] = {}
+    facts = measure_corpus(DataConfig(path=str(corpus)), watch=watched.__setitem__)
+    assert watched == {"train": 306, "test": 44}
     assert [split.name for split in facts.splits] == ["train", "test"]
     assert re.search(r"valid\.en .*", facts.problems[0])
     (corpus / "train.en").write_text("")

@@ -42,9 +42,7 @@ class Section:
 
     def has_text(self, column: int) -> bool:
         """Whether a column holds words rather than numbers."""
-        return column == 0 or any(
-            cell[-1:].isalpha() or cell[-1:] == ")" for cell in (row[column] for row in self.rows)
-        )
+        return column == 0 or any(character.isalpha() for row in self.rows for character in row[column])
 
 
 @dataclass(frozen=True)
