@@ -1,5 +1,6 @@
 """How much is left of a search: counted by hand where nobody is stopped, and told well enough where some are."""
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +153,16 @@ def test_a_search_longer_than_is_played_counts_in_proportion() -> None:
     search.end(trial)
     left = search.left.left
     assert left and left.epochs == pytest.approx(3 * MOST_TRIALS)
+
+
+def test_an_estimate_leaves_the_log_and_the_search_as_they_are(caplog: pytest.LogCaptureFixture) -> None:
+    search = Search(experiment(search=NOBODY_STOPS))
+    caplog.set_level(logging.INFO, "babeltune.work")
+    trial = search.start()
+    for _ in range(EPOCHS):  # after the last report nobody has ended it yet, as when a listener is told of that
+        search.report(trial)
+    assert search.left.left and not caplog.records
+    assert trial.running and len(search.study.trials) == 1 and len(search.journal.lines) == EPOCHS
 
 
 def test_an_estimate_that_fails_ends_no_search(monkeypatch: pytest.MonkeyPatch) -> None:
