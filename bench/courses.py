@@ -1,8 +1,8 @@
-"""What `plan` expects, beside courses of the real sampler on a score that is made up (see landscape.py).
+"""The expectations of `plan`, compared with the real sampler on an artificial score (see landscape.py).
 
 python bench/courses.py    about 4 minutes of a core
 
-A row of a table for each configuration: what was planned, and what four searches took; device time in units of its own.
+Prints a row for each configuration: what was planned, and what four searches took; device time is in units of its own.
 """
 
 import math
@@ -34,7 +34,7 @@ class Landscape(Curves):
 
 
 def searched(experiment: Experiment, seed: int) -> Course:
-    """With the sampler of the experiment."""
+    """A search with the sampler of the experiment."""
     experiment = experiment.model_copy(update={"search": experiment.search.model_copy(update={"seed": seed})})
     curves = Landscape(experiment.trial, seed)
     return simulate(Conditions(experiment, SLOTS, SPEEDS, STEPS), seed, curves, SearchPlan(experiment))

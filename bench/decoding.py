@@ -1,8 +1,8 @@
 """Decoding on a CPU thread against Hugging Face's Marian and a decoder without caches: `make bench`.
 
 All have the weights of the model that trial.py trained, and translate the same 500 sentences. "Naive" computes the
-whole target again for each token, 32 sentences in file order, until the last of them ends; as that takes long, it gets
-every fourth sentence. Marian's `generate` gets 32 sentences in file order, and again our batches, sorted by length.
+whole target again for each token, 32 sentences in file order, until the last of them ends; as it is slow, it gets every
+fourth sentence. Marian's `generate` gets 32 sentences in file order, and again our batches, sorted by length.
 --data DIR as for trial.py.
 """
 
@@ -39,7 +39,7 @@ Search = Callable[[Tensor, int], Tensor]  # (B, S) ids, beam -> (B or B·beam, T
 
 @torch.inference_mode()
 def naive_greedy(model: Transformer, source: Tensor) -> Tensor:
-    """(B, S) -> (B, T): the decoder over the whole target for each further token."""
+    """(B, S) -> (B, T): runs the decoder over the whole target for each new token."""
     limits = length_limits(model, source)
     target = torch.full((len(source), 1), BOS)
     while not ((target == EOS).any(dim=1) | (limits < target.shape[1])).all():
@@ -61,7 +61,7 @@ def naive_beam(model: Transformer, source: Tensor, beam: int) -> Tensor:
         log_p = model.output(model(source, target)[:, -1]).log_softmax(dim=-1)
         log_p[:, [PAD, BOS]] = float("-inf")
         log_p[ended] = float("-inf")
-        log_p[ended, EOS] = 0.0  # an ended hypothesis stays as it is
+        log_p[ended, EOS] = 0.0  # an ended hypothesis is not changed
         vocab = log_p.shape[1]
         scores, index = (scores.view(-1, 1) + log_p).view(-1, beam * vocab).topk(beam, dim=-1)
         target = torch.cat((target[(first + index // vocab).flatten()], (index % vocab).view(-1, 1)), dim=1)
@@ -90,7 +90,7 @@ def marian_search(model: Transformer) -> Search:
 
 
 def translator(name: str, beam: int, data: Path | None, output_dir: Path) -> Callable[[], list[str]]:
-    """What translates its sentences again at each call."""
+    """A task that translates its sentences at each call."""
     warnings.simplefilter("ignore")
     logging.set_verbosity_error()
     config, cache = bench_trial(data), output_dir.absolute() / ".cache"

@@ -1,4 +1,4 @@
-"""What may happen to a search from outside: kills, signals, a full disk; and watching that it does not hang."""
+"""Disturbances of a search: kills, signals, a full disk; and a check that it does not hang."""
 
 import os
 import random
@@ -18,7 +18,7 @@ FILLER = "filler"
 
 
 class Search:
-    """A driver at work, as somebody outside sees it."""
+    """A running driver, seen from outside."""
 
     def __init__(self, driver: "subprocess.Popen[bytes]", run_dir: Path):
         self.driver, self.run_dir = driver, run_dir
@@ -29,20 +29,20 @@ class Search:
         return self.run_dir.parent
 
     def workers(self) -> list[int]:
-        """Processes that have trained and live."""
+        """Living processes that have trained."""
         file = self.run_dir / WORKERS
         recorded = set(map(int, file.read_text().split())) if file.exists() else set()
         return sorted(recorded & descendants(self.driver.pid).keys())
 
     def of_ray(self, name: str) -> list[int]:
-        """Processes with the name in their command line."""
+        """Processes with a name in their command line."""
         return [pid for pid, command in descendants(self.driver.pid).items() if name in command]
 
     def has_ended(self) -> bool:
         return self.driver.poll() is not None
 
     def wait_for(self, event: Callable[[], bool]) -> None:
-        """Return when the event has come, or the driver has ended. Raises AssertionError if the search hangs."""
+        """Wait until the event has come or the driver has ended. Raises AssertionError if the search hangs."""
         journal, seen, since = self.run_dir / "trials.jsonl", -1, time.monotonic()
         while not event() and not self.has_ended():
             size = journal.stat().st_size if journal.exists() else 0
@@ -52,7 +52,7 @@ class Search:
             time.sleep(0.1)
 
     def end(self) -> None:
-        """Wait for the driver to end, which it must soon. Raises AssertionError."""
+        """Wait until the driver ends. Raises AssertionError if it takes too long."""
         try:
             self.driver.wait(PATIENCE)
         except subprocess.TimeoutExpired:
@@ -80,7 +80,7 @@ def send(number: signal.Signals) -> Callable[[Search, random.Random], None]:
 
 
 def fill_disk(search: Search, rng: random.Random) -> None:
-    """Until the search ends, or has got so far that it needs no more room."""
+    """Fill the disk until the search ends, or needs no more space."""
     with (search.disk / FILLER).open("wb") as filler, suppress(OSError):
         while True:
             filler.write(bytes(2**16))
@@ -118,7 +118,7 @@ def can_mount() -> bool:
 
 
 def descendants(pid: int) -> dict[int, str]:
-    """The processes that a process has started, and theirs, with their command lines."""
+    """All descendants of a process, with their command lines."""
     children: dict[int, list[int]] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -137,7 +137,7 @@ def descendants(pid: int) -> dict[int, str]:
 
 
 def _kill(search: Search, pids: list[int]) -> None:
-    """The driver where there are no such processes yet."""
+    """Kill the processes, or the driver if there are none yet."""
     for pid in pids:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)

@@ -1,11 +1,10 @@
 """Training on a GPU: `make bench-gpu`.
 
-What one trial reaches, step by step or as captured graphs, and what several do: in processes of their own, as one
-batched computation, or both.
-
-Each process runs the product's own loop. All begin each epoch together; the first one warms up and captures, and is
-not counted. The matrix rate is that of `doctor`: a large bfloat16 product. --data DIR takes Multi30k (or files of the
-same names) in place of the embedded corpus; the grid, which takes long, is searched with --grid alone.
+The speed of one trial, step by step or as CUDA graphs, and of several: in separate processes, as one batched
+computation, or both. Each process runs the real training loop. All start each epoch together; the first epoch warms up
+and captures, and does not count. The matrix rate is the one of `doctor`: a large bfloat16 product. --data DIR takes
+Multi30k (or files of the
+same names) in place of the embedded corpus; --grid adds a search of the grid, which takes long.
 """
 
 import argparse
@@ -40,13 +39,13 @@ from trainables.data.sequences import parts_of
 from trainables.training.loop import train
 
 EPOCHS = 3
-SHAPES = 32  # of batches, where steps are captured
-SHARES = (1.0, 0.5, 0.25)  # of a GPU, for the trials of the grid
+SHAPES = 32  # shapes of batches, if steps are captured
+SHARES = (1.0, 0.5, 0.25)  # of a GPU per trial of the grid
 MPS = "nvidia-cuda-mps-control"
 
 
 class Way(NamedTuple):
-    """How trials run: so many processes, each with so many trials as one."""
+    """How trials run: the number of processes, and of trials as one in each."""
 
     processes: int
     members: int
@@ -72,10 +71,10 @@ WAYS = (
 
 
 class Run(NamedTuple):
-    """Epochs of a process' trials after the first."""
+    """The epochs of a process's trials after the first."""
 
     reports: list[EpochReport]
-    seconds: float  # from the end of the first epoch, which all processes await, to the end of the last
+    seconds: float  # from the end of the first epoch, for which all processes wait, to the end of the last
 
 
 def run_trials(
@@ -108,7 +107,7 @@ def trained(
 
 
 def run_way(way: Way, config: TranslationConfig, cache: Path, device: torch.device) -> list[Run]:
-    """Trials that differ in their seeds."""
+    """Run trials that differ only in their seeds."""
     shaped = config.with_values({"training.batch_shapes": SHAPES if way.captured else None})
     seeds = iter(range(1, way.processes * way.members + 1))
     teams = [[shaped.with_values({"seed": next(seeds)}) for _ in range(way.members)] for _ in range(way.processes)]
@@ -137,7 +136,7 @@ def mps(wanted: bool) -> Iterator[None]:
 
 
 def flops_an_epoch(config: TranslationConfig, cache: Path) -> float:
-    """Operations that training needs for all pairs, without padding."""
+    """Operations of training on all pairs, without padding."""
     text = prepare(config.data, config.tokenizer, cache).train
     pairs = (pair for part in parts_of(text) for pair in part.lengths.tolist())
     return 3.0 * sum(count_flops(config.model, config.tokenizer.vocab_size, *pair) for pair in pairs)
@@ -146,7 +145,7 @@ def flops_an_epoch(config: TranslationConfig, cache: Path) -> float:
 def measure_ways(
     config: TranslationConfig, cache: Path, device: torch.device, peak_flops: float, console: Console
 ) -> None:
-    prepare(config.data, config.tokenizer, cache)  # before several want it
+    prepare(config.data, config.tokenizer, cache)  # before several processes need it
     flops = flops_an_epoch(config, cache)
     size = f"{config.model.encoder_layers} + {config.model.decoder_layers} layers, d_model {config.model.d_model}"
     columns = ("trials at a time", "times the trials an hour", "target tokens / s", "of the matrix rate")
@@ -175,7 +174,7 @@ def measure_ways(
 
 
 def search_grid(data: Path | None, output_dir: Path, console: Console) -> None:
-    """configs/grid32.yaml at 5 epochs, with the GPU given to one trial, or shared by two or four."""
+    """configs/grid32.yaml at 5 epochs, with one trial per GPU, or two or four that share it."""
     root = Path(__file__).parents[1]
     table = Table("share of the GPU a trial", "minutes", title="Grid of 32, 5 epochs", title_justify="left")
     for share in SHARES:

@@ -1,10 +1,10 @@
-"""What a trial costs the driver of a long search, after 100, 1,000 and 10,000 trials: seconds, memory, and its study.
+"""The cost of a trial for the driver after 100, 1,000 and 10,000 trials: CPU time, memory, size of the study.
 
 python bench/growth.py [SAMPLER [SCHEDULER]]    random and asha_promotion unless given
 
-All that a driver does but for Ray: study and journal on disk, sampler, scheduler, budget, progress view and the feed of
-the tracking, on the space of configs/architecture.yaml; 64 pretended slots report in random order. Trials that are not
-timed are drawn at random.
+The driver without Ray: study and journal on disk, sampler, scheduler, budget, progress view and tracking feed, on the
+space of configs/architecture.yaml; 64 simulated slots report in random order. Trials that are not timed are drawn at
+random.
 """
 
 import math
@@ -43,7 +43,7 @@ from trainables.base.translation_config import as_translation
 from trainables.sharing.checkpoint_places import Checkpoints
 
 SLOTS, EPOCHS = 64, 4
-WINDOWS = {100: 50, 1000: 100, 10_000: 200}  # trials after so many that are timed
+WINDOWS = {100: 50, 1000: 100, 10_000: 200}  # number of timed trials after so many others
 
 
 def growth_experiment(folder: Path, sampler: str, scheduler: str) -> Experiment:
@@ -55,7 +55,7 @@ def growth_experiment(folder: Path, sampler: str, scheduler: str) -> Experiment:
 
 
 def open_work(experiment: Experiment, console: Console) -> tuple[Work, TrialProgress]:
-    """What `search/driver/search_run.py` puts together for a search."""
+    """The work of a search, as in `search/driver/search_run.py`."""
     run_dir, search = experiment.run_dir, experiment.search
     run_dir.mkdir()
     study, journal = Study(run_dir / "study.db", "search", search.direction), Journal(run_dir / "trials.jsonl")
@@ -74,7 +74,7 @@ def open_work(experiment: Experiment, console: Console) -> tuple[Work, TrialProg
 
 
 class TimedPlan:
-    """Asks the sampler for the trials that are timed, and draws the others at random."""
+    """Proposes timed trials with the sampler, and the others at random."""
 
     def __init__(self, experiment: Experiment):
         self.asked = SearchPlan(experiment)
@@ -91,11 +91,11 @@ class TimedPlan:
 
 
 class Clock:
-    """Milliseconds of a core a trial, memory and size of the study, after so many trials as WINDOWS says."""
+    """CPU milliseconds per trial, memory and size of the study, after the numbers of trials in WINDOWS."""
 
     def __init__(self, study: Study, file: Path):
         self.study, self.file, self.rows = study, file, dict[int, str]()
-        self.elsewhere = 0.0  # seconds that the made-up training took
+        self.elsewhere = 0.0  # seconds of the simulated training
         self.begin: dict[int, float] = {}
 
     @contextmanager
@@ -105,7 +105,7 @@ class Clock:
         self.elsewhere += time.process_time() - started
 
     def look(self) -> None:
-        """To be called after each report."""
+        """Measure; call it after each report."""
         trials, seconds = len(self.study.trials), time.process_time() - self.elsewhere
         for mark, window in WINDOWS.items():
             if trials >= mark:
@@ -124,7 +124,7 @@ def score(experiment: Experiment, trial: StudyTrial, epoch: int) -> float:
 
 
 def search(work: Work, experiment: Experiment, clock: Clock) -> None:
-    """Workers that cost nothing: whatever is said to train reports at once, in random order."""
+    """Simulated workers: trials report immediately, in random order."""
     chance, running = random.Random(0), list[int]()
     while True:
         while isinstance(task := work.next(SLOTS), Assignment):
@@ -135,7 +135,7 @@ def search(work: Work, experiment: Experiment, clock: Clock) -> None:
         trial = work.study.trials[running[place]]
         with clock.stopped():
             epoch = trial.progress + 1
-            value = score(experiment, trial, epoch)  # of whatever metric
+            value = score(experiment, trial, epoch)  # of any metric
             figures = {**dict.fromkeys(experiment.search.metrics, value), "train_loss": value, "tokens": 1000}
             report = EpochReport(epoch, epoch, figures, train_seconds=60.0, eval_seconds=6.0)
         if not work.reported(trial.number, report):
@@ -148,7 +148,7 @@ def main(sampler: str = "random", scheduler: str = "asha_promotion") -> None:
         experiment = growth_experiment(Path(folder), sampler, scheduler)
         work, progress = open_work(experiment, Console(file=nowhere, force_terminal=True))
         clock = Clock(work.study, experiment.run_dir / "study.db")
-        with progress:  # which catches what is printed
+        with progress:  # catches the output
             search(work, experiment, clock)
     head = ("| trials before | ms of a core a trial | MiB in all | MiB of study.db |", "|---|---|---|---|")
     print(*head, *clock.rows.values(), sep="\n")

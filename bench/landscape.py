@@ -1,9 +1,9 @@
-"""A made-up translation score on the space of configs/architecture.yaml, with the shapes that real ones show.
+"""An artificial translation score on the space of configs/architecture.yaml, with properties of real ones.
 
-Larger models gain less and less and overfit without dropout, each learning rate suits a depth, a width and a kind of
-norm, high ones diverge where the norm comes after deep sublayers, and a score scatters with its seed.
+Larger models gain less and less and overfit without dropout. The best learning rate depends on depth, width and kind of
+norm; high rates diverge with post-norm in deep models. Scores vary with the seed.
 
-python bench/landscape.py    looks for the best configuration, as BEST_KNOWN says
+python bench/landscape.py    searches for the best configuration, for BEST_KNOWN
 """
 
 import math
@@ -52,7 +52,7 @@ def make_experiment(sampler: str, trials: int, seed: int) -> Experiment:
 
 
 def measured(config: TranslationConfig, seed: int) -> float | None:
-    """BLEU as one training run finds it, a function of configuration and seed; None where it diverges."""
+    """The BLEU of one training run, a function of configuration and seed; None if it diverges."""
     words = (*config.model_dump_json().encode(), seed)
     unsteady, scatter = np.random.default_rng(words).normal(size=2).tolist()
     if excess(config) + 0.25 * unsteady > 0:
@@ -61,7 +61,7 @@ def measured(config: TranslationConfig, seed: int) -> float | None:
 
 
 def end(study: Study, trial: StudyTrial, config: TranslationConfig, seed: int) -> float | None:
-    """In place of training: the trial is completed with its score, or ends as diverged."""
+    """End a trial without training: completed with its score, or diverged."""
     score = measured(config, seed)
     if score is None:
         study.finish(trial, Outcome.DIVERGED)
@@ -72,13 +72,13 @@ def end(study: Study, trial: StudyTrial, config: TranslationConfig, seed: int) -
 
 
 def expected(config: TranslationConfig) -> float:
-    """BLEU without noise; 0 where a run is more likely to diverge than not."""
+    """BLEU without noise; 0 if a run diverges with a probability above one half."""
     model, training = config.model, config.training
     if excess(config) > 0:
         return 0.0
     size = math.log2(body_parameters(config) / 3e6)
-    bleu = 36.5 - 2.2 * 0.6**size  # a doubling gains 0.6 of what the last one did
-    bleu -= 0.4 * max(0.0, size - 1) ** 2  # the corpus is too small for more
+    bleu = 36.5 - 2.2 * 0.6**size  # a doubling gains 0.6 of the gain of the one before
+    bleu -= 0.4 * max(0.0, size - 1) ** 2  # the corpus is too small for larger models
     bleu -= 0.3 * math.log2(model.encoder_layers / 4) ** 2 + 0.2 * math.log2(model.decoder_layers / 3) ** 2
     regularised = model.dropout + 0.3 * model.attention_dropout + 0.3 * model.activation_dropout
     bleu -= 35 * (regularised - min(max(0.13 + 0.06 * size, 0.0), 0.35)) ** 2  # larger models need more of it
@@ -97,7 +97,7 @@ def expected(config: TranslationConfig) -> float:
 
 
 def octaves_off(config: TranslationConfig) -> float:
-    """From the best learning rate of such a model; deeper and wider ones want lower rates, most so with post-norm."""
+    """Octaves from the best learning rate of a model; deeper and wider models need lower rates, most with post-norm."""
     model = config.model
     steepness = 0.7 if model.norm == "post" else 0.4
     best = NORM_RATES[model.norm] - steepness * math.log2(depth(model) / 4) - 0.4 * math.log2(model.d_model / 256)
@@ -105,7 +105,7 @@ def octaves_off(config: TranslationConfig) -> float:
 
 
 def excess(config: TranslationConfig) -> float:
-    """Octaves of learning rate above the highest at which such a model trains."""
+    """Octaves above the highest learning rate at which a model trains."""
     model = config.model
     room = {"pre": 5.0, "post": 2.5, "deep": 4.0}[model.norm]
     room -= (0.25 if model.norm == "post" else 0.1) * (depth(model) - 4)
@@ -118,14 +118,14 @@ def depth(model: ModelConfig) -> int:
 
 
 def body_parameters(config: TranslationConfig) -> int:
-    """Without the embeddings."""
+    """Parameters without the embeddings."""
     vocabulary, width = config.tokenizer.vocab_size, config.model.d_model
     matrices = {"all": 1, "decoder": 2, "none": 3}[config.model.tied_embeddings]
     return config.num_parameters - matrices * vocabulary * width
 
 
 def look_for_best(draws: int, climbs: int) -> tuple[float, Params]:
-    """The best of random draws and of a climb from each of the best of them: moves in one or two hyperparameters."""
+    """The best of random draws and of local searches from the best of them, in one or two hyperparameters."""
     experiment = make_experiment("random", 1, 0)
     task, rng = Task(experiment.space, experiment.accept, 0), np.random.default_rng(0)
     coding = Coding(task.space)

@@ -1,4 +1,4 @@
-"""What a trial costs beside its training, Ray Tune's own share with it.
+"""The overhead of a trial besides its training, with Ray Tune's share.
 
 In seconds from the end of one trial to the end of the next, on one slot, with random proposals.
 

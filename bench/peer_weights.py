@@ -10,7 +10,7 @@ from model.transformer import Transformer
 
 
 def copy_of(weight: Tensor) -> nn.Parameter:
-    """A weight of its own, of the same numbers."""
+    """A separate parameter with the same values."""
     return nn.Parameter(weight.detach().clone())
 
 

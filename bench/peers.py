@@ -32,7 +32,7 @@ class System(Protocol):
 
     @property
     def module(self) -> nn.Module:
-        """Holds all its parameters."""
+        """The module with all its parameters."""
 
     def loss(self, source: Tensor, target: Tensor, smoothing: float) -> Tensor:
         """source: (B, S) ids, target: (B, T) from BOS to EOS -> the objective, mean over the target's tokens."""
@@ -42,7 +42,7 @@ class Ours:
     name = "babeltune"
 
     def __init__(self, model: Transformer):
-        keep_freed_memory()  # as `train` does; the others' processes are as they are
+        keep_freed_memory()  # as `train` does; the others' processes are unchanged
         self.module = model
 
     def loss(self, source: Tensor, target: Tensor, smoothing: float) -> Tensor:
@@ -51,7 +51,7 @@ class Ours:
 
 
 class JoeyNMT:
-    """What its TrainManager does with a batch. Its smoothing spreads over all pieces but PAD and the right one."""
+    """The steps of its TrainManager on a batch. Its smoothing spreads over all pieces except PAD and the right one."""
 
     name = "JoeyNMT"
     ENCODER = (
@@ -107,7 +107,7 @@ class JoeyNMT:
 
 
 class TorchTransformer:
-    """torch.nn.Transformer between embeddings and output, masked as its documentation has it."""
+    """torch.nn.Transformer between embeddings and output, with masks as in its documentation."""
 
     name = "nn.Transformer"
     ENCODER = "self_attn norm1 linear1 linear2 norm2"
@@ -125,7 +125,7 @@ class TorchTransformer:
             config.dropout,
             batch_first=True,
         )
-        # The papers' post-norm has no norm after the last layer's, and drops no weights of attention.
+        # Post-norm in the papers has no norm after the last layer, and no attention dropout.
         self.transformer.encoder.norm = self.transformer.decoder.norm = None
         for module in self.transformer.modules():
             if isinstance(module, nn.MultiheadAttention):

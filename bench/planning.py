@@ -1,8 +1,8 @@
-"""How far off `babeltune plan` is: some small searches, each planned, then made. About 15 minutes on two idle cores.
+"""How far off `babeltune plan` is: some small searches are planned, then run. About 15 minutes on two idle cores.
 
 python bench/planning.py [FOLDER]    the runs stay in the folder, if one is given
 
-A row of a table each: what was expected, between what, and what came.
+Prints a row for each: the plan with its interval, and the result.
 """
 
 import json
@@ -32,7 +32,7 @@ Number = int | float
 
 
 def measure(name: str, options: list[str], folder: Path) -> str:
-    """The row of a search."""
+    """The row of one search."""
     command = [sys.executable, "search/run.py"]
     given = ["--output_dir", str(folder), *options]
     subprocess.run([*command, "plan", *given], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)

@@ -1,4 +1,4 @@
-"""Seconds of a core for a proposal after 20, 100, 300 and 1,000 trials of configs/architecture.yaml.
+"""CPU seconds per proposal after 20, 100, 300 and 1,000 trials of configs/architecture.yaml.
 
 python bench/proposals.py [SAMPLER ...]    all samplers unless given
 """
@@ -15,11 +15,11 @@ from search.samplers import SAMPLERS
 from trainables.base.translation_config import as_translation
 
 MARKS = (20, 100, 300, 1000)
-TIMED = 3  # proposals in a row, of which the median counts; one before them imports what the sampler needs
+TIMED = 3  # timed proposals, the median counts; one before them loads the sampler's imports
 
 
 def seconds_a_proposal(sampler: str, finished: int) -> float:
-    """After so many random trials."""
+    """CPU seconds per proposal after so many random trials."""
     trials = finished + 1 + TIMED
     random, timed = (SearchPlan(make_experiment(name, trials, 0)) for name in ("random", sampler))
     study = Study(None, "bench", "maximize")

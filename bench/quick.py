@@ -1,4 +1,4 @@
-"""A search whose trials cost nothing: the real study, work, Ray Tune, locks and checkpoints round made-up training."""
+"""A search whose trials cost nothing: the real study, work, Ray Tune, locks and checkpoints with simulated training."""
 
 import math
 import os
@@ -53,7 +53,7 @@ def quick_experiment(run_dir: Path, scheduler: str, trials: int, epochs: int = 8
 
 
 def open_work(experiment: Experiment) -> Work:
-    """The work of a run directory, new or gone on with."""
+    """The work of a run directory, new or resumed."""
     run_dir = experiment.run_dir
     run_dir.mkdir(parents=True, exist_ok=True)
     return Work(
@@ -68,9 +68,9 @@ def open_work(experiment: Experiment) -> Work:
 
 
 def quick_epochs(config: TranslationConfig, checkpoints: Path | None, seconds: float) -> Iterator[EpochReport]:
-    """What `trainables.training.loop.train` yields, but for the model: it goes on from its newest checkpoint, too.
+    """The reports of a simulated `trainables.training.loop.train`, also from the newest checkpoint on.
 
-    The score depends on a memory of all past epochs, so that one trained twice, or not at all, shows.
+    The score depends on all past epochs, so an epoch that is trained twice or left out changes it.
     """
     memory, first = torch.zeros((), dtype=torch.float64), 1
     if checkpoints and (found := newest_checkpoint(checkpoints)):
@@ -79,7 +79,7 @@ def quick_epochs(config: TranslationConfig, checkpoints: Path | None, seconds: f
         report = read_report(values)
         first = report.step + 1
         yield report
-    for epoch in range(first, config.training.epochs + 1):
+    for epoch in range(first, int(config.training.epochs) + 1):
         time.sleep(seconds)
         memory = (memory * 1.0001 + 0.137 * epoch + config.model.dropout) % 7
         distance = abs(config.model.dropout - 0.2) + abs(math.log10(config.training.learning_rate) + 2.5)
@@ -94,7 +94,7 @@ def quick_epochs(config: TranslationConfig, checkpoints: Path | None, seconds: f
 
 
 def train_quickly(given: dict[str, Any]) -> None:
-    """In place of `trainables.worker.train_trials`."""
+    """Replaces `trainables.worker.train_trials`."""
     join_driver(read_setup(given).driver_lock)
     assignment = read_assignment(given, TranslationConfig)
     with (assignment.checkpoints.parents[1] / WORKERS).open("a") as file:
@@ -104,7 +104,7 @@ def train_quickly(given: dict[str, Any]) -> None:
 
 
 class Clock:
-    """A listener that notes when trials end, in seconds since the epoch."""
+    """A listener that records when trials end, in seconds since the epoch."""
 
     def __init__(self) -> None:
         self.ends: list[float] = []

@@ -1,10 +1,10 @@
-"""How near samplers come to the best configuration of a large space, on a score that is made up (see landscape.py).
+"""How close samplers come to the best configuration of a large space, on an artificial score (see landscape.py).
 
 python bench/samplers.py SAMPLER [SEEDS] [WORKERS] [TRIALS]
 
-A row of a table: after 10, 20, 40, 80 trials, how many BLEU without noise the trial that scored highest lies below the
-best configuration known, mean and standard error over the seeds; and seconds a proposal takes of one core. All trials
-are trained to the end, WORKERS of them at a time.
+Prints a row: the regret after 10, 20, 40, 80 trials in BLEU without noise, which is the distance of the trial with the
+highest score from the best known configuration, with mean and standard error over the seeds; and CPU seconds per
+proposal. All trials are trained to the end, WORKERS of them at a time.
 """
 
 import math
@@ -23,7 +23,7 @@ MARKS = (10, 20, 40, 80)
 
 
 def search(sampler: str, seed: int, trials: int, workers: int) -> tuple[list[float], float]:
-    """Regret of the trial that leads after each trial that ended, in their order; seconds of a core a proposal."""
+    """The regret of the leading trial after each ended trial, in order; CPU seconds per proposal."""
     experiment = make_experiment(sampler, trials, seed)
     plan, study = SearchPlan(experiment), Study(None, "bench", "maximize")
     running: list[StudyTrial] = []

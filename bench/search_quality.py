@@ -1,10 +1,10 @@
-"""How soon policies find the best of tables of trained systems: one table from many runs of `replay`.
+"""How soon policies find the best system in tables of trained ones: one table from many runs of `replay`.
 
 python bench/search_quality.py DIR [SEEDS] [POLICY ...]
 
-DIR holds nmthpo_PAIR.csv, and nmtlc_KIND_PAIR.json where there are learning curves; what is measured, and how, stands
-in docs/search-quality.md. A row a policy: whole runs pair by pair and their mean, then regret and kill rate under
-successive halving. A policy is a sampler, a comma, and workers: default,4. Optuna's gp takes long.
+DIR has nmthpo_PAIR.csv, and nmtlc_KIND_PAIR.json if there are learning curves; docs/search-quality.md explains the
+measures. Prints a row per policy: whole runs for each pair and their mean, then regret and kill rate with successive
+halving. A policy is a sampler, a comma, and workers: default,4. Optuna's gp takes long.
 """
 
 import json
@@ -32,7 +32,7 @@ def replay(folder: Path, pair: str, policy: str, seeds: int) -> dict[str, Any]:
 
 
 def row(policy: str, found: dict[str, dict[str, Any]]) -> str:
-    """The cells: found has the measures by pair."""
+    """The cells of a row; found: the measures by pair."""
     systems = {pair: measures for pair, measures in found.items() if "nr_20" in measures}
     cells = [policy]
     for measures in systems.values():

@@ -1,13 +1,13 @@
-"""Disturbs real searches at random moments, resumes them where they ended, and checks what came out.
+"""Disturbs real searches at random moments, resumes those that ended, and checks the results.
 
 python bench/soak.py [--disturbances 16] [--kinds "driver killed" …] [--schedulers asha asha_promotion pbt]
     [--slots 1 2] [--trials 12] [--seed 0]
 
-For each scheduler and number of slots, searches on made-up training (see quick.py) run one after another until so many
-disturbances (see disturbances.py) have been survived; a search that has ended is resumed. None may say nothing for two
-minutes. Then: the asked number of trials, none twice, none running; no epoch missing or repeated; every score as
-undisturbed; stops at rungs alone; and with one slot, for pbt with any number, the whole study equal to that of an
-undisturbed run.
+For each scheduler and number of slots, searches with simulated training (see quick.py) run one after another until they
+have survived the number of disturbances (see disturbances.py); a search that has ended is resumed. None may be silent
+for two minutes. At the end there must be the requested number of trials, none twice, none running; no epoch missing or
+repeated; every score as without disturbances; stops only at rungs; and with one slot, for pbt with any number, the
+whole study must equal that of an undisturbed run.
 """
 
 import argparse
@@ -35,16 +35,16 @@ from search.record.journal import Journal
 from search.record.study import Study
 from search.settings.experiment import Experiment
 from trainables.assignment import Assignment
-from trainables.base.ending import end_in_words
+from trainables.base.ending import exit_status
 from trainables.base.locks import DriverLock
 from trainables.base.translation_config import as_translation
 
 MOST_SECONDS = 5  # from the start, or the first sign of training, to a disturbance
-STARTING = 0.25  # of the disturbances hit a driver that starts
+STARTING = 0.25  # of the disturbances hit a starting driver
 
 
 def drive(experiment: Experiment, slots: int) -> int:
-    """Run the search, or what is left of it, as `search/driver/search_run.py` does."""
+    """Run the search, or the rest of it, as `search/driver/search_run.py` does."""
     lock = DriverLock(experiment.run_dir)
     work = open_work(experiment)
     if not work.done:
@@ -82,7 +82,7 @@ def start(experiment: Experiment, slots: int, log: Path) -> Search:
 
 
 def disturb(search: Search, kind: str, rng: random.Random) -> bool:
-    """Do it at a random moment; whether the search had not ended before."""
+    """Disturb a search at a random moment; False if it had already ended."""
     if rng.random() > STARTING:
         search.wait_for(lambda: bool(search.workers()))
     moment = time.monotonic() + rng.uniform(0, MOST_SECONDS)
@@ -94,7 +94,7 @@ def disturb(search: Search, kind: str, rng: random.Random) -> bool:
 
 
 def survive(experiment: Experiment, slots: int, kinds: Iterator[str], rng: random.Random, log: Path) -> Counter[str]:
-    """Run to the end through what the kinds say; what was done."""
+    """Run to the end through disturbances of these kinds; returns what was done."""
     done: Counter[str] = Counter()
     kind = next(kinds, None)
     while True:
@@ -128,7 +128,7 @@ def check(experiment: Experiment) -> None:
         assert trial.outcome in ("completed", "stopped"), f"trial {trial.number} {trial.outcome}"
         ends = (experiment.training.epochs,) if trial.outcome == "completed" else experiment.rungs
         assert trial.progress in ends, f"trial {trial.number} {trial.outcome} after epoch {trial.progress}"
-        if not trial.inherited:  # an heir's depend on its parents', and are compared with the undisturbed run
+        if not trial.inherited:  # an heir's scores depend on its parent's, and are compared with the undisturbed run
             config = as_translation(experiment.trial.with_values(trial.params))
             fresh = {report.epoch: report.score("valid_bleu") for report in quick_epochs(config, None, 0.0)}
             assert trial.scores == {epoch: fresh[epoch] for epoch in range(1, trial.progress + 1)}, (
@@ -179,14 +179,14 @@ def main() -> int:
     parser.add_argument("--slots", nargs="+", type=int, default=[1, 2], help="trials at a time")
     parser.add_argument("--trials", type=int, default=12, help="of each search")
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
-    parser.add_argument("--drive", type=Path, help=argparse.SUPPRESS)  # the driver that is to be disturbed
+    parser.add_argument("--drive", type=Path, help=argparse.SUPPRESS)  # the driver to disturb
     options = parser.parse_args()
     if options.drive:
         experiment = quick_experiment(options.drive, options.schedulers[0], options.trials)
-        return end_in_words(lambda: drive(experiment, options.slots[0]), print)
+        return exit_status(lambda: drive(experiment, options.slots[0]), print)
     kinds = options.kinds or [kind for kind in DISTURBANCES if kind != "full disk" or can_mount()]
     if "full disk" not in kinds:
-        print("no disk is filled: that needs root" if not options.kinds else "not all kinds", file=sys.stderr)
+        print("no disk is filled, as that needs root" if not options.kinds else "not all kinds", file=sys.stderr)
     for scheduler in options.schedulers:
         for slots in options.slots:
             rng = random.Random(options.seed)

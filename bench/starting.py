@@ -1,9 +1,9 @@
-"""How soon a slot trains again: seconds from the end of a trial to the first step of the next one.
+"""Seconds from the end of a trial to the first step of the next one on a slot.
 
 python bench/starting.py [TRIALS]
 
-A real search on one slot: Ray, the default sampler, the product's trainable and its usual model on the embedded corpus,
-cut to some steps, as what lies between trials counts alone. The worker stays, and with it corpus and tokenizer.
+A real search on one slot: Ray, the default sampler, the real trainable and its usual model on the embedded corpus, with
+few steps, as only the time between trials counts. The worker is reused, with corpus and tokenizer.
 """
 
 import sys
@@ -25,7 +25,7 @@ from trainables.data.preparing import prepare
 from trainables.training.loop import EagerStep
 from trainables.worker import train_trials
 
-STARTS = "starts"  # the file of a run in which workers note when they begin to train
+STARTS = "starts"  # the file of a run in which workers record when they begin to train
 
 
 def train_noting_the_start(given: dict[str, Any]) -> None:

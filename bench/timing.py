@@ -1,4 +1,4 @@
-"""Fair timing on a machine that others use, too: CPU seconds, taken in turns, and medians of them."""
+"""Fair timing on a shared machine: CPU seconds of alternating runs, and their medians."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -10,14 +10,14 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-Task = Callable[[], int]  # returns how many tokens or sentences it did
+Task = Callable[[], int]  # returns the number of tokens or sentences
 
 
 def per_cpu_second(makers: Mapping[str, Callable[[], Task]], rounds: int) -> dict[str, float]:
-    """How much each task does in a CPU second of one thread: the median of so many turns, after one to warm up.
+    """The work of each task per CPU second of one thread: the median of so many turns, after one to warm up.
 
-    Each is made in a process of its own, as in real use: what one frees, another one's memory would be made of.
-    A maker must be importable: a function of a module, or a partial of one.
+    Each runs in a process of its own, as in real use: otherwise it would reuse memory that another one has freed. A
+    maker must be importable: a function of a module, or a partial of one.
     """
     context = get_context("spawn")
     ends, processes = {}, []
@@ -49,7 +49,7 @@ def _serve(maker: Callable[[], Task], turns: Connection) -> None:
 
 
 def print_ratios(title: str, speeds: dict[str, float], unit: str) -> None:
-    """Ours, which comes first, against each: how many times faster."""
+    """How many times faster ours, which comes first, is than each of the others."""
     (ours, fastest), *_ = speeds.items()
     table = Table("", f"{ours} is faster by", f"{unit} / CPU-s", title=title, title_justify="left")
     for name, speed in speeds.items():

@@ -1,4 +1,4 @@
-"""What W&B costs a search: 32 short trials with it disabled, offline, and online against a server on this machine.
+"""The cost of W&B: 32 short trials with W&B disabled, offline, and online with a server on this machine.
 
 python bench/tracking.py [ROUNDS]
 """
@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 import yaml
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "tests"))  # the corpus of digits and the stand-in for the server
+sys.path.insert(0, str(ROOT / "tests"))  # the corpus of digits and the replacement of the server
 
 from corpora import write_digits  # noqa: E402
 from wandb_server import KEY, serve  # noqa: E402
@@ -24,7 +24,7 @@ MODES = ("disabled", "offline", "online")
 
 
 def write_config(folder: Path, trials: int) -> Path:
-    """Trials that are the same in every mode: drawn at random, none stopped, none retrained."""
+    """Write a configuration with the same trials in every mode: drawn at random, none stopped, none retrained."""
     config = {
         "output_dir": str(folder / "runs"),
         "data": {"path": str(write_digits(folder / "corpus", train=600))},
@@ -41,7 +41,7 @@ def write_config(folder: Path, trials: int) -> Path:
 
 
 def seconds(config: Path, mode: str, name: str, environment: dict[str, str]) -> float:
-    """The seconds of one whole command, to its end."""
+    """The seconds of one whole command."""
     command = [sys.executable, str(ROOT / "search" / "run.py"), "--config", str(config), "--name", name]
     started = time.perf_counter()
     subprocess.run([*command, "--tracking.wandb", mode], check=True, env=environment, stdout=subprocess.DEVNULL)

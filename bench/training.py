@@ -1,8 +1,8 @@
 """Training on a CPU thread against JoeyNMT, torch.nn.Transformer and Hugging Face's Marian: `make bench`.
 
 All have the same weights, loss, optimizer and text, and are timed in turns by the CPU seconds of whole steps. "Own
-batches" are what each does by itself: ours of like length, JoeyNMT's and the others' in random order, as their loaders
-draw them; batches are made before the clock runs. --data DIR takes the training text of Multi30k (or files of the same
+batches" are those of each system: ours have similar lengths, JoeyNMT's and the others' are in random order, as from
+their loaders; batches are made before the timing. --data DIR takes the training text of Multi30k (or files of the same
 names) in place of random tokens in sentences as long as those of Multi30k.
 """
 
@@ -41,7 +41,7 @@ class Size:
     cache: Path
     layers: int
     d_model: int
-    steps: int  # a turn
+    steps: int  # per turn
     rounds: int
 
 
@@ -67,7 +67,7 @@ def made_up_text(pairs: int) -> EncodedSplit:
 
 
 def in_random_order(text: EncodedSplit, longest_times_pairs: int | None = None) -> Iterator[Batch]:
-    """Batches of so many sentences, or by JoeyNMT's rule: full when pairs × the longest side reach the number."""
+    """Batches of so many sentences, or by JoeyNMT's rule: full when pairs × longest side reach the number."""
     lengths = np.maximum(text.source.lengths, text.target.lengths - 1)
     rows: list[int] = []
     for row in np.random.default_rng(2).permutation(len(text)):
@@ -123,7 +123,7 @@ def build(name: str, size: Size) -> System:
 
 
 def check_equal(size: Size) -> None:
-    """They compute the same function: their likelihoods of a batch agree without dropout."""
+    """Check that the systems compute the same function: their likelihoods of a batch agree without dropout."""
     batch = next(our_batches(training_text(size)))
     losses = []
     for system in (build(system.name, size) for system in SYSTEMS):

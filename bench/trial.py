@@ -1,4 +1,4 @@
-"""One whole trial on a CPU thread, at d_model 256: its peak memory, and what validation costs: `make bench`.
+"""One whole trial on a CPU thread, at d_model 256: its peak memory and the cost of validation: `make bench`.
 
 Runs the training command of the README, which translates the test split with a beam of 5 at the end. --data DIR takes
 Multi30k (or files of the same names) in place of the embedded corpus. The model stays in --output_dir for decoding.py.
@@ -21,24 +21,24 @@ NAME = "bench-trial"
 
 
 def bench_model(layers: int, d_model: int) -> ModelConfig:
-    """The one shape that all peers can build."""
+    """The shape that all peers can build."""
     return ModelConfig(
         encoder_layers=layers, decoder_layers=layers, d_model=d_model, ffn_dim=4 * d_model, dropout=0.1, norm="post"
     )
 
 
 def corpus_options(folder: Path | None) -> dict[str, str]:
-    """Multi30k as configs/multi30k.yaml names its files; without a folder the embedded corpus."""
+    """Multi30k as configs/multi30k.yaml names its files; the embedded corpus without a folder."""
     names = {"path": str(folder), "source": "en", "target": "fr", "valid": "val", "test": "test_2016_flickr"}
     return {f"data.{key}": value for key, value in names.items()} if folder else {}
 
 
 def bench_trial(data: Path | None) -> TranslationConfig:
-    """A post-norm model that learns where sentences end; that kind does not bear the usual learning rate."""
+    """A post-norm model that learns where sentences end; post-norm needs a lower learning rate than usual."""
     epochs = 1 if data else 2  # until it ends its sentences
     options = corpus_options(data) | {"training.epochs": epochs, "training.learning_rate": 0.001}
     if data is None:
-        options["tokenizer.vocab_size"] = 1000  # the embedded corpus has no more pieces
+        options["tokenizer.vocab_size"] = 1000  # the most pieces for the embedded corpus
     return TranslationConfig(model=bench_model(2, 256)).with_values(options)
 
 

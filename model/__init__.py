@@ -1,1 +1,1 @@
-"""The transformer: configuration, attention, layers, encoder-decoder, decoding. Needs torch and pydantic alone."""
+"""The transformer: configuration, attention, layers, encoder-decoder, decoding. Needs only torch and pydantic."""

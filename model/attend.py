@@ -1,4 +1,4 @@
-"""Scaled dot-product attention (Vaswani et al. 2017, section 3.2.1), and the weights it is made of."""
+"""Scaled dot-product attention and its weights (Vaswani et al. 2017, section 3.2.1)."""
 
 import math
 
@@ -24,7 +24,7 @@ def attend(
     allowed; causal: no query sees a later key (S = T);
     dropout: of the attention weights; bias: (1 or B, H, T, S). -> (B, H, T, head_size).
     """
-    if dropout and query.device.type == "cpu":  # there, PyTorch's kernel steps aside for dropout, too
+    if dropout and query.device.type == "cpu":  # PyTorch's fused kernel does not support dropout there
         return drop(attention_weights(query, key, mask, causal, bias), dropout).to(value.dtype) @ value
     if bias is None:
         return F.scaled_dot_product_attention(query, key, value, mask, dropout, causal)
@@ -34,7 +34,7 @@ def attend(
 def attention_weights(
     query: Tensor, key: Tensor, mask: Tensor | None, causal: bool = False, bias: Tensor | None = None
 ) -> Tensor:
-    """The softmax of `attend`, which the fused kernels keep to themselves: (B, H, T, S)."""
+    """The softmax of `attend`, which the fused kernels do not return: (B, H, T, S)."""
     scores = query @ key.transpose(2, 3) / math.sqrt(query.shape[3])
     return _forbid(scores if bias is None else scores + bias, mask, causal).softmax(dim=-1)
 

@@ -31,7 +31,7 @@ class KeyValueCache:
         self.values: Tensor | None = None
 
     def append(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Keys and values, each (B, heads, T, head_size), behind those before; returns all."""
+        """Append keys and values, each (B, kv_heads, T, head_size); returns all so far."""
         if self.keys is not None and self.values is not None:
             keys, values = torch.cat((self.keys, keys), dim=2), torch.cat((self.values, values), dim=2)
         self.keys, self.values = keys, values
@@ -47,7 +47,7 @@ class SelfAttention(nn.Module):
     """Each position attends to the positions of its own sequence (Vaswani et al. 2017, section 3.2)."""
 
     def __init__(self, config: ModelConfig, positions: AttentionPositions):
-        """`positions` attends in its way, see `model.positions`; layers may share one."""
+        """`positions` computes the attention, see `model.positions`; layers may share one module."""
         super().__init__()
         self.positions = positions
         self.num_heads, self.kv_heads, self.dropout = config.num_heads, config.kv_heads, config.attention_dropout
@@ -60,7 +60,7 @@ class SelfAttention(nn.Module):
     ) -> Tensor:
         """x: (B, T, d_model); mask: (B, 1, 1, T), True where attention is allowed. -> (B, T, d_model).
 
-        With a cache, x is the one newest position and attends to all that came before it.
+        With a cache, x is the newest position and attends to all earlier ones.
         """
         query, key, value = self._project(x)
         if cache is not None:
@@ -71,7 +71,7 @@ class SelfAttention(nn.Module):
         return self.output(merge_heads(self.positions(query, key, value, mask, causal, dropout)))
 
     def weights(self, x: Tensor, mask: Tensor | None = None, causal: bool = False) -> Tensor:
-        """What `forward` weighs the values by, dropout apart: (B, num_heads, T, T), a row for each query."""
+        """The attention weights of `forward`, before dropout: (B, num_heads, T, T), a row for each query."""
         query, key, _ = self._project(x)
         return self.positions.weights(query, share_heads(key, self.num_heads), mask, causal)
 
@@ -108,7 +108,7 @@ class CrossAttention(nn.Module):
         return self.output(merge_heads(attended)).view(x.shape)
 
     def weights(self, x: Tensor, keys: Tensor, mask: Tensor | None = None) -> Tensor:
-        """What `forward` weighs the values by, dropout apart: (B, num_heads, K·T, S)."""
+        """The attention weights of `forward`, before dropout: (B, num_heads, K·T, S)."""
         return attention_weights(self._queries(x, len(keys)), share_heads(keys, self.num_heads), mask)
 
     def _queries(self, x: Tensor, sources: int) -> Tensor:

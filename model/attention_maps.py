@@ -1,4 +1,4 @@
-"""The attention weights of a whole model, for people to look at. Training and decoding know nothing of this."""
+"""The attention weights of a whole model, for plots. Training and decoding do not depend on this."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +12,7 @@ from model.transformer import Transformer
 
 @dataclass(frozen=True)
 class AttentionMaps:
-    """Weights of each layer: row i says how much position i takes from each position; allowed ones sum to 1."""
+    """Weights of each layer: row i has the weights of all positions for query i; they sum to 1."""
 
     encoder: list[Tensor]  # self-attention, (B, H, S, S)
     decoder: list[Tensor]  # self-attention, (B, H, T, T)
@@ -21,9 +21,9 @@ class AttentionMaps:
 
 @torch.inference_mode()
 def attention_maps(model: Transformer, source: Tensor, target: Tensor) -> AttentionMaps:
-    """The weights of a pass with teacher forcing. source: (B, S), target: (B, T), both ids; a model in eval mode.
+    """The weights of a forward pass. source: (B, S), target: (B, T), both ids; the model is in eval mode.
 
-    The fused kernels give no weights, so each attention block computes them once more from what it was given.
+    The fused kernels return no weights, so each attention block computes them again from its inputs.
     """
     given: dict[nn.Module, tuple[Any, ...]] = {}
     blocks = [module for module in model.modules() if isinstance(module, SelfAttention | CrossAttention)]

@@ -1,4 +1,4 @@
-"""What shapes the network."""
+"""The configuration of the network."""
 
 from typing import Literal, NamedTuple, Self
 
@@ -66,18 +66,18 @@ class ModelConfig(Config):
 
     @property
     def position_kind(self) -> PositionKind:
-        """What the kind of positions knows of itself."""
+        """The entry of the kind of positions in the table."""
         return KINDS[self.positions]
 
     @property
     def longest(self) -> int | None:
-        """The most tokens of a sequence, where positions end."""
+        """The most tokens of a sequence; None if positions have no limit."""
         limit = self.position_kind.limit
         return None if limit is None else int(getattr(self, limit))
 
     @property
     def unused(self) -> frozenset[str]:
-        """Fields that change nothing beside the values of the others."""
+        """Fields that have no effect with the values of the others."""
         return frozenset(key for kind in KINDS.values() for key in kind.settings) - {*self.position_kind.settings}
 
     @property
@@ -102,15 +102,15 @@ class ModelConfig(Config):
 
     @property
     def hidden_dim(self) -> int:
-        """Width inside the feed-forward block: two thirds of ffn_dim for gated ones, so that parameters compare."""
+        """Width inside the feed-forward block: two thirds of ffn_dim if gated, so that parameters compare."""
         return self.ffn_dim * 2 // 3 if self.gated else self.ffn_dim
 
     @property
     def stackable(self) -> bool:
-        """Whether several models like it can be computed as one (model/stacking.py).
+        """Whether several such models can be computed as one (model/stacking.py).
 
-        Their positions have no weights then, and attention drops nothing, as its kernel draws no masks for each of
-        several models.
+        Positions must have no weights, and attention no dropout, as its kernel can't draw masks for each of several
+        models.
         """
         kind = self.position_kind
         return not (kind.layer_parameters(self) or kind.shared_parameters(self) or self.attention_dropout)

@@ -1,10 +1,10 @@
-"""What a model costs, from its configuration alone: parameters, and the operations of its matrix products."""
+"""The parameters of a model and the operations of its matrix products, from its configuration alone."""
 
 from model.config import ModelConfig
 
 
 def count_parameters(config: ModelConfig, source_vocab: int, target_vocab: int) -> int:
-    """All trained numbers of a `Transformer`, tied matrices once."""
+    """The number of parameters of a `Transformer`; tied matrices count once."""
     d, hidden = config.d_model, config.hidden_dim
     norm = d if config.norm_type == "rms" else 2 * d
     query_and_output = 2 * (d * d + d)
@@ -22,12 +22,12 @@ def count_parameters(config: ModelConfig, source_vocab: int, target_vocab: int) 
 
 
 def count_flops(config: ModelConfig, target_vocab: int, source_tokens: int, target_tokens: int) -> int:
-    """Operations of a forward pass over one pair, with the logits of all target tokens; training takes three times it.
+    """Operations of a forward pass over one pair, with all target logits; training takes three times as many.
 
-    A multiplication and its addition are two. Only matrix products count, and attention as if it were not causal.
+    A multiplication and its addition are two operations. Only matrix products count, with attention as if not causal.
     """
     d, s, t = config.d_model, source_tokens, target_tokens
-    project_kv = 2 * d * 2 * config.kv_dim  # a token
+    project_kv = 2 * d * 2 * config.kv_dim  # per token
     project_query_and_output = 2 * 2 * d * d
     feed_forward = 2 * d * (config.hidden_dim * (3 if config.gated else 2))
 

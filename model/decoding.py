@@ -20,15 +20,15 @@ class Hypothesis(NamedTuple):
 def length_limits(model: Transformer, source: Tensor) -> Tensor:
     """The most tokens a translation may have, EOS included: (B,), from each source's own length.
 
-    Twice the source and ten: more than honest translations need, so that only a model that never
-    stops meets it, whatever else is in its batch. Learned positions may end before.
+    Twice the source plus ten: more than translations need, so that only a model that never stops reaches it. It does
+    not depend on the rest of the batch. Learned positions may have a lower limit.
     """
     limits = 2 * (source != PAD).sum(dim=1) + 10
     return limits if model.config.longest is None else limits.clamp(max=model.config.longest)
 
 
 def _allow(logits: Tensor, must_end: Tensor) -> Tensor:
-    """Logits in which PAD and BOS can't be chosen, and nothing but EOS in the rows that must end."""
+    """Logits in which PAD and BOS can't be chosen, and only EOS in the rows that must end."""
     logits[:, [PAD, BOS]] = float("-inf")
     if must_end.any():
         ending = torch.full_like(logits[0], float("-inf"))
@@ -41,7 +41,7 @@ def _allow(logits: Tensor, must_end: Tensor) -> Tensor:
 def greedy_search(model: Transformer, source: Tensor) -> list[list[int]]:
     """The likeliest token at each step. source: (B, S) ids -> B lists of ids without BOS and EOS.
 
-    Rows that have ended leave the batch.
+    Rows that have ended are removed from the batch.
     """
     limits = length_limits(model, source)
     state = model.start_decoding(source)
@@ -77,7 +77,7 @@ def beam_hypotheses(
 
     A hypothesis of n tokens (EOS included) scores log p / n^length_penalty (Wu et al. 2016 discuss the
     choice). A source is done when beam_size hypotheses have ended; with beam_size 1 that is greedy search.
-    A hypothesis at its length limit ends there, at no cost. Fewer than beam_size come of tiny vocabularies alone.
+    A hypothesis at its length limit ends there, at no cost. Only tiny vocabularies give fewer than beam_size.
     """
     device, width = source.device, beam_size
     limits = length_limits(model, source)
@@ -88,7 +88,7 @@ def beam_hypotheses(
     tokens = torch.full((len(source) * width,), BOS, device=device)
     history = torch.full((len(source), width, steps), PAD, device=device)  # live hypotheses
     scores = torch.full((len(source), width), float("-inf"), device=device)
-    scores[:, 0] = 0.0  # all hypotheses of a source start equal: let just one of them grow
+    scores[:, 0] = 0.0  # all hypotheses of a source start equal: only one of them may grow
     ended = torch.full_like(history, PAD)
     ended_scores = torch.full_like(scores, float("-inf"))
 
@@ -96,7 +96,7 @@ def beam_hypotheses(
         logits = _allow(model.decode_step(tokens, state), (limits[active] <= state.length).repeat_interleave(width))
         log_p = torch.log_softmax(logits.float(), dim=-1).view(len(active), width, -1)
         vocab = log_p.shape[-1]
-        # Each hypothesis ends in at most one way, so 2·width candidates always hold width that go on.
+        # Each hypothesis ends in at most one way, so 2·width candidates always contain width that continue.
         candidate, index = (scores.unsqueeze(-1) + log_p).flatten(1).topk(2 * width, dim=-1)
         origin, token = index // vocab, index % vocab  # (B, 2·width)
         grown = history.gather(1, origin.unsqueeze(-1).expand(-1, -1, steps))

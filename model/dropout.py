@@ -1,17 +1,17 @@
-"""Dropout whose masks are cheap to draw on a CPU."""
+"""Dropout with masks that are cheap to draw on a CPU."""
 
 import torch
 from torch import Tensor, nn
 
-STEPS = 2**16  # a CPU draws 16 bits an element
+STEPS = 2**16  # a CPU draws 16 bits per element
 
 
 def dropout(x: Tensor, probability: float, generator: torch.Generator | None = None) -> Tensor:
-    """Zeros with that probability, the rest scaled so that the mean stays (Srivastava et al. 2014). Like x.
+    """Zero elements with that probability and scale the rest, which keeps the mean (Srivastava et al. 2014). Like x.
 
-    PyTorch draws a Bernoulli number an element, on a CPU at the cost of a small matrix product. Here a CPU draws 64
-    bits for four elements; so the probability is the nearest multiple of 1/65536, and the scale is that of the
-    probability that is taken. Without a generator, PyTorch's own is drawn from.
+    PyTorch draws a Bernoulli number per element, which on a CPU costs as much as a small matrix product. Here a CPU
+    draws 64 bits for four elements. So the probability is rounded to a multiple of 1/65536, and the scale fits the
+    rounded one. Without a generator, PyTorch's own is used.
     """
     if not probability:
         return x
@@ -28,8 +28,8 @@ def dropout(x: Tensor, probability: float, generator: torch.Generator | None = N
 
 
 class Dropout(nn.Dropout):
-    """`dropout` while training, nothing else."""
+    """`dropout` while training, the identity otherwise."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """The input with elements dropped while training; the shape stays."""
+        """The input, with elements dropped while training. -> like x."""
         return dropout(x, self.p) if self.training and self.p else x

@@ -1,4 +1,4 @@
-"""The blocks that the encoder and the decoder are stacked of."""
+"""The layers of the encoder and the decoder."""
 
 from collections.abc import Callable
 
@@ -17,17 +17,17 @@ def make_norm(config: ModelConfig) -> nn.Module:
 
 
 class Embedding(nn.Embedding):
-    """Rows of a table, which may serve the output layer, too."""
+    """An embedding whose matrix the output layer may share."""
 
     def __init__(self, vocabulary: int, d_model: int, is_output: bool = False):
-        """is_output: whether the output layer has the same matrix."""
+        """is_output: whether the output layer shares the matrix."""
         super().__init__(vocabulary, d_model)
         self.is_output = is_output
 
     def forward(self, ids: Tensor) -> Tensor:
         """(B, T) ids -> (B, T, d_model)."""
-        # The output's gradient of a shared table is dense: on a CPU the few rows that were looked up are added to it,
-        # where each look-up would fill a table of its own with zeros.
+        # The output layer's gradient of a shared matrix is dense: on a CPU, the gradient of the few rows that were
+        # looked up is added to it. A dense gradient of the embedding would be another matrix full of zeros.
         sparse = self.is_output and self.weight.device.type == "cpu"
         return F.embedding(ids, self.weight, sparse=sparse)
 
@@ -35,8 +35,8 @@ class Embedding(nn.Embedding):
 class FeedForward(nn.Module):
     """Position-wise feed-forward block.
 
-    The gated kinds (swiglu, geglu; Shazeer 2020) have two matrices where the others have one, and so two thirds of
-    ffn_dim for equal parameters.
+    The gated kinds (swiglu, geglu; Shazeer 2020) have two matrices where the others have one, so their width is two
+    thirds of ffn_dim for equal parameters.
     """
 
     def __init__(self, config: ModelConfig):
@@ -62,7 +62,7 @@ class FeedForward(nn.Module):
 
 
 class Residual(nn.Module):
-    """What goes round a sublayer f: x + f(norm(x)) for pre, norm(x + f(x)) for post, norm(α·x + f(x)) for deep."""
+    """A sublayer f with its residual: x + f(norm(x)) for pre, norm(x + f(x)) for post, norm(α·x + f(x)) for deep."""
 
     def __init__(self, config: ModelConfig, alpha: float):
         """alpha: of DeepNorm, see `ModelConfig.deepnorm`."""

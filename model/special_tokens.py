@@ -1,3 +1,3 @@
-"""The ids of special tokens: every tokenizer numbers them so."""
+"""The ids of special tokens, the same in every tokenizer."""
 
 PAD, UNK, BOS, EOS = 0, 1, 2, 3  # padding, unknown piece, beginning and end of a sentence

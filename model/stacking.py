@@ -1,8 +1,8 @@
 """Several transformers of one shape computed as one: each product of matrices becomes one batched product.
 
-Wang et al. 2021 (Horizontally Fused Training Array, arXiv 2102.02344). The rows of the K models' batches follow one
-another, K·B in all; whatever holds weights is replaced by a layer that gives each model's rows that model's weights,
-and the rest, attention among it, is computed as for one model of a larger batch.
+Wang et al. 2021 (Horizontally Fused Training Array, arXiv 2102.02344). The batches of the K models are concatenated to
+K·B rows. Each layer with weights is replaced by one that uses each model's weights for that model's rows; everything
+else, attention included, is computed as for one model with a larger batch.
 """
 
 import copy
@@ -20,15 +20,15 @@ from model.transformer import Transformer
 class Stack(nn.Module):
     """K models as one.
 
-    Their weights move into the stack's, and their gradients, too: they stay usable one by one, and an optimizer of each
-    works on its part.
+    Their weights and gradients become views into those of the stack: each model can still be used alone, with its own
+    optimizer.
     """
 
     def __init__(self, models: list[Transformer], generators: list[torch.Generator]):
-        """models: `stackable`, of one shape but for dropout, on one device; generators: for each model's dropout."""
+        """models: `stackable`, of one shape except dropout, on one device; generators: one for each model's dropout."""
         super().__init__()
         self.network = copy.deepcopy(models[0])
-        stacked: dict[nn.Parameter, nn.Parameter] = {}  # by the first model's: shared matrices stay shared
+        stacked: dict[nn.Parameter, nn.Parameter] = {}  # by the first model's parameter: shared matrices stay shared
 
         def stack(parameters: list[nn.Parameter]) -> nn.Parameter:
             if parameters[0] not in stacked:
@@ -54,7 +54,7 @@ class Stack(nn.Module):
 
 
 def _move(parameters: list[nn.Parameter]) -> nn.Parameter:
-    """One parameter (K, ...) in whose memory those given live from now on, with gradients likewise."""
+    """One parameter (K, ...); those given become views into its memory, and so do their gradients."""
     whole = nn.Parameter(torch.stack([parameter.detach() for parameter in parameters]))
     whole.grad = torch.zeros_like(whole)
     for parameter, data, gradient in zip(parameters, whole.data, whole.grad, strict=True):
@@ -67,7 +67,7 @@ def _stacked_layer(
     generators: list[torch.Generator],
     stack: Callable[[list[nn.Parameter]], nn.Parameter],
 ) -> nn.Module | None:
-    """The layer that computes these as one, one of each model; None if they have no weights and draw nothing."""
+    """The layer that computes these layers, one of each model, as one; None if they have no weights and no dropout."""
 
     def of(name: str) -> nn.Parameter | None:
         found = [getattr(part, name, None) for part in parts]
@@ -102,7 +102,7 @@ class StackedEmbedding(nn.Module):
 
 
 class StackedLinear(nn.Module):
-    """K linear layers, each for its rows."""
+    """K linear layers, each for the rows of its model."""
 
     def __init__(self, weight: nn.Parameter, bias: nn.Parameter | None):
         """weight: (K, out, in); bias: (K, out)."""
@@ -136,7 +136,7 @@ class StackedNorm(nn.Module):
 
 
 class StackedDropout(nn.Module):
-    """K dropouts, each with its probability and its own draws."""
+    """K dropouts, each with its own probability and generator."""
 
     def __init__(self, probabilities: list[float], generators: list[torch.Generator]):
         super().__init__()

@@ -16,7 +16,7 @@ from model.special_tokens import PAD
 
 @dataclass
 class DecoderState:
-    """What decoding carries from one step to the next, for B sources of K hypotheses each."""
+    """The state of decoding between two steps, for B sources with K hypotheses each."""
 
     memory: list[tuple[Tensor, Tensor]]  # per layer: keys and values of the source, (B, kv_heads, S, head_size)
     memory_mask: Tensor | None  # (B, 1, 1, S)
@@ -62,7 +62,7 @@ class Transformer(nn.Module):
         self.decoder = nn.ModuleList(
             DecoderLayer(config, positions) for positions in kind.attending(config, config.decoder_layers, causal=True)
         )
-        # Post-norm layers end in a norm of their own.
+        # Post-norm layers end with a norm.
         self.encoder_norm, self.decoder_norm = (
             make_norm(config) if config.norm == "pre" else nn.Identity() for _ in range(2)
         )
@@ -73,7 +73,7 @@ class Transformer(nn.Module):
         self._initialise()
 
     def _initialise(self) -> None:
-        """Xavier for matrices, N(0, 1/d_model) for embeddings: scaled by sqrt(d_model), they enter at variance 1."""
+        """Xavier for matrices, N(0, 1/d_model) for embeddings: scaled by sqrt(d_model), they have variance 1."""
         for parameter in self.parameters():
             if parameter.dim() > 1:
                 nn.init.xavier_uniform_(parameter)
@@ -112,7 +112,7 @@ class Transformer(nn.Module):
         return cast(list[DecoderLayer], list(self.decoder))
 
     def num_parameters(self) -> int:
-        """Trained numbers; a tied matrix counts once."""
+        """The number of parameters; a tied matrix counts once."""
         return sum(parameter.numel() for parameter in self.parameters())
 
     def _embed_source(self, ids: Tensor) -> Tensor:
@@ -122,9 +122,9 @@ class Transformer(nn.Module):
         return self.dropout(self.target_positions(self.target_embedding(ids) * self.scale, start))
 
     def encode(self, source: Tensor) -> tuple[Tensor, Tensor | None]:
-        """source: (B, S) ids -> memory (B, S, d_model) and its mask (B, 1, 1, S), None where a CPU sees no padding."""
+        """source: (B, S) ids -> memory (B, S, d_model) and its mask (B, 1, 1, S), None on a CPU without padding."""
         padding = source == PAD
-        # To ask a GPU would be to wait for it.
+        # Reading this from a GPU would wait for it.
         mask = ~padding[:, None, None, :] if padding.device.type != "cpu" or padding.any() else None
         x = self._embed_source(source)
         for layer in self.encoder:

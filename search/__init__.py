@@ -1,4 +1,4 @@
-"""Many trials: space, searcher, scheduling, finals, evidence, tracking, report, command line.
+"""Searches for the best model: many trials, finals, evidence, and a report.
 
     from search import Experiment, search
 
@@ -6,7 +6,7 @@
     print(result.ranking)
     print(result.translate(["The old man is reading a book."]))
 
-docs/python.md says more.
+See docs/python.md.
 """
 
 from importlib import import_module
@@ -57,7 +57,7 @@ _PLACES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Imported when it is first asked for: every module of this package imports this one, most need little of it."""
+    """Import a name when it is first used, as every module of this package imports this file."""
     if name not in _PLACES:
         raise AttributeError(f"module 'search' has no attribute {name!r}")
     return getattr(import_module(_PLACES[name]), name)

@@ -1,4 +1,4 @@
-"""The command line: `python search/run.py`, or `babeltune` where it is installed; --help says what it takes."""
+"""The command line: `python search/run.py`, or `babeltune` if it is installed; see --help."""
 
 import sys
 from pathlib import Path
@@ -7,13 +7,13 @@ from rich.console import Console
 
 from search.commands import COMMANDS, load
 from search.commands.lines import say
-from trainables.base.ending import end_in_words
+from trainables.base.ending import exit_status
 from trainables.base.errors import UserError, did_you_mean
 from trainables.base.installed import list_configs, program
 
 
 def main(arguments: list[str]) -> int:
-    """Run a command; its status."""
+    """Run a command. Returns its exit status."""
 
     def call() -> int:
         if not arguments or arguments[0].startswith("-"):
@@ -22,7 +22,7 @@ def main(arguments: list[str]) -> int:
             raise UserError(f"{arguments[0]}: unknown command{_nearest(arguments[0])}")
         return _run(arguments[0], arguments[1:])
 
-    return end_in_words(call, lambda text: say(Console(stderr=True, style="red"), text))
+    return exit_status(call, lambda text: say(Console(stderr=True, style="red"), text))
 
 
 def command() -> None:
@@ -36,7 +36,7 @@ def _run(name: str, arguments: list[str]) -> int:
 
 
 def _nearest(word: str) -> str:
-    """What somebody may have meant by a word that is no command; the end of a message."""
+    """The end of a message: what an unknown command may have meant."""
     if word.endswith((".yaml", ".yml")) or word in list_configs():
         return f"; did you mean --config {word}?"
     for run in (word, f"runs/{word}"):

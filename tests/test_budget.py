@@ -140,7 +140,7 @@ def test_time_is_reserved_at_the_measured_cost(
 @pytest.mark.parametrize(
     ("budget", "changes", "message"),
     [
-        ({}, {}, r"search\.trials: null is without end for default; give a number, or a search\.budget"),
+        ({}, {}, r"search\.trials: null never ends with default; give a number, or a search\.budget"),
         ({"epochs": 27}, {}, r"search\.budget\.epochs: 27 is too few: the finals need 24 and one trial 4; give 28"),
         ({"epochs": 3}, {"finals": {"seeds": 0}}, r"the finals need 0 and one trial 4"),
         ({"dollars": 5}, {}, r"price_per_gpu_hour: missing"),

@@ -44,7 +44,7 @@ def changed(**fields: Any) -> Callable[[NodeFacts], NodeFacts]:
         (lambda facts: replace(facts, versions={**facts.versions, "sacrebleu": None}), "sacrebleu not installed"),
         (lambda facts: replace(facts, free_gib={"/tmp": 0.5}), "0.5 GiB free in /tmp, 2 needed"),
         (changed(open_files=1024), "only 1024 open files allowed, 4096 needed; put `ulimit -n 65536`"),
-        (changed(token=None), "is not there; mount the shared folder"),
+        (changed(token=None), "is missing there; mount the shared folder"),
         (changed(token="another"), "is another folder there"),
         (changed(writable=False), "can't be written"),
         (changed(locked=False), "so two drivers could write one search"),
@@ -134,7 +134,7 @@ def test_a_cluster_that_can_not_be_ended_from_here_is_told_before_the_search(
     monkeypatch.setenv("HOME", str(tmp_path))
     check_teardown(Experiment.model_validate({"cluster": "auto"}))
     experiment = Experiment.model_validate({"cluster": "auto", "teardown": True})
-    with pytest.raises(UserError, match=r"teardown: ~/ray_bootstrap_config.yaml is not here"):
+    with pytest.raises(UserError, match=r"teardown: ~/ray_bootstrap_config.yaml is missing"):
         check_teardown(experiment)
     (tmp_path / "ray_bootstrap_config.yaml").touch()
     check_teardown(experiment)

@@ -222,7 +222,7 @@ def test_hosts_that_share_no_folder_search_through_a_storage_that_outlives_the_h
 def test_a_folder_that_is_not_shared_is_refused(cluster: Cluster, folder: Path) -> None:
     refused = cluster.on_head("cd babeltune && python search/run.py --cluster auto --output_dir /tmp/alone")
     assert refused.returncode == 2
-    assert "cluster: node 10.77.0.12: output_dir /tmp/alone is not there; mount the shared folder" in refused.stderr
+    assert "cluster: node 10.77.0.12: output_dir /tmp/alone is missing there; mount the shared folder" in refused.stderr
     assert "Traceback" not in refused.stdout + refused.stderr
 
 
@@ -235,7 +235,7 @@ def test_teardown_ends_the_cluster_after_the_search(cluster: Cluster, folder: Pa
     config = write_config(folder, search={"trials": 1, "scheduler": "none"}, finals={"top": 1, "seeds": 0})
     assert cluster.on_head("ray status").returncode == 0
     done = cluster.on_head(f"{SEARCH} --config {config} --cluster auto --name last --teardown")
-    assert done.returncode == 0 and "the cluster is taken down" in done.stdout, done.stdout + done.stderr
+    assert done.returncode == 0 and "the cluster is being ended" in done.stdout, done.stdout + done.stderr
     assert "may still cost" not in done.stdout, done.stdout
     assert (folder / "runs" / "last" / "report.html").exists()
     assert cluster.on_head("ray status").returncode != 0

@@ -120,7 +120,10 @@ def test_print_config_says_what_there_is(capsys: pytest.CaptureFixture[str]) -> 
         ("search.trials", ["  --search.trials  whole number (1 or more) or null (default 20)"]),
         ("all", ["  --training.epochs  whole number (1 or more) (default 5)", "      passes over the training text"]),
         ("training", ["  --training.schedule  cosine, inverse_sqrt or constant (default cosine)"]),
-        ("search", ["  --search.scheduler  one of (default asha_promotion)", "      none: Trains all to the end"]),
+        (
+            "search",
+            ["  --search.scheduler  one of (default asha_promotion)", "      none: Trains all trials to the end"],
+        ),
         ("search.budget.epochs", ["  --search.budget.epochs  whole number (1 or more) (default null)"]),
         (
             "finals.beam_size",
@@ -151,8 +154,10 @@ MISTAKES = {
     "tokenizer: {shared: false}": "x.yaml: model.tied_embeddings: 'all' needs one vocabulary",
     "training: {batch_sentences: 32}": "x.yaml: training.batch_sentences: set exactly one",
     "data: {path: 'a/{spilt}.txt'}": "x.yaml: data.path: the pattern",
-    "search: {trials: null}": "x.yaml: search.trials: null is without end for default; give a number, or",
-    "training: {report_steps: 100}": "x.yaml: search.scheduler.rungs: missing; with training.report_steps 100 they are",
+    "search: {trials: null}": "x.yaml: search.trials: null never ends with default; give a number, or",
+    "training: {epochs: 0.5}": "training.epochs: 0.5 epochs end within one, before a report; set report_steps, as 1000",
+    "space: {training.valid_pairs: {values: [5, 6]}}": "training.valid_pairs: decides what is compared",
+    "training: {report_steps: 100}": "x.yaml: search.scheduler.rungs: missing; with training.report_steps 100 rungs",
     "{training: {report_steps: 100}, search: {scheduler: {rungs: [100, 270]}}}": "270 is no multiple of "
     "training.report_steps 100; the nearest is 300",
     "{training: {report_steps: 100}, search: {scheduler: {rungs: [30]}}}": "scheduler.rungs: 30 is no multiple of",
@@ -177,7 +182,7 @@ MISTAKES = {
         "changes; use valid_bleu or valid_nll_per_char"
     ),
     "space: {model.d_model: {values: [64, 128]}}\nsearch: {scheduler: pbt}": (
-        "x.yaml: search.scheduler: pbt hands trained weights on, so its space may hold training.* and dropouts alone"
+        "x.yaml: search.scheduler: pbt hands trained weights on, so its space may contain only training.* and"
     ),
     "search: {scheduler: pbt, trials: null, budget: {epochs: 90}}": "x.yaml: search.trials: null; pbt needs the size",
     "training: {report_steps: 5}\nsearch: {scheduler: {kind: pbt, rungs: [5]}}": "search.scheduler: pbt counts in",

@@ -67,7 +67,9 @@ def test_memory_too_small_for_another_process_is_told_by_the_next_start(
     monkeypatch.setattr(data_parallel, "join", lambda *_: None)
     monkeypatch.setattr(data_parallel, "take_same_steps", take_same_steps)
     with pytest.raises(torch.OutOfMemoryError):
-        data_parallel._follow(config(), tmp_path, tmp_path / "trial", Group(1, 2, tmp_path / "meeting"), os.getppid())
+        data_parallel._follow(
+            config(), tmp_path, tmp_path / "trial", Group(1, 2, tmp_path / "rendezvous"), os.getppid()
+        )
     with pytest.raises(TooLarge, match="does not fit into one of its 2 GPUs"):
         next(train_data_parallel(config(), tmp_path, tmp_path / "trial", 2, keep=2))
 

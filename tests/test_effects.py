@@ -209,7 +209,7 @@ def test_intervals_and_p_values_are_those_of_the_textbook() -> None:
         doubtful += [p for p in chances.values() if p < 0.05 < 6 * p]
         if not any(each.is_clear for each in found.interactions):
             (said,) = interaction_sentences(found, "BLEU")
-            assert "No setting surely changes what another does (6 pairs tried)" in said
+            assert "No setting significantly changes what another does (6 pairs tried)" in said
     assert four_means
     assert doubtful, "of noise alone, some pairs seem to matter if one looks at them by themselves"
 
@@ -335,7 +335,7 @@ def test_what_was_stopped_counts_and_what_has_no_score_does_not() -> None:
     trials.append(StudyTrial(40, 40, trials[0].params, TrialState.PRUNED, {1: 3.0}, Attributes(Outcome.DIVERGED)))
     seen = observe(HALVED, trials, [], [])
     assert seen is not None and seen.scores.shape == (40, 3)
-    assert "40 trials, of which 10 have a final one" in seen.basis and "1 trial is left out" in seen.basis
+    assert "40 trials, 10 of them final" in seen.basis and "1 trial is left out" in seen.basis
     last = analyse(HALVED.space, seen).scores
     expected = {number: score.value for number, score in last.items()}
     assert all(expected[trial.number] == trial.scores[8] for trial in trials if trial.outcome == "completed")
@@ -347,7 +347,7 @@ def test_what_was_stopped_counts_and_what_has_no_score_does_not() -> None:
     early = observe(HALVED, trials, [], [])
     assert early is not None and early.scores.shape == (40, 2) and "up to epoch 4" in early.basis
     reached = {
-        n for n, score in analyse(HALVED.space, early).scores.items() if score.told("epoch").endswith(" at epoch 4")
+        n for n, score in analyse(HALVED.space, early).scores.items() if score.as_text("epoch").endswith(" at epoch 4")
     }
     assert reached == {trial.number for trial in trials[:40] if 4 in trial.scores}, "measured, though stopped there"
     assert observe(HALVED, trials[40:], [], []) is None
@@ -364,15 +364,15 @@ def test_a_forecast_says_where_it_comes_from_and_how_sure_it_is() -> None:
         for trial in trials:
             score = found.scores[trial.number]
             if trial.outcome == "completed":
-                assert score.told("epoch") == f"{trial.scores[8]:.2f} at epoch 8" and score.margin == 0
+                assert score.as_text("epoch") == f"{trial.scores[8]:.2f} at epoch 8" and score.margin == 0
                 continue
             held.append(abs(score.value - trial.attributes.others["truth"]) <= score.margin)
             told, known = f"forecast for step 8, from step {trial.progress}", f"{score.value:.2f} ± {score.margin:.3g}"
             cannot = f"{score.value:.2f}, {told}: these trials cannot tell it"
-            assert score.told("step") == (cannot if 2 * score.margin > seen.scale else f"{known}, {told}")
+            assert score.as_text("step") == (cannot if 2 * score.margin > seen.scale else f"{known}, {told}")
     assert 0.9 < np.mean(held) < 0.99, "95% intervals"
     wide = sum(score.is_wide for score in found.scores.values())
-    assert counted(found).startswith("10 scores were measured at epoch 8, 30 are forecasts for it")
+    assert counted(found).startswith("10 scores were measured at epoch 8, 30 are forecasts for stopped")
     assert f"cannot tell {wide} of the forecasts" in counted(found)
 
 
@@ -436,9 +436,9 @@ def test_it_says_what_it_cannot_say() -> None:
     found = analyse(GRID, observations(together, np.random.default_rng(0).normal(size=len(together))))
     assert {effect.path for effect in found.effects} == {"model.activation"}
     said = " ".join(effect_sentences(found, "BLEU"))
-    assert "encoder_layers: no effect can be told, as it went along with num_heads" in said
-    assert "num_heads: no effect can be told, as it went along with encoder_layers" in said
-    assert "dropout: no effect can be told, as all these trials have the same value" in said
+    assert "encoder_layers: its effect is unknown, as it varied together with num_heads" in said
+    assert "num_heads: its effect is unknown, as it varied together with encoder_layers" in said
+    assert "dropout: its effect is unknown, as all these trials have the same value" in said
 
 
 def test_sentences_tell_effects_from_the_noise_of_seeds() -> None:
@@ -515,8 +515,9 @@ def test_the_two_that_the_methods_differ_on_most_are_explained() -> None:
     shares = {"one": (0.5, 0.2), "two": (0.1, 0.55), "three": (0.4, 0.0), "four": (0.0, 0.25), "five": (0.1, 0.1)}
     said = disagreement([Importance(f"model.{name}", *both) for name, both in shares.items()])
     assert said.partition("They disagree: ")[2] == (
-        "two sets the best apart, though it moves few scores over the whole space (10% by fANOVA, 55% by PED-ANOVA); "
-        "three moves scores, but the best trials differ little in it from all others (40% by fANOVA, 0% by PED-ANOVA)."
+        "two sets the best trials apart, though it changes scores little over the whole space (10% by fANOVA, "
+        "55% by PED-ANOVA); three changes scores, but the best trials differ little in it from all others "
+        "(40% by fANOVA, 0% by PED-ANOVA)."
     )
 
 
@@ -642,9 +643,9 @@ def test_a_setting_goes_along_with_the_two_that_are_most_like_it() -> None:
     for bits in np.ndindex(2, 2, 2, 2):
         grid.append({f"model.{name}": 1 + bit for name, bit in zip(names, bits, strict=True)})
         grid[-1]["training.warmup_steps"] = int(np.dot((2, 3, 4, 5), bits))
-    untold = dict(analyse(space, observations(grid, range(16))).untold)
-    assert untold["training.warmup_steps"] == "it went along with encoder_layers and decoder_layers"
-    assert untold["model.num_heads"].startswith("it went along with warmup_steps")
+    not_estimated = dict(analyse(space, observations(grid, range(16))).not_estimated)
+    assert not_estimated["training.warmup_steps"] == "it varied together with encoder_layers and decoder_layers"
+    assert not_estimated["model.num_heads"].startswith("it varied together with warmup_steps")
 
 
 def test_each_setting_is_in_the_sentence_of_its_verdict() -> None:
@@ -662,28 +663,28 @@ def test_each_setting_is_in_the_sentence_of_its_verdict() -> None:
     scores = {n: Score(30.0, 4, None, 0.0, False) for n in range(9)}
     found = Analysis(effects, [], 0, Noise(0.125, 1), [("model.tied", "why")], None, scores, "at epoch 4")
     clear = [
-        "activation, beside the mean of its values: relu +2.00 ± 0.50, gelu −2.00 ± 0.50 BLEU.",
+        "activation, relative to the mean of its values: relu +2.00 ± 0.50, gelu −2.00 ± 0.50 BLEU.",
         "One more head: −1.50 ± 0.50 BLEU.",
         "dropout 0.2 instead of 0.1: +1.00 ± 0.50 BLEU.",
     ]
-    seeds = "a standard deviation of 0.12 BLEU, known to 1 degree of freedom"
+    seeds = "a standard deviation of 0.12 BLEU, with 1 degree of freedom"
     unsure = "each doubling of norm: +0.40 ± 0.50 BLEU."
     assert effect_sentences(found, "BLEU") == [
         *clear,
         f"Not distinguishable from seed noise ({seeds}): d_model, ffn_dim.",
-        f"More than seed noise, but not sure with these trials: {unsure}",
-        "tied: no effect can be told, as why.",
+        f"More than seed noise, but not significant in these trials: {unsure}",
+        "tied: its effect is unknown, as why.",
     ]
     alone = effect("norm", Estimate("each doubling of norm", 0.4, 0.5, None, None))
-    assert effect_sentences(replace(found, effects=[alone], seeds=None, untold=[]), "BLEU") == [
-        "No setting has an effect that these trials make sure of.",
-        f"Not distinguishable from noise (seeds and all that these effects leave open together): {unsure}",
+    assert effect_sentences(replace(found, effects=[alone], seeds=None, not_estimated=[]), "BLEU") == [
+        "No setting has a significant effect in these trials.",
+        f"Not distinguishable from noise (seeds, and all that these effects do not explain): {unsure}",
     ]
     paths, steps = ("model.num_heads", "model.d_model"), ("one more head", "each doubling of d_model")
     sign = Interaction(paths, steps, Estimate("", -0.5, 0.75, None, None), 0.25)
-    none = "No setting surely changes what another does (1 pair tried)."
+    none = "No setting significantly changes what another does (1 pair tried)."
     assert interaction_sentences(replace(found, pairs=1, interactions=[sign]), "BLEU") == [
-        f"{none} The strongest sign of it: What one more head does changes by −0.50 ± 0.75 BLEU with each doubling of "
+        f"{none} The strongest sign: What one more head does changes by −0.50 ± 0.75 BLEU with each doubling of "
         "d_model (p = 0.25)."
     ]
     assert interaction_sentences(replace(found, pairs=1, interactions=[replace(sign, chance=1.0)]), "BLEU") == [none]

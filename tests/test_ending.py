@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from test_run import COMMAND, ROOT
 
-from trainables.base.ending import end_in_words, ended_by_signals
+from trainables.base.ending import ended_by_signals, exit_status
 from trainables.base.errors import Diverged, UserError
 
 
@@ -20,7 +20,7 @@ def ending(error: BaseException) -> tuple[int, str]:
     def call() -> int:
         raise error
 
-    return end_in_words(call, told.append, "go on"), " ".join(told)
+    return exit_status(call, told.append, "go on"), " ".join(told)
 
 
 @pytest.mark.parametrize(
@@ -32,9 +32,9 @@ def ending(error: BaseException) -> tuple[int, str]:
         (
             OSError(28, "No space left on device", "/full/file"),
             2,
-            "/full/file: No space left on device; what was written",
+            "/full/file: No space left on device; written files",
         ),
-        (ZeroDivisionError("by\nzero"), 1, "unforeseen: ZeroDivisionError: by zero; please report it with "),
+        (ZeroDivisionError("by\nzero"), 1, "unexpected error: ZeroDivisionError: by zero; please report it with "),
     ],
 )
 def test_each_error_has_its_status_and_its_sentence(error: BaseException, status: int, said: str) -> None:

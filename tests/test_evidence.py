@@ -157,14 +157,14 @@ def test_one_hopeless_score_counts_as_far_below_the_median_as_the_best_lies_abov
     assert found.scores.mean() == pytest.approx(0) and found.scores.std() == pytest.approx(1)
 
 
-def test_of_many_trials_the_best_the_latest_and_those_that_run_are_heard(
+def test_of_many_trials_the_best_the_latest_and_those_that_run_are_used(
     told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(evidence, "HEARD", 6)
+    monkeypatch.setattr(evidence, "MOST_TRIALS", 6)
     told.trial(0.0)
     for number in range(1, 15):
         told.trial(number / 100, 20.0 - number, outcome=Outcome.COMPLETED)
-    numbers = [trial.number for trial in evidence.heard(told.study)]
+    numbers = [trial.number for trial in evidence.informative_trials(told.study)]
     assert numbers == [0, 1, 2, 3, 12, 13, 14]
 
 

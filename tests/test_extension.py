@@ -110,7 +110,7 @@ RESUMED: dict[str, dict[Any, str]] = {
         "activation_dropout norm norm_type activation positions max_length max_distance tied_embeddings"
     },
     "training": {
-        REFUSED: "epochs report_steps",
+        REFUSED: "epochs report_steps valid_pairs",
         NEW_STUDY: "batch_tokens batch_sentences batch_shapes learning_rate warmup_steps schedule label_smoothing "
         "clip_norm",
     },

@@ -60,7 +60,7 @@ def test_a_file_is_read_up_to_a_size(tmp_path: Path) -> None:
     file.write_bytes(content)
     for most in (None, 1400, 1401):
         assert files.read_bytes(file, most) == content and files.read_text(file, most) == "é" * 700
-    for most, words in ((1399, "has 1,400 bytes; 1,399 are taken at most"), (0, "0 are taken at most")):
+    for most, words in ((1399, "has 1,400 bytes; at most 1,399 are allowed"), (0, "at most 0 are allowed")):
         for read in (files.read_bytes, files.read_text):
             with pytest.raises(OSError, match=words):
                 read(file, most)
@@ -73,7 +73,11 @@ def test_a_file_is_read_up_to_a_size(tmp_path: Path) -> None:
 @pytest.mark.parametrize("read", [files.read_bytes, files.read_text, files.digest_of])
 def test_what_is_no_regular_file_is_not_read(read: Callable[[Path], object], tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
-    for path, words in ((tmp_path, "is a folder"), (Path("/dev/null"), "is no regular"), (tmp_path / "fifo", "is no")):
+    for path, words in (
+        (tmp_path, "is a folder"),
+        (Path("/dev/null"), "not a regular"),
+        (tmp_path / "fifo", "is not"),
+    ):
         with pytest.raises(OSError, match=words):
             read(path)
 

@@ -355,7 +355,7 @@ def test_a_finalist_is_shown_by_the_last_epochs_of_its_own_trainings(
     if seeds:
         assert [(e.finalist.trial, [m.number for m in e.models]) for e in entries] == [(1, [0, 1]), (2, [3])]
         assert str(entries[1].results) == "['result of 3']", "of its own model, though one before it failed"
-        assert told.warnings == ["trial 0 drops out of the ranking: none of its retrainings ended"]
+        assert told.warnings == ["trial 0 is not ranked: none of its retrainings was completed"]
         assert spent == [Spent(epochs=1 + 6, device_seconds=2 + 6 * (10.0 + 0.5 + 0.5), wall_seconds=3)]
         reports, kind = retrained, "finals"
     else:

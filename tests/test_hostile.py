@@ -38,7 +38,7 @@ from search.translation.best import DIGESTS
 from search.translation.finals import FINALS
 from search.translation.problem import TRANSLATION
 from trainables.base.command_line import make_parser
-from trainables.base.ending import end_in_words, lasting_output
+from trainables.base.ending import exit_status, lasting_output
 from trainables.base.errors import UserError
 from trainables.base.files import digest_of
 from trainables.base.sealing import write_sealed
@@ -82,14 +82,16 @@ def call(arguments: list[str], stdin: bytes = b"", run: Callable[[list[str]], in
 
 def check(ended: Ended) -> Ended:
     assert ended.status in (0, 1, 2), ended
-    assert "Traceback" not in ended.err and "unforeseen" not in ended.err and b"Traceback" not in ended.out, ended.err
+    assert "Traceback" not in ended.err and "unexpected error" not in ended.err and b"Traceback" not in ended.out, (
+        ended.err
+    )
     assert ended.status == 0 or ended.err.strip(), "it ends without a word"
     return ended
 
 
 def train_one(arguments: list[str]) -> int:
     """As `python -m trainables`."""
-    return end_in_words(lambda: trainables.__main__.main(arguments), lambda text: print(text, file=sys.stderr))
+    return exit_status(lambda: trainables.__main__.main(arguments), lambda text: print(text, file=sys.stderr))
 
 
 def refuse(*_: object, **__: object) -> Any:
@@ -371,7 +373,7 @@ def test_a_whole_ranking_is_shown_where_the_output_takes_no_utf8(monkeypatch: py
         return 0
 
     told: list[str] = []
-    assert end_in_words(show, told.append) == 0 and not told
+    assert exit_status(show, told.append) == 0 and not told
     assert b"rank" in shown.getvalue() and shown.getvalue().decode("ascii")
 
 

@@ -7,15 +7,14 @@ from typing import Any, get_args
 import pytest
 from corpora import text_of, write_digits
 
+from search.settings.searchable import FIXED, is_among
 from search.space.space import SearchSpace
 from trainables.base.config import flatten
 from trainables.base.translation_config import TranslationConfig
 from trainables.training.loop import train
 
 SEARCHABLE = [
-    path
-    for path in flatten(TranslationConfig().model_dump())
-    if not path.startswith("data.") and path not in ("seed", "training.epochs", "training.report_steps")
+    path for path in flatten(TranslationConfig().model_dump()) if not is_among(path, (*TranslationConfig.fixed, *FIXED))
 ]
 VALUES: dict[str, list[Any]] = {  # of the fields that are no choice among words
     "tokenizer.vocab_size": [50, 60],

@@ -184,7 +184,7 @@ def test_a_sampler_of_the_users_proposes(rules: None) -> None:
         study.add(proposal.params, plan.distributions)
     base = {"model.d_model": 256, "model.dropout": 0.1}  # is tried first
     assert proposed == [base, *({"model.d_model": width, "model.dropout": 0.0} for width in (64, 128))]
-    for kind, message in (("Half", "raised TypeError|needs propose"), ("number", "is no function or class")):
+    for kind, message in (("Half", "raised TypeError|needs propose"), ("number", "is not a function or class")):
         wrong = experiment.with_values({"search.sampler": f"my_rules:{kind}"})
         with pytest.raises(UserError, match=f"search.sampler: my_rules:{kind} ({message})"):
             SearchPlan(wrong)
@@ -196,7 +196,7 @@ def test_a_sampler_of_the_users_proposes(rules: None) -> None:
         ({"kind": "my_rules:Floor", "flor": 1.0}, "search.scheduler: my_rules:Floor raised TypeError: .*flor"),
         ({"kind": "my_rules:Ceiling"}, "search.scheduler: my_rules:Ceiling can't be imported: AttributeError"),
         ({"kind": "no_rules:Floor"}, "search.scheduler: no_rules:Floor can't be imported: ModuleNotFoundError"),
-        ({"kind": "my_rules:number"}, "search.scheduler: my_rules:number is no function or class"),
+        ({"kind": "my_rules:number"}, "search.scheduler: my_rules:number is not a function or class"),
         ({"kind": "my_rules:Half"}, "my_rules:Half needs rungs, decide and promote; see search/schedulers/base.py"),
     ],
 )

@@ -44,6 +44,8 @@ ROOMS = {
         "search.samplers.optuna_samplers",
         "search.effects.importance",
     },
+    "datasets": {"trainables.data.published.hub"},
+    "huggingface_hub": {"trainables.data.published.hub"},
     "obstore": {"trainables.sharing.connection", "trainables.sharing.object_store"},
     "plotly": {
         "search.report.figures.figure",

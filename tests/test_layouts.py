@@ -225,9 +225,13 @@ WITH_SPLITS: dict[str, tuple[Files, dict[str, Any]]] = {
     ),
     "JSON lines as .json": (tables("{split}.json", jsonl), {}),
     "TMX": (tables("{split}.tmx", tmx), {}),
+    "TMX, UTF-16": (
+        tables("{split}.tmx", lambda some: tmx(some).decode().replace("utf-8", "utf-16").encode("utf-16")),
+        {},
+    ),
     "TMX, gz": (packed(tables("{split}.tmx", tmx), "gz", gzip.compress), {}),
     "parquet": (tables("{split}.parquet", parquet), {}),
-    "parquet of the hub": (on_the_hub(), {}),
+    "parquet of the hub": (on_the_hub() | {"builder.json": b"{}"}, {}),
     "parquet, nested": (tables("{split}.parquet", parquet), {"columns": ("translation.en", "translation.fr")}),
     "arrow folder": (saved_by_datasets(), {}),
     "arrow cache": (tables("books-{split}-00000-of-00001.arrow", arrow), {}),
@@ -261,6 +265,7 @@ def test_a_layout_with_splits_is_read_as_its_pairs(layout: str, tmp_path: Path) 
 
 
 TAKEN = {"valid": 6, "test": 4}
+GOLDEN = ["train 1", "train 2", "train 20", "train 24"]  # of a run that goes on
 WITHOUT_SPLITS: dict[str, tuple[Files, str]] = {
     "OPUS zip": (in_zip(OPUS, "en-fr.txt.zip"), "en-fr.txt.zip"),
     "OPUS folder": (OPUS, ""),
@@ -295,6 +300,11 @@ def test_a_corpus_without_splits_is_split_by_its_text_alone(layout: str, tmp_pat
 def test_the_embedded_corpus_has_its_splits() -> None:
     with pytest.raises(ValidationError, match="split: phrasebook has all splits"):
         DataConfig.model_validate({"split": TAKEN})
+
+
+def test_the_split_of_a_text_never_changes(tmp_path: Path) -> None:
+    config = configured(tmp_path, {"pairs.tsv": tsv(ALL)}, {"path": "pairs.tsv", "split": TAKEN})
+    assert [pair[0].partition(":")[0] for pair in read(config, "test")] == GOLDEN
 
 
 def test_what_has_no_files_is_taken_out_of_train(tmp_path: Path) -> None:

@@ -281,7 +281,7 @@ def test_a_neural_metric_gives_a_score_a_sentence_or_one_and_is_asked_once(tmp_p
     [
         ("nowhere:f", "nowhere:f can't be imported: ModuleNotFoundError"),
         ("my_metrics:absent", "can't be imported: AttributeError"),
-        ("my_metrics:number", "my_metrics:number is no function"),
+        ("my_metrics:number", "my_metrics:number is not a function"),
         ("my_metrics:few", "returned [1.0]; it must return a number for each of the 2 sentences"),
         ("my_metrics:text", "returned good"),
         ("my_metrics:nothing", "returned nan"),

@@ -1,4 +1,4 @@
-"""One driver a run: where locks of files fail, do nothing, or end at the machine."""
+"""One driver a run: where file locks fail, do nothing, or end at the machine."""
 
 import errno
 import fcntl
@@ -34,7 +34,7 @@ def test_a_search_is_refused_where_locks_are_not_before_it_writes(tmp_path: Path
     environment = {**os.environ, "PYTHONPATH": f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}", "COLUMNS": "500"}
     command = [*COMMAND, "--output_dir", str(tmp_path / "runs")]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment)
-    said = f"{tmp_path / 'runs'}: locks of files don't work there (no locks here), so two drivers could write one run"
+    said = f"{tmp_path / 'runs'}: file locks don't work there (no locks here), so two drivers could write one run"
     assert done.returncode == 2 and said in done.stderr and "Traceback" not in done.stderr
     assert list((tmp_path / "runs").iterdir()) == []
 
@@ -52,7 +52,7 @@ def test_every_user_of_locks_says_that_there_are_none(
 ) -> None:
     lock = DriverLock(tmp_path / "run")
     monkeypatch.setattr(fcntl, "flock", flock)
-    with pytest.raises(UserError, match=r"locks of files don't (work|reach)"):
+    with pytest.raises(UserError, match=r"file locks don't work"):
         join_driver(lock.workers)
     lock.release()
     for use in (
@@ -60,7 +60,7 @@ def test_every_user_of_locks_says_that_there_are_none(
         lambda: check_locks(tmp_path),
         locked(tmp_path / "lock").__enter__,
     ):
-        with pytest.raises(UserError, match=r"locks of files (don't work|keep nobody out)"):
+        with pytest.raises(UserError, match=r"file locks (don't work|exclude nobody)"):
             use()
 
 

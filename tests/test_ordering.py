@@ -128,7 +128,7 @@ def test_larger_models_and_longer_rounds_are_due_later() -> None:
     ("search", "message"),
     [
         ({"deterministic": True}, "set concurrency"),
-        ({"deterministic": True, "concurrency": 2, "budget": {"wall_hours": 1}}, "budget.wall_hours goes by the time"),
+        ({"deterministic": True, "concurrency": 2, "budget": {"wall_hours": 1}}, "budget.wall_hours depends on time"),
     ],
 )
 def test_what_depends_on_time_is_refused(search: dict[str, Any], message: str) -> None:

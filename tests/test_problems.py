@@ -88,7 +88,7 @@ def test_it_has_promotion_effects_a_report_files_of_wandb_and_a_model_to_use(und
     assert len(list((undisturbed / "wandb").glob("offline-run-*"))) == 7 + 4, "trials and finals"
     tested = found.best.test()
     assert math.isclose(sum(tested) / len(tested), best["test_accuracy"], abs_tol=10), "the model of one of its seeds"
-    with pytest.raises(UserError, match="is a search of the problem two moons, which does not translate"):
+    with pytest.raises(UserError, match="is a search for two moons, which does not translate"):
         found.translate(["a"])
 
 

@@ -134,7 +134,7 @@ def test_rungs_and_settings_are_those_of_a_search_of_the_median_length(kind: str
     """Curves of 10 or 14: two of three have 10."""
     settings = SCHEDULERS.read(kind)
     if settings.breeds:
-        with pytest.raises(UserError, match=f"--scheduler: {kind} makes trials that no table has"):
+        with pytest.raises(UserError, match=f"--scheduler: {kind} makes new trials, which no table has"):
             Policy(RANDOM, settings).make_scheduler(curves)
         return
     search = Experiment.model_validate({"training": {"epochs": 10}, "search": {"scheduler": kind}})

@@ -172,7 +172,7 @@ def test_the_page_holds_all_sections_and_needs_no_network(tmp_path: Path) -> Non
         assert text in page.text
     for text in ("a <b>bold</b> & source", "</script><script>alert(1)</script>", "<corpus>", "the loss became <nan>"):
         assert text in page.text, "shown as text, not taken as markup"
-    seen = "layer 2, mean of 2 heads; each token and the one it takes most from: ▁le: </script> 80%; </s>: ▁the 25%"
+    seen = "layer 2, mean of 2 heads; each token and the one it attends to most: ▁le: </script> 80%; </s>: ▁the 25%"
     assert f"Cross-attention, {seen}" in [image["aria-label"] for image in images]
     for text in (
         "22 of 20 epochs planned",
@@ -206,7 +206,7 @@ SEEDS = "chance among test sentences and seeds explains (paired tests"
 @pytest.mark.parametrize(
     ("ranked", "says"),
     [
-        (ranked_by((26.0, 1, 2)), "It is the only finalist, so nothing can be said of how far it leads."),
+        (ranked_by((26.0, 1, 2)), "It is the only finalist, so its lead is unknown."),
         (ranked_by((26.0, 1, 2), (22.5, 2, 2)), f"leads the next finalist, trial 0, by 3.50 BLEU, more than {SEEDS}"),
         (ranked_by((26.0, 1, 2), (22.5, 2, 2), (20.0, 3, 1)), SEEDS),
         (ranked_by((26.0, 1, 1), (22.5, 2, 1)), ONE_SEED),
@@ -232,8 +232,8 @@ def test_the_answer_is_three_sentences_that_say_how_sure_it_is(ranked: Leaderboa
     )
     assert says in second
     assert third == (
-        "The search trained 10 epochs, 62% of what all trials to their end would have taken: 3 min on its devices, "
-        "67 min by the clock."
+        "The search trained 10 epochs, 62% of those that all trials would have had without stopping: 3 min on its "
+        "devices, 67 min by the clock."
     )
 
 
@@ -275,14 +275,14 @@ def test_every_cell_of_the_tables_is_what_was_found(tmp_path: Path) -> None:
     ]
     assert measures == [
         [
-            *("trial", "BLEU", "chrF++", "TER, lower is better", "mean sentence BLEU", "perplexity a character"),
+            *("trial", "BLEU", "chrF++", "TER, lower is better", "mean sentence BLEU", "perplexity per character"),
             *("beam size", "length penalty", "on the Pareto front"),
         ],
         ["2", "26.00", "50.0", "61.5", "25.0", "1.875", "5", "0.8", "yes"],
         ["0", "22.50", "47.2", "63.0", "19.8", "–", "2", "1", "no"],
     ]
     sides = ["70,000", "8.8", "8", "17", "90,000", "11.2", "10", "21"]
-    assert data[0][2:6] == ["en tokens", "a sentence: mean", "median", "longest"] and data[0][6] == "fr tokens"
+    assert data[0][2:6] == ["en tokens", "mean per sentence", "median", "longest"] and data[0][6] == "fr tokens"
     assert data[1:] == [
         ["training", "8,000", *sides, "–", "–"],
         ["validation", "500", *sides, "0 (0.0%)", "0 (0.0%)"],
@@ -296,7 +296,7 @@ def test_every_cell_of_the_tables_is_what_was_found(tmp_path: Path) -> None:
     ]
     facts = " ".join(page.text.split())
     for told in (
-        "epochs trained 10, where all trials to their end would have taken 16: 6 saved",
+        "epochs trained 10 of the 16 that all trials would have had without stopping: 6 saved",
         "device time 3 min (200 GPU-seconds;",
         "by the clock 67 min",
         "finals 8 epochs besides, 3 min of device time",  # four of two epochs, 25 s each
@@ -357,15 +357,15 @@ def test_a_forecast_is_never_drawn_as_a_score(unit: str) -> None:
 
     explained = explain(experiment, trials, [], [])
     assert explained is not None and explained.stage == f"at {unit} 8"
-    counted = [figure.caption for figure in explained.figures if "12 are forecasts for it" in figure.caption]
-    assert len(counted) == 2 and "12 are forecasts for it" in explained.counted, "coordinates, importances, slices"
+    counted = [figure.caption for figure in explained.figures if "12 are forecasts for stopped" in figure.caption]
+    assert len(counted) == 2 and "12 are forecasts for stopped" in explained.counted, "coordinates, importances, slices"
 
     if unit == "step":  # another tokenizer, other steps
         stopped = next(trial for trial in trials if trial.outcome == "stopped")
         stopped.attributes = replace(stopped.attributes, epoch_steps=5)
         seen = observe(experiment, trials, [], [])
         assert seen is not None and seen.stage == "at the end of training"
-        assert "forecast for step 10" in analyse(experiment.space, seen).scores[stopped.number].told(unit)
+        assert "forecast for step 10" in analyse(experiment.space, seen).scores[stopped.number].as_text(unit)
 
 
 def test_no_bar_runs_off_the_scale() -> None:

@@ -211,7 +211,7 @@ def test_the_budget_is_a_line_where_its_epochs_end() -> None:
     experiment = experiment_of("valid_loss", space=SPACE, search={"budget": {"epochs": 40}})
     figure = progress_figure(experiment, reports_of("valid_loss"), ["9 of 40 epochs (22%)"])
     assert [shape.x0 for shape in figure.plot.layout.shapes] == [40]
-    assert figure.caption.endswith("included: 9 of 40 epochs (22%).")
+    assert figure.caption.endswith("earlier studies: 9 of 40 epochs (22%).")
 
 
 @BOTH

@@ -195,9 +195,8 @@ def test_progress() -> None:
         figure.caption
         == figure.alternative
         == (
-            "The best score, 8.00, was first reached after 3 of 4 epochs. A line that still climbs at its end asks for "
-            "more trials, or more epochs. Spent, finals and what was searched before included: 3 of 40 epochs; 1 of 9 "
-            "hours."
+            "The best score, 8.00, was first reached after 3 of 4 epochs. If the line still rises at its end, more "
+            "trials or more epochs may help. Spent, including finals and earlier studies: 3 of 40 epochs; 1 of 9 hours."
         )
     )
 
@@ -231,8 +230,8 @@ def test_the_ranking() -> None:
     assert looks == layout("test BLEU", "", height=294, yaxis={"type": "category"})
     assert (figure.name, figure.heading) == ("ranking-figure", "How sure the ranking is")
     assert figure.caption == (
-        "Points are means over seeds, bars their 95% intervals. Bars that overlap may still belong to a sure "
-        "difference: groups compare the systems on the same sentences."
+        "Points are means over seeds, bars their 95% intervals. Systems whose bars overlap can still differ "
+        "significantly: groups compare the systems on the same sentences."
     )
     assert figure.alternative.split("; ")[1] == "trial 20 28.00 [26.5, 29.4]"
 
@@ -413,9 +412,11 @@ def test_parallel_coordinates() -> None:
     )
     assert (figure.name, figure.heading) == ("parallel-coordinates", "All trials at once")
     assert figure.least_width == 5 * 124
-    assert figure.caption.startswith("Each line is a trial, through its value of each setting to its score: the ")
-    assert "in their colours, the others the darker, the better. Lines that share a value lie side" in figure.caption
-    assert "2 scores were measured at epoch 4, 2 are forecasts for it" in figure.caption
+    assert figure.caption.startswith(
+        "Each line is a trial, from its values of the settings to its score. Finalists have "
+    )
+    assert "their colours; of the others, better ones are darker. Lines with the same value are side" in figure.caption
+    assert "2 scores were measured at epoch 4, 2 are forecasts for stopped" in figure.caption
     assert figure.alternative.startswith(
         "The best trials by valid BLEU: trial 1, 30.00 at epoch 4: num_heads 8, learning_rate 0.016, activation swiglu,"
         f" label_smoothing 0.1; trial 3, {TOLD[3]}: num_heads 4, "
@@ -548,7 +549,7 @@ def test_effects() -> None:
     assert figure.alternative == (
         "each doubling of num_heads −4.00 ± 1.25; activation relu +0.25 ± 1; activation gelu +3.00 ± 1"
     )
-    told = "What a step does while the other settings stay, with 95% intervals; grey: not sure."
+    told = "The effect of a step while the other settings stay the same, with 95% intervals; grey: not significant."
     assert figure.caption == f"{told} Not drawn, as these trials cannot tell: learning_rate."
     sure = Analysis(EFFECTS[:2], [], 0, None, [], None, SCORES, "at epoch 4")
     assert effects_figure(sure, "BLEU").caption == told
@@ -578,4 +579,4 @@ def test_importance() -> None:
         "Which settings matter",
         "What is what.",
     )
-    assert figure.alternative == ("num_heads: fANOVA 75%, PED-ANOVA 50%; max_distance: fANOVA not told, PED-ANOVA 25%")
+    assert figure.alternative == ("num_heads: fANOVA 75%, PED-ANOVA 50%; max_distance: fANOVA unknown, PED-ANOVA 25%")

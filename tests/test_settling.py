@@ -99,5 +99,5 @@ def test_without_the_key_it_goes_on(tmp_path: Path) -> None:
 
 
 def test_only_a_sampler_that_says_what_it_expects_can_settle() -> None:
-    with pytest.raises(ValidationError, match="stop_when_settled: random does not say what it expects"):
+    with pytest.raises(ValidationError, match="stop_when_settled: random does not estimate gains"):
         experiment(sampler="random")

@@ -34,7 +34,7 @@ exec sleep 60""",
     "python": """case "$*" in
   -c*) echo token ;;
   "-m search.cluster.own_address"*)
-    [[ $FAULT == address ]] && { echo "own_address: n2 is reached by 127.0.1.1 alone" >&2; exit 1; }
+    [[ $FAULT == address ]] && { echo "own_address: n2 is only reached from 127.0.1.1" >&2; exit 1; }
     echo "10.0.0.1:4711" ;;
   *) echo "python $*" >> "$CALLS/calls.txt"
     if [[ $FAULT == term ]]; then
@@ -77,7 +77,7 @@ def submit(folder: Path, fault: str) -> "subprocess.Popen[str]":
         ("is silent on n1", 1, "Ray has not started on n1 in 3 s"),
         ("ends on n2", 1, "Ray ended on n2 as it started:\nport is taken on n2"),
         ("is silent on n2", 1, "Ray has not started on n2 in 3 s"),
-        ("address", 1, "n2 is reached by 127.0.1.1 alone"),
+        ("address", 1, "n2 is only reached from 127.0.1.1"),
     ],
 )
 def test_the_slurm_script_searches_or_says_what_did_not_start(
@@ -106,7 +106,7 @@ def test_the_slurm_script_hands_the_time_limit_on_and_waits(tmp_path: Path) -> N
 
 
 def test_the_address_of_a_head_is_one_that_its_peers_reach(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(OSError, match=r"127\.0\.0\.1 is reached by 127\.0\.0\.1 alone"):
+    with pytest.raises(OSError, match=r"127\.0\.0\.1 is only reached from 127\.0\.0\.1"):
         own_address(["127.0.0.1"])
     monkeypatch.setattr(
         socket, "getaddrinfo", lambda *_: [(0, 0, 0, "", ("127.0.1.1", 0)), (0, 0, 0, "", ("10.1.2.3", 0))]

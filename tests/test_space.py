@@ -161,7 +161,7 @@ def test_a_field_of_whole_numbers_takes_every_distribution(path: str, domain: di
 
 def test_a_field_of_whole_numbers_takes_no_half_ones() -> None:
     halves = {"min": 400, "max": 500, "q": 0.5, "distribution": "q_uniform"}
-    with pytest.raises(ValidationError, match=r"tokenizer.vocab_size: takes whole numbers alone; write min, max and q"):
+    with pytest.raises(ValidationError, match=r"tokenizer.vocab_size: takes only whole numbers; write min, max and q"):
         Experiment.model_validate({"space": {"tokenizer.vocab_size": halves}})
 
 

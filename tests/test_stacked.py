@@ -15,7 +15,7 @@ from model.positions.kinds import KINDS
 from model.special_tokens import BOS, EOS, PAD
 from trainables.acceleration.captured import CapturedStep, choose_step
 from trainables.acceleration.data_parallel import ParallelStep
-from trainables.acceleration.graphs import Capturable, StepGraphs, stay_in_place
+from trainables.acceleration.graphs import Capturable, StepGraphs, make_capturable
 from trainables.acceleration.group import Group
 from trainables.acceleration.side_by_side import train_as_one
 from trainables.acceleration.stackable import can_train_as_one
@@ -262,7 +262,7 @@ def test_fixing_what_a_capture_needs_changes_nothing(corpus: Path) -> None:
         step.begin(seed=1)
         for number in range(2):
             if number in fixed:
-                stay_in_place(step.learner)
+                make_capturable(step.learner)
             step(*a_step_of(text, config), 0.01)
         state = step.learner.state()
         states.append((state["model"], state["optimizer"]["state"]))
@@ -273,7 +273,7 @@ def test_fixing_what_a_capture_needs_changes_nothing(corpus: Path) -> None:
 def test_a_learner_takes_its_rate_where_a_capture_reads_it(corpus: Path) -> None:
     config = members(corpus)[0]
     learner = Learner(config, text_of(config, corpus / "cache"), CPU)
-    stay_in_place(learner)
+    make_capturable(learner)
     (place,) = (group["lr"] for group in learner.optimizer.param_groups)
     learner.set_rate(0.25)
     assert float(place) == 0.25

@@ -212,7 +212,7 @@ def test_a_run_directory_is_found_again_as_it_was_sent(storage: Storage, tmp_pat
         assert (found / "report.html").read_text() == "whole"
     assert {key.partition("/")[0] for key in storage.root.find()} == {"driver.json", second.driver}
     with (
-        pytest.raises(UserError, match="has gone on elsewhere since; move this folder away"),
+        pytest.raises(UserError, match="was continued elsewhere; move this folder away"),
         RunCopy(after(storage), run_dir),
     ):
         pass
@@ -345,10 +345,10 @@ def test_an_older_directory_is_not_taken_for_the_run(
         search_in(run_dir)
     with working(after(storage), fetch_run(storage.url, tmp_path / "other")):
         pass
-    with pytest.raises(UserError, match="has gone on elsewhere since"), sole_access(storage.url, run_dir):
+    with pytest.raises(UserError, match="was continued elsewhere"), sole_access(storage.url, run_dir):
         pass
     monkeypatch.chdir(tmp_path)
-    assert main(["fetch", storage.url]) == 2 and "a search worked in it; move it away" in capsys.readouterr().err
+    assert main(["fetch", storage.url]) == 2 and "a search has worked in it; move it away" in capsys.readouterr().err
     shutil.rmtree(run_dir)
     assert main(["fetch", storage.url]) == 0 and (run_dir / "experiment.yaml").read_text() == "of the run"
     assert main(["fetch", storage.url]) == 0, "a fetched one is fetched again"

@@ -122,7 +122,7 @@ def test_a_store_that_can_be_used_is_left_as_it_was(store: Store) -> None:
 def test_a_store_that_writes_on_any_condition_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     store = Store("memory://tests/careless")
     monkeypatch.setattr(store, "replace", lambda key, known, content: known)
-    with pytest.raises(StorageFails, match="writes over what another has written"):
+    with pytest.raises(StorageFails, match="overwrites an object in spite of a condition"):
         store.try_out()
 
 

@@ -3,6 +3,7 @@
 import gc
 import inspect
 import json
+import math
 import platform
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import sacrebleu
 import torch
@@ -225,6 +227,35 @@ def test_it_is_plain_training(corpus: Path) -> None:
     assert reports[-1].score("valid_loss") == pytest.approx(valid_loss, rel=1e-3)
 
 
+def test_a_training_may_end_within_an_epoch_and_goes_on_after_a_kill(corpus: Path, tmp_path: Path) -> None:
+    config = tiny(corpus, training__epochs=1.3, training__report_steps=3)
+    prepared = prepare(config.data, config.tokenizer, corpus / "cache")
+    epoch = count_batches(prepared.train, config.training)
+    reports, model = run(config, corpus)
+    steps = [report.step for report in reports]
+    assert steps == [*range(3, steps[-1], 3), math.ceil(1.3 * epoch)] and reports[-1].epoch >= 1.3 - 1e-6
+    for _ in zip(range(2), train(config, prepared, tmp_path), strict=False):
+        pass
+    *_, (last, same) = train(config, prepared, tmp_path)
+    assert last.figures == reports[-1].figures
+    assert all((model[name] == value).all() for name, value in same.state_dict().items())
+
+
+def test_reports_but_the_last_are_scored_on_a_sample_of_the_validation_pairs(corpus: Path) -> None:
+    some, whole = ({"training__epochs": 2, **more} for more in ({"training__valid_pairs": 7}, {}))
+    sampled, _ = run(tiny(corpus, **some), corpus)
+    full, _ = run(tiny(corpus, **whole), corpus)
+    assert sampled[-1].figures == full[-1].figures and sampled[0].score("valid_loss") != full[0].score("valid_loss")
+    prepared = prepare(tiny(corpus).data, tiny(corpus).tokenizer, corpus / "cache")
+    ids, text = prepared.valid_sample(7)
+    assert len(ids) == len(text) == 7 and ids.target_tokens < prepared.valid.target_tokens
+    places = [prepared.valid_text.source.index(sentence) for sentence in text.source]
+    assert places == sorted(places) and prepared.valid_sample(7)[1] == text and places != list(range(7))
+    for row, place in enumerate(places):
+        assert (ids.target.padded(np.array([row])) == prepared.valid.target.padded(np.array([place]))).all()
+    assert prepared.valid_sample(None)[0] is prepared.valid_sample(10_000)[0] is prepared.valid
+
+
 @pytest.mark.parametrize("steps", [None, 5])
 def test_there_is_dropout_in_every_round_of_training_and_none_in_validation(
     steps: int | None, corpus: Path, monkeypatch: pytest.MonkeyPatch
@@ -300,7 +331,7 @@ def test_a_model_beyond_memory_is_told_with_its_size(corpus: Path) -> None:
 
 
 def test_a_model_without_a_checkpoint_can_not_be_loaded(corpus: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="holds no whole checkpoint"):
+    with pytest.raises(UserError, match="has no complete checkpoint"):
         load_model(tiny(corpus), corpus / "cache", tmp_path)
 
 

@@ -114,7 +114,7 @@ def test_ctrl_c_says_how_to_go_on(tmp_path: Path, corpus: Path) -> None:
     running.send_signal(signal.SIGINT)
     _, errors = running.communicate(timeout=60)
     assert running.returncode == 130
-    assert errors == "stopped; the same command goes on from the last checkpoint\n"
+    assert errors == "stopped; the same command continues from the last checkpoint\n"
     (run_dir,) = (tmp_path / "runs").glob("training-*")  # named after the configuration
     assert list(run_dir.glob("epoch-*"))
 

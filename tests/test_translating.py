@@ -21,7 +21,8 @@ from search.translation.attention_page import write_attention_page
 from search.translation.best import BestModel, read_best, write_best
 from search.translation.finals_config import Decoding
 from trainables.base.errors import UserError
-from trainables.base.translation_config import TranslationConfig
+from trainables.base.translation_config import DataConfig, TranslationConfig
+from trainables.data.reading import read_pairs
 from trainables.training.evaluation import translate
 from trainables.training.loop import train
 from trainables.training.trained import load_model
@@ -188,6 +189,91 @@ def test_the_attention_is_of_the_translation_found(run_dir: Path, best: BestMode
     assert "Cross-attention, layer 2, head 2; each token" in html.replace("\\u002f", "/")
 
 
+TEXT = ["two one", "", "eleven " * 40, "nine eight seven", "one", "three"]
+
+
+def to_corpus(run: Path, folder: Path, lines: list[str], monkeypatch: pytest.MonkeyPatch, *more: str) -> str:
+    text = "".join(f"{line}\n" for line in lines).encode()
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text)))
+    console = Console(file=io.StringIO(), width=200)
+    assert main([str(run), "--to_corpus", str(folder), "--beam_size", "2", *more], console) == 0
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def files_of(folder: Path) -> dict[str, str]:
+    return {language: (folder / f"train.{language}").read_text(encoding="utf-8") for language in ("en", "fr")}
+
+
+def test_a_corpus_is_made_of_text_and_its_translations(
+    run_dir: Path, best: BestModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = to_corpus(run_dir, tmp_path / "made", TEXT, monkeypatch)
+    made = files_of(tmp_path / "made")
+    assert made["en"].split("\n")[:-1] == [line.strip() for line in TEXT]
+    expected = lines_of(best, "\n".join([line if len(line) < 100 else "" for line in TEXT]), beam_size=2)
+    assert made["fr"].split("\n")[:-1] == expected
+    assert "6 lines in " in said and "2 are blank, or above data.max_tokens 30" in said
+    corpus = read_pairs(DataConfig(path=str(tmp_path / "made"), source="fr", target="en"), "train")
+    assert list(corpus) == [(text, line.strip()) for text, line in zip(expected, TEXT, strict=True)]
+
+
+def test_a_tag_stands_before_each_translation(run_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    to_corpus(run_dir, tmp_path / "plain", TEXT, monkeypatch)
+    to_corpus(run_dir, tmp_path / "tagged", TEXT, monkeypatch, "--tag", "<BT>")
+    plain, tagged = files_of(tmp_path / "plain"), files_of(tmp_path / "tagged")
+    assert tagged["fr"] == "".join(f"<BT> {line}\n" if line else "\n" for line in plain["fr"].split("\n")[:-1])
+    assert tagged["en"] == plain["en"]
+    for tag, message in (("<BT>", "by another model, decoding or tag"), ("a b", "--tag: ")):
+        with pytest.raises(UserError, match=message):
+            to_corpus(run_dir, tmp_path / "plain", TEXT, monkeypatch, "--tag", tag)
+    with pytest.raises(UserError, match=r"--tag: is for translations that become a corpus"):
+        main([str(run_dir), "--tag", "<BT>"], Console())
+
+
+@pytest.mark.parametrize("torn", ["", "two one\n", "two one\n\nele"])
+def test_a_corpus_that_was_ended_anywhere_goes_on(
+    torn: str, run_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("search.commands.translate.AT_A_TIME", 2)
+    to_corpus(run_dir, tmp_path / "whole", TEXT, monkeypatch)
+    whole = files_of(tmp_path / "whole")
+    for place in range(0, len(whole["fr"]), 5):
+        shutil.copytree(tmp_path / "whole", tmp_path / "ended", dirs_exist_ok=True)
+        (tmp_path / "ended" / "train.fr").write_text(whole["fr"][:place], encoding="utf-8")
+        if torn:
+            (tmp_path / "ended" / "train.en").write_text(torn, encoding="utf-8")
+        to_corpus(run_dir, tmp_path / "ended", TEXT, monkeypatch)
+        assert files_of(tmp_path / "ended") == whole
+    to_corpus(run_dir, tmp_path / "ended", [*TEXT, "two two"], monkeypatch)
+    longer = files_of(tmp_path / "ended")
+    assert longer["en"] == whole["en"] + "two two\n" and longer["fr"].startswith(whole["fr"])
+
+
+def test_a_corpus_of_other_text_or_another_model_is_kept(
+    run_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("search.commands.translate.AT_A_TIME", 2)
+    folder = tmp_path / "made"
+    to_corpus(run_dir, folder, TEXT, monkeypatch)
+    before = files_of(folder)
+    with pytest.raises(UserError, match=r"train\.en is of another text than standard input, .* lines 1 to 2; name"):
+        to_corpus(run_dir, folder, ["one", *TEXT[1:]], monkeypatch)
+    with pytest.raises(UserError, match=r"has more lines than standard input, 2; give all"):
+        to_corpus(run_dir, folder, TEXT[:2], monkeypatch)
+    assert files_of(folder) == before
+    with pytest.raises(UserError, match="was made by another model, decoding or tag"):
+        main([str(run_dir), "--to_corpus", str(folder), "--beam_size", "3"], Console(file=io.StringIO()))
+    (folder / "made.json").unlink()
+    with pytest.raises(UserError, match=r"has a train\.en that is not from here; name another folder"):
+        to_corpus(run_dir, folder, TEXT, monkeypatch)
+
+
+def test_a_corpus_is_made_alone(run_dir: Path) -> None:
+    with pytest.raises(UserError, match=r"--to_corpus: a corpus is made without output; leave one of them out"):
+        main([str(run_dir), "--to_corpus", "x", "--output", "y"], Console())
+
+
 def test_as_it_is_typed(run_dir: Path, best: BestModel, tmp_path: Path) -> None:
     arguments = [str(run_dir), "--attention", "a.html", "--output", "out.txt"]
     done = subprocess.run(
@@ -223,9 +309,9 @@ def test_a_reader_that_leaves_early_is_no_mistake(run_dir: Path) -> None:
         (["RUN", "--beam", "2"], "--beam: unknown option; did you mean --beam_size?"),
         (
             ["RUN", "--output", "no/where"],
-            "--output: no/where can't be written: name a file in a folder that takes one",
+            "--output: no/where can't be written: name a file in a folder with write access",
         ),
-        (["RUN", "--attention", "/"], "--attention: / can't be written: name a file in a folder that takes one"),
+        (["RUN", "--attention", "/"], "--attention: / can't be written: name a file in a folder with write access"),
     ],
 )
 def test_a_mistake_is_said_before_a_line_is_read(arguments: list[str], message: str, run_dir: Path) -> None:

@@ -239,7 +239,7 @@ def test_the_optimizer_of_cma_es_comes_from_the_study_and_no_other_code_does() -
         kept = next((key for key in proposal.memory["optuna"] if ":optimizer:" in key), kept)
     assert kept, "an optimizer was kept and found again"
     trial.attributes.memory["optuna"] = {kept: pickle.dumps(Command()).hex()}
-    with pytest.raises(Damaged, match="which it never writes"):
+    with pytest.raises(Damaged, match="which CMA-ES never writes"):
         sampler.propose(study)
 
 
@@ -282,7 +282,7 @@ def test_a_key_goes_to_the_server_that_the_user_named_and_to_no_other(
         run_dir = a_run(tmp_path / "theirs", tracking={"base_url": url, "entity": None})
         assert main(["publish", str(run_dir), "--trust"]) == 1
         said = " ".join(capsys.readouterr().out.split())
-        assert not heard and f"is not sent to {url}, which this run names" in said and KEY not in said
+        assert not heard and f"is not sent to {url}, which is set in this run" in said and KEY not in said
         assert f"no key is found for {url}" in said
         (tmp_path / "netrc").write_text(f"machine {url.partition('//')[2]}\nlogin user\npassword {KEY[::-1]}\n")
         assert main(["publish", str(run_dir)]) == 1, "it refuses all"

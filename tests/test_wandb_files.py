@@ -166,7 +166,7 @@ def test_a_damaged_wandb_json_is_refused_for_another_id_would_be_another_searchs
     changed = "0" if run_id[0] != "0" else "1"
     for damaged in (content.replace(run_id[:8], changed + run_id[1:8]), content[:20], "", "[]", "{}", '{"id": 5}'):
         file.write_text(damaged)
-        with pytest.raises(Damaged, match=r"wandb.json: is damaged: .*, or remove it: then W&B gets the runs"):
+        with pytest.raises(Damaged, match=r"wandb.json: is damaged: .*, or remove it: then W&B gets this search"):
             Kept(tmp_path)
     file.write_text(json.dumps({"id": run_id[:8], "place": {"sweep-0": "a"}}))  # as version 0.1 wrote it
     kept = Kept(tmp_path)

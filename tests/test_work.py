@@ -401,7 +401,7 @@ def test_a_configuration_that_was_changed_in_the_study_is_refused(tmp_path: Path
     with sqlite3.connect(tmp_path / "study.db") as connection:
         connection.execute("UPDATE trial_params SET param_value = param_value / 2 WHERE param_name = 'model.dropout'")
     changed = Study(tmp_path / "study.db", "search", "maximize")
-    with pytest.raises(Damaged, match="trial 0 has other values than it was made with"):
+    with pytest.raises(Damaged, match="trial 0 has other values than it was created with"):
         check_study(changed, tmp_path / "trials.jsonl", experiment())
 
 
@@ -488,7 +488,7 @@ def failing(error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(translation, "prepare", lambda *_: None)
     monkeypatch.setattr(translation, "train", train)
-    monkeypatch.setattr(worker, "_stay_where_it_lasts", lambda: None)  # which would start Ray
+    monkeypatch.setattr(worker, "_leave_drained_node", lambda: None)  # which would start Ray
     monkeypatch.setattr("ray.tune.report", told.append)
     lock = DriverLock(tmp_path / "run")
     task = Assignment(0, experiment().trial, Path("run/trials/0"), 0)

@@ -1,6 +1,6 @@
-"""Composes the embedded corpus again, after a change of its grammar: python tools/compose_phrasebook.py.
+"""Generates the embedded corpus again, after a change of its grammar: python tools/compose_phrasebook.py.
 
-Scores on the corpus of before and after can't be compared, and trained tokenizers and runs belong to one of them.
+Scores on the corpora before and after can't be compared; tokenizers and runs belong to one of them.
 """
 
 import gzip
@@ -13,7 +13,7 @@ SEED, TRAIN, VALID, TEST = 0, 8000, 500, 500
 
 
 def composed() -> str:
-    """A line for each pair: split, English, French."""
+    """The lines of the corpus, one per pair: split, English, French."""
     splits = compose(SEED, TRAIN, VALID, TEST)
     return "".join(f"{name}\t{pair.en}\t{pair.fr}\n" for name, pairs in splits.items() for pair in pairs)
 

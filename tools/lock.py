@@ -1,7 +1,8 @@
-"""Writes constraints.txt: the exact versions of all that pyproject.toml asks for, but for torch (`make lock`).
+"""Writes constraints.txt: the exact versions of all dependencies in pyproject.toml, except torch (`make lock`).
 
-uv resolves once for all Pythons and platforms below; then each pair is resolved alone under those versions, with wheels
-only, so that no machine has to compile. torch comes first, in its own version, and what only torch needs is left to it.
+uv resolves once for all Python versions and platforms below. Then each pair is resolved with these versions and only
+wheels, so that no machine has to compile. torch is installed first, in its own version, and its own dependencies are
+left to it.
 """
 
 import subprocess
@@ -23,7 +24,7 @@ HEADER = """\
 
 
 def resolve(*options: str) -> None:
-    """Ends the program where there is no solution."""
+    """Resolve dependencies; exits if there is no solution."""
     command = [sys.executable, "-m", "uv", "pip", "compile", "pyproject.toml", "--all-extras", "--quiet", "--no-header"]
     done = subprocess.run([*command, *options], cwd=ROOT, capture_output=True, text=True)
     if done.returncode:
@@ -31,7 +32,7 @@ def resolve(*options: str) -> None:
 
 
 def simplify(text: str) -> str:
-    """A line a version. Conditions stay only where a package has several versions, as a constraint installs nothing."""
+    """One line per version. Conditions are kept only if a package has several, as a constraint installs nothing."""
     requirements = [Requirement(line) for line in filter(None, text.splitlines())]
     versions = Counter(requirement.name for requirement in requirements)
     for requirement in requirements:
@@ -41,7 +42,7 @@ def simplify(text: str) -> str:
 
 
 def main() -> None:
-    renew = ["--upgrade"] if "--upgrade" in sys.argv else []  # else uv keeps the versions that still fit
+    renew = ["--upgrade"] if "--upgrade" in sys.argv else []  # otherwise uv keeps versions that still fit
     everywhere = ["--universal", "--fork-strategy", "fewest", "--python-version", PYTHONS[0], "--no-annotate"]
     resolve(*everywhere, "--output-file", LOCK.name, *renew)
     LOCK.write_text(HEADER + simplify(LOCK.read_text()))

@@ -1,10 +1,8 @@
-"""Puts small mistakes into a copy of the product, one at a time, and says which no test notices (`make mutants`).
+"""Makes small errors in a copy of the code, one at a time, and reports those that no test notices (`make mutants`).
 
-mutants.toml says which tests stand for a module, which are too slow for this, and which changes change nothing. Tests
-run in a fork of this process, in which torch and the other libraries are imported already, until one fails; that one
-has to pass without the mistake.
-
-The tests are run in a temporary copy of the files that git knows, so nothing here changes.
+mutants.toml says which tests belong to a module, which are too slow for this, and which changes have no effect. Tests
+run in a fork of this process, in which torch and other libraries are already imported, until one fails; that one has to
+pass without the error. The tests run in a temporary copy of the files that git knows, so no file here changes.
 """
 
 import argparse
@@ -32,12 +30,12 @@ from mutations import Mutant, mutants
 ROOT = Path(__file__).parents[1]
 DOCUMENT, BEGIN, END = ROOT / "docs" / "testing.md", "<!-- table -->", "<!-- end of table -->"
 IMPORTED = ("torch", "optuna", "sacrebleu", "sentencepiece", "plotly.graph_objects", "scipy.stats", "ray.tune")
-TEST_SECONDS, SECONDS = 120, 1800.0  # a test, and all of a mutant, that takes longer has no end
+TEST_SECONDS, SECONDS = 120, 1800.0  # a test, or all tests of a mutant, that take longer count as endless
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a run of tests."""
+    """The result of a run of tests."""
 
     killed_by: str | None  # the first test that failed, "timeout", or "import"; None: all passed
     seconds: float
@@ -45,16 +43,16 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Plan:
-    """What mutants.toml says."""
+    """The content of mutants.toml."""
 
     tests: dict[str, list[str]]  # by module, its own test file first
-    slow: list[str]  # tests left out everywhere
+    slow: list[str]  # tests that are always left out
     equivalent: dict[tuple[str, str, str], str]  # by file, line of code and change: why no test can notice it
     alive: dict[tuple[str, str, str], str]  # the same: why none does
 
 
 class Notes:
-    """A pytest plugin: writes down what fails first."""
+    """A pytest plugin that records the first failure."""
 
     def __init__(self, file: Path):
         self.file = file
@@ -82,7 +80,7 @@ def read_plan(file: Path) -> Plan:
 
 
 def copy_tree(target: Path) -> None:
-    """The files that git knows, as they are now."""
+    """Copy the files that git knows, in their present state."""
     known = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
     for name in filter(None, known.split("\0")):
         if (ROOT / name).exists():
@@ -91,7 +89,7 @@ def copy_tree(target: Path) -> None:
 
 
 def run_tests(tree: Path, tests: Iterable[str], options: Iterable[str] = ()) -> Outcome:
-    """In a fork of this process, until the first failure, with these options of pytest."""
+    """Run tests in a fork of this process until the first failure, with these options of pytest."""
     note, started = tree / ".failed", time.monotonic()
     note.unlink(missing_ok=True)
     child = os.fork()
@@ -117,7 +115,7 @@ def run_tests(tree: Path, tests: Iterable[str], options: Iterable[str] = ()) -> 
     while (ended := os.waitpid(child, os.WNOHANG)) == (0, 0) and time.monotonic() - started < SECONDS:
         time.sleep(0.05)
     with suppress(ProcessLookupError):
-        os.killpg(child, signal.SIGKILL)  # and what its tests have started
+        os.killpg(child, signal.SIGKILL)  # and the processes of its tests
     if ended == (0, 0):
         os.waitpid(child, 0)
         return Outcome("timeout", time.monotonic() - started)
@@ -126,8 +124,8 @@ def run_tests(tree: Path, tests: Iterable[str], options: Iterable[str] = ()) -> 
 
 
 def examine(plan: Plan, chosen: list[Mutant], tree: Path, log: Path | None, results: dict[Mutant, Outcome]) -> None:
-    """Adds to the results what becomes of each mutant. Those that the log has as killed are not run again."""
-    passing: set[str] = set()  # tests that do without a mutant
+    """Add the outcome of each mutant to the results. Mutants that the log has as killed are not run again."""
+    passing: set[str] = set()  # tests that fail without a mutant
     slow = [f"--deselect={name}" for name in plan.slow]
     known = [json.loads(line) for line in log.read_text().splitlines()] if log and log.exists() else []
     killed = {(each["file"], each["line"], each["change"]): each for each in known if each["killed_by"]}
@@ -154,7 +152,7 @@ def examine(plan: Plan, chosen: list[Mutant], tree: Path, log: Path | None, resu
 
 
 def table(plan: Plan, results: dict[Mutant, Outcome | None], command: str) -> str:
-    """The table of all modules that had a mutant; None as outcome stands for an equivalent one."""
+    """The table of all modules with mutants; the outcome None is an equivalent mutant."""
     modules: defaultdict[str, list[Mutant]] = defaultdict(list)
     for mutant in results:
         modules[mutant.file].append(mutant)
@@ -205,11 +203,11 @@ def main() -> None:
         sys.exit("\n".join(map(str, chosen)))
     for library in IMPORTED:
         importlib.import_module(library)
-    gc.freeze()  # what is imported is not looked through again in each fork
+    gc.freeze()  # the garbage collector skips imported objects in each fork
     outcomes: dict[Mutant, Outcome] = {}
     with tempfile.TemporaryDirectory(prefix="babeltune-mutants-") as folder:
         copy_tree(Path(folder))
-        with suppress(KeyboardInterrupt):  # the table is then of what was run
+        with suppress(KeyboardInterrupt):  # then the table has the mutants that were run
             examine(plan, different, Path(folder), options.log, outcomes)
     command = " ".join(["python tools/mutants.py", *sys.argv[1:]])
     done = [each for each in chosen if each in outcomes or each not in different]

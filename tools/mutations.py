@@ -1,4 +1,4 @@
-"""Small mistakes in Python code, one at a time: what `tools/mutants.py` puts into the product to see a test fail."""
+"""Small errors in Python code, one at a time, for `tools/mutants.py`."""
 
 import ast
 import copy
@@ -30,7 +30,7 @@ ARITHMETIC: dict[type[ast.operator], type[ast.operator]] = {
     ast.LShift: ast.RShift,
     ast.RShift: ast.LShift,
 }
-PAIRS = (  # names that are easily taken for each other
+PAIRS = (  # names that are easily confused
     ("min", "max"),
     ("any", "all"),
     ("argmin", "argmax"),
@@ -48,12 +48,12 @@ PAIRS = (  # names that are easily taken for each other
     ("union", "intersection"),
 )
 SWAPS = {one: other for pair in PAIRS for one, other in (pair, pair[::-1])}
-LEFT_ALONE = {"annotation", "returns", "decorator_list", "type_params"}  # types, and how a class is made
+LEFT_ALONE = {"annotation", "returns", "decorator_list", "type_params"}  # types and definitions of classes
 
 
 @dataclass(frozen=True)
 class Mutant:
-    """A module with one mistake in it."""
+    """A module with one error."""
 
     file: str
     line: int
@@ -63,7 +63,7 @@ class Mutant:
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """What stays the same when lines are added elsewhere."""
+        """A key that stays the same when lines are added elsewhere."""
         return self.file, self.code, self.change
 
     def __str__(self) -> str:
@@ -71,7 +71,7 @@ class Mutant:
 
 
 def mutants(file: str, source: str) -> list[Mutant]:
-    """All of a module, in the order of its lines."""
+    """All mutants of a module, in the order of its lines."""
     tree, lines, found = ast.parse(source), source.splitlines(), []
     for holder, field, place, node in _places(tree):
         for other in _mistakes(node):
@@ -84,7 +84,7 @@ def mutants(file: str, source: str) -> list[Mutant]:
 
 
 def _places(holder: ast.AST) -> Iterator[tuple[ast.AST, str, int | None, ast.AST]]:
-    """Each node with where it stands: in which other, in which field, at which place of a list."""
+    """Each node with its place: its parent, the field, and the index in a list."""
     for field, value in ast.iter_fields(holder):
         if field in LEFT_ALONE or (isinstance(holder, ast.Raise) and field == "exc"):
             continue
@@ -105,7 +105,7 @@ def _put(holder: ast.AST, field: str, place: int | None, node: ast.AST) -> None:
 
 
 def _mistakes(node: ast.AST) -> Iterator[ast.AST]:
-    """What might have been written in place of it."""
+    """The errors that could replace a node."""
     match node:
         case ast.Compare():
             for place, operator in enumerate(node.ops):
@@ -158,7 +158,7 @@ def _mistakes(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def _other_calls(node: ast.Call) -> Iterator[ast.AST]:
-    """Without one of its keywords, with two arguments in the other order; sorted the other way."""
+    """A call without one of its keywords, with two arguments swapped, or sorted in the other direction."""
     for place, keyword in enumerate(node.keywords):
         if keyword.arg not in (None, "description", "encoding", "where"):
             yield _with(node, keywords=[*node.keywords[:place], *node.keywords[place + 1 :]])
@@ -171,7 +171,7 @@ def _other_calls(node: ast.Call) -> Iterator[ast.AST]:
 
 
 def _other_slices(node: ast.Slice) -> Iterator[ast.AST]:
-    """One off at either end. Plain numbers change by themselves."""
+    """A slice off by one at either end. Constants are mutated elsewhere."""
     for end in ("lower", "upper"):
         bound = getattr(node, end)
         if bound is not None and not isinstance(bound, ast.Constant):
@@ -187,7 +187,7 @@ def _with(node: ast.AST, **fields: object) -> ast.AST:
 
 
 def _words(node: ast.AST) -> str:
-    """Its code on a line; of a block its first line."""
+    """The code of a node on one line; for a block, its first line."""
     code = ast.unparse(node).strip()
     lines = code.splitlines()
     return code if len(lines) == 1 else f"{lines[0]} …"

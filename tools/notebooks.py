@@ -1,4 +1,4 @@
-"""The notebook of examples/: runs it and keeps its outputs (`make notebook`), and makes a page of the site of it."""
+"""Runs the notebook of examples/ and keeps its outputs (`make notebook`), and makes a page of the site from it."""
 
 import json
 import sys
@@ -11,7 +11,7 @@ FILE = Path(__file__).parents[1] / "examples" / "quickstart.ipynb"
 
 
 def execute(file: Path, folder: Path, **values: Any) -> Any:
-    """The notebook with the outputs of a run in the folder; values: other ones for the names of its first code cell."""
+    """The notebook with the outputs of a run in the folder; values: replacements for names in its first code cell."""
     import nbformat
     from nbclient import NotebookClient
     from traitlets.config import Config
@@ -19,7 +19,7 @@ def execute(file: Path, folder: Path, **values: Any) -> Any:
     notebook = nbformat.read(file, as_version=4)
     first = next(cell for cell in notebook.cells if cell.cell_type == "code")
     first.source = "\n".join([first.source, *(f"{name} = {value!r}" for name, value in values.items())])
-    with tempfile.TemporaryDirectory() as sockets:  # which other users can't enter
+    with tempfile.TemporaryDirectory() as sockets:  # a folder that other users can't enter
         client = NotebookClient(
             notebook,
             timeout=3600,
@@ -37,7 +37,7 @@ def execute(file: Path, folder: Path, **values: Any) -> Any:
 
 
 def page(file: Path) -> tuple[str, dict[str, bytes]]:
-    """A notebook as Markdown, and its pictures by the names that the page has for them."""
+    """A notebook as Markdown, and its pictures by their names in the page."""
     parts: list[str] = []
     pictures: dict[str, bytes] = {}
     for cell in json.loads(file.read_text(encoding="utf-8"))["cells"]:
@@ -57,7 +57,7 @@ def page(file: Path) -> tuple[str, dict[str, bytes]]:
 
 
 def main() -> int:
-    """Run the notebook in an empty folder, whose path is not kept."""
+    """Run the notebook in an empty folder, whose path does not appear in the outputs."""
     import nbformat
 
     with tempfile.TemporaryDirectory() as folder:

@@ -1,7 +1,7 @@
 """Pictures for the README: python tools/pictures.py [RUN].
 
-docs/report-desktop.png and docs/report-phone.png are the top of the run's report at the width of a desk and of a phone,
-by Chromium. Without a run the quickstart is searched first, and docs/terminal.svg is what that prints.
+docs/report-desktop.png and docs/report-phone.png are the top of the run's report at the widths of a desktop and a
+phone, by Chromium. Without a run, the quickstart runs first, and docs/terminal.svg is its output.
 """
 
 import asyncio
@@ -81,7 +81,7 @@ async def picture_of(socket: aiohttp.ClientWebSocketResponse, page: Path, width:
 
 
 def search(folder: Path) -> Path:
-    """Run the quickstart, draw what it prints into docs/terminal.svg, and return its run directory."""
+    """Run the quickstart, draw its output into docs/terminal.svg, and return its run directory."""
     command = [sys.executable, "search/run.py", "--name", "quickstart", "--output_dir", str(folder)]
     shown = Console(record=True, width=COLUMNS, file=io.StringIO(), force_terminal=True)
     shown.print("$ python search/run.py")
@@ -94,7 +94,7 @@ def search(folder: Path) -> Path:
     if running.returncode:
         sys.exit(running.returncode)
     picture = shown.export_svg(title="babeltune", clear=False)
-    # Without the fonts that Rich would fetch from elsewhere.
+    # Without the fonts that Rich would fetch from the network.
     (DOCS / "terminal.svg").write_text(re.sub(r"\s*@font-face \{.*?\}", "", picture, flags=re.DOTALL))
     return folder / "quickstart"
 

@@ -1,4 +1,4 @@
-"""Fails where pip had to try versions: more than three of one package in a log that `pip install --log FILE` wrote."""
+"""Fails if pip had to try many versions: more than three of one package in a log of `pip install --log FILE`."""
 
 import re
 import sys
@@ -10,7 +10,7 @@ MOST = 3  # versions of one package
 
 
 def count_versions(log: str) -> dict[str, set[str]]:
-    """The versions of each package that pip fetched, or whose description it fetched."""
+    """The versions of each package of which pip fetched a file or the metadata."""
     seen: dict[str, set[str]] = defaultdict(set)
     for name, version in FETCHED.findall(log):
         seen[re.sub(r"[-_.]+", "-", name).lower()].add(version)

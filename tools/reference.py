@@ -1,7 +1,8 @@
-"""Makes what the documentation's reference says of keys and commands, while the site is built (`make docs`).
+"""Generates the reference of keys and commands while the site is built (`make docs`).
 
-mkdocs.yml names this file as a hook. A line `<!-- made: keys -->` of a page stands for what `MADE` has under that word,
-so such a page cannot be out of date. CHANGELOG.md, CONTRIBUTING.md and the notebook become pages of the site, too.
+mkdocs.yml names this file as a hook. A line `<!-- made: keys -->` of a page is replaced by the text of `MADE` under
+that word, so the page is never out of date. CHANGELOG.md, CONTRIBUTING.md and the notebook also become pages of the
+site.
 """
 
 import json
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from mkdocs.structure.files import Files
 
 ROOT = Path(__file__).parents[1]
-OUTSIDE = {  # files that are pages of the site, and under which name
+OUTSIDE = {  # files that are pages of the site, with their names there
     "CHANGELOG.md": "CHANGELOG.md",
     "CONTRIBUTING.md": "CONTRIBUTING.md",
     "examples/quickstart.ipynb": "example.md",
@@ -47,7 +48,7 @@ TYPES = {
 
 @dataclass(frozen=True)
 class Key:
-    """A key of a configuration: the class that has it, and what it is called there.
+    """A key of a configuration: its class, and its name there.
 
     kinds: the table of kinds if it names one of them.
     """
@@ -66,12 +67,12 @@ class Key:
 
     @property
     def values(self) -> str:
-        """What it may be, in words."""
+        """The values of the key, in words."""
         return "the name of a kind, or a mapping with `kind` and its settings" if self.kinds else _words(self._schema)
 
     @property
     def default(self) -> str:
-        """As YAML writes it; empty for a key that must be given."""
+        """The default in YAML; empty for a required key."""
         field = self.owner.model_fields[self.name]
         return "" if field.is_required() else f"`{json.dumps(self._schema.get('default', {}), ensure_ascii=False)}`"
 
@@ -112,14 +113,14 @@ def keys() -> str:
 
 
 def own_options(command: str) -> dict[str, Key]:
-    """The options of a command that are no keys of a configuration."""
+    """The options of a command that are not keys of a configuration."""
     taken = find_keys(load(COMMANDS[command].options))
     return {path: key for path, key in taken.items() if path not in find_keys(EXPERIMENT)}
 
 
 @cache
 def commands() -> str:
-    """The commands, and the options of those that have some of their own."""
+    """The commands, with their own options."""
     usages = {name: f"`babeltune {name}`" for name in COMMANDS}
     parts = [_table(["command", "what it does"], [[usages[name], each.about] for name, each in COMMANDS.items()])]
     for command in COMMANDS:
@@ -134,7 +135,7 @@ MADE: dict[str, Callable[[], str]] = {"keys": keys, "commands": commands}
 
 
 def expand(markdown: str) -> str:
-    """A page with what its markers stand for."""
+    """A page with its markers replaced."""
     return MARKER.sub(lambda marker: MADE[marker[1]](), markdown)
 
 
@@ -155,7 +156,7 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
     """Called by mkdocs for each page."""
     for file, name in OUTSIDE.items():
         markdown = re.sub(rf"\]\(((?:\.\./)*)\.\./{file}", rf"](\1{name}", markdown)
-    markdown = re.sub(r"\[([^\]]+)\]\((?:\.\./)+examples/\w+\.py\)", r"`\1`", markdown)  # no page of the site
+    markdown = re.sub(r"\[([^\]]+)\]\((?:\.\./)+examples/\w+\.py\)", r"`\1`", markdown)  # not a page of the site
     return expand(markdown)
 
 

@@ -1,9 +1,9 @@
-"""Does what the Dockerfile says, without Docker: its pip steps in an empty environment, then a search of two trials.
+"""Follows the Dockerfile without Docker: its pip steps in an empty environment, then a search of two trials.
 
-python tools/try_image.py FOLDER    an empty folder, which takes the place of the image's /
+python tools/try_image.py FOLDER    an empty folder, used as the image's /
 
-What only an image shows stays untried: the base image, apt's packages, the user. A search starts in a folder with files
-named as our packages, which must not stand in their way.
+It can't test the base image, apt's packages and the user. The search starts in a folder with files named like our
+packages, which must not hide them.
 """
 
 import json
@@ -22,14 +22,14 @@ SMALL = ["--training.epochs", "1", "--search.scheduler", "none", "--data.limit",
 
 
 def instructions(dockerfile: str) -> list[tuple[str, str]]:
-    """Keyword and the rest of each, with continued lines joined and comments left out."""
+    """The keyword and the rest of each instruction, with continued lines joined and without comments."""
     lines = [line for line in dockerfile.splitlines() if line.strip() and not line.startswith("#")]
     joined = "\n".join(lines).replace("\\\n", " ").splitlines()
     return [(line.split(maxsplit=1)[0], line.split(maxsplit=1)[1]) for line in joined]
 
 
 class Image:
-    """A folder that instructions are carried out in."""
+    """A folder in which instructions are run."""
 
     def __init__(self, root: Path):
         self.root, self.workdir = root, root
@@ -41,12 +41,12 @@ class Image:
         return self.root / path.lstrip("/") if path.startswith("/") else self.workdir / path
 
     def copy(self, words: list[str]) -> None:
-        """Raises ValueError for what .dockerignore keeps out, and OSError for what is not there."""
+        """Copy files. Raises ValueError for files that .dockerignore excludes, and OSError for missing ones."""
         built = "--from=build" in words
         *sources, target = [word for word in words if not word.startswith("--")]
         for source in sources:
             if not built and source not in self.kept:
-                raise ValueError(f"COPY {source}: .dockerignore keeps it out")
+                raise ValueError(f"COPY {source}: .dockerignore excludes it")
             path, place = self.inside(source) if built else REPOSITORY / source, self.inside(target)
             if path.is_dir():
                 shutil.copytree(path, place, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
@@ -55,7 +55,7 @@ class Image:
                 shutil.copy(path, place)
 
     def run(self, line: str) -> None:
-        """Carry out pip's commands; see of others only that they exist. Raises ValueError."""
+        """Run pip's commands; only check that other commands exist. Raises ValueError."""
         for command in line.split(" && "):
             if not shutil.which(shlex.split(command)[0]):
                 raise ValueError(f"RUN {command}: there is no such command")

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from trainables.base.command_line import parse_config
 from trainables.base.config import RunName, digest
-from trainables.base.ending import end_in_words
+from trainables.base.ending import exit_status
 from trainables.base.files import named_path
 from trainables.base.help_pages import Program
 from trainables.base.translation_config import TranslationConfig
@@ -17,16 +17,16 @@ from trainables.data.corpus_cache import cached_corpus
 class SingleRun(TranslationConfig):
     """One training run from the command line."""
 
-    output_dir: str = Field("runs", min_length=1, description="holds the run's folder and the tokenizer cache")
-    name: RunName | None = Field(None, description="of the folder; from the configuration unless given")
+    output_dir: str = Field("runs", min_length=1, description="contains the run's folder and the tokenizer cache")
+    name: RunName | None = Field(None, description="name of the folder; by default from the configuration")
     threads: int = Field(1, ge=1, description="CPU threads")
     score_test: bool = Field(False, description="at the end, translate the test split and print its BLEU")
     beam_size: int = Field(5, ge=1, description="hypotheses of beam search on the test split, beside greedy search")
-    length_penalty: float = Field(1.0, ge=0, description="exponent of the length that divides a hypothesis' score")
+    length_penalty: float = Field(1.0, ge=0, description="hypotheses are scored log p / length^length_penalty")
 
 
 def main(arguments: list[str]) -> int:
-    """Train one model, or go on with it, and print losses and BLEU; its status."""
+    """Train one model, from its last checkpoint if there is one, and print losses and BLEU; returns the exit status."""
     program = Program("python -m trainables", "Train one translation model.")
     run, _ = parse_config(SingleRun, arguments, program)
     config = TranslationConfig(**{name: getattr(run, name) for name in TranslationConfig.model_fields})
@@ -36,8 +36,8 @@ def main(arguments: list[str]) -> int:
     for warning in corpus.warnings:
         print(f"warning: {warning}")
     if run.score_test:
-        digest_test(config.data, corpus.train)  # what is wrong with it is told before training
-    from trainables.single_run import score_model, train_model  # takes seconds: what is wrong until here is told before
+        digest_test(config.data, corpus.train)  # errors in it are reported before training
+    from trainables.single_run import score_model, train_model  # imported late, as it takes seconds
 
     model, tokenizer = train_model(config, cache, folder, run.threads)
     if run.score_test:
@@ -46,5 +46,5 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    again = "stopped; the same command goes on from the last checkpoint"
-    sys.exit(end_in_words(lambda: main(sys.argv[1:]), lambda text: print(text, file=sys.stderr), again))
+    again = "stopped; the same command continues from the last checkpoint"
+    sys.exit(exit_status(lambda: main(sys.argv[1:]), lambda text: print(text, file=sys.stderr), again))

@@ -1,7 +1,7 @@
-"""What the driver hands to a worker, and what the worker answers.
+"""The messages between the driver and a worker.
 
-Ray Tune carries both as dictionaries of plain values, since a node may have other versions than the driver; they are
-made and read in this file alone.
+Ray Tune carries them as dictionaries of plain values, since a node may have other versions than the driver; only this
+file makes and reads them.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from trainables.base.config import TrialConfig
 from trainables.base.outcomes import Outcome
 from trainables.base.report import EpochReport, read_report
 
-if TYPE_CHECKING:  # it imports torch, which who hands out trials can do without
+if TYPE_CHECKING:  # it imports torch, which assigning trials does not need
     from trainables.sharing.storage import Storage
 
 
@@ -21,40 +21,40 @@ if TYPE_CHECKING:  # it imports torch, which who hands out trials can do without
 class Assignment:
     """A trial for a worker; one that was interrupted continues from its checkpoint."""
 
-    number: int  # of the trial in its study
+    number: int  # the number of the trial in its study
     config: TrialConfig
     checkpoints: Path
-    progress: int  # that the study knows of; a checkpoint may be one report ahead of it
-    others: tuple["Assignment", ...] = ()  # that the same worker trains as one with it
+    progress: int  # known to the study; a checkpoint may be one report ahead of it
+    others: tuple["Assignment", ...] = ()  # trials that the same worker trains together with it
 
     @property
     def group(self) -> tuple["Assignment", ...]:
-        """It and the others."""
+        """This assignment and the others."""
         return (self, *self.others)
 
     @property
     def key(self) -> str:
-        """The key of its checkpoints in a storage, such as trials/3."""
+        """The key of the trial's checkpoints in a storage, such as trials/3."""
         return "/".join(self.checkpoints.parts[-2:])
 
 
 @dataclass(frozen=True)
 class WorkerSetup:
-    """What is the same for all workers of a driver."""
+    """The settings that all workers of a driver share."""
 
     cache: Path
     driver_lock: Path
-    gpus: float  # of a trial; below 1 the share of one that its process may use
-    keep: int  # how many checkpoints of a trial stay
-    storage: "Storage | None"  # in the place of those paths
-    versions: dict[str, str | None]  # of the driver, by `installed.own_versions`
+    gpus: float  # per trial; below 1, the share of one GPU that its process may use
+    keep: int  # how many checkpoints of a trial are kept
+    storage: "Storage | None"  # in place of those paths
+    versions: dict[str, str | None]  # of the driver, from `installed.own_versions`
     problem: str  # module:NAME
     home: Path  # the driver's working directory, from which the user's code is imported
 
 
 @dataclass(frozen=True)
 class Reported:
-    """A trial's training has come further, and its checkpoint is on disk."""
+    """A report of a trial, whose checkpoint is on disk."""
 
     number: int
     report: EpochReport
@@ -62,7 +62,7 @@ class Reported:
 
 @dataclass(frozen=True)
 class Ended:
-    """A trial ended by itself: diverged, infeasible (memory is too small for it) or failed."""
+    """A trial ended by itself: diverged, infeasible (it does not fit into memory) or failed."""
 
     number: int
     outcome: Outcome
@@ -71,14 +71,14 @@ class Ended:
 
 @dataclass(frozen=True)
 class Halted:
-    """The machine is at fault, as with a full disk, so that all trials alike would fail."""
+    """The machine is at fault, as with a full disk, so that all trials would fail."""
 
     message: str
 
 
 Answer = Reported | Ended | Halted
-HALTED = "halted"  # in the place of an outcome
-_REPORT = "report."  # before the names of its numbers: Tune adds keys of its own
+HALTED = "halted"  # in place of an outcome
+_REPORT = "report."  # precedes the names of figures, as Tune adds keys of its own
 _PATHS = ("cache", "driver_lock", "home")
 
 
@@ -117,7 +117,7 @@ def numbers(given: Mapping[str, Any]) -> list[int]:
 
 
 def to_result(answer: Answer) -> dict[str, Any]:
-    """What `tune.report` takes."""
+    """The dictionary for `tune.report`."""
     match answer:
         case Reported(number, report):
             return {"number": number, **{f"{_REPORT}{name}": value for name, value in report.stored().items()}}

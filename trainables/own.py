@@ -1,4 +1,4 @@
-"""Training of a user's own: a class whose objects train one epoch after another, and this is all around it."""
+"""Training with a user's own class, whose objects train one epoch after another."""
 
 import math
 import random
@@ -25,7 +25,7 @@ TAKEN = {each.name for each in fields(EpochReport)} | {"trial", "clock", "time",
 
 
 class EpochTrainer(Protocol):
-    """One training; it is made with the configuration of its trial.
+    """One training, made from the configuration of its trial.
 
     Random numbers of Python, NumPy and PyTorch are seeded before it is made and before each epoch, by the trial's seed
     and the number of the epoch. So an epoch that is trained again after a kill gives the same numbers, as long as
@@ -36,20 +36,20 @@ class EpochTrainer(Protocol):
         """Train one epoch, then validate.
 
         Returns:
-            All metrics of the problem, and what else is to be seen, by name.
+            All metrics of the problem, and any other figures to show, by name.
         """
         ...
 
     def state_dict(self) -> dict[str, Any]:
-        """All that an epoch changes, as tensors and plain values."""
+        """Everything that an epoch changes, as tensors and plain values."""
         ...
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a state."""
+        """Restore a state."""
         ...
 
     def test(self) -> Sequence[float]:
-        """The score on each item of the test data, which are not to be looked at before."""
+        """The score on each item of the test data, which must not be used before."""
         ...
 
 
@@ -57,7 +57,7 @@ class EpochTraining:
     """Trains one trial by an `EpochTrainer`, with checkpoints, reports and resume; see `trainables.worker.Training`."""
 
     def __init__(self, make: Callable[[Any], EpochTrainer]):
-        """make: The class, or what makes an object of it, from the configuration of a trial."""
+        """make: The class, or a function that makes an object of it, from the configuration of a trial."""
         self.make = make
 
     def train(
@@ -72,7 +72,7 @@ class EpochTraining:
             known = read_report(values)
             first = int(known.epoch) + 1
             yield 0, known
-        for epoch in range(first, config.training.epochs + 1):
+        for epoch in range(first, int(config.training.epochs) + 1):
             seed_all(config.seed, epoch)
             start_measuring(device)
             started = time.perf_counter()
@@ -94,7 +94,7 @@ class EpochTraining:
             yield 0, report
 
     def load(self, config: Any, state: dict[str, Any]) -> EpochTrainer:
-        """A trainer in a state that a checkpoint has. Raises UserError."""
+        """A trainer with the state of a checkpoint. Raises UserError."""
         seed_all(config.seed, 0)
         trainer: EpochTrainer = self._guarded(self.make, config)
         self._guarded(trainer.load_state_dict, state)
@@ -104,7 +104,7 @@ class EpochTraining:
         return user_folder()
 
     def _guarded(self, call: Callable[..., Any], *arguments: Any) -> Any:
-        """What the user's code returns. Raises UserError with the place where it fails, TooLarge for memory."""
+        """The result of the user's code. Raises UserError with the place of an error, and TooLarge."""
         try:
             return call(*arguments)
         except (UserError, OSError, torch.OutOfMemoryError, torch.AcceleratorError):
@@ -125,7 +125,7 @@ def seed_all(seed: int, epoch: int) -> None:
 
 
 def _checked(figures: Any) -> dict[str, float]:
-    """Raises UserError for what is not numbers by name, or has a name that reports need."""
+    """The figures; raises UserError if they are not numbers by name, or have a name that reports need."""
     if not isinstance(figures, Mapping):
         raise UserError(f"train_epoch returned {type(figures).__name__}; return a dict of numbers by name")
     checked = {}

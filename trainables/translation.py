@@ -17,7 +17,7 @@ from trainables.training.loop import train
 
 
 class TranslationTraining:
-    """Trains one model, one on several GPUs, or several as one; see `trainables.worker.Training`."""
+    """Trains one model, one model on several GPUs, or several models as one; see `trainables.worker.Training`."""
 
     def train(
         self, configs: Sequence[TranslationConfig], cache: Path, folders: Sequence[Path], gpus: int, keep: int
@@ -36,7 +36,7 @@ class TranslationTraining:
                 for report, _ in reports:
                     yield 0, report
             except Diverged as error:
-                yield 0, error.with_traceback(None)  # whose frames hold the model
+                yield 0, error.with_traceback(None)  # its frames hold the model
 
     def bring(self, config: TranslationConfig, storage: Storage) -> Path:
         return bring_corpus(storage, config)

@@ -1,4 +1,4 @@
-"""The trainable that Ray Tune runs: one assignment of the search, epoch by epoch, whatever is trained."""
+"""The trainable that Ray Tune runs: one assignment of the search, epoch by epoch, for any problem."""
 
 import gc
 import os
@@ -48,41 +48,41 @@ class Training(Protocol):
         """Train one trial, or several as one, on this process's device.
 
         Args:
-            configs: Of the trials; several only if the problem said that they can be trained as one.
-            cache: What trials share; may be written.
-            folders: Of the trials' checkpoints, as `checkpoint_files` names and finds them. If a trial has one already,
-                its report comes first again and training goes on after it, to the numbers of a run that was never
-                interrupted.
-            gpus: How many of them, where it is more than one; 0 or 1 otherwise.
-            keep: How many of the last checkpoints stay.
+            configs: The configurations; several only if the problem said that they can be trained as one.
+            cache: The folder that trials share; it may be written.
+            folders: The trials' folders of checkpoints, named as in `checkpoint_files`. If a trial already has a
+            checkpoint, its report comes first again, and training continues after it, with the numbers of an
+            uninterrupted run.
+            gpus: How many GPUs to train on, if more than one; 0 or 1 otherwise.
+            keep: How many of the last checkpoints to keep.
 
         Yields:
-            After each round its report, whose checkpoint is on disk by then; or Diverged, with which a trial ends.
+            After each round its report, with the checkpoint already on disk; or Diverged, which ends a trial.
 
         Raises:
-            TooLarge: Where memory is too small for a trial.
-            UserError, ValueError, RuntimeError: For what ends these trials as failed.
+            TooLarge: If a trial does not fit into memory.
+            UserError, ValueError, RuntimeError: For errors that end these trials as failed.
         """
         ...
 
     def bring(self, config: Any, storage: Storage) -> Path:
-        """The cache on a node that shares no folder with the driver."""
+        """Make the cache on a node that shares no folder with the driver."""
         ...
 
 
 class Trained(Protocol):
-    """What a worker asks of a problem, see `search.settings.problem.Problem`."""
+    """The part of `search.settings.problem.Problem` that a worker uses."""
 
     config: type[TrialConfig]
     metrics: Mapping[str, Metric]
 
     def part(self, name: str) -> Any:
-        """A part of the problem by its name."""
+        """The part of the problem with this name."""
         ...
 
 
 def find_trained(name: str, home: Path) -> Trained:
-    """The problem module:NAME, in a process that starts elsewhere than the driver. Raises UserError."""
+    """The problem module:NAME, in a process whose working directory is not the driver's. Raises UserError."""
     if str(home) not in sys.path:
         sys.path.append(str(home))
     found: Trained = import_named(name, "problem")
@@ -93,10 +93,10 @@ def train_trials(given: dict[str, Any]) -> None:
     """Train, reporting each epoch to Tune once its checkpoint is on disk.
 
     given: an assignment and the worker's setup, as `to_tune` makes them. An exception means that the process is broken,
-    never that the configuration is bad; MachineLeaves, that the trial should go on elsewhere.
+    never that the configuration is bad; MachineLeaves, that the trial should continue on another machine.
     """
     setup = read_setup(given)
-    if others := find_other_versions(setup.versions, own_versions()):  # of a node that joined during the search
+    if others := find_other_versions(setup.versions, own_versions()):  # on a node that joined during the search
         _answer(Halted(f"node {platform.node()}: {'; '.join(others)}; then resume"))
         return
     try:
@@ -109,9 +109,9 @@ def train_trials(given: dict[str, Any]) -> None:
     except UserError as error:
         _answer(Halted(str(error)))
         return
-    _stay_where_it_lasts()
+    _leave_drained_node()
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
-    if torch.cuda.is_available() and 0 < setup.gpus < 1:  # the rest is others'
+    if torch.cuda.is_available() and 0 < setup.gpus < 1:  # others use the rest
         torch.cuda.set_per_process_memory_fraction(setup.gpus)
     problem = find_trained(setup.problem, setup.home)
     assignment = read_assignment(given, problem.config)
@@ -120,7 +120,7 @@ def train_trials(given: dict[str, Any]) -> None:
     training: Training = problem.part("training")
     try:
         with (
-            _places(trials, setup, training) as (cache, folders),
+            _folders(trials, setup, training) as (cache, folders),
             closing(training.train(configs, cache, folders, int(setup.gpus), setup.keep)) as reports,
         ):
             for place, report in reports:
@@ -134,15 +134,15 @@ def train_trials(given: dict[str, Any]) -> None:
                 if setup.storage:
                     setup.storage.send(folders[place], trials[place].key, setup.keep)
                 _answer(Reported(number, replace(report, devices=(setup.gpus or 1.0) * report.devices)))
-                _stay_where_it_lasts()
+                _leave_drained_node()
     except StorageFails as error:
         _answer(Halted(str(error)))
     except OSError as error:
         _answer(Halted(str(unwritable(assignment.checkpoints, error))))
     except (UserError, ValueError, RuntimeError) as error:
         if isinstance(error, torch.AcceleratorError) and not _lacks_memory(error):
-            raise  # the GPU, or what this process has of it, is broken
-        outcome, message = _verdict(error)
+            raise  # the GPU, or this process's state of it, is broken
+        outcome, message = _outcome_of(error)
         for place in running:
             _answer(Ended(trials[place].number, outcome, message))
     finally:
@@ -156,8 +156,8 @@ def _answer(answer: Answer) -> None:
 
 
 @contextmanager
-def _places(trials: Sequence[Assignment], setup: WorkerSetup, training: Training) -> Iterator[tuple[Path, list[Path]]]:
-    """The cache, and each trial's checkpoints, as this node has them."""
+def _folders(trials: Sequence[Assignment], setup: WorkerSetup, training: Training) -> Iterator[tuple[Path, list[Path]]]:
+    """The cache and each trial's folder of checkpoints on this node."""
     storage = setup.storage
     if storage is None:
         yield setup.cache, [trial.checkpoints for trial in trials]
@@ -165,14 +165,15 @@ def _places(trials: Sequence[Assignment], setup: WorkerSetup, training: Training
     with ExitStack() as stack:
         folders = [stack.enter_context(storage.scratch(trial.key)) for trial in trials]
         for trial, folder in zip(trials, folders, strict=True):
-            # A driver's last seconds may be lost, and checkpoints be ahead of what the next one knows. It takes an
-            # older one, or the start, and comes to the same numbers, as these follow from configuration and seed.
+            # The last seconds of a driver may be lost, so checkpoints may be ahead of the next driver's study. Then the
+            # worker starts from an older one, or from the beginning, with the same numbers, as these follow from
+            # configuration and seed.
             newest = trial.progress + (trial.config.training.report_steps or 1)
             storage.fetch(trial.key, folder, KEEP, at_most=newest)
         yield training.bring(trials[0].config, storage), folders
 
 
-def _verdict(error: Exception) -> tuple[Outcome, str]:
+def _outcome_of(error: Exception) -> tuple[Outcome, str]:
     """The outcome that the error means for a trial, and the message."""
     if isinstance(error, UserError):
         return Outcome.INFEASIBLE if isinstance(error, TooLarge) else Outcome.FAILED, str(error)
@@ -182,11 +183,11 @@ def _verdict(error: Exception) -> tuple[Outcome, str]:
 
 
 def _lacks_memory(error: Exception) -> bool:
-    said = ("can't allocate memory", "CUDA error: out of memory", "ALLOC_FAILED")  # on a CPU; outside PyTorch's memory
+    said = ("can't allocate memory", "CUDA error: out of memory", "ALLOC_FAILED")  # CPU; GPU, outside PyTorch's pool
     return isinstance(error, torch.OutOfMemoryError) or any(words in str(error) for words in said)
 
 
-def _stay_where_it_lasts() -> None:
-    """Raises MachineLeaves where Ray was told to drain this node: this process would go on to be used there."""
+def _leave_drained_node() -> None:
+    """Raises MachineLeaves if Ray was told to drain this node, as Tune would use this process for the next trial."""
     if ray.get_runtime_context().get_node_id() in draining_nodes():
         raise MachineLeaves(f"{platform.node()} is about to be taken away")

@@ -24,7 +24,7 @@ def angles(position: Tensor, width: int) -> Tensor:
 
 
 class Unchanged(nn.Module):
-    """Nothing is added: positions live in self-attention, or nowhere."""
+    """Adds nothing: positions are in self-attention, or not used."""
 
     def forward(self, x: Tensor, start: int = 0) -> Tensor:
         """x: (B, T, d_model) -> x."""
@@ -44,7 +44,7 @@ class AddedSinusoids(nn.Module):
 
 
 class LearnedTable(nn.Module):
-    """A learned vector a position, up to `max_length` (Gehring et al. 2017)."""
+    """A learned vector for each position, up to `max_length` (Gehring et al. 2017)."""
 
     def __init__(self, shape: Shape):
         super().__init__()

@@ -12,8 +12,8 @@ from model.positions.shape import Shape
 class LinearBias(AttentionPositions):
     """Press et al. 2022: the bias -m_h · |i - j|, with fixed slopes m_h, 2^(-8h/H) for h = 1 .. H.
 
-    In the decoder j ≤ i; in the encoder the symmetric form. For a number of heads that is no power of two, the
-    slopes of the next smaller power come first, then every other one of twice that power, as in the paper's code.
+    In the decoder j ≤ i; in the encoder the symmetric form. If the number of heads is not a power of two, the slopes of
+    the next smaller power come first, then every other slope of twice that power, as in the paper's code.
     """
 
     def __init__(self, shape: Shape):

@@ -1,6 +1,7 @@
 """The kinds of positions as a table: what configuration, counting, stacking and decoding ask of each.
 
-Nothing here imports torch before a model is built. A new kind is a class here, a line in KINDS, and its module beside.
+Nothing here imports torch before a model is built. A new kind is a class here, a line in KINDS, and a module beside
+this one.
 """
 
 from typing import TYPE_CHECKING, ClassVar, Literal
@@ -17,21 +18,21 @@ class PositionKind:
     """One kind; its defaults are those of attention that is blind to positions."""
 
     settings: ClassVar[tuple[str, ...]] = ()  # keys of the model that only this kind uses
-    limit: ClassVar[str | None] = None  # the one of them that is the most tokens of a sequence
+    limit: ClassVar[str | None] = None  # the one of them that limits the tokens of a sequence
 
     def check(self, shape: Shape) -> None:
-        """Raises ValueError for a shape that it does not fit; the message begins with the key that it blames."""
+        """Raises ValueError for a shape that it does not fit; the message begins with the key at fault."""
 
     def layer_parameters(self, shape: Shape) -> int:
-        """Trained numbers in each self-attention."""
+        """The parameters in each self-attention."""
         return 0
 
     def shared_parameters(self, shape: Shape) -> int:
-        """Trained numbers outside of the layers, or shared by them: of encoder and decoder together."""
+        """The parameters outside the layers, or shared by them, of encoder and decoder together."""
         return 0
 
     def layer_flops(self, shape: Shape, tokens: int) -> int:
-        """Operations of its matrix products in one self-attention over so many tokens, beside those of `attend`."""
+        """Operations of its matrix products in one self-attention over that many tokens, besides those of `attend`."""
         return 0
 
     def added(self, shape: Shape) -> "nn.Module":
@@ -41,7 +42,7 @@ class PositionKind:
         return Unchanged()
 
     def attending(self, shape: Shape, layers: int, causal: bool) -> "list[AttentionPositions]":
-        """The module that attends in each layer of a stack, the encoder or the (causal) decoder."""
+        """The module that computes attention, for each layer of the encoder or the (causal) decoder."""
         from model.positions.attending import NoPositions
 
         return [NoPositions() for _ in range(layers)]
@@ -60,7 +61,7 @@ class Sinusoidal(PositionKind):
 
 
 class Learned(PositionKind):
-    """A learned vector a position, added to the embeddings."""
+    """A learned vector per position, added to the embeddings."""
 
     settings = ("max_length",)
     limit = "max_length"
@@ -75,7 +76,7 @@ class Learned(PositionKind):
 
 
 class Relative(PositionKind):
-    """A learned vector a distance joins keys and values (Shaw et al. 2018)."""
+    """A learned vector per distance, added to keys and values (Shaw et al. 2018)."""
 
     settings = ("max_distance",)
 
@@ -92,7 +93,7 @@ class Relative(PositionKind):
 
 
 class TransformerXL(PositionKind):
-    """The sinusoid of the distance joins the scores (Dai et al. 2019)."""
+    """The sinusoid of the distance enters the scores (Dai et al. 2019)."""
 
     def check(self, shape: Shape) -> None:
         _check_even_width(shape, "transformer_xl")
@@ -111,7 +112,7 @@ class TransformerXL(PositionKind):
 
 
 class T5(PositionKind):
-    """A learned bias a head for each of 32 buckets of distances (Raffel et al. 2020)."""
+    """A learned bias per head for each of 32 buckets of distances (Raffel et al. 2020)."""
 
     BUCKETS, FARTHEST = 32, 128
 

@@ -10,10 +10,10 @@ from model.positions.shape import Shape
 
 
 class RelativeVectors(AttentionPositions):
-    """Shaw et al. 2018: vectors a^K and a^V of the clipped distance join keys and values; one table a layer.
+    """Shaw et al. 2018: vectors a^K and a^V of the clipped distance are added to keys and values; one table per layer.
 
-    score_ij = q_i·(k_j + a^K_{j-i}) / sqrt(head_size); output_i = Σ_j softmax(score)_ij (v_j + a^V_{j-i}). Distances
-    beyond `max_distance` count as that. The weights themselves are needed, so no fused kernel serves.
+    score_ij = q_i·(k_j + a^K_{j-i}) / sqrt(head_size); output_i = Σ_j softmax(score)_ij (v_j + a^V_{j-i}). Larger
+    distances count as `max_distance`. The weights themselves are needed, so fused kernels can't be used.
     """
 
     def __init__(self, shape: Shape):
@@ -36,5 +36,5 @@ class RelativeVectors(AttentionPositions):
         return weights.to(value.dtype) @ value + by_distance.to(value.dtype) @ self.values.weight
 
     def _clipped(self, query: Tensor, key: Tensor) -> Tensor:
-        """Distances as rows of the tables: (T, S)."""
+        """Indices of the distances in the tables: (T, S)."""
         return relative_positions(query, key).clamp(-self.max_distance, self.max_distance) + self.max_distance

@@ -10,7 +10,7 @@ from model.positions.attending import AttentionPositions
 class Rotation(AttentionPositions):
     """Su et al. 2021 (RoFormer): queries and keys are rotated by their position, dimensions 2i and 2i+1 by pos·θ_i.
 
-    θ_i = 10000^(-2i/head_size); so a product of a query and a key depends on their distance alone.
+    θ_i = 10000^(-2i/head_size); so the product of a query and a key depends only on their distance.
     """
 
     def score_terms(self, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:

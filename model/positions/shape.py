@@ -1,10 +1,10 @@
-"""What a kind of positions has to know of a model."""
+"""The properties of a model that kinds of positions need."""
 
 from typing import Protocol
 
 
 class Shape(Protocol):
-    """The part of `ModelConfig` that shapes positions."""
+    """The part of `ModelConfig` on which positions depend."""
 
     @property
     def d_model(self) -> int:
@@ -23,10 +23,10 @@ class Shape(Protocol):
 
     @property
     def max_length(self) -> int:
-        """The most tokens of a sequence, for positions that end."""
+        """The most tokens of a sequence, for positions with a limit."""
         ...
 
     @property
     def max_distance(self) -> int:
-        """The largest distance that is told from others."""
+        """The largest distance that is distinguished from others."""
         ...

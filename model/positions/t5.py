@@ -10,9 +10,10 @@ from model.positions.shape import Shape
 class BucketBias(AttentionPositions):
     """Raffel et al. 2020, section 2.1: a learned bias for each head and bucket of distances.
 
-    32 buckets: half of them for single distances, the others grow logarithmically up to 128, beyond which all is one.
-    The encoder gives half of the buckets to keys after the query; in the decoder there are none. One table serves
-    all layers of a stack. Scores are divided by sqrt(head_size) as everywhere here, which T5 leaves to its
+    32 buckets: half of them for single distances, the others grow logarithmically up to 128; larger distances share
+    one.
+    The encoder gives half of the buckets to keys after the query; in the decoder there are none. All layers of a stack
+    share one table. Scores are divided by sqrt(head_size) as for other kinds; T5 instead accounts for that in its
     initialisation.
     """
 
@@ -22,7 +23,7 @@ class BucketBias(AttentionPositions):
         self.table = nn.Embedding(all_buckets, shape.num_heads)
         buckets, exact = self.one_way, self.one_way // 2
         growth = (farthest / exact) ** (1 / (buckets - exact))
-        # A distance is in the bucket that is the number of limits it reaches.
+        # The bucket of a distance is the number of limits that it reaches.
         limits = [*range(1, exact + 1), *(exact * growth**k - 1e-6 for k in range(1, buckets - exact))]
         self.register_buffer("limits", torch.tensor(limits), persistent=False)
 

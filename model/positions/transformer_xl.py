@@ -13,14 +13,14 @@ from model.positions.shape import Shape
 class RelativeSinusoids(AttentionPositions):
     """Dai et al. 2019, section 3.3: scores (q_i + u)·k_j + (q_i + v)·(W R_{i-j}), over sqrt(head_size).
 
-    R is the sinusoid of the distance i - j, W a matrix of this layer, u and v a vector each a head.
+    R is the sinusoid of the distance i - j, W a matrix of this layer, u and v one vector per head.
     """
 
     def __init__(self, shape: Shape):
         super().__init__()
         self.num_heads, self.width = shape.num_heads, shape.d_model
         self.distance = nn.Linear(shape.d_model, shape.d_model, bias=False)
-        self.content_bias = nn.Parameter(torch.zeros(shape.d_model))  # u of all heads
+        self.content_bias = nn.Parameter(torch.zeros(shape.d_model))  # u, for all heads
         self.position_bias = nn.Parameter(torch.zeros(shape.d_model))  # v
 
     def score_terms(self, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:

@@ -1,1 +1,1 @@
-"""What other programs call: a search from Python, and what became of it."""
+"""The Python API: running searches, and reading their results."""

@@ -1,7 +1,7 @@
-"""Searches from Python. Each runs as the command does, in a process of its own.
+"""Runs searches from Python. Each runs the command in a process of its own.
 
-So the caller's process keeps its environment, signals, loggers and memory, Ray and CUDA never start in it, and a search
-equals that of the command by construction.
+So the environment, signals, loggers and memory of the calling process do not change, Ray and CUDA never start in it,
+and results are always those of the command.
 """
 
 import json
@@ -24,24 +24,24 @@ from trainables.base.errors import UserError
 from trainables.base.files import named_path
 from trainables.base.yaml_files import dump_yaml
 
-HEARD_SECONDS = 3.0  # in which a search that was interrupted with its caller begins to end
-END_SECONDS = 60.0  # that an interrupted search may take to end
+TERMINAL_SECONDS = 3.0  # before the signal is sent, as a terminal may have sent it
+END_SECONDS = 60.0  # the longest time in which an interrupted search ends
 
 
 def search(experiment: Experiment, quiet: bool = False) -> Result:
     """Run a search to its report.
 
     Args:
-        experiment: What to search. One without a name gets one by the time.
-        quiet: Print warnings alone, no progress.
+        experiment: What to search. Without a name, it gets one from the time.
+        quiet: Print only warnings, no progress.
 
     Returns:
         What the search found, read from its run directory.
 
     Raises:
-        UserError: For what the caller can fix; the message names it. What was trained stays: `resume` goes on.
-        RuntimeError: For what nobody foresaw.
-        KeyboardInterrupt: When the caller is interrupted; the search has ended then, and nothing is lost.
+        UserError: For an error that the caller can fix; the message says how. Nothing is lost: `resume` continues.
+        RuntimeError: For an unexpected error.
+        KeyboardInterrupt: If the caller is interrupted. The search has ended, and nothing is lost.
     """
     if experiment.name is None:
         experiment = experiment.model_copy(update={"name": f"search-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"})
@@ -50,7 +50,7 @@ def search(experiment: Experiment, quiet: bool = False) -> Result:
         file.write_text(dump_yaml(experiment), encoding="utf-8")
         try:
             _call(["--config", str(file)], quiet)
-        except UserError as error:  # the file is ours, and gone in a moment
+        except UserError as error:  # without the name of our temporary file
             raise UserError(str(error).replace(f"{file}: ", "")) from None
     return load_run(experiment.run_dir)
 
@@ -58,13 +58,13 @@ def search(experiment: Experiment, quiet: bool = False) -> Result:
 def resume(
     run: str | os.PathLike[str], changes: Mapping[str, Any] | None = None, trust: bool = False, quiet: bool = False
 ) -> Result:
-    """Go on with a search that was stopped, or extend one.
+    """Continue a search that was stopped, or extend one.
 
     Args:
         run: The directory of the run, or the address of its copy in an object store.
         changes: Dotted keys with new values, such as {"search.trials": 40}.
-        trust: Whether the hosts and the code that somebody else's run names may be followed.
-        quiet: Print warnings alone, no progress.
+        trust: Whether to use the hosts and code that are named in somebody else's run.
+        quiet: Print only warnings, no progress.
 
     Returns:
         What the search found.
@@ -78,29 +78,29 @@ def resume(
 
 
 def load_run(run: str | os.PathLike[str], trust: bool = False) -> Result:
-    """Read a run directory, whether its search has ended or not.
+    """Read a run directory; its search need not have ended.
 
     Args:
         run: The directory of the run.
-        trust: Whether the problem that somebody else's run names, which is code, may be imported.
+        trust: Whether to import the problem of somebody else's run, which is code.
 
     Raises:
-        UserError: If it is no run directory.
+        UserError: If it is not a run directory.
     """
     return Result(named_path("load_run", os.fspath(run)), trust)
 
 
 def _written(value: Any) -> str:
-    """As an option takes it."""
+    """The value as text for an option."""
     return value if isinstance(value, str) else json.dumps(value)
 
 
 def _call(arguments: list[str], quiet: bool) -> None:
-    """Run the command; what it prints is printed here. Raises what its end says."""
+    """Run the command, and print what it prints. Raises UserError, RuntimeError or KeyboardInterrupt."""
     command = [sys.executable, "-P", str(Path(__file__).parents[1] / "run.py"), *arguments, *(["--quiet"] * quiet)]
     own = sys.__stdout__
     shown = None if own and sys.stdout is own and own.isatty() else subprocess.PIPE
-    # A notebook says FORCE_COLOR, and can't draw a line again, as a progress bar does each time.
+    # A notebook sets FORCE_COLOR, but can't redraw lines, as a progress bar does.
     environment = None if shown is None else {**os.environ, "TTY_COMPATIBLE": "0"}
     with subprocess.Popen(
         command, stdout=shown, stderr=subprocess.PIPE, text=True, errors="replace", env=environment
@@ -136,8 +136,8 @@ def _print_lines(lines: IO[str]) -> None:
 
 
 def _interrupt(process: subprocess.Popen[str]) -> None:
-    """Let the search end, as after Ctrl-C. A terminal has sent the signal to both processes, others to one."""
-    for number, seconds in ((None, HEARD_SECONDS), (signal.SIGINT, END_SECONDS), (signal.SIGKILL, END_SECONDS)):
+    """End the search, as by Ctrl-C. A terminal sends the signal to both processes, other senders to one only."""
+    for number, seconds in ((None, TERMINAL_SECONDS), (signal.SIGINT, END_SECONDS), (signal.SIGKILL, END_SECONDS)):
         if number is not None:
             process.send_signal(number)
         with suppress(subprocess.TimeoutExpired):

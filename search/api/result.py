@@ -1,4 +1,4 @@
-"""What became of a search, for programs and notebooks."""
+"""The result of a search, for programs and notebooks."""
 
 import html
 import io
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
 
 
 class Result:
-    """A run directory, read. Nothing of it is changed.
+    """The content of a run directory, which is not changed.
 
     Attributes:
         path: The run directory.
-        experiment: What was searched.
+        experiment: The experiment of the search.
     """
 
     def __init__(self, path: Path, trust: bool = False):
         """Read the run directory; see `load_run`.
 
         Raises:
-            UserError: If the folder is no run directory, or not as the search wrote it.
+            UserError: If the folder is not a run directory, or is damaged.
         """
         self.path = path
         self.experiment: Experiment = stored_experiment(path, trust=trust)
@@ -44,7 +44,7 @@ class Result:
 
     @property
     def ranking(self) -> pd.DataFrame:
-        """The finalists, the best first: a row each, with scores, intervals and a column for each hyperparameter.
+        """The finalists, the best first, with scores, intervals and a column for each hyperparameter.
 
         The columns are those of `ranking` in leaderboard.json; `test_bleu_low` and `test_bleu_high` are the ends of the
         95% interval.
@@ -54,7 +54,7 @@ class Result:
         """
         file = self.path / "leaderboard.json"
         if not file.exists():
-            raise UserError(f"{self.path}: the search has not ended, so there is no ranking; go on with it by resume")
+            raise UserError(f"{self.path}: the search has not ended, so there is no ranking; resume it")
         board = read_sealed(file)
         metric = board.get("metric", "test_bleu")
         return pd.json_normalize([_flat(entry, metric) for entry in board["ranking"]], max_level=0)
@@ -63,8 +63,7 @@ class Result:
     def trials(self) -> pd.DataFrame:
         """A row for each trial of the search, by number.
 
-        Columns: `outcome`, `epochs` that it trained, the last score by the name of the metric, and a column for each
-        hyperparameter.
+        Columns: `outcome`, `epochs`, the last score by the name of the metric, and a column for each hyperparameter.
         """
         rows = [
             {
@@ -80,7 +79,7 @@ class Result:
 
     @cached_property
     def reports(self) -> pd.DataFrame:
-        """A row for each report of a trial of the search, in the order in which they came.
+        """A row for each report of a trial of the search, in their order.
 
         The columns are the keys of trials.jsonl: `trial`, `step`, `epoch`, losses, scores, seconds and others.
         """
@@ -88,16 +87,17 @@ class Result:
 
     @property
     def study(self) -> "optuna.Study":
-        """Optuna's study of the search, copied into memory."""
+        """The Optuna study of the search, copied into memory."""
         from search.record.study_file import open_study
 
         return open_study(self.path / "study.db", "search", self.experiment.search.direction, "read")[1]
 
     @cached_property
     def best(self) -> Any:
-        """The best model, on a GPU if there is one: a `BestModel`, or of another problem what its finals read.
+        """The best model, on a GPU if there is one.
 
-        A `BestModel` has its configuration, tokenizer and decoding.
+        In translation, it is a `BestModel`, with configuration, tokenizer and decoding. In another problem, it is what
+        the problem's finals read.
 
         Raises:
             UserError: Before the search has ended.
@@ -108,7 +108,7 @@ class Result:
         """Translate with the best model, decoded as in the finals.
 
         Args:
-            sentences: In the source language, as people write it. A blank one stays blank.
+            sentences: Plain sentences in the source language. A blank one stays blank.
 
         Returns:
             A translation for each sentence.
@@ -120,7 +120,7 @@ class Result:
 
         if self.experiment.problem != TRANSLATION:
             raise UserError(
-                f"{self.path}: is a search of the problem {self.experiment.definition.title}, which does not translate"
+                f"{self.path}: is a search for {self.experiment.definition.title}, which does not translate"
             )
         source = "".join(f"{' '.join(sentence.split())}\n" for sentence in sentences)
         translations = io.BytesIO()
@@ -136,7 +136,7 @@ class Result:
         return self.path / "report.html"
 
     def _repr_html_(self) -> str | None:
-        """A notebook shows the report, once it is there."""
+        """The report for a notebook; None before the search has ended."""
         if not self.report.exists():
             return None
         page = html.escape(self.report.read_text(encoding="utf-8"))

@@ -1,1 +1,1 @@
-"""Ray on this machine or on a running cluster: nodes, slots, and the trials on them."""
+"""Ray, on this machine or on a running cluster: nodes, slots, and running trials."""

@@ -1,4 +1,4 @@
-"""A running cluster that the search joins, and its nodes."""
+"""Joins a running cluster, and checks its nodes."""
 
 import socket
 import time
@@ -20,16 +20,16 @@ from trainables.base.log import say, warn
 from trainables.base.ray_internals import draining_nodes, shows_token
 from trainables.sharing.storage import Storage
 
-NODE_SECONDS = 120  # for a node to start a process and look at itself
+NODE_SECONDS = 120  # for a node to start a process and check itself
 GOING_SECONDS = 5.0
 Answer = TypeVar("Answer")
 
 
 @contextmanager
 def running_ray(cluster: str | None, slots: int, online: bool) -> Iterator[None]:
-    """Ray for as long as the block runs; slots: trials at a time on this machine; online: they need the network.
+    """Run the block with Ray. slots: trials at a time on this machine. online: whether they need the network.
 
-    Raises UserError where Ray fails.
+    Raises UserError if Ray fails.
     """
     with local_ray(slots, online) if cluster is None else joined_ray(cluster), failures_in_words():
         yield
@@ -37,7 +37,7 @@ def running_ray(cluster: str | None, slots: int, online: bool) -> Iterator[None]
 
 @contextmanager
 def joined_ray(address: str) -> Iterator[None]:
-    """A running cluster, to whose nodes the packages of this project travel. Raises UserError."""
+    """Run the block on a running cluster; Ray sends this project's packages to its nodes. Raises UserError."""
     packages = [str(Path(__file__).parents[2] / name) for name in ("model", "trainables", "search")]
     try:
         if address != "auto":
@@ -55,15 +55,15 @@ def joined_ray(address: str) -> Iterator[None]:
 
 
 def _reach(address: str) -> None:
-    """Raises OSError at once where nobody listens, for which Ray would wait for minutes."""
+    """Raises OSError if nothing listens at the address; Ray itself would wait for minutes."""
     host, port = address.rsplit(":", 1)
     socket.create_connection((host, int(port)), timeout=10).close()
 
 
 def machine_is_gone(address: str) -> bool:
-    """Whether the cluster has lost the node, or does within GOING_SECONDS; never for the driver's own.
+    """Whether the cluster has lost the node, or loses it within GOING_SECONDS; never true for the driver's own node.
 
-    A machine that is taken away ends its processes first.
+    The wait is needed because a machine that is taken away ends its processes first.
     """
     if address == ray.util.get_node_ip_address():  # type: ignore[no-untyped-call]
         return False
@@ -76,19 +76,19 @@ def machine_is_gone(address: str) -> bool:
 
 
 def count_workers() -> int:
-    """How many machines of the cluster live that take trials."""
+    """The number of machines in the cluster that can take trials."""
     return sum(node["Resources"].get("CPU", 0) >= 1 for node in living_nodes())
 
 
 def living_nodes() -> list[dict[str, Any]]:
-    """As `ray.nodes()` tells them, without those that are drained: their machines are about to be taken away."""
+    """The entries of `ray.nodes()` that are alive and not drained, as drained machines are about to be taken away."""
     drained = draining_nodes()
     nodes = ray.nodes()  # type: ignore[no-untyped-call]
     return [node for node in nodes if node["Alive"] and node["NodeID"] not in drained]
 
 
 def ask_gpus(nodes: list[dict[str, Any]], question: Callable[..., Answer], *arguments: Any) -> list[Answer]:
-    """The answers of one GPU of each node that has any, from processes that end with them. Raises UserError."""
+    """Call `question` on one GPU of each node that has any, in processes that end with the call. Raises UserError."""
     ask = ray.remote(num_cpus=0, num_gpus=1, max_calls=1)(question)
     refs = [
         ask.options(scheduling_strategy=_on(node)).remote(*arguments)
@@ -107,10 +107,10 @@ def _on(node: dict[str, Any]) -> NodeAffinitySchedulingStrategy:
 
 
 def check_nodes(nodes: list[dict[str, Any]], experiment: Experiment, storage: Storage | None = None) -> None:
-    """Let each node look at itself and tell the user. Raises UserError with a line for each fault."""
+    """Let each node check itself, and print the results. Raises UserError with a line for each fault."""
     if not shows_token():
         warn(
-            "the cluster asks for no token: who reaches its head can run code there as you; "
+            "the cluster asks for no token: anybody who reaches its head can run code there as you; "
             "docs/cluster.md shows how to make one"
         )
     folder = Path(experiment.output_dir)
@@ -130,7 +130,7 @@ def check_nodes(nodes: list[dict[str, Any]], experiment: Experiment, storage: St
                 facts: NodeFacts = token.as_answered(ray.get(answer, timeout=NODE_SECONDS), index)
             except ray.exceptions.RayError as error:
                 if any(other["NodeID"] == node["NodeID"] for other in living_nodes()):
-                    faults.append(f"node {where}: can't be looked at: {shortened(error)}")
+                    faults.append(f"node {where}: can't be checked: {shortened(error)}")
                 else:
                     say(f"node {where}: gone")
                 continue

@@ -1,4 +1,4 @@
-"""Ray on this machine for one search, closed to other users and to the network."""
+"""Ray on this machine for one search, without access for other users or from the network."""
 
 import os
 import secrets
@@ -14,20 +14,20 @@ from trainables.base.errors import UserError
 from trainables.base.ray_internals import read_environment
 from trainables.base.temporary import roots, temporary_folder
 
-# Nothing listens on this port: even with usage statistics off, one of Ray's processes asks the metadata services of
-# three clouds where it runs.
+# Nothing listens on this port. Even with usage statistics off, one of Ray's processes asks the metadata services of
+# three clouds.
 NOWHERE = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
-# What Ray adds to a folder for its longest socket, and what the system takes: 108 bytes on Linux, 104 on macOS, with
-# the zero at the end.
+# What Ray appends to a folder for its longest socket, and the longest path of a socket: 108 bytes on Linux, 104 on
+# macOS, with the final zero.
 LONGEST_SOCKET = len("/t-12345678/s/session_2026-11-29_12-00-00_000000_4194304/sockets/plasma_store")
 MOST_BYTES = 103
 
 
 @contextmanager
 def local_ray(slots: int, online: bool = False) -> Iterator[None]:
-    """Start Ray for the block, even where another runs.
+    """Run the block with a new Ray, even if another one runs.
 
-    slots: trials at a time. online: whether they need the network. Raises UserError if Ray does not start.
+    slots: trials at a time. online: whether trials need the network. Raises UserError if Ray does not start.
     """
     proxies = {name: os.environ.get(name, "") for name in NOWHERE} if online else {}
     with temporary_folder(_short_folder()) as folder, _own_settings():
@@ -38,7 +38,7 @@ def local_ray(slots: int, online: bool = False) -> Iterator[None]:
                     num_cpus=slots,
                     include_dashboard=False,
                     runtime_env={"env_vars": PROCESS | proxies},
-                    _temp_dir=str(folder / "s"),  # which Ray opens to everybody
+                    _temp_dir=str(folder / "s"),  # a folder below ours, as Ray gives everybody access to it
                 )
         except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
             ray.shutdown()
@@ -52,7 +52,7 @@ def local_ray(slots: int, online: bool = False) -> Iterator[None]:
 
 
 def _short_folder() -> Path:
-    """Where a temporary folder has a path that is short enough for sockets. Raises UserError."""
+    """A folder for temporary folders, with a path that is short enough for sockets. Raises UserError."""
     for root in roots():
         longest = len(os.fsencode(root / f"babeltune-{os.getuid()}")) + LONGEST_SOCKET
         if longest <= MOST_BYTES and os.access(root, os.W_OK | os.X_OK):
@@ -65,9 +65,9 @@ def _short_folder() -> Path:
 
 @contextmanager
 def _own_settings() -> Iterator[None]:
-    """Let only processes that start in the block into its Ray, whatever the user's environment says.
+    """Give only processes that start in the block access to its Ray, whatever the user's environment says.
 
-    What they say to each other goes through no proxy.
+    They talk to each other without a proxy.
     """
     settings = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32), "RAY_grpc_enable_http_proxy": "0"}
     try:
@@ -80,7 +80,7 @@ def _own_settings() -> Iterator[None]:
 
 @contextmanager
 def _environment(values: dict[str, str], without: tuple[str, ...] = ()) -> Iterator[None]:
-    """The process's environment with other values for the block."""
+    """Set and remove environment variables for the block."""
     before = {name: os.environ.pop(name) for name in (*values, *without) if name in os.environ}
     os.environ |= values
     try:

@@ -1,4 +1,4 @@
-"""What a node of a cluster says of itself, and what is wrong with that. Imports nothing that a node may lack."""
+"""Checks a node of a cluster. Imports nothing that a node may lack."""
 
 import errno
 import fcntl
@@ -19,7 +19,7 @@ from trainables.base.installed import find_other_versions, own_versions, version
 if TYPE_CHECKING:
     from trainables.sharing.object_store import Store
 
-# A training takes these from the node; the packages of this project travel with the search.
+# Packages that training needs on the node; Ray sends this project's own packages there.
 PRESENT = (
     "numpy",
     "pydantic",
@@ -30,29 +30,29 @@ PRESENT = (
     "sentencepiece",
 )
 LEAST_FREE_GIB = 2.0
-LEAST_OPEN_FILES = 4096  # Ray holds several for each worker process and each other node
+LEAST_OPEN_FILES = 4096  # Ray opens several for each worker process and each other node
 
 
 @dataclass(frozen=True)
 class NodeFacts:
-    """Facts of one node, as its own worker process sees them."""
+    """Facts about a node, as seen by a worker process on it."""
 
     host: str
     versions: dict[str, str | None]  # python and packages; None for one that is not installed
     open_files: int  # the limit
-    free_gib: dict[str, float]  # of the folder, where it is there
-    token: str | None  # what the shared token file holds here; None if it can't be read
-    writable: bool  # the node could write its answer beside the token
-    locked: bool | None  # whether the driver's lock of the token keeps this node out; None if locks don't work
+    free_gib: dict[str, float]  # by folder, for those that exist
+    token: str | None  # the content of the shared token file; None if it can't be read
+    writable: bool  # whether the node could write its answer beside the token
+    locked: bool | None  # whether the driver's lock of the token works on this node; None if locks fail
     lacking: tuple[str, ...]  # corpus files that can't be read, or have another size
-    storage: str | None = None  # what is wrong with the search's storage, as seen from here
-    gpus: int | None = None  # that NVIDIA's driver shows; None without one
+    storage: str | None = None  # what is wrong with access to the storage; None if nothing is
+    gpus: int | None = None  # the number that NVIDIA's driver shows; None without a driver
 
 
 def inspect_node(token: str, answer: str, sizes: dict[str, int]) -> NodeFacts:
-    """Run on a node: look at it, and write `answer` beside the token, which is a file or, in a storage, a URL.
+    """Check the node that this runs on, and write `answer` beside the token.
 
-    sizes: of the corpus files, in bytes.
+    token: a file, or the URL of an object in a storage. sizes: of the corpus files, in bytes.
     """
     file, fault = Path(token), None
     folders = [tempfile.gettempdir()]
@@ -77,9 +77,9 @@ def inspect_node(token: str, answer: str, sizes: dict[str, int]) -> NodeFacts:
 
 
 def find_faults(facts: NodeFacts, driver: NodeFacts, gpus: float) -> tuple[list[str], list[str]]:
-    """What keeps this node out of a search of that driver, and what the user should know; messages for people.
+    """Messages for the user: faults that exclude the node from the search, and warnings.
 
-    gpus: how many Ray takes it to have.
+    gpus: the number that Ray counts on the node.
     """
     faults = find_other_versions(driver.versions, facts.versions)
     if missing := [name for name in PRESENT if facts.versions[name] is None]:
@@ -96,22 +96,22 @@ def find_faults(facts: NodeFacts, driver: NodeFacts, gpus: float) -> tuple[list[
     if facts.storage:
         faults.append(facts.storage)
     elif len(driver.free_gib) == 1 and not (facts.writable and facts.token == driver.token):
-        faults.append("storage: what the driver writes is not what is read there; name one that all nodes share")
+        faults.append("storage: the driver's files can't be read there; name a storage that all nodes share")
     elif facts.token is None:
-        faults.append(f"output_dir {shared} is not there; mount the shared folder, or name one that all nodes share")
+        faults.append(f"output_dir {shared} is missing there; mount the shared folder, or name one that all share")
     elif facts.token != driver.token:
         faults.append(f"output_dir {shared} is another folder there; name one that all nodes share")
     elif not facts.writable:
-        faults.append(f"output_dir {shared} can't be written; give the user that runs Ray there the right to")
+        faults.append(f"output_dir {shared} can't be written there; give write access to the user that runs Ray")
     elif not facts.locked:
         faults.append(
-            f"locks of files in output_dir {shared} don't reach it, so two drivers could write one search; use a file "
+            f"file locks in output_dir {shared} don't reach it, so two drivers could write one search; use a file "
             "system with flock across nodes, such as NFS 4, or name an object store as storage"
         )
     if facts.lacking:
         more = f" and {len(facts.lacking) - 1} more" if len(facts.lacking) > 1 else ""
         faults.append(
-            f"data.path: {facts.lacking[0]}{more} can't be read there, or differs; put the corpus on shared storage"
+            f"data.path: {facts.lacking[0]}{more} can't be read there, or differs; put the corpus into a shared folder"
         )
     notes = []
     if gpus and not facts.gpus:
@@ -120,7 +120,7 @@ def find_faults(facts: NodeFacts, driver: NodeFacts, gpus: float) -> tuple[list[
 
 
 class SharedToken:
-    """A file in the output directory that the driver holds locked, for nodes to find; gone after the block."""
+    """A locked file in the output directory, by which nodes check that they share it; removed after the block."""
 
     def __init__(self, folder: Path):
         self.file = folder / f".shared-{os.urandom(8).hex()}"
@@ -129,7 +129,7 @@ class SharedToken:
     def __enter__(self) -> "SharedToken":
         self.file.write_text(self.file.name)
         self._held = os.open(self.file, os.O_RDWR)
-        with suppress(OSError):  # then the nodes say that locks don't work
+        with suppress(OSError):  # without locks the nodes report it
             fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return self
 
@@ -193,8 +193,8 @@ def _write(file: Path, text: str) -> bool:
 
 
 def _try_storage(token: str, answer: str) -> tuple[str | None, str | None]:
-    """What the token holds, and what is wrong, if something is."""
-    from trainables.sharing.object_store import Store  # what it imports may be missing, which is told by name
+    """The content of the token, and an error message; one of them is None."""
+    from trainables.sharing.object_store import Store  # its imports may fail; the error names the package
 
     url, _, name = token.rpartition("/")
     try:

@@ -1,4 +1,4 @@
-"""How many trials share a GPU: as many of the largest as fit into its memory."""
+"""How many trials share a GPU: as many of the largest models as fit into its memory."""
 
 from collections.abc import Sequence
 from itertools import islice
@@ -11,12 +11,12 @@ from search.settings.preparation import Preparation
 from trainables.base.config import TrialConfig
 from trainables.training.gpu import Need
 
-MARGIN = 1.1  # for fragments, and batches that no probe has seen
-DRAWS = 1000  # of a space, to find its largest models
+MARGIN = 1.1  # for memory fragmentation, and for larger batches than the probe's
+DRAWS = 1000  # random configurations among which the largest models are found
 
 
 def largest_models(experiment: Experiment) -> list[TrialConfig]:
-    """Those of the space, by draws, that take most memory in one way or another."""
+    """The configurations of the space, among random ones, that may take most memory."""
     task = Task(experiment.space, experiment.accept, seed=0)
     rng = np.random.default_rng(0)
     configs = [
@@ -27,11 +27,11 @@ def largest_models(experiment: Experiment) -> list[TrialConfig]:
 
 
 def share_of_gpu(needs: Sequence[Need], cores: int) -> float:
-    """The share of a GPU that each trial gets: the largest need fits into it on every GPU.
+    """The share of a GPU that each trial gets, so that the largest need fits on every GPU.
 
-    Each trial has a core of `cores`, those of a GPU. One trial has the GPU, fit or not, as it is told infeasible then;
-    so where nothing could be measured.
+    cores: the CPU cores for each GPU; each trial gets one. If not even one trial fits, it still gets a whole GPU and
+    ends as infeasible. It also gets a whole GPU if nothing could be measured.
     """
     fit = min((int(need.total / (need.peak * MARGIN)) for need in needs), default=1)
     count = max(1, min(fit, cores))
-    return int(10_000 / count) / 10_000  # Ray counts shares by ten thousandths
+    return int(10_000 / count) / 10_000  # Ray rounds shares to four digits

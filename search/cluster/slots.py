@@ -1,4 +1,4 @@
-"""How many trials run at a time, and what each of them may use."""
+"""Finds out how many trials can run at a time, and what each of them may use."""
 
 import multiprocessing
 import os
@@ -34,12 +34,12 @@ class Slots:
     gpus: float  # of one trial
 
     def runs_each(self, runs: int) -> int:
-        """How many of so many runs a slot has to take, where it may take several as one: on a GPU, or a share of it."""
+        """How many of `runs` each slot trains as one computation; 1 without a GPU, or with several GPUs for a trial."""
         return -(-runs // self.count) if 0 < self.gpus <= 1 else 1
 
 
 def find_slots(experiment: Experiment, console: Console, storage: Storage | None = None) -> Slots:
-    """What this machine, or the cluster, offers. Raises UserError for a cluster that can't run the search."""
+    """The slots of this machine or of the cluster. Raises UserError for a cluster that can't run the search."""
     if experiment.cluster is None:
         machine, asked = this_machine(), experiment.search.gpus_per_trial
         if asked != "auto" and asked > machine["GPU"]:
@@ -48,13 +48,13 @@ def find_slots(experiment: Experiment, console: Console, storage: Storage | None
         return count_slots(experiment.search, [machine], lambda: _measured_here(experiment, console))
     with joined_ray(experiment.cluster):
         check_nodes(living_nodes(), experiment, storage)
-        nodes = living_nodes()  # one may have gone meanwhile
+        nodes = living_nodes()  # again, as a node may have left during the check
         resources = [node["Resources"] for node in nodes]
         return count_slots(experiment.search, resources, lambda: _measured_there(experiment, nodes, storage, console))
 
 
 def this_machine() -> dict[str, float]:
-    """What it has, in Ray's terms."""
+    """The resources of this machine, by Ray's names."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return {"CPU": float(cores), "GPU": float(torch.cuda.device_count())}
 
@@ -62,19 +62,18 @@ def this_machine() -> dict[str, float]:
 def count_slots(
     settings: SearchConfig, nodes: Sequence[dict[str, float]], measure: Callable[[], Sequence[Need]]
 ) -> Slots:
-    """Over nodes, given by their resources, as a trial does not span nodes; one without CPUs takes no trial.
+    """The slots of nodes, given by their resources. A trial needs a CPU and does not span nodes.
 
-    With `gpus_per_trial: auto` as many trials share a GPU as fit by what `measure` finds; where there is no GPU, a
-    trial takes a core. Raises UserError where nothing is there to count, as in a cluster that starts its workers on
-    demand.
+    With `gpus_per_trial: auto`, as many trials share a GPU as fit by the result of `measure`; without a GPU, each trial
+    takes a core. Raises UserError if there is nothing to count, as in a cluster that starts its workers on demand.
     """
     workers = [node for node in nodes if node.get("CPU", 0) >= 1]
     if settings.gpus_per_trial != "auto":
         each = settings.gpus_per_trial
     elif not workers:
         raise UserError(
-            "search.gpus_per_trial: auto, but no worker of the cluster runs yet; say what a trial takes (1, or 0 for "
-            "CPUs), and workers that have it are started"
+            "search.gpus_per_trial: auto, but no worker of the cluster runs yet; give a trial's GPUs (such as 1, or "
+            "0 for CPUs), so that suitable workers are started"
         )
     else:
         cores = [int(node["CPU"] / node["GPU"]) for node in workers if node.get("GPU", 0)]
@@ -85,13 +84,13 @@ def count_slots(
     if not count:
         raise UserError(
             f"search.concurrency: auto, but no running node of the cluster can take a trial of {each:g} GPU and a CPU; "
-            "give a number: workers for so many trials are started"
+            "give a number, so that workers for so many trials are started"
         )
     return Slots(count, each)
 
 
 def _slots_of(node: dict[str, float], each: float) -> int:
-    """How many trials the node takes, of `each` GPU; no share of a GPU is made up of parts of two."""
+    """The number of trials that fit on the node, each with `each` GPU; a share is always of a single GPU."""
     cpus, gpus = int(node["CPU"]), node.get("GPU", 0)
     if not each:
         return cpus
@@ -99,7 +98,7 @@ def _slots_of(node: dict[str, float], each: float) -> int:
 
 
 def _measured_here(experiment: Experiment, console: Console) -> list[Need]:
-    """In a process of its own, after which the GPU is free again."""
+    """Measure in a separate process, so that its end frees the GPU."""
     with (
         console.status("measuring the memory of the largest models"),
         ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool,
@@ -107,7 +106,7 @@ def _measured_here(experiment: Experiment, console: Console) -> list[Need]:
         try:
             need = pool.submit(_measure, experiment.problem, largest_models(experiment), experiment.cache).result()
         except BrokenProcessPool:
-            warn("one trial a GPU, as the largest model could not be tried")
+            warn("one trial for each GPU, as the largest model could not be tried")
             return []
     return [need] if need else []
 
@@ -115,13 +114,13 @@ def _measured_here(experiment: Experiment, console: Console) -> list[Need]:
 def _measured_there(
     experiment: Experiment, nodes: list[dict[str, Any]], storage: Storage | None, console: Console
 ) -> list[Need]:
-    """On a GPU of each node, as these may be of several kinds."""
+    """Measure on a GPU of each node, as nodes may have different GPUs."""
     try:
         with console.status("measuring the memory of the largest models on each node"):
             models = largest_models(experiment)
             found = ask_gpus(nodes, _measure, experiment.problem, models, experiment.cache, storage)
     except UserError as error:
-        warn(f"one trial a GPU, as the largest model could not be tried: {error}")
+        warn(f"one trial for each GPU, as the largest model could not be tried: {error}")
         return []
     return [need for need in found if need]
 

@@ -1,4 +1,4 @@
-"""Tells Ray that a spot machine is about to be taken away, so that its trial goes on elsewhere and nothing new comes.
+"""Tells Ray that a spot machine is about to be taken away, so that its trials continue elsewhere.
 
 python -m search.cluster.spot_notice CLOUD    beside `ray start` on each worker; CLOUD is aws or gcp
 """
@@ -20,7 +20,7 @@ AWS, GCP = "http://169.254.169.254", "http://metadata.google.internal"
 
 
 def aws_seconds(service: str = AWS) -> float | None:
-    """Until EC2 takes this machine away; None while it does not say so. Raises OSError."""
+    """The seconds until EC2 takes this machine away; None without a notice. Raises OSError."""
     token = _ask(f"{service}/latest/api/token", {"X-aws-ec2-metadata-token-ttl-seconds": "60"}, "PUT")
     try:
         action = _ask(f"{service}/latest/meta-data/spot/instance-action", {"X-aws-ec2-metadata-token": token})
@@ -33,13 +33,13 @@ def aws_seconds(service: str = AWS) -> float | None:
 
 
 def gcp_seconds(service: str = GCP) -> float | None:
-    """The same of Compute Engine."""
-    told = _ask(f"{service}/computeMetadata/v1/instance/preempted", {"Metadata-Flavor": "Google"})
-    return GCP_SECONDS if told == "TRUE" else None
+    """The seconds until Compute Engine takes this machine away; None without a notice. Raises OSError."""
+    answer = _ask(f"{service}/computeMetadata/v1/instance/preempted", {"Metadata-Flavor": "Google"})
+    return GCP_SECONDS if answer == "TRUE" else None
 
 
 def wait_for_notice(seconds_left: Callable[[], float | None], poll: float = POLL_SECONDS) -> float:
-    """The seconds that are left when there is a notice. A service that does not answer is asked again."""
+    """Wait for a notice. Returns the seconds that are left. A service that does not answer is asked again."""
     while True:
         try:
             if (left := seconds_left()) is not None:
@@ -50,10 +50,10 @@ def wait_for_notice(seconds_left: Callable[[], float | None], poll: float = POLL
 
 
 def drain(seconds: float) -> None:
-    """Tell Ray of the end of this machine."""
+    """Tell Ray that this machine will end."""
     ray = Path(sys.executable).with_name("ray")
     reason = ["--reason", "DRAIN_NODE_REASON_PREEMPTION", "--reason-message", "the cloud takes this machine away"]
-    # A Ray in a private folder is found by its processes, and only if it is asked for: else a new one is started.
+    # A Ray in a private folder is found by its processes, but only if its address is given; otherwise a new Ray starts.
     environment = {"RAY_ADDRESS": "auto", **os.environ}
     command = [str(ray), "drain-node", *reason, "--deadline-remaining-seconds", str(int(seconds))]
     subprocess.run(command, check=True, env=environment)

@@ -1,4 +1,4 @@
-"""What both ways to a Ray have in common: one started here, and a cluster that is joined."""
+"""Connects to Ray: shared by a Ray that is started here and a cluster that is joined."""
 
 import logging
 import os
@@ -19,42 +19,42 @@ from trainables.base.errors import UserError
 from trainables.base.log import logger
 from trainables.base.ray_internals import print_nothing
 
-START_SECONDS = 120.0  # that Ray may take to start, or to join
-# For each process: one thread, and no sight of a GPU that it was not given.
+START_SECONDS = 120.0  # the longest time to start or join
+# Each worker process has one thread, and sees no GPU that it was not given.
 PROCESS = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1"}
 
 
 def start_ray(**settings: Any) -> None:
-    """Call `ray.init`, which says little then and does not wait for ever. Raises what it raises."""
+    """Call `ray.init` with few messages and a time limit. Raises what it raises."""
     late = threading.Timer(START_SECONDS, give_up, [f"Ray has not started within {START_SECONDS:g} s; nothing is lost"])
     late.daemon = True
     late.start()
-    # Ray puts the driver's working directory first on its workers' path, where a file model.py of the user's would
-    # stand in the way of our package. So it gets to see the one that the packages lie in.
+    # Ray puts the driver's working directory first on its workers' path, where a user's file model.py would hide our
+    # package. So the working directory is the one with the packages while Ray starts.
     try:
         with chdir(Path(str(model.__file__)).parents[1]):
             ray.init(log_to_driver=False, logging_level=logging.ERROR, **settings)
     finally:
         late.cancel()
-    listen()  # Ray has taken SIGTERM
+    listen()  # again, as Ray has replaced the handler of SIGTERM
     logging.getLogger("ray").setLevel(logging.ERROR)
-    print_nothing()  # of what dies: the watchdog says it in a sentence
+    print_nothing()  # about processes that die; the watchdog says it in a sentence
 
 
 @contextmanager
 def failures_in_words() -> Iterator[None]:
-    """Raises UserError where Ray itself fails in the block, such as for a lost connection."""
+    """Raises UserError if Ray itself fails in the block, such as by a lost connection."""
     try:
         yield
-    except ray.exceptions.RayTaskError:  # the fault of our own code
+    except ray.exceptions.RayTaskError:  # an error in our own code
         raise
     except (ray.exceptions.RayError, TuneError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and not isinstance(error.__cause__, ray.exceptions.RayError):
-            raise  # Tune wraps what it did not expect, such as workers that the machine had no memory for
-        logger.info("Ray fails: %s", error)  # all of it, for the log of the driver
+            raise  # Tune wraps unexpected errors, such as a lack of memory for workers
+        logger.info("Ray fails: %s", error)  # the whole text, for driver.log
         raise UserError(f"Ray: {shortened(error)}; nothing is lost: fix it, then resume") from error
 
 
 def shortened(error: Exception) -> str:
-    """Its text in one line of at most 300 characters: Ray's are long."""
+    """The error's text in one line of at most 300 characters, as Ray's are long."""
     return " ".join(str(error).split())[:300]

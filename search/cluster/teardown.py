@@ -1,4 +1,4 @@
-"""The end of a cluster that `ray up` made, from its own head."""
+"""Ends a cluster that `ray up` made, from its own head."""
 
 import subprocess
 import sys
@@ -10,22 +10,22 @@ from search.settings.experiment import Experiment
 from trainables.base.errors import UserError
 from trainables.base.temporary import temporary_folder
 
-BOOTSTRAP = "~/ray_bootstrap_config.yaml"  # `ray up` leaves it on the head
+BOOTSTRAP = "~/ray_bootstrap_config.yaml"  # `ray up` writes it on the head
 
 
 def check_teardown(experiment: Experiment) -> None:
-    """Raises UserError where the cluster can't be taken down from here."""
+    """Raises UserError if the cluster can't be ended from here."""
     if experiment.teardown and not Path(BOOTSTRAP).expanduser().is_file():
         raise UserError(
-            f"teardown: {BOOTSTRAP} is not here; it lies on the head of a cluster that `ray up` made: search there, or "
+            f"teardown: {BOOTSTRAP} is missing; it is on the head of a cluster that `ray up` made: search there, or "
             "drop teardown and end the cluster as you started it"
         )
 
 
 def take_down() -> str | None:
-    """End all machines, this one last; where they are one's own, Ray on them. What went wrong, if something did."""
+    """End all machines of the cluster, this one last; on premises, only Ray on them. Returns an error, or None."""
     config = yaml.safe_load(Path(BOOTSTRAP).expanduser().read_text())
-    # Ray stops containers first, and this process runs in one; the machines end with or without that.
+    # Without containers in the configuration, Ray does not stop the one of this process before the machines.
     for settings in (config, *config["available_node_types"].values()):
         settings.pop("docker", None)
     with temporary_folder() as folder:

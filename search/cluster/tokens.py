@@ -1,6 +1,6 @@
-"""Whether a Ray lets in whoever reaches it: without a token, anybody can run code there as its owner.
+"""Finds Ray clusters that need no token: anybody who reaches them can run code there as their owner.
 
-python -m search.cluster.tokens    prints the addresses of such clusters on this machine, a line each
+python -m search.cluster.tokens    prints the address of each such cluster on this machine
 """
 
 import os
@@ -11,10 +11,10 @@ from itertools import compress
 
 
 def open_clusters() -> list[str]:
-    """Addresses of clusters on this machine that ask for no token."""
+    """The addresses of clusters on this machine that ask for no token."""
     asked = subprocess.run(
         [sys.executable, "-P", "-m", __name__],
-        env={**os.environ, "RAY_AUTH_MODE": "disabled"},  # which Ray reads as it is imported
+        env={**os.environ, "RAY_AUTH_MODE": "disabled"},  # Ray reads it on import
         capture_output=True,
         text=True,
     )

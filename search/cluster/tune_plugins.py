@@ -1,4 +1,4 @@
-"""What Ray Tune calls: a searcher, schedulers and a callback that pass its questions and reports on to `Work`."""
+"""What Ray Tune calls: a searcher, schedulers and a callback that pass its requests and reports on to `Work`."""
 
 import re
 from collections.abc import Callable
@@ -29,21 +29,21 @@ from trainables.base.errors import MachineLeaves, UserError
 
 Result = TypeVar("Result")
 Other = TypeVar("Other")
-Ask = Callable[[], Assignment | str | None]  # as `Work.next`
+Ask = Callable[[], Assignment | str | None]  # returns what `Work.next` does
 
 
 class Guard:
-    """Lets calls through until one raises, and none after that.
+    """Makes calls until one raises, and none after that.
 
-    Tune goes on calling while it winds down, and takes an error of ours for one of the trial: what the study
-    holds must stay as the last whole write left it.
+    Tune takes an error of ours for an error of the trial, and makes more calls while it shuts down. They must not
+    change the study after the last complete write.
     """
 
     def __init__(self) -> None:
         self.error: Exception | None = None
 
     def __call__(self, call: Callable[[], Result], otherwise: Other) -> Result | Other:
-        """What the call returns; `otherwise` if it raises, or an earlier one did."""
+        """The result of the call; `otherwise` if an earlier call has raised."""
         if self.error is not None:
             return otherwise
         try:
@@ -54,16 +54,16 @@ class Guard:
 
 
 class WorkSearcher(Searcher):
-    """Hands assignments to Tune; a Tune trial is a segment of a trial of the study, or of several as one."""
+    """Hands assignments to Tune. A Tune trial trains a segment of a study's trial, or of several as one computation."""
 
     def __init__(self, work: Work, guard: Guard, setup: WorkerSetup, ask: Ask, queue: Queue | None = None):
-        """ask: gives the next assignment. queue: the one that it asks, if reports are taken in order."""
+        """ask: returns the next assignment. queue: its queue, if reports are taken in order."""
         super().__init__()
         self.work, self.guard, self.setup, self.ask, self.queue = work, guard, setup, ask, queue
         self.numbers: dict[str, list[int]] = {}  # Tune's trial id -> trial numbers
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]  # FINISHED is a str
-        """Called by Tune for a free slot: what to train next, None to wait, or FINISHED."""
+        """Called by Tune for a free slot. Returns what to train next, None to wait, or FINISHED."""
         assignment = self.guard(self.ask, FINISHED)
         if not isinstance(assignment, Assignment):
             return Searcher.FINISHED if assignment == FINISHED else None
@@ -81,23 +81,23 @@ class WorkSearcher(Searcher):
 
         self.guard(release, None)
 
-    # The study is the truth: Tune's snapshots hold nothing of ours, and nothing is restored from them.
+    # Only the study counts: Tune's snapshots contain nothing of ours, and nothing is restored from them.
 
     def __getstate__(self) -> dict[str, Any]:
         return {}
 
     def save(self, checkpoint_path: str) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def restore(self, checkpoint_path: str) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
-        """Nothing."""
+        """Do nothing."""
 
 
 class WorkScheduler(FIFOScheduler):
-    """Passes reports to the work, and its decision back."""
+    """Passes reports to the work, and its decisions to Tune."""
 
     def __init__(self, work: Work, guard: Guard):
         super().__init__()  # type: ignore[no-untyped-call]
@@ -107,7 +107,7 @@ class WorkScheduler(FIFOScheduler):
         return {}
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
-        """Called by Tune with a report: whether its worker goes on or ends."""
+        """Called by Tune with a report. Returns whether the worker continues."""
         self.guard(lambda: self._take(read_result(result)), None)
         return self._verdict(trial)
 
@@ -128,13 +128,13 @@ class WorkScheduler(FIFOScheduler):
         """Called by Tune when a worker has died."""
         error = _error(trial)
         if LEAVES.search(error) or ((address := _address(error)) and machine_is_gone(address)):
-            # Tune tells the searcher of the error next, which finds the trial let go by then.
+            # The searcher is called next, and finds that the trial is already released.
             for number in numbers(trial.config):
                 self.guard(partial(self.work.lost, number), None)
 
 
 class OrderedScheduler(WorkScheduler):
-    """Keeps reports, and their workers waiting, until the queue says that they are due."""
+    """Keeps reports until the queue says that they are due; their workers wait."""
 
     def __init__(self, work: Work, guard: Guard, queue: Queue):
         super().__init__(work, guard)
@@ -143,7 +143,7 @@ class OrderedScheduler(WorkScheduler):
         self.controller: Any = None
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
-        """Called by Tune with a report, which is kept until it is due unless it is known already."""
+        """Called by Tune with a report, which is kept until it is due, unless it is known."""
         answer = read_result(result)
         if isinstance(answer, Halted) or (
             isinstance(answer, Reported) and self.work.knows(answer.number, answer.report)
@@ -154,14 +154,14 @@ class OrderedScheduler(WorkScheduler):
         return TrialScheduler.NOOP
 
     def take_due(self) -> None:
-        """Take the reports that are due, and answer their workers."""
+        """Hand over the reports that are due, and answer their workers."""
         while (number := self.guard(self.queue.take, None)) is not None:
             trial = self.waiting.pop(number)
             self.controller._execute_action(trial, self._verdict(trial))
 
 
 class Steps(tune.Callback):
-    """Calls at each step of Tune's loop."""
+    """Makes a call at each step of Tune's loop."""
 
     def __init__(self, call: Callable[[], None]):
         self.call = call
@@ -172,16 +172,13 @@ class Steps(tune.Callback):
 
 
 def _error(trial: Trial) -> str:
-    """Tune passes it to nobody but its own records: as words, and as a pickle, which nobody needs to open."""
+    """The text of the error by which a worker died, which Tune writes to a file only."""
     file = trial.error_file
     return Path(file).read_text(errors="replace") if file and Path(file).exists() else ""
 
 
 def _address(error: str) -> str | None:
-    """The address of the machine whose process died; None if the error tells none.
-
-    Tune knows it from the first report on.
-    """
+    """The address of the machine whose process died; None if the text has none, as before the first report."""
     found = re.search(r"^\s*ip: (\S+)", error, re.MULTILINE)
     return found[1] if found else None
 

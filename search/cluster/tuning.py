@@ -1,4 +1,4 @@
-"""Ray Tune runs the work: it owns processes and slots; what to train and when to stop is decided by `Work`."""
+"""Runs the work with Ray Tune, which owns processes and slots; `Work` decides what to train and when to stop."""
 
 import logging
 import os
@@ -11,8 +11,8 @@ from typing import Any
 os.environ |= {
     "RAY_AIR_NEW_OUTPUT": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C is ours to handle
-    "TUNE_GLOBAL_CHECKPOINT_S": "1e9",  # its own records grow with the trials, and nobody reads them
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # we handle Ctrl-C
+    "TUNE_GLOBAL_CHECKPOINT_S": "1e9",  # Tune's own records grow with the trials, and nothing reads them
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
 }
 
@@ -37,7 +37,7 @@ Trainable = Callable[[dict[str, Any]], None]  # takes what `to_tune` makes
 def worker_setup(
     experiment: Experiment, slots: Slots, lock: DriverLock, storage: Storage | None = None, keep: int = KEEP
 ) -> WorkerSetup:
-    """What all workers of this driver are given.
+    """What all workers of this driver get.
 
     storage: where checkpoints go, if not to a folder. keep: how many of a trial stay.
     """
@@ -58,14 +58,15 @@ def run_work(
 ) -> None:
     """Train until the work is finished.
 
-    Up to `group_size` trials of one shape train as one. Raises what the work raises, such as UserError for a full disk.
+    Up to `group_size` trials of one shape train as one computation. Raises what the work raises, such as UserError for
+    a full disk.
     """
-    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # a process that dies is the work's to tell of
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # the work reports processes that die
     guard = Guard()
     queue = Queue(work, slots.count) if work.rules.clock else None
     scheduler = OrderedScheduler(work, guard, queue) if queue else WorkScheduler(work, guard)
     ask = queue.next if queue else partial(work.next, slots.count, group_size)
-    # Tune's own records, which are never read again; the lock's file is named after this driver.
+    # Tune's own records, which are never read. The file of the lock has the number of this driver as its name.
     scratch = work.checkpoints.folder / f".tune-{setup.driver_lock.name}"
     tuner = tune.Tuner(
         tune.with_resources(

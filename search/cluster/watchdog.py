@@ -1,8 +1,8 @@
-"""Notices when a search can't go on, as Ray is gone or says nothing, where Ray itself would wait for ever.
+"""Notices when a search can't continue because Ray is gone or hangs, in which case Ray itself waits for ever.
 
-A kill of a driver loses nothing (docs/reliability.md). So the cure is the same whatever the main thread waits for: this
-process becomes a new driver, which resumes the run with a new Ray; or, on a cluster, which is not ours to start again,
-it ends.
+A killed driver loses nothing (docs/reliability.md). So there is one remedy, whatever the main thread waits for: this
+process becomes a new driver, which resumes the run with a new Ray. On a cluster, which is not ours to restart, the
+process ends instead.
 """
 
 import os
@@ -22,16 +22,16 @@ from trainables.base.locks import DriverLock
 from trainables.base.log import warn
 from trainables.base.ray_internals import dead_processes, kill_processes
 
-RESTARTED = "BABELTUNE_RESTARTED"  # how often in a row, in the environment
+RESTARTED = "BABELTUNE_RESTARTED"  # an environment variable: the number of restarts in a row
 MOST_RESTARTS = 3
-# Processes of Ray without which nothing runs; the raylet ends when one of its agents does.
+# Ray needs these processes; the raylet ends if one of its agents does.
 VITAL = ("gcs_server", "raylet")
 LOOK_SECONDS = 1.0
-SILENT_SECONDS = 60.0  # that the head of a cluster may not answer
+SILENT_SECONDS = 60.0  # the longest time in which the head of a cluster may not answer
 
 
 class Watchdog:
-    """Watches while the block runs, in a thread. Also a listener of the work, which tells of reports."""
+    """Watches in a thread while the block runs. It is also a listener of the work, to notice reports."""
 
     def __init__(
         self,
@@ -41,10 +41,9 @@ class Watchdog:
         patience: float | None,
         command: list[str] | None = None,
     ):
-        """Watch from now on.
+        """patience: after so many seconds without a report, while trials run, the search is restarted; None: never.
 
-        patience: seconds without a report while trials run, after which the search starts again; None for any.
-        command: becomes the new driver; by default the one that resumes the run.
+        command: starts the new driver; by default it resumes the run.
         """
         self.lock = lock
         self.run_dir, self.cluster, self.patience = run_dir, cluster, patience
@@ -52,7 +51,7 @@ class Watchdog:
         self.command = command or [sys.executable, program, "resume", str(run_dir)]
         self._ended = threading.Event()
         self._running: set[int] = set()
-        self._heard = time.monotonic()
+        self._last_event = time.monotonic()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
     def __enter__(self) -> "Watchdog":
@@ -65,29 +64,29 @@ class Watchdog:
         self._thread.join()
 
     def trial_started(self, trial: StudyTrial) -> None:
-        self._hear(trial, going=True)
+        self._note(trial, going=True)
 
     def trial_reported(self, trial: StudyTrial, line: JournalLine) -> None:
-        self._hear(trial, going=True)
-        os.environ.pop(RESTARTED, None)  # so it has gone on
+        self._note(trial, going=True)
+        os.environ.pop(RESTARTED, None)  # the last restart has helped
 
     def trial_parked(self, trial: StudyTrial) -> None:
-        self._hear(trial, going=False)
+        self._note(trial, going=False)
 
     def trial_ended(self, trial: StudyTrial) -> None:
-        self._hear(trial, going=False)
+        self._note(trial, going=False)
 
-    def _hear(self, trial: StudyTrial, going: bool) -> None:
-        self._heard = time.monotonic()
+    def _note(self, trial: StudyTrial, going: bool) -> None:
+        self._last_event = time.monotonic()
         (self._running.add if going else self._running.discard)(trial.number)
 
     def _watch(self) -> None:
         while not self._ended.wait(LOOK_SECONDS):
             if (reason := self._fault()) and not self._ended.is_set():
-                self._give_up(reason) if self.cluster or self.lock.lost else self._start_anew(reason)
+                self._give_up(reason) if self.cluster or self.lock.lost else self._restart(reason)
 
     def _fault(self) -> str | None:
-        """Why the search can't go on; None if it can, as far as can be seen."""
+        """Why the search can't continue; None if no fault is seen."""
         if self.cluster is None and (dead := [kind for kind in dead_processes() if kind in VITAL]):
             return f"a process of Ray has died ({', '.join(dead)})"
         if self.cluster is not None and not self._answers():
@@ -96,7 +95,7 @@ class Watchdog:
             return f"{self.run_dir} is gone"
         if self.lock.lost:
             return "another driver, on another machine, has taken this search over"
-        silence = time.monotonic() - self._heard
+        silence = time.monotonic() - self._last_event
         if self.patience and self._running and silence > self.patience:
             return f"no trial has reported for {silence:.0f} s (search.watchdog_seconds)"
         return None
@@ -112,15 +111,15 @@ class Watchdog:
                 self._ended.wait(LOOK_SECONDS)
         return self._ended.is_set()
 
-    def _start_anew(self, reason: str) -> None:
+    def _restart(self, reason: str) -> None:
         restarts = int(os.environ.get(RESTARTED, "0")) + 1
         if restarts > MOST_RESTARTS or not self.run_dir.is_dir():
             self._give_up(reason)
-        warn(f"{reason}; the search goes on with a new one")
+        warn(f"{reason}; the search restarts")
         kill_processes()
         os.environ[RESTARTED] = str(restarts)
-        # It asks for no --trust: what is known of the run stands in the environment, too (`trust.py`).
+        # It needs no --trust, as the environment has what is known of the run (`trust.py`).
         os.execv(self.command[0], self.command)
 
     def _give_up(self, reason: str) -> None:
-        give_up(f"{reason}; nothing is lost: fix it, then go on by `{program('resume')} {self.run_dir}`")
+        give_up(f"{reason}; nothing is lost: fix it, then resume by `{program('resume')} {self.run_dir}`")

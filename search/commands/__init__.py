@@ -1,4 +1,4 @@
-"""The commands of the program: one file each, and the table of them."""
+"""The table of the program's commands; each has a file of its own."""
 
 from dataclasses import dataclass
 from importlib import import_module
@@ -12,32 +12,32 @@ ABOUT = (
 
 @dataclass(frozen=True)
 class Command:
-    """What `--help` says of a command, and where it is: imported when it is called, as most need seconds of imports."""
+    """A command's line in `--help`, and its place; it is imported when called, as imports take seconds."""
 
     about: str
-    place: str  # module:function; it takes (arguments, console) and gives its status
-    options: str  # module:class of what it takes
+    place: str  # module:function; it takes (arguments, console) and returns the exit status
+    options: str  # module:class of its options
 
 
 def load(place: str) -> Any:
-    """What is at a place of the table."""
+    """Import what a place in the table names."""
     module, _, name = place.partition(":")
     return getattr(import_module(f"{__name__}.{module}"), name)
 
 
 COMMANDS = {
-    "search": Command("run a search to its report; what happens without a command", "search:main", "search:Searching"),
-    "plan": Command("what a search would take: hours, money, memory, disk", "plan:main", "plan:Planning"),
+    "search": Command("run a search to its report; the default command", "search:main", "search:Searching"),
+    "plan": Command("estimate what a search takes: hours, money, memory, disk", "plan:main", "plan:Planning"),
     "data": Command("what is in a corpus, and what to do about it", "data:main", "data:Looking"),
-    "resume": Command("go on with a search that was stopped, or change it", "resume:main", "resume:Resuming"),
-    "fetch": Command("bring a run here from its storage, without its checkpoints", "fetch:main", "fetch:Fetching"),
-    "publish": Command("send to W&B what it lacks of a search", "publish:main", "resume:Resuming"),
+    "resume": Command("continue a search that was stopped, or change it", "resume:main", "resume:Resuming"),
+    "fetch": Command("fetch a run from its storage, without its checkpoints", "fetch:main", "fetch:Fetching"),
+    "publish": Command("send a search to W&B, or the rest of it", "publish:main", "resume:Resuming"),
     "translate": Command("translate with the best model of a run", "translate:main", "translate:Translating"),
     "import": Command("write a corpus in another form as plain files", "importing:main", "importing:Importing"),
-    "replay": Command("how soon a policy finds the best of trained systems", "replay:main", "replay:Replaying"),
-    "clean": Command("remove what runs and caches no longer need, after asking", "clean:main", "clean:Cleaning"),
-    "doctor": Command("what this machine can do, and what holds it back", "doctor:main", "doctor:Doctoring"),
-    "configs": Command("configurations that --config takes by name", "installation:configs", "installation:Nothing"),
-    "schema": Command("the JSON Schema of a configuration, for editors", "installation:schema", "installation:Nothing"),
-    "completion": Command("completion for bash, zsh or fish", "completion:main", "completion:Completing"),
+    "replay": Command("measure how soon a policy finds the best of trained systems", "replay:main", "replay:Replaying"),
+    "clean": Command("remove files that runs no longer need, after asking", "clean:main", "clean:Cleaning"),
+    "doctor": Command("check this machine: its speed, and what slows it down", "doctor:main", "doctor:Doctoring"),
+    "configs": Command("list configurations for --config", "installation:configs", "installation:Nothing"),
+    "schema": Command("print a JSON Schema of the keys, for editors", "installation:schema", "installation:Nothing"),
+    "completion": Command("print completions for bash, zsh or fish", "completion:main", "completion:Completing"),
 }

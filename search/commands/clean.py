@@ -1,4 +1,4 @@
-"""`babeltune clean`: what runs and caches no longer need, listed and, once that is agreed to, removed."""
+"""`babeltune clean`: lists files that runs and caches no longer need, and removes them after asking."""
 
 import os
 import sys
@@ -29,8 +29,8 @@ from trainables.base.temporary import abandoned, is_held, user_folder
 from trainables.base.translation_config import TokenizerConfig
 from trainables.data.tokenizer import name_tokenizer
 
-IDLE_SECONDS = 3600.0  # what is younger, and has no lock, may be of somebody who has just begun
-UNFINISHED = ("experiment.yaml", "locks", "inputs.json")  # one of them makes a folder a run
+IDLE_SECONDS = 3600.0  # files without a lock that are younger may be in use
+UNFINISHED = ("experiment.yaml", "locks", "inputs.json")  # a folder with one of them is a run
 
 
 class Cleaning(Config):
@@ -42,23 +42,23 @@ class Cleaning(Config):
 
 @dataclass(frozen=True)
 class Waste:
-    """Something that nobody needs any more."""
+    """A file or folder that is no longer needed."""
 
     path: Path
     why: str
-    run: Path | None = None  # whose lock must be held to remove it
+    run: Path | None = None  # the run whose lock must be held to remove it
 
     @property
     def size(self) -> int:
-        """Bytes that its removal frees; of what has another name, none."""
+        """The bytes that its removal frees; files with another hard link free none."""
         if self.path.is_symlink() or not self.path.is_dir():
             return _freed(self.path)
         return sum(_freed(Path(folder, name)) for folder, _, names in os.walk(self.path) for name in names)
 
 
 def main(arguments: list[str], console: Console) -> int:
-    """List, ask, remove. Raises UserError."""
-    about = "List what runs and caches no longer need, and remove it after asking."
+    """List unneeded files, ask, and remove them. Raises UserError."""
+    about = "List files that runs and caches no longer need, and remove them after asking."
     options, _ = parse_config(Cleaning, arguments, Program(program("clean"), about))
     output_dir = named_path("--output_dir", options.output_dir)
     if not output_dir.is_dir():
@@ -72,17 +72,17 @@ def main(arguments: list[str], console: Console) -> int:
     total = f"{count(len(found), 'entry', 'entries')}, {decimal(sum(waste.size for waste in found))}"
     if not options.yes and not _agreed(console, total):
         return 0
-    still = {*_of_caches(output_dir), *_of_this_machine()}  # people take their time to agree
+    still = {*_of_caches(output_dir), *_of_this_machine()}  # the answer may have taken a while
     kept = [waste for waste in found if not ((waste.run or waste in still) and _removed(waste))]
     for waste in kept:
-        say(console, f"kept: {waste.path}: somebody works there now, or it can't be removed")
+        say(console, f"kept: {waste.path}: it is in use now, or can't be removed")
     say(console, f"removed {count(len(found) - len(kept), 'entry', 'entries')}")
     return 0
 
 
 def _agreed(console: Console, total: str) -> bool:
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        say(console, f"{total}; there is no terminal to ask at, so nothing is removed: --yes removes it")
+        say(console, f"{total}; there is no terminal to ask at, so nothing is removed; --yes removes it")
         return False
     try:
         return Confirm.ask(f"Remove {total}?", console=console, default=False)
@@ -91,7 +91,7 @@ def _agreed(console: Console, total: str) -> bool:
 
 
 def _removed(waste: Waste) -> bool:
-    """Whether it is gone. What lies in a run goes only if it is still of no use once nobody can begin to work there."""
+    """Remove it, and return whether it is gone. Files of a run are checked again under the run's lock."""
     try:
         if waste.run is None:
             remove(waste.path)
@@ -118,7 +118,7 @@ def _runs(output_dir: Path) -> list[Path]:
 
 
 def _of_run(run_dir: Path) -> Iterator[Waste]:
-    """What is left in a run where nobody works. A resume needs nothing of it."""
+    """Unneeded files of a run without a driver; a resume does not use them."""
     if not has_begun(run_dir):
         yield Waste(run_dir, "a search that ended before its first trial", run_dir)
         return
@@ -133,7 +133,7 @@ def _of_run(run_dir: Path) -> Iterator[Waste]:
 
 
 def _of_finals(run_dir: Path) -> Iterator[Waste]:
-    """Checkpoints of finalists that are ranked, but for the best one, from which `best/` is written again."""
+    """Checkpoints of ranked finalists, except the best one, which `best/` can be made from."""
     if not (run_dir / "report.html").exists() or not (run_dir / "best").is_dir():
         return
     try:
@@ -143,7 +143,7 @@ def _of_finals(run_dir: Path) -> Iterator[Waste]:
         return
     scored = (folder for folder in run_dir.glob("finals/*") if (folder / "test.json").exists())
     for folder in _checkpoints(folder for folder in scored if best and folder.name not in best):
-        yield Waste(folder, "a checkpoint of a finalist that is ranked, and not the best", run_dir)
+        yield Waste(folder, "a checkpoint of a ranked finalist that is not the best", run_dir)
 
 
 def _checkpoints(folders: Iterator[Path]) -> Iterator[Path]:
@@ -152,7 +152,7 @@ def _checkpoints(folders: Iterator[Path]) -> Iterator[Path]:
 
 
 def _of_caches(output_dir: Path) -> Iterator[Waste]:
-    """Tokenizers that no run names. One that is missed is trained again, to the same."""
+    """Tokenizers that no run uses. A missing one would be trained again, with the same result."""
     tokenizers = output_dir / ".cache" / "tokenizers"
     for folder in tokenizers.glob("*"):
         for draft in filter(_idle, drafts(folder)):
@@ -166,9 +166,9 @@ def _of_caches(output_dir: Path) -> Iterator[Waste]:
 
 
 def _needed_tokenizers(output_dir: Path) -> set[str] | None:
-    """By the names of their folders; None where a run can't say which it needs.
+    """The names of the folders of tokenizers that runs use; None if this is unknown for a run.
 
-    Such a run is not over, is one model alone, or of version 0.1.
+    That is a run that is not over, that trains a single model, or that version 0.1 made.
     """
     needed = set()
     for run_dir in output_dir.iterdir():
@@ -206,7 +206,7 @@ def _of_this_machine() -> Iterator[Waste]:
 
 
 def _command_lines() -> str:
-    """The command lines of all processes here that can be seen."""
+    """The command lines of all visible processes on this machine."""
     lines = []
     for file in Path("/proc").glob("[0-9]*/cmdline"):
         try:
@@ -217,7 +217,7 @@ def _command_lines() -> str:
 
 
 def _idle(path: Path) -> bool:
-    """Whether nothing in it was written of late."""
+    """Whether nothing in it was written for IDLE_SECONDS."""
     newest = max((each.lstat().st_mtime for each in (path, *path.rglob("*"))), default=0.0)
     return time.time() - newest > IDLE_SECONDS
 

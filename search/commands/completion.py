@@ -1,4 +1,4 @@
-"""`babeltune completion SHELL`: what a shell needs to complete commands, options and their values."""
+"""`babeltune completion SHELL`: a script for a shell to complete commands, options and their values."""
 
 from argparse import Action, ArgumentParser
 
@@ -19,7 +19,7 @@ FOLDERS = ("--data.path", "--output_dir", "--tables")
 
 
 class Completing(Config):
-    """For which shell."""
+    """The shell."""
 
     shell: CliPositionalArg[str] = ""
 
@@ -28,7 +28,7 @@ def main(arguments: list[str], console: Console) -> int:
     """Print the script for a shell. Raises UserError."""
     options = parse_arguments(Completing, arguments, Program(program("completion"), COMMANDS["completion"].about))
     if options.shell not in SHELLS:
-        wrong = f"{options.shell} is no shell that it knows{did_you_mean(options.shell, SHELLS)}"
+        wrong = f"{options.shell} is not a known shell{did_you_mean(options.shell, SHELLS)}"
         raise UserError(f"completion: {wrong if options.shell else f'name a shell: {either(SHELLS)}'}")
     need_extra("completion", "shtab", "shtab", "completion")
     import shtab
@@ -38,7 +38,7 @@ def main(arguments: list[str], console: Console) -> int:
 
 
 def whole_parser() -> ArgumentParser:
-    """All commands and their options. Takes seconds, as each command's module is imported."""
+    """A parser of all commands and their options. It takes seconds, as each command's module is imported."""
     parser = _parser("babeltune", ABOUT, COMMANDS["search"].options)
     commands = parser.add_subparsers(dest="command")
     for name, command in COMMANDS.items():
@@ -55,7 +55,7 @@ def _parser(name: str, about: str, options: str) -> ArgumentParser:
 
 
 def _complete(action: Action) -> None:
-    """Say where an option takes a file or a folder; shtab reads it there."""
+    """Mark an option that takes a file or a folder, for shtab."""
     import shtab
 
     names = (*action.option_strings, action.dest)

@@ -1,4 +1,4 @@
-"""`babeltune doctor`: what this machine can do, and what holds it back; takes a few seconds."""
+"""`babeltune doctor`: measures this machine in a few seconds, and says what slows it down."""
 
 import os
 import shutil
@@ -25,21 +25,21 @@ from trainables.base.files import named_path
 from trainables.base.help_pages import Program
 from trainables.base.installed import processor, program
 
-if TYPE_CHECKING:  # torch is imported when there is something to measure
+if TYPE_CHECKING:  # torch is imported late
     import torch
 
-SECONDS = 0.5  # of each timing
-SIZE = 1024  # rows and columns of a core's matrices
+SECONDS = 0.5  # for each measurement
+SIZE = 1024  # rows and columns of the matrices for a core
 GPU_SIZE = 8192
-TRIAL_GIB = 0.9  # of memory, for a CPU trial at d_model 256: docs/performance.md
-CHECKPOINTS_GIB = 5.0  # of disk, for a search of some tens of such trials
-SLOW_PATH = 0.7  # of oneDNN's rate, below which MKL does not use what the processor has
-SHARED = 0.7  # of a lone core's rate, below which cores are not whole ones
-BUSY = 0.25  # of the cores
+TRIAL_GIB = 0.9  # memory of a CPU trial with d_model 256: docs/performance.md
+CHECKPOINTS_GIB = 5.0  # disk space for a search with some tens of such trials
+SLOW_PATH = 0.7  # below this share of oneDNN's speed, MKL does not use all instructions of the processor
+SHARED = 0.7  # below this share of a single core's speed, cores are probably hyperthreads
+BUSY = 0.25  # the share of cores that other processes may use without a warning
 
 
 class Doctoring(Config):
-    """Where to look."""
+    """The folder to check."""
 
     output_dir: str = Field("runs", min_length=1, description="where runs will be kept")
 
@@ -56,28 +56,28 @@ class Gpu:
 
 @dataclass(frozen=True)
 class Machine:
-    """What was found and measured."""
+    """Facts and measurements of this machine."""
 
     processor: str
-    instructions: str  # the best that PyTorch found, such as AVX512
-    cores: int  # that this process may use
-    quota: float | None  # cores' worth of time that the container allows; None without a limit
-    load: float  # processes that wanted a core in the last minute
+    instructions: str  # the best instruction set that PyTorch found, such as AVX512
+    cores: int  # cores that this process may use
+    quota: float | None  # CPU time that the container allows, in cores; None without a limit
+    load: float  # the mean number of running processes in the last minute
     memory_gib: float
     free_gib: float
     disk_gib: float  # free
-    product_gflops: float  # of PyTorch's float32 matrix product on one core, alone
-    onednn_gflops: float | None  # of oneDNN's, which asks the processor itself what it can do; None without it
-    together_gflops: float  # of a core while all are at work
+    product_gflops: float  # PyTorch's float32 matrix product on a single core
+    onednn_gflops: float | None  # the same by oneDNN, which detects the processor's instructions; None without oneDNN
+    together_gflops: float  # on each core while all cores work
     gpus: tuple[Gpu, ...]
-    idle_mps: bool  # NVIDIA's multi-process service is there, but does not run
-    open_clusters: tuple[str, ...]  # addresses of Rays that ask for no token
-    slots: int  # trials that a search runs at a time; at least, where they may share a GPU
+    idle_mps: bool  # whether NVIDIA's multi-process service is installed, but does not run
+    open_clusters: tuple[str, ...]  # addresses of Ray clusters that ask for no token
+    slots: int  # the trials at a time in a search; more may fit if they share a GPU
 
 
 def main(arguments: list[str], console: Console) -> int:
-    """Look, measure, print. Raises UserError."""
-    about = "Say what this machine can do, and what holds it back."
+    """Measure this machine, and print the results. Raises UserError."""
+    about = "Measure this machine, and say what slows it down."
     options, _ = parse_config(Doctoring, arguments, Program(program("doctor"), about))
     machine = examine(named_path("--output_dir", options.output_dir))
     table = Table(box=None, show_header=False, pad_edge=False)
@@ -85,22 +85,22 @@ def main(arguments: list[str], console: Console) -> int:
         table.add_row(name, value)
     console.print(table, highlight=False, markup=False)
     obstacles = find_obstacles(machine)
-    console.print("\nWhat holds it back:" if obstacles else "\nNothing was found that holds it back.", highlight=False)
+    console.print("\nWhat slows it down:" if obstacles else "\nNothing was found that slows it down.", highlight=False)
     for obstacle in obstacles:
         say(console, f"- {obstacle}")
     return 0
 
 
 def describe_machine(machine: Machine) -> list[tuple[str, str]]:
-    """Rows of name and value."""
+    """The facts as rows of name and value."""
     rows = [
         ("processor", f"{machine.processor}, {machine.instructions}"),
-        ("cores", f"{machine.cores}; {machine.load:.1f} wanted by others in the last minute"),
+        ("cores", f"{machine.cores}; {machine.load:.1f} used by others in the last minute"),
         ("memory", f"{machine.memory_gib:.1f} GiB, {machine.free_gib:.1f} free"),
         ("disk", f"{machine.disk_gib:.1f} GiB free for runs"),
         (
             "matrix product",
-            f"{machine.product_gflops:.0f} GFLOP/s on a core alone, {machine.together_gflops:.0f} a core with all at "
+            f"{machine.product_gflops:.0f} GFLOP/s on a single core, {machine.together_gflops:.0f} on each core if all "
             f"work (float32, {SIZE} × {SIZE})",
         ),
     ]
@@ -113,25 +113,25 @@ def describe_machine(machine: Machine) -> list[tuple[str, str]]:
 
 
 def find_obstacles(machine: Machine) -> list[str]:
-    """What slows a search down here, or may end it, and what the user can do; messages for people."""
+    """Messages on what slows a search down here, or may end it, and what the user can do."""
     found = []
     if machine.onednn_gflops and machine.product_gflops < SLOW_PATH * machine.onednn_gflops:
         found.append(
             f"matrix products reach {machine.product_gflops:.0f} of the {machine.onednn_gflops:.0f} GFLOP/s that a "
-            "core can do: PyTorch's MKL does not use all instructions of this processor, as happens with AMD's; "
-            'docs/performance.md, "MKL on AMD", says how to make it, if you want to'
+            "core can do: PyTorch's MKL does not use all instructions of this processor, as is usual with AMD; "
+            'docs/performance.md, "MKL on AMD", says how to change that'
         )
     if machine.load > BUSY * machine.cores:
-        found.append(f"other processes want {machine.load:.1f} of {machine.cores} cores, which slows all down")
+        found.append(f"other processes use {machine.load:.1f} of {machine.cores} cores, which slows a search down")
     elif machine.together_gflops < SHARED * machine.product_gflops:
         found.append(
-            f"with all cores at work each does {machine.together_gflops:.0f} instead of {machine.product_gflops:.0f} "
-            "GFLOP/s, as halves of cores do: fewer trials at a time (search.concurrency) may be as fast"
+            f"if all cores work, each reaches {machine.together_gflops:.0f} instead of {machine.product_gflops:.0f} "
+            "GFLOP/s, like hyperthreads: fewer trials at a time (search.concurrency) may be as fast"
         )
     if machine.quota is not None and machine.quota < machine.cores:
         found.append(
-            f"the container gets {machine.quota:g} cores' worth of time, though it sees {machine.cores}: set "
-            f"search.concurrency to {max(1, int(machine.quota))}, or raise its limit"
+            f"the container may use the time of {machine.quota:g} cores, though it sees {machine.cores}: set "
+            f"search.concurrency to {max(1, int(machine.quota))}, or raise the limit"
         )
     if not machine.gpus and machine.slots * TRIAL_GIB > machine.free_gib:
         found.append(
@@ -156,7 +156,7 @@ def find_obstacles(machine: Machine) -> list[str]:
 
 
 def examine(output_dir: Path) -> Machine:
-    """Look at this machine, and time matrix products on it."""
+    """Examine this machine, and time matrix products on it."""
     import torch
     import torch.nn.functional as F
 
@@ -165,7 +165,7 @@ def examine(output_dir: Path) -> Machine:
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     memory, free = (size / GIB for size in available_memory())
-    load = os.getloadavg()[0]  # before we are the load
+    load = os.getloadavg()[0]  # before our own measurements
     torch.set_num_threads(1)
     left, right = torch.randn(2, SIZE, SIZE)
     alone = min(_timings(lambda: left @ right))
@@ -196,7 +196,7 @@ def examine(output_dir: Path) -> Machine:
 
 
 def _timings(call: Callable[[], object]) -> list[float]:
-    """Seconds of each of as many calls as fit into SECONDS; one before warms up."""
+    """The seconds of each of as many calls as fit into SECONDS, after one for warming up."""
     call()
     times = [time.perf_counter()]
     while times[-1] < times[0] + SECONDS:
@@ -206,7 +206,7 @@ def _timings(call: Callable[[], object]) -> list[float]:
 
 
 def examine_gpu(device: "torch.device") -> Gpu:
-    """Name and memory of a GPU, and a timed matrix product on it."""
+    """The name and memory of a GPU, and the speed of a matrix product on it."""
     import torch
 
     free, total = torch.cuda.mem_get_info(device)
@@ -221,12 +221,12 @@ def examine_gpu(device: "torch.device") -> Gpu:
 
 
 def _mps_folder() -> Path:
-    """Where NVIDIA's multi-process service listens."""
+    """The folder of NVIDIA's multi-process service."""
     return Path(os.environ.get("CUDA_MPS_PIPE_DIRECTORY", "/tmp/nvidia-mps"))
 
 
 def _quota() -> float | None:
-    """Cores' worth of time by the container's cgroup (version 2)."""
+    """The CPU time that the container's cgroup (version 2) allows, in cores; None without a limit."""
     with suppress(OSError, ValueError):
         allowed, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
         return int(allowed) / int(period)  # ValueError for "max"

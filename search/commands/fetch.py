@@ -1,4 +1,4 @@
-"""Bring the run at a URL into runs/."""
+"""`babeltune fetch URL`: fetches a run from its storage into runs/."""
 
 from pathlib import Path
 
@@ -18,19 +18,19 @@ from trainables.base.installed import program
 
 
 class Fetching(Config):
-    """Which run."""
+    """The run to fetch."""
 
     url: CliPositionalArg[str] = Field("", description="address of the run, such as s3://bucket/runs/NAME")
 
 
 def main(arguments: list[str], console: Console) -> int:
-    """Bring a run here and print its directory. Raises UserError."""
+    """Fetch a run and print its directory. Raises UserError."""
     options = parse_arguments(Fetching, arguments, Program(program("fetch"), COMMANDS["fetch"].about))
     if "://" not in options.url:
         raise UserError(f"fetch: name the run in its storage, as in `{program('fetch')} s3://bucket/runs/NAME`")
     run_dir = fetch_run(options.url, Path("runs"))
     if not (run_dir / FETCHED).exists():
-        raise UserError(f"fetch: {run_dir} is there already, and a search worked in it; move it away, then fetch again")
+        raise UserError(f"fetch: {run_dir} exists, and a search has worked in it; move it away, then fetch again")
     remember_storage(run_dir, options.url)
     say(console, str(run_dir))
     return 0

@@ -1,4 +1,4 @@
-"""What is installed: configurations, the schema of their keys, versions."""
+"""Commands about the installation: configurations, the schema of their keys, versions."""
 
 import json
 import platform
@@ -19,7 +19,7 @@ class Nothing(Config):
 
 
 def configs(arguments: list[str], console: Console) -> int:
-    """Each with the sentence that its file starts with."""
+    """Print the name and first sentence of each configuration."""
     parse_arguments(Nothing, arguments, Program(program("configs"), COMMANDS["configs"].about))
     folder = config_folder()
     for name in list_configs():
@@ -41,7 +41,7 @@ def schema(arguments: list[str], console: Console) -> int:
 
 
 def show_version(console: Console) -> None:
-    """Print the versions of all that decides a result."""
+    """Print the versions of everything that results depend on."""
     packages = ("torch", "ray", "optuna", "sacrebleu", "sentencepiece", "wandb")
     versions = ", ".join(f"{name} {version_of(name) or 'missing'}" for name in packages)
     say(console, f"babeltune {version_of('babeltune')} (Python {platform.python_version()}, {versions})")

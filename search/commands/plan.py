@@ -1,4 +1,4 @@
-"""`babeltune plan`: what a search will take, before it starts."""
+"""`babeltune plan`: estimates what a search will take, before it starts."""
 
 from rich.console import Console
 
@@ -13,10 +13,10 @@ from trainables.base.installed import config_folder, program
 from trainables.base.log import say, shown_on
 
 ABOUT = (
-    "Say what a search will take, without starting it: its space, models and corpus, epochs, and, by a probe of half a "
-    "minute on this machine, hours, money, memory and disk. Takes the options of the search."
+    "Estimate what a search will take, without starting it: its space, models and corpus, epochs, and, by a probe of "
+    "half a minute on this machine, hours, money, memory and disk. Takes the options of a search."
 )
-Planning = experiment_class(TRANSLATION)  # what it takes
+Planning = experiment_class(TRANSLATION)  # its options
 
 
 def main(arguments: list[str], console: Console) -> int:
@@ -47,6 +47,6 @@ def main(arguments: list[str], console: Console) -> int:
         assert plan
         show_plan(experiment, plan, console)
         if experiment.cluster:
-            say(f"this machine alone was measured and counted; {experiment.cluster} may have more, and take less time")
+            say(f"only this machine was measured; the cluster {experiment.cluster} may have more slots and be faster")
         check_disk(experiment, plan.estimate)
     return 0

@@ -1,4 +1,4 @@
-"""Send a run to W&B."""
+"""`babeltune publish RUN`: sends a run to W&B."""
 
 from contextlib import nullcontext
 
@@ -14,7 +14,7 @@ from trainables.base.log import shown_on
 
 
 def main(arguments: list[str], console: Console) -> int:
-    """Send a run to W&B; 0 if it has everything then, else 1."""
+    """Send a run to W&B. Returns 0 if W&B then has everything, else 1."""
     experiment, given, level = resumed_experiment(arguments, "publish")
     from search.tracking import tracker
 
@@ -25,7 +25,7 @@ def main(arguments: list[str], console: Console) -> int:
             remember(experiment, given, PUBLISHED)
             complete = tracker.publish(experiment)
             known = experiment.run_dir / KNOWN
-            if place and known.exists():  # so that another machine finds the same W&B runs
+            if place and known.exists():  # so that other machines use the same W&B runs
                 place.put(known, KNOWN)
     finally:
         lock.release()

@@ -1,4 +1,4 @@
-"""`babeltune replay`: how soon a policy finds the best of systems that were trained already."""
+"""`babeltune replay`: measures how soon a policy finds the best of systems that are already trained."""
 
 import json
 import re
@@ -27,28 +27,28 @@ TABLE = re.compile(r"nmthpo_(.+)\.csv|nmtlc_(?:scratch|finetune)_(.+)\.json")
 
 
 class Replaying(Config):
-    """Which tables, which policy."""
+    """Tables, and a policy."""
 
     tables: str = Field("", description="folder of tables (nmthpo_PAIR.csv, nmtlc_KIND_PAIR.json), or a run directory")
     pair: str = Field("", description="language pair, as in the file names; not for a run directory")
     policy: Annotated[SamplerSettings, SAMPLERS] = Field(
-        SAMPLERS.default, description="the sampler, with the settings that it has in a search"
+        SAMPLERS.default, description="the sampler, with its settings as in a search"
     )
     scheduler: Annotated[SchedulerSettings, SCHEDULERS] = Field(
-        SCHEDULERS.default, description="for tables of learning curves, with the settings that it has in a search"
+        SCHEDULERS.default, description="for tables of learning curves, with its settings as in a search"
     )
     seeds: int = Field(30, ge=1, description="simulated searches")
-    workers: int = Field(1, ge=1, description="runs at a time, where a table has no curves; with curves always four")
+    workers: int = Field(1, ge=1, description="runs at a time, for tables without curves; with curves always four")
     prior_pairs: str = Field(
         "",
         validation_alias=AliasChoices("prior_pairs", "prior-pairs"),
-        description="pairs of the same folder, separated by commas, whose tables the sampler knows beforehand",
+        description="other pairs of this folder, separated by commas, whose tables are the sampler's prior",
     )
     output: str = Field("", validation_alias=AliasChoices("output", "json"), description="JSON file for the measures")
 
 
 def main(arguments: list[str], console: Console) -> int:
-    """Simulate, print a table of measures, and write them. Raises UserError for what the user can fix."""
+    """Simulate searches, print a table of measures, and write it. Raises UserError."""
     about = "Run the real sampler and scheduler on tables of trained systems, under a virtual clock."
     options, _ = parse_config(Replaying, arguments, Program(program("replay"), about))
     if not options.tables:
@@ -60,7 +60,7 @@ def main(arguments: list[str], console: Console) -> int:
     options.scheduler.need("--scheduler")
     options.policy.need("--policy")
     if options.policy.sources:
-        raise UserError("--policy.prior: what is known of other tables is named by --prior-pairs")
+        raise UserError("--policy.prior: use --prior-pairs, which names other tables")
     if options.prior_pairs and options.policy.sources is None:
         raise UserError(f"--prior-pairs: {options.policy.kind} does not start from earlier searches; drop it")
     policy = Policy(options.policy, options.scheduler, tuple(_prior(options)))
@@ -85,7 +85,7 @@ def main(arguments: list[str], console: Console) -> int:
 
 
 def find_tables(folder: Path, pair: str) -> tuple[list[Table], list[Table]]:
-    """Tables of final scores, and of learning curves. Raises UserError if there is none."""
+    """The tables of final scores, and those of learning curves. Raises UserError if there is none."""
     if (folder / "experiment.yaml").exists():
         table = read_run(folder)
         return [table], [table]

@@ -1,4 +1,4 @@
-"""Go on with a run, perhaps with changed keys."""
+"""`babeltune resume RUN`: continues a run, perhaps with changed keys."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -26,32 +26,32 @@ from trainables.base.mistakes import OPTION, blame
 
 
 class OfRun(Levels):
-    """Which run, and whether what it names is followed."""
+    """The run, and whether to trust it."""
 
     run: CliPositionalArg[str] = Field("", description="directory, name in output_dir, or address in a storage")
-    trust: bool = Field(False, description="follow hosts and code that somebody else's run names: look at them first")
+    trust: bool = Field(False, description="use hosts and code that somebody else's run names; check them first")
 
 
 Resuming = with_keys(OfRun, TRANSLATION)
 
 
 class Resumed(NamedTuple):
-    """A run as the command line wants it."""
+    """A run, with the changes of the command line."""
 
     experiment: Experiment
     given: set[str]  # the keys that the command line sets
-    level: int  # of what is printed
+    level: int  # the lowest level of log messages that are printed
 
 
 def main(arguments: list[str], console: Console) -> int:
-    """Go on to the report; the status. Raises UserError."""
+    """Continue the run to its report. Returns the exit status. Raises UserError."""
     run = resumed_experiment(arguments, "resume")
     with blame(dict.fromkeys(run.given, OPTION)):
         return search(run.experiment, run.given, console, run.level)
 
 
 def _options(arguments: list[str]) -> type[BaseModel]:
-    """The class of options for the run that is among the arguments. Raises UserError for one that is not trusted."""
+    """The class of options for the run in the arguments. Raises UserError for a run that is not trusted."""
     for argument in (argument for argument in arguments if not argument.startswith("-")):
         for folder in places_of(argument, peek(arguments, "output_dir")) if "\0" not in argument else ():
             if (folder / EXPERIMENT).is_file():
@@ -60,9 +60,9 @@ def _options(arguments: list[str]) -> type[BaseModel]:
 
 
 def resumed_experiment(arguments: list[str], verb: str) -> Resumed:
-    """The experiment of a run directory to `verb`, perhaps with changed keys.
+    """The experiment of a run, with the changed keys of the command line. verb: the command, for messages.
 
-    Raises UserError, also for a run of somebody else that was not looked at.
+    Raises UserError, also for somebody else's run that is not trusted.
     """
     about = Program(program(verb), COMMANDS[verb].about)
     own, options = take(OfRun, parse_options(_options(arguments), arguments, about))
@@ -75,7 +75,7 @@ def resumed_experiment(arguments: list[str], verb: str) -> Resumed:
     experiment, given = override(stored, options, run_dir / "experiment.yaml")
     given |= {"storage"} if url else set()
     if verb == "publish" and experiment != stored.model_copy(update={"tracking": experiment.tracking}):
-        raise UserError("publish: changes nothing of a search; of its keys it takes those of tracking alone")
+        raise UserError("publish: does not change a search; it only takes the keys of tracking")
     if not own.trust:
         check_trust(stored, given, PUBLISHED if verb == "publish" else ALL)
     find_change(stored, experiment)

@@ -1,4 +1,4 @@
-"""A new search, or what is left of one, to its report."""
+"""`babeltune search`, the default command: runs a search to its report."""
 
 import time
 from collections.abc import Collection
@@ -34,13 +34,13 @@ from trainables.sharing.storage import find_place
 
 
 class OfSearch(Levels):
-    """What `babeltune` takes beside the keys of a search."""
+    """The options of `babeltune search` besides the keys of a search."""
 
-    version: bool = Field(False, description="print versions, for a report of a fault, and exit")
+    version: bool = Field(False, description="print versions, for a bug report, and exit")
 
 
 def with_keys(own: type[BaseModel], problem: str) -> type[BaseModel]:
-    """The class of all options of a command: its own, and the keys of a search of this problem."""
+    """A class with the options of a command and the keys of a search for this problem."""
     bases: Any = (experiment_class(problem), own)
     made: type[BaseModel] = create_model(f"{own.__name__}WithKeys", __base__=bases)
     return made
@@ -64,18 +64,18 @@ def main(arguments: list[str], console: Console) -> int:
 
 
 def _named(experiment: Experiment, file: Path) -> Experiment:
-    """With a name that is not taken. Raises UserError."""
+    """The experiment with a name that is free. Raises UserError."""
     if experiment.name is None:
         name = f"{file.stem}-{time.strftime('%Y%m%d-%H%M%S')}"
         experiment = experiment.model_copy(update={"name": name})
     if has_begun(experiment.run_dir):
         raise UserError(
-            f"name: {experiment.run_dir} exists and is not empty; choose another name, or go on with it by "
+            f"name: {experiment.run_dir} exists and is not empty; choose another name, or resume it by "
             f"`{program('resume')} {experiment.run_dir}`"
         )
     if experiment.storage and find_place(experiment.run_url):
         raise UserError(
-            f"name: {experiment.run_url} exists; choose another name, or go on with it by "
+            f"name: {experiment.run_url} exists; choose another name, or resume it by "
             f"`{program('resume')} {experiment.run_url}`"
         )
     forget_first_steps(experiment.run_dir)
@@ -83,22 +83,23 @@ def _named(experiment: Experiment, file: Path) -> Experiment:
 
 
 def search(experiment: Experiment, said: Collection[str], console: Console, level: int) -> int:
-    """Run a search, or what is left of it, to its report. Raises UserError.
+    """Run a search, or the rest of it, to its report. Raises UserError.
 
-    said: keys that the user set. level: of what is printed; above NOTICE neither progress nor ranking is.
+    said: the keys that the user set. level: the lowest level of log messages that are printed; above NOTICE, progress
+    and ranking are not printed.
     """
     try:
         with lasting_output(), shown_on(console, level):
             _search(experiment, said, Console(quiet=True) if level > NOTICE else console)
     except KeyboardInterrupt:
-        with suppress(OSError):  # a terminal that was closed
-            say(console, f"\nstopped; nothing is lost: go on with `{program('resume')} {experiment.run_dir}`")
+        with suppress(OSError):  # the terminal may be closed
+            say(console, f"\nstopped; nothing is lost: continue with `{program('resume')} {experiment.run_dir}`")
         return INTERRUPTED
     return 0
 
 
 def check_needs(experiment: Experiment) -> None:
-    """Raises UserError for what the search needs and is not there: earlier searches, packages, a storage, locks."""
+    """Raises UserError if something is missing: earlier searches, packages, a storage, locks."""
     find_prior(experiment)
     experiment.search.sampler.need("search.sampler")
     experiment.search.scheduler.need("search.scheduler")
@@ -111,7 +112,7 @@ def _search(experiment: Experiment, said: Collection[str], console: Console) -> 
     check_needs(experiment)
     base_url = experiment.tracking.base_url
     check_login(experiment.tracking, BASE_URL in said or is_said(experiment.run_dir, BASE_URL, base_url))
-    # Torch and Ray take seconds to import: mistakes that need neither are told before.
+    # Torch and Ray take seconds to import, so errors that need neither are found first.
     problem = experiment.definition
     tell("preparing: reading and checking the data")
     preparation: Preparation = problem.part("preparation")

@@ -1,10 +1,12 @@
-"""`babeltune translate RUN`: lines in, translations by the best model of a run out."""
+"""`babeltune translate RUN`: translates lines with the best model of a run."""
 
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
+from dataclasses import asdict
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Self
 
 from pydantic import Field, model_validator
@@ -12,40 +14,61 @@ from pydantic_settings import CliPositionalArg
 from rich.console import Console
 
 from model.config import Config
-from search.commands.lines import output_file
+from search.commands.lines import output_file, say
 from search.run_directory.finding import find_run
 from search.translation.finals_config import Decoding
 from trainables.base.command_line import parse_config
 from trainables.base.errors import UserError
+from trainables.base.files import digest_of, named_path
 from trainables.base.help_pages import Program
 from trainables.base.installed import program
 from trainables.base.wording import count
 from trainables.data.formats.lines import is_blank
 
-if TYPE_CHECKING:  # torch is imported when there is something to translate
+if TYPE_CHECKING:  # torch is imported late
     from model.decoding import Hypothesis
     from search.translation.best import BestModel
 
 AT_A_TIME = 1000  # lines that are read before their translations are written
-DRAWN = 20  # sentences of an attention page
+DRAWN = 20  # sentences on an attention page
 
 
 class Translating(Config):
-    """What to translate with, and where to."""
+    """The model, its decoding, and the output."""
 
     run: CliPositionalArg[str] = Field("", description="directory of a search that has ended, or name in output_dir")
     output_dir: str = Field("runs", min_length=1, description="folder of the runs, for a run that is given by its name")
     beam_size: int | None = Field(None, ge=1, description="hypotheses of beam search; 1 is greedy; as in the finals")
     length_penalty: float | None = Field(
-        None, ge=0, description="exponent of the length that divides a hypothesis' score; as in the finals"
+        None, ge=0, description="exponent of the length by which a hypothesis' score is divided; as in the finals"
     )
     nbest: int | None = Field(
         None, ge=1, description="so many translations of each line, as 'line ||| translation ||| score', from line 0"
     )
     output: str | None = Field(None, min_length=1, description="file for the translations, instead of standard output")
+    to_corpus: str | None = Field(
+        None,
+        min_length=1,
+        description="folder for a corpus of the text and its translations, instead; the same command goes on with it",
+    )
+    tag: str | None = Field(
+        None,
+        pattern=r"^\S+$",
+        description="with to_corpus: a word before each translation, such as <BT>, by which a model that is trained on "
+        "them as sources tells them from text that people wrote",
+    )
     attention: str | None = Field(
         None, min_length=1, description=f"HTML file that shows the attention in the first {DRAWN} sentences"
     )
+
+    @model_validator(mode="after")
+    def _one_result(self) -> Self:
+        others = [name for name in ("nbest", "output", "attention") if getattr(self, name)]
+        if self.to_corpus and others:
+            raise ValueError(f"to_corpus: a corpus is made without {others[0]}; leave one of them out")
+        if self.tag and not self.to_corpus:
+            raise ValueError("tag: is for translations that become a corpus; name its folder by to_corpus")
+        return self
 
     @model_validator(mode="after")
     def _enough_hypotheses(self) -> Self:
@@ -54,27 +77,32 @@ class Translating(Config):
         return self
 
     def decoding(self, best: "BestModel") -> Decoding:
-        """As asked, else as in the finals, with a beam that holds the translations that are wanted."""
+        """The decoding as in the options, otherwise as in the finals, with a beam of at least `nbest`."""
         beam_size = self.beam_size or max(best.decoding.beam_size, self.nbest or 1)
         return Decoding(beam_size, best.decoding.length_penalty if self.length_penalty is None else self.length_penalty)
 
 
 def main(arguments: list[str], console: Console) -> int:
-    """Translate standard input. Raises UserError for what the user can fix."""
+    """Translate standard input. Raises UserError."""
     about = "Translate standard input, line by line, with the best model of a run."
     options, _ = parse_config(Translating, arguments, Program(program("translate"), about))
     from search.translation.best import read_best
 
-    best = read_best(find_run("translate", options.run, "best", options.output_dir))
+    run_dir = find_run("translate", options.run, "best", options.output_dir)
+    best = read_best(run_dir)
+    if options.to_corpus:
+        model = digest_of(run_dir / "best" / "model.safetensors")
+        _make_corpus(named_path("--to_corpus", options.to_corpus), best, model, options, console)
+        return 0
     output, attention = (output_file(f"--{name}", getattr(options, name)) for name in ("output", "attention"))
     try:
         with output.open("wb") if output else nullcontext(sys.stdout.buffer) as out:
             sentences = translate_lines(best, sys.stdin.buffer, out, options)
-    except BrokenPipeError:  # as when `head` has read enough
+    except BrokenPipeError:  # such as by `head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     if attention:
-        from search.translation.attention_page import write_attention_page  # plotly takes its time to import
+        from search.translation.attention_page import write_attention_page  # plotly is slow to import
 
         write_attention_page(attention, best, sentences[:DRAWN])
         if len(sentences) > DRAWN:
@@ -82,16 +110,40 @@ def main(arguments: list[str], console: Console) -> int:
     return 0
 
 
+def _make_corpus(folder: Path, best: "BestModel", model: str, options: Translating, console: Console) -> None:
+    """Translate standard input into a corpus. model: the digest of its weights. Raises UserError."""
+    from search.translation.made_corpus import make_corpus
+
+    data, decoding, tag = best.config.data, options.decoding(best), [options.tag] if options.tag else []
+
+    def translate(first: int, lines: list[str]) -> list[str]:
+        """Of lines as long as the model has seen."""
+        lengths = map(len, best.tokenizer.encode_source(lines))
+        fitting = [line if length <= data.max_tokens else "" for line, length in zip(lines, lengths, strict=True)]
+        found = _translate(best, fitting, first, options)
+        texts = best.tokenizer.decode_target([each[0].ids for each in found])
+        return [" ".join([*tag, *text.split()]) if text.strip() else "" for text in texts]
+
+    with console.status(f"translating into {folder}"):
+        by = {"model": model, **asdict(decoding), "tag": options.tag}
+        stretches = _chunks(sys.stdin.buffer, AT_A_TIME)
+        made = make_corpus(folder, (data.source, data.target), by, stretches, AT_A_TIME, translate)
+    blank = f"; {made.blank:,} are blank, or above data.max_tokens {data.max_tokens}" if made.blank else ""
+    say(console, f"{made.lines:,} lines in {made.files[0]} and {made.files[1].name}{blank}")
+
+
 def translate_lines(
     best: "BestModel", source: BinaryIO, out: BinaryIO, options: Translating
 ) -> "list[tuple[str, Hypothesis]]":
-    """Write a translation of each line, or `nbest` of them; a blank line's is blank.
+    """Write the translation of each line, or `nbest` of them; a blank line stays blank.
 
-    Returns the sentences with their best hypotheses if they are to be drawn. Raises UserError that names the line.
+    Returns the sentences for the attention page, with their best hypotheses. Raises UserError, with the line's number.
     """
     sentences: list[tuple[str, Hypothesis]] = []
     wanted = options.nbest or 1
-    for first, lines in _chunks(source):
+    for first, lines in _chunks(
+        source, 1 if source.isatty() else AT_A_TIME
+    ):  # people want to see what became of a line
         found = [hypotheses[:wanted] for hypotheses in _translate(best, lines, first, options)]
         texts = iter(best.tokenizer.decode_target([h.ids for hypotheses in found for h in hypotheses]))
         for number, hypotheses in enumerate(found, first):
@@ -107,10 +159,9 @@ def translate_lines(
     return sentences
 
 
-def _chunks(source: BinaryIO) -> Iterator[tuple[int, list[str]]]:
-    """Stripped lines, so many at a time, with the number of the first, from 0. Raises UserError for bad UTF-8."""
+def _chunks(source: BinaryIO, at_a_time: int) -> Iterator[tuple[int, list[str]]]:
+    """Stripped lines in chunks, with the number of each chunk's first line, from 0. Raises UserError for bad UTF-8."""
     first = 0
-    at_a_time = 1 if source.isatty() else AT_A_TIME  # people want to see what became of a line
     while chunk := list(islice(source, at_a_time)):
         lines = []
         for number, line in enumerate(chunk, first):
@@ -125,7 +176,7 @@ def _chunks(source: BinaryIO) -> Iterator[tuple[int, list[str]]]:
 
 
 def _translate(best: "BestModel", lines: list[str], first: int, options: Translating) -> "list[list[Hypothesis]]":
-    """The hypotheses for each line, the best first; empty ones for a line without tokens."""
+    """The hypotheses for each line, the best first; a line without tokens has empty ones."""
     from model.decoding import Hypothesis
     from trainables.training.evaluation import find_hypotheses
 
@@ -139,7 +190,7 @@ def _translate(best: "BestModel", lines: list[str], first: int, options: Transla
             f"{place}, but the {settings.positions} positions of this model end at {settings.longest} "
             f"(model.{settings.position_kind.limit}); split the line"
         )
-    spoken = [row for row in range(len(ids)) if len(ids[row]) > 1]  # not EOS alone
+    spoken = [row for row in range(len(ids)) if len(ids[row]) > 1]  # more than EOS
     try:
         decoded = find_hypotheses(best.model, [ids[row] for row in spoken], decoding.beam_size, decoding.length_penalty)
     except RuntimeError as error:

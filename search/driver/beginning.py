@@ -1,4 +1,4 @@
-"""How a run begins: what its first steps, up to the first trial, leave when they are killed, is no obstacle."""
+"""The begin of a run: a new search may replace what a search left that was killed before its first trial."""
 
 import os
 import sqlite3
@@ -29,13 +29,13 @@ FIRST = {
     KNOWN,
     "wandb",
 }
-# What a process that dies leaves in a folder of a run; those of `write_atomically` have no name of their own.
+# What a killed process leaves in a run; drafts of `write_atomically` are found by `drafts`.
 LEFT = (".tune-*", ".draft", ".best", ".*.draft")
-TRACKING = ("wandb", "tensorboard")  # files of others
+TRACKING = ("wandb", "tensorboard")  # files that others write
 
 
 def has_begun(run_dir: Path) -> bool:
-    """Whether a run directory holds what a start would spoil: trials, or what no run begins with."""
+    """Whether a run directory has trials, or files that a run does not begin with."""
     if not run_dir.is_dir():
         return False
     left = {*leftovers(run_dir)}
@@ -48,7 +48,7 @@ def has_begun(run_dir: Path) -> bool:
 
 
 def forget_first_steps(run_dir: Path) -> None:
-    """Make room for a start where an earlier one died before its first trial. Raises UserError if it lives."""
+    """Remove what a search left that was killed before its first trial. Raises UserError if the search is alive."""
     if not run_dir.is_dir() or not any(run_dir.iterdir()):
         return
     lock = DriverLock(run_dir)
@@ -63,7 +63,7 @@ def forget_first_steps(run_dir: Path) -> None:
 
 
 def leftovers(run_dir: Path) -> list[Path]:
-    """Drafts and temporary folders of drivers and workers that have died; the lock of the run must be held."""
+    """Drafts and temporary folders of killed drivers and workers. The lock of the run must be held."""
     found = []
     for folder, folders, _ in os.walk(run_dir):
         here = Path(folder)
@@ -73,13 +73,13 @@ def leftovers(run_dir: Path) -> list[Path]:
 
 
 def remove_leftovers(run_dir: Path) -> None:
-    """As a driver starts, with the lock of the run."""
+    """Remove these leftovers, when a driver starts and holds the lock of the run."""
     for path in leftovers(run_dir):
         remove(path)
 
 
 def _count_trials(file: Path) -> int:
-    """How many trials the studies in a file have; none where it is missing, or was never written whole."""
+    """The number of trials in all studies of a file; 0 if it is missing or incomplete."""
     try:
         with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as connection:
             return int(connection.execute("SELECT COUNT(*) FROM trials").fetchone()[0])

@@ -1,4 +1,4 @@
-"""From finalists that are tested to what people read: the ranking, the best model, the report."""
+"""The last step of a search: from tested finalists to ranking, best model and report."""
 
 from dataclasses import dataclass
 
@@ -15,22 +15,22 @@ from trainables.base.sealing import read_sealed
 
 @dataclass(frozen=True)
 class Results:
-    """What a search and its finals have measured."""
+    """The results of a search and its finals."""
 
     study: Study  # of the search
-    trials: list[JournalLine]  # of trials.jsonl
-    finals: list[JournalLine]  # of finals.jsonl
+    trials: list[JournalLine]  # the lines of trials.jsonl
+    finals: list[JournalLine]  # the lines of finals.jsonl
     entries: list[Entry]
 
 
 @dataclass(frozen=True)
 class Remarks:
-    """What else the report and the leaderboard say, each a sentence but for `opened_before`."""
+    """Sentences for the report and the leaderboard; `opened_before` has times."""
 
     opened_before: list[str]  # when test data were opened for earlier rankings
-    spending: list[str]  # on the budget
-    planned: list[str]  # on how far off the plan was
-    notes: list[str]  # on anything else
+    spending: list[str]  # about the budget
+    planned: list[str]  # about the plan and how far off it was
+    notes: list[str]  # about anything else
 
 
 def conclude(experiment: Experiment, results: Results, remarks: Remarks) -> Leaderboard:

@@ -1,4 +1,4 @@
-"""The finals of a search: finalists frozen, retrained, tested. Each step can be entered again."""
+"""The finals of a search: finalists are frozen, retrained and tested. Each step can be resumed."""
 
 from typing import Literal
 
@@ -23,7 +23,7 @@ from trainables.base.outcomes import Outcome
 
 
 class FinalsRun:
-    """One driver's work on the finals of a search. Raises UserError where no model is left to rank."""
+    """The work of one driver on the finals of a search. Raises UserError if no model is left to rank."""
 
     def __init__(self, trainer: Trainer, earlier: Earlier):
         self.trainer, self.experiment, self.run_dir = trainer, trainer.experiment, trainer.experiment.run_dir
@@ -36,7 +36,7 @@ class FinalsRun:
             self._freeze(search, finals)
             self.trainer.keep_safe()
         finalists = check_finalists(self.run_dir / "finalists.json", search)
-        # What is wrong with it is told before the retraining.
+        # Errors in the test data are found before the retraining.
         purpose = "checking it before the retraining, and scoring after it"
         test = self.finals.open(self.experiment, purpose)
         self.trainer.keep_safe()
@@ -56,18 +56,18 @@ class FinalsRun:
             if mine:
                 entries.append(Entry(finalist, [model for model, _ in mine], [result for _, result in mine]))
             else:
-                warn(f"trial {finalist.trial} drops out of the ranking: none of its retrainings ended")
+                warn(f"trial {finalist.trial} is not ranked: none of its retrainings was completed")
         return entries
 
     def _freeze(self, search: Study, finals: Study) -> None:
         frozen = self.run_dir / "finalists.json"
         if finals.trials or (self.run_dir / "leaderboard.json").exists():
-            raise UserError(f"{frozen}: is gone, though the test split was open to this search; restore it")
+            raise UserError(f"{frozen}: is missing, though this search may have read the test split; restore it")
         choice = choose_finalists(search, self.experiment)
         if not choice.finalists:
             raise UserError(f"{self.run_dir}: no trial came far enough for the finals: {_first_failure(search)}")
         for trial, finalist in choice.passed_over.items():
-            say(f"trial {trial} is too like trial {finalist} to go to the finals, too (finals.min_distance)")
+            say(f"trial {trial} is too similar to trial {finalist} for the finals (finals.min_distance)")
         freeze_finalists(frozen, choice, self.experiment, self.earlier.test_opened())
 
     def _retrained(self, finalists: list[Finalist], search: Study, finals: Study) -> list[FinalModel]:

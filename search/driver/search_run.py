@@ -1,4 +1,4 @@
-"""A search from trials to report: search, finals, rank, report. Every step can be entered again."""
+"""A search from its trials to its report: search, finals, ranking, report. Every step can be resumed."""
 
 from collections.abc import Collection
 from contextlib import ExitStack, nullcontext, suppress
@@ -42,17 +42,17 @@ from trainables.sharing.storage import Storage
 
 
 class SearchRun:
-    """One driver's work on a run directory."""
+    """The work of one driver on a run directory."""
 
     def __init__(self, experiment: Experiment, said: Collection[str], storage: Storage | None, console: Console):
-        """said: keys that the user set, see `trust.py`."""
+        """said: the keys that the user set, see `trust.py`."""
         self.experiment, self.said, self.storage, self.console = experiment, said, storage, console
         self.run_dir = experiment.run_dir
         self.copy: RunCopy | None = None
-        self.concluded = False  # ranking, best model and report are written
+        self.concluded = False  # whether ranking, best model and report are written
 
     def run(self) -> None:
-        """Run the search, or what is left of it. Raises UserError for what the user can fix."""
+        """Run the search, or the rest of it. Raises UserError for what the user can fix."""
         check_teardown(self.experiment)
         planning = self.experiment.definition.planning
         self.plan = self.experiment.definition.part("planning")(self.experiment) if planning else None
@@ -112,17 +112,17 @@ class SearchRun:
                 self._announce(board)
 
     def _take_down(self) -> None:
-        """End the cluster, which costs, whatever becomes of the terminal."""
+        """End the cluster, which costs money, even if the terminal is gone."""
         with suppress(OSError, ValueError):
-            say("the cluster is taken down")
+            say("the cluster is being ended")
         if failed := take_down():
-            warn(f"the cluster may still cost: end it by `ray down`; {failed}")
+            warn(f"the cluster may still cost money: end it by `ray down`; {failed}")
 
     def _studies(self) -> tuple[Study, Study]:
-        """The studies of the search and of its finals, once what was asked now is merged into what is there."""
+        """The studies of the search and of its finals, once the run is updated to the present experiment."""
         check_frozen(self.run_dir, self.earlier.test_opened())
         for changed in pin_inputs(self.experiment):
-            warn(f"{changed}: what is trained from here on may differ in the last digits")
+            warn(f"{changed}: from here on training may differ in the last digits")
         moves = self.earlier.moves(self.experiment)
         with self.copy.taking_over(moves) if self.copy else nullcontext():
             for message in self.earlier.extend(self.experiment):
@@ -135,7 +135,7 @@ class SearchRun:
         pin_made(self.experiment, [self.experiment.trial.with_values(trial.params) for trial in search.trials.values()])
 
     def _opened(self, name: str, journal: str) -> Study:
-        """A study that agrees with its journal, made if it has none yet."""
+        """Open a study, and check it against its journal. The study is created if the run is new."""
         begun = (self.run_dir / journal).exists() or (self.run_dir / "finalists.json").exists()
         mode: Mode = "old" if begun else "new"
         study = Study(self.run_dir / "study.db", name, self.experiment.search.direction, mode)
@@ -143,7 +143,7 @@ class SearchRun:
         return study
 
     def _keep_safe(self) -> None:
-        """What stands in the run directory is this driver's, and in the storage, too, when the call returns."""
+        """Check that this driver still owns the run, and send the run to the storage, if there is one."""
         self.lock.check()
         if self.copy:
             self.copy.send()
@@ -162,12 +162,12 @@ class SearchRun:
             say(f"all {len(study.trials)} valid configurations of the space were tried")
         elif len(study.trials) < (settings.trials or 0):
             warn(
-                f"the space holds only {len(study.trials)} valid configurations: all were tried, "
+                f"the space has only {len(study.trials)} valid configurations: all were tried, "
                 f"though search.trials is {settings.trials}"
             )
 
     def _conclude(self, trainer: Trainer, study: Study, finals_study: Study, entries: list[Entry]) -> Leaderboard:
-        """Rank, and write what people read."""
+        """Rank the finalists, and write leaderboard, best model and report."""
         trials, finals = read_lines(self.run_dir / "trials.jsonl"), read_lines(self.run_dir / "finals.jsonl")
         searched = spent_on(study, Totals(trials))
         retrained = spent_on(finals_study, Totals(finals))

@@ -1,4 +1,4 @@
-"""The trials of one study after another, trained in the slots of a search within its budget."""
+"""Trains the trials of a study in the slots of a search, within its budget."""
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -32,20 +32,20 @@ from trainables.sharing.storage import Storage
 
 @dataclass(frozen=True)
 class StudyRun:
-    """The trials of one study, to be trained to their ends."""
+    """A study and how to run its trials."""
 
-    kind: Literal["trial", "final"]  # names them, their journal and their folder
+    kind: Literal["trial", "final"]  # in the names of the journal and the folder
     study: Study
     plan: Plan
     scheduler: Scheduler
-    expected: float  # how many trials, for the progress view
-    spent: Spent  # before these trials
+    expected: float  # the number of trials, for the progress display
+    spent: Spent  # on other studies before this one
     listeners: Sequence[Listener] = ()
 
 
 @dataclass
 class Trainer:
-    """What the search and its finals have in common: where their trials are trained, and who follows that."""
+    """Trains the studies of a search and of its finals, with what both have in common."""
 
     experiment: Experiment
     slots: Slots
@@ -53,22 +53,22 @@ class Trainer:
     storage: Storage | None
     tracker: Tracker
     console: Console
-    keep_safe: Callable[[], None]  # sends the run directory to the storage, if there is one, and waits for that
+    keep_safe: Callable[[], None]  # see `SearchRun`
     watchdog: Listener | None = None
 
     def __post_init__(self) -> None:
         self.left = TimeLeft(self.experiment, self.slots.count)
 
     def checkpoints(self, kind: Literal["trial", "final"]) -> Checkpoints:
-        """Where the checkpoints of trials or of finals lie."""
+        """The checkpoints of trials or of finals."""
         return Checkpoints(self.experiment.run_dir / f"{kind}s", self.storage)
 
     def budget(self, before: Spent) -> Budget:
-        """What search and finals may spend, beside what was spent before."""
+        """The budget of search and finals. before: what was spent before."""
         return make_budget(self.experiment, self.slots.count, self.slots.gpus, before)
 
     def train(self, run: StudyRun) -> None:
-        """Train the trials of a study, or what is left of them."""
+        """Run the trials of a study, or the rest of them."""
         experiment, kind, study, plan = self.experiment, run.kind, run.study, run.plan
         journal = Journal(experiment.run_dir / f"{kind}s.jsonl")
         budget = self.budget(run.spent)
@@ -80,7 +80,7 @@ class Trainer:
         if experiment.search.deterministic and kind == "trial":
             work_of_report = experiment.definition.work_of_report
             clock = WorkClock(journal.lines, lambda trial: work_of_report(plan.config(trial.params)))
-        endings: list[Ending] = [budget, *settled] if kind == "trial" else []  # what the finals need was set aside
+        endings: list[Ending] = [budget, *settled] if kind == "trial" else []  # the search left enough for finals
         work = Work(
             experiment,
             Records(study, journal, self.checkpoints(kind), self.keep_safe),

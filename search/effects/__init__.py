@@ -1,1 +1,1 @@
-"""What each hyperparameter did to the score, how sure that is, and which matter: the part of a report that explains."""
+"""The effects of hyperparameters on the score, with intervals, and their importance."""

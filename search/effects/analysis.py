@@ -11,21 +11,21 @@ from search.effects.regression import explained, fit, quantile
 from search.space.domain import Scalar
 from search.space.space import SearchSpace
 
-LEAST_FREEDOM = 3  # degrees of freedom left; with fewer an interval is too wide to say anything
-CONFOUNDED = 0.9  # share of a hyperparameter's variance that the others explain: a variance ten times as large
-STRONGEST = 3  # interactions to tell
+LEAST_FREEDOM = 3  # with fewer degrees of freedom, intervals would be too wide to be of use
+CONFOUNDED = 0.9  # if others explain this share of a hyperparameter's variance, the variance inflation is 10
+STRONGEST = 3  # the number of interactions that are reported
 ALPHA = 0.05
 
 
 @dataclass(frozen=True)
 class Noise:
-    """A standard deviation of a score, and the degrees of freedom that it is known to."""
+    """A standard deviation of a score, with its degrees of freedom."""
 
     deviation: float
     freedom: int
 
     def margin(self, share: float) -> float:
-        """Half of the 95% interval of what it makes of an estimate that has so much of a score's deviation."""
+        """Half of the 95% interval that this noise gives an estimate. share: of a score's deviation in the estimate."""
         return quantile(self.freedom) * self.deviation * share
 
 
@@ -36,15 +36,15 @@ class Estimate:
     label: str  # "one more encoder layer", or the value of a word
     size: float
     margin: float
-    seed_margin: float | None  # what seeds alone would make of it, 95%; None where their noise is not known
-    needed: int | None  # trials to tell it, if its interval is wider than the scale of the scores
+    seed_margin: float | None  # half of the 95% interval from the noise of seeds alone; None if it is unknown
+    needed: int | None  # trials needed to estimate it, if its interval is wider than the scale of the scores
 
     @property
     def verdict(self) -> str:
-        """What can be said of it, in a word.
+        """A verdict on the estimate, as a word.
 
-        clear; seeds: they explain it; open: more than seeds, but it may depend on the other settings; wide: these
-        trials can't tell it.
+        "clear"; "seeds": the noise of seeds explains it; "open": seeds do not explain it, but the interval contains 0;
+        "wide": there are too few trials to estimate it.
         """
         if self.needed is not None:
             return "wide"
@@ -55,47 +55,47 @@ class Estimate:
 
 @dataclass(frozen=True)
 class LevelMean:
-    """The mean score at a value, all other hyperparameters at the middle of theirs."""
+    """The estimated mean score at a value, with all other hyperparameters in the middle of their values."""
 
     label: str
     at: Scalar  # the value, or the middle of a third of a range
     mean: float
     margin: float
     trials: int
-    needed: int | None  # as an estimate's
+    needed: int | None  # as in Estimate
 
 
 @dataclass(frozen=True)
 class Effect:
-    """What one hyperparameter does: its step, or for more than two words each one's distance from their mean."""
+    """The effect of a hyperparameter: of a step, or, for unordered values, each one's difference from their mean."""
 
     path: str
     estimates: list[Estimate]
     means: list[LevelMean]
-    trials: int  # that use it
+    trials: int  # the number of trials that use it
 
     @property
     def largest(self) -> Estimate:
-        """The estimate of the largest size."""
+        """The largest estimate."""
         return max(self.estimates, key=lambda estimate: abs(estimate.size))
 
     @property
     def needed(self) -> int | None:
-        """Trials to tell it, if these can't: no word's distance from the mean is known better than the mean."""
+        """Trials needed to estimate it, if these are too few."""
         return max((each.needed for each in self.estimates if each.needed is not None), default=None)
 
     @property
     def verdict(self) -> str:
-        """What can be said of it; see `Estimate.verdict`."""
+        """The verdict; see `Estimate.verdict`."""
         return "wide" if self.needed is not None else self.largest.verdict
 
 
 @dataclass(frozen=True)
 class Interaction:
-    """What two hyperparameters do together.
+    """The interaction of two hyperparameters.
 
-    estimate: what a step of one adds to a step of the other, if both have steps. chance: the p-value, times the number
-    of pairs that were tried (Bonferroni).
+    estimate: the change in the effect of one step by a step of the other, if both have steps. chance: the p-value times
+    the number of pairs that were tried (Bonferroni).
     """
 
     paths: tuple[str, str]
@@ -105,29 +105,29 @@ class Interaction:
 
     @property
     def is_clear(self) -> bool:
-        """Whether it is more than chance."""
+        """Whether it is significant."""
         return self.chance < ALPHA
 
 
 @dataclass(frozen=True)
 class Analysis:
-    """Effects, the largest first, and what could not be told, as (hyperparameter, reason)."""
+    """The effects, the largest first, and those that can't be estimated, as (hyperparameter, reason)."""
 
     effects: list[Effect]
     interactions: list[Interaction]
-    pairs: int  # tried for interactions
+    pairs: int  # the number of pairs that were tried for interactions
     seeds: Noise | None
-    untold: list[tuple[str, str]]
-    needed: int | None  # trials with scores, if there are too few to tell anything
-    scores: dict[int, Score]  # trial -> that of the last stage; without forecasts if there are too few
-    stage: str  # as in the observations
+    not_estimated: list[tuple[str, str]]
+    needed: int | None  # the number of trials with scores that is needed, if there are too few for any effect
+    scores: dict[int, Score]  # trial -> score at the last stage; without forecasts if there are too few trials
+    stage: str  # as in Observations
 
 
 def analyse(space: SearchSpace, seen: Observations) -> Analysis:
-    """A regression of the scores on all hyperparameters at once.
+    """Regress the scores on all hyperparameters at once.
 
-    So a main effect is what a step does while the others stay, averaged over them; where every combination was
-    trained, the difference between the plain means of the trials with one value and with another.
+    A main effect is the change of the score by one step while the others stay the same, averaged over them. If every
+    combination was trained, it is the difference between the means of the trials with one value and with the other.
     """
     trials = seen.configurations
     factors = [as_steps(path, domain, trials) for path, domain in space.domains.items()]
@@ -136,15 +136,15 @@ def analyse(space: SearchSpace, seen: Observations) -> Analysis:
     if len(trials) < needed:
         measured = seen.last_stage(seen.scores[:, -1], np.zeros(len(trials)))
         return Analysis([], [], 0, seeds, [], needed, measured, seen.stage)
-    untold = []
+    not_estimated = []
     for factor in factors.copy():
         if not np.ptp(factor.columns, axis=0).any():
-            untold.append((factor.path, "all these trials have the same value"))
+            not_estimated.append((factor.path, "all these trials have the same value"))
             factors.remove(factor)
     clean = []
     for factor in factors:
         if reason := _confounded(factor, factors):
-            untold.append((factor.path, reason))
+            not_estimated.append((factor.path, reason))
         else:
             clean.append(factor)
     columns = _matrix(factors, len(trials))
@@ -164,9 +164,9 @@ def analyse(space: SearchSpace, seen: Observations) -> Analysis:
     effects.sort(key=lambda effect: -abs(effect.largest.size))
     pairs = list(combinations(clean, 2))
     found = [_interaction(a, b, len(pairs), columns, seen) for a, b in pairs]
-    told = sorted((each for each in found if each), key=lambda interaction: interaction.chance)
+    estimated = sorted((each for each in found if each), key=lambda interaction: interaction.chance)
     scores = seen.last_stage(full.completed[:, -1], full.margins)
-    return Analysis(effects, told[:STRONGEST], len(told), seeds, untold, None, scores, seen.stage)
+    return Analysis(effects, estimated[:STRONGEST], len(estimated), seeds, not_estimated, None, scores, seen.stage)
 
 
 def seed_noise(groups: list[list[float]]) -> Noise | None:
@@ -179,19 +179,19 @@ def seed_noise(groups: list[list[float]]) -> Noise | None:
 
 
 def _matrix(factors: list[Factor], trials: int) -> np.ndarray:
-    """(trials, 1 + columns): ones for the mean, then each factor's columns."""
+    """The design matrix, (trials, 1 + columns): ones for the mean, then each factor's columns."""
     return np.column_stack([np.ones(trials), *(factor.columns for factor in factors)])
 
 
 def _placed(contrast: np.ndarray, factors: list[Factor], index: int) -> np.ndarray:
-    """A contrast of one factor as weights on all coefficients."""
+    """The weights on all coefficients of a contrast of one factor."""
     parts = [np.zeros(factor.columns.shape[1]) for factor in factors]
     parts[index] = contrast
     return np.concatenate([np.zeros(1), *parts])
 
 
 def _means(path: str, space: SearchSpace, factors: list[Factor], seen: Observations) -> list[LevelMean]:
-    """With its values as words, so that a mean need not lie on the line through the others."""
+    """The mean at each value, without assuming that the means are on a line."""
     trials = seen.configurations
     as_words = [as_levels(f.path, space.domains[path], trials) if f.path == path else f for f in factors]
     index = next(i for i, factor in enumerate(factors) if factor.path == path)
@@ -206,7 +206,7 @@ def _means(path: str, space: SearchSpace, factors: list[Factor], seen: Observati
 
 
 def _confounded(factor: Factor, factors: list[Factor]) -> str | None:
-    """Why its effect can't be told from those of others."""
+    """Why the effect of a factor can't be separated from those of others; None if it can."""
     others = [other for other in factors if other is not factor]
     columns = np.column_stack([np.zeros((len(factor.columns), 0)), *(other.columns for other in others)])
     share, column = max((explained(column, columns), i) for i, column in enumerate(factor.columns.T))
@@ -218,11 +218,11 @@ def _confounded(factor: Factor, factors: list[Factor]) -> str | None:
     }
     partners = [path for path, correlation in alike.items() if correlation > 0.7] or list(alike)
     partners.sort(key=lambda path: -alike[path])
-    return f"it went along with {' and '.join(path.rpartition('.')[2] for path in partners[:2])}"
+    return f"it varied together with {' and '.join(path.rpartition('.')[2] for path in partners[:2])}"
 
 
 def _interaction(a: Factor, b: Factor, pairs: int, columns: np.ndarray, seen: Observations) -> Interaction | None:
-    """None if too few trials are left to tell."""
+    """The interaction of two factors; None if there are too few trials."""
     products = np.column_stack([x * y for x in a.columns.T for y in b.columns.T])
     wide = np.column_stack([columns, products])
     new = slice(columns.shape[1], wide.shape[1])

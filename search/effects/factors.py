@@ -1,4 +1,4 @@
-"""Hyperparameters as columns of a regression, with their steps and values in words."""
+"""Hyperparameters as columns of a regression, with descriptions of their steps and values."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -11,15 +11,15 @@ from search.settings.wording import noun, short_name, short_value
 from search.space.domain import Domain, Scalar
 from search.space.space import Params
 
-MOST_LEVELS = 12  # a range of more steps is a line, not a list of values
+MOST_LEVELS = 12  # a range with more steps is treated as continuous
 
 
-@dataclass(frozen=True, eq=False)  # arrays don't compare to one truth
+@dataclass(frozen=True, eq=False)  # comparing arrays does not give a single truth value
 class Factor:
-    """One hyperparameter in the trials at hand.
+    """One hyperparameter in the trials.
 
-    columns: (trials, columns), 0 at the middle of its values, and where a trial doesn't use it.
-    contrasts: what a reader would compare, in words, and how the columns' coefficients add up to it: (columns,).
+    columns: (trials, columns), 0 in the middle of its values, and for a trial that doesn't use it.
+    contrasts: description of a comparison -> weights of the columns' coefficients, (columns,).
     """
 
     path: str
@@ -33,7 +33,7 @@ class Factor:
 
 
 def as_steps(path: str, domain: Domain, trials: Sequence[Params]) -> Factor:
-    """Numbers, and any two values, as one column that counts steps; more words as in `as_levels`."""
+    """Ordered values, or any two values, as one column that counts steps; others as in `as_levels`."""
     if not domain.is_ordered and domain.count() > 2:
         return as_levels(path, domain, trials)
     step, place = _step(path, domain)
@@ -42,7 +42,7 @@ def as_steps(path: str, domain: Domain, trials: Sequence[Params]) -> Factor:
 
 
 def as_levels(path: str, domain: Domain, trials: Sequence[Params]) -> Factor:
-    """Each value that was tried, or third of a range, by its distance from the mean of these."""
+    """Each value that was tried, or each third of a range, with its difference from the mean of these."""
     levels = list_levels(path, domain, trials)
     coding = np.vstack([np.eye(len(levels) - 1), -np.ones(len(levels) - 1)]) if levels else np.zeros((0, 0))
     columns = np.zeros((len(trials), coding.shape[1]))
@@ -53,7 +53,7 @@ def as_levels(path: str, domain: Domain, trials: Sequence[Params]) -> Factor:
 
 @dataclass(frozen=True)
 class Level:
-    """A value, or a third of a range, and the places of the trials that have it. at: the value, or the middle."""
+    """A value, or a third of a range, and the rows of its trials. at: the value, or the middle of the third."""
 
     label: str
     at: Scalar
@@ -61,7 +61,7 @@ class Level:
 
 
 def list_levels(path: str, domain: Domain, trials: Sequence[Params]) -> list[Level]:
-    """Those that were tried, in their order."""
+    """The levels that were tried, in their order."""
     values = _listed(domain)
     if values is None:
         cuts = [short_value(domain.near(cut / 3)) for cut in range(4)]
@@ -80,7 +80,7 @@ def list_levels(path: str, domain: Domain, trials: Sequence[Params]) -> list[Lev
 
 
 def _listed(domain: Domain) -> list[Scalar] | None:
-    """The values in their order; None for a range of more than a few."""
+    """The values in their order; None for a range with more than a few."""
     choices = domain.choices()
     if choices is None or (domain.values is None and len(choices) > MOST_LEVELS):
         return None
@@ -88,7 +88,7 @@ def _listed(domain: Domain) -> list[Scalar] | None:
 
 
 def _step(path: str, domain: Domain) -> tuple[str, Callable[[Scalar], float]]:
-    """What one step is in words, and how many steps a value lies from the middle."""
+    """A description of one step, and a function from a value to its steps from the middle."""
     name, values = short_name(path), _listed(domain)
     if values is not None:
         steps = max(1, len(values) - 1)

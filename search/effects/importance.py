@@ -1,4 +1,4 @@
-"""Which hyperparameters matter, by two methods that ask different questions."""
+"""The importance of hyperparameters, by two methods that ask different questions."""
 
 from dataclasses import dataclass
 
@@ -10,17 +10,17 @@ from optuna.trial import create_trial
 from search.record.quiet_optuna import quiet_optuna
 from search.space.space import Params, SearchSpace
 
-LEAST_TRIALS = 10  # fewer say nothing of importance
-TOP = 0.1, 5  # the best tenth, and at least five trials, are what PED-ANOVA looks at
-SEED = 0  # of fANOVA's forest
+LEAST_TRIALS = 10  # with fewer trials, importance is not computed
+TOP = 0.1, 5  # PED-ANOVA uses the best tenth of the trials, but at least five
+SEED = 0  # of fANOVA's random forest
 
 
 @dataclass(frozen=True)
 class Importance:
-    """Shares of one hyperparameter, 0 to 1, that add up to 1 over all of them.
+    """The importance of one hyperparameter, in 0..1; the sum over all of them is 1.
 
-    fanova: of the variance of scores all over the space (Hutter et al. 2014); None for one that some trials don't use.
-    ped_anova: of what sets the best trials apart from all (Watanabe et al. 2023).
+    fanova: its share of the variance of scores over the whole space (Hutter et al. 2014); None if some trials don't use
+    it. ped_anova: its share of the difference between the best trials and all trials (Watanabe et al. 2023).
     """
 
     path: str
@@ -29,13 +29,13 @@ class Importance:
 
     @property
     def gap(self) -> float:
-        """How far the two are apart."""
+        """The difference between the two."""
         return 0.0 if self.fanova is None else abs(self.fanova - self.ped_anova)
 
 
 @quiet_optuna()
 def importances(space: SearchSpace, configurations: list[Params], scores: np.ndarray) -> list[Importance]:
-    """The most important first; none if there are too few trials. scores (n,): higher is better."""
+    """The importances, the largest first; none if there are too few trials. scores: (n,), higher is better."""
     if len(scores) < LEAST_TRIALS or not np.ptp(scores) or not space.domains:
         return []
     distributions = space.to_optuna()

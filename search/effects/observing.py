@@ -1,4 +1,4 @@
-"""From the study and the finals to scores that can be compared."""
+"""Collects comparable scores from the study and the finals."""
 
 from dataclasses import dataclass
 
@@ -12,16 +12,16 @@ from search.settings.wording import count
 from search.space.space import Params
 from trainables.base.outcomes import Outcome
 
-ENOUGH = 4  # trials that have come so far, before a stage is looked at
+ENOUGH = 4  # a stage is used if so many trials have reached it
 
 
 @dataclass(frozen=True)
 class Score:
-    """A trial's score at the last stage.
+    """A trial's score at the last stage, measured or forecast.
 
-    progress: where that is. origin: None if it was measured there, else where the score was that it is forecast from.
-    margin: half of a forecast's 95% interval, 0 if it was measured. is_wide: that interval is wider than the scale of
-    the scores.
+    progress: at the last stage. origin: None if the score was measured; otherwise the progress of the score that the
+    forecast is based on. margin: half of a forecast's 95% interval; 0 if the score was measured. is_wide: whether the
+    interval is wider than the scale of the scores.
     """
 
     value: float
@@ -30,25 +30,25 @@ class Score:
     margin: float
     is_wide: bool
 
-    def told(self, unit: str) -> str:
-        """As "31.25 at epoch 4", or "31.25 ± 1.2, forecast for epoch 4, from epoch 2"."""
+    def as_text(self, unit: str) -> str:
+        """The score as text: "31.25 at epoch 4", or "31.25 ± 1.2, forecast for epoch 4, from epoch 2"."""
         if self.origin is None:
             return f"{self.value:.2f} at {unit} {self.progress}"
-        told = f"forecast for {unit} {self.progress}, from {unit} {self.origin}"
+        forecast = f"forecast for {unit} {self.progress}, from {unit} {self.origin}"
         if self.is_wide:
-            return f"{self.value:.2f}, {told}: these trials cannot tell it"
-        return f"{self.value:.2f} ± {self.margin:.3g}, {told}"
+            return f"{self.value:.2f}, {forecast}: these trials cannot tell it"
+        return f"{self.value:.2f} ± {self.margin:.3g}, {forecast}"
 
 
 @dataclass(frozen=True)
 class Observations:
-    """Scores in the metric's unit.
+    """Scores of trials in the metric's unit.
 
-    scores: (trials, stages), at the rungs and at the end, NaN after a trial was stopped; all have the first.
-    progress: (trials, stages), of the trials where these were measured, or would have been.
-    seeds: for each configuration that was trained with several seeds, the last stage's scores of these.
-    basis: a sentence that says what this is.
-    stage: the last one, in words: "at epoch 4".
+    scores: (trials, stages), at the rungs and at the end, NaN after a trial was stopped; no trial lacks the first.
+    progress: (trials, stages), at which these were measured, or would have been.
+    seeds: the scores at the last stage of each configuration that was trained with several seeds.
+    basis: a sentence that describes these scores.
+    stage: the last stage, as text: "at epoch 4".
     """
 
     trials: list[int]
@@ -61,12 +61,12 @@ class Observations:
 
     @property
     def scale(self) -> float:
-        """The widest range of measured scores at a stage; who comes to the last one is alike, and may span less."""
+        """The widest range of measured scores at any stage; at the last stage only good trials are left."""
         columns = (column[~np.isnan(column)] for column in self.scores.T)
         return max(float(np.ptp(column)) for column in columns if len(column))
 
     def last_stage(self, values: np.ndarray, margins: np.ndarray) -> dict[int, Score]:
-        """By trial. values, margins: (trials,), NaN where nothing is known."""
+        """The scores at the last stage, by trial. values, margins: (trials,), NaN for unknown ones."""
         found = {}
         for row, number in enumerate(self.trials):
             if not np.isnan(values[row]):
@@ -80,10 +80,10 @@ class Observations:
 def observe(
     experiment: Experiment, trials: list[StudyTrial], finals: list[JournalLine], ranking: list[LeaderboardEntry]
 ) -> Observations | None:
-    """The scores at each rung where a trial was stopped, and at the end; None if no trial has any.
+    """The scores at each rung where a trial was stopped, and at the end; None if no trial has a score.
 
-    Trials that diverged or failed have no score to compare, and are left out. finals: the lines of finals.jsonl,
-    from which the noise of seeds is known.
+    Trials that diverged or failed have no comparable score and are left out. finals: the lines of finals.jsonl, for the
+    noise of seeds.
     """
     metric, unit = experiment.search.metric, experiment.training.unit
     ended = [trial for trial in trials if trial.outcome == Outcome.COMPLETED]
@@ -110,7 +110,7 @@ def observe(
     elif len(known) == len(ended):
         basis = f"The final scores of {count(len(known), 'trial', 'trials')}."
     else:
-        basis += f", of which {len(ended)} have a final one; a stopped one counts by what it showed up to its rung."
+        basis += f", {len(ended)} of them final; a stopped trial counts by its scores up to its rung."
     if left := len(trials) - len(known):
         basis += f" {count(left, 'trial is', 'trials are')} left out, without a score to compare."
     return Observations(
@@ -129,7 +129,7 @@ def _final(trial: StudyTrial) -> float:
 
 
 def _end(experiment: Experiment, trial: StudyTrial) -> int:
-    """Its last epoch or step, come to or not; an epoch of another tokenizer has other steps."""
+    """The last epoch or step of a whole trial; with another tokenizer, an epoch has another number of steps."""
     if trial.outcome == Outcome.COMPLETED:
         return trial.progress
-    return experiment.training.epochs * (trial.attributes.epoch_steps or 1)
+    return experiment.training.total_steps(trial.attributes.epoch_steps or 1)

@@ -1,4 +1,4 @@
-"""Regression on scores that some trials have only up to a rung, and what its coefficients are worth."""
+"""Regression on scores that some trials have only up to a rung, with intervals of its coefficients."""
 
 import math
 from dataclasses import dataclass, replace
@@ -7,25 +7,24 @@ import numpy as np
 from scipy.stats import f, t
 
 CONFIDENCE = 0.95
-PENALTY = 1.0  # of what a column says beyond the rung before, in trials: as if one more had shown nothing
+PENALTY = 1.0  # on columns from the second stage on, in trials: as if one more trial had shown no effect
 
 
 @dataclass(frozen=True)
 class Part:
-    """One regression's share in the uncertainty of the last score's coefficients."""
+    """The part of one regression in the uncertainty of the last score's coefficients."""
 
     covariance: np.ndarray  # (columns, columns)
     freedom: float
-    share: float  # of all trials, how many had come so far
+    share: float  # the share of trials that reached its stage
 
 
 @dataclass(frozen=True)
 class Fit:
-    """Coefficients (columns,) of the last score, and all scores of each trial (trials, stages).
+    """The coefficients of the last score (columns,), and the scores of all trials at all stages (trials, stages).
 
-    The scores are as if the trial had gone on to the end: those that were seen as they are, the others as expected.
-
-    margins: (trials,), half of the 95% interval of a last score that is expected; 0 of one that was seen.
+    completed: the observed scores, and expected ones for stages that a trial did not reach.
+    margins: (trials,), half of the 95% interval of an expected last score; 0 if it was observed.
     """
 
     coefficients: np.ndarray
@@ -38,9 +37,9 @@ class Fit:
         return float(weights @ self.coefficients)
 
     def margin(self, weights: np.ndarray, growth: float = 1.0) -> float:
-        """Half of its 95% interval; degrees of freedom are put together after Welch (1947).
+        """Half of the 95% interval of a linear combination; degrees of freedom are combined by Welch (1947).
 
-        growth: as it would be with so many times as many trials of the same kind.
+        growth: the factor for the number of trials, to extrapolate.
         """
         variances = [max(float(weights @ part.covariance @ weights), 0.0) for part in self.parts]
         if not (total := sum(variances)):
@@ -48,9 +47,9 @@ class Fit:
         return quantile(self._freedom(variances, growth)) * (total / growth) ** 0.5
 
     def needed(self, weights: np.ndarray, scale: float) -> int | None:
-        """The trials, about, with which its 95% interval would be half of the scale wide.
+        """About how many trials would make the 95% interval half as wide as the scale.
 
-        None if it is no wider than the scale as it is.
+        None if it is not wider than the scale now.
         """
         if not 0 < scale < 2 * self.margin(weights):
             return None
@@ -62,7 +61,7 @@ class Fit:
         return math.ceil(trials / unit) * unit
 
     def chance(self, columns: slice) -> float:
-        """The p-value of a Wald test that these coefficients are all 0."""
+        """The p-value of a Wald test that all these coefficients are 0."""
         values = self.coefficients[columns]
         covariance = sum(part.covariance[columns, columns] for part in self.parts)
         variances = [float(np.trace(part.covariance[columns, columns])) for part in self.parts]
@@ -78,18 +77,19 @@ class Fit:
 
 
 def quantile(freedom: float) -> float:
-    """How many standard errors the half of an interval is."""
+    """The number of standard errors in half of an interval."""
     return float(t.ppf((1 + CONFIDENCE) / 2, freedom))
 
 
 def fit(columns: np.ndarray, scores: np.ndarray) -> Fit:
-    """Least squares over stages: trials go on from one to the next because of their score there.
+    """Least squares over stages, where the score at a stage decides which trials reach the next one.
 
-    columns: (trials, p), the first of ones. scores: (trials, stages), NaN after a trial has stopped; all have the
-    first. These are regressed on the columns; each later one, among the trials that have it, on the score before and
-    the columns, as nothing but that score decided who went on. What the columns say of the last score follows by
-    putting the stages together: the likelihood of monotone missing data, factored (Anderson 1957), with a ridge
-    penalty on the columns from the second stage on, where few trials are left. With one stage, ordinary least squares.
+    columns: (trials, p); the first column is ones. scores: (trials, stages), NaN after a trial was stopped; no trial
+    lacks the first. The first scores are regressed on the columns. Each later score is regressed on the previous score
+    and the columns, among the trials that have it, as only the previous score decided which these are. Combined, the
+    stages give the coefficients of the last score: the factored likelihood of monotone missing data (Anderson 1957). A
+    ridge penalty is on the columns from the second stage on, where few trials are left. With one stage, this is
+    ordinary least squares.
     """
     inverse = np.linalg.pinv(columns.T @ columns, hermitian=True)
     coefficients = inverse @ columns.T @ scores[:, 0]
@@ -110,7 +110,7 @@ def fit(columns: np.ndarray, scores: np.ndarray) -> Fit:
         freedom = max(1.0, float(here.sum() - np.trace(seen @ inverse @ seen.T)))
         variance = float(residual @ residual) / freedom
         uncertain = inverse * variance
-        onwards = np.column_stack([coefficients, np.eye(len(coefficients))])  # how both sorts of errors go on
+        onwards = np.column_stack([coefficients, np.eye(len(coefficients))])  # how both kinds of errors propagate
         parts = [replace(part, covariance=found[0] ** 2 * part.covariance) for part in parts]
         parts.append(Part(onwards @ uncertain @ onwards.T, freedom, float(here.mean())))
         coefficients = found[0] * coefficients + found[1:]
@@ -124,7 +124,7 @@ def fit(columns: np.ndarray, scores: np.ndarray) -> Fit:
 
 
 def explained(column: np.ndarray, others: np.ndarray) -> float:
-    """The share (0 to 1) of a column's variance that other columns and a constant say."""
+    """The share, 0 to 1, of a column's variance that other columns and a constant explain."""
     centred = column - column.mean()
     total = float(centred @ centred)
     if total == 0:

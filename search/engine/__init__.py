@@ -1,1 +1,1 @@
-"""What to train next, and what a report means. Knows nothing of Ray."""
+"""Decides what to train next, and what to do after a report. Knows nothing of Ray."""

@@ -1,4 +1,4 @@
-"""Disk space: what nobody will train or score again is removed."""
+"""Frees disk space: removes checkpoints that nothing needs any more."""
 
 from search.record.journal import JournalLine
 from search.record.trial import StudyTrial
@@ -7,13 +7,13 @@ from trainables.sharing.checkpoint_places import Checkpoints
 
 
 class CheckpointCleaner:
-    """A listener that removes the checkpoints of trials that nobody will train or score again."""
+    """A listener that removes the checkpoints of trials that will not be trained or scored again."""
 
     def __init__(self, checkpoints: Checkpoints, keep_completed: bool):
         self.checkpoints, self.keep_completed = checkpoints, keep_completed
 
     def sweep(self, ended: list[StudyTrial]) -> None:
-        """What a driver had left to remove when it was killed."""
+        """Remove the checkpoints that a killed driver left behind. ended: the trials that have ended."""
         left = self.checkpoints.numbers()
         for trial in ended:
             if trial.number in left:
@@ -26,7 +26,7 @@ class CheckpointCleaner:
         """Nothing to remove yet."""
 
     def trial_parked(self, trial: StudyTrial) -> None:
-        """It may be promoted, and goes on from its checkpoint."""
+        """Nothing to remove: the trial continues from its checkpoint if it is promoted."""
 
     def trial_ended(self, trial: StudyTrial) -> None:
         if not (self.keep_completed and trial.outcome == Outcome.COMPLETED):

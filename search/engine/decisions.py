@@ -1,6 +1,6 @@
-"""From a decision to what the study holds of it: the one place that writes it, for the search, replays and tests.
+"""Writes decisions to the study: the only place that does, for the search, replays and tests.
 
-What is written is read back by `StudyTrial.passed` and `StudyTrial.parked`.
+`StudyTrial.passed` and `StudyTrial.parked` read them.
 """
 
 from dataclasses import replace
@@ -19,10 +19,9 @@ if TYPE_CHECKING:  # it imports Optuna
 def carry_out(
     decision: Decision, study: Study, trial: StudyTrial, rungs: tuple[int, ...], clock: float | None = None
 ) -> None:
-    """Write what was decided on a trial that has just reported.
+    """Write the decision on a trial that has just reported.
 
-    A trial that goes on between rungs, or is parked, needs no write, as both follow from the rungs. clock: see
-    `let_pass`.
+    Nothing is written if it continues between rungs or is parked, as both follow from the rungs. clock: see `let_pass`.
     """
     if decision == "stop":
         study.finish(trial, Outcome.STOPPED)
@@ -33,19 +32,19 @@ def carry_out(
 
 
 def let_pass(study: Study, trial: StudyTrial, clock: float | None = None) -> None:
-    """Write that the trial goes on after the rung at which it stands, because it arrived well or was promoted.
+    """Write that the trial passes its present rung, at once or by promotion.
 
     clock: the time in `search.deterministic`.
     """
     known = trial.attributes
     clock = known.clock if clock is None else clock
-    # Written before it is acted on, so that later arrivals at this rung can't turn it round after a crash.
+    # Written before the trial continues, so that later reports at this rung can't change the decision after a crash.
     study.set_attributes(trial, replace(known, clock=clock, passed=known.passed | {trial.progress}))
     study.go_on(trial)
 
 
 def add_heir(study: Study, heir: Heir, distributions: "Distributions", clock: float | None = None) -> StudyTrial:
-    """Write a trial that goes on from its parent, past the rung at which that stands, and end the one it replaces."""
+    """Add a trial that continues from its parent, past the parent's rung, and end the trial that it replaces."""
     parent = heir.parent
     attributes = Attributes(
         parent=parent.number,

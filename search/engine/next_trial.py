@@ -1,4 +1,4 @@
-"""Which trial a free worker gets: one that goes on, or a new one, which is written before anybody trains it."""
+"""Which trial a free worker gets: one that continues, or a new one, which is written before it is trained."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -15,19 +15,19 @@ log = logging.getLogger("babeltune.work")
 
 
 class NextTrial:
-    """Finds the trial that is to be trained next. `live` has the numbers that are in the hands of workers."""
+    """Finds the trial to train next. live: the numbers of trials that workers have."""
 
     def __init__(self, records: Records, rules: Rules, live: dict[int, int], tell_end: Callable[[StudyTrial], None]):
-        """tell_end: tells listeners of a trial that has ended, in whose place an heir is."""
+        """tell_end: tells listeners that a trial has ended because an heir replaces it."""
         self.records, self.rules, self.live, self.tell_end = records, rules, live, tell_end
         self.study = records.study
 
     def find(self) -> StudyTrial | None:
-        """In this order: one that was interrupted, one that is promoted, an heir, a new one. None if there is none."""
+        """The first of: an interrupted trial, a promoted trial, an heir, a new trial; None if there is none."""
         return self._interrupted() or self._promoted() or self._heir() or self._proposed()
 
     def furthest(self) -> StudyTrial | None:
-        """Where everybody waits and nobody was trained to the end: the best of those who came furthest."""
+        """If all wait and none was trained to the end: the best of those with the most progress, past its rung."""
         completed = any(trial.outcome == Outcome.COMPLETED for trial in self.study.trials.values())
         if completed or self.rules.reason_to_end(self.records):
             return None
@@ -37,7 +37,7 @@ class NextTrial:
         return trial
 
     def another(self, group: Sequence[TrialConfig]) -> StudyTrial | None:
-        """One more that can train as one with those: interrupted, or new."""
+        """An interrupted or new trial that can be trained as one computation with those of the group."""
         plan = self.rules.plan
         for number in sorted(self.study.active.keys() - self.live.keys()):
             trial = self.study.trials[number]
@@ -49,11 +49,11 @@ class NextTrial:
         return self._proposed()
 
     def idle(self) -> list[StudyTrial]:
-        """Running in the study, in nobody's hands."""
+        """The trials that are RUNNING in the study, but that no worker has."""
         return [trial for number, trial in sorted(self.study.running.items()) if number not in self.live]
 
     def _interrupted(self) -> StudyTrial | None:
-        """A trial that owes epochs, as its worker or an earlier driver died."""
+        """A trial that must continue because its worker or an earlier driver died."""
         numbers = (number for number in self.study.active if number not in self.live)
         return self.study.trials.get(min(numbers, default=-1))
 
@@ -67,7 +67,7 @@ class NextTrial:
         return trial
 
     def _heir(self) -> StudyTrial | None:
-        """The copy comes before the trial: if it is in the study, there is a checkpoint it goes on from."""
+        """An heir. Its checkpoint is copied before it is added, so a trial in the study always has its checkpoint."""
         scheduler = self.rules.scheduler
         heir = scheduler.heir(self.study) if isinstance(scheduler, Breeder) else None
         if heir is None or self.rules.reason_to_end(self.records):
@@ -86,7 +86,7 @@ class NextTrial:
         proposal = self.rules.plan.propose(self.study)
         if proposal is None:
             return None
-        # It starts from nothing, even if a driver was killed between copying a checkpoint and making its heir.
+        # A killed driver may have left a checkpoint here, copied for an heir that was not added.
         self.records.checkpoints.remove(len(self.study.trials))
         known = Attributes(after=len(self.records.journal.lines), clock=self.rules.now)
         trial = self.study.add(proposal.params, self.rules.plan.distributions, proposal.memory, attributes=known)

@@ -1,9 +1,9 @@
-"""Reports taken in an order that no clock on a wall decides: for `search.deterministic`.
+"""Takes reports in an order that does not depend on real time, for `search.deterministic`.
 
-Each report is due at a time that is counted in operations: when its trial was handed out, and so much later as its
-training is large. Of the trials that are training the one that is due first is waited for, however long the others have
-been ready, and no report is taken before free slots have been filled. So proposals and decisions follow from
-configuration and seed alone, at any number of slots; what it costs is the waiting (docs/performance.md).
+Time is counted in operations. A report is due when its trial was handed out, plus the operations of its training. The
+report that is due first is always taken first, even if others wait for it, and only once all free slots are filled. So
+proposals and decisions follow from configuration and seed, for any number of slots. The cost is the time that workers
+wait (docs/performance.md).
 """
 
 from collections.abc import Callable, Iterable
@@ -20,26 +20,26 @@ from trainables.base.errors import UserError
 
 
 def check_slots(experiment: Experiment, slots: int, gpus: float) -> None:
-    """Raises UserError where trials of `search.deterministic` would wait for one that has no place.
+    """Raises UserError if not all slots of `search.deterministic` exist, as trials would then wait for ever.
 
-    gpus: of a trial.
+    gpus: for each trial.
     """
     if not experiment.search.deterministic:
         return
     if experiment.cluster is not None:
-        raise UserError("search.deterministic: needs all its slots at once, so it runs on one machine: drop cluster")
+        raise UserError("search.deterministic: needs all slots at once, so it runs on one machine only; drop cluster")
     if slots * gpus > (there := torch.cuda.device_count()):
         raise UserError(
-            f"search.concurrency: {slots} trials of {gpus:g} GPU at once, as search.deterministic needs, do not fit "
+            f"search.concurrency: search.deterministic needs {slots} trials of {gpus:g} GPU at once, which do not fit "
             f"the {there} that are here; lower it"
         )
 
 
 class WorkClock:
-    """The time in operations: of the latest report that was taken, and at which the next of a trial is due."""
+    """The time in operations, and when the next report of a trial is due."""
 
     def __init__(self, lines: Iterable[JournalLine], work_of: Callable[[StudyTrial], float]):
-        """lines: of the journal so far."""
+        """lines: those of the journal so far."""
         self._work_of = work_of
         self._taken: dict[int, float] = {}
         self.now = 0.0
@@ -47,26 +47,26 @@ class WorkClock:
             self.take(line.trial, line.clock or 0.0)
 
     def due(self, trial: StudyTrial) -> float:
-        """When the trial's next report is."""
+        """When the trial's next report is due."""
         return max(trial.attributes.clock or 0.0, self._taken.get(trial.number, 0.0)) + self._work_of(trial)
 
     def take(self, number: int, time: float) -> None:
-        """A report of that time was taken."""
+        """Note that the report of a trial was taken that was due at this time."""
         self._taken[number] = time
         self.now = max(self.now, time)
 
 
 class Queue:
-    """What workers have reported, until it is due."""
+    """Keeps reports until they are due."""
 
     def __init__(self, work: Work, slots: int):
         self.work, self.slots = work, slots
         self._held: dict[int, Callable[[], None]] = {}
-        self._ending: set[int] = set()  # told to stop, and not let go yet
-        self._asked = False  # whether there was nothing to start after the last report
+        self._ending: set[int] = set()  # trials whose workers were told to stop, but have not released them yet
+        self._asked = False  # whether no trial was left to start after the last report
 
     def next(self) -> Assignment | str | None:
-        """As `Work.next`; None while it is too soon to ask."""
+        """Like `Work.next`; None while it is too early to ask."""
         if self._ending:
             return None
         task = self.work.next(self.slots)
@@ -74,17 +74,17 @@ class Queue:
         return task
 
     def released(self, number: int) -> None:
-        """The worker has let go of the trial."""
+        """Note that the worker has released the trial."""
         self._ending.discard(number)
         self._held.pop(number, None)
         self._asked = False
 
     def hold(self, number: int, take: Callable[[], None]) -> None:
-        """Something was reported of the trial; `take` tells the work of it."""
+        """Keep an answer of the trial's worker; `take` hands it to the work."""
         self._held[number] = take
 
     def take(self) -> int | None:
-        """Take the report that is due, if it is there and its time has come; the number of its trial."""
+        """Take the report that is due next, if its worker has sent it. Returns the number of its trial, or None."""
         study: Study = self.work.study
         clock = self.work.rules.clock
         assert clock

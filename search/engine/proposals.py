@@ -1,4 +1,4 @@
-"""Which trials a study is to have: the bridge from an experiment to its sampler, scheduler and budget."""
+"""Makes the sampler, scheduler and budget of an experiment, and proposes its trials."""
 
 import math
 from typing import Protocol
@@ -18,21 +18,21 @@ NOTHING = Spent()
 
 
 class Plan(Protocol):
-    """Which trials there are to train."""
+    """Proposes the trials of a study."""
 
     distributions: dict[str, BaseDistribution]
 
     def propose(self, study: Study) -> Proposal | None:
-        """The next trial; None when nothing is left to propose."""
+        """The next trial; None if nothing is left to propose."""
         ...
 
     def config(self, params: Params) -> TrialConfig:
-        """What to train for these parameters."""
+        """The configuration for these parameters."""
         ...
 
 
 def make_scheduler(experiment: Experiment) -> Scheduler:
-    """The scheduler of the search. Raises UserError for one of the user's that fails."""
+    """The scheduler of the search. Raises UserError if a user's own scheduler fails."""
     return experiment.search.scheduler.make(experiment.scheduler_task)
 
 
@@ -44,7 +44,7 @@ def expected_trials(experiment: Experiment, scheduler: Scheduler) -> float:
 
 
 def make_budget(experiment: Experiment, slots: int, gpus: float, before: Spent = NOTHING) -> Budget:
-    """What the search may spend, with so many trials at a time, each of so many GPUs; before: what is spent already."""
+    """The budget. slots: trials at a time. gpus: for each trial. before: what is already spent."""
     return Budget(
         config=experiment.search.budget,
         epochs=experiment.training.epochs,
@@ -59,7 +59,7 @@ def make_budget(experiment: Experiment, slots: int, gpus: float, before: Spent =
 
 
 def express(config: TrialConfig, experiment: Experiment) -> Params | None:
-    """The parameters by which the experiment's space and base make this trial; None if they can't."""
+    """The parameters that give this trial in the experiment's space; None if the space does not contain it."""
     values = flatten(config.model_dump())
     params: Params = {}
     for path, distribution in experiment.space.to_optuna().items():
@@ -67,7 +67,7 @@ def express(config: TrialConfig, experiment: Experiment) -> Params | None:
             continue
         try:
             internal = distribution.to_internal_repr(values[path])
-        except (ValueError, TypeError):  # none of the choices, or not a number
+        except (ValueError, TypeError):  # not one of the choices, or not a number
             return None
         if not distribution._contains(internal):
             return None
@@ -79,9 +79,10 @@ def express(config: TrialConfig, experiment: Experiment) -> Params | None:
 
 
 class SearchPlan:
-    """What the experiment's sampler proposes, up to `search.trials`; before it the base, if the space contains it.
+    """Proposes the base first, if the space contains it, then what the sampler proposes, up to `search.trials`.
 
-    So what a search finds stands beside what its user would have trained without one. A grid keeps its order.
+    So results can be compared with the model that the user would have trained without a search. A grid keeps its
+    own order.
     """
 
     def __init__(self, experiment: Experiment, prior: Prior | None = None):
@@ -92,14 +93,14 @@ class SearchPlan:
         self.first = None if experiment.search.sampler.ends else express(experiment.trial, experiment)
 
     def propose(self, study: Study) -> Proposal | None:
-        """The next configuration; None where there are enough, or nothing is left."""
+        """The next configuration; None if there are enough trials, or no new configuration."""
         if self.trials is not None and len(study.trials) >= self.trials:
             return None
         if self.first is not None and not study.trials:
             return Proposal(self.first)
-        with threadpool_limits(1):  # more take no less time, and the cores are the trials'
+        with threadpool_limits(1):  # more threads are no faster, and trials need the cores
             return self.sampler.propose(study)
 
     def config(self, params: Params) -> TrialConfig:
-        """The base with these values."""
+        """The base configuration with these values."""
         return self.base.with_values(params)

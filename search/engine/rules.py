@@ -1,4 +1,4 @@
-"""What decides about the trials of a study, and what is written of them: the two halves that `Work` is given."""
+"""What `Work` is given: the rules that decide about trials, and the records that are written of them."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,23 +14,23 @@ from trainables.sharing.checkpoint_places import Checkpoints
 
 
 class Ending(Protocol):
-    """Says when a search should end before its last trial."""
+    """Says when a search should end early."""
 
     @property
     def ends_running(self) -> bool:
-        """Whether the trials that run end at their next rung, too; otherwise nothing is proposed any more."""
+        """Whether running trials end at their next rung; otherwise only no new trial is proposed."""
         ...
 
     def reason(self, study: Study, journal: Journal) -> str | None:
-        """Why no trial should start, or pass a rung, any more, for people; None while they may.
+        """Why the search should end, as text for users; None if it should continue.
 
-        A function of study and journal, so that a resumed search decides as an undisturbed one.
+        It depends only on study and journal, so that a resumed search decides as an uninterrupted one.
         """
         ...
 
 
 class Clock(Protocol):
-    """The time of a search in which nothing depends on the time; see `ordering.py`."""
+    """The time of `search.deterministic`, see `ordering.py`."""
 
     now: float
 
@@ -45,17 +45,17 @@ class Clock(Protocol):
 
 @dataclass
 class Records:
-    """What is written of the trials of a study."""
+    """Where the trials of a study are recorded."""
 
     study: Study
     journal: Journal
     checkpoints: Checkpoints
-    keep_safe: Callable[[], None] = lambda: None  # called with a new trial in the study, before anybody trains it
+    keep_safe: Callable[[], None] = lambda: None  # called after a trial was added, before it is trained
 
 
 @dataclass
 class Rules:
-    """What decides about the trials of a study."""
+    """The rules that decide about the trials of a study."""
 
     plan: Plan
     scheduler: Scheduler
@@ -65,11 +65,11 @@ class Rules:
 
     @property
     def now(self) -> float | None:
-        """The time in `search.deterministic`."""
+        """The time in `search.deterministic`; None in other searches."""
         return self.clock.now if self.clock else None
 
     def reason_to_end(self, records: Records, starting: bool = False) -> str | None:
-        """Why no trial should go on, or, if `starting`, be proposed; None while it may. The study keeps the reason."""
+        """Why no trial should continue, or, if `starting`, be proposed; None if it may. The study keeps the reason."""
         asked = (ending for ending in self.endings if starting or ending.ends_running)
         reason = next(filter(None, (ending.reason(records.study, records.journal) for ending in asked)), None)
         if reason or starting:

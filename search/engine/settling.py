@@ -1,4 +1,4 @@
-"""Whether a search has found what it can find: an ending that asks what its sampler expected of the last trials."""
+"""Ends a search when its sampler expects next to no further gain."""
 
 import math
 from dataclasses import dataclass
@@ -7,23 +7,23 @@ from search.record.journal import Journal
 from search.record.study import Study
 from trainables.base.outcomes import Outcome
 
-PROPOSALS, SHARE = 5, 0.1  # so many in a row must have promised less than this share of the noise
-TRIALS, COMPLETED = 10, 4  # before which the model knows its noise too badly
+PROPOSALS, SHARE = 5, 0.1  # so many proposals in a row must have an expected gain below this share of the noise
+TRIALS, COMPLETED = 10, 4  # with fewer trials, or completed ones, the model's noise is too uncertain
 
 
 @dataclass(frozen=True)
 class Settled:
-    """Ends a search when another trial is expected to gain next to nothing beside the noise of a score.
+    """Ends a search when the expected gain of another trial is small beside the noise of a score.
 
-    What was expected of a trial, and the noise, the sampler has written into the study when it proposed the trial
-    (`memory`); so the answer stays the same whoever asks, and trials that run meanwhile can't change it.
+    The sampler wrote the expected gain and the noise into the study (`memory`) when it proposed a trial. So the answer
+    is the same after a resume, and does not depend on trials that are running.
     """
 
     metric: str
-    ends_running = False  # more may have been expected of those
+    ends_running = False  # running trials may have had a larger expected gain
 
     def reason(self, study: Study, journal: Journal) -> str | None:
-        """Why nothing should be proposed any more; None while something should."""
+        """Why no more trials should be proposed; None if they should."""
         trials = study.trials
         completed = sum(trial.outcome == Outcome.COMPLETED for trial in study.best(COMPLETED))
         if len(trials) < TRIALS or completed < COMPLETED:

@@ -1,4 +1,4 @@
-"""What to train next, and what a report means. Knows nothing of Ray, so it can be tested and killed anywhere."""
+"""Decides what to train next, and what to do after a report. Without Ray, so tests can interrupt it anywhere."""
 
 import logging
 import math
@@ -20,14 +20,14 @@ from trainables.base.report import EpochReport
 
 
 class Listener(Protocol):
-    """Is told what happens; must not fail and not wait."""
+    """Is notified of events. Its methods must neither fail nor wait."""
 
     def trial_started(self, trial: StudyTrial) -> None:
-        """A trial is trained, for the first time or again."""
+        """A trial was handed to a worker, for the first time or again."""
         ...
 
     def trial_reported(self, trial: StudyTrial, line: JournalLine) -> None:
-        """A report has come, and is written."""
+        """A report was taken, and is written."""
         ...
 
     def trial_parked(self, trial: StudyTrial) -> None:
@@ -35,23 +35,24 @@ class Listener(Protocol):
         ...
 
     def trial_ended(self, trial: StudyTrial) -> None:
-        """A trial has ended, with its outcome."""
+        """A trial has ended; it has its outcome."""
         ...
 
 
 WAIT, FINISHED = "wait", "finished"
 log = logging.getLogger("babeltune.work")
+ROUNDING = 1e-6  # of epochs that are a part of one
 
 
 class Work:
     """The trials of one study, from proposal to outcome.
 
-    The order of writing makes a kill at any moment harmless: the worker writes its checkpoint and reports;
-    the journal and the study get the report, then the decision, and only then is the worker answered. So at
-    most one report lacks its decision when a driver dies, and the next driver takes that decision again.
+    The order of writes makes a kill at any moment harmless. The worker writes its checkpoint, then reports. The report
+    is written to the journal, then to the study; then the decision is written; then the worker gets its answer. So when
+    a driver dies, at most one report lacks its decision, and the next driver makes that decision.
 
-    A trial that its scheduler parks is let go by its worker and stays RUNNING in the study, with its
-    checkpoint. If it is promoted it goes on under its number; otherwise it is told stopped when all else is done.
+    The worker of a parked trial releases it. The trial stays RUNNING in the study and keeps its checkpoint. If it is
+    promoted, it continues under its number. Otherwise it is stopped when nothing else is left to do.
     """
 
     def __init__(self, experiment: Experiment, records: Records, rules: Rules, listeners: Sequence[Listener] = ()):
@@ -59,8 +60,8 @@ class Work:
         self.study, self.journal, self.checkpoints = records.study, records.journal, records.checkpoints
         self.metric, self.max_retries = experiment.search.metric, experiment.search.max_retries
         self.epochs, self.unit = experiment.training.epochs, experiment.training.unit
-        self.report_steps = experiment.training.report_steps  # progress counts steps, then
-        self.live: dict[int, int] = {}  # numbers in the hands of workers, each with the first of its group
+        self.report_steps = experiment.training.report_steps  # if set, progress counts steps
+        self.live: dict[int, int] = {}  # trial that a worker has -> first trial of its group
         self.next_trial = NextTrial(records, rules, self.live, self._tell_end)
         self._started = time.monotonic()
         self._wall_before = self.study.wall_seconds
@@ -69,7 +70,7 @@ class Work:
         self._recover()
 
     def _recover(self) -> None:
-        """End what was about to end, and take the decision again that a killed driver may not have written."""
+        """Finish what a killed driver may have left half done: ends of trials, and the decision on the last report."""
         latest = self.journal.lines[-1].trial if self.journal.lines else None
         for trial in self.study.trials.values():
             if not trial.running:
@@ -85,17 +86,17 @@ class Work:
 
     @property
     def done(self) -> bool:
-        """Nothing is running, and nothing is left to propose."""
+        """Whether no trial is running, and none is left to propose."""
         if self.study.running:
             return False
         ends = self.rules.reason_to_end(self.records, starting=True) is not None
         return ends or self.rules.plan.propose(self.study) is None
 
     def next(self, slots: int, group_size: int = 1) -> Assignment | str:
-        """An assignment, WAIT while all slots are taken or what runs may still call for more, or FINISHED.
+        """An assignment; WAIT while all slots are taken, or running trials may lead to more; or FINISHED.
 
-        With `group_size` above 1 it takes along up to so many trials that can train as one; the plan must propose the
-        same until a proposal is taken.
+        An assignment has up to `group_size` trials that can be trained as one computation. For more than one, the plan
+        must propose the same trial again until it is added.
         """
         if len(set(self.live.values())) >= slots:
             return WAIT
@@ -124,17 +125,17 @@ class Work:
         for trial in self.next_trial.idle():
             self._finish(trial, Outcome.STOPPED, reason)
 
-    # -- what came of it
+    # -- what workers answer
 
     def knows(self, number: int, report: EpochReport) -> bool:
-        """Whether the study has the trial's report, from before a crash."""
+        """Whether the study already has this report, from before a crash."""
         return report.progress(self.unit) <= self.study.trials[number].progress
 
     def reported(self, number: int, report: EpochReport) -> bool:
-        """Take a report; whether the trial may go on now.
+        """Take a report. Returns whether the trial may continue now.
 
-        A report known from before a crash changes nothing. A score that is not finite ends the trial as
-        diverged and is not kept.
+        A report from before a crash changes nothing. A score that is not finite is not kept, and ends the trial as
+        diverged.
         """
         trial = self.study.trials[number]
         progress, score = report.progress(self.unit), report.score(self.metric)
@@ -143,7 +144,7 @@ class Work:
         elif progress > trial.progress:
             follows = progress <= trial.progress + (self.report_steps or 1)
             assert follows, f"trial {number}: {progress} follows {trial.progress}"
-            # One that a driver wrote and died counts, should it be trained again to other numbers in the last place.
+            # The journal may have it from a driver that then died; another training can differ in the last digits.
             line = self.journal.append(make_line(number, report, self.rules.now))
             report, score = line.report, line.report.score(self.metric)
             if self.report_steps and not trial.scores:
@@ -164,18 +165,18 @@ class Work:
         return self.goes_on(number)
 
     def goes_on(self, number: int) -> bool:
-        """Whether a worker that has the trial should keep it."""
+        """Whether the worker of a trial should continue to train it."""
         trial = self.study.trials[number]
         return trial.running and not self._parked(trial)
 
     def ended(self, number: int, outcome: Outcome, message: str) -> None:
-        """The trial ended by itself: diverged, infeasible or failed."""
+        """Take the worker's answer that training has ended: diverged, infeasible or failed."""
         trial = self.study.trials[number]
         if trial.running:
             self._finish(trial, outcome, message)
 
     def released(self, number: int, crashed: bool) -> None:
-        """The worker has let go of the trial: it ended, was parked, or crashed and is started again, a few times."""
+        """The worker has released the trial: it ended, was parked, or crashed. A crashed one may start again."""
         if number not in self.live:
             return
         del self.live[number]
@@ -192,10 +193,10 @@ class Work:
             self._finish(trial, Outcome.FAILED, f"its process died {count(crashes, 'time', 'times')} (out of memory?)")
 
     def lost(self, number: int) -> None:
-        """The machine under the worker is gone, which is no fault of the trial: it goes on elsewhere, however often."""
+        """The worker's machine is lost. The trial continues elsewhere, no matter how often this happens."""
         self.live.pop(number, None)
         trial = self.study.trials[number]
-        log.warning("trial %d: its machine is gone; it goes on elsewhere", number)
+        log.warning("trial %d: its machine is lost; it continues elsewhere", number)
         known = trial.attributes
         self.study.set_attributes(trial, replace(known, machines_lost=known.machines_lost + 1))
 
@@ -203,7 +204,7 @@ class Work:
         return bool(trial.scores) and not trial.passed(trial.progress)
 
     def _decide(self, trial: StudyTrial) -> None:
-        if trial.epochs >= self.epochs:
+        if trial.epochs >= self.epochs - ROUNDING:
             self._finish(trial, Outcome.COMPLETED)
             return
         rungs, decision = self.rules.scheduler.rungs, self.rules.scheduler.decide(self.study, trial)

@@ -1,1 +1,1 @@
-"""The finalists: who they are, what they score on the test split, and how sure their order is."""
+"""The finals: choosing finalists, testing them, and the significance of their order."""

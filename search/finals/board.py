@@ -1,4 +1,4 @@
-"""The leaderboard as a value: the content of leaderboard.json, which is a public interface (docs/design.md)."""
+"""The content of leaderboard.json, which is a public interface (docs/design.md)."""
 
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -11,7 +11,7 @@ from trainables.base.sealing import Damaged, read_sealed
 
 @dataclass(frozen=True)
 class DataSize:
-    """What was trained and scored on: parallel text."""
+    """The size of the parallel text that was used."""
 
     path: str
     source: str
@@ -27,8 +27,8 @@ class Cost:
 
     trials: int
     epochs_trained: float  # whole unless reports come by steps
-    epochs_full: int  # had every trial been trained to the end
-    gpu_seconds: float  # device time of all trials; of CPU slots where there is no GPU
+    epochs_full: float  # if every trial had been trained to the end
+    gpu_seconds: float  # device time of all trials; without a GPU, the time in CPU slots
     wall_seconds: float
 
 
@@ -37,7 +37,7 @@ class LeaderboardEntry:
     """A finalist in the ranking. Scores are means over its seeds."""
 
     rank: int
-    group: int  # from 1; those of one group can't be told apart
+    group: int  # from 1; entries of one group do not differ significantly
     trial: int
     config: Params
     seeds: list[int]
@@ -45,14 +45,14 @@ class LeaderboardEntry:
     score: float  # on the test data, by the metric of the ranking
     score_std: float | None  # None for one seed
     score_ci: tuple[float, float]
-    figures: dict[str, float | None]  # what else was measured, by name; None where it could not be
-    num_parameters: int | None  # None where the problem does not say it
+    figures: dict[str, float | None]  # other figures by name; None if one could not be measured
+    num_parameters: int | None  # None if the problem does not give it
     train_seconds: float
     pareto: bool  # no other finalist is at least as good in score and parameters, and better in one
-    untrained: bool  # it has learnt nothing
+    untrained: bool  # whether it has learnt nothing
 
     def stored(self, metric: str) -> dict[str, Any]:
-        """As it stands in leaderboard.json; metric: the name of the score, such as test_bleu."""
+        """The entry as in leaderboard.json. metric: the name of the score, such as test_bleu."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         scores = {f"{metric}{key}": values.pop(f"score{key}") for key in SCORE}
         figures = values.pop("figures")
@@ -60,7 +60,7 @@ class LeaderboardEntry:
         return {**values, **scores, **figures, **rest}
 
 
-SCORE = ("", "_std", "_ci")  # what follows the name of the score in leaderboard.json
+SCORE = ("", "_std", "_ci")  # suffixes of the score's name in leaderboard.json
 
 
 @dataclass(frozen=True)
@@ -71,27 +71,27 @@ class Significance:
     resamples: int
     shuffles: int
     seed: int
-    std_of_seeds: float | None  # of the score; None with one seed each
+    std_of_seeds: float | None  # standard deviation of the score among seeds; None with one seed each
     degrees_of_freedom: int
 
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """The ranking and what it rests on."""
+    """The ranking, and how it was made."""
 
     experiment: str
     metric: str  # the name of the score, such as test_bleu
-    corpus: DataSize | None  # None where the problem does not say it
-    signatures: dict[str, str]  # how scores were computed, such as sacreBLEU's, by score
+    corpus: DataSize | None  # None if the problem does not give it
+    signatures: dict[str, str]  # by score: how it was computed, such as sacreBLEU's signature
     search: Cost
-    decided_by: str  # the metric, unless that tells nothing
-    notes: list[str]  # sentences on what else is to be known
+    decided_by: str  # the metric, or the one that decided instead
+    notes: list[str]  # sentences on anything else
     ranking: list[LeaderboardEntry]  # the best first
-    comparisons: list[Comparison]  # of all pairs, by their trials
+    comparisons: list[Comparison]  # all pairs, by their trials
     significance: Significance
 
     def stored(self) -> dict[str, Any]:
-        """As it stands in leaderboard.json."""
+        """The content of leaderboard.json."""
         record = asdict(self)
         significance = record["significance"]
         noise = {f"{_short(self.metric)}_std_of_seeds": significance.pop("std_of_seeds")}
@@ -100,7 +100,7 @@ class Leaderboard:
 
 
 def read_leaderboard(file: Path) -> Leaderboard:
-    """What `Leaderboard.stored` gave, also of version 0.1. Raises Damaged."""
+    """Read leaderboard.json, also that of version 0.1. Raises Damaged."""
     record = read_sealed(file)
     try:
         metric = record.get("metric", "test_bleu")
@@ -120,7 +120,7 @@ def read_leaderboard(file: Path) -> Leaderboard:
             Significance(**significance, std_of_seeds=noise),
         )
     except (TypeError, KeyError):
-        raise Damaged(f"{file}: is damaged: not what was written there; restore it from a copy") from None
+        raise Damaged(f"{file}: is damaged; restore it from a copy") from None
 
 
 def _short(metric: str) -> str:
@@ -129,7 +129,7 @@ def _short(metric: str) -> str:
 
 
 def _read_entry(stored: dict[str, Any], metric: str) -> LeaderboardEntry:
-    values = {"untrained": False, **stored}  # since version 0.1
+    values = {"untrained": False, **stored}  # version 0.1 lacks it
     score, std, (low, high) = (values.pop(f"{metric}{key}") for key in SCORE)
     known = {field.name for field in fields(LeaderboardEntry)} & values.keys()
     figures = {key: value for key, value in values.items() if key not in known}

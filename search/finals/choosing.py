@@ -1,4 +1,4 @@
-"""The finalists: chosen by the search's metric and unlike each other, then retrained with fresh seeds."""
+"""Chooses the finalists, which are unlike each other, and retrains them with new seeds."""
 
 import time
 from dataclasses import dataclass
@@ -20,30 +20,30 @@ from trainables.base.sealing import read_sealed, write_sealed
 
 @dataclass(frozen=True)
 class Finalist:
-    """A configuration of the search that goes to the finals."""
+    """A trial of the search that goes to the finals."""
 
     trial: int
     params: Params
     epochs: float  # trained in the search
-    score: float  # of the search's metric, at its last epoch
+    score: float  # the search's metric at its last epoch
 
 
 @dataclass(frozen=True)
 class Choice:
-    """Who goes to the finals, the best first, and who was passed over for being like a better one."""
+    """The finalists, the best first, and the trials that were passed over as too similar to a better one."""
 
     finalists: list[Finalist]
-    passed_over: dict[int, int]  # trial -> the finalist it is like
-    decided_by: str  # the search's metric, unless that tells nothing
+    passed_over: dict[int, int]  # trial -> the finalist that it is similar to
+    decided_by: str  # the search's metric, or the one that decided instead
 
 
 def choose_finalists(study: Study, experiment: Experiment) -> Choice:
-    """The best trials: those trained to the end first, then by the last rung they reached, by score in each.
+    """The best trials: those trained to the end, then by the last rung that they reached, and each by score.
 
-    One within `finals.min_distance` of a better finalist is passed over while others are left.
+    A trial within `finals.min_distance` of a better finalist is passed over while others are left.
     """
     settings = experiment.finals
-    complete_only = settings.seeds == 0  # stopped models are not scored as they are
+    complete_only = settings.seeds == 0  # without retraining, stopped models are not scored
     candidates = [
         trial
         for trial in study.trials.values()
@@ -70,9 +70,9 @@ def choose_finalists(study: Study, experiment: Experiment) -> Choice:
 
 
 def freeze_finalists(file: Path, choice: Choice, experiment: Experiment, test_opened_before: list[str]) -> None:
-    """Write the choice, once: from here on the test split may be opened.
+    """Write the finalists, once; only then may the test split be opened.
 
-    It was before, at those times, if the search is an extension.
+    test_opened_before: when finalists were frozen before, if the search was extended.
     """
     record = {
         "frozen_at": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
@@ -90,7 +90,7 @@ def freeze_finalists(file: Path, choice: Choice, experiment: Experiment, test_op
 
 
 def read_finalists(file: Path) -> list[Finalist]:
-    """What `freeze_finalists` wrote. Raises UserError if the file holds something else."""
+    """The finalists that `freeze_finalists` wrote. Raises UserError if the file has another content."""
     try:
         record = read_sealed(file)
         return [
@@ -102,14 +102,14 @@ def read_finalists(file: Path) -> list[Finalist]:
 
 
 def final_seeds(experiment: Experiment) -> list[int]:
-    """The seeds of the finals: fresh ones, so that no finalist is there by the luck of its seed."""
+    """The seeds of the finals. They are new, so that no finalist profits from a lucky seed in the search."""
     if experiment.finals.seeds == 0:
         return [experiment.seed]
     return [experiment.seed + 1 + i for i in range(experiment.finals.seeds)]
 
 
 class FinalsPlan:
-    """Each finalist with each seed, as the trials of a study of their own."""
+    """Proposes each finalist with each seed, as trials of a separate study."""
 
     def __init__(self, experiment: Experiment, finalists: list[Finalist]):
         self.base = experiment.trial

@@ -1,9 +1,9 @@
-"""Paired tests on the items of a test set; for the sentences of a translation with the numbers of sacreBLEU's command.
+"""Paired tests on the items of a test set. For sentences of a translation they give the numbers of sacreBLEU's command.
 
 Paired bootstrap: Koehn 2004, "Statistical significance tests for machine translation evaluation". Approximate
 randomisation: Riezler and Maxwell 2005, "On some pitfalls in automatic evaluation and significance testing for MT",
-who find that it claims a difference that is none less often. Both are about two sets of translations as they are:
-what another training would have given they can't know.
+who find that it has fewer false positives. Both compare two given sets of translations; they say nothing about other
+trainings of the same configurations.
 """
 
 import numpy as np
@@ -11,12 +11,12 @@ import numpy as np
 RESAMPLES = 10_000
 SHUFFLES = 10_000  # as `sacrebleu --paired-ar`
 SEED = 12345  # as sacreBLEU's
-ROWS = 320  # at a time; a multiple of 32, as NumPy draws 32 coins from a word
-ROUNDING = 1e-9  # differences of a score below this are none
+ROWS = 320  # at a time; a multiple of 32, as NumPy draws 32 random bits at once
+ROUNDING = 1e-9  # smaller differences of scores count as 0
 
 
 def resampled_sums(statistics: np.ndarray, samples: int = RESAMPLES) -> np.ndarray:
-    """Summed statistics of samples of the items with replacement: (items, ...) -> (samples, ...)."""
+    """The summed statistics of bootstrap samples of the items: (items, ...) -> (samples, ...)."""
     rng, items = np.random.default_rng(SEED), len(statistics)
     flat = statistics.reshape(items, -1)
     parts = []
@@ -29,7 +29,7 @@ def resampled_sums(statistics: np.ndarray, samples: int = RESAMPLES) -> np.ndarr
 
 
 def shuffled_sums(statistics: np.ndarray) -> np.ndarray:
-    """Summed statistics of the items that a coin picks: (items, ...) -> (SHUFFLES, ...)."""
+    """The summed statistics of random halves of the items: (items, ...) -> (SHUFFLES, ...)."""
     rng, items = np.random.default_rng(SEED), len(statistics)
     flat = statistics.reshape(items, -1)
     parts = [
@@ -40,24 +40,25 @@ def shuffled_sums(statistics: np.ndarray) -> np.ndarray:
 
 
 def bootstrap_p(first: np.ndarray, second: np.ndarray, difference: float) -> float:
-    """The scores of two systems on the same samples, (RESAMPLES,) each, and the difference of their scores.
+    """The p-value of the paired bootstrap.
 
-    How often a sample's absolute difference lies above the mean of these by more than the difference itself.
+    It is the share of samples whose absolute difference exceeds the mean absolute difference by more than `difference`.
+    first, second: the scores of two systems on the same samples, (RESAMPLES,) each. difference: of their scores.
     """
     distances = np.abs(first - second)
     return _p_value(distances - distances.mean() > abs(difference) + ROUNDING, distances)
 
 
 def randomisation_p(first: np.ndarray, second: np.ndarray, difference: float) -> float:
-    """The scores of two pseudo-systems between which items were shuffled, (SHUFFLES,) each."""
+    """The p-value of approximate randomisation; first, second: scores after items were swapped, (SHUFFLES,) each."""
     distances = np.abs(first - second)
     return _p_value(distances > abs(difference) + ROUNDING, distances)
 
 
 def _p_value(beyond: np.ndarray, distances: np.ndarray) -> float:
-    """One more in both counts, so that chance alone gives p <= x in no more than x of all cases.
+    """The p-value, with 1 added to both counts, so that p <= x has a probability of at most x by chance.
 
-    Systems that never differ have p = 1, where sacreBLEU says the smallest p there is.
+    Systems that never differ have p = 1; sacreBLEU gives them the smallest possible p.
     """
     if distances.max() <= ROUNDING:
         return 1.0

@@ -1,4 +1,4 @@
-"""Finals of a user's own problem: models are scored on each item of the test data, and the mean is their score."""
+"""Finals of a user's own problem: a model has a score on each item of the test data, and their mean is its score."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ DIGESTS = "digests.json"  # of the other files in best/
 
 
 def mean_of_sums(sums: np.ndarray) -> np.ndarray:
-    """(..., 2), sums of scores and counts of items -> (...)."""
+    """Mean scores from sums of scores and counts of items: (..., 2) -> (...)."""
     mean: np.ndarray = sums[..., 0] / sums[..., 1]
     return mean
 
@@ -52,12 +52,12 @@ class ItemScores:
 
 
 def choose_best(models: Sequence[FinalModel], search: SearchConfig) -> FinalModel:
-    """The one that its last report shows best by the search's metric; never by the test data."""
+    """The best model by the search's metric in its last report, never by the test data."""
     return max(models, key=lambda model: search.compared_by.worth(model.valid[search.metric]))
 
 
 class ItemFinals:
-    """See `search.finals.protocol.Finals`. The training is an `EpochTraining`, whose trainers have `test`."""
+    """See `search.finals.protocol.Finals`. The training must be an `EpochTraining` whose trainers have `test`."""
 
     def __init__(
         self,
@@ -66,19 +66,19 @@ class ItemFinals:
         items: str = "examples",
         bounds: tuple[float, float] = (-np.inf, np.inf),
     ):
-        """The way in which finalists are compared.
+        """Describe the score of finalists.
 
         Args:
             name: What the score is called in files, such as "test_accuracy".
-            metric: The score, as a mean over items; which way it is better.
-            items: What the test data consist of, for people.
-            bounds: Between which the score lies.
+            metric: The score, a mean over items, with its direction.
+            items: What the test data consist of, such as "images".
+            bounds: The lowest and highest possible score.
         """
         short = name.removeprefix("test_").replace("_", " ")
         self.metric = TestMetric(name, metric, short, items, mean_of_sums, bounds)
 
     def check(self, experiment: Experiment) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def open(self, experiment: Experiment, why: str) -> None:
         open_test(experiment.run_dir, why)
@@ -87,7 +87,7 @@ class ItemFinals:
         self, models: list[FinalModel], test: None, experiment: Experiment, gpus: float, console: Console
     ) -> list[ItemScores]:
         found = [_known(model) for model in models]
-        # As plain values: the process that gets them can't import the class of the configuration yet.
+        # Plain values, as the process that gets them can't import the configuration class yet.
         asked = {
             index: ({**vars(model), "config": model.config.model_dump(mode="json")}, experiment.cache, Path.cwd())
             for index, model in enumerate(models)
@@ -132,13 +132,13 @@ class ItemFinals:
         publish_folder(draft, experiment.run_dir / "best")
 
     def read_best(self, experiment: Experiment) -> Any:
-        """The trainer of the best model, as after its last epoch."""
+        """The trainer of the best model, in its state after the last epoch."""
         folder = experiment.run_dir / "best"
         if not folder.is_dir():
             raise UserError(f"{experiment.run_dir}: holds no best/, as a search leaves at its end; resume it")
         for name, digest in read_sealed(folder / DIGESTS).items():
             if not (folder / name).is_file() or digest_of(folder / name) != digest:
-                raise Damaged(f"{folder / name}: is missing or not as the search wrote it; resume writes it again")
+                raise Damaged(f"{folder / name}: is missing or was changed; resume writes it again")
         config = experiment.definition.config.model_validate(read_yaml(folder / "config.yaml"))
         training: EpochTraining = experiment.definition.part("training")
         return training.load(config, load_state(folder, default_device()))
@@ -151,7 +151,7 @@ class ItemFinals:
 
 
 def score_items(values: dict[str, Any], cache: Path, home: Path) -> list[float]:
-    """The scores on each item of the test data of a FinalModel of these values. Raises UserError."""
+    """The scores of a FinalModel with these values on each item of the test data. Raises UserError."""
     torch.set_num_threads(1)
     problem = find_trained(place_of(values["problem"]), home)
     model = FinalModel(**{**values, "config": problem.config.model_validate(values["config"])})
@@ -168,7 +168,7 @@ def score_items(values: dict[str, Any], cache: Path, home: Path) -> list[float]:
 
 
 def _known(model: FinalModel) -> ItemScores | None:
-    """None if there is no result, or a damaged one."""
+    """The stored result of a model; None if it is missing or damaged."""
     try:
         scores = kept_result(model, "test.json")["scores"]
         return ItemScores(model.config.seed, scores, model.config.num_parameters)

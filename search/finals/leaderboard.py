@@ -23,11 +23,11 @@ from trainables.base.files import write_atomically
 
 @dataclass(frozen=True)
 class Entry:
-    """A finalist with all that was measured of it."""
+    """A finalist with its models and their results."""
 
     finalist: Finalist
     models: list[FinalModel]
-    results: list[Any]  # of the models, each a Tested
+    results: list[Any]  # one for each model; they are Tested
 
     @property
     def score(self) -> float:
@@ -35,22 +35,22 @@ class Entry:
         return fmean(result.score for result in self.results)
 
     def valid(self, figure: str) -> float:
-        """The mean over its models of a figure of their last reports."""
+        """The mean of a figure in the last reports of its models."""
         return fmean(model.valid[figure] for model in self.models)
 
 
 def rank(entries: list[Entry], metric: TestMetric) -> list[Entry]:
-    """The entries, best first by score, or by the loss on the validation data where the score tells nothing."""
-    told, instead = metric.metric.tells_apart([entry.score for entry in entries]), metric.metric.instead
+    """The entries, the best first: by score, or by validation loss if the scores can't tell them apart."""
+    comparable, instead = metric.metric.tells_apart([entry.score for entry in entries]), metric.metric.instead
 
     def key(entry: Entry) -> tuple[float, float]:
-        return -metric.metric.worth(entry.score) if told else 0, entry.valid(instead) if instead else 0
+        return -metric.metric.worth(entry.score) if comparable else 0, entry.valid(instead) if instead else 0
 
     return sorted(entries, key=key)
 
 
 def compare(ranked: list[Entry], statistics: list[list[np.ndarray]], metric: TestMetric) -> Evidence:
-    """What can be said of ranked entries; statistics: of each seed of each, see `significance.weigh`."""
+    """Intervals, p-values and groups of ranked entries; statistics: as in `significance.weigh`."""
     evidence = weigh(statistics, metric)
     if metric.metric.tells_apart([entry.score for entry in ranked]):
         return evidence
@@ -59,15 +59,15 @@ def compare(ranked: list[Entry], statistics: list[list[np.ndarray]], metric: Tes
 
 @dataclass(frozen=True)
 class Ranking:
-    """Finalists in their order, with all that the leaderboard says of them."""
+    """Ranked finalists, with everything that the leaderboard says about them."""
 
     experiment: str
     metric: TestMetric
     entries: list[Entry]  # the best first
     evidence: Evidence
-    figures: list[dict[str, float | None]]  # what else was measured, of each entry
+    figures: list[dict[str, float | None]]  # other figures of each entry
     signatures: dict[str, str]
-    untrained: Collection[int] = ()  # finalists, by trial, that have learnt nothing
+    untrained: Collection[int] = ()  # the trials of finalists that have learnt nothing
 
 
 def write_leaderboard(
@@ -77,9 +77,9 @@ def write_leaderboard(
     data: DataSize | None = None,
     notes: Sequence[str] = (),
 ) -> Leaderboard:
-    """Write leaderboard.json and the same for people, leaderboard.csv.
+    """Write leaderboard.json, and its ranking as leaderboard.csv.
 
-    notes: sentences on what else is to be known.
+    notes: sentences on anything else.
     """
     entries, evidence, metric = ranking.entries, ranking.evidence, ranking.metric
     trials, noise = [entry.finalist.trial for entry in entries], evidence.noise
@@ -109,7 +109,7 @@ def write_leaderboard(
 
 
 def _ranked(place: int, ranking: Ranking) -> LeaderboardEntry:
-    """The entry at this place, from 0."""
+    """The entry of a place in the ranking, from 0."""
     entry, evidence = ranking.entries[place], ranking.evidence
     results = entry.results
     return LeaderboardEntry(
@@ -131,7 +131,7 @@ def _ranked(place: int, ranking: Ranking) -> LeaderboardEntry:
 
 
 def _dominates(other: Entry, entry: Entry, metric: TestMetric) -> bool:
-    """Whether the other is nowhere worse in score and parameters, and somewhere better."""
+    """Whether the other is at least as good in score and parameters, and better in one of them."""
     theirs, ours = ((metric.metric.worth(e.score), -(e.results[0].num_parameters or 0)) for e in (other, entry))
     return theirs != ours and all(their >= our for their, our in zip(theirs, ours, strict=True))
 

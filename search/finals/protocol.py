@@ -1,4 +1,4 @@
-"""What a problem does with its finalists, once they are retrained: how they are tested, described and kept."""
+"""The interface for the finals of a problem: how retrained finalists are tested, described and kept."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -13,41 +13,41 @@ from search.settings.experiment import Experiment
 
 
 class Finals(Protocol):
-    """What is done with the finalists; the third part of a problem. `test` is what `open` has given."""
+    """Tests and keeps finalists; one of the three parts of a problem. The argument `test` is what `open` returned."""
 
     metric: TestMetric
 
     def check(self, experiment: Experiment) -> None:
-        """Whether what the configuration asks of the finals is there, before anything is trained. Raises UserError."""
+        """Check, before any training, that the finals can do what the configuration asks. Raises UserError."""
         ...
 
     def open(self, experiment: Experiment, why: str) -> Any:
-        """The test data. They are not to be read before; each opening is recorded. Raises UserError."""
+        """Read the test data, which must not be read before; each opening is recorded. Raises UserError."""
         ...
 
     def test(
         self, models: list[FinalModel], test: Any, experiment: Experiment, gpus: float, console: Console
     ) -> list[Any]:
-        """The result of each model, a `Tested`, in their order; while Ray runs. Raises UserError.
+        """The results of the models, each a `Tested`, in their order. Ray is running. Raises UserError.
 
-        gpus: of a trial. Results are kept beside the models, and not made again.
+        gpus: for each trial. Results are kept beside the models and reused.
         """
         ...
 
     def statistics(self, results: Sequence[Any], test: Any, experiment: Experiment) -> list[np.ndarray]:
-        """For each result what its score sums up for each item: (items, k)."""
+        """For each result the statistics of each item, whose sums give the score: (items, k)."""
         ...
 
     def figures(self, entry: Entry) -> dict[str, float | None]:
-        """What else the leaderboard has of an entry, by name; means over its seeds."""
+        """Other figures of an entry for the leaderboard, by name; means over its seeds."""
         ...
 
     def data(self, experiment: Experiment, test: Any) -> DataSize | None:
-        """How large the data are, for the leaderboard."""
+        """The size of the data, for the leaderboard; None if unknown."""
         ...
 
     def signatures(self, experiment: Experiment) -> dict[str, str]:
-        """How scores were computed, by score, in the notation of who computes them."""
+        """For each score a text that says how it was computed, such as sacreBLEU's signature."""
         ...
 
     def is_untrained(self, entry: Entry, experiment: Experiment) -> bool:
@@ -55,17 +55,17 @@ class Finals(Protocol):
         ...
 
     def keep_best(self, entry: Entry, experiment: Experiment) -> None:
-        """Write best/ of the run: the best model with all that it takes to use it."""
+        """Write best/ into the run directory: the best model with everything that is needed to use it."""
         ...
 
     def read_best(self, experiment: Experiment) -> Any:
-        """What `keep_best` wrote, ready to be used. Raises UserError."""
+        """The model that `keep_best` wrote, ready to use. Raises UserError."""
         ...
 
     def describe_data(self, board: Leaderboard) -> str:
-        """A line on the data, for the head of the report."""
+        """A line about the data, for the head of the report."""
         ...
 
     def sections(self, entries: list[Entry], test: Any, board: Leaderboard, experiment: Experiment) -> str:
-        """What only this problem shows in the report, as HTML. `keep_best` was called before."""
+        """Sections of the report for this problem, as HTML. `keep_best` was called before."""
         ...

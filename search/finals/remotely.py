@@ -1,4 +1,4 @@
-"""Functions called in processes of Ray, for many arguments at a time."""
+"""Calls functions in Ray processes, for many arguments in parallel."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
@@ -11,20 +11,20 @@ Result = TypeVar("Result")
 
 
 class Remotely:
-    """Calls functions with a core, and the GPU of a trial, as often at a time as there are slots."""
+    """Calls functions, each with one core and the GPU share of a trial, in parallel in all slots."""
 
     def __init__(self, gpus: float):
-        """gpus: of a trial; one is enough for a model that is tested."""
+        """gpus: for each trial; at most one is used, which is enough for a test."""
         self._remote = ray.remote(num_cpus=1, num_gpus=min(gpus, 1.0), max_retries=2)
 
     def put(self, value: Any) -> Any:
-        """A value that is an argument of many calls, sent once."""
+        """Send a value once that is an argument of many calls."""
         return ray.put(value)
 
     def call(
         self, function: Callable[..., Result], arguments: Mapping[int, tuple[Any, ...]]
     ) -> Iterator[tuple[int, Result]]:
-        """The results by the numbers of the arguments, in the order of the answers. Raises UserError, OSError."""
+        """Pairs of an argument's index and its result, as they arrive. Raises UserError, OSError."""
         remote = self._remote(function)
         asked = {remote.remote(*given): number for number, given in arguments.items()}
         waiting = list(asked)

@@ -1,4 +1,4 @@
-"""A finished training whose checkpoints were damaged, done again from the last whole one."""
+"""Repeats the end of a finished training if its last checkpoints are damaged."""
 
 import math
 from collections.abc import Sequence
@@ -12,12 +12,12 @@ from trainables.base.errors import Diverged, UserError
 from trainables.base.files import remove
 from trainables.base.report import EpochReport
 
-SAME_SCORE = 0.01  # relative difference that rounding on another device may make
+SAME_SCORE = 0.01  # the relative difference that rounding on another device can make
 
 
 @dataclass(frozen=True)
 class FinishedTraining:
-    """A training that came to its end."""
+    """A training that ran to its last epoch."""
 
     config: TrialConfig
     checkpoints: Path
@@ -25,7 +25,7 @@ class FinishedTraining:
 
 
 def train_again(problem: Problem, training: FinishedTraining, needed: int, cache: Path) -> bool:
-    """Whether one of the `needed` last checkpoints was missing or damaged, and is there again.
+    """Train again if one of the `needed` last checkpoints is missing or damaged. Returns whether it did.
 
     Raises UserError if the new training gives another model.
     """
@@ -35,15 +35,15 @@ def train_again(problem: Problem, training: FinishedTraining, needed: int, cache
     damaged = [name for name in wanted if whole_checkpoint(checkpoints / name) is None]
     if not damaged:
         return False
-    for path in checkpoints.glob(f"{unit}-*"):  # training goes on after the newest: that of before the damage
+    for path in checkpoints.glob(f"{unit}-*"):  # training continues from the newest checkpoint that is left
         if (checkpoint_number(path.name) or 0) >= (checkpoint_number(damaged[0]) or 0):
             remove(path)
     name = checkpoints / damaged[0]
     inherited = reports[0].progress(unit) > (config.training.report_steps or 1)
     if inherited and not last_checkpoints(checkpoints, 1):
-        raise UserError(f"{name}: is damaged, and its training went on from another trial's; restore it from a copy")
+        raise UserError(f"{name}: is damaged, and its training continued another trial's; restore it from a copy")
     first, metric = next(iter(problem.metrics.items()))
-    figure = metric.instead or first  # a loss, if there is one, as it changes with every weight
+    figure = metric.instead or first  # a loss, if possible, as every change of a weight changes it
     known, now = reports[-1].score(figure), math.nan
     for _, report in problem.part("training").train([config], cache, [checkpoints], 1, max(KEEP, needed)):
         now = math.nan if isinstance(report, Diverged) else report.score(figure)

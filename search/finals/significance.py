@@ -1,9 +1,10 @@
-"""How sure a system's score and a difference are, when both the test items and the seeds might have been others.
+"""Confidence intervals of scores and differences, with both test items and seeds as sources of chance.
 
-What is estimated is the mean score of a configuration over trainings with other seeds, on a test set of such items;
-in translation, the BLEU on such sentences. A mean of n seeds on N items misses it by the luck of both. Clark et al.
-2011 ("Better hypothesis testing for statistical machine translation: controlling for optimizer instability") show that
-the first is as large as the differences that papers report. docs/evidence.md has the method in full.
+The estimated quantity is the mean score of a configuration over trainings with other seeds, on other items of the same
+kind; in translation, the BLEU on such sentences. The mean of n seeds on N items differs from it by chance in both.
+Clark et al. 2011 ("Better hypothesis testing for statistical machine translation: controlling for optimizer
+instability") show that the part of the seeds is as large as the differences that papers report. docs/evidence.md has
+the whole method.
 """
 
 import math
@@ -22,24 +23,24 @@ LEVEL = 0.95
 
 @dataclass(frozen=True)
 class System:
-    """The score of each of a configuration's models, on the test set and on samples of its items."""
+    """The scores of a configuration's models, on the test set and on samples of its items."""
 
     observed: np.ndarray  # (seeds,)
     resampled: np.ndarray  # (samples, seeds)
 
     @property
     def mean(self) -> float:
-        """The mean BLEU over its seeds."""
+        """The mean score over its seeds."""
         return float(self.observed.mean())
 
 
 @dataclass(frozen=True)
 class SeedNoise:
-    """What the seed does to the score, taken as equally large for all systems of a ranking.
+    """The variance of scores among seeds, taken as equal for all systems of a ranking.
 
-    variance: of a model's score on this test set among seeds. interaction: the part of it that comes of these
-    items, as seeds differ in which items they do well. degrees: of freedom of the variance; with 0, as with
-    one seed each, the seed's luck is unknown and what is said holds for these very models.
+    variance: of a model's score on this test set. interaction: the part of it that depends on the items, as seeds
+    differ in which items they do well. degrees: degrees of freedom of the variance. With 0, as with one seed each, the
+    variance is unknown, and results hold for these models only.
     """
 
     variance: float
@@ -49,21 +50,21 @@ class SeedNoise:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two systems, by their place in the list; the p-values are two-sided."""
+    """Two systems, by their places in the list; p-values are two-sided."""
 
     a: int
     b: int
     difference: float  # score of a minus score of b
     ci: tuple[float, float]  # of the difference, over seeds and items
-    p_bootstrap: float  # these models, other items
-    p_randomisation: float  # these models, these items
-    p_nested: float  # other seeds, other items: agrees with ci
-    p_holm: float  # the larger of the last two, corrected for all comparisons
+    p_bootstrap: float  # for these models on other items
+    p_randomisation: float  # for these models on these items
+    p_nested: float  # for other seeds and other items; agrees with ci
+    p_holm: float  # the larger of the last two, corrected for the number of comparisons
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """A comparison of systems: an interval for each, all pairs, and who can be told apart."""
+    """A comparison of systems: an interval for each, all pairs, and groups without significant differences."""
 
     intervals: list[tuple[float, float]]
     comparisons: list[Comparison]
@@ -72,7 +73,7 @@ class Evidence:
 
 
 def weigh(systems: list[list[np.ndarray]], metric: TestMetric) -> Evidence:
-    """systems[i][j]: the item statistics of system i's j-th seed, (items, k); the best system first."""
+    """Compare systems, the best one first. systems[i][j]: item statistics of system i's j-th seed, (items, k)."""
     score = metric.of_sums
     statistics = np.stack([seed for seeds in systems for seed in seeds], axis=1)  # (items, models, k)
     ends = np.cumsum([len(seeds) for seeds in systems])[:-1]
@@ -80,7 +81,7 @@ def weigh(systems: list[list[np.ndarray]], metric: TestMetric) -> Evidence:
     scored = [
         System(score(np.sum(seeds, axis=1)), score(resampled)) for seeds, resampled in zip(systems, sums, strict=True)
     ]
-    # The tests on items see a system as the concatenation of what its models wrote.
+    # The tests on items take a system as the concatenated outputs of its models.
     joined = np.stack([np.mean(seeds, axis=0) for seeds in systems], axis=1)  # (items, systems, k)
     totals, shuffled = joined.sum(axis=0), shuffled_sums(joined)
     scores = score(totals)
@@ -103,25 +104,25 @@ def weigh(systems: list[list[np.ndarray]], metric: TestMetric) -> Evidence:
 
 
 def seed_noise(systems: list[System]) -> SeedNoise:
-    """Pooled over the systems that have several seeds."""
+    """The variance among seeds, pooled over the systems that have several."""
     degrees = sum(len(system.observed) - 1 for system in systems)
     if not degrees:
         return SeedNoise(0.0, 0.0, 0)
     several = [system for system in systems if len(system.observed) > 1]
     squares = sum(float(np.var(system.observed)) * len(system.observed) for system in several)
-    # A sample of the items adds the interaction once more to the differences between seeds.
+    # Differences between seeds on a sample of the items contain the interaction twice.
     resampled = sum(float(np.var(s.resampled, axis=1).mean()) * len(s.observed) for s in several)
     return SeedNoise(squares / degrees, max(0.0, resampled - squares) / degrees, degrees)
 
 
 def interval(system: System, noise: SeedNoise, bounds: tuple[float, float]) -> tuple[float, float]:
-    """The interval of a system's score, which lies between bounds, at LEVEL."""
+    """The confidence interval of a system's score at LEVEL, clipped to bounds."""
     low, high = _Error(system.resampled.mean(axis=1), 1 / len(system.observed), noise).quantiles()
     return max(bounds[0], system.mean + low), min(bounds[1], system.mean + high)
 
 
 def compare(a: System, b: System, noise: SeedNoise) -> tuple[tuple[float, float], float]:
-    """The interval of the difference of a and b, and the p-value of there being none; the items are paired."""
+    """The confidence interval and the p-value of the difference between a and b on paired items."""
     difference, share = a.mean - b.mean, 1 / len(a.observed) + 1 / len(b.observed)
     error = _Error(a.resampled.mean(axis=1) - b.resampled.mean(axis=1), share, noise)
     low, high = error.quantiles()
@@ -129,15 +130,15 @@ def compare(a: System, b: System, noise: SeedNoise) -> tuple[tuple[float, float]
 
 
 class _Error:
-    """The distribution of an estimate's error: what samples of the items say, plus Student's t for the seeds.
+    """The distribution of an estimate's error: the bootstrap over items, plus Student's t for the seeds.
 
-    The t with the observed variance of seeds is right for few seeds, where a resampling of seeds is not: n of them
-    resampled have (n - 1) / n of the variance, and no heavier tails. The seeds' part has the interaction with the
-    items in it, so that this is taken out of the items' part.
+    The t with the observed variance of seeds is right for few seeds. A bootstrap over n seeds is not: it has
+    (n - 1) / n of the variance, and no heavier tails. The part of the seeds contains their interaction with the items,
+    so the interaction is removed from the part of the items.
     """
 
     def __init__(self, resampled: np.ndarray, share: float, noise: SeedNoise):
-        """resampled: the estimate on samples of the items. share: sum of 1 / seeds over the systems in it."""
+        """resampled: the estimate on samples of the items. share: the sum of 1 / seeds over its systems."""
         deviations = resampled - resampled.mean()
         variance = float(np.var(deviations))
         left = max(0.0, 1 - noise.interaction * share / variance) if variance else 0.0
@@ -153,7 +154,7 @@ class _Error:
         return tuple(brentq(lambda x, p=p: self._below(x) - p, -reach, reach, xtol=1e-6) for p in (tail, 1 - tail))
 
     def beyond(self, distance: float) -> float:
-        """The probability of an error as large as the distance, to either side."""
+        """The probability of an error of at least this size, to either side."""
         distance = abs(distance)
         if self.seeds:
             share = self._below(-distance) + 1 - self._below(distance)
@@ -167,7 +168,7 @@ class _Error:
 
 
 def holm(p_values: list[float]) -> list[float]:
-    """Corrected so that one false claim among all has the probability of one (Holm 1979), in the same order."""
+    """P-values corrected for multiple comparisons (Holm 1979), in the same order."""
     order = sorted(range(len(p_values)), key=p_values.__getitem__)
     corrected, largest = [0.0] * len(p_values), 0.0
     for place, index in enumerate(order):
@@ -177,7 +178,7 @@ def holm(p_values: list[float]) -> list[float]:
 
 
 def groups(systems: int, apart: dict[tuple[int, int], bool]) -> list[int]:
-    """The group, from 1, of each system, best first: one that is told apart from its group's best opens a new one."""
+    """The group, from 1, of each system, the best first. One that differs from its group's best opens a new group."""
     numbers, leader = [1], 0
     for system in range(1, systems):
         if apart[leader, system]:

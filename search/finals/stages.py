@@ -1,4 +1,4 @@
-"""What is tested in the finals, and by what."""
+"""The models that the finals test, and the metric."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,8 +22,8 @@ from trainables.sharing.storage import Storage
 class TestMetric:
     """The score on the test data by which finalists are ranked.
 
-    It is a function of sums over the items of the test data, such as sentences, so that it can be told what other items
-    would have given: `of_sums` makes the scores, (...), of summed statistics, (..., k).
+    It is a function of sums over the items of the test data, such as sentences, so that it can be computed for other
+    samples of items: `of_sums` computes the scores, (...), from summed statistics, (..., k).
     """
 
     name: str  # in files, such as "test_bleu"
@@ -31,9 +31,9 @@ class TestMetric:
     short: str  # in sentences and narrow columns, such as "BLEU"
     items: str  # what the test data consist of, such as "sentences"
     of_sums: Callable[[np.ndarray], np.ndarray]
-    bounds: tuple[float, float]  # between which it lies
-    note: str = ""  # a sentence on what it is, for the report
-    beside: Mapping[str, str] = field(default_factory=dict)  # figures that a narrow table has, too, by their headings
+    bounds: tuple[float, float]  # the lowest and highest possible score
+    note: str = ""  # a sentence that explains it, for the report
+    beside: Mapping[str, str] = field(default_factory=dict)  # heading -> figure, for further columns of a narrow table
 
 
 @dataclass(frozen=True)
@@ -45,24 +45,24 @@ class FinalModel:
     trial: int  # of the search
     number: int | None  # in the study of the finals; None for a model of the search itself
     train_seconds: float
-    folder: Path  # of its checkpoints and results, in the run directory
-    lines: Sequence[JournalLine]  # of its training
-    last_checkpoints: int = 1  # how many of them are needed
-    storage: Storage | None = None  # of its checkpoints
+    folder: Path  # with its checkpoints and results, in the run directory
+    lines: Sequence[JournalLine]  # the reports of its training
+    last_checkpoints: int = 1  # the number that is needed
+    storage: Storage | None = None  # with its checkpoints, if it is not the folder
 
     @property
     def valid(self) -> Mapping[str, float]:
-        """The figures of its last report."""
+        """The figures in its last report."""
         return self.lines[-1].report.figures
 
     @property
     def identity(self) -> str:
-        """By which a result is known to be of this training."""
+        """A checksum of this training, which its results contain."""
         return checksum([self.config.model_dump(mode="json"), *(line.stored() for line in self.lines[-1:])])
 
     @contextmanager
     def checkpoints(self, cache: Path) -> Iterator[Path]:
-        """A folder with its last checkpoints. A damaged one is trained again from an older one, or the start.
+        """A folder with its last checkpoints. A damaged one is trained again, from an older one or from the start.
 
         Raises UserError if that gives another model.
         """
@@ -75,7 +75,7 @@ class FinalModel:
             yield folder
 
     def bring(self, cache: Path) -> Path:
-        """The cache as this machine has it."""
+        """The cache on this machine, filled from the storage if there is one."""
         if self.storage is None:
             return cache
         brought: Path = find_problem(self.problem).part("training").bring(self.config, self.storage)
@@ -83,19 +83,19 @@ class FinalModel:
 
 
 class Tested(Protocol):
-    """One trained model on the test data."""
+    """The result of one trained model on the test data."""
 
     @property
     def seed(self) -> int:
-        """With which it was trained."""
+        """The seed that it was trained with."""
         ...
 
     @property
     def score(self) -> float:
-        """By the problem's TestMetric."""
+        """The score by the problem's TestMetric."""
         ...
 
     @property
     def num_parameters(self) -> int | None:
-        """Trained numbers; None where that is not known."""
+        """The number of its parameters; None if unknown."""
         ...

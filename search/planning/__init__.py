@@ -1,1 +1,1 @@
-"""What a search will take, before it starts: epochs, hours, money, memory and disk."""
+"""Estimates of what a search will take: epochs, hours, money, memory and disk."""

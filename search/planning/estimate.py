@@ -1,4 +1,4 @@
-"""What a search will take, as one value, with intervals."""
+"""An estimate of what a search will take, with intervals."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -12,48 +12,48 @@ from search.planning.speeds import Speeds
 from search.settings.experiment import Experiment
 
 SEEDS = 5  # simulated searches
-EPOCHS_SPREAD = 1.2  # by which real searches train more or less than those that are played through: docs/planning.md
-SPREAD = 1.4  # by which their hours are longer or shorter, for that and as a probe takes seconds
-WORKERS_SECONDS = 8.0  # until workers have imported what they need, before trials and before finals
+EPOCHS_SPREAD = 1.2  # the factor by which epochs of real searches differ from simulated ones: docs/planning.md
+SPREAD = 1.4  # the factor by which their hours differ, also because the probe is short
+WORKERS_SECONDS = 8.0  # for the imports of workers, before trials and before finals
 FIXED_SECONDS = 15.0  # for Ray to start, and from the last score to the report
-WORKER_BYTES = 0.15e9  # that a process of Ray takes beside the training in it
-DRIVER_BYTES = 1.2e9  # of the driver and Ray's own processes
-RUN_BYTES = 30e6  # of a run beside checkpoints: report, study, logs, W&B files
-TIMES = ("gpu_hours", "dollars", "wall_hours")  # limits of a budget that go by the time
+WORKER_BYTES = 0.15e9  # memory of a Ray worker, without the training in it
+DRIVER_BYTES = 1.2e9  # memory of the driver and of Ray's own processes
+RUN_BYTES = 30e6  # disk space of a run without checkpoints: report, study, logs, W&B files
+TIMES = ("gpu_hours", "dollars", "wall_hours")  # limits of a budget that depend on time
 
 
 @dataclass(frozen=True)
 class Range:
-    """What is expected, and between what it should lie."""
+    """An expected value with an interval."""
 
     low: float
     expected: float
     high: float
 
     def plus(self, other: "Range") -> "Range":
-        """The sum with another, end by end."""
+        """The sum with another range, for each end."""
         return Range(self.low + other.low, self.expected + other.expected, self.high + other.high)
 
     def times(self, factor: float) -> "Range":
-        """The product with a factor, end by end."""
+        """The product with a factor, for each end."""
         return Range(self.low * factor, self.expected * factor, self.high * factor)
 
     def capped(self, most: float) -> "Range":
-        """What of it is not above `most`."""
+        """The range, with nothing above `most`."""
         return Range(min(self.low, most), min(self.expected, most), min(self.high, most))
 
 
 @dataclass(frozen=True)
 class Times:
-    """What a search takes with its finals, by seconds that were measured."""
+    """The time that a search takes with its finals, from measured seconds."""
 
     wall: Range  # seconds by the clock, from the start to the report
     trained: Range  # of these, while trials and finals train
     device: Range  # seconds of trials on their devices, as `BudgetConfig.gpu_hours` counts them
-    dollars: Range | None  # without a price there are none
-    wall_most: float  # every trial the heaviest, and trained to its end; infinite where nothing else ends the search
-    per_trial: float  # seconds by the clock that one more trial takes
-    besides: float  # seconds by the clock that finals, start and report take
+    dollars: Range | None  # None without a price
+    wall_most: float  # if every trial is the heaviest and runs to its end; infinite if the search then has no end
+    per_trial: float  # seconds by the clock for one more trial
+    besides: float  # seconds by the clock for finals, start and report
 
 
 @dataclass(frozen=True)
@@ -62,23 +62,23 @@ class Estimate:
 
     trials: Range
     epochs: Range  # of training, without the finals
-    epochs_most: float  # every trial to its end; infinite where a limit in time alone ends the search
-    finals_epochs: int
-    disk: Range  # bytes, when it is most
-    times: Times | None  # None where nothing was measured
+    epochs_most: float  # if every trial runs to its end; infinite if only a limit in time ends the search
+    finals_epochs: float
+    disk: Range  # the most bytes
+    times: Times | None  # None if nothing was measured
 
 
 def estimate(experiment: Experiment, extent: Extent, slots: Slots, epoch_steps: int, speeds: Speeds | None) -> Estimate:
-    """Play the search through a few times.
+    """Simulate the search a few times.
 
-    epoch_steps: optimizer steps an epoch of the base. speeds: None where nothing was measured, for a search without
+    epoch_steps: the optimizer steps in an epoch of the base. speeds: None if nothing was measured, for a search without
     limits in time.
     """
     conditions = Conditions(experiment, slots, speeds or Speeds.by_work(), epoch_steps)
     courses = [simulate(conditions, seed) for seed in range(SEEDS)]
     finals_epochs = experiment.num_finals * experiment.training.epochs
     most = _most_epochs(experiment, finals_epochs)
-    spread = EPOCHS_SPREAD if experiment.rungs else 1.0  # where nobody is stopped they can be counted
+    spread = EPOCHS_SPREAD if experiment.rungs else 1.0  # without stopping they can be counted
     found = Estimate(
         trials=_range(courses, lambda course: course.trials),
         epochs=_range(courses, lambda course: course.epochs, spread).capped(most),
@@ -91,25 +91,25 @@ def estimate(experiment: Experiment, extent: Extent, slots: Slots, epoch_steps: 
 
 
 def memory_needed(speeds: Speeds, slots: Slots) -> float:
-    """Bytes of this machine's memory that so many trials of the heaviest model take, with Ray and the driver."""
+    """The memory in bytes for trials of the heaviest model in all slots, with Ray and the driver."""
     return slots.count * (max(each.memory for each in speeds.measured) + WORKER_BYTES) + DRIVER_BYTES
 
 
 def _range(courses: Sequence[Course], figure: Callable[[Course], float], spread: float = 1.0) -> Range:
-    """The mean, and the extremes made wider by a factor."""
+    """The mean and the extremes, widened by a factor."""
     figures = [figure(course) for course in courses]
     return Range(min(figures) / spread, sum(figures) / len(figures), max(figures) * spread)
 
 
-def _most_epochs(experiment: Experiment, finals_epochs: int) -> float:
+def _most_epochs(experiment: Experiment, finals_epochs: float) -> float:
     search, epochs = experiment.search, experiment.training.epochs
-    trials = min(search.trials or math.inf, experiment.space.size())  # heirs of pbt train what is left of others
+    trials = min(search.trials or math.inf, experiment.space.size())  # heirs of pbt train only the rest
     limit = math.inf if search.budget.epochs is None else search.budget.epochs - finals_epochs
     return min(trials * epochs, limit)
 
 
 def _disk(experiment: Experiment, courses: Sequence[Course], extent: Extent) -> Range:
-    if experiment.storage:  # has the checkpoints
+    if experiment.storage:  # the checkpoints are there
         return Range(RUN_BYTES, RUN_BYTES, RUN_BYTES + BEST_BYTES * parameters_of(extent.largest.config))
     return _range(courses, lambda course: course.disk).plus(Range(RUN_BYTES, RUN_BYTES, RUN_BYTES))
 

@@ -1,4 +1,4 @@
-"""How large a space is: its configurations, its smallest and its largest model."""
+"""The extent of a space: its number of configurations, its smallest and its largest model."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -13,16 +13,16 @@ from search.space.domain import Scalar
 from search.space.space import Params
 from trainables.base.config import TrialConfig
 
-LISTED = 5000  # combinations that are all looked at
-DRAWS = 1000  # of a larger space
-SWEEPS = 3  # over all hyperparameters, from the best draw on
+LISTED = 5000  # in a space of at most so many combinations, all are examined
+DRAWS = 1000  # random configurations of a larger space
+SWEEPS = 3  # over all hyperparameters, starting from the best draw
 
 Size = Callable[[TrialConfig], float]
 
 
 @dataclass(frozen=True)
 class Model:
-    """A configuration of the space: its values there, and all that it trains with."""
+    """A configuration of the space: its hyperparameters, and the whole configuration of its trial."""
 
     params: Params
     config: TrialConfig
@@ -30,14 +30,14 @@ class Model:
 
 @dataclass(frozen=True)
 class Extent:
-    """What a space holds.
+    """The extent of a space.
 
-    lightest and heaviest: by the operations of training on a pair; in `cheapest` to `largest` of a large space, the
-    best of many draws and of the moves around it.
+    lightest, heaviest: by the operations of training on a pair. In a large space these four models are the best of many
+    draws, improved by changing one hyperparameter at a time.
     """
 
     combinations: float  # infinite with a continuous range
-    valid: float  # those that make a trial; of a large space by the share of its draws
+    valid: float  # the valid ones; in a large space, estimated from draws
     smallest: Model  # by parameters
     largest: Model
     lightest: Model
@@ -45,7 +45,7 @@ class Extent:
 
 
 def measure_extent(experiment: Experiment) -> Extent:
-    """Look at the space; the same answer at each call."""
+    """Examine the space; the result is always the same."""
     space, combinations = experiment.space, experiment.space.size()
     task = Task(space, experiment.accept, seed=0)
     if combinations <= LISTED:
@@ -78,7 +78,7 @@ def _model(experiment: Experiment, params: Params) -> Model:
 
 
 def _climb(experiment: Experiment, params: Params, size: Size) -> Params:
-    """Change one hyperparameter at a time as long as that makes the configuration larger."""
+    """Change one hyperparameter at a time, as long as that makes the model larger."""
     best = size(experiment.trial.with_values(params))
     for _ in range(SWEEPS):
         before = best
@@ -95,6 +95,6 @@ def _climb(experiment: Experiment, params: Params, size: Size) -> Params:
 
 
 def _ends(experiment: Experiment, path: str) -> Iterable[Scalar]:
-    """The values of a list; of a range its ends."""
+    """The values of a list, or the ends of a range."""
     domain = experiment.space.domains[path]
     return domain.values or (domain.near(0.0), domain.near(1.0))

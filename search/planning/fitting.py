@@ -1,4 +1,4 @@
-"""What can't fit into this machine is refused before it starts."""
+"""Refuses a search that does not fit on this machine, before it starts."""
 
 from pathlib import Path
 
@@ -13,13 +13,13 @@ from search.settings.wording import describe
 from trainables.base.errors import UserError
 from trainables.base.log import warn
 
-TRAINING_BYTES = 16  # a parameter: the weight, its gradient and Adam's two moments in float32
+TRAINING_BYTES = 16  # for each parameter: the weight, its gradient and Adam's two moments in float32
 
 
 def check_memory(experiment: Experiment, extent: Extent) -> None:
-    """Raises UserError where the largest model of the space can't be trained on this machine.
+    """Raises UserError if the largest model of the space can't be trained on this machine.
 
-    On a cluster the driver's machine says nothing of those that train.
+    Does nothing on a cluster, where other machines train.
     """
     if experiment.cluster is not None:
         return
@@ -35,7 +35,7 @@ def check_memory(experiment: Experiment, extent: Extent) -> None:
 
 
 def check_disk(experiment: Experiment, estimate: Estimate) -> None:
-    """Raises UserError where the disk can't hold the checkpoints; warns where it may not."""
+    """Raises UserError if the checkpoints can't fit on the disk; warns if they may not."""
     folder = Path(experiment.output_dir)
     free, low, high = free_disk(folder), estimate.disk.low, estimate.disk.high
     left = f"output_dir: {folder} has {_bytes(free)} of disk left"
@@ -53,6 +53,6 @@ def _bytes(number: float) -> str:
 
 
 def _round_down(number: float) -> int:
-    """To two digits."""
+    """The number with two digits, rounded down."""
     digits = max(0, len(str(int(number))) - 2)
     return int(number // 10**digits * 10**digits)

@@ -1,4 +1,4 @@
-"""The plan that a search keeps in its directory, and how far off it was."""
+"""The plan in a run directory, and how far off it was."""
 
 import math
 import time
@@ -20,7 +20,7 @@ PLAN = "plan.json"
 
 
 def keep_plan(run_dir: Path, experiment: Experiment, plan: PlannedSearch) -> None:
-    """For `compare_with_plan` to read."""
+    """Write the plan, for `compare_with_plan`."""
     record = {
         "made_at": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "experiment": _seal(experiment),
@@ -31,7 +31,7 @@ def keep_plan(run_dir: Path, experiment: Experiment, plan: PlannedSearch) -> Non
 
 
 def describe_plan(estimate: Estimate) -> str:
-    """A sentence for who starts the search."""
+    """A sentence for the user who starts the search."""
     epochs, times = estimate.epochs, estimate.times
     said = f"about {epochs.expected:,.0f} epochs of search ({epochs.low:,.0f} to {epochs.high:,.0f})"
     said += f" and {estimate.finals_epochs:,} of finals" if estimate.finals_epochs else ""
@@ -42,9 +42,9 @@ def describe_plan(estimate: Estimate) -> str:
 
 
 def compare_with_plan(run_dir: Path, experiment: Experiment, search: Spent, everything: Spent) -> list[str]:
-    """Sentences on how far off the plan was; none where the search was changed after it, or has none.
+    """Sentences on how far off the plan was; none if there is no plan, or the search was changed since.
 
-    search, everything: spent on the trials of the search; and with its finals.
+    search: what the trials of the search spent. everything: the same with the finals.
     """
     if not (run_dir / PLAN).exists():
         return []
@@ -64,7 +64,7 @@ def compare_with_plan(run_dir: Path, experiment: Experiment, search: Spent, ever
 
 
 def _seal(experiment: Experiment) -> str:
-    """The same wherever the run lies."""
+    """A checksum of the experiment that does not depend on where the run is."""
     return seal_of(experiment.model_copy(update={"name": None, "output_dir": "."}))
 
 

@@ -1,4 +1,4 @@
-"""What this machine has for a search: memory and disk."""
+"""The memory and disk space of this machine."""
 
 import os
 import shutil
@@ -9,9 +9,9 @@ GIB = 2**30
 
 
 def available_memory() -> tuple[float, float]:
-    """Bytes of memory that this process may use, and that are free.
+    """The bytes of memory that this process may use, within its container's limit, and those that are free.
 
-    Without Linux's account of what can be freed, all counts as free. A container's limit counts.
+    On systems other than Linux all of it counts as free.
     """
     total = float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
     free = total
@@ -25,7 +25,7 @@ def available_memory() -> tuple[float, float]:
 
 
 def gpu_memory() -> float | None:
-    """Bytes of the largest GPU; None without one."""
+    """The bytes of the largest GPU; None without one."""
     import torch  # takes seconds
 
     sizes = [torch.cuda.get_device_properties(index).total_memory for index in range(torch.cuda.device_count())]
@@ -33,6 +33,6 @@ def gpu_memory() -> float | None:
 
 
 def free_disk(folder: Path) -> float:
-    """Bytes that are free where the folder is, or will be."""
+    """The free bytes on the disk of the folder, which need not exist yet."""
     there = next(parent for parent in (folder, *folder.parents) if parent.is_dir())
     return float(shutil.disk_usage(there).free)

@@ -1,4 +1,4 @@
-"""What a simulated search has in the place of a sampler that thinks, of training, of files and of the time."""
+"""Replacements for sampler, training, files and time in a simulated search."""
 
 import math
 from collections.abc import Iterable, Sized
@@ -22,25 +22,25 @@ from trainables.base.config import TrialConfig, digest
 from trainables.base.outcomes import Outcome
 from trainables.sharing.checkpoint_places import Checkpoints
 
-SIZE_MATTERS = 1.25  # standard deviations of quality that e times the operations bring
-MEAN, DEVIATION, NOISE = 30.0, 4.0, 0.7  # of final scores; of a score
-SPEED = 3.0  # a curve has come to 1 - exp(-SPEED * progress) of its end
-LEARNING = 2  # trials, for each of which a sampler that learns has one draw more to choose from
+SIZE_MATTERS = 1.25  # standard deviations of quality that are gained by e times the operations
+MEAN, DEVIATION, NOISE = 30.0, 4.0, 0.7  # mean and deviation of final scores; noise of a score
+SPEED = 3.0  # a curve has reached 1 - exp(-SPEED * progress) of its end
+LEARNING = 2  # for each so many trials, a sampler that learns chooses from one more draw
 MOST_DRAWS = 6
 
 
 class Curves:
-    """Learning curves: larger models than the base end somewhat higher, the rest is chance, which the seed decides."""
+    """Learning curves: larger models than the base reach higher scores; the rest is random, by the seed."""
 
     def __init__(self, base: TrialConfig, seed: int):
         self.base, self.seed = work_of_pair(base), seed
 
     def quality(self, config: TrialConfig) -> float:
-        """How good the configuration is in the end, in standard deviations; the same at each call."""
+        """How good the final score is, in standard deviations; the same at each call."""
         return SIZE_MATTERS * math.log(work_of_pair(config) / self.base) + self._chance(config, 0)
 
     def score(self, config: TrialConfig, progress: float) -> float:
-        """BLEU after that share of a whole training."""
+        """BLEU after this share of a whole training."""
         end = max(2.0, MEAN + DEVIATION * self.quality(config))
         return max(1.1, end * (1 - math.exp(-SPEED * progress)) + NOISE * self._chance(config, progress))
 
@@ -50,20 +50,20 @@ class Curves:
 
 
 class DrawnPlan:
-    """Proposals of a sampler that does not think: the better of two draws where the real one learns from results."""
+    """Proposes random draws; if the real sampler learns from results, the best of several draws."""
 
     def __init__(self, experiment: Experiment, curves: Curves, most: int, seed: int):
-        """most: trials, after which it proposes none."""
+        """most: the most trials that it proposes."""
         self._real = SearchPlan(experiment)
         self.distributions, self.trials = self._real.distributions, experiment.search.trials
         self._experiment, self._curves, self.most = experiment, curves, most
         task, rng = Task(experiment.space, experiment.accept, seed), np.random.default_rng(seed)
         self._draws = distinct(task, uniform_draws(task, rng), rng)
-        self._left: list[Params] = []  # that were drawn beside better ones
-        self._next: tuple[int, Params | None] | None = None  # with how many trials there were
+        self._left: list[Params] = []  # draws that were not chosen
+        self._next: tuple[int, Params | None] | None = None  # the number of trials, and the proposal after them
 
     def propose(self, study: Study) -> Proposal | None:
-        """The same until it is taken."""
+        """The next configuration; the same until it is added to the study."""
         if len(study.trials) >= min(self.trials or self.most, self.most):
             return None
         if self._experiment.search.sampler.ends or (self._real.first and not study.trials):
@@ -78,24 +78,24 @@ class DrawnPlan:
         return None if params is None or self._experiment.space.key(params) in study.known else Proposal(params)
 
     def config(self, params: Params) -> TrialConfig:
-        """What to train for these parameters."""
+        """The configuration for these parameters."""
         return self._real.config(params)
 
 
 class VirtualStudy(Study):
-    """A study that is written nowhere, whose time by the clock is what is assigned to `wall_seconds`."""
+    """A study in memory; its time by the clock is set by assignment to `wall_seconds`."""
 
     def __init__(self, direction: Literal["maximize", "minimize"]):
         super().__init__(None, "virtual", direction)
         self.writer = _NoWriter(self.trials)
 
     def take(self, trial: StudyTrial) -> None:
-        """A trial as it is."""
+        """Add a trial as it is."""
         self.trials[trial.number] = trial
         self._note(trial)
 
     def set_wall_seconds(self, seconds: float) -> None:
-        """Nothing: this is the time that passes here."""
+        """Do nothing: real time does not count here."""
 
 
 class _NoWriter(StudyWriter):
@@ -127,19 +127,19 @@ class JournalInMemory(Journal):
         self._start_counting()
 
     def append(self, line: JournalLine) -> JournalLine:
-        """Take a line, in memory alone."""
+        """Keep a line in memory."""
         self.lines.append(line)
         return line
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing, as no file is open."""
 
 
 class NoCheckpoints(Checkpoints):
-    """Checkpoints of trials that nobody trains."""
+    """Checkpoints of simulated trials, which have none."""
 
     def remove(self, number: int) -> None:
-        """There are none."""
+        """Do nothing."""
 
     def copy(self, source: int, target: int, number: int) -> None:
-        """There are none."""
+        """Do nothing."""

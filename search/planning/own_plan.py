@@ -1,4 +1,4 @@
-"""What a search says of its own cost: at its start, and at its end how far off that was."""
+"""The plan that a search prints when it starts, and compares with its real cost at its end."""
 
 from search.cluster.slots import Slots
 from search.planning.extent import measure_extent
@@ -18,11 +18,11 @@ class OwnPlan:
         self.experiment, self.extent = experiment, measure_extent(experiment)
 
     def check_memory(self) -> None:
-        """Raises UserError where the memory of this machine can't hold the models."""
+        """Raises UserError if the models do not fit into this machine's memory."""
         check_memory(self.experiment, self.extent)
 
     def tell(self, slots: Slots) -> None:
-        """Say what the search will take, and keep that with it. Raises UserError for a disk that is too small."""
+        """Print what the search will take, and keep the plan. Raises UserError if the disk is too small."""
         plan = plan_search(self.experiment, self.extent, slots, measuring=False)
         if plan is None:
             say(f"how much the budget buys is not known; `{program('plan')}` measures it")
@@ -32,8 +32,8 @@ class OwnPlan:
         say(describe_plan(plan.estimate))
 
     def compare(self, search: Spent, everything: Spent) -> list[str]:
-        """Sentences on how far off it was.
+        """Sentences on how far off the plan was.
 
-        search, everything: spent on the trials of the search; and with its finals.
+        search: what the trials of the search spent. everything: the same with the finals.
         """
         return compare_with_plan(self.experiment.run_dir, self.experiment, search, everything)

@@ -1,4 +1,4 @@
-"""The plan of a search: its space, its estimate, and what that rests on."""
+"""Makes the plan of a search: extent of the space, measured speeds, and estimate."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -26,20 +26,20 @@ from trainables.data.preparing import prepare
 
 @dataclass(frozen=True)
 class PlannedSearch:
-    """What a search will take, and by what that is known."""
+    """The plan of a search, with what it is based on."""
 
     extent: Extent
     slots: Slots
-    speeds: Speeds | None  # None where nothing was measured
+    speeds: Speeds | None  # None if nothing was measured
     estimate: Estimate
 
 
 def plan_search(experiment: Experiment, extent: Extent, slots: Slots, measuring: bool) -> PlannedSearch | None:
-    """Estimate the search, by seconds that are measured now, or that an earlier plan of it has measured here.
+    """Estimate the search, from seconds that are measured now or were measured here for an earlier plan of it.
 
-    measuring: whether to measure. A search does not: it would start half a minute later for it, and epochs and disk are
-    known without; None where they are not, as a limit in time may end the search. Raises UserError where a model can't
-    be trained.
+    measuring: whether to measure. A search does not, as this takes half a minute, and epochs and disk space can be
+    estimated without it. Returns None if they can't, because a limit in time may end the search. Raises UserError if a
+    model can't be trained.
     """
     configs = probed_configs(experiment, extent)
     file = experiment.cache / "speeds" / f"{_name(experiment, configs, slots)}.json"
@@ -53,9 +53,9 @@ def plan_search(experiment: Experiment, extent: Extent, slots: Slots, measuring:
 
 
 def probed_configs(experiment: Experiment, extent: Extent) -> list[TrialConfig]:
-    """The lightest and the heaviest configuration of the space, and the base; none of equal work twice.
+    """The lightest and the heaviest configuration of the space, and the base; one of those with equal work.
 
-    The lightest is first, so that each peak of memory is of its own.
+    The lightest is first, so that the process's peak of memory is always that of the present one.
     """
     configs = (extent.lightest.config, extent.heaviest.config, experiment.trial)
     by_work = {work_of_pair(config): config for config in configs}
@@ -65,7 +65,7 @@ def probed_configs(experiment: Experiment, extent: Extent) -> list[TrialConfig]:
 def _measure(experiment: Experiment, configs: Sequence[TrialConfig], slots: Slots, file: Path) -> Speeds:
     copies = slots.count
     if slots.gpus:
-        copies = max(1, int(1 / slots.gpus))  # that share a GPU
+        copies = max(1, int(1 / slots.gpus))  # trials that share a GPU
     finals, data = experiment.finals, as_translation(experiment.trial).data
     assert isinstance(finals, TranslationFinals)
     beam_size = max(way.beam_size for way in finals.decodings)
@@ -77,13 +77,13 @@ def _measure(experiment: Experiment, configs: Sequence[TrialConfig], slots: Slot
 
 
 def _read(file: Path) -> Speeds | None:
-    with suppress(Damaged, TypeError):  # it says nothing, then
+    with suppress(Damaged, TypeError):  # then it is measured again
         return Speeds([Measured(**each) for each in read_sealed(file)["measured"]])
     return None
 
 
 def _name(experiment: Experiment, configs: Sequence[TrialConfig], slots: Slots) -> str:
-    """The same for what takes the same time: configurations, text, slots, processor and torch."""
+    """A name from all that the time depends on: configurations, text, slots, processor and torch."""
     text = cached_corpus(as_translation(experiment.trial).data, experiment.cache).train.digest()
     what = [[config.model_dump() for config in configs], text, asdict(slots), processor(), version_of("torch")]
     return digest(what)

@@ -153,7 +153,7 @@ class _Course:
         step, epoch = trial.progress + 1, float(trial.progress + 1)
         if training.report_steps:
             each = trial.attributes.epoch_steps or self.seen.epoch_steps
-            step = min(trial.progress + training.report_steps, training.epochs * each)
+            step = min(trial.progress + training.report_steps, training.total_steps(each))
             epoch = step / each
         if trial.number not in self.quality:
             self.quality[trial.number] = 0.0 if self.finals else self.drawn.qualities.get(trial.number, 0.0)

@@ -1,4 +1,4 @@
-"""Seconds and memory of a few configurations on this machine: measured by optimizer steps, validation and decoding."""
+"""Measures time and memory of a few configurations on this machine, in training, validation and decoding."""
 
 import multiprocessing
 import resource
@@ -28,18 +28,18 @@ from trainables.data.sequences import EncodedSplit
 from trainables.training.device import default_device
 from trainables.training.evaluation import EVALUATION_TOKENS, reference_loss, translate
 
-WARM_UP, FEWEST = 2, 5  # steps that are not counted; that are, at least
-SECONDS = 3.0  # of counted steps
-START_SECONDS = 300.0  # in which all copies must have come to the same point
+WARM_UP, FEWEST = 2, 5  # steps that are not counted; the fewest steps that are
+SECONDS = 3.0  # for the counted steps
+START_SECONDS = 300.0  # the longest time that copies wait for each other
 
-_barrier: Any = None  # of the copies, in each of their processes
+_barrier: Any = None  # in each process, to wait for the other copies
 
 
 def probe(configs: Sequence[TrialConfig], cache: Path, copies: int, beam_size: int, test_pairs: int) -> list[Measured]:
-    """Measure each configuration in `copies` processes at once, and take the mean of them.
+    """Measure each configuration in `copies` processes at once, and return the means.
 
-    copies: as many as the search will have trials at a time on this machine, or on one GPU. beam_size, test_pairs: of
-    the finals. Raises UserError where a configuration can't be trained here.
+    copies: the trials at a time on this machine, or on one GPU. beam_size, test_pairs: of the finals. Raises UserError
+    if a configuration can't be trained here.
     """
     context = multiprocessing.get_context("spawn")
     barrier = context.Barrier(copies, timeout=START_SECONDS)
@@ -47,7 +47,7 @@ def probe(configs: Sequence[TrialConfig], cache: Path, copies: int, beam_size: i
         asked = [pool.submit(_measure_all, list(configs), cache, beam_size, test_pairs) for _ in range(copies)]
         errors = [error for each in asked if (error := each.exception())]
     if errors:
-        # Where one fails, the others wait for it in vain.
+        # If one fails, the others fail, too, as they wait for it.
         error = next((error for error in errors if not isinstance(error, BrokenBarrierError)), errors[0])
         raise UserError(
             f"space: its heaviest model could not be trained here, {copies} at a time "
@@ -122,10 +122,10 @@ def _measure(config: TranslationConfig, prepared: Prepared, beam_size: int, test
 
 
 def _evaluation_seconds(model: Transformer, prepared: Prepared, beam_size: int) -> tuple[float, float]:
-    """Seconds of validation, and of decoding as many sentences with a beam; from some of them.
+    """Seconds of validation, and of decoding the same sentences by beam search, extrapolated from some of them.
 
-    A model that has learned nothing ends no translation before its limit. One that has ends about where the reference
-    does, so the time goes down by as much.
+    An untrained model writes each translation up to its limit of length. A trained one ends about where the reference
+    does, so the measured time is reduced by this ratio.
     """
     model.eval()
     valid, text = prepared.valid, prepared.valid_text

@@ -1,4 +1,4 @@
-"""A plan as people read it: facts, what was measured, and what budgets would buy."""
+"""Prints a plan: facts, measurements, and what budgets would buy."""
 
 import math
 from collections.abc import Callable
@@ -17,11 +17,11 @@ from search.settings.experiment import Experiment
 from search.settings.wording import count, describe, duration
 from trainables.base.config import TrialConfig
 
-SHARES = (0.5, 1, 2, 4)  # of the expected time: budgets that are shown
+SHARES = (0.5, 1, 2, 4)  # the budgets that are shown, as shares of the expected time
 
 
 def show_plan(experiment: Experiment, plan: PlannedSearch, console: Console) -> None:
-    """Print it all; what was not measured is left out."""
+    """Print the plan, without what was not measured."""
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
@@ -40,10 +40,10 @@ def show_plan(experiment: Experiment, plan: PlannedSearch, console: Console) -> 
 
 def _space(plan: PlannedSearch) -> list[tuple[str, str]]:
     extent = plan.extent
-    size = "configurations without end, as a range is continuous"
+    size = "an infinite number of configurations, as a range is continuous"
     if extent.combinations < math.inf:
         about = "" if extent.combinations <= LISTED else "about "
-        size = f"{extent.combinations:,.0f} combinations, of which {about}{extent.valid:,.0f} make a trial"
+        size = f"{extent.combinations:,.0f} combinations, of which {about}{extent.valid:,.0f} are valid"
     return [
         ("space", size),
         ("smallest model", _model(extent.smallest, extent.largest)),
@@ -52,9 +52,9 @@ def _space(plan: PlannedSearch) -> list[tuple[str, str]]:
 
 
 def _model(model: Model, other: Model) -> str:
-    """Its size, and where it differs from the other."""
-    told = {path: value for path, value in model.params.items() if other.params.get(path) != value}
-    shape = {path: value for path, value in told.items() if not path.startswith("training.") and "dropout" not in path}
+    """The size of a model, and its hyperparameters that differ from another one's."""
+    own = {path: value for path, value in model.params.items() if other.params.get(path) != value}
+    shape = {path: value for path, value in own.items() if not path.startswith("training.") and "dropout" not in path}
     return f"{parameters_of(model.config) / 1e6:,.2f}M parameters: {describe(shape) or 'as all others'}"
 
 
@@ -94,7 +94,7 @@ def _bytes(value: float) -> str:
 
 
 def _models(experiment: Experiment, plan: PlannedSearch) -> Table:
-    """What was measured."""
+    """A table of the measurements."""
     assert plan.speeds
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("model", no_wrap=True)
@@ -118,7 +118,7 @@ def _role(config: TrialConfig, experiment: Experiment, plan: PlannedSearch) -> s
 
 
 def _budgets(experiment: Experiment, times: Times) -> Table:
-    """How many trials so much time would pay for."""
+    """A table of budgets in hours, and the trials for each."""
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for heading in ("H", "by the clock", "trials"):
         table.add_column(heading, justify="right", no_wrap=True)

@@ -1,4 +1,4 @@
-"""A whole search, played through in seconds: its own scheduler, budget and finals on made-up learning curves."""
+"""Simulates a whole search in seconds: its own scheduler, budget and finals on made-up learning curves."""
 
 import math
 from dataclasses import dataclass
@@ -20,14 +20,14 @@ from trainables.base.checkpoint_files import KEEP
 from trainables.base.config import TrialConfig
 from trainables.base.report import EpochReport
 
-MOST_TRIALS = 300  # that are played through; what more trials take follows in proportion
-STATE_BYTES = 12  # of a checkpoint, a parameter: the weight and Adam's two moments in float32
-BEST_BYTES = 4  # of the best model, a parameter
+MOST_TRIALS = 300  # that are simulated; the cost of more trials is extrapolated
+STATE_BYTES = 12  # of a checkpoint, for each parameter: the weight and Adam's two moments in float32
+BEST_BYTES = 4  # of the best model, for each parameter
 
 
 @dataclass(frozen=True)
 class Course:
-    """What one simulated search took; trials, epochs and seconds are without the finals."""
+    """The cost of one simulated search; trials, epochs and seconds are without the finals."""
 
     trials: float
     epochs: float
@@ -36,7 +36,7 @@ class Course:
     finals_device_seconds: float
     finals_seconds: float
     scoring_seconds: float  # on the test split
-    disk: float  # bytes of checkpoints when they are most
+    disk: float  # the most bytes of checkpoints at any time
 
 
 @dataclass(frozen=True)
@@ -46,14 +46,14 @@ class Conditions:
     experiment: Experiment
     slots: Slots
     speeds: Speeds
-    epoch_steps: int  # optimizer steps an epoch
+    epoch_steps: int  # optimizer steps in an epoch
 
 
 def simulate(conditions: Conditions, seed: int, curves: Curves | None = None, plan: Plan | None = None) -> Course:
-    """One search; the seed decides which trials do well.
+    """Simulate one search; the seed decides which trials are good.
 
-    curves and plan: others than made-up ones, for bench/courses.py. The made-up plan takes the place of the sampler,
-    as asking a Gaussian process takes longer than everything else here.
+    curves, plan: to replace the made-up ones, for bench/courses.py. The made-up plan replaces the sampler, as a
+    Gaussian process would take longer than everything else here.
     """
     curves = curves or Curves(conditions.experiment.trial, seed)
     plan = plan or DrawnPlan(conditions.experiment, curves, MOST_TRIALS, seed)
@@ -70,7 +70,7 @@ class _Simulation:
         self.curves, self.plan = curves, plan
         records = Records(self.study, self.journal, NoCheckpoints(Path("trials")))
         self.work = Work(experiment, records, Rules(self.plan, make_scheduler(experiment), [self.budget]))
-        self.seconds: dict[int, Seconds] = {}  # by the number of the trial, as its bytes
+        self.seconds: dict[int, Seconds] = {}  # by the number of the trial, like its bytes
         self.state_bytes: dict[int, float] = {}
         self.disk = 0.0
 
@@ -88,11 +88,11 @@ class _Simulation:
         return self.seconds[trial.number]
 
     def _report(self, trial: StudyTrial) -> EpochReport:
-        """The next one of the trial."""
+        """The next report of the trial."""
         training, seconds = self.experiment.training, self._seconds_of(trial)
         steps = training.report_steps or self.epoch_steps
         done = trial.progress * (1 if training.report_steps else self.epoch_steps)
-        step = min(done + steps, training.epochs * self.epoch_steps)
+        step = min(done + steps, training.total_steps(self.epoch_steps))
         share = (step - done) / self.epoch_steps
         epoch = step // self.epoch_steps if step % self.epoch_steps == 0 else step / self.epoch_steps
         score = self.curves.score(self.plan.config(trial.params), epoch / training.epochs)
@@ -106,7 +106,7 @@ class _Simulation:
         )
 
     def _kept(self, trial: StudyTrial) -> float:
-        """Bytes of the trial's checkpoints, and of the one that is being written."""
+        """The bytes of the trial's checkpoints, with the one that is being written."""
         reports = len(trial.scores) - trial.inherited
         return self.state_bytes.get(trial.number, 0.0) * (min(reports, KEEP) + 1)
 
@@ -140,12 +140,12 @@ class _Simulation:
         return training.epochs * seconds.train + reports * seconds.valid
 
     def _finals(self) -> list[TrialConfig]:
-        """The configurations that are scored, once for each seed."""
+        """The configurations of the finals, once for each seed."""
         chosen = choose_finalists(self.study, self.experiment).finalists
         return [self.plan.config(finalist.params) for finalist in chosen for _ in final_seeds(self.experiment)]
 
     def _more(self) -> float:
-        """How many times as long the search is as its part that was played through."""
+        """The ratio of the whole search to its simulated part."""
         if len(self.study.trials) < MOST_TRIALS or self.study.ended:
             return 1.0
         if self.experiment.search.trials is not None:

@@ -1,4 +1,4 @@
-"""How large a configuration is. What is planned is translation; of other problems nobody knows their sizes."""
+"""The size of a configuration. Only translation is planned, as the sizes in other problems are unknown."""
 
 from search.translation.problem import work_of_pair as work_of_translation
 from trainables.base.config import TrialConfig
@@ -6,10 +6,10 @@ from trainables.base.translation_config import as_translation
 
 
 def work_of_pair(config: TrialConfig) -> float:
-    """Operations of the training on a typical pair; only their proportions between trials matter."""
+    """Operations of training on a typical pair; only ratios between trials matter."""
     return work_of_translation(as_translation(config))
 
 
 def parameters_of(config: TrialConfig) -> int:
-    """The trained numbers of the model."""
+    """The number of parameters of the model."""
     return as_translation(config).num_parameters

@@ -1,4 +1,4 @@
-"""How long an epoch of any configuration takes, from those that were measured."""
+"""Estimates the seconds of any configuration from a few that were measured."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,16 +11,16 @@ from trainables.base.config import TrialConfig
 
 @dataclass(frozen=True)
 class Measured:
-    """What a probe found of one configuration, with as many trials at a time as the search has."""
+    """Measurements of one configuration, with as many trials at a time as the search has."""
 
-    work: float  # operations a pair, as `work_of_pair` counts them
+    work: float  # operations for each pair, by `work_of_pair`
     train_seconds: float  # of an epoch
     valid_seconds: float  # of the validation after it
     test_seconds: float  # of the test split, decoded as in the finals
-    memory: int  # bytes of the process at its peak
-    gpu_memory: int  # bytes of the GPU at the peak; 0 without one
-    steps: int  # that were timed
-    error: float  # standard error of the seconds of a step, as a share of them
+    memory: int  # peak bytes of the process
+    gpu_memory: int  # peak bytes on the GPU; 0 without one
+    steps: int  # the number of timed steps
+    error: float  # relative standard error of the seconds of a step
 
 
 @dataclass(frozen=True)
@@ -33,10 +33,10 @@ class Seconds:
 
 
 class Speeds:
-    """Seconds of any configuration.
+    """Estimates the seconds of any configuration.
 
-    Between two that were measured they are a power of the operations; beyond them, as much a share of the nearest as
-    the configuration has of its operations.
+    Between two measured ones they follow a power of the operations; beyond them they are proportional to the
+    operations.
     """
 
     def __init__(self, measured: Sequence[Measured]):
@@ -44,11 +44,11 @@ class Speeds:
 
     @classmethod
     def by_work(cls) -> "Speeds":
-        """Before anything is measured: seconds that are right in their proportions alone."""
+        """For a search without measurements: seconds whose ratios are right."""
         return cls([Measured(1.0, 1.0, 0.0, 0.0, 0, 0, 0, 0.0)])
 
     def of(self, config: TrialConfig) -> Seconds:
-        """Seconds of an epoch, its validation, and the test split."""
+        """The seconds of an epoch, of its validation, and of the test split."""
         work = work_of_pair(config)
         train, valid, test = (
             self._between(work, [getattr(each, name) for each in self.measured])

@@ -19,7 +19,7 @@ class BudgetConfig(Config):
 
     epochs: int | None = Field(None, ge=1, description="epochs of training, over all trials and finals")
     gpu_hours: float | None = Field(
-        None, gt=0, description="hours of trials on their devices; on their CPU slots where there is no GPU"
+        None, gt=0, description="hours of trials on their devices; without a GPU, in their CPU slots"
     )
     dollars: float | None = Field(None, gt=0, description="gpu_hours times price_per_gpu_hour")
     price_per_gpu_hour: float | None = Field(None, gt=0, description="dollars for an hour of one GPU")
@@ -70,7 +70,7 @@ class Budget:
     """
 
     config: BudgetConfig
-    epochs: int  # of a whole trial
+    epochs: float  # of a whole trial
     rungs: tuple[int, ...]  # in steps if `by_steps`
     by_steps: bool
     finals: int  # the number of retrainings

@@ -82,7 +82,7 @@ class Study:
             self._note(trial)
 
     def _note(self, trial: StudyTrial) -> None:
-        """Enter a trial into what is kept up to date."""
+        """Add a trial to these attributes."""
         self.known.add(SearchSpace.key(trial.params))
         if trial.running:
             self.running[trial.number] = self.active[trial.number] = trial

@@ -1,1 +1,1 @@
-"""A run whose directory is copied to an object store, and fetched from there."""
+"""Copies a run directory to an object store, and fetches it from there."""

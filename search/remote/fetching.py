@@ -1,4 +1,4 @@
-"""A run in a storage, as others than its driver find it: fetched into a run directory, or written to beside."""
+"""Access to a run in a storage without being its driver: fetching it, and writing to it."""
 
 import shutil
 from collections.abc import Iterator
@@ -14,43 +14,43 @@ from trainables.sharing.object_store import Store
 from trainables.sharing.storage import DRIVER, Storage, find_place, new_driver
 
 STUDY, JOURNALS = "study.db", ("trials.jsonl", "finals.jsonl")
-# Within the study, made from it again, or of this machine alone.
+# Files that are part of the study, can be made again, or belong to this machine.
 STAYS = ("study.db-wal", "study.db-shm", FEED, LOG)
 FETCHED = Path("locks") / "fetched"  # marks a run directory in which no driver has worked yet
 
 
 def fetch_run(url: str, folder: Path) -> Path:
-    """The run at a URL, but for its checkpoints, as a run directory in the folder, or the one that is there already.
+    """Fetch the run at a URL, without its checkpoints, into the folder, unless the folder has it.
 
     Raises UserError if there is no run.
     """
     url = url.rstrip("/")
     run_dir = folder.absolute() / url.rpartition("/")[2]
     if run_dir.exists() and not (run_dir / FETCHED).exists():
-        return run_dir  # a driver has worked here; whether it was the last is seen when the lease is taken
+        return run_dir  # a driver has worked here; taking the lease shows whether it was the last one
     place = find_place(url)
     if place is None:
-        raise UserError(f"{url}: not a run, or one that has not begun; name one as in s3://bucket/runs/NAME")
+        raise UserError(f"{url}: not a run, or a run that has not begun; name one as in s3://bucket/runs/NAME")
     while True:
         shutil.rmtree(run_dir, ignore_errors=True)
         (run_dir / FETCHED).parent.mkdir(parents=True)
         (run_dir / FETCHED).touch()
         fetch_files(place, run_dir)
         last, place = place, find_place(url) or place
-        if place.url == last.url:  # else it was moved meanwhile, by a new driver
+        if place.url == last.url:  # otherwise a new driver has moved it meanwhile
             return run_dir
 
 
 @contextmanager
 def sole_access(url: str, run_dir: Path) -> Iterator[Store]:
-    """Where the run at a URL is, which no driver works on as long as the block runs.
+    """The store of the run at a URL; no driver can work on the run while the block runs.
 
-    The run directory's own lock must be held. Raises UserError if a driver lives.
+    The lock of the run directory must be held. Raises UserError if a driver is alive.
     """
     place = find_place(url)
     if place is None:
         raise UserError(f"{url}: not a run, or one that has not begun")
-    if place.url == url:  # of version 0.1, whose drivers take no lease
+    if place.url == url:  # made by version 0.1, whose drivers take no lease
         yield place
         return
     lease = Lease(Storage(url, new_driver(), corpus=""), run_dir)
@@ -64,25 +64,25 @@ def sole_access(url: str, run_dir: Path) -> Iterator[Store]:
 
 
 def gone_on_elsewhere(run_dir: Path, url: str) -> UserError:
-    """The error for a folder whose search another machine has gone on with."""
+    """The error for a run directory whose search another machine has continued."""
     return UserError(
-        f"{run_dir}: the search has gone on elsewhere since; move this folder away, then fetch or resume {url}"
+        f"{run_dir}: the search was continued elsewhere; move this folder away, then fetch or resume {url}"
     )
 
 
 def fetch_files(place: Store, run_dir: Path) -> None:
-    """The study first: the journals may be ahead of it, not behind."""
+    """Fetch the files of a run. The study is first, as journals may be ahead of it, but not behind."""
     for key in sorted(filter(belongs_to_driver, place.find()), key=lambda key: key != STUDY):
         place.get(key, run_dir / key)
 
 
 def is_checkpoint(key: str) -> bool:
-    """Whether an object of a run belongs to a checkpoint."""
+    """Whether an object of a run is part of a checkpoint."""
     return any(checkpoint_number(part) is not None for part in Path(key).parts[:-1])
 
 
 def belongs_to_driver(key: str) -> bool:
-    """Whether an object of a run is a file that its driver sends, as opposed to a worker."""
+    """Whether the driver sends this object of a run, and not a worker."""
     parts = Path(key).parts
     hidden = any(part.startswith(".") for part in parts)
     return not (hidden or parts[0] == "locks" or key in (DRIVER, *STAYS) or is_checkpoint(key))

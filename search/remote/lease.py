@@ -1,4 +1,4 @@
-"""One driver a run, where the run lies in an object store, which has no locks: the driver shows that it lives."""
+"""Ensures that a run in an object store, which has no locks, has one driver: the driver shows that it is alive."""
 
 import json
 import os
@@ -15,50 +15,50 @@ from trainables.sharing.object_store import Version
 from trainables.sharing.storage import DRIVER, Storage
 
 BEAT_SECONDS = 2.0
-HOLD_SECONDS = 8.0  # after its last beat a driver no longer counts on the lease; others wait longer
+HOLD_SECONDS = 8.0  # after its last beat a driver no longer relies on the lease; others wait longer
 SILENT_SECONDS = 12.0  # after which a driver counts as lost
 
 
 class Lease:
-    """The object `driver.json` of the run, which its driver writes again every few seconds.
+    """The object `driver.json` of the run, which its driver writes again every few seconds (a beat).
 
-    It changes hands by conditional writes alone (create if absent, replace if unchanged), so of two drivers that want
-    it one gets it. Whether another driver lives is seen by its beats, not by clocks, which differ between machines: who
-    takes over has seen no new beat for SILENT_SECONDS, and a holder counts on the lease for HOLD_SECONDS, which are
-    fewer, from when it sent the last beat that arrived. So never do two count on it, however late a write arrives.
+    It is only taken by conditional writes (create if absent, replace if unchanged), so one of two competing drivers
+    gets it. Drivers notice each other by beats, not by clocks, which differ between machines. A driver takes over when
+    it has seen no new beat for SILENT_SECONDS. The holder relies on the lease for HOLD_SECONDS, which is less, counted
+    from when it sent the last beat that arrived. So two drivers never rely on it at once, however late a write arrives.
 
-    `whole` is the key of the driver below which all of the run is. A driver that was lost before it had sent all that
-    it took over never becomes that, so nobody goes on from half a run.
+    `whole` is the key of the driver below which the whole run is. A driver that was lost before it had sent everything
+    that it took over is never in `whole`, so no driver continues from half a run.
     """
 
     def __init__(self, storage: Storage, run_dir: Path):
         self.storage, self._mine = storage, run_dir / "locks" / "storage"
-        self.whole: str | None = None  # None before anything was sent
+        self.whole: str | None = None  # None until something was sent
         self._version: Version | None = None
         self._beats, self._sent_at = 0, -float("inf")
         self._writing, self._ended = threading.Lock(), threading.Event()
         self._thread = threading.Thread(target=self._beat, daemon=True)
 
     def take(self) -> bool:
-        """Become the driver; whether the run directory holds all of the run, as the driver before worked in it.
+        """Become the driver. Returns whether the run directory has the whole run, as the last driver worked in it.
 
-        The directory's own lock must be held. Raises UserError if another driver lives.
+        The lock of the run directory must be held. Raises UserError if another driver is alive.
         """
         known = self.storage.root.read_version(DRIVER)
         record: dict[str, Any] = json.loads(known.content) if known else {"key": None, "ended": True, "whole": None}
         mine = read_text(self._mine).split() if self._mine.exists() else []
         if "whole" not in record:
             raise UserError(
-                f"{self.storage.url}: was stored by version 0.1, with which it can go on; here it can be translated "
-                "with, replayed and published"
+                f"{self.storage.url}: was stored by version 0.1, which can resume it; this version can only translate "
+                "with it, replay it and publish it"
             )
-        ended_here = record["key"] in mine and record["host"] == platform.node()  # else its lock would be held
+        ended_here = record["key"] in mine and record["host"] == platform.node()  # otherwise its lock would be held
         if known and not record["ended"] and not ended_here:
             self._wait_for_silence(known, record)
         self.whole = record["whole"]
         here = self.whole is None or self.whole in mine
         if here:
-            self._own(*mine, self.storage.driver)  # whichever stays, if it dies now
+            self._own(*mine, self.storage.driver)  # either, if this driver dies now
         begun, content, root = time.monotonic(), self._record(ended=False), self.storage.root
         self._version = root.replace(DRIVER, known, content) if known else root.create(DRIVER, content)
         if self._version is None and not self._is_ours():
@@ -68,7 +68,7 @@ class Lease:
         return here
 
     def commit(self) -> None:
-        """From now on the run is what this driver has sent, and what lies in its run directory. Raises StorageFails."""
+        """Make what this driver has sent, and its run directory, the present run. Raises StorageFails."""
         self.adopt()
         self.whole = self.storage.driver
         self._renew(ended=False)
@@ -76,7 +76,7 @@ class Lease:
         self._own(self.storage.driver)
 
     def adopt(self) -> None:
-        """The run directory holds the run as it was taken over."""
+        """Note that the run directory has the whole run that was taken over."""
         self._own(*filter(None, (self.whole, self.storage.driver)))
 
     @property
@@ -85,17 +85,17 @@ class Lease:
         return time.monotonic() < self._sent_at + HOLD_SECONDS
 
     def check(self) -> None:
-        """Raises StorageFails unless this driver holds the lease; one that could not beat for a while asks again."""
+        """Raises StorageFails unless this driver holds the lease; after a gap in its beats it first renews it."""
         if not self.held:
             self._renew(ended=False)
         if not self.held:
             raise StorageFails(f"storage: {self.storage.url}: another driver has taken this search over")
 
     def release(self) -> None:
-        """Stop renewing, and let another driver take the search at once."""
+        """Stop the beats, and allow another driver to take the search at once."""
         self._ended.set()
         self._thread.join()
-        with suppress(StorageFails):  # then another waits a little
+        with suppress(StorageFails):  # then another driver has to wait
             self._renew(ended=True)
 
     def _wait_for_silence(self, known: Version, driver: dict[str, Any]) -> None:
@@ -111,13 +111,13 @@ class Lease:
 
     def _beat(self) -> None:
         while not self._ended.wait(BEAT_SECONDS):
-            with suppress(StorageFails):  # unreachable; or taken over, which is told before the next thing is sent
+            with suppress(StorageFails):  # unreachable; or taken over, which `check` reports before the next send
                 self._renew(ended=False)
 
     def _renew(self, ended: bool) -> None:
-        """Write the lease again; it is held from before the write was sent. Raises StorageFails."""
+        """Write the lease again; its time counts from before the write was sent. Raises StorageFails."""
         with self._writing:
-            for _ in range(2):  # an answer may get lost: then the object is in a version that we wrote but do not know
+            for _ in range(2):  # if an answer was lost, the object has a version that we wrote but do not know
                 begun = -float("inf") if ended else time.monotonic()
                 self._sent_at = min(self._sent_at, begun)
                 if self._version is None and not self._is_ours():
@@ -131,14 +131,14 @@ class Lease:
             raise StorageFails(f"storage: {self.storage.url}: another driver has taken this search over")
 
     def _is_ours(self) -> bool:
-        """Whether the object is in a version that this driver wrote, which is known then."""
+        """Whether this driver wrote the present version of the object, which is then known."""
         version = self.storage.root.read_version(DRIVER)
         ours = version is not None and json.loads(version.content)["key"] == self.storage.driver
         self._version = version if ours else None
         return ours
 
     def _own(self, *drivers: str) -> None:
-        """Note which drivers' work the run directory holds whole."""
+        """Note the drivers' runs that the run directory has completely."""
         write_atomically(self._mine, " ".join(drivers))
 
     def _record(self, ended: bool) -> bytes:

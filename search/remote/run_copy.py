@@ -1,9 +1,9 @@
-"""The run directory's copy in the storage of a search: kept up to date by the driver, and fetched on another head.
+"""The copy of a run directory in the storage of a search; the driver updates it, and another head can fetch it.
 
-Checkpoints lie in the storage alone. All else is written in the run directory first, and sent here: before anybody
-relies on it, and otherwise every few seconds. So what a lost head takes with it are some seconds of reports, and of
-decisions that follow from them. All numbers follow from configuration and seed, and every trial that anybody trains was
-sent when it was made, so that going back to those seconds, or a trial to an older checkpoint, leads to the same again.
+Checkpoints are in the storage only. All other files are first written to the run directory, then sent: at once if
+something relies on them, otherwise every few seconds. So if a head is lost, some seconds of reports, and decisions that
+follow from them, are lost. Every trial was sent before it was trained, and all numbers follow from configuration and
+seed. So if these seconds are repeated, or a trial continues from an older checkpoint, the results are the same.
 """
 
 import os
@@ -32,14 +32,14 @@ from trainables.sharing.object_store import Store
 from trainables.sharing.storage import Storage, is_driver
 
 SEND_SECONDS = 5.0
-MOVING = Path("locks") / "moving"  # all checkpoints lie here, as an extension moves them
-COPIES = 8  # checkpoints that the storage copies at a time
+MOVING = Path("locks") / "moving"  # exists while an extension has all checkpoints in the run directory, to move them
+COPIES = 8  # files of checkpoints that the storage copies at a time
 
-State = tuple[tuple[int, int], ...]  # of a file: when it was written, and its size
+State = tuple[tuple[int, int], ...]  # time of the last write and size, of a file and perhaps of its WAL
 
 
 class RunCopy:
-    """Kept while the block runs, by the one driver that may. Raises UserError if there is another."""
+    """Keeps the copy up to date while the block runs. Raises UserError if another driver is alive."""
 
     def __init__(self, storage: Storage, run_dir: Path):
         """The lock of the run directory must be held."""
@@ -47,7 +47,7 @@ class RunCopy:
         self.lease = Lease(storage, run_dir)
         self._sent: dict[str, State] = {}
         self._sending, self._ended, self._warned = threading.Lock(), threading.Event(), False
-        self._thread = threading.Thread(target=self._send_now_and_then, daemon=True)
+        self._thread = threading.Thread(target=self._send_regularly, daemon=True)
 
     def __enter__(self) -> "RunCopy":
         here = self.lease.take()
@@ -64,24 +64,24 @@ class RunCopy:
         if self._thread.is_alive():
             self._thread.join()
         try:
-            if self.lease.whole == self.storage.driver:  # else the storage has the run as it was before
+            if self.lease.whole == self.storage.driver:  # otherwise the storage still has the run of the last driver
                 self.send()
         except StorageFails as error:
             if kind is None:
                 raise
-            warn(f"{self.run_dir} has more than the storage, so resume from there: {error}")
+            warn(f"{self.run_dir} has more than the storage, so resume from this folder: {error}")
         finally:
             self.lease.release()
 
     def send(self) -> None:
-        """Send all that has changed; it is there when the call returns.
+        """Send everything that has changed; it has arrived when the call returns.
 
-        Raises StorageFails, also for one that has no right to write any more.
+        Raises StorageFails, also if this driver has lost the lease.
         """
         with self._sending:
             self.lease.check()
-            # The study is copied before the journals are read and sent after them, so that it knows of no report that
-            # they lack. What follows from the end of a study is written after a `send`.
+            # The study is copied before the journals are read, and sent after them, so it has no report that they
+            # lack. Files that depend on a finished study are written after a `send`.
             files = dict(self._files())
             with temporary_folder() as folder:
                 sources = {key: self.run_dir / key for key in files}
@@ -96,7 +96,7 @@ class RunCopy:
                 del self._sent[key]
 
     def _put(self, file: Path, key: str) -> bool:
-        """Whether it was still there."""
+        """Send a file. Returns False if it has been removed."""
         try:
             self.storage.run.put(file, key)
         except StorageFails:
@@ -105,30 +105,30 @@ class RunCopy:
             return False
         return True
 
-    def _send_now_and_then(self) -> None:
+    def _send_regularly(self) -> None:
         while not self._ended.wait(SEND_SECONDS):
             try:
                 self.send()
             except StorageFails as error:
                 if not self._warned:
                     self._warned = True
-                    warn(f"{error}; the search goes on, and this is tried again")
+                    warn(f"{error}; the search continues, and this is tried again")
 
     def _files(self) -> Iterator[tuple[str, State]]:
-        """What is to be sent, without checkpoints, drafts and locks."""
-        for folder, folders, names in os.walk(self.run_dir):  # which minds nothing that goes meanwhile
+        """The files to send, without checkpoints, drafts and locks."""
+        for folder, folders, names in os.walk(self.run_dir):  # files may be removed meanwhile
             folders[:] = [name for name in folders if not name.startswith(".")]
             for file in (Path(folder) / name for name in names):
                 key = self._key(file)
                 if belongs_to_driver(key) and (state := _state(file)) is not None:
-                    if key == STUDY:  # the newest part of which is in another file
+                    if key == STUDY:  # its newest part is in the WAL
                         state += _state(file.with_name(f"{STUDY}-wal")) or ()
                     yield key, state
 
     def _fetch_again(self) -> None:
-        """Take what another driver left, on another head or in another folder, if it was the last.
+        """Fetch the run that the last driver left, from another head or folder.
 
-        That takes the place of what was fetched before it was known to be gone.
+        It replaces what was fetched before that driver was known to be dead.
         """
         others = [path.name for path in self.run_dir.iterdir() if path.name != "locks"]
         if others and not (self.run_dir / FETCHED).exists():
@@ -142,12 +142,11 @@ class RunCopy:
 
     @contextmanager
     def taking_over(self, moves: bool) -> Iterator[None]:
-        """Move in the storage what the block moves in the run directory, as a whole or not at all.
+        """Make this driver's copy the run, with the changes of the block, completely or not at all.
 
-        After it this driver's run is the run. moves: whether the block moves anything, checkpoints among it.
-
-        What was before stays as it is until all is sent, below this driver's own key, where checkpoints are copied
-        to by the storage itself; only where they are moved they come here meanwhile.
+        moves: whether the block moves files, also checkpoints. Everything is sent to this driver's own key, and the
+        last driver's copy is not changed before that is complete. The storage itself copies checkpoints to the new key;
+        only if they are to be moved, they are fetched into the run directory.
         """
         mark = self.run_dir / MOVING
         if moves and not mark.exists():
@@ -161,7 +160,7 @@ class RunCopy:
             self._copy_checkpoints()
         self.send()
         drivers = {key.partition("/")[0] for key in self.storage.root.find()}
-        self.lease.commit()  # so the lease was ours all the time, and none of these is of a later driver
+        self.lease.commit()  # it succeeds only if the lease was ours all the time, so no later driver is among these
         for driver in filter(is_driver, drivers - {self.storage.driver}):
             self.storage.root.remove(driver)
         if mark.exists():
@@ -171,8 +170,8 @@ class RunCopy:
         self._thread.start()
 
     def _bring_checkpoints(self) -> None:
-        """All of the run's, into the run directory."""
-        for file in self._checkpoints():  # left by a driver that died as it removed them
+        """Fetch all checkpoints of the run into the run directory."""
+        for file in self._checkpoints():  # left by a driver that was killed while it removed them
             file.unlink()
         if self.lease.whole:
             before = Store(f"{self.storage.url}/{self.lease.whole}")
@@ -181,7 +180,7 @@ class RunCopy:
                     before.get(key, self.run_dir / key)
 
     def _copy_checkpoints(self) -> None:
-        """All of the run's, to this driver's place."""
+        """Copy all checkpoints of the run to this driver's key."""
         if self.lease.whole is None:
             return
         root, before = self.storage.root, self.lease.whole
@@ -190,7 +189,7 @@ class RunCopy:
             list(pool.map(lambda key: root.copy(f"{before}/{key}", f"{self.storage.driver}/{key}"), keys))
 
     def _checkpoints(self) -> list[Path]:
-        """Files of checkpoints in the run directory."""
+        """The files of checkpoints in the run directory."""
         return [file for file in self.run_dir.rglob("*") if is_checkpoint(self._key(file))]
 
     def _key(self, file: Path) -> str:
@@ -198,7 +197,7 @@ class RunCopy:
 
 
 def _backup(study: Path, target: Path) -> Path:
-    """A copy of the study as it is between two of its writes."""
+    """A consistent copy of the study."""
     try:
         with closing(sqlite3.connect(study)) as source, closing(sqlite3.connect(target)) as copy:
             source.backup(copy)
@@ -208,7 +207,7 @@ def _backup(study: Path, target: Path) -> Path:
 
 
 def _state(file: Path) -> State | None:
-    """None where it is no file, or is gone."""
+    """The state of a file; None if it is missing or not a file."""
     try:
         facts = file.stat()
     except OSError:

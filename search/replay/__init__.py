@@ -1,1 +1,1 @@
-"""How good a policy is: the real samplers and schedulers on tables of systems that were trained already."""
+"""Measures how good a policy is: runs real samplers and schedulers on tables of trained systems."""

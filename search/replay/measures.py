@@ -1,4 +1,4 @@
-"""How good a policy is on a table: the mean over many simulated searches."""
+"""Measures how good a policy is on a table, as means over many simulated searches."""
 
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -21,8 +21,8 @@ from search.space.domain import Scalar
 from trainables.base.errors import UserError
 
 EVALUATIONS = (5, 10, 20, 40)
-LONGEST = 100  # evaluations; a search that is not near the best by then counts as one more
-NEAR = 0.5  # BLEU below the best of a table that count as having found it
+LONGEST = 100  # evaluations; a search that is not near the best after its last one counts as one more
+NEAR = 0.5  # a system within so much BLEU of the best counts as the best
 BUDGET_RUNS, CURVE_WORKERS = 20, 4
 
 T = TypeVar("T")
@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Policy:
-    """A sampler, with a scheduler for learning curves, and what earlier searches found."""
+    """A sampler, a scheduler for learning curves, and results of earlier searches."""
 
     sampler: SamplerSettings = SAMPLERS.default
     scheduler: SchedulerSettings = SCHEDULERS.default
@@ -42,7 +42,7 @@ class Policy:
         return self.sampler.make(table.task(seed), prior)
 
     def make_scheduler(self, table: Table) -> Scheduler:
-        """As a search has it whose trials are as long as the table's median run; ranked are comparable systems.
+        """The scheduler for a search whose trials are as long as the table's median run; it ranks comparable systems.
 
         Raises UserError for one that can't work on tables.
         """
@@ -51,7 +51,7 @@ class Policy:
             return table.system(trial.params).comparable
 
         if self.scheduler.breeds:
-            raise UserError(f"--scheduler: {self.scheduler.kind} makes trials that no table has; name another")
+            raise UserError(f"--scheduler: {self.scheduler.kind} makes new trials, which no table has; name another")
         task = SchedulerTask(table.length, None, table.space, None, 0, comparable)
         try:
             self.scheduler.check(task)
@@ -61,9 +61,9 @@ class Policy:
 
 
 def measure_systems(table: Table, policy: Policy, seeds: int, workers: int) -> dict[str, float]:
-    """Regret after so many whole runs, in BLEU and over (best - median), and the runs until near the best.
+    """Regret after EVALUATIONS whole runs, in BLEU and divided by (best - median), and the runs until near the best.
 
-    Raises UserError where the best is no better than the median.
+    Raises UserError if the best is no better than the median.
     """
     if table.best <= table.median:
         raise UserError(
@@ -82,7 +82,7 @@ def measure_systems(table: Table, policy: Policy, seeds: int, workers: int) -> d
 
 
 def measure_curves(table: Table, policy: Policy, seeds: int) -> dict[str, float]:
-    """Regret when four workers have spent 20 median runs, and how often the best that was started was stopped."""
+    """Regret when four workers have spent 20 median runs, and how often the best started system was stopped."""
     outcomes = _over_seeds(partial(_simulate, table, policy), seeds)
     worst = min(system.score for system in table.systems.values())
     return {

@@ -1,4 +1,4 @@
-"""A search on a table: the real sampler and scheduler, workers of a virtual clock."""
+"""Simulates a search on a table, with the real sampler and scheduler and a virtual clock."""
 
 import heapq
 from dataclasses import dataclass
@@ -16,8 +16,8 @@ from trainables.base.outcomes import Outcome
 class Found:
     """What a simulated search found."""
 
-    finished: list[float]  # final scores of the runs that ended, in the order in which they did
-    killed: bool  # whether the best of the started configurations was stopped, or left waiting at a rung
+    finished: list[float]  # the final scores of finished runs, in their order
+    killed: bool  # whether the best started configuration was stopped, or left waiting at a rung
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class CurveSimulation:
             self._occupy(0)
 
     def run(self) -> Found:
-        """Search until the budget is spent or nothing is left; what was found."""
+        """Search until the budget is spent or nothing is left. Returns what was found."""
         while self.clock and self.spent < self.budget:
             time, _, number = heapq.heappop(self.clock)
             self.spent += 1
@@ -77,7 +77,7 @@ class CurveSimulation:
         return Found(self.finished, killed)
 
     def _occupy(self, time: int) -> None:
-        """Give a free worker something to train: a promotion, or a new trial."""
+        """Give a free worker a promoted or new trial."""
         trial = self.scheduler.promote(self.study, self.live)
         if trial is not None:
             let_pass(self.study, trial)
@@ -92,7 +92,7 @@ class CurveSimulation:
         heapq.heappush(self.clock, (time, self.order, number))
 
     def _goes_on(self, trial: StudyTrial) -> bool:
-        """Take the trial's next checkpoint; whether its worker stays with it."""
+        """Take the trial's next checkpoint. Returns whether its worker continues with it."""
         system = self.table.system(trial.params)
         checkpoint = len(trial.scores) + 1
         self.study.report(trial, checkpoint, system.curve[checkpoint - 1])

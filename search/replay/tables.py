@@ -17,7 +17,7 @@ from trainables.base.errors import UserError
 from trainables.base.files import parse_json, read_bytes, read_text
 from trainables.base.outcomes import Outcome
 
-# Of the files by Zhang and Duh (2020, 2024): what decides a system, the rest was measured of it.
+# Columns of the files by Zhang and Duh (2020, 2024) that define a system; the others were measured.
 SYSTEM = ("bpe_symbols", "num_layers", "num_embed", "ffn_hidden", "attention_heads", "initial_lr")
 SCRATCH = ("bpe_k", "num_layers", "num_embed", "ffn_hidden", "attention_heads", "initial_lr")
 FINETUNE = ("basemodel", "model_size", "num_layers", "lora_rank", "batch_size", "initial_lr")
@@ -28,14 +28,14 @@ class System:
     """A trained system."""
 
     params: Params
-    score: float  # at its end; higher is better
+    score: float  # the final score; higher is better
     curve: tuple[float, ...] = ()  # the best value so far at each checkpoint; higher is better
-    comparable: Scalar = None  # curves are comparable among systems of the same value
+    comparable: Scalar = None  # curves can be compared between systems with the same value
 
 
 @dataclass(frozen=True)
 class Table:
-    """The systems of a search that was made in full."""
+    """The systems of a search in which all were trained."""
 
     name: str
     systems: dict[str, System] = field(repr=False)  # by the key of their configuration
@@ -53,7 +53,7 @@ class Table:
 
     @property
     def length(self) -> int:
-        """Checkpoints of the median run."""
+        """The number of checkpoints of the median run."""
         return int(median(len(system.curve) for system in self.systems.values()))
 
     def system(self, params: Params) -> System:
@@ -61,12 +61,12 @@ class Table:
         return self.systems[self.space.key(params)]
 
     def task(self, seed: int) -> Task:
-        """The search in which only systems of the table are trials."""
+        """A search in which only systems of the table are valid trials."""
         return Task(self.space, lambda params: params if self.space.key(params) in self.systems else None, seed)
 
 
 def make_table(name: str, systems: list[System]) -> Table:
-    """A table; of systems with equal configurations the first counts."""
+    """Make a table; of systems with equal configurations it has the first."""
     values: dict[str, list[Scalar]] = {}
     for system in systems:
         for path, value in system.params.items():
@@ -80,7 +80,7 @@ def make_table(name: str, systems: list[System]) -> Table:
 
 
 def read_systems(file: Path) -> Table:
-    """nmthpo_PAIR.csv: a row a trained system, with its BLEU on the development set. Raises UserError."""
+    """Read nmthpo_PAIR.csv: a row for each system, with its BLEU on the development set. Raises UserError."""
     try:
         rows = list(csv.DictReader(StringIO(read_text(file), newline="")))
         systems = [System({path: _number(row[path]) for path in SYSTEM}, float(row["dev_bleu"])) for row in rows]
@@ -90,10 +90,10 @@ def read_systems(file: Path) -> Table:
 
 
 def read_curves(file: Path) -> Table:
-    """nmtlc_scratch_PAIR.json (perplexity at each checkpoint) or nmtlc_finetune_PAIR.json (BLEU). Raises UserError.
+    """Read nmtlc_scratch_PAIR.json (perplexity at each checkpoint) or nmtlc_finetune_PAIR.json (BLEU).
 
-    Perplexity is per token, so its curves compare within one vocabulary alone. Runs without a final BLEU are left
-    out; where only a curve of BLEU is given, its maximum is the final one.
+    Perplexity is per token, so its curves can only be compared within a vocabulary. Runs without a final BLEU are left
+    out; if there is only a curve of BLEU, its maximum is the final BLEU. Raises UserError.
     """
     try:
         content = parse_json(read_bytes(file))
@@ -116,8 +116,8 @@ def _system(run: dict[str, Any]) -> System:
 
 
 def read_run(run_dir: Path) -> Table:
-    """The trials of a finished search that were trained to the end. Raises UserError."""
-    from search.run_directory.checking import open_run  # and Optuna, which tables do without
+    """Read the trials of a finished search that were trained to the end. Raises UserError."""
+    from search.run_directory.checking import open_run  # imports Optuna, which tables don't need
 
     _, study = open_run(run_dir)
     sign = 1 if study.maximize else -1

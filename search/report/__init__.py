@@ -1,1 +1,1 @@
-"""What people read afterwards: the page, its figures, attention."""
+"""The HTML report and its figures."""

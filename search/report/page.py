@@ -1,4 +1,4 @@
-"""report.html: the answer, how sure it is, what it rests on and what it cost, in one file that needs no network."""
+"""report.html: the result, its significance, its basis and its cost, in one file that needs no network."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ PAGE = Environment(
 
 @dataclass(frozen=True)
 class Findings:
-    """All that a search has found."""
+    """Everything that a search has found."""
 
     experiment: Experiment
     trials: list[StudyTrial]
@@ -48,13 +48,13 @@ class Findings:
     finals: list[JournalLine]  # the lines of finals.jsonl
     leaderboard: Leaderboard
     by: TestMetric  # of the ranking
-    data: str  # a line on them
-    sections: str  # what the problem alone shows, as HTML
-    # When finalists were frozen, and the test data could be read from then on: the last time for this ranking, before
-    # that for those of an extended search.
+    data: str  # a line about the data
+    sections: str  # the sections of the problem, as HTML
+    # When finalists were frozen, after which the test data could be read: the last one is for this ranking, the others
+    # for the rankings before the search was extended.
     test_opened: list[str]
-    spending: list[str]  # sentences on the budget; none if there was none
-    planned: list[str]  # on how far off the plan was; none without one
+    spending: list[str]  # sentences about the budget; none without one
+    planned: list[str]  # sentences on how far off the plan was; none without one
 
 
 def write_report(file: Path, found: Findings) -> None:
@@ -105,27 +105,27 @@ def write_report(file: Path, found: Findings) -> None:
 
 
 def titled(leaderboard: Leaderboard, by: TestMetric, metrics: Mapping[str, Metric]) -> str:
-    """What the ranking is by, for people."""
+    """The title of the metric that decided the ranking."""
     return by.metric.title if leaderboard.decided_by == by.name else metrics[leaderboard.decided_by].title
 
 
 def told_interval(by: TestMetric, entry: LeaderboardEntry) -> str:
-    """An interval in words, as 50.1–55.3."""
+    """An interval as text, such as 50.1–55.3."""
     return "–".join(_end(by, end) for end in entry.score_ci)
 
 
 def _end(by: TestMetric, end: float) -> str:
-    """The end of an interval, with a digit less than the score."""
+    """The end of an interval, with one digit less than the score."""
     return f"{end:.{max(0, by.metric.digits - 1)}f}"
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """What the settings did: sentences and figures."""
+    """The effects of the settings, as sentences and figures."""
 
-    basis: str  # which scores they rest on
-    stage: str  # that the numbers are of: "at epoch 4"
-    counted: str  # how many scores are forecasts
+    basis: str  # a sentence on the scores that are used
+    stage: str  # of the scores, such as "at epoch 4"
+    counted: str  # a sentence on how many scores are forecasts
     effects: list[str]
     interactions: list[str]
     figures: list[Figure]
@@ -135,7 +135,7 @@ class Explanation:
 def explain(
     experiment: Experiment, trials: list[StudyTrial], finals: list[JournalLine], ranking: list[LeaderboardEntry]
 ) -> Explanation | None:
-    """None where there is nothing to explain: no space, or settings that changed while models trained."""
+    """Explain the effects of settings; None without a space, or if settings changed while models trained."""
     space = experiment.space
     if not space.domains or experiment.search.scheduler.breeds:
         return None
@@ -165,9 +165,9 @@ def explain(
 
 
 def answer(leaderboard: Leaderboard, by: TestMetric, metrics: Mapping[str, Metric]) -> list[str]:
-    """Three sentences: what is best, by how much and how sure, at what cost.
+    """Three sentences: which model is best, by how much and how significantly, and at what cost.
 
-    by: what the finalists were tested by. metrics: of the problem.
+    by: the metric of the ranking. metrics: those of the problem.
     """
     best, *others = leaderboard.ranking
     show = by.metric.show
@@ -182,7 +182,7 @@ def answer(leaderboard: Leaderboard, by: TestMetric, metrics: Mapping[str, Metri
     ]
     equals = [entry for entry in others if entry.group == best.group]
     if not others:
-        sentences.append("It is the only finalist, so nothing can be said of how far it leads.")
+        sentences.append("It is the only finalist, so its lead is unknown.")
     elif equals:
         names = ", ".join(f"{entry.trial} ({show(entry.score)})" for entry in equals)
         smallest = min((best, *equals), key=lambda entry: entry.num_parameters or 0)
@@ -216,7 +216,7 @@ def _size(entry: LeaderboardEntry, word: str = ", ") -> str:
 
 
 def _undecided(leaderboard: Leaderboard, by: TestMetric, metrics: Mapping[str, Metric]) -> str:
-    """For a ranking by another metric than the test's."""
+    """The sentence for a ranking that another metric decided."""
     best, name = leaderboard.ranking[0], leaderboard.decided_by
     trials = count(leaderboard.search.trials, "configuration", "configurations")
     loss, value = metrics[name], best.figures[name]
@@ -230,6 +230,6 @@ def _undecided(leaderboard: Leaderboard, by: TestMetric, metrics: Mapping[str, M
 def _spent(cost: Cost) -> str:
     share = cost.epochs_trained / cost.epochs_full
     return (
-        f"The search trained {plain(cost.epochs_trained)} epochs, {share:.0%} of what all trials to their end would "
-        f"have taken: {duration(cost.gpu_seconds)} on its devices, {duration(cost.wall_seconds)} by the clock."
+        f"The search trained {plain(cost.epochs_trained)} epochs, {share:.0%} of those that all trials would have had "
+        f"without stopping: {duration(cost.gpu_seconds)} on its devices, {duration(cost.wall_seconds)} by the clock."
     )

@@ -1,1 +1,1 @@
-"""What a run was made from, whether its files are as they were written, what a resume may change."""
+"""The run directory: its inputs, checks of its files, and what a resume may change."""

@@ -1,4 +1,4 @@
-"""Which keys may change when a search is resumed, and what the change of one means: the rule stands here alone."""
+"""Which keys may change when a search is resumed, and what such a change means."""
 
 from enum import Enum
 
@@ -6,9 +6,9 @@ from search.settings.experiment import Experiment
 from trainables.base.config import flatten
 from trainables.base.errors import UserError
 
-# They decide what is compared: scores from before and after a change would not belong together.
+# Scores from before and after a change of these could not be compared.
 COMPARED = ("problem", "training.epochs", "training.report_steps", "search.metric")
-# These belong to the machine and to those who watch: the result stays what it is.
+# Keys of the machine and of tracking, which do not change the result.
 INDIFFERENT = (
     "data.doubts",
     "tracking",
@@ -22,18 +22,18 @@ INDIFFERENT = (
 
 
 class Change(Enum):
-    """What the changed keys mean for what the run has."""
+    """What changed keys mean for the results that a run has."""
 
-    NOTHING = "all stands"
-    GOES_ON = "the search goes on; finals that were begun are over, and new ones follow it"
+    NOTHING = "all results stay"
+    GOES_ON = "the search continues; its present finals are set aside, and new ones follow"
     NEW_STUDY = "a new study begins, with the trials of the old one that fit"
 
 
 def find_change(stored: Experiment, experiment: Experiment) -> Change:
-    """What it means to resume the stored search as the experiment says. Raises UserError for what can't change."""
+    """What it means to resume the stored search with this experiment. Raises UserError for keys that can't change."""
     trial = experiment.definition.config
     compared = (*COMPARED, *trial.fixed)
-    meaning = ("space", *trial.model_fields)  # a trial of the study means another model after a change of these
+    meaning = ("space", *trial.model_fields)  # a change of these makes another model of each trial
     before, after = flatten(stored.model_dump()), flatten(experiment.model_dump())
     changed = [key for key in before | after if before.get(key) != after.get(key)]
     for key in changed:

@@ -1,6 +1,6 @@
-"""Whether a run directory still says what its drivers wrote: study, journals and frozen finalists against each other.
+"""Checks that study, journals and frozen finalists of a run agree, as its drivers wrote them.
 
-The order of writing allows the journal to be ahead of the study, and nothing else.
+By the order of writes the journal may be ahead of the study; nothing else may differ.
 """
 
 import math
@@ -20,7 +20,7 @@ from trainables.base.sealing import RESTORE, Damaged, unsealed
 
 
 def open_run(run_dir: Path) -> tuple[Experiment, Study]:
-    """The experiment of a run and the study of its search, checked, for who only reads. Raises UserError."""
+    """The experiment of a run and the study of its search, checked and read-only. Raises UserError."""
     experiment = stored_experiment(run_dir)
     if not (run_dir / "study.db").is_file():
         raise UserError(f"{run_dir}: holds no study.db; name a run that has begun")
@@ -31,13 +31,13 @@ def open_run(run_dir: Path) -> tuple[Experiment, Study]:
 
 
 def check_study(study: Study, journal: Path, experiment: Experiment) -> list[JournalLine]:
-    """The lines of the study's journal. Raises Damaged where the two contradict each other or themselves."""
+    """The lines of the study's journal. Raises Damaged if study or journal is inconsistent, or they disagree."""
     lines = read_lines(journal)
     unit, metric = experiment.training.unit, experiment.search.metric
     reported: dict[tuple[int, int], float] = {}
     for line in lines:
         if line.trial not in study.trials:
-            raise Damaged(f"{study.file}: lacks trial {line.trial}, of which {journal.name} has a report; {RESTORE}")
+            raise Damaged(f"{study.file}: lacks trial {line.trial}, but {journal.name} has a report of it; {RESTORE}")
         if metric not in line.report.figures:
             raise Damaged(f"{journal}: a report of trial {line.trial} lacks {metric}; {RESTORE}")
         reported[line.trial, line.report.progress(unit)] = line.report.score(metric)
@@ -61,10 +61,10 @@ def check_study(study: Study, journal: Path, experiment: Experiment) -> list[Jou
 
 
 def _contradiction(trial: StudyTrial, study: Study) -> str | None:
-    """What is wrong with a trial by itself, in words that follow its name; None if nothing is."""
+    """What is wrong with a trial, as the rest of a sentence that begins with its name; None if nothing is."""
     attributes, outcome = trial.attributes, trial.attributes.outcome
     if not trial.is_sealed:
-        return "has other values than it was made with"
+        return "has other values than it was created with"
     for key, value in attributes.others.items():
         return f"has an attribute {key!r} with the value {value!r}, which no driver writes"
     for rung in attributes.passed - trial.scores.keys():
@@ -79,7 +79,7 @@ def _contradiction(trial: StudyTrial, study: Study) -> str | None:
 
 
 def check_finalists(file: Path, search: Study) -> list[Finalist]:
-    """The frozen finalists. Raises Damaged where the search has no such trials."""
+    """The frozen finalists. Raises Damaged if they are not trials of the search."""
     finalists = read_finalists(file)
     for finalist in finalists:
         trial = search.trials.get(finalist.trial)
@@ -89,13 +89,13 @@ def check_finalists(file: Path, search: Study) -> list[Finalist]:
 
 
 def check_frozen(run_dir: Path, frozen_before: list[str]) -> None:
-    """That what the test split was opened for is still there. frozen_before: when finalists of earlier finals were.
+    """Check that the finalists are there for which the test split was opened. Raises Damaged.
 
-    Raises Damaged.
+    frozen_before: when the finalists of earlier finals were frozen.
     """
     file, opened = run_dir / "finalists.json", run_dir / "test_opened.jsonl"
     openings = []
-    # A last line without an end was torn by a crash: its opening had not returned, so no text was given out for it.
+    # An incomplete last line is from a crash before the test split was opened.
     for number, line in enumerate(read_bytes(opened).split(b"\n")[:-1] if opened.exists() else [], 1):
         where = f"{opened}: line {number}"
         try:

@@ -1,7 +1,7 @@
-"""What a run keeps of before it was extended, in earlier/1, earlier/2, …: its finals, or its study, too.
+"""What a run had before it was extended, kept in earlier/1, earlier/2, …: its finals, and perhaps its study.
 
-A move is begun by a folder that says what is to be moved, and ends with that folder's name. In between a kill
-does no harm: the next driver ends the move before it does anything else.
+A move begins with a folder that records what is to be moved, and ends when that folder gets its final name. A kill in
+between does no harm, as the next driver first completes the move.
 """
 
 import os
@@ -24,45 +24,45 @@ from trainables.base.files import create_folder, publish_folder, remove, sync, s
 from trainables.base.sealing import read_sealed, write_sealed
 
 FINALS = ("finalists.json", "finals.jsonl", "finals", "leaderboard.json", "leaderboard.csv", "best", "report.html")
-RESULTS = ("test.json", "neural.json")  # of the test split, beside the model they are of
+RESULTS = ("test.json", "neural.json")  # of the test split, beside their model
 STUDY = ("study.db", "study.db-wal", "study.db-shm", "trials.jsonl", "trials")
 
 
 class Earlier:
-    """The folder earlier/ of a run. record.json in each folder says what was moved, and what its finals had cost."""
+    """The folder earlier/ of a run. record.json in each of its folders says what was moved, and what finals cost."""
 
     def __init__(self, run_dir: Path):
         self.run_dir, self.folder = run_dir, run_dir / "earlier"
         self.moving = self.folder / "moving"
 
     def recover(self) -> None:
-        """End a move that a driver began and did not end. The lock of the run directory must be held."""
+        """Complete a move that a killed driver began. The lock of the run directory must be held."""
         if self.moving.exists():
             self._end_move()
 
     @property
     def folders(self) -> list[Path]:
-        """The oldest first."""
+        """Its folders, the oldest first."""
         numbers = (path.name for path in self.folder.glob("*") if path.name.isdigit())
         return [self.folder / str(n) for n in sorted(map(int, numbers))]
 
     @property
     def finals_name(self) -> str:
-        """The name of the study of the finals, which is another after each extension."""
+        """The name of the study of the finals; each extension has a new one."""
         return f"finals-{len(self.folders) + 1}" if self.folders else "finals"
 
     @property
     def studies(self) -> int:
-        """How many studies came before this one."""
+        """The number of studies before the present one."""
         return sum(_record(folder)["study"] for folder in self.folders)
 
     def test_opened(self) -> list[str]:
-        """When finalists were frozen before, and so the test split could be read."""
+        """The times at which earlier finalists were frozen; since then the test split could be read."""
         files = [folder / "finalists.json" for folder in self.folders]
         return [read_sealed(file)["frozen_at"] for file in files if file.exists()]
 
     def spent(self) -> Spent:
-        """What was spent on finals that were, and on trials that were not taken over."""
+        """What earlier finals cost, and the trials that were not taken over."""
         total = Spent()
         for folder in self.folders:
             record = _record(folder)
@@ -71,19 +71,19 @@ class Earlier:
                 taken = set(map(int, read_sealed(folder / "taken.json")))
                 lines = [line for line in read_lines(folder / "trials.jsonl") if line.trial not in taken]
                 study = Study(folder / "study.db", "search", stored_experiment(folder).search.direction, mode="read")
-                total += replace(spent_on(study, Totals(lines)), wall_seconds=0)  # the new study has gone on counting
+                total += replace(spent_on(study, Totals(lines)), wall_seconds=0)  # the new study counts on from there
                 study.close()
         return total
 
     def moves(self, experiment: Experiment) -> bool:
-        """Whether to extend the run to the experiment moves anything."""
+        """Whether extending the run to this experiment moves or copies anything."""
         if not (self.run_dir / "study.db").exists() or self.waiting:
             return self.waiting is not None
         change = find_change(self._stored(experiment), experiment)
         return change is Change.NEW_STUDY or (change is Change.GOES_ON and (self.run_dir / "finalists.json").exists())
 
     def extend(self, experiment: Experiment) -> list[str]:
-        """Write the experiment of the run and, where it has changed, move what is over; what was done, for people."""
+        """Write the experiment of the run, and move what a change has ended. Returns sentences for the user."""
         self.recover()
         done = []
         if (self.run_dir / "study.db").exists() and not self.waiting:
@@ -93,7 +93,7 @@ class Earlier:
         write_experiment(self.run_dir / "experiment.yaml", experiment)
         if self.moving.exists():
             self._end_move()
-            done.append(f"the search is extended; what it had found before lies in {self.folders[-1]}")
+            done.append(f"the search is extended; its earlier results are in {self.folders[-1]}")
         if self.waiting:
             fit, trials = self._take_over(experiment)
             done.append(f"{fit} of {trials} trials fit the changed space and base, and are taken over")
@@ -103,7 +103,7 @@ class Earlier:
         return stored_experiment(self.run_dir, experiment.run_url if experiment.storage else None)
 
     def _begin_move(self, stored: Experiment, study: bool) -> None:
-        """Say that the finals are to be moved, and the study of the stored experiment, too, if `study`."""
+        """Record that the finals are to be moved, and, if `study`, the study of the stored experiment."""
         finals = Study(self.run_dir / "study.db", self.finals_name, stored.search.direction)
         cost = spent_on(finals, Totals(read_lines(self.run_dir / "finals.jsonl")))
         finals.close()
@@ -116,12 +116,12 @@ class Earlier:
         publish_folder(draft, self.moving)
 
     def _end_move(self) -> None:
-        """Move what is still to be moved."""
+        """Move the files that are not moved yet."""
         names = (*FINALS, *STUDY) if _record(self.moving)["study"] else FINALS
         for name in names:
             if (self.run_dir / name).exists():
                 (self.run_dir / name).rename(self.moving / name)
-        # Of finals that scored the models of the search.
+        # Results of finals without retraining are beside the trials.
         for result in (file for name in RESULTS for file in self.run_dir.glob(f"trials/*/{name}")):
             target = self.moving / result.relative_to(self.run_dir)
             create_folder(target.parent)
@@ -133,19 +133,19 @@ class Earlier:
 
     @property
     def waiting(self) -> Path | None:
-        """The folder of a study that was moved and from which nothing was yet taken over."""
+        """The folder of a study that was moved, but whose trials are not taken over yet."""
         folders = self.folders[-1:]
         return next((f for f in folders if _record(f)["study"] and not (f / "taken.json").exists()), None)
 
     def _take_over(self, new: Experiment) -> tuple[int, int]:
-        """Begin the new study with the trials of the one in `waiting` that fit; how many do, of how many.
+        """Begin the new study with the trials that fit of the one in `waiting`. Returns how many fit, of how many.
 
-        They keep scores, outcome, attributes and checkpoints, get new numbers, and an attribute "taken_from".
+        They keep scores, outcome, attributes and checkpoints, but get new numbers and the attribute "taken_from".
         """
         folder = self.waiting
         assert folder
         old = stored_experiment(folder)
-        for name in STUDY:  # of a take-over that was killed
+        for name in STUDY:  # from a take-over that was killed
             path = self.run_dir / name
             remove(path)
         before = Study(folder / "study.db", "search", old.search.direction, mode="read")
@@ -184,7 +184,7 @@ class Earlier:
 def _copy(trial: StudyTrial, study: Study, copy: StudyTrial, origin: str) -> None:
     for progress, score in trial.scores.items():
         study.report(copy, progress, score)
-    own = copy.attributes  # a sampler's memory is of its space
+    own = copy.attributes  # a sampler's memory is only valid for its own space
     known = replace(trial.attributes, outcome=None, message="", taken_from=origin, memory=own.memory, seal=own.seal)
     study.set_attributes(copy, known)
     if not trial.running:
@@ -192,7 +192,7 @@ def _copy(trial: StudyTrial, study: Study, copy: StudyTrial, origin: str) -> Non
 
 
 def _link(source: str, target: str) -> None:
-    """Checkpoints are never changed in place, so they need no second copy on disk."""
+    """Link a checkpoint, if possible; it is never changed in place, so no second copy is needed."""
     try:
         os.link(source, target)
     except OSError:

@@ -1,4 +1,4 @@
-"""A run by its name: the folder that a user names, or what there is instead."""
+"""Finds a run by its path or name; for a wrong name, lists the runs that exist."""
 
 from pathlib import Path
 
@@ -6,9 +6,9 @@ from trainables.base.errors import UserError, did_you_mean
 from trainables.base.files import named_path
 from trainables.base.installed import program
 
-RUNS = Path("runs")  # where searches that are told nothing else keep their runs
-EXPERIMENT = "experiment.yaml"  # makes a folder a run
-NEWEST = 10  # runs that a message lists
+RUNS = Path("runs")  # the default of output_dir
+EXPERIMENT = "experiment.yaml"  # a folder with this file is a run
+NEWEST = 10  # the number of runs that a message lists
 
 
 def places_of(name: str, output_dir: str | None = None) -> list[Path]:
@@ -17,16 +17,16 @@ def places_of(name: str, output_dir: str | None = None) -> list[Path]:
 
 
 def find_run(verb: str, name: str, holds: str = EXPERIMENT, output_dir: str | None = None) -> Path:
-    """The run directory at a path, or of that name in `output_dir`.
+    """The run directory at a path, or with this name in `output_dir`.
 
     Args:
         verb: The command, for messages.
         name: What the user gave.
-        holds: What must be in it.
-        output_dir: The folder of runs that the command names; `runs/` unless given.
+        holds: A file or folder that must be in it.
+        output_dir: The folder of runs; `runs/` by default.
 
     Raises:
-        UserError: Where there is none; it lists those that there are.
+        UserError: If there is none; the message lists existing runs.
     """
     runs = named_path("--output_dir", output_dir) if output_dir else RUNS
     if not name:
@@ -36,8 +36,8 @@ def find_run(verb: str, name: str, holds: str = EXPERIMENT, output_dir: str | No
         if (run / holds).exists():
             return run
         if (run / EXPERIMENT).exists():
-            again = f"`{program('resume')} {run}` goes on to it"
-            raise UserError(f"{run}: holds no {holds}/, as a search leaves at its end; {again}")
+            again = f"`{program('resume')} {run}` continues up to it"
+            raise UserError(f"{run}: holds no {holds}/, which a search writes at its end; {again}")
     inside = _suggest(folder, "", holds) if folder.is_dir() else ""
     near = inside or _suggest(runs, folder.name, holds)
     lacks = f"not the directory of a run: it holds no {holds}" if holds == EXPERIMENT else f"holds no {holds}/"
@@ -45,7 +45,7 @@ def find_run(verb: str, name: str, holds: str = EXPERIMENT, output_dir: str | No
 
 
 def _suggest(folder: Path, name: str, holds: str) -> str:
-    """The runs in a folder, the newest first; the end of a message."""
+    """The end of a message: the runs in a folder, the newest first."""
     runs = sorted((file.parent for file in folder.glob(f"*/{holds}")), key=lambda run: -run.stat().st_mtime)
     near = did_you_mean(name, [run.name for run in runs], f"{folder}/")
     listed = ", ".join(f"{folder}/{run.name}" for run in runs[:NEWEST])

@@ -1,4 +1,4 @@
-"""What a run was made from: digests of its data and of what was made of them, versions and machines, from its start."""
+"""The record of a run's inputs: digests of data and of what was made from them, versions, and machines."""
 
 import os
 import platform
@@ -25,9 +25,9 @@ PACKAGES = ("babeltune", "torch", "ray", "optuna", "sentencepiece", "sacrebleu")
 
 
 def pin_inputs(experiment: Experiment) -> list[str]:
-    """Record the splits and this start in the run, or compare them with its record; sentences on what differs, but may.
+    """Record the splits and this start in the run, or compare them with its record. Returns sentences on differences.
 
-    Raises UserError if the run was made from other text, Damaged if its record is.
+    Raises UserError if the run was made from other text, Damaged if the record is damaged.
     """
     run_dir = experiment.run_dir
     file = run_dir / INPUTS
@@ -36,7 +36,7 @@ def pin_inputs(experiment: Experiment) -> list[str]:
     preparation: Preparation = experiment.definition.part("preparation")
     splits = preparation.pin_data(experiment, record.get("splits", {}))
     before, start = record.get("starts", []), {**_this_start(), **_own_code(experiment)}
-    # The experiment is written after this, and until then the file has the one before.
+    # The experiment is written after this; until then the file has the previous one.
     experiments = [_known_experiment(run_dir / "experiment.yaml", record), seal_of(experiment)]
     started = {"starts": [*before, start], "experiments": experiments}
     write_sealed(file, {"splits": splits, "tokenizers": {}, **record, **started})
@@ -45,18 +45,18 @@ def pin_inputs(experiment: Experiment) -> list[str]:
 
 
 def _known_experiment(file: Path, record: dict[str, Any]) -> str | None:
-    """The seal of the experiment that the run has; None if it has none yet. Raises Damaged for another run's."""
+    """The seal of the run's experiment; None if there is none yet. Raises Damaged for a record of another run."""
     if not is_sealed(file):
         return None
     if (seal := read_seal(file)) not in record.get("experiments", [seal]):
-        raise Damaged(f"{file}: is of another run, or another state of this one; restore it from a copy")
+        raise Damaged(f"{file}: belongs to another run, or to another state of this one; restore it from a copy")
     return seal
 
 
 def pin_made(experiment: Experiment, configs: Sequence[TrialConfig]) -> None:
-    """Record what was made of the data for these trials, or compare it with the record of the run.
+    """Record what was made from the data for these trials, or compare it with the record of the run.
 
-    Raises UserError if it comes out otherwise.
+    Raises UserError if it differs.
     """
     file = experiment.run_dir / INPUTS
     record = read_sealed(file)
@@ -68,10 +68,10 @@ def pin_made(experiment: Experiment, configs: Sequence[TrialConfig]) -> None:
 
 
 def describe_starts(run_dir: Path) -> list[str]:
-    """Sentences on versions and machines that were not the same all through the run."""
+    """Sentences on versions and machines that changed during the run."""
     starts: list[dict[str, Any]] = read_sealed(run_dir / INPUTS)["starts"]
     return [
-        f"the run was worked on with {name} {', then '.join(dict.fromkeys(str(start.get(name)) for start in starts))}"
+        f"the run used {name} {', then '.join(dict.fromkeys(str(start.get(name)) for start in starts))}"
         for name in _differing(starts)
     ]
 
@@ -81,7 +81,7 @@ def _differing(starts: list[dict[str, Any]]) -> list[str]:
 
 
 def _own_code(experiment: Experiment) -> dict[str, str]:
-    """Digests of the files of the user's code that the experiment names as module:Name."""
+    """Digests of the user's files that the experiment names as module:Name."""
     values = flatten(experiment.model_dump(mode="json"))
     names = {str(values.get(key)) for key in CODE if ":" in str(values.get(key))}
     return {f"the code of {name}": digest_of(file)[:16] for name in sorted(names) if (file := file_of(name))}

@@ -1,4 +1,4 @@
-"""Where a prior comes from: run directories and tables, and the copy of their content that a run keeps."""
+"""Reads a prior from run directories and tables, and keeps a copy of their content in the run."""
 
 import csv
 import math
@@ -19,28 +19,28 @@ from trainables.base.files import parse_json, read_bytes
 from trainables.base.sealing import read_sealed, write_sealed
 
 KEPT = "prior.json"
-SCORES = ("score", "valid_bleu", "dev_bleu")  # columns of a table, the first that is there; higher is better
+SCORES = ("score", "valid_bleu", "dev_bleu")  # the score is the first of these columns that a table has
 WORDS: dict[str, Scalar] = {"true": True, "false": False, "null": None, "none": None, "": None}
 
 
 @dataclass(frozen=True)
 class Source:
-    """An earlier search: all that its configurations say, and what each is worth, higher being better."""
+    """An earlier search: its configurations and their scores, higher is better."""
 
     path: str
     findings: Findings
 
 
 def find_prior(experiment: Experiment) -> Prior | None:
-    """The prior that `search.sampler.prior` names, or None.
+    """The prior from the sources in `search.sampler.prior`; None without any.
 
-    Raises UserError for a source that says nothing of the space.
+    Raises UserError for a source that varies no hyperparameter of the space.
     """
     return _make_prior(experiment, find_sources(experiment))
 
 
 def keep_prior(experiment: Experiment) -> Prior | None:
-    """The prior, written into the run: there it stays as it was, whatever becomes of its sources."""
+    """The prior. Its sources are copied into the run, so that later changes to them have no effect."""
     sources = find_sources(experiment)
     prior = _make_prior(experiment, sources)
     if prior is not None:
@@ -59,7 +59,7 @@ def _make_prior(experiment: Experiment, sources: list[Source]) -> Prior | None:
 
 
 def find_sources(experiment: Experiment) -> list[Source]:
-    """What the run has kept, if that is of the same sources; otherwise the sources themselves. Raises UserError."""
+    """The run's copy of the sources, if it has these; otherwise the sources themselves. Raises UserError."""
     kept = experiment.run_dir / KEPT if experiment.name else None
     if kept and kept.exists():
         sources = [Source(s["path"], [(params, score) for params, score in s["findings"]]) for s in _load(kept)]
@@ -70,7 +70,7 @@ def find_sources(experiment: Experiment) -> list[Source]:
 
 def _load(kept: Path) -> list[dict[str, Any]]:
     content = read_bytes(kept).decode(errors="replace")
-    if content.startswith("["):  # of version 0.1
+    if content.startswith("["):  # written by version 0.1
         with suppress(ValueError):
             old: list[dict[str, Any]] = parse_json(content)
             return old
@@ -85,11 +85,11 @@ def _read(path: Path) -> Findings:
 
 
 def read_run(run_dir: Path) -> Findings:
-    """All trials of a search that ended with a score, or that were stopped where a forecast can be made.
+    """The trials of a search that ended with a score, or were stopped but allow a forecast.
 
-    A configuration has all fields that the trial used, those of the base, too. Raises UserError.
+    A configuration has all fields that the trial used, with those of the base. Raises UserError.
     """
-    from search.run_directory.checking import open_run  # and Optuna, which most searches need later alone
+    from search.run_directory.checking import open_run  # imports Optuna, which most searches only need later
 
     experiment, study = open_run(run_dir)
     evidence = gather(study)
@@ -97,7 +97,7 @@ def read_run(run_dir: Path) -> Findings:
     findings: Findings = []
     seen: set[str] = set()
     for params, score in zip(evidence.configurations, evidence.scores.tolist(), strict=True):
-        if (key := experiment.space.key(params)) in seen:  # a forecast of what has ended
+        if (key := experiment.space.key(params)) in seen:  # a forecast for a finished trial
             continue
         seen.add(key)
         config = experiment.trial.with_values(params)
@@ -107,7 +107,7 @@ def read_run(run_dir: Path) -> Findings:
 
 
 def read_table(file: Path) -> Findings:
-    """A row a configuration. Raises UserError."""
+    """Read a CSV table with a row for each configuration. Raises UserError."""
     try:
         table = csv.DictReader(StringIO(read_bytes(file).decode("utf-8-sig"), newline=""))
         score = next((name for name in SCORES if name in (table.fieldnames or ())), None)

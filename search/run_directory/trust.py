@@ -1,6 +1,6 @@
-"""Whose run it is, and what is not followed of a run of somebody else before it was looked at.
+"""Protects the user from runs of somebody else: some keys are only followed once the user trusts them.
 
-A run directory is data: whoever made it chose each byte of it. So what a user has said of a run is kept elsewhere, see
+A run directory is data, and its author chose every byte of it. So what a user set or trusted is kept elsewhere, see
 `known_runs.py`.
 """
 
@@ -20,7 +20,7 @@ from trainables.base.files import write_atomically
 from trainables.base.log import warn
 
 BASE_URL = "tracking.base_url"
-# Keys by which a run reaches code or other machines, and what each means. Where one is at its default nothing happens.
+# Keys by which a run reaches code or other machines, and what each does. At its default a key does nothing.
 CODE = "is imported; it trains and tests"
 FOLLOWED = {
     "storage": "the run is sent there",
@@ -30,15 +30,15 @@ FOLLOWED = {
     "finals.neural_metric": "is imported and called",
     "search.sampler.kind": "is imported and called",
     "search.scheduler.kind": "is imported and called",
-    BASE_URL: "a server that gets scores, report and samples of the text",
-    "tracking.entity": "an account that gets them",
+    BASE_URL: "this server gets scores, report and samples of the text",
+    "tracking.entity": "this account gets them",
 }
-PUBLISHED = ("storage", BASE_URL, "tracking.entity")  # all that `publish` follows
+PUBLISHED = ("storage", BASE_URL, "tracking.entity")  # the keys that `publish` follows
 ALL = tuple(FOLLOWED)
 
 
 def followed(experiment: Experiment, keys: Collection[str] = ALL) -> dict[str, Any]:
-    """Those of the keys that are set, with their values; a kind only if it is the user's, as module:Name."""
+    """The keys that are set, with their values; kinds only if they are user code (module:Name)."""
     values = flatten(experiment.model_dump(mode="json"))
     ours = [key for key in keys if (key == "problem" or key.endswith(".kind")) and ":" not in values[key]]
     return {key: value for key in keys if (value := values.get(key)) not in (None, False) and key not in ours}
@@ -47,7 +47,7 @@ def followed(experiment: Experiment, keys: Collection[str] = ALL) -> dict[str, A
 def check_trust(stored: Experiment, given: Collection[str], keys: Collection[str] = ALL) -> None:
     """Raises UserError if a stored experiment has values that the user of this machine has neither set nor trusted.
 
-    given: keys that the command line sets, which are not looked at.
+    given: keys that the command line sets, which are not checked.
     """
     known = read_known(run_id_of(stored.run_dir))
     doubtful = [
@@ -60,13 +60,13 @@ def check_trust(stored: Experiment, given: Collection[str], keys: Collection[str
     if doubtful:
         lines = "".join(f"\n  {line}" for line in doubtful)
         raise UserError(
-            f"{stored.run_dir}: is not known here as a run of yours, and reaches code, machines or files beyond itself:"
-            f"{lines}\nlook at them, then add --trust, or override them by --KEY VALUE"
+            f"{stored.run_dir}: is not known here as a run of yours, and uses code, machines or files outside of it:"
+            f"{lines}\ncheck them, then add --trust, or override them by --KEY VALUE"
         )
 
 
 def remember(experiment: Experiment, said: Collection[str], keys: Collection[str] = ALL) -> None:
-    """Note for this user that these keys of a run may be followed as they are; the run gets an id if it has none.
+    """Note for this user that these keys of a run are trusted; give the run an id if it has none.
 
     The lock of the run directory must be held. said: the keys that the user set, in this command or the configuration
     of a new search.
@@ -90,23 +90,23 @@ def remember(experiment: Experiment, said: Collection[str], keys: Collection[str
 
 
 def remember_storage(run_dir: Path, url: str) -> None:
-    """Note that a run may be sent to the storage from which the user has fetched it, by its address there."""
+    """Note that a run may be sent to the storage that the user fetched it from. url: its address there."""
     if run_id := run_id_of(run_dir):
         known = read_known(run_id)
         known.add({"storage": url.rstrip("/").rpartition("/")[0]}, said=())
-        with suppress(OSError):  # then it is asked for
+        with suppress(OSError):  # then the user is asked later
             write_known(run_id, known)
 
 
 def is_said(run_dir: Path, key: str, value: Any) -> bool:
-    """Whether the value is the user's own word, and not only trusted."""
+    """Whether the user set this value, and did not only trust it."""
     return value in read_known(run_id_of(run_dir)).said.get(key, [])
 
 
 def _links_out(run_dir: Path) -> list[str]:
-    """Links through which files outside of the run would be read or written, and where they lead.
+    """Links to files outside of the run, which would be read or written, with their targets.
 
-    Not those within wandb/, where W&B itself makes links to its logs.
+    Links in wandb/ are left out, as W&B links to its own logs there.
     """
     inside = run_dir.resolve()
     return [
@@ -117,6 +117,6 @@ def _links_out(run_dir: Path) -> list[str]:
 
 
 def _legible(value: object) -> str:
-    """Without what would write over other lines of a terminal."""
+    """The value as text, without characters that would overwrite other lines of a terminal."""
     text = str(value)
     return text if text.isprintable() else ascii(text)

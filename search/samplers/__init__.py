@@ -1,4 +1,4 @@
-"""Who proposes the next configuration. Functions of a seed and what the study holds; no state of their own."""
+"""Samplers: they propose the next configuration, from a seed and the study alone, and have no state of their own."""
 
 from search.samplers.base import Proposal, Sampler, Task
 from search.samplers.default import DefaultSettings
@@ -10,7 +10,7 @@ from trainables.base.kinds import Kinds
 
 __all__ = ["SAMPLERS", "Prior", "Proposal", "Sampler", "SamplerSettings", "Task"]
 
-# What `search.sampler` may hold; the first is the default. A new kind is a file beside these, and a line here.
+# The kinds of `search.sampler`; the first is the default. A new kind is a file beside these, and a line here.
 SAMPLERS: Kinds[SamplerSettings] = Kinds(
     DefaultSettings,
     RandomSettings,

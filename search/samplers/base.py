@@ -1,4 +1,4 @@
-"""What every sampler is asked, and what it answers."""
+"""The interface of samplers, and draws of a space that several of them use."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -9,17 +9,17 @@ import numpy as np
 from search.record.study import Study
 from search.space.space import LARGEST_GRID, Params, SearchSpace
 
-VAIN_DRAWS = 2000  # draws that give nothing new, before a space is looked through for what is left
+VAIN_DRAWS = 2000  # after so many draws without a new trial, a finite space is listed as a whole
 
 
 @dataclass(frozen=True)
 class Task:
-    """What a sampler has to know of a search.
+    """What a sampler needs to know of a search.
 
     Attributes:
-        space: What it proposes from.
-        accept: Gives a draw of the space without the values that its others leave unused; None if it makes no trial.
-        seed: Of its random numbers.
+        space: The domains of the hyperparameters.
+        accept: Takes a draw of the space; returns it without unused hyperparameters, or None if it is no valid trial.
+        seed: The seed of its random numbers.
     """
 
     space: SearchSpace
@@ -32,8 +32,8 @@ class Proposal:
     """The next configuration.
 
     Attributes:
-        params: A value for each hyperparameter that it uses.
-        memory: What the sampler wants to find with the trial later: plain JSON values.
+        params: The value of each hyperparameter that is used.
+        memory: Notes that the sampler finds with the trial later, as plain JSON values.
     """
 
     params: Params
@@ -42,18 +42,18 @@ class Proposal:
 
 @runtime_checkable
 class Sampler(Protocol):
-    """Proposes as a function of (seed, what the study holds) alone, so that a resumed search goes on as it would have.
+    """Proposes configurations from a seed and the study alone, so a resumed search proposes what it would have.
 
-    No configuration is proposed twice; None where nothing is left.
+    No configuration is proposed twice.
     """
 
     def propose(self, study: Study) -> Proposal | None:
-        """The next configuration; None where nothing is left."""
+        """The next configuration; None if there is no new one."""
         ...
 
 
 def distinct(task: Task, draws: Iterable[Params], rng: np.random.Generator) -> Iterator[Params]:
-    """The draws that make trials, each once. When they bring nothing new, what is left of a finite space at random."""
+    """The draws that are valid trials, each once. If they give nothing new, the rest of a finite space, shuffled."""
     seen: set[str] = set()
     vain = 0
     for draw in draws:
@@ -70,12 +70,12 @@ def distinct(task: Task, draws: Iterable[Params], rng: np.random.Generator) -> I
 
 
 def list_all(task: Task) -> list[Params]:
-    """Every trial of a finite space once, in the order of its grid."""
+    """Every valid trial of a finite space once, in the order of its grid."""
     accepted = (task.accept(params) for params in task.space.grid())
     return list({task.space.key(params): params for params in accepted if params is not None}.values())
 
 
 def uniform_draws(task: Task, rng: np.random.Generator) -> Iterator[Params]:
-    """Independent draws without end, trials or not."""
+    """Endless independent draws, whether they are valid trials or not."""
     while True:
         yield {path: domain.at(rng.random()) for path, domain in task.space.domains.items()}

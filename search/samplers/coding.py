@@ -1,4 +1,4 @@
-"""Configurations as points of a unit cube, for models and designs."""
+"""Configurations as points in a unit cube, for models and designs."""
 
 import math
 
@@ -10,8 +10,8 @@ from search.space.space import Params, SearchSpace
 class Coding:
     """The hyperparameters of a space as numbers.
 
-    A point has a place in 0..1 for each hyperparameter, NaN where it is unused. For distances, a hyperparameter
-    whose values are no numbers has a column for each value, so that two values are as far apart as any others.
+    A point has a place in 0..1 for each hyperparameter, NaN if it is unused. For distances, a hyperparameter whose
+    values are not numbers has a column for each value, so that any two values are equally far apart.
     """
 
     def __init__(self, space: SearchSpace):
@@ -23,7 +23,7 @@ class Coding:
         self.owners = np.repeat(np.arange(len(widths)), widths)  # column -> hyperparameter
 
     def places(self, configurations: list[Params]) -> np.ndarray:
-        """(configurations, hyperparameters)."""
+        """The points of configurations: (configurations, hyperparameters)."""
         rows = [
             [domain.unit(params[path]) if path in params else math.nan for path, domain in self._domains]
             for params in configurations
@@ -31,7 +31,7 @@ class Coding:
         return np.array(rows, dtype=float).reshape(len(rows), len(self._domains))
 
     def params(self, places: np.ndarray) -> Params:
-        """The configuration nearest to one point (hyperparameters,); unused ones are left out."""
+        """The configuration nearest to one point (hyperparameters,), without unused hyperparameters."""
         return {
             path: domain.near(place)
             for (path, domain), place in zip(self._domains, places.tolist(), strict=True)
@@ -39,13 +39,13 @@ class Coding:
         }
 
     def draw(self, uniform: np.ndarray) -> np.ndarray:
-        """Uniform draws in [0, 1), (points, hyperparameters), to places; each value of a list has an equal share."""
+        """Places for uniform draws in [0, 1), (points, hyperparameters); each value of a list has an equal share."""
         steps = np.where(np.isfinite(self._counts), self._counts, 2.0)
         stepped = np.minimum(np.floor(uniform * steps), steps - 1) / np.maximum(steps - 1, 1)
         return np.where(np.isfinite(self._counts), stepped, uniform)
 
     def columns(self, places: np.ndarray) -> np.ndarray:
-        """(points, hyperparameters) places -> (points, columns) for distances. Unused: as far from all values."""
+        """(points, hyperparameters) places -> (points, columns) for distances. NaN is equally far from all values."""
         parts = []
         for index, ordered in enumerate(self._ordered):
             place = places[:, index : index + 1]

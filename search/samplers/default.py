@@ -1,4 +1,4 @@
-"""The recommended sampler: a balanced start, then the largest expected improvement under a Gaussian process."""
+"""The default sampler: a balanced start, then the largest expected improvement under a Gaussian process."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -12,30 +12,30 @@ from search.record.study import Study
 from search.samplers.base import Proposal, Task, distinct, list_all, uniform_draws
 from search.samplers.coding import Coding
 from search.samplers.design import balanced_design
-from search.samplers.evidence import Evidence, gather, heard
+from search.samplers.evidence import Evidence, gather, informative_trials
 from search.samplers.kind import SamplerSettings, Startup
 from search.samplers.prior import Prior
 from search.space.space import Params
 from trainables.base.files import full_path
 
-LISTED = 5000  # a space of so many combinations is looked through as a whole
-CANDIDATES = 2000  # draws of a larger one
-ROUNDS, SHORTLIST = 3, 40  # of moves around the best candidates; those that are checked in each round
-TOO_NEAR = 0.02  # of the span of every hyperparameter: as good as the same trial
-PARENTS, CHILDREN = 8, 30  # best candidates that are moved, and how often
+LISTED = 5000  # in a space of at most so many combinations, every one is a candidate
+CANDIDATES = 2000  # random draws from a larger space
+ROUNDS, SHORTLIST = 3, 40  # rounds of moves around the best candidates; valid trials to find in each round
+TOO_NEAR = 0.02  # trials that differ by less in every hyperparameter, as a share of its domain, count as equal
+PARENTS, CHILDREN = 8, 30  # the best candidates, which are moved, and the moves of each
 
-Value = Callable[[np.ndarray], np.ndarray]  # of candidates, (n, hyperparameters) -> (n,)
+Value = Callable[[np.ndarray], np.ndarray]  # the value of candidates: (n, hyperparameters) -> (n,)
 
 
 class ModelSampler:
-    """Bayesian optimisation for few, costly trials (Jones et al. 1998 for the criterion).
+    """Bayesian optimisation for few, costly trials, by expected improvement (Jones et al. 1998).
 
-    What mattered on tables of real translation searches: a short start, lengthscales that are not short, and running
-    trials taken at the mean that is predicted for them; see docs/search-quality.md.
+    On tables of real translation searches three things mattered: a short start, lengthscales that are not short, and
+    taking running trials at their predicted mean; see docs/search-quality.md.
     """
 
     def __init__(self, task: Task, start: int, prior: Prior | None = None):
-        """start: trials before the model decides."""
+        """start: the number of trials before the model decides."""
         self._task, self._coding = task, Coding(task.space)
         self._listed = list_all(task) if task.space.size() <= LISTED else None
         self._prior = prior
@@ -64,13 +64,12 @@ class ModelSampler:
         return Proposal(left[int(np.argmax(values))], expected)
 
     def _expected_improvement(self, evidence: Evidence) -> tuple[Value, float]:
-        """Over the best that the model believes to have been found; and the noise of a score.
+        """The expected improvement over the best score that the model predicts for a trial; and the noise of a score.
 
-        Both are of standardised scores; running trials are taken at their predicted mean.
-
-        The model is one of how scores depart from the prior. To it the lead of a forecast is one more hyperparameter.
+        Both are for standardised scores. Running trials are taken at their predicted mean. The model describes the
+        difference of scores from the prior; the lead of a forecast is one more hyperparameter to it.
         """
-        # scipy takes a while to import, and configurations name this file's settings.
+        # SciPy is slow to import, and reading a configuration imports this file.
         from search.samplers.gaussian_process import GaussianProcess, log_expected_improvement
 
         places = self._coding.places(evidence.configurations)
@@ -94,14 +93,14 @@ class ModelSampler:
         return np.column_stack((self._coding.columns(places), np.broadcast_to(lead, len(places))))
 
     def _search(self, value: Value, evidence: Evidence, study: Study, rng: np.random.Generator) -> list[Params]:
-        """New trials of high value in a space too large to list: draws, then moves around the best of them.
+        """New trials of high value in a space that is too large to list: draws, then moves around the best of them.
 
-        Whether a point makes a trial is found out from the most valuable one down, as that is what costs.
+        Points are checked for validity in the order of their value, as the checks are what takes time.
         """
         order = np.argsort(-evidence.scores, kind="stable")
         incumbents = [evidence.configurations[row] for row in order[:PARENTS]]
         points = self._coding.draw(rng.random((CANDIDATES, len(self._task.space.domains))))
-        tried = self._coding.places([trial.params for trial in heard(study)])
+        tried = self._coding.places([trial.params for trial in informative_trials(study)])
         found: dict[str, Params] = {}
         parents = self._coding.places(incumbents)
         for _ in range(ROUNDS):
@@ -114,7 +113,7 @@ class ModelSampler:
         return list(found.values()) or list(islice(self._random(study.known, rng), 1))
 
     def _apart(self, study: Study, rng: np.random.Generator) -> Proposal | None:
-        """While nothing is known to go by, what is least like the trials that run: of some draws, the farthest."""
+        """For a study without scores: of some random trials, the one that is farthest from all others."""
         draws = list(islice(self._random(study.known, rng), SHORTLIST))
         if not draws:
             return None
@@ -127,7 +126,7 @@ class ModelSampler:
         return (params for params in draws if self._task.space.key(params) not in known)
 
     def _trials(self, points: np.ndarray, tried: np.ndarray, known: set[str]) -> Iterator[Params]:
-        """Those of the points that make trials unlike all that were tried, and are not known."""
+        """The points that are valid trials, are not known, and differ from all that were tried."""
         for point in points:
             params = self._task.accept(self._coding.params(point))
             if params is not None and self._task.space.key(params) not in known:
@@ -136,7 +135,7 @@ class ModelSampler:
                     yield params
 
     def _moved(self, parents: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Points that differ from a parent in one hyperparameter or a few, a little or altogether."""
+        """Points that differ from a parent in a few hyperparameters, by a small move or a new draw."""
         points = np.repeat(parents, CHILDREN, axis=0)
         count, dimensions = points.shape
         fresh = self._coding.draw(rng.random(points.shape))
@@ -151,7 +150,7 @@ def _no_prior(places: np.ndarray) -> np.ndarray:
 
 
 class DefaultSettings(SamplerSettings):
-    """A Gaussian process made for few, costly trials."""
+    """A Gaussian process for few, costly trials."""
 
     expects: ClassVar[bool] = True
 

@@ -1,4 +1,4 @@
-"""Where a search begins: a few points that say as much as possible about every hyperparameter."""
+"""The first trials of a search: a few points that say as much as possible about every hyperparameter."""
 
 import math
 from itertools import islice
@@ -10,19 +10,19 @@ from search.samplers.coding import Coding
 from search.space.space import Params
 
 POOL = 400  # trials that a design is chosen from
-SETS = 300  # random sets, of which the most balanced one is taken
+SETS = 300  # random sets; the most balanced one is used
 
 
 def draw_pool(task: Task, rng: np.random.Generator) -> list[Params]:
-    """Trials all over a space."""
+    """Random trials from the whole space."""
     return list(islice(distinct(task, uniform_draws(task, rng), rng), POOL))
 
 
 def balanced_design(task: Task, count: int, pool: list[Params] | None = None) -> list[Params]:
     """`count` valid configurations: each hyperparameter's values evenly spread, columns uncorrelated, points apart.
 
-    The best of many random sets by such a score, in the spirit of Latin hypercubes (McKay et al. 1979), which a space
-    with constraints does not have. pool: what to choose from, draws of the whole space unless given.
+    Scores many random sets by these criteria and returns the best one. That is in the spirit of Latin hypercubes (McKay
+    et al. 1979), which don't exist for a space with constraints. pool: what to choose from; draws of the space if None.
     """
     rng = np.random.default_rng([task.seed, 4])
     if pool is None:

@@ -1,4 +1,4 @@
-"""Samplers that do not look at results: a grid, random draws, a low-discrepancy sequence."""
+"""Samplers that ignore results: a grid, random draws, a low-discrepancy sequence."""
 
 import math
 import warnings
@@ -15,10 +15,10 @@ from search.space.space import LARGEST_GRID, Params, SearchSpace
 
 
 class Enumeration:
-    """The trials of a fixed sequence, one after the other."""
+    """Proposes the trials of a fixed sequence, one after the other."""
 
     def __init__(self, task: Task, sequence: Iterable[Params]):
-        """sequence: distinct configurations that make trials."""
+        """sequence: distinct, valid configurations."""
         self._task, self._sequence = task, iter(sequence)
         self._next: Params | None = next(self._sequence, None)
 
@@ -37,13 +37,13 @@ def _sobol(task: Task) -> Iterator[Params]:
     engine = qmc.Sobol(len(task.space.domains), rng=np.random.default_rng(task.seed))
     while True:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # one point at a time is no power of two
+            warnings.simplefilter("ignore", UserWarning)  # SciPy warns as 1 point is no power of two
             point = engine.random(1)[0].tolist()
         yield {path: domain.at(u) for (path, domain), u in zip(task.space.domains.items(), point, strict=True)}
 
 
 class GridSettings(SamplerSettings):
-    """Every combination that makes a trial, the last hyperparameter varying fastest."""
+    """Every valid combination; the last hyperparameter varies fastest."""
 
     learns: ClassVar[bool] = False
     ends: ClassVar[bool] = True
@@ -68,7 +68,7 @@ class GridSettings(SamplerSettings):
 
 
 class RandomSettings(SamplerSettings):
-    """Independent uniform draws; log-uniform where the domain says so."""
+    """Independent draws, uniform or as the domain's distribution says."""
 
     learns: ClassVar[bool] = False
 
@@ -80,7 +80,7 @@ class RandomSettings(SamplerSettings):
 
 
 class QuasiRandomSettings(SamplerSettings):
-    """A scrambled Sobol sequence (Sobol 1967, Owen 1998): any stretch of it covers the space evenly."""
+    """A scrambled Sobol sequence (Sobol 1967, Owen 1998); every part of it covers the space evenly."""
 
     learns: ClassVar[bool] = False
 

@@ -1,4 +1,4 @@
-"""What a study says about configurations: scores of finished runs, and what unfinished ones let expect."""
+"""What a study says about configurations: final scores of finished runs, and forecasts for unfinished ones."""
 
 import math
 from dataclasses import dataclass
@@ -11,31 +11,31 @@ from search.record.trial import StudyTrial
 from search.space.space import Params
 from trainables.base.outcomes import DIED, Outcome
 
-ENOUGH_RUNS = 4  # finished ones, before a forecast is made; values at one progress, before they are compared
-OWN_SCATTER = 0.3  # share of a forecast's variance that is the run's own; the rest is common to similar configurations
-HEARD = 1000  # trials at most that say what is known
-LEAST_LEAD = 0.05  # of a run that has not finished
+ENOUGH_RUNS = 4  # finished runs that a forecast needs; scores at one progress that a comparison needs
+OWN_SCATTER = 0.3  # the share of a forecast's variance that is the run's own; similar configurations share the rest
+MOST_TRIALS = 1000  # that are used at most
+LEAST_LEAD = 0.05  # the lead of a run that has not finished is at least this
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """Configurations with standardised scores (n,), higher is better; one configuration may have several.
+    """Configurations with standardised scores (n,), higher is better; a configuration may have several scores.
 
-    A score of an unfinished run is a forecast, which adds to its variance (noise, (n,)). The earlier it was made, the
-    less it need agree with final scores: lead (n,) is the share of training that was left then, 0 for a final score.
+    The score of an unfinished run is a forecast, with a variance of its own (noise, (n,)). A forecast from an early
+    score agrees less with final scores: lead (n,) is the share of training that was left, 0 for a final score.
     """
 
     configurations: list[Params]
     scores: np.ndarray
     noise: np.ndarray
     lead: np.ndarray
-    pending: list[Params]  # nothing is known of them yet
-    scale: float  # of the study's metric: a standardised difference of 1 is so much of it
+    pending: list[Params]  # running trials without a score here
+    scale: float  # a standardised difference of 1 in units of the study's metric
 
 
 @dataclass(frozen=True)
 class Score:
-    """What a run is worth, higher is better; see Evidence."""
+    """A score of a trial, higher is better; see Evidence."""
 
     trial: int
     value: float
@@ -43,26 +43,26 @@ class Score:
     lead: float = 0.0
 
 
-def heard(study: Study) -> list[StudyTrial]:
-    """The trials that say what is known: all, or of more than HEARD the best half and the latest half."""
-    if len(study.trials) <= HEARD:
+def informative_trials(study: Study) -> list[StudyTrial]:
+    """The trials to learn from: all, or of more than MOST_TRIALS the best, the latest, and the running ones."""
+    if len(study.trials) <= MOST_TRIALS:
         return list(study.trials.values())
-    latest = range(len(study.trials) - HEARD // 2, len(study.trials))
-    numbers = {*(trial.number for trial in study.best(HEARD // 2)), *latest, *study.active}
+    latest = range(len(study.trials) - MOST_TRIALS // 2, len(study.trials))
+    numbers = {*(trial.number for trial in study.best(MOST_TRIALS // 2)), *latest, *study.active}
     return [study.trials[number] for number in sorted(numbers)]
 
 
 def gather(study: Study) -> Evidence:
-    """What the study knows.
+    """The evidence in a study.
 
-    Until enough runs have finished, runs are compared by their scores at the highest progress that enough have come to.
-    After that a finished run counts by its final score, every other by what its latest score lets expect. So do the
-    finished ones once more, at the progress at which others stand: a model of it all can learn from them where such
-    forecasts err. A run that diverged, or that memory is too small for, counts as the worst; a failed one says nothing.
+    Until enough runs have finished, runs are compared by their scores at the highest progress that enough of them have
+    reached. Then a finished run counts by its final score, an unfinished one by a forecast from its latest score.
+    Forecasts are also made for finished runs, from the same progress, so that a model can learn the forecasts' errors.
+    A run that diverged, or that memory is too small for, counts as the worst one. A failed run says nothing.
     """
-    asked = heard(study)
-    died = [trial for trial in asked if trial.outcome in (Outcome.DIVERGED, Outcome.INFEASIBLE)]
-    trials = [trial for trial in asked if trial.outcome not in DIED]
+    used = informative_trials(study)
+    died = [trial for trial in used if trial.outcome in (Outcome.DIVERGED, Outcome.INFEASIBLE)]
+    trials = [trial for trial in used if trial.outcome not in DIED]
     finished = {t.number: study.final(t) for t in trials if t.value is not None and t.outcome == Outcome.COMPLETED}
     scores = [Score(number, value) for number, value in finished.items()]
     if len(finished) >= ENOUGH_RUNS:
@@ -90,10 +90,10 @@ def _comparable_progress(trials: list[StudyTrial]) -> int:
 
 
 def _forecasts(study: Study, trials: list[StudyTrial], finished: dict[int, float]) -> list[Score]:
-    """What is expected of the runs that have not finished, and would have been of those that have.
+    """Forecasts for the runs that have not finished, and for finished ones from their scores at the same progress.
 
-    The scores at one progress are laid on the final ones by mean and spread, not shrunk towards the mean as a
-    regression would: how far to believe them is for the model of it all to say.
+    Scores at one progress are mapped to final ones by mean and standard deviation. A regression would also shrink them
+    towards the mean; how much to trust them is left to the model that uses the evidence.
     """
     length = max(study.trials[number].progress for number in finished)
     by_progress: dict[int, list[StudyTrial]] = {}
@@ -120,10 +120,10 @@ def _forecasts(study: Study, trials: list[StudyTrial], finished: dict[int, float
 
 
 def _standardise(scores: np.ndarray) -> tuple[np.ndarray, float]:
-    """Mean 0 and variance 1; and what a difference of 1 was.
+    """The scores with mean 0 and variance 1, and the standard deviation that they had.
 
-    Scores count as no further below the median than the best lies above it: how bad the bad ones are says nothing
-    about where the best is, and one diverged run must not bend the model.
+    First, scores are raised to be no further below the median than the best one is above it. How bad the bad ones are
+    says nothing about where the best is, and one diverged run must not distort the model.
     """
     if not len(scores):
         return scores, 1.0

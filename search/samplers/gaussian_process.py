@@ -1,4 +1,4 @@
-"""A Gaussian process over configurations: what is known of scores that nobody has measured yet."""
+"""A Gaussian process over configurations, which predicts scores, and its expected improvement."""
 
 import math
 
@@ -8,28 +8,28 @@ from scipy.optimize import minimize
 from scipy.spatial.distance import cdist, pdist, squareform
 from scipy.special import erfcx, expit
 
-# Normal priors as (mean, standard deviation): of the log odds of all shares together, of the logarithm of the
-# lengthscale, of the noise's and of the signal's variance. Every hyperparameter spans 0..1, scores have variance 1.
+# Normal priors as (mean, standard deviation) of: the log odds of all shares together; the logarithms of lengthscale,
+# noise variance and signal variance. Every hyperparameter spans 0..1, and scores have variance 1.
 SHARES, LENGTHSCALE, NOISE, SIGNAL = (0.4, 1.0), (0.15, 0.4), (-4.2, 1.0), (0.0, 1.0)
 JITTER = 1e-6
-FIT_POINTS, POINTS = 150, 400  # of which the parameters are fitted to the ones and predictions follow from the others
+FIT_POINTS, POINTS = 150, 400  # the most points that parameters are fitted to, and that predictions use
 
 
 class GaussianProcess:
     """A Gaussian process (Rasmussen and Williams 2006, chapters 2 and 5) with an ANOVA kernel (Stitson et al. 1999).
 
-    The correlation of two points is a product over hyperparameters of 1 - share · unlike, where unlike goes from 0 for
-    equal values to 1 for opposite ends, along a Matérn 5/2 kernel of one lengthscale for all. Multiplied out, that is
-    a sum of main effects, of interactions in pairs, and so on, each fainter than the last: many hyperparameters can be
-    told apart by few scores, and a best value inside a range does not cost the model what it knows of the others, as
-    a short lengthscale would. The parameters are those of the highest posterior density.
+    The correlation of two points is a product over hyperparameters of 1 - share · unlike. unlike goes from 0 for equal
+    values to 1 for opposite ends, along a Matérn 5/2 kernel with one lengthscale for all. Multiplied out, it is a sum
+    of main effects, interactions of pairs, and so on, with falling weights. So a few scores suffice for many
+    hyperparameters, and an optimum inside a range needs no short lengthscale, with which the model would know less of
+    the other hyperparameters. The parameters maximise the posterior density.
     """
 
     def __init__(self, points: np.ndarray, scores: np.ndarray, noise: np.ndarray, owners: np.ndarray):
         """Fit the process to scores.
 
-        points: (n, columns); scores: (n,), standardised; noise: (n,), known variance of each score beside the common
-        one that is fitted; owners: (columns,), the hyperparameter that a column belongs to.
+        points: (n, columns). scores: (n,), standardised. noise: (n,), the known variance of each score, besides the
+        common one that is fitted. owners: (columns,), the hyperparameter that a column belongs to.
         """
         self._columns = [np.flatnonzero(owners == owner) for owner in range(int(owners.max(initial=-1)) + 1)]
         count, (mean, spread) = len(self._columns), SHARES
@@ -42,18 +42,18 @@ class GaussianProcess:
 
     @property
     def noise(self) -> float:
-        """Standard deviation of a measured score around the true one."""
+        """The standard deviation of a measured score around the true one."""
         return math.exp(self._parameters[-2] / 2)
 
     def predict(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and standard deviation of the scores without their noise: (m, columns) -> (m,), (m,)."""
+        """The mean and standard deviation of scores without noise: (m, columns) -> (m,), (m,)."""
         cross = self._kernel(points, self._points)
         half = solve_triangular(self._factor, cross.T, lower=True, check_finite=False)
         variance = math.exp(self._parameters[-1]) - np.einsum("nm,nm->m", half, half)
         return cross @ self._weights, np.sqrt(np.maximum(variance, 1e-12))
 
     def believe(self, points: np.ndarray) -> None:
-        """Take what is predicted for these points (m, columns) for measured: runs that have not ended yet."""
+        """Add running trials (m, columns), with their predicted means as scores (the "Kriging believer")."""
         if len(points):
             mean, _ = self.predict(points)
             noise = np.concatenate((self._extra, np.zeros(len(points))))
@@ -71,7 +71,7 @@ class GaussianProcess:
         lengthscale = math.exp(self._parameters[-3])
         kernel = np.full((len(left), len(right)), math.exp(self._parameters[-1]))
         for share, columns in zip(expit(self._parameters[:-3]), self._columns, strict=True):
-            values, rows = np.unique(left[:, columns], axis=0, return_inverse=True)  # lists have few
+            values, rows = np.unique(left[:, columns], axis=0, return_inverse=True)  # values of a list repeat
             kernel *= (1 - share * _unlike(cdist(values, right[:, columns]), lengthscale))[rows]
         return kernel
 
@@ -112,7 +112,7 @@ class GaussianProcess:
         off = (parameters - self._priors[:, 0]) / self._priors[:, 1]
         loss = 0.5 * scores @ weights + np.log(np.diag(factor)).sum() + 0.5 * off @ off
         outer = 0.5 * (inverse - np.outer(weights, weights))
-        each = 2 * squareform(outer, checks=False) * kernel  # of a pair's logarithm
+        each = 2 * squareform(outer, checks=False) * kernel  # slope by the logarithm of a pair's kernel
         gradient = np.empty_like(parameters)
         gradient[:-3] = -(unlike / factors) @ each * (shares * (1 - shares))[:, 0]
         gradient[-3] = -((shares * _unlike_slope(distances, lengthscale, unlike) / factors) @ each).sum()
@@ -122,7 +122,7 @@ class GaussianProcess:
 
 
 def _representative(scores: np.ndarray, most: int) -> np.ndarray:
-    """At most so many rows: the best, and an even share of the others."""
+    """At most `most` rows: the best ones, and an even sample of the others."""
     if len(scores) <= most:
         return np.arange(len(scores))
     order, half = np.argsort(-scores, kind="stable"), most // 2
@@ -137,12 +137,12 @@ def _matern(distances: np.ndarray | float, lengthscale: float) -> np.ndarray:
 
 
 def _unlike(distances: np.ndarray, lengthscale: float) -> np.ndarray:
-    """0 at distance 0, 1 at distance 1."""
+    """How unlike values at these distances are: 0 at distance 0, 1 at distance 1."""
     return (1 - _matern(distances, lengthscale)) / (1 - _matern(1.0, lengthscale))
 
 
 def _unlike_slope(distances: np.ndarray, lengthscale: float, unlike: np.ndarray) -> np.ndarray:
-    """By the logarithm of the lengthscale."""
+    """The slope of `_unlike` by the logarithm of the lengthscale."""
 
     def slope(distances: np.ndarray | float) -> np.ndarray:  # of _matern
         root = math.sqrt(5) / lengthscale * distances
@@ -155,8 +155,8 @@ def _unlike_slope(distances: np.ndarray, lengthscale: float, unlike: np.ndarray)
 def log_expected_improvement(mean: np.ndarray, deviation: np.ndarray, best: float) -> np.ndarray:
     """Logarithm of E[max(score - best, 0)] for normal scores: (m,), (m,) -> (m,).
 
-    With u = (mean - best) / deviation it is log(deviation · (φ(u) + u·Φ(u))), computed so that it has an order even
-    where the value itself is 0 in floating point (Ament et al. 2023, section 4.1).
+    With u = (mean - best) / deviation it is log(deviation · (φ(u) + u·Φ(u))). It is computed so that values can be
+    compared even if E[...] is 0 in floating point (Ament et al. 2023, section 4.1).
     """
     u = (mean - best) / deviation
     density = -0.5 * u**2 - 0.5 * math.log(2 * math.pi)

@@ -1,4 +1,4 @@
-"""What a kind of sampler knows of itself: its settings, which searches it serves, how it is made."""
+"""A kind of sampler: its settings, the searches that it supports, and how it is made."""
 
 from typing import Annotated, ClassVar
 
@@ -17,28 +17,28 @@ Startup = Annotated[int, Field(ge=1, description="trials before the model decide
 class SamplerSettings(Kind):
     """A kind of sampler: a subclass, in the table in `search.samplers`."""
 
-    expects: ClassVar[bool] = False  # says what it expects of its proposals, as search.stop_when_settled needs
-    learns: ClassVar[bool] = True  # proposes by what trials have scored
-    ends: ClassVar[bool] = False  # by itself: search.trials may be null
+    expects: ClassVar[bool] = False  # notes the expected gain of its proposals, as search.stop_when_settled needs
+    learns: ClassVar[bool] = True  # its proposals depend on scores
+    ends: ClassVar[bool] = False  # it ends by itself, so search.trials may be null
 
     @property
     def sources(self) -> tuple[str, ...] | None:
-        """Earlier searches that it starts from, as paths; None for a kind that can't."""
+        """The paths of earlier searches that it starts from; None if the kind can't use any."""
         return None
 
     def check(self, space: SearchSpace) -> None:
-        """Raises ValueError for a space that it can't search; the message begins with the key that it blames."""
+        """Check that it can search the space. Raises ValueError; the message begins with the key at fault."""
 
     def make(self, task: Task, prior: Prior | None = None) -> Sampler:
-        """The sampler with these settings; prior: what `sources` found. Raises UserError for one of the user's."""
+        """The sampler with these settings. prior: from `sources`. Raises UserError if a user's own sampler fails."""
         raise NotImplementedError
 
 
 class NamedSampler(Named, SamplerSettings, extra="allow"):
-    """A sampler of the user's: `module:Name` is called with the task, and the settings by their names."""
+    """A user's own sampler: `module:Name` is called with the task, and the settings by their names."""
 
     def make(self, task: Task, prior: Prior | None = None) -> Sampler:
-        """As for each kind. Raises UserError if the user's class fails, or has no propose."""
+        """See SamplerSettings. Raises UserError if the user's class fails, or has no `propose`."""
         made = self.call(KEY, task)
         if not isinstance(made, Sampler):
             raise UserError(f"{KEY}: {self.kind} needs propose; see search/samplers/base.py")

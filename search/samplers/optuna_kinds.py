@@ -1,4 +1,4 @@
-"""The kinds of samplers that ask Optuna. What makes them is imported when it is asked for, as Optuna takes its time."""
+"""The kinds of samplers that use Optuna. `make` imports it, as that is slow."""
 
 from typing import ClassVar, Literal
 
@@ -20,7 +20,7 @@ class TpeSettings(SamplerSettings):
 
 
 class GaussianProcessSettings(SamplerSettings):
-    """Optuna's Gaussian process; it learns from finished trials alone, the best and the last 150 at most."""
+    """Optuna's Gaussian process; it learns from finished trials only, the best and latest 150 at most."""
 
     kind: Literal["gp"] = "gp"
     startup_trials: Startup = 3
@@ -32,7 +32,7 @@ class GaussianProcessSettings(SamplerSettings):
 
 
 class CmaEsSettings(SamplerSettings):
-    """Optuna's CMA-ES with margins for discrete values (Hamano et al. 2022); it draws words and switches at random."""
+    """Optuna's CMA-ES with margins for discrete values (Hamano et al. 2022); it draws unordered values at random."""
 
     installs: ClassVar[tuple[str, str, str]] = ("cmaes", "cmaes", "cmaes")
 
@@ -45,7 +45,7 @@ class CmaEsSettings(SamplerSettings):
 
 
 class Nsga2Settings(SamplerSettings):
-    """Optuna's genetic algorithm (Deb et al. 2002), with a population of 10: small enough for some hundred trials."""
+    """Optuna's genetic algorithm NSGA-II (Deb et al. 2002), with a population of 10, for a few hundred trials."""
 
     kind: Literal["nsga2"] = "nsga2"
 

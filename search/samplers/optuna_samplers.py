@@ -1,4 +1,4 @@
-"""Optuna's samplers, asked so that a proposal follows from seed and study alone."""
+"""Optuna's samplers, used so that a proposal depends on seed and study only."""
 
 import io
 import math
@@ -26,12 +26,12 @@ from trainables.base.sealing import Damaged
 
 DRAWS = 20
 NEIGHBOURS = 200  # that are looked at for it
-GP_TRIALS = 150  # GPSampler's cost is cubic: 4.5 s a proposal at 1,000 trials
+GP_TRIALS = 150  # the cost of GPSampler is cubic: a proposal takes 4.5 s at 1,000 trials
 
-MakeSampler = Callable[[int], BaseSampler]  # of a seed
+MakeSampler = Callable[[int], BaseSampler]  # takes a seed
 
 
-# What a pickled optimizer of package cmaes is made of; NumPy's names changed with version 2.
+# The names in a pickled optimizer of the package cmaes; NumPy's names changed with version 2.
 IN_OPTIMIZER = {
     *(("cmaes._cma", "CMA"), ("cmaes._cmawm", "CMAwM"), ("numpy", "ndarray"), ("numpy", "dtype")),
     *((f"numpy.{core}.multiarray", name) for core in ("core", "_core") for name in ("_reconstruct", "scalar")),
@@ -39,9 +39,10 @@ IN_OPTIMIZER = {
 
 
 class SafeCmaEs(CmaEsSampler):
-    """Reads a pickle that can make an optimizer, and nothing else.
+    """CMA-ES that unpickles nothing but an optimizer.
 
-    Optuna keeps the optimizer as a pickle in the study. A pickle may run any code, and a study may be somebody else's.
+    Optuna keeps the optimizer as a pickle in the study. A pickle can run any code, and a study may come from somebody
+    else.
     """
 
     def _restore_optimizer(self, completed_trials: list[FrozenTrial]) -> Any:
@@ -55,23 +56,24 @@ class SafeCmaEs(CmaEsSampler):
 class _OptimizerUnpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in IN_OPTIMIZER:
-            raise Damaged(f"study.db: what CMA-ES kept there holds {module}.{name}, which it never writes")
+            raise Damaged(f"study.db: the state of CMA-ES contains {module}.{name}, which CMA-ES never writes")
         return super().find_class(module, name)
 
 
 class OptunaSampler:
-    """A fresh Optuna sampler for each proposal, in a throw-away study that holds what the study holds.
+    """A new Optuna sampler for each proposal, in a temporary study with the trials of the real one.
 
-    Optuna sees places and ranks, so that an ordered list of values is a range to it. A trial that is still running
-    and has reported counts as pruned at its last report: TPE counts RUNNING ones among the bad. What a sampler wrote
-    on its trial is kept as the trial's memory, and so are draws that make no trial: they are told as infeasible.
+    Optuna sees places and ranks, so an ordered list of values is a range to it. A running trial that has reported is
+    shown as pruned at its last report, as TPE counts RUNNING trials among the bad ones. The attributes that a sampler
+    wrote on its trial are kept in the trial's memory. So are draws that are no valid trial; they are shown as
+    infeasible.
     """
 
     def __init__(self, task: Task, make: MakeSampler, fill: bool = True, draws: int = DRAWS, most: int | None = None):
-        """A sampler that Optuna's `make` makes again for each proposal.
+        """make: makes Optuna's sampler, for each proposal.
 
-        fill: unused hyperparameters get their middle value, for samplers that need all; draws: that are asked for,
-        before the trial nearest to the first one is taken; most: trials that it learns from.
+        fill: give unused hyperparameters their middle value, for samplers that need all. draws: after so many without
+        a new valid trial, the trial nearest to the first draw is proposed. most: the most trials that it learns from.
         """
         self._task, self._make, self._fill, self._draws, self._most = task, make, fill, draws, most
         self._coding = Coding(task.space)
@@ -153,7 +155,7 @@ class OptunaSampler:
 
 
 def _last_step(domain: Domain) -> float:
-    """The code of the last value of a finite domain; 0 for a continuous one, whose code is its place."""
+    """The code of the last value of a finite domain; 0 for a continuous one, where the code is the place."""
     count = domain.count()
     return count - 1 if count < math.inf else 0.0
 
@@ -176,14 +178,14 @@ def _middle(domain: Domain) -> float | int:
 
 
 def tpe(task: Task, startup_trials: int) -> OptunaSampler:
-    """The tree-structured Parzen estimator; hyperparameters that a trial leaves unused stay out of its model."""
+    """The tree-structured Parzen estimator; its model leaves out unused hyperparameters."""
     return OptunaSampler(
         task, lambda seed: TPESampler(seed=seed, n_startup_trials=startup_trials, group=True), fill=False
     )
 
 
 def gaussian_process(task: Task, startup_trials: int) -> OptunaSampler:
-    """The Gaussian process, on the best and the last trials where there are many."""
+    """The Gaussian process, fitted to the best and the latest trials if there are many."""
     return OptunaSampler(
         task, lambda seed: GPSampler(seed=seed, n_startup_trials=startup_trials), draws=1, most=GP_TRIALS
     )

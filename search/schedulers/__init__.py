@@ -1,4 +1,4 @@
-"""Who goes on at a rung, who waits there, who ends. Functions of what the study holds; no state of their own."""
+"""Schedulers: from the study alone they decide which trials continue at a rung, wait there, or end."""
 
 from search.schedulers.base import Breeder, Decision, Scheduler
 from search.schedulers.gentle import GentleSettings
@@ -12,7 +12,7 @@ from trainables.base.kinds import Kinds
 
 __all__ = ["SCHEDULERS", "Breeder", "Decision", "Scheduler", "SchedulerSettings", "Task"]
 
-# What `search.scheduler` may hold; the first is the default. A new kind is a file beside these, and a line here.
+# The kinds of `search.scheduler`; the first is the default. A new kind is a file beside these, and a line here.
 SCHEDULERS: Kinds[SchedulerSettings] = Kinds(
     PromotionSettings,
     HalvingSettings,

@@ -1,4 +1,4 @@
-"""Who has come to which rung, ranked: kept as the study grows, so that no decision looks at all trials."""
+"""The trials that have reached each rung, ranked; updated as the study grows, so no decision looks at all trials."""
 
 import math
 from bisect import bisect_left, insort
@@ -9,44 +9,44 @@ from search.record.study import Study
 from search.record.trial import StudyTrial
 from trainables.base.outcomes import Outcome
 
-Key = tuple[float, int]  # sorts the best first: minus what a trial is worth, and its number
-Worth = Callable[[Study, StudyTrial, int], float]  # of a trial at a rung it has come to; higher is better
-LATEST = 200  # finished trials that are asked how well a rung tells the end
+Key = tuple[float, int]  # sorts the best trials first: minus the worth of a trial, and its number
+Worth = Callable[[Study, StudyTrial, int], float]  # by which trials are ranked at a rung; higher is better
+LATEST = 200  # so many finished trials show how well a rung predicts the final score
 
 
 class Field:
-    """Those of one group who have come to one rung, or diverged on the way to it."""
+    """The trials of one group that have reached one rung, or diverged on the way to it."""
 
     def __init__(self) -> None:
         self._keys: list[Key] = []
         self._waiting: list[Key] = []
         self._finished: list[int] = []
-        self.best_final = -math.inf  # merit at the end
+        self.best_final = -math.inf  # the highest final merit
 
     def __len__(self) -> int:
         return len(self._keys)
 
     def ahead(self, worth: float, number: int = -1) -> int:
-        """How many are worth more; with a number, or as much, with a lower one."""
+        """The number of trials that are worth more, or, given a number, are worth as much and have a lower number."""
         return bisect_left(self._keys, (-worth, number))
 
     def median(self, without: Key | None = None) -> float:
-        """The median of what they are worth; perhaps without the one of this key."""
+        """The median worth of the trials, without the one of this key if given."""
         skipped = len(self) if without is None else bisect_left(self._keys, without)
         count = len(self) - (without is not None)
         return -sum(self._keys[i + (i >= skipped)][0] for i in ((count - 1) // 2, count // 2)) / 2
 
     def finished(self, study: Study) -> list[StudyTrial]:
-        """The LATEST of those trained to the end."""
+        """The LATEST trials that were trained to the end."""
         return [study.trials[number] for number in self._finished[-LATEST:]]
 
     def first_waiting(self, study: Study, rungs: tuple[int, ...], rung: int, live: set[int]) -> StudyTrial | None:
-        """The best of those who are parked at this rung, in nobody's hands."""
+        """The best trial that is parked at this rung and that no worker has."""
         place = 0
         while place < len(self._waiting):
             trial = study.trials[self._waiting[place][1]]
             if trial.progress != rung or not trial.parked(rungs):
-                del self._waiting[place]  # who once went on never waits here again
+                del self._waiting[place]  # a trial that has continued never waits here again
             elif trial.number in live:
                 place += 1
             else:
@@ -54,19 +54,19 @@ class Field:
         return None
 
     def arrive(self, key: Key, waiting: bool) -> None:
-        """Add one that has come; waiting: whether it may be parked here."""
+        """Add a trial that has reached the rung. waiting: whether it may be parked here."""
         insort(self._keys, key)
         if waiting:
             insort(self._waiting, key)
 
     def finish(self, number: int, final: float) -> None:
-        """Add one of them that was trained to the end, with its final worth."""
+        """Note that one of the trials was trained to the end, with its final merit."""
         insort(self._finished, number)
         self.best_final = max(self.best_final, final)
 
 
 class Arrivals:
-    """The fields at all rungs of a scheduler."""
+    """The fields of all rungs and groups of a scheduler."""
 
     def __init__(
         self,
@@ -74,16 +74,16 @@ class Arrivals:
         group_of: Callable[[StudyTrial], Hashable],
         worth: Worth = Study.merit,
     ):
-        """rungs_of: at which a trial is ranked; group_of: among whom."""
+        """rungs_of: the rungs at which a trial is ranked. group_of: the group that it is ranked in."""
         self._rungs_of, self._group_of, self._worth = rungs_of, group_of, worth
         self._study: Study | None = None
 
     def field(self, study: Study, trial: StudyTrial) -> Field:
-        """Arrivals of the trial's group at the rung where it is."""
+        """The field of the trial's group at its present rung."""
         return self.fields(study, trial.progress)[self._group_of(trial)]
 
     def fields(self, study: Study, rung: int) -> dict[Hashable, Field]:
-        """By group."""
+        """The fields of a rung, by group."""
         if study is not self._study:
             self._study, self._over = study, 0
             self._seen: defaultdict[int, int] = defaultdict(int)
@@ -102,9 +102,9 @@ class Arrivals:
     def _end(self, study: Study, trial: StudyTrial) -> None:
         rungs, group = self._rungs_of(trial), self._group_of(trial)
         if trial.outcome == Outcome.DIVERGED:
-            heading = min((rung for rung in rungs if rung > trial.progress), default=None)
-            if heading is not None:
-                self._fields[heading][group].arrive((math.inf, trial.number), waiting=False)
+            next_rung = min((rung for rung in rungs if rung > trial.progress), default=None)
+            if next_rung is not None:
+                self._fields[next_rung][group].arrive((math.inf, trial.number), waiting=False)
         elif trial.outcome == Outcome.COMPLETED:
             for rung in rungs:
                 if rung in trial.scores:

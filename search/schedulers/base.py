@@ -1,4 +1,4 @@
-"""What a scheduler is, and what all that rank trials share."""
+"""The interface of schedulers, and what those that rank trials share."""
 
 import math
 from collections.abc import Callable, Hashable
@@ -10,42 +10,41 @@ from search.record.trial import StudyTrial
 from search.space.space import Params
 
 Decision = Literal["go", "park", "stop"]
-Comparable = Callable[[StudyTrial], Hashable]  # trials are ranked only among those of the same value
+Comparable = Callable[[StudyTrial], Hashable]  # trials are ranked only among those with the same value
 
 
 @runtime_checkable
 class Scheduler(Protocol):
-    """Decides at rungs, from what the study holds alone: the same study, the same decision.
+    """Decides at rungs, from the study alone: the same study always gives the same decision.
 
-    Every kind keeps to this:
+    Every kind keeps these rules:
 
     - Between rungs the decision is "go".
     - A score that is not finite never passes, at a rung or elsewhere: "stop".
-    - A trial that diverged counts as arrived, and as worst, at the rung it was on its way to. A failed one, or one that
-      memory is too small for, does not, as it says nothing of what its score would be (but see Population, which is to
-      stay whole).
+    - A trial that diverged counts as the worst at the next rung. A trial that failed, or that memory is too small for,
+      does not count, as its score would be unknown. (It counts in Population, which replaces it.)
     - The best of its group at a rung is never stopped there.
 
-    A trial is parked when it is running, its progress is a rung, and it has not passed that.
+    A trial is parked if it is running, its progress is a rung, and it has not passed that rung.
     """
 
     @property
     def rungs(self) -> tuple[int, ...]:
-        """The progress (`StudyTrial.progress`) at which a trial may be parked or stopped, rising."""
+        """The values of `StudyTrial.progress` at which a trial may be parked or stopped, in rising order."""
         ...
 
     def decide(self, study: Study, trial: StudyTrial) -> Decision:
-        """What becomes of a trial that has just reported, and not for the last time."""
+        """What to do with a trial that has just reported, but not for the last time."""
         ...
 
     def promote(self, study: Study, live: set[int]) -> StudyTrial | None:
-        """A parked trial that may go on now; `live` are the numbers that are being trained."""
+        """A parked trial that may continue now, if there is one. live: the numbers of trials that workers have."""
         ...
 
 
 @dataclass(frozen=True)
 class Heir:
-    """A trial to be made: it goes on from a copy of the parent's checkpoint, in place of another."""
+    """A trial to be added: it starts from a copy of the parent's checkpoint and replaces another trial."""
 
     params: Params
     parent: StudyTrial  # parked
@@ -54,23 +53,23 @@ class Heir:
 
 @runtime_checkable
 class Breeder(Protocol):
-    """A scheduler that makes trials out of those there are, too."""
+    """A scheduler that also makes new trials from existing ones."""
 
     @property
     def trials(self) -> int:
-        """How many there will be, those that it makes included, if none diverges."""
+        """The number of trials, with those that it makes, if none diverges."""
         ...
 
     def heir(self, study: Study) -> Heir | None:
-        """The next one to make; none of the parked is promoted while there is one."""
+        """The next trial to add, if there is one; until then no parked trial is promoted."""
         ...
 
 
 def all_alike(trial: StudyTrial) -> Hashable:
-    """All trials are comparable."""
+    """The same value for all trials: all are comparable."""
     return None
 
 
 def finite(trial: StudyTrial) -> bool:
-    """Whether the trial's last score is a number."""
+    """Whether the trial's last score is finite."""
     return math.isfinite(trial.scores[trial.progress])

@@ -1,4 +1,4 @@
-"""Stopping only what will hardly become the best."""
+"""Stopping only trials that are unlikely to become the best."""
 
 import math
 from dataclasses import dataclass
@@ -19,14 +19,14 @@ LEAST_CHANCE = 0.1
 
 @dataclass(frozen=True)
 class Gentle:
-    """Ends a trial at a rung only if it is bad there and will hardly win.
+    """Ends a trial at a rung only if it is bad there and unlikely to become the best.
 
-    That is, if all three hold: at least four trials have finished; its score is below the rung's median (itself
-    included); and a ridge regression of the final on the rung's score, over the latest finished trials, gives it less
-    than a tenth of a chance to beat the best of them.
+    Three conditions must hold. At least four trials have finished. The trial's score is below the median of the rung,
+    itself included. A ridge regression of final scores on the rung's scores, over the latest finished trials, gives it
+    a probability below 0.1 to beat the best of them.
 
-    So the first arrivals go on, equal to the median goes on, and rungs that predict the final score badly stop
-    nobody, as the forecast is then wide.
+    So the first trials at a rung continue, and so does a trial equal to the median. A rung that predicts final scores
+    badly stops no trial, as the forecast is then wide.
     """
 
     rungs: tuple[int, ...]
@@ -57,7 +57,7 @@ class Gentle:
 
 
 class GentleSettings(AtRungs):
-    """Stops only what will hardly win."""
+    """Stops only trials that are unlikely to win."""
 
     kind: Literal["gentle"] = "gentle"
 

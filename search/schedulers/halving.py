@@ -13,10 +13,10 @@ from search.schedulers.kind import AtRungs, Factor, Task, quarter, rungs_field
 
 @dataclass(frozen=True)
 class Halving:
-    """A trial that reaches a rung goes on or ends at once (Li et al. 2020, in the form that Ray Tune has).
+    """A trial that reaches a rung continues or ends at once (Li et al. 2020, as implemented in Ray Tune).
 
-    It goes on if it is among the best ceil(n / reduction_factor) of the n trials that have come to the rung so
-    far, itself included. So the first to arrive always goes on, and equals go on together.
+    It continues if it is among the best ceil(n / reduction_factor) of the n trials that have reached the rung so far,
+    itself included. So the first trial always continues, and equal trials are treated equally.
     """
 
     rungs: tuple[int, ...]
@@ -41,10 +41,10 @@ class Halving:
 
 
 class HalvingSettings(AtRungs):
-    """Stops the worse ones at a rung at once."""
+    """Stops the worse trials as they reach a rung."""
 
     kind: Literal["asha"] = "asha"
-    rungs: tuple[int, ...] | None = rungs_field("a quarter of training.epochs, two at least")
+    rungs: tuple[int, ...] | None = rungs_field("a quarter of training.epochs, but at least 2")
     reduction_factor: Factor = 3
 
     def default_rungs(self, epochs: int) -> tuple[int]:

@@ -1,5 +1,6 @@
-"""What a kind of scheduler knows of itself: its settings, its rungs, which searches it serves, how it is made."""
+"""A kind of scheduler: its settings, its rungs, the searches that it supports, and how it is made."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
@@ -12,23 +13,23 @@ from trainables.base.errors import UserError
 from trainables.base.kinds import Kind, Named
 
 KEY = "search.scheduler"
-Factor = Annotated[int, Field(ge=2, description="one of so many trials passes a rung")]
+Factor = Annotated[int, Field(ge=2, description="one in so many trials passes a rung")]
 
 
 @dataclass(frozen=True)
 class Task:
-    """What a scheduler has to know of a search.
+    """What a scheduler needs to know of a search.
 
     Attributes:
-        epochs: Of a trial.
-        report_steps: As in training; rungs count steps then.
-        space: What trials are proposed from.
-        trials: As in search; None without end.
-        seed: Of its random numbers.
-        comparable: Gives trials that may be ranked together the same value.
+        epochs: The epochs of a whole trial.
+        report_steps: `training.report_steps`; if it is set, rungs count steps.
+        space: The domains that trials are proposed from.
+        trials: `search.trials`; None without a limit.
+        seed: The seed of its random numbers.
+        comparable: Returns the same value for trials that may be ranked together.
     """
 
-    epochs: int
+    epochs: float
     report_steps: int | None
     space: SearchSpace
     trials: int | None
@@ -37,7 +38,7 @@ class Task:
 
 
 def rungs_field(default: str) -> Any:
-    """The setting `rungs` of a kind; default: in words, what `default_rungs` gives."""
+    """The setting `rungs` of a kind. default: describes what `default_rungs` returns."""
     return Field(
         None,
         description=f"epochs (steps with training.report_steps) at which trials may be stopped; null: {default}",
@@ -47,37 +48,37 @@ def rungs_field(default: str) -> Any:
 class SchedulerSettings(Kind):
     """A kind of scheduler: a subclass, in the table in `search.schedulers`."""
 
-    breeds: ClassVar[bool] = False  # makes trials out of others, whose parameters change on the way
+    breeds: ClassVar[bool] = False  # it is a Breeder
 
-    def all_rungs(self, epochs: int) -> tuple[int, ...]:
-        """Epochs, or steps with training.report_steps, at which a trial of so many epochs may be stopped; rising."""
+    def all_rungs(self, epochs: float) -> tuple[int, ...]:
+        """Epochs, or steps with training.report_steps, at which a trial of so many epochs may be stopped, rising."""
         return ()
 
     def check(self, task: Task) -> None:
-        """Raises ValueError for a search that it can't serve; the message begins with the key that it blames."""
+        """Check that it supports the search. Raises ValueError; the message begins with the key at fault."""
 
     def make(self, task: Task) -> Scheduler:
-        """The scheduler with these settings. Raises UserError for a kind of the user's that fails."""
+        """The scheduler with these settings. Raises UserError if a user's own scheduler fails."""
         raise NotImplementedError
 
 
 class AtRungs(SchedulerSettings):
     """A kind that decides at rungs."""
 
-    rungs: tuple[int, ...] | None = rungs_field("a quarter of training.epochs, two at least, and half of them")
+    rungs: tuple[int, ...] | None = rungs_field("a quarter of training.epochs, but at least 2, and half of them")
 
     def default_rungs(self, epochs: int) -> Iterable[int]:
-        """Where `rungs` is null; those that are not below `epochs` are left out."""
+        """The rungs if `rungs` is null; those that are not below `epochs` are ignored."""
         return quarter(epochs), half(epochs)
 
-    def all_rungs(self, epochs: int) -> tuple[int, ...]:
-        """The rungs that were given, else the default ones below the last epoch."""
+    def all_rungs(self, epochs: float) -> tuple[int, ...]:
+        """The given rungs, or the default ones below the last epoch."""
         if self.rungs is not None:
             return self.rungs
-        return tuple(sorted({rung for rung in self.default_rungs(epochs) if rung < epochs}))
+        return tuple(sorted({rung for rung in self.default_rungs(math.ceil(epochs)) if rung < epochs}))
 
     def check(self, task: Task) -> None:
-        """Raises ValueError for rungs that do not rise, lie behind the end, or fit no report."""
+        """Raises ValueError for rungs that do not rise, are not before the end, or match no report."""
         rungs, steps, key = self.rungs, task.report_steps, f"{KEY}.rungs"
         if steps is None:
             if rungs is not None and not (_rise(rungs) and max(rungs, default=0) < task.epochs):
@@ -85,7 +86,7 @@ class AtRungs(SchedulerSettings):
             return
         if rungs is None:
             raise ValueError(
-                f"{key}: missing; with training.report_steps {steps} they are counted in steps, as in "
+                f"{key}: missing; with training.report_steps {steps} rungs are counted in steps, as in "
                 f"[{steps}, {4 * steps}]"
             )
         for rung in rungs:
@@ -99,10 +100,10 @@ class AtRungs(SchedulerSettings):
 
 
 class NamedScheduler(Named, AtRungs, extra="allow"):
-    """A scheduler of the user's: `module:Name` is called with rungs and the other settings, each by its name."""
+    """A user's own scheduler: `module:Name` is called with the rungs and the other settings, each by its name."""
 
     def make(self, task: Task) -> Scheduler:
-        """As for each kind. Raises UserError if the user's class fails, or is no scheduler."""
+        """See SchedulerSettings. Raises UserError if the user's class fails, or is no scheduler."""
         made = self.call(KEY, rungs=self.all_rungs(task.epochs))
         if not isinstance(made, Scheduler):
             raise UserError(f"{KEY}: {self.kind} needs rungs, decide and promote; see search/schedulers/base.py")

@@ -11,17 +11,16 @@ from search.schedulers.arrivals import Arrivals
 from search.schedulers.base import Comparable, Decision, all_alike, finite
 from search.schedulers.kind import AtRungs, Task, quarter, rungs_field
 
-ENOUGH_OTHERS = 3  # with fewer a median says little
+ENOUGH_OTHERS = 3  # the median of fewer trials says little
 
 
 @dataclass(frozen=True)
 class MedianStopping:
     """Ends a trial whose best score so far is below the median of the others' running averages.
 
-    The averages are taken up to the same progress (Golovin et al. 2017, Google Vizier).
-
-    The others are all that have come to this rung; until there are three of them everybody goes on, so the first
-    arrivals always do. Equal to the median goes on, and so does who leads at the rung, though all decline.
+    The averages are taken up to the same progress (Golovin et al. 2017, Google Vizier). The others are all trials that
+    have reached this rung; until there are three of them, every trial continues. A trial equal to the median continues,
+    and so does the best one at the rung, even if all scores decline.
     """
 
     rungs: tuple[int, ...]
@@ -51,10 +50,10 @@ class MedianStopping:
 
 
 class MedianSettings(AtRungs):
-    """Stops what is below the others' median."""
+    """Stops trials below the median of the others."""
 
     kind: Literal["median"] = "median"
-    rungs: tuple[int, ...] | None = rungs_field("each epoch from a quarter of training.epochs on, two at least")
+    rungs: tuple[int, ...] | None = rungs_field("each epoch from a quarter of training.epochs on, but at least 2")
 
     def default_rungs(self, epochs: int) -> range:
         return range(quarter(epochs), epochs)
@@ -64,5 +63,5 @@ class MedianSettings(AtRungs):
 
 
 def _running_average(study: Study, trial: StudyTrial, rung: int) -> float:
-    """The mean of the merits up to the rung."""
+    """The mean merit up to the rung."""
     return fmean(study.merit(trial, progress) for progress in trial.scores if progress <= rung)

@@ -1,4 +1,4 @@
-"""Population-based training: weights are inherited, the parameters of training change on the way."""
+"""Population-based training: weights are inherited, and training parameters change during the search."""
 
 import math
 from dataclasses import dataclass
@@ -15,19 +15,20 @@ from search.space.space import Params, SearchSpace
 from trainables.base.outcomes import DIED
 
 FACTORS = (0.8, 1.2)
-RESAMPLED = 0.25  # of the parameters, drawn again
+RESAMPLED = 0.25  # the share of parameters that are drawn from their domains
 
 
 @dataclass(frozen=True)
 class Population:
-    """Population-based training (Jaderberg et al. 2017) in generations, for parameters that leave weights as they are.
+    """Population-based training (Jaderberg et al. 2017) in generations, for parameters that don't change the weights.
 
-    All members wait at each rung until the last has come. Then the worst quarter ends, and for each of them an heir
-    is made from one of the best quarter, drawn at random: a new trial with the parent's scores so far, a copy of its
-    checkpoint, and its parameters perturbed (times 0.8 or 1.2, or the next value of a list; a quarter of them drawn
-    again). As nobody is compared with half a generation, the outcome does not depend on the number of workers.
+    All members wait at each rung until the last one has reached it. Then the worst quarter ends. An heir replaces each
+    of them. Its parent is a random member of the best quarter. It is a new trial with the parent's scores, a copy of
+    the parent's checkpoint, and perturbed parameters: times 0.8 or 1.2, or the next value of a list; a quarter of them
+    are drawn from their domains. As only whole generations are compared, the result does not depend on the number of
+    workers.
 
-    The first to arrive waits; of equals the lower number is ahead. One that died on the way counts as worst and is
+    Of equal members the one with the lower number is better. A member that diverged or failed is the worst and is
     replaced, so that the population keeps its size.
     """
 
@@ -38,7 +39,7 @@ class Population:
 
     @property
     def trials(self) -> int:
-        """How many there will be, heirs included, if none diverges."""
+        """The number of trials, with all heirs, if none diverges."""
         return self.size + len(self.rungs) * self._quarter
 
     @property
@@ -52,7 +53,7 @@ class Population:
 
     def promote(self, study: Study, live: set[int]) -> StudyTrial | None:
         if self.heir(study) is not None:
-            return None  # what it inherits must not go on before
+            return None  # the parent must not continue before its checkpoint is copied
         for rung in self.rungs:
             ranked = self._generation(study, rung)
             for trial in ranked[: len(ranked) - self._quarter]:
@@ -61,7 +62,7 @@ class Population:
         return None
 
     def heir(self, study: Study) -> Heir | None:
-        """Who replaces a member of the last whole generation, if there is one still to replace."""
+        """The heir that replaces the next member of the last complete generation, if one is still to be replaced."""
         replaced = {trial.attributes.replaces for trial in study.trials.values()}
         for rung in self.rungs:
             ranked = self._generation(study, rung)
@@ -76,7 +77,7 @@ class Population:
         return None
 
     def _generation(self, study: Study, rung: int) -> list[StudyTrial]:
-        """The members that have come to the rung or died on the way, the best first; none until they are complete."""
+        """The members that reached the rung or ended on the way, the best first; none until all of them have."""
         members = [trial for trial in study.trials.values() if self._belongs(trial, rung)]
         if len(members) < self.size:
             return []
@@ -95,9 +96,9 @@ class Population:
 
 
 def perturb(value: Scalar, domain: Domain, rng: np.random.Generator) -> Scalar:
-    """Another value of the domain: near the old one, the next at least, or, one time in four, any.
+    """Another value of the domain: near the old one, but at least the next one, or, with probability 1/4, any value.
 
-    Words, which have no order, change only when drawn again.
+    A value without an order, such as a word, changes only in the second case.
     """
     if rng.random() < RESAMPLED:
         return domain.at(rng.random())
@@ -113,12 +114,12 @@ def perturb(value: Scalar, domain: Domain, rng: np.random.Generator) -> Scalar:
 
 
 class PopulationSettings(AtRungs):
-    """Trains a population of search.trials members and changes their training parameters on the way."""
+    """Trains a population of search.trials members and changes their training parameters."""
 
     breeds: ClassVar[bool] = True
 
     kind: Literal["pbt"] = "pbt"
-    rungs: tuple[int, ...] | None = rungs_field("every fifth part of training.epochs")
+    rungs: tuple[int, ...] | None = rungs_field("every fifth of training.epochs")
 
     def default_rungs(self, epochs: int) -> range:
         fifth = max(1, epochs // 5)
@@ -128,7 +129,7 @@ class PopulationSettings(AtRungs):
         super().check(task)
         if fixed := [path for path in task.space.domains if not _leaves_weights(path)]:
             raise ValueError(
-                f"{KEY}: pbt hands trained weights on, so its space may hold training.* and dropouts alone, "
+                f"{KEY}: pbt hands trained weights on, so its space may contain only training.* and dropouts, "
                 f"not {', '.join(fixed)}"
             )
         if task.trials is None:
@@ -142,5 +143,5 @@ class PopulationSettings(AtRungs):
 
 
 def _leaves_weights(path: str) -> bool:
-    """Whether a field may change while a model is trained."""
+    """Whether the field may change while a model is trained."""
     return path.startswith("training.") or (path.startswith("model.") and path.endswith("dropout"))

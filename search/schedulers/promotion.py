@@ -1,4 +1,4 @@
-"""Successive halving by promotion: trials wait at the rungs until they are sure to belong to the best."""
+"""Successive halving by promotion: trials wait at a rung until they are among the best there."""
 
 import math
 from collections.abc import Hashable
@@ -15,19 +15,19 @@ from search.schedulers.base import Comparable, Decision, all_alike, finite
 from search.schedulers.kind import AtRungs, Factor, Task, quarter, rungs_field
 
 GOLDEN = (math.sqrt(5) - 1) / 2
-LEAST_CORRELATION = 0.3  # of scores at a rung with final ones, for the rung to be believed
-ENOUGH_FINISHED = 8  # before it is doubted
-SURE = 1.28  # standard deviations: nine times in ten
+LEAST_CORRELATION = 0.3  # of scores at a rung with final ones; a rung below it is ignored
+ENOUGH_FINISHED = 8  # finished trials before a rung may be ignored
+SURE = 1.28  # standard deviations, for a one-sided confidence of 0.9
 
 
 @dataclass(frozen=True)
 class Promotion:
     """Asynchronous successive halving as published (ASHA; Li et al. 2020, algorithm 2).
 
-    The best floor(n / reduction_factor) of the n trials that have come to a rung are promoted, the highest rung
-    first, the best first; all others wait there. So the first to arrive waits until reduction_factor have come. Of
-    equals the lower number is ahead. A trial that belongs to the best as it arrives goes on at once. All pass a rung
-    that has proved to predict the final scores badly, see `misleads`.
+    The best floor(n / reduction_factor) of the n trials that have reached a rung are promoted, from the highest rung
+    down, the best first. All others wait there, so the first trial waits until reduction_factor have come. Of equal
+    trials the one with the lower number is better. A trial that is among the best when it reports continues at once.
+    All trials pass a rung that predicts final scores badly, see `misleads`.
     """
 
     rungs: tuple[int, ...]
@@ -35,7 +35,7 @@ class Promotion:
     comparable: Comparable = all_alike
 
     def bracket(self, trial: StudyTrial) -> int:
-        """How many of the lowest rungs the trial passes unranked."""
+        """The number of lowest rungs at which the trial is not ranked."""
         return 0
 
     def decide(self, study: Study, trial: StudyTrial) -> Decision:
@@ -67,7 +67,7 @@ class Promotion:
         return Arrivals(self._own_rungs, self._group)
 
     def _may_pass(self, study: Study, trial: StudyTrial, field: Field) -> bool:
-        """Whether the trial belongs to the best at the rung at which it stands."""
+        """Whether the trial is among the best at its present rung."""
         rung = trial.progress
         ends = [(t.scores[rung], t.value) for t in field.finished(study) if t.value is not None]
         doubted = misleads(tuple(score for score, _ in ends), tuple(value for _, value in ends))
@@ -77,10 +77,10 @@ class Promotion:
 
 
 class PromotionSettings(AtRungs):
-    """Parks all at the rungs and promotes the best."""
+    """Parks all trials at the rungs and promotes the best ones."""
 
     kind: Literal["asha_promotion"] = "asha_promotion"
-    rungs: tuple[int, ...] | None = rungs_field("a quarter of training.epochs, two at least")
+    rungs: tuple[int, ...] | None = rungs_field("a quarter of training.epochs, but at least 2")
     reduction_factor: Factor = 3
 
     def default_rungs(self, epochs: int) -> tuple[int]:
@@ -92,10 +92,10 @@ class PromotionSettings(AtRungs):
 
 @lru_cache
 def misleads(at_rung: tuple[float, ...], at_end: tuple[float, ...]) -> bool:
-    """Whether the scores at a rung say next to nothing of those at the end, by trials that have ended.
+    """Whether scores at a rung say next to nothing about final scores, by the trials that were trained to the end.
 
-    So it is when their rank correlation is below 0.3, nine times in ten (Fisher's z). Those who came to the end are
-    alike, as they passed the rungs, which lowers their correlation: hence a bound far below what a good rung has.
+    That is so if their rank correlation is below 0.3 with a confidence of 0.9 (Fisher's z). The bound is far below the
+    correlation of a good rung, because only trials that passed the rungs are seen, which lowers the correlation.
     """
     from scipy.stats import spearmanr  # takes a second to import
 
@@ -111,10 +111,10 @@ def misleads(at_rung: tuple[float, ...], at_end: tuple[float, ...]) -> bool:
 class Hyperband(Promotion):
     """Asynchronous Hyperband (Li et al. 2018; asynchronous as in Li et al. 2020): promotion in several brackets.
 
-    Bracket b starts to rank b rungs later, so that configurations which learn slowly have a chance; the last one
-    ranks at none. A bracket with s rungs gets the share that Hyperband gives it, in proportion to
-    reduction_factor^s / (s + 1). The bracket follows from the trial's number by a golden-ratio sequence, so that
-    the shares hold in every stretch of trials. Trials are ranked inside their bracket alone.
+    Bracket b ranks at all but the lowest b rungs, so that configurations that learn slowly have a chance; the last one
+    ranks at no rung. A bracket with s rungs gets the same share of trials as in Hyperband, in proportion to
+    reduction_factor^s / (s + 1). The bracket follows from the trial's number by a golden-ratio sequence, so that any
+    consecutive trials have these shares. Trials are ranked only within their bracket.
     """
 
     def bracket(self, trial: StudyTrial) -> int:
@@ -128,7 +128,7 @@ class Hyperband(Promotion):
 
 
 class HyperbandSettings(AtRungs):
-    """Parks and promotes in several brackets, each of which begins to rank at another rung."""
+    """Parks and promotes in several brackets; each one starts to rank at another rung."""
 
     kind: Literal["hyperband"] = "hyperband"
     reduction_factor: Factor = 3

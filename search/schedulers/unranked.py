@@ -23,7 +23,7 @@ class ToTheEnd:
 
 
 class UnrankedSettings(SchedulerSettings):
-    """Trains all to the end."""
+    """Trains all trials to the end."""
 
     kind: Literal["none"] = "none"
 

@@ -33,33 +33,33 @@ from trainables.base.kinds import find_kinds, merge
 from trainables.base.mistakes import validate
 from trainables.base.yaml_files import read_yaml
 
-PROBES = 1000  # draws that must fail before an infinite space counts as empty
+PROBES = 1000  # an infinite space counts as empty when so many draws have failed
 
 
 class Experiment(Config):
-    """A search: the fields of a trial are the base that the space varies.
+    """A search. The fields of a trial are the base, which the space varies.
 
-    Each problem has a class of its own, which has the fields of its trials, too: see `experiment_class`. What is
-    validated as an Experiment becomes one of the class of its problem.
+    `experiment_class` makes a class for each problem, with the fields of its trials. Data that are validated as an
+    Experiment become an object of that class.
     """
 
     definition: ClassVar[Problem]
-    problem: str = Field(TRANSLATION, description="what is searched: translation, or one of your own as module:NAME")
+    problem: str = Field(TRANSLATION, description="the problem: translation, or one of your own as module:NAME")
     name: RunName | None = Field(None, description="name of the run directory; config file and time unless given")
     output_dir: str = Field("runs", min_length=1, description="holds the run directories and the caches they share")
     storage: str | None = Field(
         None,
-        description="an address such as s3://bucket/runs, through which machines that share no folder work together; "
-        "output_dir is of the machine that searches alone then",
+        description="an address such as s3://bucket/runs, for machines without a shared folder; "
+        "output_dir is then only used by the searching machine",
     )
     cluster: str | None = Field(
         None,
-        description="a running Ray cluster to search on, from one of its nodes: auto, or HOST:PORT; else this machine",
+        description="a running Ray cluster to search on, of which this machine is a node: auto or HOST:PORT",
     )
     teardown: bool = Field(
-        False, description="after the search end the cluster, head included; one that `ray up` made, from its head"
+        False, description="end the cluster after the search, head included; for a search on the head of `ray up`"
     )
-    space: SearchSpace = Field(SearchSpace({}), description="dotted path: domain, as in W&B sweep parameters")
+    space: SearchSpace = Field(SearchSpace({}), description="dotted path to domain, as in W&B sweep parameters")
     search: SearchConfig
     finals: FinalsConfig
     tracking: TrackingConfig = TrackingConfig()
@@ -89,7 +89,7 @@ class Experiment(Config):
             return made
         return handler(value)
 
-    if TYPE_CHECKING:  # the fields of its trials that every problem has
+    if TYPE_CHECKING:  # the fields that the trials of every problem have
         training: TrainingConfig
         seed: int
 
@@ -135,7 +135,7 @@ class Experiment(Config):
         search.sampler.check(self.space)
         if search.trials is None and not search.sampler.ends and not search.budget.limits:
             raise ValueError(
-                f"search.trials: null is without end for {search.sampler.kind}; give a number, or a search.budget of "
+                f"search.trials: null never ends with {search.sampler.kind}; give a number, or a search.budget of "
                 "epochs, gpu_hours, dollars or wall_hours"
             )
         finals = self.num_finals * epochs
@@ -180,7 +180,7 @@ class Experiment(Config):
         return config(**{name: getattr(self, name) for name in config.model_fields})
 
     def accept(self, params: Params) -> Params | None:
-        """A draw of the space without what its other values leave unused; None if it makes no trial to train."""
+        """The parameters without those that the others make unused; None if they make no valid trial."""
         try:
             config = self.trial.with_values(params)
         except ValidationError:
@@ -196,13 +196,13 @@ class Experiment(Config):
 
     @property
     def scheduler_task(self) -> Task:
-        """What a scheduler has to know."""
+        """What a scheduler needs to know of the search."""
         training, search = self.training, self.search
         return Task(training.epochs, training.report_steps, self.space, search.trials, search.seed)
 
     @property
     def num_finals(self) -> int:
-        """How many retrainings the finals are, if all finalists are found."""
+        """The number of retrainings in the finals, if there are enough finalists."""
         return int(min(self.finals.top, self.search.trials or math.inf, self.space.size())) * self.finals.seeds
 
     @property
@@ -218,22 +218,22 @@ class Experiment(Config):
 
     @property
     def cache(self) -> Path:
-        """Shared by all runs of one output directory."""
+        """The cache, which all runs of an output directory share."""
         return Path(self.output_dir) / ".cache"
 
 
 def problem_of(*trees: Mapping[str, Any]) -> str:
-    """The name of the problem in parts of a configuration, of which the first counts that has one."""
+    """The name of the problem, from the first of these parts of a configuration that names one."""
     return str(next((tree["problem"] for tree in trees if tree.get("problem") is not None), TRANSLATION))
 
 
 @cache
 def experiment_class(problem: str) -> type[Experiment]:
-    """The class of experiments with a problem, by its name. Raises UserError for one that can't be found."""
+    """The class of experiments for the problem of this name. Raises UserError if it can't be found."""
     definition = find_problem(problem)
     words: Any = Literal[tuple(definition.metrics)]
-    metric: Any = (words, Field(next(iter(definition.metrics)), description="what trials are compared by"))
-    make: Any = create_model  # of bases that are known when it is called
+    metric: Any = (words, Field(next(iter(definition.metrics)), description="the metric that compares trials"))
+    make: Any = create_model  # Any, as the bases are known only at run time
     search = make("SearchConfig", __base__=SearchConfig, __doc__=SearchConfig.__doc__, metric=metric)
     search.metrics = definition.metrics
     fields: dict[str, Any] = {

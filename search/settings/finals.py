@@ -1,4 +1,4 @@
-"""How the finals are held: who gets there, and with how many seeds they are retrained."""
+"""Settings of the finals: which trials get there, and with how many seeds they are retrained."""
 
 from pydantic import Field
 

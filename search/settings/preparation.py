@@ -1,4 +1,4 @@
-"""What the driver does for a problem before its trials, and while a run is checked."""
+"""How the driver prepares the data of a problem, and checks that they stay the same."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,18 +15,18 @@ if TYPE_CHECKING:  # it imports torch
 
 
 class Preparation(Protocol):
-    """How data are prepared; the first part of a problem."""
+    """Prepares the data of a problem; one of its three parts."""
 
     def prepare(self, experiment: Experiment, console: Console) -> None:
-        """Check the data and make what trials share, before Ray starts; say what there is. Raises UserError."""
+        """Check the data, make what trials share, and print what was found; before Ray starts. Raises UserError."""
         ...
 
     def share(self, experiment: Experiment) -> Storage:
-        """The storage that the experiment names, with all in it that nodes need. Raises UserError."""
+        """The storage of the experiment, once everything that nodes need is in it. Raises UserError."""
         ...
 
     def pin_data(self, experiment: Experiment, known: Mapping[str, Any]) -> dict[str, Any]:
-        """What the data are, by the names of their parts, for the record of a run. Raises UserError if they changed.
+        """What describes each part of the data, by its name, for the record of a run. Raises UserError if one changed.
 
         known: the record; empty when the run begins.
         """
@@ -35,33 +35,33 @@ class Preparation(Protocol):
     def pin_made(
         self, experiment: Experiment, configs: Sequence[TrialConfig], known: Mapping[str, Any], start: Mapping[str, Any]
     ) -> dict[str, Any]:
-        """What was made of the data for these trials, for the record of a run. Raises UserError if it changed.
+        """A description of what was made from the data for these trials. Raises UserError if it changed.
 
         known: the record. start: the versions with which the run began.
         """
         ...
 
     def files(self, config: TrialConfig) -> list[Path]:
-        """The files that each node has to see while trials are trained."""
+        """The files that every node must be able to read while trials are trained."""
         ...
 
     def largest(self, configs: list[TrialConfig]) -> list[TrialConfig]:
-        """Those that may take most of a GPU's memory."""
+        """The configurations that may need the most GPU memory."""
         ...
 
     def measure(self, configs: list[TrialConfig], cache: Path, storage: Storage | None) -> "Need | None":
-        """The memory of this process's GPU that the largest of these trials takes; None if that can't be told.
+        """The GPU memory that the largest of these trials takes; None if it can't be measured.
 
-        It is asked in a process of its own.
+        Called in a process of its own.
         """
         ...
 
 
 class Nothing:
-    """A problem whose trials find their data themselves."""
+    """For a problem whose trials load their data themselves."""
 
     def prepare(self, experiment: Experiment, console: Console) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def share(self, experiment: Experiment) -> Storage:
         return Storage(experiment.run_url, new_driver())

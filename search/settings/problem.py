@@ -1,4 +1,4 @@
-"""What is searched, as a value: all that the engine knows of a problem."""
+"""A problem as a value: everything that the engine knows of what is searched."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -18,38 +18,38 @@ PROBLEMS = {TRANSLATION: "search.translation.problem:TRANSLATION"}
 
 @dataclass(frozen=True)
 class Curves:
-    """Figures of the reports that belong in one plot, over the epochs of the best model."""
+    """Figures that the report draws in one plot, over the epochs of the best model."""
 
     figures: tuple[str, ...]
     title: str  # of the axis
-    note: str = ""  # a sentence on what is to be known of them
+    note: str = ""  # a sentence that explains them
 
 
 def alone(configs: Sequence[TrialConfig]) -> bool:
-    """Whether trials of these configurations can be trained as one computation: a single one always can."""
+    """The default of `train_as_one`: only a single trial is one computation."""
     return len(configs) == 1
 
 
 @dataclass(frozen=True)
 class Problem:
-    """A kind of model that can be searched for.
+    """A kind of model, and how to search for the best one.
 
-    Its three parts, `preparation`, `training` and `finals`, are objects, or name them as module:NAME where their
-    modules take long to import.
+    The parts `preparation`, `training`, `finals` and `planning` are objects, or name one as module:NAME if its module
+    is slow to import.
 
     Attributes:
-        title: What it is called, for people.
-        config: All that decides one trial; the space varies its fields.
-        metrics: What trials can be compared by, by the names that reports have for them. The first is the default.
+        title: Its name in messages and in the report.
+        config: The configuration class of a trial; the space varies its fields.
+        metrics: The metrics that can compare trials, by their names in reports. The first is the default.
         training: How trials are trained, in worker processes: see `trainables.worker.Training`.
-        finals: What is done with the finalists: see `search.finals.protocol.Finals`.
-        preparation: What is done in the driver before: see `search.settings.preparation.Preparation`.
-        planning: What a search will take, see `search.planning.own_plan.OwnPlan`; None where that can't be said.
+        finals: How finalists are tested and kept: see `search.finals.protocol.Finals`.
+        preparation: How the driver prepares the data: see `search.settings.preparation.Preparation`.
+        planning: What a search will take: see `search.planning.own_plan.OwnPlan`. None if that can't be estimated.
         finals_config: The class of `finals` in a configuration.
         curves: What the report plots of the best model.
-        reports_by_steps: Whether it can report within an epoch, as `training.report_steps` asks.
+        reports_by_steps: Whether trials can report within an epoch (`training.report_steps`).
         train_as_one: Whether trials can be trained as one computation.
-        work_of_report: How much is computed from one report of a trial to the next; proportions matter alone.
+        work_of_report: The computation from one report of a trial to the next, in any unit; only ratios matter.
     """
 
     title: str
@@ -66,13 +66,13 @@ class Problem:
     work_of_report: Callable[[Any], float] = field(default=lambda config: 1.0)
 
     def part(self, name: str) -> Any:
-        """The preparation, training or finals. Raises UserError where it can't be imported."""
+        """The part of this name, imported if needed. Raises UserError if it can't be imported."""
         found = getattr(self, name)
         return import_named(found, "problem") if isinstance(found, str) else found
 
 
 def place_of(name: str) -> str:
-    """Where the problem of that name is, as module:NAME. Raises UserError for what is no name of one."""
+    """The place of the problem of this name, as module:NAME. Raises UserError for any other name."""
     place = PROBLEMS.get(name, name)
     if not re.fullmatch(NAME, place):
         raise UserError(f"problem: {name}: is neither {' nor '.join(PROBLEMS)} nor module:NAME, a problem of your own")

@@ -1,4 +1,4 @@
-"""Which fields of a trial can be searched, and a space in values as these fields take them."""
+"""Which fields of a trial can be searched, and the values that they take."""
 
 from collections.abc import Collection
 from itertools import combinations
@@ -12,11 +12,11 @@ from trainables.base.config import TrialConfig, flatten
 from trainables.base.errors import did_you_mean
 from trainables.base.mistakes import describe_mistake
 
-FIXED = ("seed", "training.epochs", "training.report_steps")  # they decide what is compared, in every problem
+FIXED = ("seed", "training.epochs", "training.report_steps")  # in every problem: they decide what is compared
 
 
 def fit_space(space: SearchSpace, trial: type[TrialConfig]) -> SearchSpace:
-    """The space in values as the fields of a trial take them.
+    """The space with its values converted to the types of the fields.
 
     Raises ValueError for a path that can't be searched, and for a value that its field can't have.
     """
@@ -39,7 +39,7 @@ def is_among(path: str, paths: Collection[str]) -> bool:
 
 
 def _type_mistake(trial: type[TrialConfig], path: str, value: Scalar) -> str | None:
-    """What is wrong with a value whatever the other fields are."""
+    """What is wrong with a value, whatever the other fields are; None if nothing is."""
     try:
         trial.base().with_values({path: value})
     except ValidationError as error:
@@ -50,7 +50,7 @@ def _type_mistake(trial: type[TrialConfig], path: str, value: Scalar) -> str | N
 
 
 def _fitted(trial: type[TrialConfig], path: str, domain: Domain) -> Domain:
-    """The domain in values as the field takes them. Raises ValueError for two that are one value then."""
+    """The domain with its values converted to the field's type. Raises ValueError if two of them become one."""
     annotation = _annotation(trial, path)
     if domain.values is None:
         try:

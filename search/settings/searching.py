@@ -17,23 +17,23 @@ class SearchConfig(Config):
 
     metrics: ClassVar[Mapping[str, Metric]] = {}  # of the problem
     sampler: Annotated[SamplerSettings, SAMPLERS] = Field(
-        SAMPLERS.default, description="who proposes: the name of a kind, or {kind, and its settings}"
+        SAMPLERS.default, description="proposes trials: the name of a kind, or {kind, and its settings}"
     )
     scheduler: Annotated[SchedulerSettings, SCHEDULERS] = Field(
         SCHEDULERS.default,
-        description="who goes on at a rung, who waits there, who ends: the name of a kind, or {kind, and its settings}",
+        description="decides which trials continue at a rung: the name of a kind, or {kind, and its settings}",
     )
     trials: int | None = Field(
         20, ge=1, description="configurations to try; null: all of a grid, or as many as the budget allows"
     )
     stop_when_settled: bool = Field(
         False,
-        description="end before search.trials when sampler default expects next to nothing of another trial beside the "
-        "noise of a score",
+        description="end before search.trials if the gain that sampler default expects of a trial is small beside "
+        "the noise of a score",
     )
     budget: BudgetConfig = BudgetConfig()
-    max_parameters: int | None = Field(None, ge=1, description="larger models are never trained")
-    metric: str = Field(description="what trials are compared by")
+    max_parameters: int | None = Field(None, ge=1, description="larger models are never proposed")
+    metric: str = Field(description="the metric that compares trials")
     max_retries: int = Field(2, ge=0, description="new starts of a trial whose process died, each from its checkpoint")
     deterministic: bool = Field(
         False,
@@ -41,18 +41,18 @@ class SearchConfig(Config):
         "trials at a time can be repeated to the last digit; trials wait for each other",
     )
     concurrency: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
-        "auto", description="trials at a time; auto: as many as have a core and their share of a GPU"
+        "auto", description="trials at a time; auto: as many as there are cores and shares of GPUs for"
     )
     gpus_per_trial: Annotated[float, Field(ge=0)] | Literal["auto"] = Field(
         "auto",
-        description="share of a GPU, or how many; auto: as many trials a GPU as fit, by the memory that the largest "
-        "models of the space take in a short probe; none where there is no GPU",
+        description="GPUs for each trial, or a share of one; auto: as many trials on each GPU as fit, by the memory "
+        "that the largest models of the space take in a short probe; 0 without a GPU",
     )
     watchdog_seconds: float | None = Field(
         None,
         gt=0,
-        description="without a report of any trial for so long the search starts again from what it has; more than the "
-        "longest epoch; null: however long it takes. A Ray that has died is noticed anyway",
+        description="if no trial reports for so long, the search restarts from what it has; must exceed the longest "
+        "epoch; null: never. A dead Ray is noticed anyway",
     )
     seed: int = Field(0, ge=0, lt=2**31, description="seed of the proposals")
 
@@ -68,19 +68,19 @@ class SearchConfig(Config):
         if self.deterministic and self.concurrency == "auto":
             raise ValueError("deterministic: which trials are tried depends on how many run at a time; set concurrency")
         if self.deterministic and (timed := self.budget.limits.keys() - {"epochs"}):
-            raise ValueError(f"deterministic: budget.{min(timed)} goes by the time that passes; use budget.epochs")
+            raise ValueError(f"deterministic: budget.{min(timed)} depends on time; use budget.epochs")
         if self.stop_when_settled and not self.sampler.expects:
             raise ValueError(
-                f"stop_when_settled: {self.sampler.kind} does not say what it expects; use sampler default, or drop it"
+                f"stop_when_settled: {self.sampler.kind} does not estimate gains; use sampler default, or drop it"
             )
         return self
 
     @property
     def direction(self) -> Direction:
-        """Whether more of the metric is better, or less."""
+        """Whether the metric is maximized or minimized."""
         return self.compared_by.direction
 
     @property
     def compared_by(self) -> Metric:
-        """What trials are compared by."""
+        """The metric that compares trials."""
         return self.metrics[self.metric]

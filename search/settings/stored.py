@@ -1,4 +1,4 @@
-"""The experiment of a run directory, written under a checksum and read as its version meant it."""
+"""The experiment of a run directory, written with a checksum; files of earlier versions keep their meaning."""
 
 from pathlib import Path
 from typing import Any
@@ -16,15 +16,16 @@ from trainables.base.mistakes import validate
 from trainables.base.sealing import Damaged, checksum
 from trainables.base.yaml_files import dump_yaml, read_stored
 
-# A run of an earlier version lacks them, and has their defaults.
+# Runs of earlier versions lack these keys and get their defaults.
 LATER = ("storage", "cluster", "teardown", "problem")
 SEALED_AS = "# seal "
 
 
 def stored_experiment(run_dir: Path, url: str | None = None, trust: bool = False) -> Experiment:
-    """The experiment of a run directory, wherever that, or its storage with the run at `url`, was moved to.
+    """The experiment of a run directory, with the directory as it is now, even if it was moved. Raises UserError.
 
-    trust: whether a problem that is code of somebody else may be imported. Raises UserError.
+    url: the run in its storage, if that was moved, too. trust: whether a problem that is somebody else's code may be
+    imported.
     """
     file = run_dir / "experiment.yaml"
     if not file.is_file():
@@ -43,43 +44,43 @@ def stored_experiment(run_dir: Path, url: str | None = None, trust: bool = False
 
 
 def stored_problem(run_dir: Path, trust: bool = False) -> str:
-    """The name of the problem of a run, which may be imported then: it is ours, or the user trusts it.
+    """The name of a run's problem.
 
-    Raises UserError for any other.
+    Raises UserError if the problem may not be imported: it is neither one of ours nor trusted by the user.
     """
     problem = problem_of(read_stored(run_dir / "experiment.yaml"))
     trusted = (*PROBLEMS, *read_known(run_id_of(run_dir)).trusted.get("problem", ()))
     if not trust and problem not in trusted:
         raise UserError(
             f"{run_dir}: is not known here as a run of yours, and its problem, {problem!a}, is code that would be "
-            "imported; look at it, then add --trust (in Python: trust=True)"
+            "imported; check it, then add --trust (in Python: trust=True)"
         )
     return problem
 
 
 def write_experiment(file: Path, experiment: Experiment) -> None:
-    """For `stored_experiment` to read."""
+    """Write the experiment in the form that `stored_experiment` reads."""
     text = dump_yaml(experiment)
     write_atomically(file, f"{SEALED_AS}{checksum(text)}; keys are changed by resume RUN --KEY VALUE\n{text}")
 
 
 def is_sealed(file: Path) -> bool:
-    """Whether a version wrote it that seals: 0.1 did not."""
+    """Whether the file has a checksum, which version 0.1 did not write."""
     return file.is_file() and read_bytes(file).startswith(SEALED_AS.encode())
 
 
 def read_seal(file: Path) -> str:
-    """What `write_experiment` wrote before the text."""
+    """The checksum that `write_experiment` wrote before the text."""
     return read_bytes(file)[len(SEALED_AS) :][:16].decode(errors="replace")
 
 
 def seal_of(experiment: Experiment) -> str:
-    """What `write_experiment` would write."""
+    """The checksum that `write_experiment` would write."""
     return checksum(dump_yaml(experiment))
 
 
 def _check_seal(file: Path) -> None:
-    """Raises Damaged if the file is not as it was written."""
+    """Raises Damaged if the file was changed."""
     text = read_bytes(file).partition(b"\n")[2]
     if is_sealed(file) and read_seal(file) != checksum(text.decode(errors="replace")):
         raise Damaged(
@@ -89,10 +90,10 @@ def _check_seal(file: Path) -> None:
 
 
 def _as_version_0_1_meant_it(tree: dict[str, Any]) -> None:
-    """A configuration of version 0.1 with what its missing keys meant then.
+    """Set the keys that version 0.1 lacked to what it did.
 
-    It took text as it was, scored all languages by 13a, normalised by nmt_nfkc, and took a range for one of whole
-    numbers if its ends were, written 1.0 or 1.
+    It took text as it was, scored all languages by 13a, normalised by nmt_nfkc, and took a range for whole numbers if
+    both ends were whole, written 1.0 or 1.
     """
     tree["data"] |= {"bleu_tokenize": "13a", "doubts": "warn"}
     if isinstance(tree["tokenizer"], dict):
@@ -104,7 +105,7 @@ def _as_version_0_1_meant_it(tree: dict[str, Any]) -> None:
 
 
 def _give_settings_to_their_kinds(search: dict[str, Any]) -> None:
-    """Before kinds had settings of their own, these stood beside the name of the kind, for all kinds alike."""
+    """Move settings that earlier versions wrote beside the name of the kind into the settings of that kind."""
     tables: tuple[tuple[str, Kinds[Any], tuple[str, ...]], ...] = (
         ("sampler", SAMPLERS, ("startup_trials", "prior")),
         ("scheduler", SCHEDULERS, ("rungs", "reduction_factor")),

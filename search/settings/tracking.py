@@ -11,7 +11,7 @@ class TrackingConfig(Config):
     """Where progress is recorded besides the run directory."""
 
     wandb: Literal["auto", "online", "offline", "disabled"] = Field(
-        "auto", description="auto is online where a W&B key is found, otherwise offline"
+        "auto", description="auto is online if a W&B key is found, otherwise offline"
     )
     project: str = Field("babeltune", min_length=1, description="W&B project")
     entity: str | None = Field(None, description="W&B user or team; your default one unless given")

@@ -1,4 +1,4 @@
-"""How settings, numbers and times are put into words, in the terminal and in the report alike."""
+"""Settings, numbers and times as text, for the terminal and the report."""
 
 from search.space.domain import Scalar
 from search.space.space import Params

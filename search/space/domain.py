@@ -1,4 +1,4 @@
-"""What one hyperparameter may be."""
+"""The domain of one hyperparameter."""
 
 import math
 import re
@@ -16,7 +16,7 @@ Scalar = bool | int | float | str | None
 
 
 class Domain(Config):
-    """What one hyperparameter may be: a list of `values`, or a range from `min` to `max`."""
+    """The domain of one hyperparameter: a list of `values`, or a range from `min` to `max`."""
 
     values: tuple[Scalar, ...] | None = Field(None, min_length=1)
     min: int | float | None = None
@@ -24,15 +24,13 @@ class Domain(Config):
     distribution: (
         Literal["categorical", "int_uniform", "uniform", "q_uniform", "log_uniform_values", "q_log_uniform_values"]
         | None
-    ) = Field(
-        None, description="uniform unless said otherwise; int_uniform where min and max are written without a point"
-    )
+    ) = Field(None, description="uniform by default; int_uniform if min and max are written without a point")
     q: int | float | None = Field(None, gt=0, description="step of the q_ distributions")
 
     @field_validator("values", mode="before")
     @classmethod
     def _read_exponents(cls, values: Any) -> Any:
-        # YAML 1.1 takes 1e-3 for text.
+        # YAML 1.1 reads 1e-3 as text.
         if isinstance(values, list | tuple):
             return [
                 float(v) if isinstance(v, str) and re.fullmatch(r"[+-]?[\d.]+[eE][+-]?\d+", v) else v for v in values
@@ -52,7 +50,7 @@ class Domain(Config):
     def _one_form(self) -> Self:
         if self.values is not None:
             if self.min is not None or self.max is not None or self.q is not None:
-                raise ValueError("values: stands alone; drop min, max and q, or drop values")
+                raise ValueError("values: can't be combined with min, max and q; drop these, or drop values")
             if self.distribution not in (None, "categorical"):
                 raise ValueError(f"distribution: {self.distribution} needs min and max, not values")
             if len(set(map(identity, self.values))) < len(self.values):
@@ -83,12 +81,12 @@ class Domain(Config):
         return self.distribution == "int_uniform"
 
     def for_whole_numbers(self) -> Self:
-        """The same range, of whole numbers alone, for a field that takes no others. Raises ValueError."""
+        """The same range with whole numbers only, for a field that takes no others. Raises ValueError."""
         if self.values is not None or self._is_int:
             return self
         ends = (self.min, self.max, self.q or 1)
         if not all(float(end).is_integer() for end in ends if end is not None):
-            raise ValueError("takes whole numbers alone; write min, max and q as such")
+            raise ValueError("takes only whole numbers; write min, max and q as such")
         low, high, step = (int(end) for end in ends if end is not None)
         steps = {None: "int_uniform", "uniform": "int_uniform", "log_uniform_values": "q_log_uniform_values"}
         distribution = steps.get(self.distribution, self.distribution)
@@ -102,23 +100,23 @@ class Domain(Config):
 
     @cached_property
     def _ranks(self) -> dict[object, int]:
-        """Place of each listed value: by size where they are numbers, otherwise as they are written."""
+        """The place of each listed value: by size if they are numbers, otherwise in the order of the list."""
         assert self.values is not None
         listed = sorted(self.values, key=lambda v: float(str(v))) if self.is_ordered else self.values
         return {identity(value): place for place, value in enumerate(listed)}
 
     def unit(self, value: Scalar) -> float:
-        """Where in 0..1 a value lies: numbers by rank, ranges linearly or by the logarithm, others by their place."""
+        """The place of a value in 0..1: listed values by rank, values of a range linearly or by their logarithm."""
         if self.values is not None:
             return self._ranks[identity(value)] / max(1, len(self.values) - 1)
         assert self.min is not None and self.max is not None and isinstance(value, int | float)
-        value = min(max(value, self.min), self.max)  # steps may end beyond by a rounding error
+        value = min(max(value, self.min), self.max)  # the last step may exceed max by a rounding error
         if self._is_log:
             return math.log(value / self.min) / math.log(self.max / self.min)
         return (value - self.min) / (self.max - self.min)
 
     def at(self, unit: float) -> Scalar:
-        """The value of a uniform draw in [0, 1): each listed value, and each step of a range, has an equal share."""
+        """The value at a place in [0, 1). Each listed value, and each step of a range, has an equal share."""
         if self.values is not None:
             by_rank = sorted(self.values, key=lambda v: self._ranks[identity(v)])
             return by_rank[min(int(unit * len(by_rank)), len(by_rank) - 1)]
@@ -132,8 +130,8 @@ class Domain(Config):
         return self.min + unit * (self.max - self.min)
 
     def near(self, unit: float) -> Scalar:
-        """The value nearest to a place in 0..1, the inverse of `unit`."""
-        unit = float(unit)  # NumPy's kind would be stored as text
+        """The value nearest to a place in 0..1; the inverse of `unit`."""
+        unit = float(unit)  # a NumPy float would be stored as text
         count = self.count()
         if count == math.inf:
             return self.at(min(max(unit, 0.0), 1.0))
@@ -141,14 +139,14 @@ class Domain(Config):
         return self.at((step + 0.5) / count)
 
     def _snap(self, value: float) -> int | float:
-        """Rounded to the step of q_log_uniform_values, inside the range."""
+        """The value rounded to the step of q_log_uniform_values, within the range."""
         assert self.min is not None and self.max is not None
         if self.q is not None:
             value = round(value / self.q) * self.q
         return min(max(value, self.min), self.max)
 
     def to_optuna(self) -> "BaseDistribution":
-        """As the study shows it."""
+        """Optuna's distribution, as the study has it."""
         from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
         if self.values is not None:
@@ -156,12 +154,12 @@ class Domain(Config):
         assert self.min is not None and self.max is not None
         if self._is_int:
             return IntDistribution(int(self.min), int(self.max))
-        if self.q is None or self._is_log:  # Optuna steps on no log range
+        if self.q is None or self._is_log:  # Optuna has no log range with steps
             return FloatDistribution(self.min, self.max, log=self._is_log)
         return FloatDistribution(self.min, self.max, step=self.q)
 
     def count(self) -> float:
-        """How many values there are."""
+        """The number of values; infinite for a continuous range."""
         if self.values is not None:
             return len(self.values)
         assert self.min is not None and self.max is not None
@@ -172,7 +170,7 @@ class Domain(Config):
         return math.floor((self.max - self.min) / self.q + 1e-9) + 1
 
     def choices(self) -> tuple[Scalar, ...] | None:
-        """All values, or None where there is no end of them."""
+        """All values; None for a continuous range."""
         if self.values is not None:
             return self.values
         count = self.count()
@@ -185,5 +183,5 @@ class Domain(Config):
 
 
 def identity(value: Scalar) -> object:
-    """Equal for what is one value: 1 and 1.0, but not 1 and true, nor 1 and "1"."""
+    """A key that is equal for equal values: 1 equals 1.0, but neither true nor "1"."""
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else (type(value), value)

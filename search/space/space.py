@@ -18,7 +18,7 @@ LARGEST_GRID = 100_000
 
 
 class SearchSpace(RootModel[dict[str, Domain]]):
-    """Name of a hyperparameter (in a search the dotted path of a trial's field) -> its domain."""
+    """The domain of each hyperparameter, by its name: in a search, the dotted path of a trial's field."""
 
     model_config = ConfigDict(frozen=True)
     root: dict[str, Domain] = {}
@@ -29,11 +29,11 @@ class SearchSpace(RootModel[dict[str, Domain]]):
         return self.root
 
     def size(self) -> float:
-        """How many combinations there are, valid or not; infinite with a continuous range."""
+        """The number of combinations, valid or not; infinite with a continuous range."""
         return math.prod(domain.count() for domain in self.domains.values())
 
     def grid(self) -> Iterator[Params]:
-        """Every combination, the last hyperparameter varying fastest. Raises ValueError if there is no end of them."""
+        """Every combination; the last hyperparameter varies fastest. Raises ValueError if they are too many."""
         if self.size() > LARGEST_GRID:
             raise ValueError(f"the space has {self.size():g} combinations; a grid may have {LARGEST_GRID:,}")
         columns = [domain.choices() or () for domain in self.domains.values()]
@@ -45,9 +45,10 @@ class SearchSpace(RootModel[dict[str, Domain]]):
         return {path: domain.to_optuna() for path, domain in self.domains.items()}
 
     def distance(self, first: Params, second: Params) -> float:
-        """The largest difference in one hyperparameter, 0..1: of places where it is ordered, else 1 for two values.
+        """The largest difference in one hyperparameter, in 0..1.
 
-        One that the other values leave unused in one configuration alone counts as 1.
+        It is the distance of two places if the values are ordered, and 1 for different values otherwise. If only one of
+        the configurations uses a hyperparameter, it counts as 1.
         """
         largest = 0.0
         for path, domain in self.domains.items():
@@ -59,5 +60,5 @@ class SearchSpace(RootModel[dict[str, Domain]]):
 
     @staticmethod
     def key(params: Params) -> str:
-        """Equal for equal configurations."""
+        """A key that is equal for equal configurations."""
         return repr(sorted((path, identity(value)) for path, value in params.items()))

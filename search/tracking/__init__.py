@@ -1,1 +1,1 @@
-"""What people watch a search with besides the terminal: W&B and TensorBoard. docs/tracking.md describes it."""
+"""Tracking of a search with W&B and TensorBoard; see docs/tracking.md."""

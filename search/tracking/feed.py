@@ -1,4 +1,4 @@
-"""The driver's side of tracking: RUN/tracking.jsonl, a line for all that W&B is to show. Knows nothing of W&B."""
+"""The driver's side of tracking: writes RUN/tracking.jsonl, with a line for everything that W&B will show."""
 
 import json
 from collections.abc import Callable
@@ -19,21 +19,20 @@ Configure = Callable[[StudyTrial], TrialConfig]
 
 
 class Feed:
-    """The file that says what W&B is to show: begun again by each driver from what the run has, then appended to.
+    """The file that says what W&B will show. Each driver starts a new one from the run, and then appends to it.
 
-    It follows from study and journals, so that it need not survive anything; a write that fails ends it, and never the
-    search.
+    All of it can be made again from study and journals. A write that fails ends the feed, but not the search.
 
     Attributes:
-        broken: Whether a write has failed, so that the feed lacks what came after.
+        broken: Whether a write has failed, so that later events are missing.
     """
 
     def __init__(self, experiment: Experiment, study: int):
-        """`study` counts the studies that came before in this run."""
+        """study: the number of earlier studies of this run."""
         self.experiment, self.file = experiment, experiment.run_dir / FEED
         self.broken = False
         try:
-            self.file.unlink(missing_ok=True)  # an earlier driver's follower may still read the old one
+            self.file.unlink(missing_ok=True)  # an earlier driver's follower may still read the old file
         except OSError as error:
             self._give_up(error)
         self.write(
@@ -48,15 +47,15 @@ class Feed:
         )
 
     def searched(self) -> None:
-        """The finalists are chosen."""
+        """Note that the finalists are chosen."""
         self.write({"searched": True})
 
     def report(self, content: ReportContent) -> None:
-        """All is done."""
+        """Note that the search is done, with the content of the report."""
         self.write({"report": vars(content)})
 
     def write(self, *lines: dict[str, Any]) -> None:
-        """Append lines; after a write that failed nothing."""
+        """Append lines; does nothing after a failed write."""
         if self.broken:
             return
         try:
@@ -68,13 +67,13 @@ class Feed:
     def _give_up(self, error: OSError) -> None:
         self.broken = True
         warn(
-            f"{self.file}: can't be written ({error.strerror}); the search goes on without it, but W&B lacks what "
+            f"{self.file}: can't be written ({error.strerror}); the search continues without it, but W&B lacks what "
             f"follows: send it by `{program('publish')} {self.experiment.run_dir}`"
         )
 
 
 class FeedListener:
-    """Writes the trials of one study into the feed: those there are, then what happens."""
+    """Writes the trials of one study into the feed: first the existing ones, then events."""
 
     def __init__(
         self,
@@ -84,7 +83,7 @@ class FeedListener:
         before: int,
         configure: Configure,
     ):
-        """`before` counts the studies of this job type that this one has replaced: their runs are others."""
+        """before: the number of studies of this job type that this one has replaced, which have their own runs."""
         self.feed, self.job_type, self.configure = feed, job_type, configure
         self.prefix = f"{before}-{job_type}" if before else job_type
         self.known: set[int] = set()
@@ -141,7 +140,7 @@ class FeedListener:
 
 
 def describe_report(experiment: Experiment, board: Leaderboard, answer: list[str], by: TestMetric) -> ReportContent:
-    """What the report in W&B shows."""
+    """The content of the report in W&B."""
     return ReportContent(
         answer=answer,
         ranking=[entry.stored(board.metric) for entry in board.ranking],

@@ -1,7 +1,7 @@
-"""The process that mirrors a feed into W&B: python -m search.tracking.follower RUN DESTINATION.
+"""The process that mirrors a feed to W&B: python -m search.tracking.follower RUN DESTINATION.
 
-It reads on until its standard input is closed, completes what W&B has, and ends. What it tells the driver are lines of
-JSON on its standard output: say, missing (what W&B lacks so far), complete, or failed (why it gives up).
+It reads until its standard input is closed, sends the rest to W&B, and ends. On its standard output it sends lines of
+JSON to the driver: say, missing (what W&B lacks so far), complete, or failed (why it gives up).
 """
 
 import json
@@ -54,30 +54,30 @@ def follow(run_dir: Path, destination: Destination, tell: Tell) -> None:
 
 
 def main(arguments: list[str]) -> None:
-    """Make W&B equal to the feed of a run until it ends."""
-    os.nice(19)  # training comes first
+    """Keep W&B equal to the feed of a run until the feed ends."""
+    os.nice(19)  # training has priority
     run_dir, destination = Path(arguments[0]), Destination(**json.loads(arguments[1]))
     driver = os.fdopen(os.dup(1), "w")
     with Path(os.devnull).open("w") as nothing:
-        os.dup2(nothing.fileno(), 1)  # W&B prints there
+        os.dup2(nothing.fileno(), 1)  # W&B prints to standard output
 
     def tell(kind: str, text: str) -> None:
         print(json.dumps({kind: text}), file=driver, flush=True)
 
     status = 1
     try:
-        with locked(run_dir / "locks" / "tracking"):  # the follower of a killed driver ends first
+        with locked(run_dir / "locks" / "tracking"):  # waits for the end of a killed driver's follower
             follow(run_dir, destination, tell)
             status = 0
-    except BrokenPipeError:  # the driver was killed; the next one starts again
+    except BrokenPipeError:  # the driver was killed; the next one starts a new follower
         pass
-    except Exception as error:  # whatever W&B raises is told in a line
+    except Exception as error:  # W&B may raise anything; the driver gets one line
         text = str(error)
         if isinstance(error, OSError) and error.filename:
             text = f"{error.filename}: {error.strerror}"
         tell("failed", " ".join(text.split())[:300] or type(error).__name__)
     finally:
-        os._exit(status)  # without W&B's wait for a server that may never answer
+        os._exit(status)  # without W&B's exit handlers, which may wait for the server for ever
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Whether W&B has a key for a search that is to be online: asked before it starts, not after a night."""
+"""Checks before an online search starts that W&B has a key."""
 
 import json
 import os
@@ -12,17 +12,17 @@ from search.tracking.tracked import Destination
 from trainables.base.errors import UserError
 from trainables.base.temporary import temporary_folder
 
-WITHOUT = 3  # the status of the process that finds no key
+WITHOUT = 3  # the exit status of a process that finds no key
 
 
 def check_login(tracking: TrackingConfig, any_key: bool) -> None:
-    """Raises UserError where `tracking.wandb` is online and W&B finds no key.
+    """Raises UserError if `tracking.wandb` is online and W&B finds no key.
 
-    It is asked in a process of its own, as W&B takes seconds to import and changes the environment of who asks.
+    The check runs in a process of its own, as W&B is slow to import and changes the environment.
 
     Args:
         tracking: Where runs go.
-        any_key: Whether `tracking.base_url` is the user's own word: then it gets a key that may be another's.
+        any_key: Whether the user set `tracking.base_url`; then it may get a key for another server.
     """
     if tracking.wandb != "online":
         return
@@ -38,14 +38,14 @@ def check_login(tracking: TrackingConfig, any_key: bool) -> None:
 
 
 def missing_key(base_url: str | None) -> str:
-    """What to do without a key; part of a message."""
+    """The part of a message that says how to give a key."""
     server = f" for {base_url}" if base_url else ""
     login = f" --host {base_url}" if base_url else ""
     return f"no key is found{server}: set WANDB_API_KEY, or run `wandb login{login}`"
 
 
 def main(arguments: list[str]) -> int:
-    """WITHOUT if there is no key; what else may be wrong is told by the process that sends."""
+    """WITHOUT if there is no key; other errors are left to the process that sends."""
     from search.tracking.wandb_runs import find_key
 
     return 0 if find_key(Destination(**json.loads(arguments[0])), lambda text: None) else WITHOUT

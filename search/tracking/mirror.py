@@ -1,4 +1,4 @@
-"""The driver's side of W&B: a process of its own mirrors the feed, so that training never waits for a server."""
+"""Mirrors the feed to W&B in a process of its own, so that training never waits for a server."""
 
 import json
 import os
@@ -20,26 +20,25 @@ from trainables.base.temporary import temporary_folder
 
 RETRY_SECONDS = 60.0
 LONGEST_CALL = 30.0
-INTERRUPTED_SECONDS = 10.0  # the end of a search that Ctrl-C or an error ends
-STRAY = ("WANDB_MODE", "WANDB_SWEEP_ID", "WANDB_RUN_ID", "WANDB_RESUME", "WANDB_DIR")  # what the configuration decides
+INTERRUPTED_SECONDS = 10.0  # the longest wait if Ctrl-C or an error ends the search
+STRAY = ("WANDB_MODE", "WANDB_SWEEP_ID", "WANDB_RUN_ID", "WANDB_RESUME", "WANDB_DIR")  # the configuration decides these
 
 
 class Mirror:
-    """Keeps a follower (`follower.py`) alive while the block runs, and gives it a bounded time at the end.
+    """Keeps a follower (`follower.py`) alive while the block runs, and gives it a limited time at the end.
 
-    A follower that fails says why and ends; another one starts a minute later, and once more at the end. It reads
-    the feed from its beginning and asks the server what is there, so nothing is sent twice. Nothing of it raises into
-    the search.
+    A follower that fails reports why and ends. A new one starts a minute later, and once more at the end. It reads the
+    feed from the start and asks the server what it has, so nothing is sent twice. No error of it ends the search.
     """
 
     def __init__(self, experiment: Experiment):
-        """The feed must have been begun. Raises OSError where there is no room for temporary files."""
+        """The feed must exist. Raises OSError if there is no space for temporary files."""
         tracking, patience = experiment.tracking, experiment.tracking.flush_seconds
         self.run_dir, self.patience = experiment.run_dir, patience
         self.reason = ""  # why the last follower failed
         self.missing = "all of this search"
         self.complete = False
-        self._said: set[str] = set()  # not again by each follower
+        self._said: set[str] = set()  # messages that new followers would repeat
         assert tracking.wandb != "disabled"
         self._stack = ExitStack()
         destination = Destination(
@@ -57,8 +56,8 @@ class Mirror:
         self._command += [str(self.run_dir), json.dumps(asdict(destination))]
         stray = STRAY[1:] if tracking.wandb == "auto" else STRAY
         self._environment = {name: value for name, value in os.environ.items() if name not in stray}
-        self._environment |= {"WANDB_ERROR_REPORTING": "false"}  # else an offline run looks a host up
-        # W&B takes settings from wandb/ in its working directory, and RUN/wandb may hold those of whoever made the run.
+        self._environment |= {"WANDB_ERROR_REPORTING": "false"}  # otherwise an offline run looks up a host
+        # W&B reads settings from wandb/ in its working directory, and those in RUN/wandb may come from somebody else.
         inside = Path.cwd().is_relative_to(self.run_dir.resolve())
         self._cwd = destination.scratch if inside else None
         self._closing = threading.Event()
@@ -73,7 +72,7 @@ class Mirror:
         self._end(self.patience if kind is None else min(self.patience, INTERRUPTED_SECONDS))
 
     def publish(self) -> None:
-        """Send all that the feed says, however long it takes; only a single call is bounded."""
+        """Send the whole feed, however long it takes; only single calls have a time limit."""
         self._closing.set()
         self._thread.start()
         self._end(None)
@@ -84,14 +83,14 @@ class Mirror:
             _close(self._follower.stdin)
         self._thread.join(patience)
         if self._thread.is_alive():
-            self.reason = self.reason or f"it did not take all within {patience:g} s"
+            self.reason = self.reason or f"it did not take everything within {patience:g} s"
             if self._follower:
                 with suppress(ProcessLookupError):
                     os.killpg(self._follower.pid, signal.SIGKILL)
         self._stack.close()
         if not self.complete:
             warn(
-                f"W&B lacks {self.missing} ({self.reason or 'its process died'}); the run directory has it all: "
+                f"W&B lacks {self.missing} ({self.reason or 'its process died'}); the run directory has everything: "
                 f"send it by `{program('publish')} {self.run_dir}`"
             )
 
@@ -101,7 +100,7 @@ class Mirror:
             try:
                 self._follow()
             except OSError as error:  # no process can be started
-                self._hear({"failed": f"{sys.executable}: {error.strerror}"})
+                self._take({"failed": f"{sys.executable}: {error.strerror}"})
             if last:
                 return
             self._closing.wait(RETRY_SECONDS)
@@ -115,18 +114,18 @@ class Mirror:
             text=True,
             env=self._environment,
             cwd=self._cwd,
-            start_new_session=True,  # Ctrl-C is the driver's to handle
+            start_new_session=True,  # the driver handles Ctrl-C
         ) as follower:
             self._follower = follower
             if self._closing.is_set():
                 _close(follower.stdin)
             assert follower.stdout
             for line in follower.stdout:
-                if line.endswith("\n"):  # else the follower was killed as it wrote
-                    self._hear(json.loads(line))
+                if line.endswith("\n"):  # otherwise the follower was killed while it wrote
+                    self._take(json.loads(line))
             _close(follower.stdin)
 
-    def _hear(self, message: dict[str, Any]) -> None:
+    def _take(self, message: dict[str, Any]) -> None:
         match message:
             case {"say": text} if text not in self._said:
                 self._said.add(text)
@@ -137,7 +136,7 @@ class Mirror:
                 self.complete = True
             case {"failed": reason}:
                 if not self.reason and not self._closing.is_set():
-                    warn(f"W&B: {reason}; the search goes on, and this is tried again")
+                    warn(f"W&B: {reason}; the search continues, and this is tried again")
                 self.reason = reason
 
 

@@ -1,6 +1,6 @@
-"""One trial of a W&B sweep: the program that `wandb agent` runs, see configs/wandb-sweep.yaml.
+"""Trains one trial of a W&B sweep; `wandb agent` runs this program, see configs/wandb-sweep.yaml.
 
-python -m search.tracking.sweep_program --config FILE [--key VALUE]   the base, and what the sweep chose
+python -m search.tracking.sweep_program --config FILE [--key VALUE]   the base, and the sweep's values
 """
 
 import os
@@ -30,7 +30,7 @@ def main(arguments: list[str]) -> None:
     program = Program("python -m search.tracking.sweep_program", "Train one trial of a W&B sweep.")
     experiment, _ = parse_config(experiment_class(TRANSLATION), arguments, program)
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
-    run = wandb.init(settings=wandb.Settings(console="off"))  # the agent says which run of which sweep
+    run = wandb.init(settings=wandb.Settings(console="off"))  # the agent sets the run and the sweep
     run.config.update(experiment.trial.model_dump(mode="json"))  # type: ignore[no-untyped-call]
     run.define_metric("epoch")
     run.define_metric("*", step_metric="epoch")

@@ -1,4 +1,4 @@
-"""TensorBoard files, where tracking.tensorboard asks for them: RUN/tensorboard/trial-3, one curve a metric."""
+"""TensorBoard files, if tracking.tensorboard is set: RUN/tensorboard/trial-3, with one curve for each metric."""
 
 from typing import Literal
 
@@ -12,7 +12,7 @@ from trainables.base.log import warn
 
 
 class TensorBoardFiles:
-    """A listener. A trial that goes on, after a rung or a kill, gets a further file in its folder."""
+    """A listener that writes TensorBoard files. A trial that continues gets a further file in its folder."""
 
     def __init__(self, experiment: Experiment, kind: Literal["trial", "final"]):
         self.folder, self.kind, self.unit = experiment.run_dir, kind, experiment.training.unit
@@ -20,7 +20,7 @@ class TensorBoardFiles:
         self.broken = False
 
     def trial_started(self, trial: StudyTrial) -> None:
-        """Nothing: a trial without reports needs no file."""
+        """Do nothing, as a trial without reports needs no file."""
 
     def trial_reported(self, trial: StudyTrial, line: JournalLine) -> None:
         if self.broken:
@@ -36,7 +36,7 @@ class TensorBoardFiles:
             self.writers[trial.number].flush()
         except OSError as error:
             self.broken = True
-            warn(f"tensorboard: can't be written ({error.strerror}); the search goes on without it")
+            warn(f"tensorboard: can't be written ({error.strerror}); the search continues without it")
 
     def trial_parked(self, trial: StudyTrial) -> None:
         self._close(trial.number)

@@ -1,6 +1,6 @@
-"""What W&B is to show of a search, as plain values: the driver writes them, the follower reads them.
+"""What W&B will show of a search, as plain values: the driver writes them, the follower reads them.
 
-Imports nothing heavy, as the follower runs beside the training.
+Imports nothing large, as the follower runs beside the training.
 """
 
 import json
@@ -10,75 +10,75 @@ from typing import Any, Literal
 
 from trainables.base.sealing import Damaged
 
-FEED = "tracking.jsonl"  # follows from study and journals, so that it need not survive anything
-KNOWN = "wandb.json"  # what the run directory knows of its W&B runs
+FEED = "tracking.jsonl"  # can be made again from study and journals
+KNOWN = "wandb.json"  # the ids and addresses of the run's W&B runs
 RUNNING, PARKED, INTERRUPTED = "running", "parked", "interrupted"  # otherwise an outcome of the study
 
 
 @dataclass(frozen=True)
 class Destination:
-    """Where runs go, and how."""
+    """Where W&B runs are sent, and how."""
 
     mode: Literal["auto", "online", "offline"]
     project: str
     entity: str | None
     tags: tuple[str, ...]
     notes: str | None
-    scratch: str  # for what the client keeps of a run while it sends it
-    patience: float  # seconds that a single call may wait for the server
-    base_url: str | None = None  # of the server; the user's own if not given
-    any_key: bool = False  # whether that server may get a key which is not known to be of it
+    scratch: str  # a folder for the client's files while it sends a run
+    patience: float  # the most seconds that a single call waits for the server
+    base_url: str | None = None  # of the server; None for the one in the user's settings
+    any_key: bool = False  # whether the server may get a key that may be for another server
 
 
 @dataclass
 class TrackedRun:
-    """A trial, or the retraining of a finalist, whatever the number of processes and drivers it took."""
+    """A trial, or the retraining of a finalist, as one W&B run, even if several processes trained it."""
 
     name: str
     job_type: Literal["trial", "final", "report"]
-    config: dict[str, Any]  # nested, and what was searched in dotted form, too
+    config: dict[str, Any]  # nested; searched values also by their dotted path
     state: str
     message: str = ""
-    reports: dict[int, dict[str, Any]] = field(default_factory=dict)  # by epoch, or by step where it reports by steps
+    reports: dict[int, dict[str, Any]] = field(default_factory=dict)  # by epoch, or by step if it reports by steps
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more will come of it."""
+        """Whether it is over."""
         return self.state not in (RUNNING, PARKED, INTERRUPTED)
 
 
 @dataclass(frozen=True)
 class ReportContent:
-    """What the W&B report says, once all is done."""
+    """The content of the W&B report."""
 
     answer: list[str]  # sentences
-    ranking: list[dict[str, Any]]  # as leaderboard.json has it
-    metric: str  # by which it is, such as test_bleu
-    heading: str  # of its column, such as BLEU
-    beside: dict[str, str]  # further columns, by their headings
-    curves: list[str]  # figures of the reports that belong in one plot
-    signatures: dict[str, str]  # how scores were computed, by score
-    paths: list[str]  # of the hyperparameters that were searched
+    ranking: list[dict[str, Any]]  # as in leaderboard.json
+    metric: str  # the key of the score that it is ordered by, such as test_bleu
+    heading: str  # of the score's column, such as BLEU
+    beside: dict[str, str]  # heading -> key, for further columns
+    curves: list[str]  # figures of the reports that are drawn in one plot
+    signatures: dict[str, str]  # by score: how it was computed
+    paths: list[str]  # of the searched hyperparameters
     html: str  # the path of report.html
 
 
 @dataclass
 class TrackedSearch:
-    """All that was read of a search so far."""
+    """A search, as far as the feed was read."""
 
     name: str = ""
     metric: str = ""
     goal: str = ""
-    unit: str = "epoch"  # what reports are counted in: epoch or step
-    study: int = 0  # how many studies of the run came before
+    unit: str = "epoch"  # the unit of progress: epoch or step
+    study: int = 0  # the number of earlier studies of the run
     parameters: dict[str, Any] = field(default_factory=dict)  # the space, in the grammar of sweeps
-    runs: dict[str, TrackedRun] = field(default_factory=dict)  # by a key that stays
-    searched: bool = False  # whether the search itself is over, and the finalists are chosen
+    runs: dict[str, TrackedRun] = field(default_factory=dict)  # by a key that never changes
+    searched: bool = False  # whether the search is over, without its finals
     report: ReportContent | None = None
 
 
 class FeedReader:
-    """Reads on where it has stopped; a line that is still being written waits."""
+    """Reads the feed, each time from where it stopped, without an incomplete last line."""
 
     def __init__(self, file: Path):
         self._file = file.open("rb")
@@ -86,12 +86,12 @@ class FeedReader:
         self.search = TrackedSearch()
 
     def read(self) -> bool:
-        """Take in what is new; whether there was any. Raises Damaged."""
+        """Read new lines. Returns whether there were any. Raises Damaged."""
         *lines, self._rest = (self._rest + self._file.read()).split(b"\n")
         try:
             for line in lines:
                 self._take(json.loads(line))
-        except (ValueError, KeyError, TypeError, AttributeError):  # no JSON, of no run, or of another form
+        except (ValueError, KeyError, TypeError, AttributeError):  # not JSON, of an unknown run, or of another form
             raise Damaged(f"{self._file.name}: is damaged; resume writes it again, as does publish") from None
         return bool(lines)
 

@@ -1,4 +1,4 @@
-"""All that watches a search from outside, behind one door: W&B through feed and mirror, and TensorBoard files."""
+"""All tracking of a search behind one class: W&B, by feed and mirror, and TensorBoard files."""
 
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -22,7 +22,7 @@ from trainables.base.log import warn
 
 
 class Tracker:
-    """Tracks while the block runs; its end takes tracking.flush_seconds at most."""
+    """Tracks a search while the block runs; its end takes at most tracking.flush_seconds."""
 
     def __init__(self, experiment: Experiment, earlier: Earlier):
         self.experiment, self.earlier = experiment, earlier
@@ -51,7 +51,7 @@ class Tracker:
         self._stack.__exit__(*error)
 
     def listeners(self, kind: Literal["trial", "final"], study: Study) -> list[Listener]:
-        """Those that tell of a study's trials what happens from now on; what it has already is told at once."""
+        """Listeners that track the trials of a study; existing trials are tracked at once."""
         listeners: list[Listener] = []
         if self.feed:
             before = self.earlier.studies if kind == "trial" else len(self.earlier.folders)
@@ -63,7 +63,7 @@ class Tracker:
         return listeners
 
     def show_trials(self, search: Study) -> None:
-        """Tell of a search that was over before this driver."""
+        """Track the trials of a search that an earlier driver completed."""
         self.listeners("trial", search)
 
     def _configure(self, kind: Literal["trial", "final"]) -> Callable[[StudyTrial], TrialConfig]:
@@ -73,12 +73,12 @@ class Tracker:
         return lambda trial: plan.config(trial.params)
 
     def searched(self) -> None:
-        """The search itself is over."""
+        """Note that the search is over, without its finals."""
         if self.feed:
             self.feed.searched()
 
     def finished(self, board: Leaderboard) -> None:
-        """All is done."""
+        """Note that the finals are ranked and the report is written."""
         if self.feed:
             by: TestMetric = self.experiment.definition.part("finals").metric
             sentences = answer(board, by, self.experiment.search.metrics)
@@ -86,18 +86,18 @@ class Tracker:
 
 
 def publish(experiment: Experiment) -> bool:
-    """Send what W&B lacks of a run directory, whatever its search did about W&B; whether it has all then.
+    """Send W&B what it lacks of a run, whatever the run's settings say. Returns whether W&B then has everything.
 
-    The directory's lock must be held.
+    The lock of the run directory must be held.
     """
     earlier = Earlier(experiment.run_dir)
-    earlier.extend(experiment)  # keeps where it was published
+    earlier.extend(experiment)  # keeps the settings of tracking
     tracking = experiment.tracking.model_copy(update={"wandb": "online", "tensorboard": False})
     return mirror_once(experiment.model_copy(update={"tracking": tracking}), earlier)
 
 
 def mirror_once(experiment: Experiment, earlier: Earlier) -> bool:
-    """Bring W&B, online or offline, up to what a run directory has; whether it has all then."""
+    """Send W&B, online or offline, everything of a run once. Returns whether W&B then has everything."""
     tracker, run_dir = Tracker(experiment, earlier), experiment.run_dir
     studies: dict[Literal["trial", "final"], str] = {"trial": "search"}
     if (run_dir / "finalists.json").exists():

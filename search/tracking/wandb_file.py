@@ -1,24 +1,24 @@
-"""Whether a W&B run on disk is whole: the records of its file, in the format of LevelDB's logs, by their checksums."""
+"""Checks whether a W&B run on disk is complete, by the checksums of its records in the format of LevelDB logs."""
 
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from struct import Struct
 
-from wandb.proto.wandb_internal_pb2 import Record  # type: ignore[attr-defined]  # made as it is imported
+from wandb.proto.wandb_internal_pb2 import Record  # type: ignore[attr-defined]  # generated on import
 
 HEADER = b":W&B\xe1\xbe\x00"  # of the file; the last byte is the version of the format
 BLOCK_BYTES = 32768
-CHUNK = Struct("<IHB")  # checksum of what follows, length, which part of a record it is
-FULL, LAST = 1, 4  # the parts that end a record
+CHUNK = Struct("<IHB")  # checksum of the rest, length, kind of chunk
+FULL, LAST = 1, 4  # the kinds of chunks that end a record
 
 
 class Torn(Exception):
-    """The file ends, or is damaged, amid a record."""
+    """The file ends within a record, or a record is damaged."""
 
 
 def is_whole(folder: Path, reports: int | None = None) -> bool:
-    """Whether the run in this folder was written to its end; with `reports`, also that it has so many."""
+    """Whether the run in this folder was written to its end, and, if `reports` is given, has so many."""
     try:
         (file,) = folder.glob("*.wandb")
         kinds = list(_kinds(file.read_bytes()))
@@ -34,7 +34,7 @@ def _kinds(content: bytes) -> Iterator[str]:
     place, record = len(HEADER), b""
     while place < len(content):
         left = BLOCK_BYTES - place % BLOCK_BYTES
-        if left < CHUNK.size:  # a block ends in zeros where no chunk fits
+        if left < CHUNK.size:  # the end of a block is zeros if no chunk fits
             place += left
             continue
         if len(content) < place + CHUNK.size:

@@ -1,4 +1,4 @@
-"""Without a key: W&B runs on disk, in RUN/wandb, which W&B's own tools read. Nothing leaves the machine."""
+"""W&B runs without a key: files in RUN/wandb, which W&B's own tools can read. Nothing leaves the machine."""
 
 import shutil
 import time
@@ -17,14 +17,14 @@ RUNS = "offline-run-*"  # folders, named offline-run-DATE_TIME-ID
 
 
 class OfflineRuns:
-    """Each run is written when it has ended, as a draft, and gets its place in RUN/wandb when it is whole and on disk.
+    """Writes each run to RUN/wandb when it has ended: first as a draft, which is moved there once it is complete.
 
-    So none there is torn, or in two parts after a promotion. One that is torn all the same, by version 0.1 or by the
-    disk, is written again.
+    So no run there is incomplete, or in two parts after a promotion. A run that is damaged nevertheless, by version 0.1
+    or by the disk, is written again.
     """
 
     def __init__(self, run_dir: Path, destination: Destination, search: TrackedSearch, say: Callable[[str], None]):
-        """Raises OSError, and Damaged if wandb.json is."""
+        """Raises OSError, and Damaged if wandb.json is damaged."""
         self.run_dir, self.folder, self.search, self.say = run_dir, run_dir / "wandb", search, say
         self.draft = self.folder / ".draft"
         self.kept = Kept(run_dir)
@@ -35,7 +35,7 @@ class OfflineRuns:
                 self.written.add(key) if is_whole(place) else _remove(place)
 
     def update(self) -> None:
-        """Write what has ended. Raises OSError where the disk is nearly full, as W&B writes torn files then."""
+        """Write runs that have ended. Raises OSError if the disk is nearly full, where W&B writes incomplete files."""
         for key, run in self.search.runs.items():
             if run.ended and key not in self.written:
                 self._write(key, run)
@@ -51,9 +51,9 @@ class OfflineRuns:
         end_run(started, run)
         (draft,) = (self.draft / "wandb").glob(RUNS)
         deadline = time.monotonic() + self.group.destination.patience
-        while not is_whole(draft, len(run.reports)):  # W&B's service writes on for a moment after `finish`
+        while not is_whole(draft, len(run.reports)):  # W&B's service still writes for a moment after `finish`
             if time.monotonic() > deadline:
-                raise OSError(f"a run in {self.folder} came out torn; is its disk full?")
+                raise OSError(f"a run in {self.folder} is incomplete; is its disk full?")
             time.sleep(0.01)
         sync_tree(draft)
         draft.rename(self.folder / draft.name)
@@ -61,20 +61,20 @@ class OfflineRuns:
         _remove(self.draft)
 
     def missing(self) -> str:
-        """How much is not written yet, in words."""
+        """A text on how much is not written yet."""
         ended = [key for key, run in self.search.runs.items() if run.ended]
         return f"{len(set(ended) - self.written)} of {len(ended)} runs on disk"
 
     def complete(self) -> None:
-        """Say what was written, and how it is sent."""
+        """Print what was written, and how it can be sent."""
         self.say(
             f"W&B: {count(len(self.written), 'run', 'runs')} in {self.folder}; with a key, "
-            f"`{program('publish')} {self.run_dir}` sends all, with sweep and report"
+            f"`{program('publish')} {self.run_dir}` sends everything, with sweep and report"
         )
 
 
 def _remove(place: Path) -> None:
-    """A folder, or whatever stands in its place. Raises OSError."""
+    """Remove a folder, or a file or link of its name. Raises OSError."""
     if place.is_dir() and not place.is_symlink():
         shutil.rmtree(place)
     else:

@@ -1,4 +1,4 @@
-"""With a key: W&B runs that are live, the sweep they belong to, and at the end the report."""
+"""W&B runs with a key: live runs, their sweep, and at the end the report."""
 
 import subprocess
 import sys
@@ -18,19 +18,19 @@ from trainables.base.extras import missing_extra
 from trainables.base.outcomes import Outcome
 
 LACKS_REPORTS = f"the report {missing_extra('wandb-reports', 'wandb-workspaces')}"
-CHECKS = 4  # the server may take seconds to show what it took
+CHECKS = 4  # the server may need seconds to show what it received
 
 
 @dataclass
 class OpenRun:
     """A W&B run that is being written."""
 
-    started: Any  # wandb's run
-    logged: int  # the last step
+    started: Any  # wandb's object
+    logged: int  # the last logged step
 
 
 class OnlineRuns:
-    """Keeps the W&B runs of a search as the search is. What the server has already is not sent again."""
+    """Keeps the W&B runs of a search up to date. What the server has is not sent again."""
 
     def __init__(self, run_dir: Path, destination: Destination, search: TrackedSearch, say: Callable[[str], None]):
         """Raises what W&B raises, such as AuthenticationError."""
@@ -46,13 +46,13 @@ class OnlineRuns:
         self.reported = False
         self.reports = find_spec("wandb_workspaces") is not None
         if not self.reports:
-            self.say(f"W&B: {LACKS_REPORTS}; runs and sweep are sent all the same")
+            self.say(f"W&B: {LACKS_REPORTS}; runs and sweep are sent without it")
         self.sweep = self._join_sweep()
 
     # -- runs
 
     def update(self) -> None:
-        """Send what is new."""
+        """Send new reports and states."""
         for key in self._lacking():
             self._send(key, self.search.runs[key])
         if self.sweep and self.search.searched:
@@ -62,7 +62,7 @@ class OnlineRuns:
         if key not in self.open:
             sweep = self.sweep if run.job_type == "trial" else None
             started = self.group.start(self.kept.run_id(key), run, sweep)
-            self.open[key] = OpenRun(started, logged=started.starting_step - 1)  # of a run that goes on
+            self.open[key] = OpenRun(started, logged=started.starting_step - 1)  # of a continued run
         opened = self.open[key]
         opened.logged = log_reports(opened.started, run, opened.logged)
         if run.state != RUNNING:
@@ -70,7 +70,7 @@ class OnlineRuns:
         self.sent[key] = _standing(run)
 
     def missing(self) -> str:
-        """How much W&B lacks, in words."""
+        """A text on how much W&B lacks."""
         report = " and the report" if self.search.report and self.reports and not self.reported else ""
         return f"{len(self._lacking())} of {len(self.search.runs)} runs{report}"
 
@@ -78,8 +78,8 @@ class OnlineRuns:
         return [key for key, run in self.search.runs.items() if self.sent.get(key) != _standing(run)]
 
     def _received(self) -> dict[str, tuple[int, str]]:
-        """What the server has: the last step and the state of each run."""
-        self.api.flush()  # type: ignore[no-untyped-call]  # else it answers from memory
+        """The last step and the state of each run on the server."""
+        self.api.flush()  # type: ignore[no-untyped-call]  # otherwise it answers from its cache
         path, filters = f"{self.entity}/{self.destination.project}", {"group": self.search.name}
         try:
             runs = list(self.api.runs(path, filters=filters, per_page=500, lazy=False))
@@ -92,7 +92,7 @@ class OnlineRuns:
         }
 
     def complete(self) -> None:
-        """Make the report, if the search is done, and see that the server has everything. Raises RuntimeError."""
+        """Make the report, if the search is done, and check that the server has everything. Raises RuntimeError."""
         if self.search.report:
             self._report(self.search.report)
         for check in range(CHECKS):
@@ -107,7 +107,7 @@ class OnlineRuns:
     # -- the sweep
 
     def _join_sweep(self) -> str | None:
-        """The sweep of the search, made from its space; none without a space."""
+        """The sweep of the search, created from its space; None without a space."""
         if not self.search.parameters:
             return None
         name = f"sweep-{self.search.study}"
@@ -130,7 +130,7 @@ class OnlineRuns:
         return sweep
 
     def _set_sweep(self, state: str) -> None:
-        """Raises RuntimeError if W&B refuses."""
+        """Set the state of the sweep. Raises RuntimeError if W&B refuses."""
         name = f"sweep-{self.search.study}-state"
         if self.kept.get(self.place, name) == state:
             return
@@ -150,7 +150,7 @@ class OnlineRuns:
     # -- the report
 
     def _report(self, content: ReportContent) -> None:
-        """Send the HTML report as media of a run of its own, and make or renew the W&B report."""
+        """Send the HTML report as media of a run of its own, and create or update the W&B report."""
         html = Path(content.html)
         digest = sha256(html.read_bytes()).hexdigest()
         run = TrackedRun(f"{self.search.name}-report", "report", {}, Outcome.COMPLETED)

@@ -1,4 +1,4 @@
-"""The W&B report: the answer, the leaderboard, what was searched, curves, and report.html as media."""
+"""The W&B report: results, leaderboard, searched hyperparameters, curves, and report.html as media."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from search.tracking.tracked import ReportContent, TrackedSearch
 def save_report(
     search: TrackedSearch, content: ReportContent, entity: str, project: str, known: str | None
 ) -> tuple[str, str]:
-    """Make the report, or renew the one whose id is `known`; its id and its address. The project must be there."""
+    """Create the report, or update the one with the id `known`. Returns its id and address. The project must exist."""
     report = wr.Report(
         project=project,
         entity=entity,
@@ -25,7 +25,7 @@ def save_report(
 
 
 def report_blocks(search: TrackedSearch, content: ReportContent, entity: str, project: str) -> list[Any]:
-    """The parts of the report in W&B, from top to bottom."""
+    """The blocks of the W&B report, from top to bottom."""
 
     def runs_of(job_type: str) -> wr.Runset:
         filters = f"Group = '{search.name}' and JobType = '{job_type}'"
@@ -69,7 +69,7 @@ def report_blocks(search: TrackedSearch, content: ReportContent, entity: str, pr
 
 
 def leaderboard_table(content: ReportContent) -> str:
-    """In Markdown."""
+    """The leaderboard in Markdown."""
     columns = {
         "rank": "rank",
         "group": "group",

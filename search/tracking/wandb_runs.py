@@ -14,17 +14,17 @@ from wandb.sdk.wandb_setup import singleton
 from search.tracking.tracked import KNOWN, Destination, TrackedRun
 from trainables.base.sealing import Damaged, read_sealed, write_sealed
 
-FAILED = ("failed", "interrupted")  # what W&B shows as failed
+FAILED = ("failed", "interrupted")  # states that W&B shows as failed
 
 
-KEYS = ("WANDB_API_KEY", "WANDB_IDENTITY_TOKEN_FILE")  # W&B sends them to whatever server it is told
+KEYS = ("WANDB_API_KEY", "WANDB_IDENTITY_TOKEN_FILE")  # W&B sends them to any server that it is given
 
 
 def find_key(destination: Destination, say: Callable[[str], None]) -> bool:
-    """Whether W&B finds a key: WANDB_API_KEY, its settings, or .netrc. From here on it uses the destination's server.
+    """Whether W&B finds a key: WANDB_API_KEY, its settings, or .netrc. From now on it uses the destination's server.
 
-    A server other than the one that the user is logged in at gets a key that .netrc has for it, and no other one unless
-    the user named that server himself, which is said then.
+    A server that the user is not logged in to gets its key from .netrc only. It gets another key if the user set this
+    server; the user is told so.
     """
     server = destination.base_url
     if server and not HostUrl(server).is_same_url(singleton().settings.base_url):
@@ -32,7 +32,7 @@ def find_key(destination: Destination, say: Callable[[str], None]) -> bool:
         if not destination.any_key:
             for name in KEYS:
                 os.environ.pop(name, None)
-            os.chdir(destination.scratch)  # the settings of the user, in either place, have the key of his server
+            os.chdir(destination.scratch)  # the user's settings, in either place, have the key for the user's server
             os.environ["WANDB_CONFIG_DIR"] = destination.scratch
         os.environ["WANDB_BASE_URL"] = server
         wandb.teardown()
@@ -41,21 +41,21 @@ def find_key(destination: Destination, say: Callable[[str], None]) -> bool:
                 say(f"W&B: your key goes to {server} (tracking.base_url), not to {own}")
             else:
                 say(
-                    f"W&B: your key for {own} is not sent to {server}, which this run names; to send it there add "
-                    f"--tracking.base_url {server}, and `wandb login --host {server}` takes a key of that server"
+                    f"W&B: your key for {own} is not sent to {server}, which is set in this run; to send it there add "
+                    f"--tracking.base_url {server}, and `wandb login --host {server}` stores a key for that server"
                 )
     return bool(wandb.login(prompt=False, verify=False))
 
 
 def _has_key() -> bool:
-    """Whether a key is there that W&B would send to whatever server it is told."""
+    """Whether there is a key that W&B would send to any server that it is given."""
     return any(map(os.environ.get, KEYS)) or bool(singleton().settings.api_key)
 
 
 class Kept:
-    """RUN/wandb.json: what identifies the run directory in W&B, and the addresses there, by project.
+    """RUN/wandb.json: the run directory's id in W&B, and the addresses there, by project.
 
-    A damaged one is refused: with another id the runs would be sent a second time, or to those of another search.
+    A damaged file is refused, as with another id runs would be sent twice, or into another search.
     """
 
     def __init__(self, run_dir: Path):
@@ -64,29 +64,29 @@ class Kept:
         try:
             self._values: dict[str, Any] = read_sealed(self.file) if self.file.exists() else {"id": ""}
             if not isinstance(self._values.get("id"), str):
-                raise Damaged(f"{self.file}: is damaged: lacks its id; restore it from a copy")
+                raise Damaged(f"{self.file}: is damaged: its id is missing; restore it from a copy")
         except Damaged as error:
-            raise Damaged(f"{error}, or remove it: then W&B gets the runs of this search as new ones") from None
+            raise Damaged(f"{error}, or remove it: then W&B gets this search as new runs") from None
         if not self._values["id"]:
             self._values["id"] = uuid.uuid4().hex[:8]
             self._write()
 
     def run_id(self, key: str) -> str:
-        """The same for a trial whoever trains it and wherever the run directory is moved."""
+        """The W&B id of a trial; it stays the same if the run directory is moved."""
         return f"{self._values['id']}-{key}"
 
     def key(self, run_id: str) -> str | None:
-        """The key behind a run id; None if it is of another run directory."""
+        """The key of a W&B id; None if it belongs to another run directory."""
         own = f"{self._values['id']}-"
         return run_id.removeprefix(own) if run_id.startswith(own) else None
 
     def get(self, place: str, name: str) -> str | None:
-        """What was noted under a name; None if nothing was."""
+        """The value of a name; None if there is none."""
         value = self._values.get(place, {}).get(name)
         return None if value is None else str(value)
 
     def set(self, place: str, name: str, value: str) -> None:
-        """Note a value under a name."""
+        """Store a value under a name."""
         self._values.setdefault(place, {})[name] = value
         self._write()
 
@@ -101,11 +101,11 @@ class Group:
     name: str
     mode: Literal["online", "offline"]
     destination: Destination
-    folder: Path  # their files lie in folder/wandb
+    folder: Path  # their files are in folder/wandb
     entity: str | None
 
     def start(self, run_id: str, run: TrackedRun, sweep: str | None = None) -> Any:
-        """A W&B run, new or gone on with. Raises what W&B raises."""
+        """Start or continue a W&B run. Raises what W&B raises."""
         started = wandb.init(
             project=self.destination.project,
             entity=self.entity,
@@ -126,7 +126,7 @@ class Group:
                 silent=True,
                 save_code=False,
                 x_disable_meta=True,
-                x_disable_stats=True,  # they would be the driver's: GPU figures come from the workers, in the reports
+                x_disable_stats=True,  # they would be those of the driver; workers report GPU figures
                 init_timeout=self.destination.patience,
                 finish_timeout=self.destination.patience,
                 finish_timeout_raises=True,
@@ -138,7 +138,7 @@ class Group:
 
 
 def log_reports(started: Any, run: TrackedRun, after: int) -> int:
-    """Log the reports later than step `after`; the last step that is logged."""
+    """Log the reports after step `after`. Returns the last logged step."""
     for step in sorted(run.reports):
         if step > after:
             started.log(run.reports[step], step=step)
@@ -147,7 +147,7 @@ def log_reports(started: Any, run: TrackedRun, after: int) -> int:
 
 
 def end_run(started: Any, run: TrackedRun) -> None:
-    """Say how it stands and let go of it. Raises TimeoutError if W&B does not take it in time."""
-    last = run.reports[max(run.reports)] if run.reports else {}  # a run that goes on may have lost its summary
+    """Write a run's state, and finish it. Raises TimeoutError if W&B does not take it in time."""
+    last = run.reports[max(run.reports)] if run.reports else {}  # a continued run may have lost its summary
     started.summary.update({**last, "state": str(run.state), **({"message": run.message} if run.message else {})})
     started.finish(exit_code=1 if run.state in FAILED else 0)

@@ -1,1 +1,1 @@
-"""The problem of finding a translation model: what is prepared, how finalists are scored, what the report shows."""
+"""The problem of translation: preparing text, scoring finalists, and sections of the report."""

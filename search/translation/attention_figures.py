@@ -1,4 +1,4 @@
-"""What a model attends to in one sentence, as heatmaps of whole percents."""
+"""The attention of a model in one sentence, as heatmaps in whole percent."""
 
 from dataclasses import dataclass
 from html import escape
@@ -16,13 +16,13 @@ from search.translation.best import BestModel
 from trainables.training.evaluation import find_hypotheses
 
 SCALE = [[0, "#ffffff"], [0.5, "#4c9fd0"], [1, "#08306b"]]
-CHOSEN = 3  # sentences of a report
-CELL, LABELS = 17, 110  # pixels: the least side of a cell, the room for tokens beside them
+CHOSEN = 3  # sentences in a report
+CELL, LABELS = 17, 110  # pixels: the smallest side of a cell, and the space for tokens beside the cells
 
 
 @dataclass(frozen=True)
 class Attention:
-    """One kind of attention in all layers: rows take from columns, in percent."""
+    """One kind of attention in all layers: how much rows attend to columns, in percent."""
 
     key: Literal["cross", "encoder", "decoder"]
     rows: list[str]  # tokens
@@ -31,7 +31,7 @@ class Attention:
 
     @property
     def name(self) -> str:
-        """What it is called in a report."""
+        """Its name in a report."""
         return "Cross-attention" if self.key == "cross" else f"{self.key.capitalize()} self-attention"
 
     def view(self, layer: int, head: int | None) -> np.ndarray:
@@ -40,21 +40,21 @@ class Attention:
         return heads[head] if head is not None else heads.mean(axis=0).round().astype(np.uint8)
 
     def title(self, layer: int, head: int | None) -> str:
-        """Which layer and head a view is of."""
+        """The layer and head of a view."""
         number = len(self.percent[layer])
         return f"layer {layer + 1}, {f'mean of {number} heads' if head is None else f'head {head + 1}'}"
 
     def alternative(self, layer: int, head: int | None) -> str:
-        """For each row, the column that it takes most from."""
+        """The text alternative: for each row, the column that it attends to most."""
         view = self.view(layer, head)
         most = zip(self.rows, view.argmax(axis=1), view.max(axis=1), strict=True)
         pairs = "; ".join(f"{row}: {self.columns[column]} {percent}%" for row, column, percent in most)
-        return f"{self.name}, {self.title(layer, head)}; each token and the one it takes most from: {pairs}"
+        return f"{self.name}, {self.title(layer, head)}; each token and the one it attends to most: {pairs}"
 
 
 @dataclass(frozen=True)
 class AttendedSentence:
-    """A sentence, its translation, and what each token of them attended to."""
+    """A sentence and its translation, with the attention of all their tokens."""
 
     source: str
     translation: str
@@ -64,27 +64,27 @@ class AttendedSentence:
 
     @property
     def kinds(self) -> tuple[Attention, Attention, Attention]:
-        """Its three kinds of attention."""
+        """The three kinds of attention."""
         return self.cross, self.encoder, self.decoder
 
 
 @dataclass(frozen=True)
 class AttentionFigure(Figure):
-    """A heatmap, or one for each layer and head of which one is shown at a time."""
+    """A heatmap, or several for layers and heads, of which one is shown at a time."""
 
     attention: Attention
 
     @property
     def widths(self) -> tuple[int, int]:
-        """The least and the most pixels that make a good picture."""
+        """The smallest and largest good width in pixels."""
         columns = len(self.attention.columns)
         return LABELS + CELL * columns, LABELS + max(3 * CELL * columns, 200)
 
 
 def attend(best: BestModel, source: str, found: Hypothesis) -> AttendedSentence:
-    """The attention while the model reads the source and writes the translation it has found.
+    """The attention of the model for a source and the translation that it found.
 
-    A row of the decoder is the token being written; it has read the tokens before, from the start sign on.
+    A row of the decoder is the token that is predicted from the tokens before it, beginning with the start sign.
     """
     device = best.model.target_embedding.weight.device
     read = best.tokenizer.encode_source([source])[0].tolist()
@@ -110,7 +110,7 @@ def attend(best: BestModel, source: str, found: Hypothesis) -> AttendedSentence:
 def attend_to_some(
     best: BestModel, sentences: list[str], beam_size: int, length_penalty: float
 ) -> list[AttendedSentence]:
-    """Translate a few of the sentences, those of middling length, and look at the attention."""
+    """Translate a few of the sentences, of medium length, and compute the attention."""
     skipped = max(0, len(sentences) - CHOSEN) // 2
     chosen = sorted(sentences, key=len)[skipped : skipped + CHOSEN]
     found = find_hypotheses(best.model, best.tokenizer.encode_source(chosen), beam_size, length_penalty)
@@ -118,9 +118,9 @@ def attend_to_some(
 
 
 def attention_figure(attention: Attention, name: str, every_head: bool = False) -> AttentionFigure:
-    """The mean over heads of the last layer; with `every_head`, hidden below it, every head of every layer.
+    """The mean over the heads of the last layer. With `every_head`, also all heads of all layers, hidden.
 
-    The hidden ones stand in the order of layers, the mean of each before its heads.
+    The hidden ones are in the order of layers; for each layer, first the mean, then its heads.
     """
     layers, heads = attention.percent.shape[:2]
     last = (layers - 1, None)
@@ -133,14 +133,14 @@ def attention_figure(attention: Attention, name: str, every_head: bool = False) 
             xgap=1,
             ygap=1,
             visible=(layer, head) == last,
-            meta=attention.alternative(layer, head),  # for a page that shows another one
-            hovertemplate="%{y} takes %{z}% from %{x}<extra></extra>",
+            meta=attention.alternative(layer, head),  # for a page that switches between them
+            hovertemplate="%{y} attends %{z}% to %{x}<extra></extra>",
         )
     return AttentionFigure(name, attention.name, attention.title(*last), attention.alternative(*last), plot, attention)
 
 
 def _layout(attention: Attention) -> dict[str, Any]:
-    # Numbers for places and tokens for their labels, as a token may stand in a sentence twice.
+    # Places are numbers with tokens as labels, as a sentence may have a token twice.
     x, y = (
         {
             "tickvals": list(range(len(tokens))),
@@ -155,7 +155,7 @@ def _layout(attention: Attention) -> dict[str, Any]:
     return {
         "template": "none",
         "height": LABELS + CELL * len(attention.rows),
-        "margin": {"l": 10, "r": 30, "t": 10, "b": 10},  # on the right room for the last label, which leans over
+        "margin": {"l": 10, "r": 30, "t": 10, "b": 10},  # on the right, space for the last label, which is slanted
         "plot_bgcolor": "#e6e8eb",
         "font": {"family": "system-ui, sans-serif", "size": 12, "color": INK},
         "coloraxis": {"colorscale": SCALE, "cmin": 0, "cmax": 100, "showscale": False},

@@ -1,4 +1,4 @@
-"""The page of `translate --attention`: every layer and head of the best model, sentence by sentence."""
+"""The page of `translate --attention`: all layers and heads of the best model, for each sentence."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from trainables.base.files import write_atomically
 
 
 def write_attention_page(file: Path, best: BestModel, sentences: list[tuple[str, Hypothesis]]) -> None:
-    """One file without a network. sentences: each source with the translation the model has found."""
+    """Write the page as one file that needs no network. sentences: sources, each with the translation found."""
     shown = []
     for number, (source, found) in enumerate(sentences, 1):
         attended = attend(best, source, found)

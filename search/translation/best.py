@@ -1,4 +1,4 @@
-"""best/: the best model of a search, with all that it takes to translate."""
+"""best/: the best model of a search, with everything that translating needs."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,7 +25,7 @@ DIGESTS = "digests.json"  # of the other files in best/
 
 @dataclass(frozen=True)
 class BestModel:
-    """A model with all that it takes to translate."""
+    """A model with everything that translating needs."""
 
     config: TranslationConfig
     model: Transformer
@@ -34,11 +34,11 @@ class BestModel:
 
 
 def write_best(folder: Path, best: BestModel, translations: list[str]) -> None:
-    """Write best/ into the folder of a run: the model, and how it translated the test split."""
+    """Write best/ into a run: the model, and its translations of the test split."""
     draft = folder / ".best"
     remove(draft)
     draft.mkdir()
-    # Tied weights are one tensor under several names; the file holds it once.
+    # Tied weights are one tensor with several names; the file has it once.
     tensors = {name: parameter.detach().contiguous() for name, parameter in best.model.named_parameters()}
     save_file(tensors, draft / "model.safetensors")
     save_tokenizer(best.tokenizer, draft)
@@ -51,13 +51,11 @@ def write_best(folder: Path, best: BestModel, translations: list[str]) -> None:
 
 
 def read_best(run_dir: Path) -> BestModel:
-    """The best model of a run, on the default device. Raises UserError for what is missing or broken."""
+    """The best model of a run, on the default device. Raises UserError for missing or damaged files."""
     folder = run_dir / "best"
     again = f"`{program('resume')} {run_dir}` writes it again"
     if not folder.is_dir():
-        raise UserError(
-            f"{run_dir}: holds no best/, as a search leaves at its end; name the directory of one that has ended"
-        )
+        raise UserError(f"{run_dir}: holds no best/, which a search writes at its end; name a search that has ended")
     config_file, weights_file = folder / "config.yaml", folder / "model.safetensors"
     _check_digests(folder, sealed=is_sealed(run_dir / "experiment.yaml"), again=again)
     for file in (config_file, weights_file):
@@ -70,7 +68,7 @@ def read_best(run_dir: Path) -> BestModel:
     except (OSError, RuntimeError, SafetensorError) as error:
         raise UserError(f"{folder}: can't be read: {' '.join(str(error).split())}; {again}") from None
     model = Transformer(config.model, tokenizer.source_vocab, tokenizer.target_vocab)
-    # Names of tied weights stand in the file once, so that the strictness of load_state_dict does not serve.
+    # The file has tied weights under one name only, so load_state_dict can't be strict.
     if {name: w.shape for name, w in weights.items()} != {name: w.shape for name, w in model.named_parameters()}:
         raise UserError(f"{weights_file}: its tensors are not those of the model in {config_file}; {again}")
     model.load_state_dict(weights, strict=False)
@@ -78,16 +76,16 @@ def read_best(run_dir: Path) -> BestModel:
 
 
 def _check_digests(folder: Path, sealed: bool, again: str) -> None:
-    """Raises Damaged for a file that is not as it was written. sealed: whether the run is of a version with digests."""
+    """Raises Damaged for a file that was changed. sealed: whether the run's version wrote digests."""
     if not (sealed or (folder / DIGESTS).exists()):
         return
     for name, digest in read_sealed(folder / DIGESTS).items():
         if not (folder / name).is_file() or digest_of(folder / name) != digest:
-            raise Damaged(f"{folder / name}: is missing or not as the search wrote it; {again}")
+            raise Damaged(f"{folder / name}: is missing or was changed; {again}")
 
 
 def _read_decoding(file: Path) -> Decoding:
-    """Runs of earlier versions lack the file. Raises UserError."""
+    """The decoding of the finals; a default for runs of earlier versions, which lack the file. Raises UserError."""
     if not file.is_file():
         return Decoding(5, 1.0)
     try:

@@ -1,4 +1,4 @@
-"""BLEU from what it sums up for each sentence, so that thousands of samples of sentences are scored at once."""
+"""BLEU from sums over sentences, so that thousands of samples of sentences can be scored at once."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ MAX_ORDER = 4
 
 
 def sentence_statistics(translations: list[str], references: list[str], scoring: Scoring) -> np.ndarray:
-    """What corpus BLEU sums up: (sentences, 2 + 4 + 4) = lengths of translation and reference, matches, totals."""
+    """The terms of corpus BLEU: (sentences, 2 + 4 + 4) = lengths of translation and reference, matches, totals."""
     bleu = scoring.bleu(sentence=True)
     rows = []
     for translation, reference in zip(translations, references, strict=True):
@@ -18,7 +18,7 @@ def sentence_statistics(translations: list[str], references: list[str], scoring:
 
 
 def bleu_of_sums(sums: np.ndarray) -> np.ndarray:
-    """Corpus BLEU, 0..100, of summed statistics: (..., 10) -> (...). Smoothing as sacreBLEU's default ("exp")."""
+    """Corpus BLEU, 0..100, from summed statistics: (..., 10) -> (...). Smoothed by sacreBLEU's default ("exp")."""
     translation, reference = sums[..., 0], sums[..., 1]
     matches, totals = sums[..., 2 : 2 + MAX_ORDER], sums[..., 2 + MAX_ORDER :]
     zeros = np.cumsum((matches == 0) & (totals > 0), axis=-1)

@@ -1,4 +1,4 @@
-"""What a report tells of the corpus: sentences, tokens, lengths, and what evaluation shares with training."""
+"""Facts about the corpus for the report: sentences, tokens, lengths, and overlap with the training text."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from trainables.data.text import Split, Text
 
 @dataclass(frozen=True)
 class SideFacts:
-    """One language of a split; lengths in tokens, the end sign among them."""
+    """One language of a split. Lengths are in tokens, with the end sign."""
 
     language: str
     tokens: int
@@ -25,7 +25,7 @@ class SideFacts:
 
 @dataclass(frozen=True)
 class SplitFacts:
-    """One split. seen_*: its sentences that stand in the training text, too; None for the training split."""
+    """One split. seen_*: the number of sentences that are also in the training text; None for the training split."""
 
     name: str
     pairs: int
@@ -44,7 +44,7 @@ class CorpusFacts:
 
 
 def corpus_facts(languages: tuple[str, str], train: Text, test: Split, prepared: Prepared) -> CorpusFacts:
-    """prepared: training and validation text in tokens of the best model. To be called after the test split is open."""
+    """Facts about the corpus, once the test split is open. prepared: the other splits in the best model's tokens."""
     sources, pairs = set(train.source), set(zip(train.source, train.target, strict=True))
 
     def facts(name: str, text: Text, encoded: Encoded) -> SplitFacts:

@@ -1,4 +1,4 @@
-"""What is done with finalists that translate: decoded, scored by BLEU, kept for `translate`, shown in the report."""
+"""The finals of translation: finalists are decoded, scored by BLEU, and kept for `translate`."""
 
 import math
 from collections.abc import Sequence
@@ -31,10 +31,10 @@ BLEU = Metric("test BLEU", "maximize", instead=LOSS, least=NEAR_ZERO)
 
 
 def choose_best(entry: Entry) -> tuple[FinalModel, ScoredModel]:
-    """The model and result of the seed that was best on the validation split; by loss where BLEU tells nothing."""
+    """The model and result of the best seed on the validation split; by loss if BLEU can't compare them."""
     pairs: list[tuple[FinalModel, ScoredModel]] = list(zip(entry.models, entry.results, strict=True))
-    told = TRANSLATION.metrics["valid_bleu"].tells_apart([result.valid_bleu for _, result in pairs])
-    return max(pairs, key=lambda pair: (pair[1].valid_bleu if told else 0, -pair[0].valid[LOSS]))
+    comparable = TRANSLATION.metrics["valid_bleu"].tells_apart([result.valid_bleu for _, result in pairs])
+    return max(pairs, key=lambda pair: (pair[1].valid_bleu if comparable else 0, -pair[0].valid[LOSS]))
 
 
 class TranslationFinals:
@@ -84,7 +84,7 @@ class TranslationFinals:
             "test_chrf": fmean(result.scores.chrf for result in results),
             "test_ter": fmean(result.scores.ter for result in results),
             "test_sentence_bleu": fmean(result.scores.sentence_bleu for result in results),
-            # None where learned positions end before the longest sentence.
+            # None if learned positions end before the longest sentence.
             "test_ppl_per_char": math.exp(fmean(likelihoods)) if likelihoods else None,
             **({"test_neural": fmean(neural)} if neural else {}),
             "valid_bleu": fmean(result.valid_bleu for result in results),
@@ -109,7 +109,7 @@ class TranslationFinals:
         return scoring(as_translation(experiment.trial).data).signatures()
 
     def is_untrained(self, entry: Entry, experiment: Experiment) -> bool:
-        """Whether its loss is no better than that of who knows the frequencies of pieces alone."""
+        """Whether its loss is no lower than that of predicting the frequencies of pieces."""
         config = as_translation(entry.models[0].config)
         untrained = prepare(config.data, config.tokenizer, experiment.cache).untrained_nll_per_char
         return entry.valid(LOSS) >= untrained

@@ -1,4 +1,4 @@
-"""How finalists that translate are retrained, decoded and scored."""
+"""Settings for retraining, decoding and scoring the finalists of translation."""
 
 import re
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ Several = Annotated[tuple[T, ...], Field(min_length=1)]
 
 @dataclass(frozen=True)
 class Decoding:
-    """How translations are searched for."""
+    """Settings of beam search."""
 
     beam_size: int
     length_penalty: float
@@ -27,20 +27,20 @@ class TranslationFinals(FinalsConfig):
     """How the finalists are chosen, retrained and decoded."""
 
     average_checkpoints: int = Field(
-        1, ge=1, description="a retrained model's weights are the mean of those of its so many last epochs"
+        1, ge=1, description="the number of last epochs whose weights are averaged, in a retrained model"
     )
     beam_size: BeamSize | Several[BeamSize] = Field(
         5,
         description="hypotheses of beam search on the test split; 1 is greedy; several, as [1, 5]: for each finalist "
-        "what is best on the validation split",
+        "the best one on the validation split",
     )
     length_penalty: Penalty | Several[Penalty] = Field(
-        1.0, description="exponent of the length that divides a hypothesis' score; several: as for beam_size"
+        1.0, description="exponent of the length by which a hypothesis' score is divided; several: as for beam_size"
     )
     neural_metric: str | None = Field(
         None,
-        description="one more score, as package.module:function, which gets sources, translations and references and "
-        "returns a score for each sentence, or one for all",
+        description="one more score: a function, as package.module:function, of sources, translations and references, "
+        "which returns a score for each sentence, or one for all",
     )
 
     @field_validator("neural_metric")
@@ -54,14 +54,14 @@ class TranslationFinals(FinalsConfig):
     def _has_checkpoints(self) -> Self:
         if self.average_checkpoints > 1 and not self.seeds:
             raise ValueError(
-                "average_checkpoints: finals.seeds: 0 scores the models of the search, of which no older checkpoints "
-                "are kept; retrain with 1 seed or more"
+                "average_checkpoints: finals.seeds: 0 scores the models of the search, whose older checkpoints are not "
+                "kept; retrain with 1 seed or more"
             )
         return self
 
     @property
     def decodings(self) -> list[Decoding]:
-        """The candidates, as listed; for greedy search the length penalty means nothing."""
+        """The candidates, as listed; the length penalty has no effect on greedy search."""
         sizes = self.beam_size if isinstance(self.beam_size, tuple) else (self.beam_size,)
         penalties = self.length_penalty if isinstance(self.length_penalty, tuple) else (self.length_penalty,)
         every = [Decoding(size, 1.0 if size == 1 else penalty) for size in sizes for penalty in penalties]
@@ -69,11 +69,11 @@ class TranslationFinals(FinalsConfig):
 
     @property
     def last_checkpoints(self) -> int:
-        """How many of its last checkpoints a retrained model keeps."""
+        """The number of last checkpoints that a retrained model keeps."""
         return self.average_checkpoints
 
 
 def as_translation_finals(finals: FinalsConfig) -> TranslationFinals:
-    """The configuration of finals that are known to be of this problem."""
+    """The settings of finals as those of this problem, for the type checker."""
     assert isinstance(finals, TranslationFinals)
     return finals

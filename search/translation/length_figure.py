@@ -1,4 +1,4 @@
-"""The corpus: how long its sentences are."""
+"""A figure of the lengths of sentences in the corpus."""
 
 from search.report.figures.figure import COLOURS, Figure, empty_plot
 from search.settings.wording import plain
@@ -6,7 +6,7 @@ from search.translation.corpus_facts import CorpusFacts
 
 
 def length_figure(facts: CorpusFacts) -> Figure:
-    """How many training sentences are how long, in tokens of the best model's tokenizer."""
+    """The distribution of lengths in the training text, in tokens of the best model's tokenizer."""
     train = facts.splits[0]
     plot = empty_plot("tokens of a sentence", "training sentences", height=280, legend=True)
     for side, colour in ((train.source, COLOURS[0]), (train.target, COLOURS[1])):

@@ -1,4 +1,4 @@
-"""One more score for translations, from a function of the user's: nothing is imported unless it is named."""
+"""A further score of translations by a user's function, which is only imported if it is named."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -12,18 +12,18 @@ from trainables.base.sealing import Damaged, read_sealed, write_sealed
 from trainables.base.user_code import import_callable
 from trainables.data.text import Split
 
-Metric = Callable[[list[str], list[str], list[str]], object]  # of sources, translations, references
+Metric = Callable[[list[str], list[str], list[str]], object]  # takes sources, translations, references
 
 
 def load_metric(name: str) -> Metric:
-    """The function that `finals.neural_metric` names, from the working directory, too. Raises UserError."""
+    """The function that `finals.neural_metric` names, which may be in the working directory. Raises UserError."""
     return import_callable(name, "finals.neural_metric")
 
 
 def neural_score(name: str, file: Path, model: str, text: Split, translations: list[str]) -> float:
-    """The mean score of a model's translations of a text, which is kept in the file. Raises UserError."""
+    """The mean score of a model's translations of a text; it is kept in the file. Raises UserError."""
     kept: dict[str, Any] = {}
-    with suppress(Damaged):  # it is scored again, then
+    with suppress(Damaged):  # then it is scored again
         kept = read_sealed(file)
     if kept.get("metric") != name or kept.get("model", model) != model:
         kept = {"metric": name, "model": model, "score": _score(name, text.source, translations, text.target)}
@@ -48,7 +48,7 @@ def _score(name: str, source: list[str], translations: list[str], references: li
 
 
 def _mean(given: object, sentences: int) -> float | None:
-    """None for what is not finite, or not one number for each sentence."""
+    """The mean score; None if it is not finite, or there is not one number for each sentence or for all."""
     try:
         values = [float(value) for value in given] if isinstance(given, Iterable) else [float(str(given))] * sentences
     except (TypeError, ValueError):

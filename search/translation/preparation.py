@@ -15,7 +15,7 @@ from trainables.base.installed import version_of
 from trainables.base.log import say, warn
 from trainables.base.translation_config import PHRASEBOOK, TokenizerConfig, TranslationConfig, as_translation
 from trainables.base.wording import count
-from trainables.data.corpus import check_claimed_languages, digest_test
+from trainables.data.corpus import digest_test
 from trainables.data.corpus_cache import cached_corpus
 from trainables.data.finding import find_files
 from trainables.sharing.corpora import bring_corpus, share, store_corpus
@@ -35,12 +35,11 @@ class TranslationPreparation:
         """Read and check the corpus, train the tokenizers, and say what there is."""
         trial, cache = as_translation(experiment.trial), experiment.cache
         corpus = cached_corpus(trial.data, cache)
-        languages = check_claimed_languages(trial.data, corpus)
         digest_test(trial.data, corpus.train)  # what is wrong with its files is told now, not after the search
         from trainables.data.preparing import count_unknown, prepare  # takes seconds: a wrong path is told before
 
         show_pairs(corpus.train, console)
-        for warning in [*corpus.warnings, *languages]:
+        for warning in corpus.warnings:
             warn(warning)
         told: set[str] = set()  # most vocabularies tell the same
         for config in tokenizer_variants(experiment):
@@ -163,7 +162,7 @@ def _tell_steps(experiment: Experiment) -> None:
     trial = as_translation(experiment.trial)
     steps = count_batches(prepare(trial.data, trial.tokenizer, experiment.cache).train, trial.training)
     say(f"{steps:,} steps an epoch in the base trial, a report every {trial.training.report_steps:,}")
-    last = steps * trial.training.epochs
+    last = trial.training.total_steps(steps)
     if behind := [rung for rung in experiment.rungs if rung >= last]:
         warn(
             f"search.scheduler.rungs: {behind} lie behind step {last}, where the base trial ends: no such trial is "

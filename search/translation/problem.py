@@ -1,4 +1,4 @@
-"""Translation from parallel text, trained from scratch: the problem that this program is made for."""
+"""Translation models trained from scratch on parallel text: the default problem."""
 
 from model.counting import count_flops
 from search.settings.problem import Curves, Problem
@@ -8,19 +8,19 @@ from trainables.base.metrics import Metric
 from trainables.base.translation_config import TranslationConfig
 
 LOSS = "valid_nll_per_char"
-TOKENS = 20  # of a side of a typical pair
-LAYER = 2e7  # operations a pair that a layer takes beside its matrix products
-NEAR_ZERO = 1.0  # corpus BLEU below this says nothing of a model
+TOKENS = 20  # on each side of a typical pair
+LAYER = 2e7  # operations of a layer for each pair, besides its matrix products
+NEAR_ZERO = 1.0  # corpus BLEU below this says nothing about a model
 
 
 def work_of_pair(config: TranslationConfig) -> float:
-    """Operations of the training on a typical pair."""
+    """Operations of training on a typical pair."""
     products = 3 * count_flops(config.model, config.tokenizer.vocab_size, TOKENS, TOKENS)
     return products + LAYER * (config.model.encoder_layers + config.model.decoder_layers)
 
 
 def work_of_report(config: TranslationConfig) -> float:
-    """Operations of the training from one report to the next."""
+    """Operations of training from one report to the next."""
     training, pair = config.training, work_of_pair(config)
     if training.report_steps is None:
         return pair

@@ -1,4 +1,4 @@
-"""Trained finalists: how to decode them is chosen on the validation split, then they are scored on the test split."""
+"""Scores finalists: their decoding is chosen on the validation split, then they are scored on the test split."""
 
 from contextlib import suppress
 from dataclasses import asdict, astuple, dataclass
@@ -26,7 +26,7 @@ GREEDY = Decoding(1, 1.0)
 
 
 def load_final(model: FinalModel, cache: Path) -> tuple[Transformer, Tokenizer]:
-    """The model as its last reports have it. Raises UserError."""
+    """The model after its last report, with averaged weights if so configured. Raises UserError."""
     with model.checkpoints(cache) as folder:
         config = as_translation(model.config)
         return load_model(config, cache, folder, default_device(), model.last_checkpoints)
@@ -34,13 +34,13 @@ def load_final(model: FinalModel, cache: Path) -> tuple[Transformer, Tokenizer]:
 
 @dataclass(frozen=True)
 class ScoredModel:
-    """One trained model on the test split."""
+    """The result of one trained model on the test split."""
 
     seed: int
     decoding: Decoding
     valid_bleu: float  # greedy
     scores: Scores
-    nll_per_char: float | None  # of the references; None where learned positions end before the longest of them
+    nll_per_char: float | None  # of the references; None if learned positions end before the longest one
     translations: list[str]
     num_parameters: int
     neural: float | None = None  # by finals.neural_metric
@@ -52,9 +52,9 @@ class ScoredModel:
 
 
 def score_all(models: list[FinalModel], test: Split, experiment: Experiment, gpus: float) -> list[ScoredModel]:
-    """The results of the models, in their order; as many at a time as Ray has slots. Raises UserError.
+    """The results of the models, in their order, computed in all of Ray's slots. Raises UserError.
 
-    gpus: of a trial; one is enough to decode. Each result is kept beside its model, and not asked for again.
+    gpus: for each trial; at most one is used. Each result is kept beside its model and reused.
     """
     settings, remotely = as_translation_finals(experiment.finals), Remotely(gpus)
     valid = [known_on_valid(model) for model in models]
@@ -83,25 +83,25 @@ def score_all(models: list[FinalModel], test: Split, experiment: Experiment, gpu
 
 
 def keep_on_valid(model: FinalModel, bleu: dict[Decoding, float]) -> None:
-    """For `known_on_valid` to find."""
+    """Keep validation BLEU, for `known_on_valid`."""
     ways = [[way.beam_size, way.length_penalty, value] for way, value in bleu.items()]
     keep_result(model, "valid.json", {"bleu": ways})
 
 
 def keep_on_test(model: FinalModel, result: ScoredModel) -> None:
-    """For `known_on_test` to find."""
+    """Keep a result, for `known_on_test`."""
     keep_result(model, "test.json", asdict(result))
 
 
 def choose_decodings(
     models: list[FinalModel], valid: list[dict[Decoding, float]], settings: TranslationFinals
 ) -> dict[int, Decoding]:
-    """For each finalist, the way to decode that is best on the validation split, in the mean of its seeds."""
+    """For each finalist, the decoding with the best mean score of its seeds on the validation split."""
     chosen = {}
     for trial in {model.trial for model in models}:
         mine = [bleu for model, bleu in zip(models, valid, strict=True) if model.trial == trial]
         candidates = settings.decodings
-        # Of equals, the first: they stand as the user listed them.
+        # Of equal ones the first, in the order of the user's list.
         chosen[trial] = (
             max(candidates, key=lambda candidate: fmean(bleu[candidate] for bleu in mine))
             if len(candidates) > 1
@@ -111,16 +111,16 @@ def choose_decodings(
 
 
 def known_on_valid(model: FinalModel) -> dict[Decoding, float]:
-    """Valid BLEU by ways to decode, as far as it was measured before."""
+    """The validation BLEU of the decodings that were measured before."""
     known = {GREEDY: model.valid["valid_bleu"]} if model.last_checkpoints == 1 else {}
-    with suppress(Damaged, KeyError, TypeError, ValueError):  # it is measured again, then
+    with suppress(Damaged, KeyError, TypeError, ValueError):  # then it is measured again
         kept = kept_result(model, "valid.json")["bleu"]
         known |= {Decoding(size, penalty): bleu for size, penalty, bleu in kept}
     return known
 
 
 def bleu_on_valid(model: FinalModel, decodings: list[Decoding], cache: Path) -> dict[Decoding, float]:
-    """BLEU on the validation split for each way to decode."""
+    """BLEU on the validation split for each decoding."""
     cache, config = model.bring(cache), as_translation(model.config)
     network, tokenizer = load_final(model, cache)
     text = cached_corpus(config.data, cache).valid
@@ -135,7 +135,7 @@ def bleu_on_valid(model: FinalModel, decodings: list[Decoding], cache: Path) -> 
 
 
 def score_on_test(model: FinalModel, decoding: Decoding, valid_bleu: float, test: Split, cache: Path) -> ScoredModel:
-    """Decode the test split with a trained model."""
+    """Decode the test split with a trained model, and score it."""
     network, tokenizer = load_final(model, model.bring(cache))
     translations = translate(network, tokenizer, test.source, decoding.beam_size, decoding.length_penalty)
     return ScoredModel(
@@ -150,9 +150,9 @@ def score_on_test(model: FinalModel, decoding: Decoding, valid_bleu: float, test
 
 
 def nll_per_char(network: Transformer, tokenizer: Tokenizer, split: Split) -> float | None:
-    """The loss of the references, in nats, comparable between vocabularies.
+    """The loss of the references per character, in nats, which can be compared between vocabularies.
 
-    None where a sequence is too long for the model.
+    None if a sequence is too long for the model.
     """
     encoded, config = encode_split(split, tokenizer), network.config
     longest = max(encoded.source.lengths.max(), encoded.target.lengths.max() - 1)
@@ -162,10 +162,10 @@ def nll_per_char(network: Transformer, tokenizer: Tokenizer, split: Split) -> fl
 
 
 def known_on_test(model: FinalModel) -> ScoredModel | None:
-    """None if there is no result, a damaged one, or one of an earlier version with other scores."""
+    """The kept result; None if it is missing or damaged, or an earlier version wrote it with other scores."""
     try:
         record = kept_result(model, "test.json")
-        record.pop("sentences_per_second", None)  # of version 0.1, while other work ran
+        record.pop("sentences_per_second", None)  # in version 0.1
         nested = {"scores": Scores(**record["scores"]), "decoding": Decoding(**record["decoding"])}
         return ScoredModel(**{**record, **nested})
     except (Damaged, TypeError, KeyError):

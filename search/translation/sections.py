@@ -1,4 +1,4 @@
-"""What the report shows of translation alone: other measures, samples, attention, the corpus."""
+"""Sections of the report for translation: other scores, samples, attention, the corpus."""
 
 from dataclasses import dataclass
 
@@ -18,25 +18,25 @@ from trainables.data.corpus_cache import cached_corpus
 from trainables.data.preparing import prepare
 from trainables.data.text import Split
 
-SAMPLES = 12  # translations shown in the report
+SAMPLES = 12  # sentences shown in the report
 
 
 @dataclass(frozen=True)
 class Sample:
-    """A test sentence and what the systems made of it."""
+    """A test sentence and its translations by the systems."""
 
     source: str
     reference: str
-    translations: dict[str, str]  # "trial 3": its translation, the best system first
+    translations: dict[str, str]  # "trial 3" -> its translation; the best system first
 
 
 def write_sections(entries: list[Entry], test: Split, board: Leaderboard, experiment: Experiment) -> str:
-    """HTML. best/ of the run must be there."""
+    """The sections as HTML. best/ of the run must exist."""
     best, samples = read_best(experiment.run_dir), choose_samples(test, entries[:2])
     data = as_translation(experiment.trial).data
     beam_size, length_penalty = best.decoding.beam_size, best.decoding.length_penalty
     attended = attend_to_some(best, [sample.source for sample in samples], beam_size, length_penalty)
-    prepared = prepare(data, best.config.tokenizer, experiment.cache)  # in tokens of the best model
+    prepared = prepare(data, best.config.tokenizer, experiment.cache)  # in the best model's tokens
     corpus = corpus_facts((data.source, data.target), cached_corpus(data, experiment.cache).train, test, prepared)
     return render(board, experiment, samples, attended, corpus)
 
@@ -48,7 +48,7 @@ def render(
     attended: list[AttendedSentence],
     corpus: CorpusFacts,
 ) -> str:
-    """The sections with these samples, with what the best model attends to in some, and facts on the corpus."""
+    """The sections with samples, the best model's attention in some sentences, and facts about the corpus."""
     return OWN.get_template("sections.html.jinja").render(
         board=board,
         colours=colours_of(board.ranking),
@@ -67,7 +67,7 @@ def render(
 
 
 def choose_samples(test: Split, entries: list[Entry]) -> list[Sample]:
-    """Sentences from all over the test split with the systems' translations, of the first seed each."""
+    """Sentences from the whole test split, with the translations of each system's first seed."""
     return [
         Sample(
             test.source[row],

@@ -1,4 +1,4 @@
-"""Training pairs for people to look at before anything starts: what is read wrong is seen at once."""
+"""Shows training pairs before the search starts, so that a user sees at once if the text is read wrongly."""
 
 import unicodedata
 
@@ -8,18 +8,18 @@ from rich.text import Text as Cells
 
 from trainables.data.text import Text
 
-LONGEST = 100  # columns of a side
+LONGEST = 100  # columns for a side
 
 
 def visible(text: str) -> str:
-    r"""Control characters and what takes no room as escapes, such as \u200b."""
+    r"""The text with control and zero-width characters as escapes, such as \u200b."""
     return "".join(
         character.encode("unicode_escape").decode() if _unseen(character) else character for character in text
     )
 
 
 def show_pairs(split: Text, console: Console) -> None:
-    """Print the first pair, one in the middle and the last: a shift of the lines shows in the end at the latest."""
+    """Print the first pair, one from the middle and the last one, which shows if lines are shifted."""
     for place in sorted({0, len(split) // 2, len(split) - 1} if len(split) else set()):
         label = f"pair {place + 1:,}: "
         width = min(LONGEST, console.width - len(label))

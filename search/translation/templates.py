@@ -1,4 +1,4 @@
-"""The templates of pages and sections that show translations."""
+"""Templates of pages and sections that show translations."""
 
 from pathlib import Path
 

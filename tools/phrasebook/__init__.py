@@ -1,4 +1,4 @@
-"""The grammar that composed the embedded English–French corpus: nothing downloaded, nothing copied.
+"""The grammar that generated the embedded English–French corpus: nothing is downloaded or copied.
 
 The grammar is synchronous: every rule composes the English and the French of a phrase together. Its modules,
 each importing only from those above it:
@@ -17,8 +17,8 @@ each importing only from those above it:
     sentences       one sentence of any form, as it is written
     corpus          training, validation and test splits
 
-The English decides the French. Where English is silent a fixed rule speaks: "I", "we", "they" and an
-unaddressed "you" (vous) are masculine; whoever is called by a first name is tu; a simple past is a passé
+The English determines the French. Where it leaves a choice, there is a fixed rule: "I", "we", "they" and an
+unaddressed "you" (vous) are masculine; a person addressed by first name is tu; a simple past is a passé
 composé, with stative verbs an imparfait; a later he, she, it or they is the subject before it, an object
 pronoun the object before it; questions invert pronouns and put est-ce que before nouns.
 """

@@ -1,4 +1,4 @@
-"""The corpus: sentences dealt out to three splits that share none, the last two with unseen combinations."""
+"""The corpus: three splits without common sentences, the last two with unseen combinations."""
 
 import random
 import zlib

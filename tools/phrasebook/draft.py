@@ -1,4 +1,4 @@
-"""The sentence in the making: the dice that decide it, and what its parts have to know of each other."""
+"""The state while a sentence is drawn: its random numbers, and the properties that its parts share."""
 
 import random
 from collections.abc import Sequence

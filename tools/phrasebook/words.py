@@ -1,4 +1,4 @@
-"""What the grammar knows about a word, and how the entries of the lexicon are read."""
+"""The properties of words, and the reading of the lexicon's entries."""
 
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
@@ -8,7 +8,7 @@ MASS_KINDS = "gd"
 
 
 class Bilingual(Protocol):
-    """Whatever has an English and a French text."""
+    """Anything with an English and a French text."""
 
     @property
     def en(self) -> str: ...
@@ -18,7 +18,7 @@ class Bilingual(Protocol):
 
 
 class Pair(NamedTuple):
-    """A text in both languages, and no more."""
+    """A text in both languages."""
 
     en: str
     fr: str
@@ -55,7 +55,7 @@ class Verb:
     en: str
     fr: str
     kinds: str = ""  # of the direct object; of the manner, where there is no object
-    past: str = ""  # "" where the English forms are regular
+    past: str = ""  # "" if the English forms are regular
     participle: str = ""
     preposition: str = ""  # what French puts before the object
     stative: bool = False

@@ -1,1 +1,1 @@
-"""The same training on several GPUs, or of several models as one computation."""
+"""Faster training: CUDA graphs, several GPUs, several models as one computation."""

@@ -1,4 +1,4 @@
-"""One model's steps as CUDA graphs, and the choice of what takes the steps of a training."""
+"""Steps of one model as CUDA graphs, and the choice of the step for a training."""
 
 import torch
 from torch import Tensor
@@ -10,7 +10,7 @@ from trainables.training.loop import EagerStep, Step
 
 
 class CapturedStep:
-    """A `Step` whose computation is captured once for each shape of a batch; needs a GPU and `batch_shapes`."""
+    """A `Step` that is captured once for each shape of a batch; needs a GPU and `batch_shapes`."""
 
     def __init__(self, config: TranslationConfig, prepared: Prepared, device: torch.device):
         """Raises TooLarge."""
@@ -29,6 +29,6 @@ class CapturedStep:
 
 
 def choose_step(config: TranslationConfig, prepared: Prepared, device: torch.device) -> Step:
-    """The fastest `Step` of one model on the device. Raises TooLarge."""
+    """The fastest `Step` for one model on the device. Raises TooLarge."""
     captured = device.type == "cuda" and config.training.batch_shapes is not None
     return (CapturedStep if captured else EagerStep)(config, prepared, device)

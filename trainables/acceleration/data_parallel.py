@@ -1,4 +1,4 @@
-"""One trial on several GPUs of its machine: a process each, with the numbers of one GPU at the same batches."""
+"""One trial on several GPUs of its machine: one process for each, with the same batches and numbers as on one GPU."""
 
 import multiprocessing
 import os
@@ -28,11 +28,11 @@ from trainables.training.learner import learning_rate
 from trainables.training.loop import EagerStep, TrainingRun, train
 
 TOO_LARGE = "too-large"  # a file beside the checkpoints
-OTHER_MASKS = 104_729  # seeds of the processes lie so far apart
+OTHER_MASKS = 104_729  # distance between the seeds of the processes
 
 
 class ParallelStep(EagerStep):
-    """A `Step` of which each process of a group takes part of the batch; losses and gradients are of the whole."""
+    """A `Step` whose batches are split over the processes of a group; losses and gradients are of the whole batch."""
 
     def __init__(self, config: TranslationConfig, prepared: Prepared, device: torch.device, group: Group):
         """Raises TooLarge."""
@@ -43,7 +43,7 @@ class ParallelStep(EagerStep):
         super().begin(seed + self._group.rank * OTHER_MASKS)
 
     def _add_gradients(self, source: Tensor, target: Tensor, scale: float) -> None:
-        rows = slice(self._group.rank, None, self._group.size)  # none where there are too few
+        rows = slice(self._group.rank, None, self._group.size)  # none if the batch has too few
         if len(source[rows]):
             super()._add_gradients(source[rows], target[rows], scale)
         self._group.sum([_gradient(parameter) for parameter in self.learner.model.parameters()])
@@ -54,7 +54,7 @@ class ParallelStep(EagerStep):
 
 
 def _gradient(parameter: Tensor) -> Tensor:
-    """The parameter's gradient; zeros are put in its place if there is none, as in a process without rows."""
+    """The parameter's gradient, set to zeros if there is none, as in a process without rows."""
     if parameter.grad is None:
         parameter.grad = torch.zeros_like(parameter)
     return parameter.grad
@@ -65,26 +65,26 @@ def train_data_parallel(
 ) -> Generator[tuple[EpochReport, Transformer]]:
     """`train` by `size` processes, of which this is the first and the only one that validates and saves.
 
-    Sums of gradients are over the whole batch, so without dropout the numbers are those of one process, but for
-    rounding; with it each process draws masks of its own.
+    Gradients are summed over the whole batch, so without dropout the numbers are those of one process except for
+    rounding; with dropout each process draws its own masks.
     """
     if (checkpoints / TOO_LARGE).exists():
         raise TooLarge(f"model: its part of a batch does not fit into one of its {size} GPUs")
     with temporary_folder() as folder:
-        group = Group(0, size, folder / "meeting")
+        group = Group(0, size, folder / "rendezvous")
         with _others(config, cache, checkpoints, group) as end_others:
             join(group)
             try:
                 prepared, make_step = prepare(config.data, config.tokenizer, cache), partial(ParallelStep, group=group)
                 yield from train(config, prepared, checkpoints, group.device(), keep=keep, make_step=make_step)
             finally:
-                end_others()  # first, as they may wait for this process
+                end_others()  # before `leave`, as they may wait for this process
                 leave()
 
 
 @contextmanager
 def _others(config: TranslationConfig, cache: Path, checkpoints: Path, group: Group) -> Iterator[Callable[[], None]]:
-    """The other processes, and how to end them. Should one die, this one dies, too: it would wait for ever."""
+    """Start the other processes; yields a function that ends them. If one dies, this one exits, as it would hang."""
     spawn = multiprocessing.get_context("spawn")
     others = [
         spawn.Process(
@@ -117,7 +117,7 @@ def _die_with_any(others: list[SpawnProcess], needed: threading.Event) -> None:
 
 
 def _follow(config: TranslationConfig, cache: Path, checkpoints: Path, group: Group, parent: int) -> None:
-    """Be one of the other processes, until the first one ends it, or the last step is taken."""
+    """Run one of the other processes, until the first one ends it or the last step is taken."""
     end_with_parent(parent)
     prepared = prepare(config.data, config.tokenizer, cache)
     join(group)
@@ -125,12 +125,12 @@ def _follow(config: TranslationConfig, cache: Path, checkpoints: Path, group: Gr
         take_same_steps(config, prepared, checkpoints, group)
     except (TooLarge, torch.OutOfMemoryError):
         make_folder(checkpoints)
-        (checkpoints / TOO_LARGE).touch()  # what the next start of the trial will say
+        (checkpoints / TOO_LARGE).touch()  # the next start of the trial reports it
         raise
 
 
 def take_same_steps(config: TranslationConfig, prepared: Prepared, checkpoints: Path, group: Group) -> None:
-    """The steps of `train` alone, from the same checkpoint on. Raises TooLarge."""
+    """Take the steps of `train`, without validation, from the same checkpoint. Raises TooLarge."""
     step = ParallelStep(config, prepared, group.device(), group)
     run = TrainingRun(config, prepared, step.learner, checkpoints)
     if found := newest_checkpoint(checkpoints):

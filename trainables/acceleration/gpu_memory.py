@@ -1,4 +1,4 @@
-"""How much of a GPU a trial takes at its peak: measured by training and validating where most is needed."""
+"""The peak GPU memory of a trial, measured by training and validating on the heaviest batches."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,14 +18,14 @@ from trainables.training.gpu import Need
 from trainables.training.loop import train
 
 SHORT = {"epochs": 1, "report_steps": None, "learning_rate": 1e-6}  # so that nothing diverges before validation
-BATCHES = 3  # of the most ids, padding included, so many of the most sentences, and of the longest ones
+BATCHES = 3  # of each: most ids with padding, most sentences, longest sentences
 
 
 def measure_need(configs: Sequence[TranslationConfig], cache: Path) -> Need | None:
-    """The largest need of the configurations, on the GPU of this process, which must have it for itself.
+    """The largest need of the configurations, on the GPU of this process, which no other process may use.
 
-    PyTorch gives nothing back before the process ends, but captured steps go with their trial: so it is looked at each
-    report. Where one can't be trained, the whole GPU counts as needed. None without a GPU.
+    PyTorch frees no memory before the process ends, but captured steps are freed with their trial, so each report is
+    measured. If a configuration can't be trained, its need is the whole GPU. None without a GPU.
     """
     if default_device().type != "cuda":
         return None
@@ -34,22 +34,22 @@ def measure_need(configs: Sequence[TranslationConfig], cache: Path) -> Need | No
         prepared = prepare(config.data, config.tokenizer, cache)
         short = config.with_values({f"training.{key}": value for key, value in SHORT.items()})
         try:
-            if config.training.batch_shapes is not None:  # the shapes, all of which are captured, are the whole text's
+            if config.training.batch_shapes is not None:  # all shapes of the whole text are captured
                 step = choose_step(short, prepared, default_device())
                 step.begin(seed=1)
                 free = min(free, torch.cuda.mem_get_info()[0])
                 del step
             for _ in train(short, heaviest(prepared, config), make_step=choose_step):
                 free = min(free, torch.cuda.mem_get_info()[0])
-        except (Diverged, UserError, RuntimeError):  # of memory, as a rule: what is taken then tells nothing
+        except (Diverged, UserError, RuntimeError):  # usually of memory; what was used then says nothing
             return Need(total, total)
     return Need(total - free, total)
 
 
 def heaviest(prepared: Prepared, config: TranslationConfig) -> Prepared:
-    """The training pairs of the heaviest batches alone; validation, which may be the heavier part, as it is.
+    """Only the training pairs of the heaviest batches; the validation text, which may need more, is unchanged.
 
-    They are looked for in one part of a text, which is a fair sample of it.
+    The batches are those of one part of the text, which is a fair sample of it.
     """
     text = prepared.train.part(0)
     batches = pair_batches(text, config.training)

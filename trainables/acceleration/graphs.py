@@ -1,7 +1,7 @@
-"""Steps as CUDA graphs: recorded once for each shape of a batch, then launched by one call.
+"""Steps as CUDA graphs: captured once for each shape of a batch, then launched by one call.
 
-The models here are small, so a GPU waits for the next of a step's hundreds of kernels; a graph hands over all at once.
-Recording computes nothing, but a kernel's first call can't be recorded, so each shape is computed once before.
+The models are small, so a GPU would wait for each of a step's hundreds of kernels; a graph launches all at once.
+Capturing computes nothing, but the first call of a kernel can't be captured, so each shape is computed once before.
 """
 
 import copy
@@ -38,7 +38,7 @@ class StepGraphs:
         self._inputs: dict[Size, tuple[Tensor, Tensor]] = {}
         self._graphs: dict[Size, torch.cuda.CUDAGraph] = {}
         stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
-        memory = torch.cuda.graph_pool_handle()  # of all: one runs at a time
+        memory = torch.cuda.graph_pool_handle()  # shared by all, as one runs at a time
         torch.cuda.synchronize(device)
         with torch.cuda.stream(stream):
             for pairs, source_length, target_length in sorted(sizes, key=math.prod, reverse=True):
@@ -47,7 +47,7 @@ class StepGraphs:
                 source[..., 0], target[..., 0], target[..., 1] = EOS, BOS, EOS
                 computation.rehearse(source, target)
                 self._inputs[pairs, source_length, target_length] = source, target
-            with _undisturbed(device):
+            with _capturing(device):
                 for size, inputs in self._inputs.items():
                     graph = torch.cuda.CUDAGraph()
                     for generator in computation.generators:
@@ -56,7 +56,7 @@ class StepGraphs:
                     try:
                         computation.step(*inputs)
                     except BaseException:
-                        with suppress(RuntimeError):  # of what was captured in part
+                        with suppress(RuntimeError):  # of an incomplete capture
                             graph.capture_end()
                         raise
                     graph.capture_end()
@@ -72,11 +72,11 @@ class StepGraphs:
 
 
 @contextmanager
-def _undisturbed(device: torch.device) -> Iterator[None]:
-    """While steps are captured.
+def _capturing(device: torch.device) -> Iterator[None]:
+    """Let steps be captured in the block.
 
-    With the memory that rehearsals took, as it can't be freed then, and without freeing an earlier trial's graphs,
-    which would end a capture.
+    Frees the memory of the rehearsals before it, as that can't be freed during a capture, and keeps Python from freeing
+    the graphs of an earlier trial, which would end the capture.
     """
     torch.cuda.synchronize(device)
     gc.collect()
@@ -88,14 +88,14 @@ def _undisturbed(device: torch.device) -> Iterator[None]:
         gc.enable()
 
 
-def stay_in_place(learner: Learner) -> None:
-    """Put all that a step reads and writes where it stays, so that the step can be captured."""
+def make_capturable(learner: Learner) -> None:
+    """Give everything that a step reads and writes a fixed place in memory, so that the step can be captured."""
     for parameter in learner.model.parameters():
         parameter.grad = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad.zero_()
     (group,) = learner.optimizer.param_groups
     group["lr"] = torch.zeros((), device=learner.model.output.weight.device)
     before = copy.deepcopy(learner.optimizer.state_dict()["state"])
-    learner.clip_and_step()  # at rate 0, along no gradient: makes what is made at a first step, and leaves the weights
+    learner.clip_and_step()  # rate 0 and no gradient: creates the optimizer's state, keeps the weights
     for number, values in learner.optimizer.state_dict()["state"].items():
         for name, tensor in values.items():
             tensor.copy_(before[number][name] if before else torch.zeros_like(tensor))

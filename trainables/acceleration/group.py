@@ -1,4 +1,4 @@
-"""Processes of one machine that exchange tensors, each with a GPU of its own where there are any."""
+"""Processes of one machine that exchange tensors, each with its own GPU if there are GPUs."""
 
 import os
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from torch import Tensor, distributed
 
 from trainables.acceleration.torch_internals import abort_process_group
 
-FOREVER = timedelta(days=7)  # the others wait while one validates
+FOREVER = timedelta(days=7)  # the others wait while the first validates
 LOOPBACK = {"GLOO_SOCKET_IFNAME": "lo", "NCCL_SOCKET_IFNAME": "lo"}  # all are on one machine
 
 
@@ -21,17 +21,17 @@ class Group:
 
     rank: int  # from 0
     size: int
-    meeting: Path  # a file, not there yet, at which they find each other
+    rendezvous: Path  # a file that does not exist yet, through which they find each other
 
     def sum(self, tensors: Sequence[Tensor]) -> None:
-        """Put the sum over the group in the place of each; in one message, so all must be of one type."""
+        """Replace each tensor by its sum over the group, in one message; all must be of one type."""
         flat = torch.cat([tensor.flatten() for tensor in tensors])
         distributed.all_reduce(flat)
         for tensor, total in zip(tensors, torch.split(flat, [tensor.numel() for tensor in tensors]), strict=True):
             tensor.copy_(total.view_as(tensor))
 
     def device(self) -> torch.device:
-        """The GPU of this process, of those that it sees; a CPU where there are none."""
+        """The GPU of this process; the CPU if there are none."""
         if not torch.cuda.is_available():
             return torch.device("cpu")
         return torch.device("cuda", self.rank)
@@ -45,7 +45,7 @@ def join(group: Group) -> None:
         torch.cuda.set_device(device)
     distributed.init_process_group(
         "nccl" if device.type == "cuda" else "gloo",
-        init_method=group.meeting.as_uri(),
+        init_method=group.rendezvous.as_uri(),
         rank=group.rank,
         world_size=group.size,
         timeout=FOREVER,
@@ -53,7 +53,7 @@ def join(group: Group) -> None:
 
 
 def leave() -> None:
-    """Leave the group that this process has joined, whatever the others do: they may wait for it, or be gone."""
+    """Leave the group without waiting for the others, which may wait for this process or be dead."""
     if distributed.get_backend() == "nccl":
         abort_process_group()
     else:

@@ -1,4 +1,4 @@
-"""Several trials in one process: as one batched computation where that is faster, else one after another."""
+"""Several trials in one process: as one batched computation if that is faster, else one after another."""
 
 import gc
 import time
@@ -23,7 +23,7 @@ from trainables.training.gpu import measure, start_measuring
 from trainables.training.learner import learning_rate
 from trainables.training.loop import Batch, Trained, TrainingRun, train
 
-STEPS, ROUNDS = 20, 3  # to measure by
+STEPS, ROUNDS = 20, 3  # for the measurement
 
 
 def train_side_by_side(
@@ -31,7 +31,7 @@ def train_side_by_side(
 ) -> Generator[Report]:
     """`train` for trials that can be trained as one, each with its folder of checkpoints.
 
-    One that diverges says so, and the others go on. What a report calls its devices is the trial's share of those of
+    If one diverges, it says so, and the others continue. `devices` in a report is the trial's share of the devices of
     the process.
     """
     prepared, device = prepare(configs[0].data, configs[0].tokenizer, cache), default_device()
@@ -40,7 +40,7 @@ def train_side_by_side(
             yield from train_as_one(configs, prepared, device, folders, keep)
             return
         except torch.OutOfMemoryError:
-            pass  # one by one they may fit; they go on from their checkpoints
+            pass  # single ones may fit; they continue from their checkpoints
         gc.collect()
         torch.cuda.empty_cache()
     for number, (config, folder) in enumerate(zip(configs, folders, strict=True)):
@@ -60,8 +60,8 @@ def train_as_one(
 ) -> Generator[Report]:
     """`train` for trials whose steps are computed as one.
 
-    One that diverges says so once, and then no more. They go on from the last report that all of them have a checkpoint
-    of.
+    One that diverges says so once and reports no more. They continue from the last report of which all have a
+    checkpoint.
     """
     step = StackedStep(configs, prepared, device)
     runs = [
@@ -96,7 +96,7 @@ def _train_round(
     steps: range,
     device: torch.device,
 ) -> list[Trained]:
-    """Take the steps of a round; what they gave each run."""
+    """Take the steps of a round; returns the result for each run."""
     start_measuring(device)
     started, tokens = time.perf_counter(), [0] * len(runs)
     step.begin([run.seed(steps) for run in runs])
@@ -104,13 +104,13 @@ def _train_round(
         taken = [next(each) for each in batches]
         step(taken, [learning_rate(number, run.total_steps, run.config.training) for run in runs])
         tokens = [count + int((target[:, 1:] != PAD).sum()) for count, (_, target) in zip(tokens, taken, strict=True)]
-    losses = step.losses()  # on a GPU this waits for the end, to keep the queue full
+    losses = step.losses()  # waits for a GPU only at the end of a round, to keep its queue full
     seconds, gpu = time.perf_counter() - started, measure(device)
     return [Trained(loss / count, count, seconds, gpu) for loss, count in zip(losses, tokens, strict=True)]
 
 
 def is_faster_as_one(configs: Sequence[TranslationConfig], prepared: Prepared, device: torch.device) -> bool:
-    """Whether a step of all takes less time than a step of each in turn; measured."""
+    """Measure whether a joint step takes less time than a step of each in turn."""
     try:
         return _seconds_as_one(configs, prepared, device) < len(configs) * _seconds_alone(configs[0], prepared, device)
     except torch.OutOfMemoryError:
@@ -149,7 +149,7 @@ def _seconds_alone(config: TranslationConfig, prepared: Prepared, device: torch.
 
 
 def _first_batches(config: TranslationConfig, prepared: Prepared) -> list[Batch]:
-    """The first batches of an epoch, again and again where it has too few."""
+    """The first batches of an epoch, repeated if it has too few."""
     return list(islice(cycle(training_batches(prepared.train, config.training, config.seed, 1)), STEPS))
 
 

@@ -1,11 +1,11 @@
-"""Which trials can be trained as one computation. Imports no torch, as those who hand out trials ask it."""
+"""Which trials can be trained as one computation. Imports no torch, as the driver uses it to assign trials."""
 
 from collections.abc import Sequence
 
 from trainables.base.config import flatten
 from trainables.base.translation_config import TranslationConfig
 
-OWN = (  # what may differ between trials that are computed as one
+OWN = (  # fields that may differ between trials that are computed as one
     "seed",
     "model.dropout",
     "model.activation_dropout",
@@ -16,7 +16,7 @@ OWN = (  # what may differ between trials that are computed as one
 def can_train_as_one(configs: Sequence[TranslationConfig]) -> bool:
     """Whether trials of these configurations can be trained as one computation.
 
-    A single one always can. Several can if they differ in OWN alone, and if their batches have equal shapes.
+    A single one always can. Several can if they differ only in OWN, and their batches have equal shapes.
     """
     if len(configs) == 1:
         return True

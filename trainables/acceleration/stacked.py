@@ -7,7 +7,7 @@ from torch import Tensor
 
 from model.special_tokens import PAD
 from model.stacking import Stack
-from trainables.acceleration.graphs import Capturable, StepGraphs, stay_in_place
+from trainables.acceleration.graphs import Capturable, StepGraphs, make_capturable
 from trainables.base.translation_config import TranslationConfig
 from trainables.data.batching import batch_sizes
 from trainables.data.preparing import Prepared
@@ -17,14 +17,13 @@ from trainables.training.loss import linear_cross_entropy
 
 
 class StackedStep:
-    """Steps of K models at a time, each with its batch, its learning rate and its masks of dropout.
+    """Steps of K models at a time, each with its own batch, learning rate and dropout masks.
 
-    On a GPU, where batches have few shapes (`training.batch_shapes`), steps run as captured graphs; for that there may
-    be one model alone.
+    On a GPU, if batches have few shapes (`training.batch_shapes`), steps run as CUDA graphs; K may be 1 for that.
     """
 
     def __init__(self, configs: Sequence[TranslationConfig], prepared: Prepared, device: torch.device):
-        """configs: such that `can_train_as_one`. Raises TooLarge."""
+        """configs: those for which `can_train_as_one` is true. Raises TooLarge."""
         self.learners = [Learner(config, prepared, device) for config in configs]
         self._device = device
         self._generators = [torch.Generator(device) for _ in configs] if len(configs) > 1 else []
@@ -38,7 +37,7 @@ class StackedStep:
     def begin(self, seeds: Sequence[int]) -> None:
         """Begin a round, with a seed for each model's random numbers.
 
-        The first time on a GPU it takes a second or so.
+        The first call on a GPU captures the graphs, which takes about a second.
         """
         for learner in self.learners:
             learner.model.train()
@@ -46,13 +45,13 @@ class StackedStep:
             self._stack.train()
         if self._sizes and self._captured is None:
             self._captured = self._capture()
-        torch.manual_seed(seeds[0])  # what one by itself draws from
+        torch.manual_seed(seeds[0])  # the generator of a single model
         for generator, seed in zip(self._generators, seeds, strict=False):
             generator.manual_seed(seed)
         self._nll.zero_()
 
     def __call__(self, batches: Sequence[Batch], rates: Sequence[float]) -> None:
-        """Take one step of each model. One that diverges is not told from the others: its loss is no number then."""
+        """Take one step of each model. If one diverges, its loss is not finite."""
         for learner, rate in zip(self.learners, rates, strict=True):
             learner.set_rate(rate)
         source, target = (to_device(torch.stack(side), self._device) for side in zip(*batches, strict=True))
@@ -67,7 +66,7 @@ class StackedStep:
         return losses
 
     def _compute(self, source: Tensor, target: Tensor) -> None:
-        """source: (K, B, S), target: (K, B, T), on the device. Works in place, and asks the device for nothing."""
+        """source: (K, B, S), target: (K, B, T), on the device. Works in place, and does not wait for the device."""
         self._clear_gradients()
         self._nll += self._add_gradients(source, target)
         for learner in self.learners:
@@ -76,7 +75,7 @@ class StackedStep:
     def _add_gradients(self, source: Tensor, target: Tensor) -> Tensor:
         """Add the gradients of each model's objective per token; returns their negative log-likelihoods, (K,)."""
         before, gold = target[..., :-1], target[..., 1:]
-        # Casts of weights are not kept from one pass to the next: a captured step would miss those of the first.
+        # Without autocast's cache of cast weights: a captured step would not contain the casts of an earlier pass.
         with torch.autocast(
             self._device.type, torch.bfloat16, enabled=self._device.type == "cuda", cache_enabled=not self._sizes
         ):
@@ -100,7 +99,7 @@ class StackedStep:
 
     def _capture(self) -> StepGraphs:
         for learner in self.learners:
-            stay_in_place(learner)
+            make_capturable(learner)
 
         def rehearse(source: Tensor, target: Tensor) -> None:
             self._add_gradients(source, target)

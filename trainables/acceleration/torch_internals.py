@@ -1,4 +1,4 @@
-"""All names of PyTorch that are not public, in one place: what a new version of PyTorch may break.
+"""All private names of PyTorch that the project uses, which a new version of PyTorch may break.
 
 tests/test_data_parallel.py has a test of each.
 """
@@ -7,5 +7,5 @@ from torch.distributed import distributed_c10d
 
 
 def abort_process_group() -> None:
-    """Leave the process group of NCCL at once; to destroy it would wait for processes that may be gone."""
+    """Leave NCCL's process group at once; destroying it would wait for processes that may be dead."""
     distributed_c10d._abort_process_group()

@@ -1,1 +1,1 @@
-"""What everything stands on: configuration, files, locks, errors, the ends of programs."""
+"""Used by all other folders: configuration, files, locks, errors, how programs end."""

@@ -1,4 +1,4 @@
-"""The words of a command line before they are parsed: short forms written out, settings given as JSON taken apart."""
+"""The words of a command line before they are parsed: short forms are written out, JSON settings are taken apart."""
 
 from collections.abc import Collection
 from typing import Any
@@ -16,7 +16,7 @@ BOOLEANS = ("true", "false", "1", "0", "yes", "no", "on", "off", "t", "f", "y", 
 
 
 def take_mappings(arguments: list[str], kinds: Collection[str]) -> tuple[list[str], dict[str, Any]]:
-    """The arguments without those that give a kind with its settings as JSON, and what these give, by dotted path."""
+    """The arguments without kinds whose settings are given as JSON, and these settings by dotted path."""
     rest: list[str] = []
     mappings: dict[str, Any] = {}
     left = arguments[::-1]
@@ -37,10 +37,10 @@ def take_mappings(arguments: list[str], kinds: Collection[str]) -> tuple[list[st
 
 
 def spelled_out(arguments: list[str], settings: type[BaseModel], kinds: Collection[str]) -> list[str]:
-    """The arguments in full: a flag alone says true, `--help` alone is for all, an old name is the new one.
+    """The arguments in full: a flag alone is true, `--help` alone is for all, an old name becomes the new one.
 
-    A kind is named by the field alone. What follows a flag of a section is its value; after another flag it may be the
-    next argument, as in `--trust runs/NAME`.
+    A kind is named by its field. The word after a flag of a section is its value; after another flag it may be the next
+    argument, as in `--trust runs/NAME`.
     """
     arguments = [with_new_name("--help" if argument == "-h" else argument) for argument in arguments]
     arguments = [_with_kind(argument, kinds) for argument in arguments]
@@ -62,7 +62,7 @@ def _with_kind(argument: str, kinds: Collection[str]) -> str:
 
 
 def peek(arguments: list[str], key: str) -> Any:
-    """The value of a key on the first level, for who must know it to find the class; None if nothing says it.
+    """The value of a top-level key, before the class of the configuration is known; None if it is not given.
 
     Raises UserError for a file that can't be read.
     """
@@ -72,6 +72,6 @@ def peek(arguments: list[str], key: str) -> Any:
         for name, equals, value in [argument.partition("=")]
         if name in (f"--{key}", "--config")
     }
-    if key in said or not said.get("config"):  # what is wrong with --config is told by who reads it
+    if key in said or not said.get("config"):  # errors of --config are reported when it is read
         return said.get(key) or None
     return read_yaml(find_config(said["config"])).get(key)

@@ -1,7 +1,6 @@
-"""The files of checkpoints: a folder of a trial holds epoch-N or step-N, each with report.json and state.pt.
+"""The files of checkpoints: a folder of a trial has epoch-N or step-N, each with report.json and state.pt.
 
-Imports no torch, as those who hand out trials look for checkpoints; what is in a state is known to
-trainables/training/checkpoint.py.
+Imports no torch, as the driver looks for checkpoints; trainables/training/checkpoint.py reads and writes the states.
 """
 
 import re
@@ -16,14 +15,14 @@ from typing import Any
 from trainables.base.files import create_folder, digest_of, publish_folder, unwritable
 from trainables.base.sealing import Damaged, read_sealed
 
-KEEP = 2  # the newest, and the one before it in case the newest is torn
+KEEP = 2  # the newest, and the one before it in case the newest is incomplete
 STATE, REPORT = "state.pt", "report.json"
 
 
 def copy_checkpoint(source: Path, target: Path, number: int) -> None:
-    """Copy the checkpoint of that number from one folder into another, where it must be the newest.
+    """Copy the newest checkpoint of a folder, which must have that number, into another folder.
 
-    Raises Damaged if it is missing or torn, UserError for a full disk.
+    Raises Damaged if it is missing or incomplete, UserError for a full disk.
     """
     found = newest_of(source, number)
     draft = target / ".draft"
@@ -32,12 +31,12 @@ def copy_checkpoint(source: Path, target: Path, number: int) -> None:
         create_folder(target)
         shutil.copytree(found[0], draft)
         publish_folder(draft, target / found[0].name)
-    except OSError as error:  # shutil.Error, too
+    except OSError as error:  # or shutil.Error, a subclass
         raise unwritable(target, error) from error
 
 
 def newest_of(folder: Path, number: int) -> tuple[Path, dict[str, Any]]:
-    """The newest whole checkpoint and its report. Raises Damaged if it is not the one of that number."""
+    """The newest complete checkpoint and its report. Raises Damaged if it does not have that number."""
     found = newest_checkpoint(folder)
     if found is None or checkpoint_number(found[0].name) != number:
         raise Damaged(f"{folder}: its checkpoint {number} is missing or damaged; restore it from a copy")
@@ -45,12 +44,12 @@ def newest_of(folder: Path, number: int) -> tuple[Path, dict[str, Any]]:
 
 
 def newest_checkpoint(folder: Path) -> tuple[Path, dict[str, Any]] | None:
-    """The newest whole checkpoint and its report; None if there is none."""
+    """The newest complete checkpoint and its report; None if there is none."""
     return next(_whole_checkpoints(folder), None)
 
 
 def common_checkpoints(folders: Sequence[Path]) -> list[tuple[Path, dict[str, Any]]]:
-    """The newest whole checkpoints, with their reports, that the folders have of one age; none if there are none."""
+    """The newest complete checkpoints of the same number in all folders, with their reports; empty if none."""
     for path in checkpoints_of(folders[0]) if folders else ():
         found = [whole for folder in folders if (whole := whole_checkpoint(folder / path.name))]
         if len(found) == len(folders):
@@ -59,20 +58,20 @@ def common_checkpoints(folders: Sequence[Path]) -> list[tuple[Path, dict[str, An
 
 
 def last_checkpoints(folder: Path, count: int) -> list[Path]:
-    """The newest `count` whole checkpoints, or as many as there are, the newest first."""
+    """The newest `count` complete checkpoints, or as many as there are, the newest first."""
     return [path for path, _ in islice(_whole_checkpoints(folder), count)]
 
 
 def _whole_checkpoints(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """All whole checkpoints of a folder and their reports, the newest first."""
+    """All complete checkpoints of a folder and their reports, the newest first."""
     return filter(None, map(whole_checkpoint, checkpoints_of(folder)))
 
 
 def whole_checkpoint(path: Path) -> tuple[Path, dict[str, Any]] | None:
-    """The checkpoint and its report; None if it is torn, or not there."""
+    """The checkpoint and its report; None if it is incomplete or missing."""
     try:
         meta = read_sealed(path / REPORT)
-        if "sha256" not in meta:  # of an earlier version, of which nothing more can be known than that it can be read
+        if "sha256" not in meta:  # of an earlier version: without a checksum, it can only be read
             with zipfile.ZipFile(path / STATE) as state:
                 if state.testzip() is not None:
                     return None
@@ -84,12 +83,12 @@ def whole_checkpoint(path: Path) -> tuple[Path, dict[str, Any]] | None:
 
 
 def checkpoints_of(folder: Path) -> list[Path]:
-    """All checkpoints of a folder, whole or torn, the newest first."""
+    """All checkpoints of a folder, complete or not, the newest first."""
     found = (path for path in folder.glob("*") if checkpoint_number(path.name) is not None)
     return sorted(found, key=lambda path: -(checkpoint_number(path.name) or 0))
 
 
 def checkpoint_number(name: str) -> int | None:
-    """The number in "epoch-3" or "step-3"; None for a name that is not a checkpoint's."""
+    """The number in "epoch-3" or "step-3"; None for other names."""
     match = re.fullmatch(r"(?:epoch|step)-(\d+)", name)
     return int(match[1]) if match else None

@@ -29,7 +29,7 @@ class Helping(BaseModel):
 
 
 class Common(Helping):
-    """The options that every program with a configuration has beside its keys."""
+    """The options that every program with a configuration has besides its keys."""
 
     config: str | None = Field(None, title="FILE", description="YAML to start from, or the name of one in configs/")
     print_config: bool = Field(False, description="print the resolved configuration and exit")
@@ -38,10 +38,10 @@ class Common(Helping):
 def parse_config(
     config_class: type[T], arguments: list[str], program: Program, default_file: Path | None = None
 ) -> tuple[T, Path]:
-    """The value that `--config FILE` and dotted options (`--training.epochs 2`) describe, and the file; options win.
+    """The value that `--config FILE` and dotted options (`--training.epochs 2`) describe, and the file.
 
-    `--help` and `--print_config` print and exit with status 0. Raises UserError for every mistake, naming
-    the file or option, the key and what would be right.
+    Options override the file. `--help` and `--print_config` print and exit with status 0. Raises UserError for every
+    error, with the file or option, the key and what would be right.
     """
     options = parse_options(config_class, arguments, program)
     value, file, _ = read_config(config_class, options, default_file)
@@ -51,18 +51,18 @@ def parse_config(
 def parse_options(
     config_class: type[BaseModel], arguments: list[str], program: Program, common: type[Helping] = Common
 ) -> dict[str, Any]:
-    """Only what the command line itself says, as a nested dictionary of plain values.
+    """The options on the command line alone, as a nested dictionary of plain values.
 
     `--help` prints a page and exits with status 0.
 
     Args:
-        config_class: What the options describe.
+        config_class: The configuration that the options describe.
         arguments: The command line.
-        program: Which program it calls.
-        common: The options beside those of the configuration.
+        program: The program, for `--help` and messages.
+        common: Options besides those of the configuration.
 
     Raises:
-        UserError: For an option that there is not, or one that lacks its value.
+        UserError: For an unknown option, or one without its value.
     """
     settings, kinds = _settings(config_class, program.about, common), find_kinds(config_class)
     arguments, mappings = take_mappings(arguments, kinds)
@@ -90,7 +90,7 @@ def parse_options(
 def read_config(
     config_class: type[T], options: dict[str, Any], default_file: Path | None = None
 ) -> tuple[T, Path, dict[str, str]]:
-    """The value that options describe, with `config` and `print_config`; its file; what set each key, for `blame`.
+    """The value that options describe, with `config` and `print_config`; its file; the source of each key, for `blame`.
 
     Raises UserError.
     """
@@ -105,9 +105,9 @@ def read_config(
 
 
 def override(value: T, options: dict[str, Any], file: Path) -> tuple[T, set[str]]:
-    """A value read from `file`, changed by options, and the dotted paths that these set. Raises UserError.
+    """A value read from `file` and changed by options, and the dotted paths of these. Raises UserError.
 
-    With `print_config` among the options it is printed, and the program exits with status 0.
+    With `print_config` among the options, the value is printed and the program exits with status 0.
     """
     own, options = take(Common, options)
     if own.config is not None:
@@ -130,14 +130,14 @@ def parse_arguments(config_class: type[T], arguments: list[str], program: Progra
 
 
 def take(own: type[T], options: dict[str, Any]) -> tuple[T, dict[str, Any]]:
-    """The options that a command has beside those of a configuration, and the others. Raises UserError."""
+    """The options of a command itself, as a value, and those of the configuration. Raises UserError."""
     names = own.model_fields.keys()
     mine = {name: given for name, given in options.items() if name in names}
     return validate(own, mine, "", mine), {name: given for name, given in options.items() if name not in names}
 
 
 def make_parser(config_class: type[BaseModel], program: str, about: str) -> ArgumentParser:
-    """The options of `parse_config`, with the values of those that have few, for completion in a shell."""
+    """A parser with the options of `parse_config` and the values of those that have few, for completion in a shell."""
     settings = _settings(config_class, about)
     known = {path: field.annotation for path, field in leaves(settings).items()}
     words = {f"--{path}": list(kinds) for path, kinds in find_kinds(config_class).items()}
@@ -165,7 +165,7 @@ def _settings(config_class: type[BaseModel], about: str, common: type[Helping] =
 
 
 def _explain(message: str, settings: type[BaseSettings], program: str) -> str:
-    """What argparse complains of, with the option and what would be right."""
+    """The error of argparse, with the option and what would be right."""
     known = leaves(settings)
     if unknown := re.search(r"unrecognized arguments: (.+)", message, re.DOTALL):
         argument, _, _ = unknown[1].partition(" ")

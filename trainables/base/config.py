@@ -1,12 +1,13 @@
-"""What every kind of trial has in its configuration, and how configurations are taken apart and changed."""
+"""The common part of all trials' configurations, and functions that flatten and change configurations."""
 
 import hashlib
 import inspect
 import json
+import math
 import re
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from model.config import Config
 
@@ -17,33 +18,54 @@ def _check_name(name: str) -> str:
     return name
 
 
-RunName = Annotated[str, AfterValidator(_check_name)]  # stays in its folder
+RunName = Annotated[str, AfterValidator(_check_name)]  # a name can't leave its folder
 
 
 class TrainingConfig(Config):
     """How long a trial is trained, and how often it reports: the part of `training` that every problem has."""
 
-    epochs: int = Field(5, ge=1, description="passes over the training data")
+    epochs: float = Field(
+        5, gt=0, description="passes over the training data; a part of one, as 0.25, with training.report_steps"
+    )
     report_steps: int | None = Field(
         None,
         ge=1,
         description="optimizer steps from one report, with validation and checkpoint, to the next; null: an epoch",
     )
 
+    @field_validator("epochs")
+    @classmethod
+    def _whole(cls, epochs: float) -> float:
+        """A whole number stays one, however it was written: files and reports show it."""
+        return int(epochs) if epochs == int(epochs) else epochs
+
+    @model_validator(mode="after")
+    def _reports_in_time(self) -> Self:
+        if isinstance(self.epochs, float) and self.report_steps is None:
+            raise ValueError(
+                f"epochs: {self.epochs:g} epochs end within one, before a report; set report_steps, as 1000, too"
+            )
+        return self
+
+    def total_steps(self, epoch_steps: int) -> int:
+        """Optimizer steps of the whole training, where an epoch has so many."""
+        return math.ceil(round(epoch_steps * self.epochs, 6))  # 0.1 * 30 is more than 3 in floating point
+
     @property
     def unit(self) -> Literal["epoch", "step"]:
-        """What reports, checkpoints and rungs are counted in."""
+        """The unit of reports, checkpoints and rungs."""
         return "epoch" if self.report_steps is None else "step"
 
 
 class TrialConfig(Config):
-    """All that decides one trial of a problem: the same value on the same machine gives the same numbers.
+    """Everything that determines one trial of a problem: the same value on the same machine gives the same numbers.
 
-    A problem's class has the fields `training`, a TrainingConfig, and `seed`, and whatever else there is to set. They
-    stand where the class puts them, as this order is that of files and reports.
+    A problem's class has the fields `training`, a TrainingConfig, and `seed`, and any others. Files and reports have
+    them in the order of the class.
     """
 
-    fixed: ClassVar[tuple[str, ...]] = ()  # fields, beside `seed`, that decide what is compared and can't be searched
+    # Dotted paths of fields besides `seed` that decide what is compared, and can't be searched.
+    fixed: ClassVar[tuple[str, ...]] = ()
     if TYPE_CHECKING:
         training: TrainingConfig
         seed: int
@@ -57,17 +79,17 @@ class TrialConfig(Config):
 
     @classmethod
     def base(cls) -> Self:
-        """The one in which all fields have their defaults."""
+        """The configuration with the defaults of all fields."""
         return cls.model_validate({})
 
     @property
     def unused(self) -> frozenset[str]:
-        """Dotted paths of fields that change nothing beside the values of the others."""
+        """Dotted paths of fields that have no effect with the values of the others."""
         return frozenset()
 
     @property
     def num_parameters(self) -> int | None:
-        """The parameters of the model, counted without building it; None where that can't be said."""
+        """The parameters of the model, counted without building it; None if that is not possible."""
         return None
 
     def with_values(self, values: dict[str, Any]) -> Self:
@@ -80,7 +102,7 @@ class TrialConfig(Config):
 
 
 def set_paths(tree: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
-    """Set nested keys named by dotted paths, in place; a word above a key is the name of its kind."""
+    """Set nested keys named by dotted paths, in place; a word in place of a mapping is the name of a kind."""
     for path, value in values.items():
         *parents, leaf = path.split(".")
         node = tree
@@ -104,5 +126,5 @@ def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def digest(value: Any) -> str:
-    """A short name for a plain value: equal values, equal names."""
+    """A short hash of a plain value: equal values have equal hashes."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,39 +1,39 @@
-"""What a user can fix: said in one message, without a traceback."""
+"""Errors that a user can fix, printed as one message without a traceback."""
 
 import difflib
 from collections.abc import Sequence
 
 SHOWN = 200  # characters of a wrong value in a message
-LISTED = 20  # known names that a message lists
-NEAR = 3  # names that it suggests
+LISTED = 20  # most known names that a message lists
+NEAR = 3  # most names that a message suggests
 
 
 class UserError(Exception):
-    """Says what was wrong, where, and what to do."""
+    """An error that the user can fix; the message says what is wrong, where, and what to do."""
 
 
 class TooLarge(UserError):
-    """A model does not fit into the memory there is: a result of the configuration, on this machine."""
+    """A model does not fit into memory: a result of the configuration on this machine."""
 
 
 class StorageFails(UserError):
-    """Where a search is stored can't be read or written: the fault of no trial."""
+    """The storage of a search can't be read or written, which is not the fault of a trial."""
 
 
 class Diverged(Exception):
-    """Training left the finite numbers. This is a result of the configuration, not a fault."""
+    """The loss or the gradient is not finite. This is a result of the configuration, not a fault."""
 
 
 class MachineLeaves(Exception):
-    """The machine is about to be taken away, so its trial should go on elsewhere."""
+    """The machine is about to be taken away, so its trial should continue on another one."""
 
 
 class Doubt(UserError):
-    """Text looks wrong, though nothing is certain but its statistics."""
+    """Text looks wrong by its statistics, but may be right."""
 
 
 def did_you_mean(name: str, known: Sequence[str], prefix: str = "") -> str:
-    """The end of a message about an unknown name: the known ones that are nearest, or else all, if they are few.
+    """The end of a message about an unknown name: the nearest known names, or all if they are few.
 
     >>> did_you_mean("epochs", ["training.epochs", "seed"], "--")
     '; did you mean --training.epochs?'
@@ -44,7 +44,7 @@ def did_you_mean(name: str, known: Sequence[str], prefix: str = "") -> str:
 
 
 def _nearest(name: str, known: Sequence[str]) -> list[str]:
-    """Names that differ by a slip; else dotted ones that end alike; else the most similar one."""
+    """Names that differ by a typo; else dotted ones with the same end; else the most similar one."""
     if slip := difflib.get_close_matches(name, known, n=1, cutoff=0.8):
         return slip
     last, ends = name.rpartition(".")[2], {each: each.rpartition(".")[2] for each in known}
@@ -61,5 +61,5 @@ def either(words: Sequence[str]) -> str:
 
 
 def shortened(text: str) -> str:
-    """What a message shows of a wrong value."""
+    """The part of a wrong value that a message shows."""
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"

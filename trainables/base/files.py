@@ -1,6 +1,6 @@
-"""Files: what a user names, what is read, and what is written: whole or absent, and on disk when the call returns.
+"""Files: paths from users, reading, and writes that are complete or absent, and on disk when the call returns.
 
-A file that is synced is in its folder for good only when that folder is synced, too, and so is each new folder.
+A synced file is only permanent when its folder is synced, too, and so is a new folder.
 """
 
 import errno
@@ -19,13 +19,13 @@ from trainables.base.errors import UserError
 
 
 def full_path(name: str) -> Path:
-    """The absolute path that a user named; a leading `~` or `~user` stands for a home folder, `./~` does not.
+    """The absolute path that a user named; a leading `~` or `~user` is a home folder, `./~` is not.
 
     Raises ValueError.
     """
     if "\0" in name:
         raise ValueError(f"{name!r}: a path can't hold a zero byte")
-    path = Path(name)  # without a leading "./", so that this `~` would be taken for a home, too
+    path = Path(name)  # without a leading "./", so `~` would mean a home here, too
     try:
         return (path.expanduser() if name.startswith("~") else path).absolute()
     except RuntimeError:  # no such user
@@ -33,7 +33,7 @@ def full_path(name: str) -> Path:
 
 
 def named_path(option: str, name: str) -> Path:
-    """As `full_path`, for an option of a command. Raises UserError."""
+    """Like `full_path`, for an option of a command. Raises UserError."""
     try:
         return full_path(name)
     except ValueError as error:
@@ -41,24 +41,24 @@ def named_path(option: str, name: str) -> Path:
 
 
 def read_bytes(file: Path, most: int | None = None) -> bytes:
-    """The content of a file of at most so many bytes.
+    """The content of a file of at most `most` bytes.
 
-    Raises OSError, also for what is no regular file: a pipe waits, and a device may have no end.
+    Raises OSError, also if it is not a regular file: a pipe would wait, and a device may have no end.
     """
     size = _size(file)
     if most is not None and size > most:
-        raise OSError(0, f"has {size:,} bytes; {most:,} are taken at most", str(file))
+        raise OSError(0, f"has {size:,} bytes; at most {most:,} are allowed", str(file))
     return file.read_bytes()
 
 
 def open_file(file: Path) -> BufferedReader:
-    """The content of a file, to be read piece by piece. Raises OSError as `read_bytes`."""
+    """The content of a file as a stream. Raises OSError like `read_bytes`."""
     _size(file)
     return file.open("rb")
 
 
 def digest_of(file: Path) -> str:
-    """SHA-256 of the content. Raises OSError as `read_bytes`."""
+    """SHA-256 of the content. Raises OSError like `read_bytes`."""
     with open_file(file) as content:
         return hashlib.file_digest(content, "sha256").hexdigest()
 
@@ -66,17 +66,17 @@ def digest_of(file: Path) -> str:
 def _size(file: Path) -> int:
     facts = file.stat()
     if not stat.S_ISREG(facts.st_mode):
-        raise OSError(0, "is a folder" if stat.S_ISDIR(facts.st_mode) else "is no regular file", str(file))
+        raise OSError(0, "is a folder" if stat.S_ISDIR(facts.st_mode) else "is not a regular file", str(file))
     return facts.st_size
 
 
 def read_text(file: Path, most: int | None = None) -> str:
-    """As `read_bytes`, of UTF-8. Raises UnicodeDecodeError, too."""
+    """Like `read_bytes`, for UTF-8. Also raises UnicodeDecodeError."""
     return read_bytes(file, most).decode()
 
 
 def parse_json(text: str | bytes) -> Any:
-    """The value. Raises ValueError."""
+    """The value of a JSON text. Raises ValueError."""
     try:
         return json.loads(text)
     except RecursionError:
@@ -84,7 +84,7 @@ def parse_json(text: str | bytes) -> Any:
 
 
 def make_folder(folder: Path) -> None:
-    """Create the folder and its parents, if they are not there. Raises UserError."""
+    """Create the folder and its parents if they do not exist. Raises UserError."""
     try:
         create_folder(folder)
     except OSError as error:
@@ -92,7 +92,7 @@ def make_folder(folder: Path) -> None:
 
 
 def create_folder(folder: Path) -> None:
-    """Create the folder and its parents, if they are not there. Raises OSError."""
+    """Create the folder and its parents if they do not exist, and sync them. Raises OSError."""
     missing = [each for each in (folder, *folder.parents) if not each.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     for each in missing:
@@ -100,26 +100,26 @@ def create_folder(folder: Path) -> None:
 
 
 def sync(path: Path) -> None:
-    """Have on disk what a file contains, or which files a folder has."""
+    """Sync the content of a file, or the names in a folder, to disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     except OSError as error:
-        if error.errno != errno.EINVAL:  # of file systems where folders need no sync, and allow none
+        if error.errno != errno.EINVAL:  # of file systems on which folders need no sync and do not allow it
             raise
     finally:
         os.close(descriptor)
 
 
 def sync_tree(folder: Path) -> None:
-    """Have on disk all that lies in the folder."""
+    """Sync everything in the folder to disk."""
     for path in (*folder.rglob("*"), folder):
         if not path.is_symlink() and (path.is_file() or path.is_dir()):
             sync(path)
 
 
 def publish_folder(draft: Path, final: Path) -> None:
-    """Give a folder, written beside, its name, in place of what has the name."""
+    """Rename a draft folder to its final name, in place of a folder of that name."""
     sync_tree(draft)
     remove(final)
     draft.rename(final)
@@ -127,15 +127,15 @@ def publish_folder(draft: Path, final: Path) -> None:
 
 
 def unwritable(file: Path, error: BaseException) -> UserError:
-    """For a write into a run that failed: a full disk, a lost mount."""
+    """The error for a failed write into a run: a full disk, a lost mount."""
     reason = " ".join(str(error).split())[:200]
     return UserError(f"{file}: can't be written: {reason}; nothing is lost: fix it (is the disk full?), then resume")
 
 
 def append_line(file: Path, record: dict[str, Any]) -> None:
-    """Append the record as a line of JSON, whole, whatever other processes append at the same time.
+    """Append the record as a line of JSON, which stays whole if other processes append at the same time.
 
-    A last line that a crash has torn is cut off first. Raises OSError.
+    An incomplete last line, left by a crash, is removed first. Raises OSError.
     """
     data = f"{json.dumps(record, ensure_ascii=False)}\n".encode()
     with file.open("ab", buffering=0) as out:
@@ -164,12 +164,12 @@ def write_atomically(file: Path, content: str | bytes | bytearray) -> None:
 
 
 def drafts(folder: Path) -> list[Path]:
-    """What `write_atomically` has begun in a folder, and not ended."""
+    """The drafts of unfinished calls of `write_atomically` in a folder."""
     return [path for path in folder.glob(".*") if path.suffix[1:].isdigit() and path.is_file()]
 
 
 def remove(path: Path) -> None:
-    """A file, a link or a folder with all that is in it, if it is there. Raises OSError for what stays."""
+    """Remove a file, a link or a folder with its content, if it exists. Raises OSError."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:

@@ -1,4 +1,4 @@
-"""What `--help` prints: commands, then sections of keys; for a section its keys, what they take and their defaults."""
+"""What `--help` prints: commands, then sections of keys; for a section its keys, their types and defaults."""
 
 import re
 import shutil
@@ -15,7 +15,7 @@ from pydantic_settings import CliPositionalArg
 from trainables.base.errors import UserError, did_you_mean, either
 from trainables.base.kinds import OWN, Kinds, find_kinds, is_config
 
-WIDEST = 110  # columns that are read with ease
+WIDEST = 110  # columns that can be read easily
 POSITIONAL = get_args(CliPositionalArg[str])[1]
 WORDS: dict[Any, str] = {bool: "true or false", int: "whole number", float: "number", str: "text", NoneType: "null"}
 
@@ -32,13 +32,13 @@ def help_page(config_class: type[BaseModel], fields: Mapping[str, FieldInfo], pr
     """The page for a program, or for a section or key of its configuration; topic "all": for all keys.
 
     Args:
-        config_class: What the options of the program describe.
+        config_class: The configuration that the options describe.
         fields: All options, by their dotted paths.
         program: The program.
         topic: A section such as `search`, or a dotted key; empty for the first page.
 
     Raises:
-        UserError: For a topic that there is not.
+        UserError: For an unknown topic.
     """
     name, kinds, sections = program.name, find_kinds(config_class), _sections(config_class)
     fields = {_named_alone(path, kinds): field for path, field in fields.items()}
@@ -66,13 +66,13 @@ def help_page(config_class: type[BaseModel], fields: Mapping[str, FieldInfo], pr
 
 
 def _list(abouts: Mapping[str, str]) -> str:
-    """A line for each name, with what it is about."""
+    """A line for each name, with its description."""
     rows = (f"{name:13}{' '.join(text.split())}" for name, text in abouts.items())
     return "\n".join(line for row in rows for line in _wrap(row, 2, 15))
 
 
 def describe_type(annotation: Any, metadata: list[Any] | None = None) -> str:
-    """What a key takes, in words.
+    """The type of a key, in words.
 
     >>> describe_type(int | None, [Ge(1)])
     'whole number (1 or more) or null'
@@ -95,7 +95,7 @@ def describe_type(annotation: Any, metadata: list[Any] | None = None) -> str:
 
 
 def describe_default(default: Any) -> str:
-    """As it would be written in a file."""
+    """A default as one would write it in a file."""
     match default:
         case None:
             return "null"
@@ -110,7 +110,7 @@ def describe_default(default: Any) -> str:
 
 
 def _sections(config_class: type[BaseModel]) -> dict[str, str]:
-    """What each is about, by its name."""
+    """The description of each section, by its name."""
     return {
         name: field.description or (field.annotation.__doc__ or "").partition("\n\n")[0]
         for name, field in config_class.model_fields.items()
@@ -119,7 +119,7 @@ def _sections(config_class: type[BaseModel]) -> dict[str, str]:
 
 
 def _named_alone(path: str, kinds: Mapping[str, Kinds[Any]]) -> str:
-    """A kind is named by the field alone: --search.sampler, not --search.sampler.kind."""
+    """The path without `.kind` for a kind: --search.sampler, not --search.sampler.kind."""
     return path.removesuffix(".kind") if path.removesuffix(".kind") in kinds else path
 
 
@@ -142,7 +142,7 @@ def _describe(fields: Mapping[str, FieldInfo], kinds: Mapping[str, Kinds[Any]]) 
 
 
 def _takes(path: str, field: FieldInfo) -> str:
-    """What a key takes, with its default; nothing for an argument without a name and for a flag that stands alone."""
+    """The type of a key and its default; nothing for a positional argument and for a flag."""
     if field.title:
         return field.title
     if _is_positional(field) or (field.annotation is bool and "." not in path):
@@ -154,7 +154,7 @@ def _takes(path: str, field: FieldInfo) -> str:
 
 
 def _limits(metadata: list[Any]) -> str:
-    """(0 or more, below 1); nothing without limits."""
+    """The limits in words, such as " (0 or more, below 1)"; empty without limits."""
     words = []
     for limit in metadata:
         match limit:

@@ -1,4 +1,4 @@
-"""The driver of a run directory as other machines see it, for file systems that keep locks to one machine."""
+"""The driver of a run directory as other machines see it, for file systems whose locks work on one machine only."""
 
 import json
 import os
@@ -13,21 +13,21 @@ from typing import Any
 from trainables.base.errors import UserError
 
 BEAT_SECONDS = 2.0
-SILENT_SECONDS = 12.0  # after which a driver counts as lost
+SILENT_SECONDS = 12.0  # after these, a driver counts as lost
 
 
 class Holder:
-    """The file `locks/N` of a driver's incarnation N, which is made by one driver alone and written every few seconds.
+    """The file `locks/N` of a driver's incarnation N, created by one driver only and written every few seconds.
 
-    Who makes the file of the next incarnation has taken over. It waits until the last driver has ended, is seen to be
-    dead by its lock, on the same machine, or has not written for SILENT_SECONDS, on another, whose locks may not reach
-    here (Lustre's localflock, BeeGFS, most of FUSE).
+    The driver that creates the file of the next incarnation has taken over. Before that it waits until the last driver
+    has ended. On the same machine, a free lock shows this; on another one, whose locks may not work here (Lustre's
+    localflock, BeeGFS, most FUSE file systems), a file that was not written for SILENT_SECONDS.
     """
 
     def __init__(self, folder: Path, last: int):
-        """The lock of the directory must be held. last: the incarnation before, 0 if there was none.
+        """The lock of the directory must be held. last: the earlier incarnation, 0 if there was none.
 
-        Raises UserError if a driver lives on another machine.
+        Raises UserError if a driver is alive on another machine.
         """
         self.folder, self.file, self._next = folder, folder / str(last + 1), folder / str(last + 2)
         self._machine, self._beats, self._ended = this_machine(), 0, threading.Event()
@@ -43,7 +43,7 @@ class Holder:
 
     @property
     def lost(self) -> bool:
-        """Whether another driver has taken over, as this one was silent for too long."""
+        """Whether another driver has taken over because this one was silent for too long."""
         with suppress(OSError):
             return self._next.exists()
         return False
@@ -54,10 +54,10 @@ class Holder:
             raise self._other("has taken this search over")
 
     def release(self) -> None:
-        """Stop writing, and say that the driver has ended."""
+        """Stop writing, and record that the driver has ended."""
         self._ended.set()
-        self._thread.join(BEAT_SECONDS)  # a mount may hang
-        with suppress(OSError):  # then who comes from another machine waits a little
+        self._thread.join(BEAT_SECONDS)  # a mount may block
+        with suppress(OSError):  # then a driver on another machine waits a little longer
             self._write(ended=True)
 
     def _await_end(self, file: Path) -> None:
@@ -72,7 +72,7 @@ class Holder:
                 known = _read(newer) or known
                 raise self._other(
                     f"({known.get('pid')} on {known.get('host')}) is running this search on another machine, whose "
-                    "locks of files don't reach here; wait for it, or stop it first"
+                    "file locks don't work here; wait for it, or stop it first"
                 )
 
     def _other(self, does: str) -> UserError:
@@ -80,11 +80,11 @@ class Holder:
 
     def _beat(self) -> None:
         while not self._ended.wait(BEAT_SECONDS):
-            with suppress(OSError):  # a full disk is told by what matters
+            with suppress(OSError):  # a full disk is reported by more important writes
                 self._write()
 
     def _write(self, ended: bool = False) -> None:
-        """In place, which other machines see sooner than a file that is renamed."""
+        """Write in place, as other machines see that sooner than a renamed file."""
         self._beats += 1
         record = {"host": platform.node(), "pid": os.getpid(), "machine": self._machine, "beat": self._beats}
         content = json.dumps({**record, "ended": ended}).encode()
@@ -97,7 +97,7 @@ class Holder:
 
 
 def _read(content: bytes) -> dict[str, Any]:
-    """Empty where it is damaged, just being written, or of version 0.1, which wrote nothing."""
+    """The content; empty if it is damaged, just being written, or of version 0.1, which wrote nothing."""
     try:
         record = json.loads(content)
     except ValueError:
@@ -107,7 +107,7 @@ def _read(content: bytes) -> dict[str, Any]:
 
 @cache
 def this_machine() -> str:
-    """What tells this machine, since it was started, from all others."""
+    """An id of this machine since its last boot."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:  # not Linux

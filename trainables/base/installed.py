@@ -1,4 +1,4 @@
-"""What the program runs as and on: its name on the command line, its version, its files, the processor."""
+"""The installation: the program's name on the command line, versions, its files, the processor."""
 
 import platform
 import sys
@@ -11,30 +11,30 @@ from trainables.base.files import named_path
 
 
 def program(verb: str = "") -> str:
-    """How this program is called, for messages: as it was called, or by its command."""
+    """The command line that calls this program, for messages."""
     name = "python search/run.py" if Path(sys.argv[0]).name == "run.py" else "babeltune"
     return f"{name} {verb}".strip()
 
 
 def version_of(package: str) -> str | None:
-    """None for one that is not installed."""
+    """The version of a package; None if it is not installed."""
     try:
         return version(package)
     except PackageNotFoundError:
         return None
 
 
-# A training must have the same of these on all machines.
+# Packages that must have the same version on all machines of a search.
 SAME_VERSION = ("ray", "torch")
 
 
 def own_versions() -> dict[str, str | None]:
-    """What this machine has of what must be the same on all: Python and packages."""
+    """The versions of Python and of packages that must be the same on all machines."""
     return {"python": platform.python_version(), **{name: version_of(name) for name in SAME_VERSION}}
 
 
 def find_other_versions(here: dict[str, str | None], there: dict[str, str | None]) -> list[str]:
-    """How another machine differs from this one; messages for people."""
+    """The differences between another machine's versions and this one's, as messages."""
     faults = []
     for name in ("python", *SAME_VERSION):
         if there[name] is None:
@@ -47,7 +47,7 @@ def find_other_versions(here: dict[str, str | None], there: dict[str, str | None
 
 
 def processor() -> str:
-    """The name of this machine's."""
+    """The name of this machine's processor."""
     with suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):
@@ -56,20 +56,20 @@ def processor() -> str:
 
 
 def config_folder() -> Path:
-    """Where the configurations and cluster files lie; in a checkout a link to configs/."""
+    """The folder of configurations and cluster files; in a checkout a link to configs/."""
     return Path(__file__).parents[2] / "search" / "configs"
 
 
 def list_configs() -> list[str]:
-    """Names that `--config` takes."""
+    """The names that `--config` takes."""
     return sorted(path.stem for path in config_folder().glob("*.yaml") if path.stem != "wandb-sweep")
 
 
 def find_config(name: str) -> Path:
-    """A file, or a configuration that comes with the program, by its name without .yaml. Raises UserError."""
+    """The file of a path, or of a configuration of the program by its name without .yaml. Raises UserError."""
     path = named_path("--config", name)
     if path.exists() or path.suffix or "/" in name:
-        return path  # who reads it says what is wrong with it
+        return path  # reading it reports what is wrong with it
     named = config_folder() / f"{name}.yaml"
     if name not in list_configs():
         raise UserError(f"--config: {name}: no such file or configuration{did_you_mean(name, list_configs())}")

@@ -1,4 +1,4 @@
-"""Kinds of a thing as a table: a kind is one class, which holds its settings and knows what the kind can do."""
+"""Tables of kinds: a kind is one class, with its settings as fields."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -14,47 +14,47 @@ from trainables.base.errors import UserError, did_you_mean
 from trainables.base.extras import need_extra
 from trainables.base.user_code import NAME, import_callable
 
-OWN = "module:Name"  # stands for all kinds of users
-TAG = re.compile(r"kind\[(.*)\]")  # in the place of a mistake: pydantic adds it between a field and the key below it
+OWN = "module:Name"  # in messages, any kind of a user's own
+TAG = re.compile(r"kind\[(.*)\]")  # pydantic adds it to the location of an error, between a field and its key
 
 
 M = TypeVar("M")
 
 
 class Kind(Config):
-    """One kind of a thing: its settings, as a value. `kind` is its name, and a constant of each class."""
+    """A kind: its settings as a value. `kind` is its name, a constant of each class."""
 
     kind: str
-    installs: ClassVar[tuple[str, str, str] | None] = None  # the extra, package and module that only this kind needs
+    installs: ClassVar[tuple[str, str, str] | None] = None  # the extra, package and module that this kind needs
 
     def need(self, key: str) -> None:
-        """Raises UserError if something is not installed that this kind needs; key: the one that asks for it."""
+        """Raises UserError if a package of this kind is not installed; key: the key that names the kind."""
         if self.installs is not None:
             need_extra(*self.installs, f"{key}: {self.kind}")
 
 
 class Named(Kind, extra="allow"):
-    """A kind of the user's: `kind` is `my_module:MyRule`, and all other settings are handed to MyRule by their names.
+    """A kind of the user's: `kind` is `my_module:MyRule`, and all other settings are keyword arguments of MyRule.
 
-    Nothing is imported before `need` or `call`: a configuration may be somebody else's.
+    Nothing is imported before `need` or `call`, as a configuration may be somebody else's.
     """
 
     kind: str = Field(pattern=NAME, description="module:Name, a kind of your own; other keys are its settings")
 
     def need(self, key: str) -> None:
-        """Raises UserError if the user's class can't be imported; key: the one that names it."""
+        """Raises UserError if the user's class can't be imported; key: the key that names it."""
         import_callable(self.kind, key)
 
     def call(self, key: str, *arguments: Any, **settings: Any) -> Any:
-        """What the user's class makes of its settings. Raises UserError whatever it raises."""
+        """Call the user's class with its settings. Raises UserError for any exception."""
         found = import_callable(self.kind, key)
         return self._guarded(key, found)(*arguments, **settings, **(self.model_extra or {}))
 
     def guard(self, key: str, made: M, *methods: str) -> M:
-        """An object of the user's class, of which these methods raise UserError whatever they raise."""
+        """The object of the user's class, with these methods changed to raise UserError for any exception."""
         for name in methods:
             if hasattr(made, name):
-                object.__setattr__(made, name, self._guarded(key, getattr(made, name)))  # a dataclass may be frozen
+                object.__setattr__(made, name, self._guarded(key, getattr(made, name)))  # it may be a frozen dataclass
         return made
 
     def _guarded(self, key: str, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -63,7 +63,7 @@ class Named(Kind, extra="allow"):
                 return function(*arguments, **options)
             except Exception as error:
                 raise UserError(
-                    f"{key}: {self.kind} raised {type(error).__name__}: {error}; fix it, then go on"
+                    f"{key}: {self.kind} raised {type(error).__name__}: {error}; fix it, then resume"
                 ) from error
 
         return call
@@ -73,19 +73,19 @@ K = TypeVar("K", bound=Kind)
 
 
 class Kinds(Generic[K]):
-    """The table of all kinds of a thing. As an annotation of a field, it lets the field hold the settings of any.
+    """A table of kinds. As the annotation of a field, it allows the settings of any of them.
 
-    A configuration may give the name of a kind alone, or a mapping with `kind`; without, it is of the default kind.
+    A configuration may give the name of a kind, or a mapping; without `kind`, a mapping is of the default kind.
     """
 
     def __init__(self, default: type[K], *others: type[K], named: type[K] | None = None):
-        """named: the subclass of `Named` that stands for kinds of users."""
+        """named: the subclass of `Named` for users' own kinds."""
         self._classes = {str(kind.model_fields["kind"].default): kind for kind in (default, *others)}
         self._default, self._named = next(iter(self._classes)), named
         self._all: dict[str, type[Kind]] = {**self._classes, **({OWN: named} if named else {})}
 
     def __iter__(self) -> Iterator[str]:
-        """The names."""
+        """The names of the kinds."""
         return iter(self._classes)
 
     def __getitem__(self, name: str) -> type[K]:
@@ -99,7 +99,7 @@ class Kinds(Generic[K]):
 
     @property
     def has_own(self) -> bool:
-        """Whether users may name kinds of their own."""
+        """Whether users may name their own kinds."""
         return self._named is not None
 
     @property
@@ -108,16 +108,16 @@ class Kinds(Generic[K]):
         return {name: _summary(kind) for name, kind in self._classes.items()}
 
     def read(self, value: str | dict[str, Any]) -> K:
-        """The settings that a configuration describes. Raises ValueError (pydantic's, for a setting that is wrong)."""
+        """The settings that a configuration describes. Raises ValueError (pydantic's for a wrong setting)."""
         tree = self._spelled_out(value)
         return self[tree["kind"]].model_validate(tree)
 
     def kind_of(self, value: object) -> object:
-        """The name of the kind that a part of a configuration describes."""
+        """The name of the kind in a part of a configuration."""
         return value.get("kind", self._default) if isinstance(value, dict) else value
 
     def all_settings(self) -> type[Config]:
-        """A class with the settings of all kinds: what options of a command line may say."""
+        """A class with the settings of all kinds, for the options of a command line."""
         names = dict.fromkeys(name for kind in self._all.values() for name in kind.model_fields if name != "kind")
         fields: dict[str, Any] = {name: _joint_field(name, self._all) for name in names}
         words: Any = Literal[tuple(self._classes)]
@@ -147,7 +147,7 @@ class Kinds(Generic[K]):
         return f"kind[{name if name in self._classes else OWN}]"
 
     def _spelled_out(self, value: Any) -> Any:
-        """A mapping with a known kind; settings stay as they are. Raises ValueError."""
+        """A mapping with `kind`, which is known; settings are unchanged. Raises ValueError."""
         if isinstance(value, Kind):
             return value
         tree = {"kind": value} if not isinstance(value, dict) else {"kind": self._default, **value}
@@ -159,7 +159,7 @@ class Kinds(Generic[K]):
 
 
 def kinds_of(field: FieldInfo) -> Kinds[Any] | None:
-    """The table that a field of a configuration is annotated with."""
+    """The table in the annotation of a field; None without one."""
     return next((part for part in field.metadata if isinstance(part, Kinds)), None)
 
 
@@ -169,7 +169,7 @@ def is_config(annotation: Any) -> TypeGuard[type[BaseModel]]:
 
 
 def find_kinds(config_class: type[BaseModel], prefix: str = "") -> dict[str, Kinds[Any]]:
-    """The table of kinds at each dotted path that has one."""
+    """The table of kinds at each dotted path with kinds."""
     found: dict[str, Kinds[Any]] = {}
     for name, field in config_class.model_fields.items():
         if kinds := kinds_of(field):
@@ -180,7 +180,7 @@ def find_kinds(config_class: type[BaseModel], prefix: str = "") -> dict[str, Kin
 
 
 def leaves(config_class: type[BaseModel], prefix: str = "") -> dict[str, FieldInfo]:
-    """The field at each dotted path that an option can set."""
+    """The field of each dotted path that an option can set."""
     found: dict[str, FieldInfo] = {}
     for name, field in config_class.model_fields.items():
         if is_config(field.annotation) and not issubclass(field.annotation, RootModel):
@@ -191,7 +191,7 @@ def leaves(config_class: type[BaseModel], prefix: str = "") -> dict[str, FieldIn
 
 
 def with_all_settings(config_class: type[BaseModel]) -> type[BaseModel]:
-    """The class as options of a command line see it: a field for one of many kinds has the settings of all."""
+    """The class for the options of a command line: a field with kinds has the settings of all of them."""
     fields: dict[str, Any] = {}
     for name, field in config_class.model_fields.items():
         if kinds := kinds_of(field):
@@ -208,8 +208,8 @@ def merge(
 ) -> dict[str, Any]:
     """`tree` with the leaves of `changes`; the space is one leaf, as its keys are paths.
 
-    kinds: by dotted path. Where `changes` name another kind, the settings of the one in the tree are gone; a word
-    alone is a kind by its name.
+    kinds: by dotted path. If `changes` name another kind, the settings of the kind in the tree are dropped; a word
+    alone is the name of a kind.
     """
     merged, kinds = dict(tree), kinds or {}
     for key, value in changes.items():
@@ -231,7 +231,7 @@ def _summary(kind: type[BaseModel]) -> str:
 
 
 def _joint_field(name: str, kinds: dict[str, type[Kind]]) -> tuple[Any, FieldInfo]:
-    """The setting of that name; its description says which kinds have it."""
+    """The setting of a name, for all kinds that have it; its description names them."""
     having = {title: kind.model_fields[name] for title, kind in kinds.items() if name in kind.model_fields}
     titles: dict[str, list[str]] = {}
     for title, field in having.items():

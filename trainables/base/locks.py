@@ -1,11 +1,12 @@
-"""Who may write into a run directory: one driver, and the workers of that driver alone.
+"""Which processes may write into a run directory: one driver, and only its workers.
 
-A driver holds `locks/driver` and has an incarnation number; each of its workers holds the lock of that
-incarnation, shared, for life. A later driver takes all older incarnations' locks, which waits for their
-last worker to die and keeps a late one from starting. The kernel releases the locks of a killed process.
+A driver holds `locks/driver` and has an incarnation number; each of its workers holds the lock of that incarnation,
+shared, as long as it lives. A later driver takes the locks of all older incarnations: it waits for their last worker to
+end, and no late worker can start. The kernel releases the locks of a killed process.
 
-Some file systems refuse locks, some grant every lock, and some keep them to one machine. The first two are refused
-here; of the third, a worker on another machine is (`join_driver`), and another driver waits for beats (`holder.py`).
+Some file systems refuse locks, some grant every lock, and on some they only work within one machine. The first two are
+refused here. On the third, a worker on another machine is refused (`join_driver`), and another driver waits for
+heartbeats (`holder.py`).
 """
 
 import errno
@@ -22,8 +23,8 @@ from trainables.base.errors import UserError
 from trainables.base.files import make_folder
 from trainables.base.holder import Holder
 
-WAIT_SECONDS = 120  # an NFS server keeps the locks of a lost machine for its lease, 90 s by default
-PASSING_SECONDS = 1.0  # a worker that starts may try the driver's lock for a moment
+WAIT_SECONDS = 120  # an NFS server keeps the locks of a lost machine for a lease of 90 s by default
+PASSING_SECONDS = 1.0  # a starting worker may hold the driver's lock for a moment
 CURE = (
     "so two drivers could write one run; choose an output_dir on a local disk, or on a file system with flock (NFS 4, "
     "or Lustre mounted with -o flock)"
@@ -33,10 +34,10 @@ _joined: dict[Path, int] = {}  # held until this process ends
 
 
 class DriverLock:
-    """Held by the driver of a run until it ends."""
+    """The lock that the driver of a run holds until it ends."""
 
     def __init__(self, run_dir: Path):
-        """Raises UserError if another driver runs here, workers of an earlier one do not end, or locks don't work."""
+        """Raises UserError if another driver is running, workers of an earlier one do not end, or locks don't work."""
         folder = run_dir / "locks"
         make_folder(folder)
         self._held: list[int] = []
@@ -50,7 +51,7 @@ class DriverLock:
         self.incarnation, self.workers = last + 1, self._holder.file
 
     def _take_all(self, run_dir: Path, folder: Path) -> int:
-        """Returns the incarnation before, 0 if there was none."""
+        """Take all locks; returns the earlier incarnation, 0 if there was none."""
         self._held.append(_open(folder / "driver"))
         if not _take_within(PASSING_SECONDS, self._held[0], folder):
             raise UserError(f"{run_dir}: another process is running this search; wait for it, or stop it first")
@@ -65,7 +66,7 @@ class DriverLock:
 
     @property
     def lost(self) -> bool:
-        """Whether another driver has taken over, where locks don't reach from its machine."""
+        """Whether another driver has taken over from a machine whose locks do not work here."""
         return self._holder.lost
 
     def check(self) -> None:
@@ -73,7 +74,7 @@ class DriverLock:
         self._holder.check()
 
     def release(self) -> None:
-        """Let another driver in."""
+        """Release the lock for another driver."""
         self._holder.release()
         self._let_go()
 
@@ -83,10 +84,10 @@ class DriverLock:
 
 
 def join_driver(lock: Path) -> None:
-    """Become a worker of the driver whose incarnation this file stands for.
+    """Become a worker of the driver with this lock file.
 
-    Raises RuntimeError if it is gone, FileNotFoundError where this machine does not see the run directory, and
-    UserError where it does not feel its locks.
+    Raises RuntimeError if the driver has ended, FileNotFoundError if this machine does not see the run directory, and
+    UserError if locks do not work between the machines.
     """
     if lock in _joined:
         return
@@ -96,7 +97,7 @@ def join_driver(lock: Path) -> None:
             raise RuntimeError(f"the driver behind {lock} is gone")
         if not is_held(lock.with_name("driver")):
             raise UserError(
-                f"{lock.parent}: locks of files don't reach node {platform.node()}, or the driver is gone; use a file "
+                f"{lock.parent}: file locks don't work on node {platform.node()}, or the driver has ended; use a file "
                 "system with flock across nodes, such as NFS 4, or name an object store as storage"
             )
     except BaseException:
@@ -107,9 +108,9 @@ def join_driver(lock: Path) -> None:
 
 @contextmanager
 def locked(file: Path) -> Iterator[None]:
-    """Hold the lock of a file, which is made if need be; waits for whoever holds it.
+    """Hold the lock of a file in the block; waits for it, and creates the file if needed.
 
-    Raises UserError where locks don't work, and OSError.
+    Raises UserError if locks don't work, and OSError.
     """
     descriptor = _open(file)
     try:
@@ -121,7 +122,7 @@ def locked(file: Path) -> Iterator[None]:
 
 
 def check_locks(folder: Path) -> None:
-    """Raises UserError where the lock of a file keeps nobody out, as far as one machine can tell."""
+    """Raises UserError if locks exclude nobody, as far as one machine can find out."""
     make_folder(folder)
     with tempfile.NamedTemporaryFile(dir=folder, prefix=".lock-") as file, locked(Path(file.name)):
         pass
@@ -132,13 +133,13 @@ def _open(path: Path) -> int:
 
 
 def _take(descriptor: int, kind: int, folder: Path, wait: bool = False) -> bool:
-    """Whether the lock was free. Raises UserError where there are no locks."""
+    """Try to take the lock; whether it was free. Raises UserError if locks don't work."""
     try:
         fcntl.flock(descriptor, kind if wait else kind | fcntl.LOCK_NB)
     except OSError as error:
         if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
             return False
-        raise UserError(f"{folder}: locks of files don't work there ({error.strerror}), {CURE}") from None
+        raise UserError(f"{folder}: file locks don't work there ({error.strerror}), {CURE}") from None
     return True
 
 
@@ -152,9 +153,9 @@ def _take_within(seconds: float, descriptor: int, folder: Path) -> bool:
 
 
 def is_held(path: Path) -> bool:
-    """Whether somebody holds the lock of a file.
+    """Whether a process holds the lock of a file.
 
-    Raises OSError where there is no such file, and UserError where there are no locks.
+    Raises OSError if there is no such file, and UserError if locks don't work.
     """
     descriptor = os.open(path, os.O_RDWR)
     try:
@@ -164,14 +165,14 @@ def is_held(path: Path) -> bool:
 
 
 def _check_exclusion(path: Path) -> None:
-    """The lock of the path must be held. Raises UserError where it is given a second time."""
+    """Raises UserError if the lock of the path, which must be held, can be taken a second time."""
     if not is_held(path):
-        raise UserError(f"{path.parent}: locks of files keep nobody out there, {CURE}")
+        raise UserError(f"{path.parent}: file locks exclude nobody there, {CURE}")
 
 
 @contextmanager
 def left_alone(run_dir: Path) -> Iterator[bool]:
-    """Whether nobody works in a run; then no driver begins to as long as the block runs, and no worker is left."""
+    """Whether no process works in a run; if so, no driver can start in the block, and no worker is left."""
     with ExitStack() as stack:
         yield _take_everything(run_dir / "locks", stack)
 
@@ -184,6 +185,6 @@ def _take_everything(folder: Path, stack: ExitStack) -> bool:
             stack.callback(os.close, descriptor)
             if not _take(descriptor, fcntl.LOCK_EX, folder):
                 return False
-    except (OSError, UserError):  # of another user, on a mount that is read-only: not ours to change
+    except (OSError, UserError):  # another user's, on a read-only mount: it can't be changed from here
         return False
     return True

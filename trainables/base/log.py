@@ -1,6 +1,6 @@
-"""What a program tells while it works: on the terminal, and with times in the log of a run (`driver_log.py`).
+"""Messages of a program: on the terminal, and with times in the log of a run (`driver_log.py`).
 
-Code that is used as a library tells as other libraries do: by the logger `babeltune`, to which a program adds handlers.
+As in other libraries, messages go to a logger, `babeltune`, to which a program adds handlers.
 """
 
 import logging
@@ -10,18 +10,18 @@ from textwrap import TextWrapper
 
 from rich.console import Console
 
-NOTICE = 25  # for people who watch: above INFO, which is for those who look into the log
-logger = logging.getLogger("babeltune")  # its children log, too, as babeltune.work
+NOTICE = 25  # for the terminal: above INFO, which is for the log
+logger = logging.getLogger("babeltune")  # its children, such as babeltune.work, log, too
 logging.addLevelName(NOTICE, "NOTICE")
 
 
 def say(text: str) -> None:
-    """Tell what happens."""
+    """Log a message about what happens."""
     logger.log(NOTICE, "%s", text)
 
 
 def warn(text: str) -> None:
-    """Tell what may be wrong."""
+    """Log a warning."""
     logger.warning("%s", text)
 
 
@@ -31,9 +31,9 @@ class _Terminal(logging.Handler):
         self.console = console
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Print the line: on a terminal broken between words, so that paths can be copied; as it is elsewhere.
+        """Print the line, broken between words on a terminal, so that paths can be copied.
 
-        Raises OSError where the terminal is closed, which the command handles.
+        Raises OSError if the terminal is closed, which the command handles.
         """
         warning = record.levelno >= logging.WARNING
         style = "yellow" if warning else "dim" if record.levelno < NOTICE else ""
@@ -46,7 +46,7 @@ class _Terminal(logging.Handler):
 
 @contextmanager
 def handled_by(handler: logging.Handler) -> Iterator[None]:
-    """Pass to a handler, and to no handler of the root, what is told in the block."""
+    """Pass messages of the block to a handler, and not to handlers of the root logger."""
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
     logger.propagate = False
@@ -60,5 +60,5 @@ def handled_by(handler: logging.Handler) -> Iterator[None]:
 
 
 def shown_on(console: Console, level: int = NOTICE) -> AbstractContextManager[None]:
-    """Print what is told in the block; level: WARNING for warnings alone, INFO for what the log of a run has."""
+    """Print messages of the block; level: WARNING for warnings only, INFO for everything in the log of a run."""
     return handled_by(_Terminal(console, level))

@@ -1,4 +1,4 @@
-"""What trials, and in the end models, are compared by."""
+"""The metrics by which trials and final models are compared."""
 
 import math
 from collections.abc import Sequence
@@ -10,17 +10,17 @@ Direction = Literal["maximize", "minimize"]
 
 @dataclass(frozen=True)
 class Metric:
-    """A number of which more, or less, is better. A problem has a table of them, by the names they have in reports."""
+    """A number of which more, or less, is better. A problem has a table of them, by their names in reports."""
 
     title: str  # for people
     direction: Direction = "maximize"
-    digits: int = 2  # behind the point, for people
-    changed_by: tuple[str, ...] = ()  # hyperparameters, or groups of them, between whose values it can't be compared
-    instead: str | None = None  # the metric, of which less is better, that decides where this one tells nothing
-    least: float = -math.inf  # below which it says nothing of a model, if there is one to decide instead
+    digits: int = 2  # shown after the decimal point
+    changed_by: tuple[str, ...] = ()  # hyperparameters, or groups of them, whose values make it incomparable
+    instead: str | None = None  # the metric, less is better, that decides if this one says nothing
+    least: float = -math.inf  # below this it says nothing about a model, if another metric can decide
 
     def tells_apart(self, scores: Sequence[float]) -> bool:
-        """Whether it says which of several is best: where another may decide, not if all are below `least` or equal."""
+        """Whether it says which of several is best. Not if another can decide and all are below `least` or equal."""
         if self.instead is None or len(scores) < 2:
             return True
         return max(scores) >= self.least and max(scores) > min(scores)

@@ -1,4 +1,4 @@
-"""Values to a configuration; mistakes to messages with the file or option, the key, and what would be right."""
+"""Values to a configuration; errors to messages with the file or option, the key, and what would be right."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -14,9 +14,9 @@ from trainables.base.kinds import TAG, Kinds, is_config, kinds_of, leaves, with_
 
 T = TypeVar("T", bound=BaseModel)
 UNION_MEMBER = re.compile(r"(constrained-)?(int|float|bool|str)|(literal|tuple|kind)\[.*\]")
-OPTION = "--"  # stands before a key that an option set
+OPTION = "--"  # precedes a key that an option set
 KEY = re.compile(r"([a-z]\w*(?:\.\w+)*): ")
-# What pydantic's types of mistakes say that a value must be; its own words for all others.
+# What a value must be, by pydantic's type of error; other types have pydantic's own words.
 MUST_BE = {
     **dict.fromkeys(("int_type", "int_parsing", "int_parsing_size", "int_from_float"), "a whole number"),
     **dict.fromkeys(("float_type", "float_parsing"), "a number"),
@@ -33,7 +33,7 @@ MUST_BE = {
 
 
 def validate(config_class: type[T], tree: dict[str, Any], file: str, options: dict[str, Any] | None = None) -> T:
-    """Build the value, or raise UserError with a line for each mistake."""
+    """Build the value, or raise UserError with a line for each error."""
     try:
         return config_class.model_validate(tree)
     except ValidationError as error:
@@ -42,7 +42,7 @@ def validate(config_class: type[T], tree: dict[str, Any], file: str, options: di
 
 @contextmanager
 def blame(places: Mapping[str, str]) -> Iterator[None]:
-    """A UserError of the block that begins with a key says what set it; places: OPTION or `file: `, by key."""
+    """Add what set a key to a UserError of the block that begins with it; places: OPTION or `file: `, by key."""
     try:
         yield
     except UserError as error:
@@ -53,7 +53,7 @@ def blame(places: Mapping[str, str]) -> Iterator[None]:
 
 
 def _set_by(path: str, places: Mapping[str, str]) -> str | None:
-    """What set a key, one below it, or one above."""
+    """What set a key, a key below it, or one above it."""
     near = (key for key in places if f"{key}.".startswith(f"{path}.") or path.startswith(f"{key}."))
     return next((places[key] for key in near), None)
 
@@ -67,21 +67,21 @@ def _shown_at(place: str, path: str) -> str:
 def _explain(
     error: ValidationError, config_class: type[BaseModel], file: str, options: dict[str, Any]
 ) -> Iterator[str]:
-    messages: dict[str, list[str]] = {}  # of each path; several where a union has several members
+    messages: dict[str, list[str]] = {}  # by path; several if a union has several members
     got: dict[str, str] = {}
     for mistake in error.errors():
-        # pydantic adds the tried member of a union to the location, which is no key of ours.
+        # pydantic adds the tried member of a union to the location, which is not a key.
         path = ".".join(str(key) for key in mistake["loc"] if not UNION_MEMBER.fullmatch(str(key)))
         message = mistake["msg"].removeprefix("Value error, ")
         if mistake["type"] == "extra_forbidden":
             message = _unknown_key(mistake, config_class)
         elif mistake["type"] == "value_error":
-            # The validator of several fields starts its message with the one it blames.
+            # A validator of several fields starts its message with the one at fault.
             if blamed := KEY.match(message):
                 path, message = f"{path}." * bool(path) + blamed[1], message[blamed.end() :]
         elif mistake["type"] in ("model_type", "model_attributes_type"):
             keys = list(_class_at(config_class, mistake["loc"]).model_fields)
-            message = f"is a section; set a key of it, such as {path}.{keys[0]}" if keys else "must hold keys"
+            message = f"is a section; set a key of it, such as {path}.{keys[0]}" if keys else "must contain keys"
         else:
             message = _must_be(mistake)
             got[path] = f", got {_shown(mistake['input'])}{_hint(mistake)}"
@@ -92,7 +92,7 @@ def _explain(
 
 
 def _place(path: str, message: str, options: dict[str, Any], file: str) -> str:
-    """The option that is to blame, also one that the message sets beside the key with its value; else the file."""
+    """The option at fault, which may also be another one that the message names with its value; else the file."""
     given = flatten(options)
     if option := _set_by(path, dict.fromkeys(given, OPTION)):
         return _shown_at(option, path)
@@ -102,7 +102,7 @@ def _place(path: str, message: str, options: dict[str, Any], file: str) -> str:
 
 
 def _names(message: str, key: str, value: object) -> bool:
-    """Whether a message speaks of a key, "data.source" or "d_model 99", or of its word, "'fr'"."""
+    """Whether a message names a key, as "data.source" or "d_model 99", or its word, as "'fr'"."""
     spoken = rf"\b{key.rpartition('.')[2]} {re.escape(str(value))}\b" + rf"|\b{re.escape(key)}\b" * ("." in key)
     return re.search(spoken, message) is not None or f"'{value}'" in message
 
@@ -126,7 +126,7 @@ def _expected(mistake: ErrorDetails) -> list[str]:
 
 
 def describe_mistake(mistake: ErrorDetails) -> str:
-    """What is wrong with a value, without its key."""
+    """The error in a value, without its key."""
     return f"it {_must_be(mistake)}{_hint(mistake)}"
 
 
@@ -156,7 +156,7 @@ def _unknown_key(mistake: ErrorDetails, config_class: type[BaseModel]) -> str:
 
 
 def _class_at(config_class: type[BaseModel], place: tuple[str | int, ...]) -> type[BaseModel]:
-    """Whose keys are right at a place of a mistake; BaseModel, which has none, where that is not known."""
+    """The class with the valid keys at the place of an error; BaseModel, which has none, if not known."""
     kinds: Kinds[Any] | None = None
     for key in place:
         field = config_class.model_fields.get(str(key))

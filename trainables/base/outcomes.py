@@ -1,17 +1,17 @@
-"""How a trial may end."""
+"""The outcomes of a trial."""
 
 from enum import StrEnum
 
 
 class Outcome(StrEnum):
-    """How a trial of a study stands; its value is what is written."""
+    """The state of a trial of a study; the value is what is stored."""
 
     RUNNING = "running"  # trained, waiting at a rung, or waiting for a worker
     COMPLETED = "completed"  # trained to its last epoch
     STOPPED = "stopped"  # ended at a rung
     DIVERGED = "diverged"  # its loss or score is not finite
-    INFEASIBLE = "infeasible"  # memory is too small for it
-    FAILED = "failed"  # an error that says nothing of its configuration
+    INFEASIBLE = "infeasible"  # it does not fit into memory
+    FAILED = "failed"  # an error that says nothing about its configuration
 
 
 DIED = (Outcome.DIVERGED, Outcome.INFEASIBLE, Outcome.FAILED)

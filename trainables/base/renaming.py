@@ -1,4 +1,4 @@
-"""Keys that have another name today: the old one works for a while, with a warning."""
+"""Renamed keys: the old name works for a while, with a warning."""
 
 import sys
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 from trainables.base.errors import UserError
 from trainables.base.kinds import merge
 
-# Old name of a key: its name now, and the version that no longer takes the old one (docs/compatibility.md).
+# By the old name: the new name, and the version that no longer takes the old one (docs/compatibility.md).
 RENAMED: dict[str, tuple[str, str]] = {
     "search.rungs": ("search.scheduler.rungs", "0.3"),
     "search.reduction_factor": ("search.scheduler.reduction_factor", "0.3"),
@@ -18,7 +18,7 @@ ABSENT: Any = object()
 
 
 def with_new_names(tree: dict[str, Any], file: Path) -> dict[str, Any]:
-    """The tree with renamed keys under their names of today; says so. Raises UserError where both are given."""
+    """The tree with renamed keys under their new names; prints a warning. Raises UserError if both are given."""
     for old, (new, until) in RENAMED.items():
         space = tree.get("space")
         if isinstance(space, dict) and old in space:
@@ -38,7 +38,7 @@ def with_new_names(tree: dict[str, Any], file: Path) -> dict[str, Any]:
 
 
 def with_new_name(argument: str) -> str:
-    """An argument of a command line that may be an option by its old name."""
+    """The argument of a command line, by its new name if it is an option with an old name."""
     name, equals, value = argument.partition("=")
     if not name.startswith("--") or name[2:] not in RENAMED:
         return argument
@@ -48,7 +48,7 @@ def with_new_name(argument: str) -> str:
 
 
 def _taken_out(tree: dict[str, Any], keys: list[str]) -> tuple[Any, dict[str, Any]]:
-    """The value at a path, ABSENT if it is not there, and the tree without it."""
+    """The value at a path, or ABSENT, and the tree without it."""
     below = tree.get(keys[0], ABSENT)
     if len(keys) == 1:
         return below, {key: value for key, value in tree.items() if key != keys[0]}

@@ -1,4 +1,4 @@
-"""What the training of a trial reports."""
+"""The reports of a trial's training."""
 
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
@@ -15,15 +15,15 @@ class EpochReport:
 
     epoch: float  # passes over the training data so far; whole without `report_steps`
     step: int  # optimizer steps so far
-    figures: dict[str, float] = field(default_factory=dict)  # by name: the problem's metrics, and what else there is
+    figures: dict[str, float] = field(default_factory=dict)  # by name: the problem's metrics, and other figures
     train_seconds: float = field(kw_only=True)
     eval_seconds: float = field(kw_only=True)
-    devices: float = 1.0  # that it had: GPUs, or a share of one; a CPU slot counts as one
-    gpu_memory_gib: float | None = None  # the peak while training; None without a GPU
+    devices: float = 1.0  # GPUs of the trial, or a share of one; a CPU slot counts as one
+    gpu_memory_gib: float | None = None  # peak during training; None without a GPU
     gpu_utilization: float | None = None  # percent, near the end of training; None without a GPU or NVML
 
     def progress(self, unit: Unit) -> int:
-        """How far the training has come, in the unit that scores, rungs and checkpoints of a search count."""
+        """The progress of the training, in the unit of scores, rungs and checkpoints."""
         return self.step if unit == "step" else int(self.epoch)
 
     def score(self, metric: str) -> float:
@@ -32,11 +32,11 @@ class EpochReport:
 
     @property
     def device_seconds(self) -> float:
-        """Seconds of training and validation, times the devices: half an hour on a quarter of a GPU is 450 s."""
+        """Seconds of training and validation times devices: half an hour on a quarter of a GPU is 450 s."""
         return (self.train_seconds + self.eval_seconds) * self.devices
 
     def stored(self) -> dict[str, Any]:
-        """Its numbers by name, the figures among them: what files and other processes get."""
+        """All numbers by name, including the figures, for files and other processes."""
         values = {each.name: getattr(self, each.name) for each in fields(self)}
         return {"epoch": values.pop("epoch"), "step": values.pop("step"), **values.pop("figures"), **values}
 
@@ -52,7 +52,7 @@ def read_report(values: Mapping[str, Any]) -> EpochReport:
     found: dict[str, Any] = {}
     for each in fields(EpochReport):
         if each.name == "figures" or (each.default is not MISSING and each.name not in values):
-            continue  # as of an earlier version
+            continue  # from an earlier version
         found[each.name] = _number(each.name, values[each.name], optional=each.default is None)
     figures = {name: _number(name, value) for name, value in values.items() if name not in found}
     return EpochReport(**found, figures=figures)

@@ -1,4 +1,4 @@
-"""Records that carry a checksum of themselves, so that damage to a file is seen when it is read."""
+"""Records with a checksum, so that damage to a file is noticed when it is read."""
 
 import hashlib
 import json
@@ -13,11 +13,11 @@ SEAL = "seal"
 
 
 class Damaged(UserError):
-    """A file is not as it was written."""
+    """A file differs from what was written."""
 
 
 class Record(dict[str, Any]):
-    """What was read; it says so if it lacks what is asked of it."""
+    """A record that was read; a missing key raises Damaged."""
 
     def __init__(self, values: dict[str, Any], where: str):
         super().__init__(values)
@@ -28,8 +28,8 @@ class Record(dict[str, Any]):
 
 
 def checksum(value: Any) -> str:
-    """A short name for a plain value, the same after a way through JSON."""
-    plain = json.loads(json.dumps(value))  # keys are words then, and tuples lists
+    """A short hash of a plain value, the same after it was written as JSON and read."""
+    plain = json.loads(json.dumps(value))  # JSON turns keys into strings, and tuples into lists
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -39,9 +39,9 @@ def sealed(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def unsealed(record: Any, where: str) -> dict[str, Any]:
-    """The record without its checksum; one of version 0.1 has none.
+    """The record without its checksum; records of version 0.1 have none.
 
-    Raises Damaged, and so does the record for a key that it lacks.
+    Raises Damaged; the record raises it later for a missing key.
     """
     if not isinstance(record, dict):
         raise Damaged(f"{where}: is damaged: not what was written there; restore it from a copy")
@@ -57,7 +57,7 @@ def write_sealed(file: Path, record: dict[str, Any]) -> None:
 
 
 def read_sealed(file: Path) -> dict[str, Any]:
-    """What `write_sealed` wrote. Raises Damaged."""
+    """The record that `write_sealed` wrote. Raises Damaged."""
     try:
         record = parse_json(read_bytes(file))
     except FileNotFoundError:

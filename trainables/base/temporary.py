@@ -1,6 +1,6 @@
 """Temporary folders of this user on this machine.
 
-They go however their process ends: those of a process that was killed, as the next one asks for a folder.
+They are always removed: those of a killed process when the next process asks for a folder.
 """
 
 import fcntl
@@ -17,7 +17,7 @@ PREFIX = "t-"
 
 
 def roots() -> list[Path]:
-    """Where temporary folders may lie, the best first: a TMPDIR may be too long for what is to lie there."""
+    """Places for temporary folders, the best first: TMPDIR may be too long for the files there."""
     places = dict.fromkeys(map(Path, (tempfile.gettempdir(), "/tmp", "/var/tmp")))
     return [place for place in places if place.is_dir()]
 
@@ -46,7 +46,7 @@ def temporary_folder(root: Path | None = None) -> Iterator[Path]:
 
 @contextmanager
 def held(folder: Path) -> Iterator[Path]:
-    """The folder, which nobody takes for abandoned in the block, and which is removed after it."""
+    """Hold the folder in the block, so that no process takes it for abandoned, and remove it afterwards."""
     descriptor = hold(folder)
     try:
         yield folder
@@ -56,13 +56,13 @@ def held(folder: Path) -> Iterator[Path]:
 
 
 def abandoned() -> list[Path]:
-    """Temporary folders of processes that have died."""
+    """The temporary folders of dead processes."""
     own = [root / f"babeltune-{os.getuid()}" for root in roots()]
     return [folder for place in own for folder in place.glob(f"{PREFIX}*") if not is_held(folder)]
 
 
 def hold(folder: Path) -> int:
-    """Say that this process uses the folder, until it closes the descriptor or ends."""
+    """Mark the folder as used by this process, until it closes the descriptor or ends."""
     descriptor = os.open(folder, os.O_RDONLY)
     with suppress(OSError):  # a file system without locks
         fcntl.flock(descriptor, fcntl.LOCK_SH)
@@ -70,7 +70,7 @@ def hold(folder: Path) -> int:
 
 
 def is_held(folder: Path) -> bool:
-    """Whether a living process uses the folder, as far as can be known."""
+    """Whether a living process uses the folder, as far as this can be known."""
     try:
         descriptor = os.open(folder, os.O_RDONLY)
     except FileNotFoundError:
@@ -86,7 +86,7 @@ def is_held(folder: Path) -> bool:
 
 @contextmanager
 def _one_at_a_time(place: Path) -> Iterator[None]:
-    """So that nobody takes a folder for abandoned between its making and its holding."""
+    """Exclude other processes, which could take a folder for abandoned between its creation and `hold`."""
     descriptor = os.open(place, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

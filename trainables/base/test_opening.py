@@ -1,4 +1,4 @@
-"""The record of when test data were opened: not before the finalists are frozen."""
+"""The record of openings of the test data, which are refused before the finalists are frozen."""
 
 import os
 import socket
@@ -10,10 +10,10 @@ from trainables.base.sealing import read_sealed, sealed
 
 
 def open_test(run_dir: Path, why: str) -> None:
-    """Note that the test data are opened now: when, why, by which process, and when the finalists were frozen.
+    """Record that the test data are opened now: when, why, by which process, and when the finalists were frozen.
 
-    Each opening is a line of test_opened.jsonl in the run. Raises UserError where it can't be written, RuntimeError if
-    no finalists are frozen.
+    Each opening is a line of test_opened.jsonl in the run. Raises UserError if it can't be written, RuntimeError if no
+    finalists are frozen.
     """
     finalists = run_dir / "finalists.json"
     if not finalists.is_file():

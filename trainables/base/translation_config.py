@@ -1,4 +1,4 @@
-"""What decides the training of one translation model."""
+"""The configuration of the training of one translation model."""
 
 import re
 from typing import Literal, Self
@@ -11,6 +11,10 @@ from trainables.base.config import TrainingConfig, TrialConfig
 from trainables.base.files import full_path
 
 PHRASEBOOK = "phrasebook"
+HUB = (
+    r"hf://(?P<repository>[\w.-]+/[\w.-]+)(?:\?(?P<query>(?:config|revision)=[^&=]+(?:&(?:config|revision)=[^&=]+)?))?"
+)
+TEST_SET = r"sacrebleu://(?P<name>\w[\w./-]*)/(?P<pair>[A-Za-z_]+-[A-Za-z_]+)"
 
 BleuTokenizer = Literal[
     "auto", "13a", "intl", "zh", "ja-mecab", "ko-mecab", "char", "none", "spm", "flores101", "flores200"
@@ -69,8 +73,8 @@ class DataConfig(Config):
     path: str = Field(
         PHRASEBOOK,
         min_length=1,
-        description="'phrasebook' (the embedded corpus), a folder, an archive, one file, or a pattern with {split} and "
-        "{language}",
+        description="'phrasebook' (the embedded corpus), a folder, an archive, one file, a pattern with {split} and "
+        "{language}, or hf://OWNER/NAME?config=…&revision=…",
     )
     source: str = Field("en", pattern=r"^[A-Za-z0-9_-]+$", description="source language, as in the file names")
     target: str = Field("fr", pattern=r"^[A-Za-z0-9_-]+$", description="target language, as in the file names")
@@ -90,8 +94,12 @@ class DataConfig(Config):
         "Thai, Khmer, Lao, Burmese and Tibetan, else 13a",
     )
     train: str = Field("train", min_length=1, description="name of the training split in the file names")
-    valid: str = Field("valid", min_length=1, description="name of the validation split in the file names")
-    test: str = Field("test", min_length=1, description="name of the test split in the file names")
+    valid: str = Field(
+        "valid", min_length=1, description="name of the validation split in the file names, or a test set as for test"
+    )
+    test: str = Field(
+        "test", min_length=1, description="name of the test split in the file names, or sacrebleu://wmt24/en-de"
+    )
     split: SplitConfig = SplitConfig()
     columns: tuple[str | int, str | int] | None = Field(
         None,
@@ -116,6 +124,10 @@ class DataConfig(Config):
             raise ValueError(f"target: {self.target!r} is the source language, too; name two languages")
         if len({self.train, self.valid, self.test}) < 3:
             raise ValueError("test: train, valid and test must name three different splits")
+        for key in ("train", "valid", "test"):
+            name = getattr(self, key)
+            if "://" in name and (key == "train" or not re.fullmatch(TEST_SET, name)):
+                raise ValueError(f"{key}: {name}: is the name of a split; a test set is sacrebleu://wmt24/en-de")
         if self.path == PHRASEBOOK and self.held_out:
             raise ValueError(f"split: {PHRASEBOOK} has all splits; leave it out, or set path to a corpus of yours")
         for column in self.columns or ():
@@ -143,8 +155,19 @@ class DataConfig(Config):
     @field_validator("path")
     @classmethod
     def _absolute(cls, path: str) -> str:
-        # Ray's workers run in folders of their own.
-        return path if path == PHRASEBOOK else str(full_path(path))
+        # Ray's workers run in other folders.
+        if path == PHRASEBOOK or re.fullmatch(HUB, path):
+            return path
+        if path.startswith("hf:"):
+            raise ValueError(
+                f"path: {path}: is written hf://OWNER/NAME?config=…&revision=…, as hf://wmt/wmt14?config=de-en"
+            )
+        if address := re.match(r"[a-z0-9]+://", path):
+            raise ValueError(
+                f"path: {path}: no corpus is read from {address[0]}; fetch it first (hf:// is a corpus of the Hugging "
+                "Face Hub; a test set as sacrebleu://wmt24/en-de is named by test)"
+            )
+        return str(full_path(path))
 
 
 class TokenizerConfig(Config):
@@ -177,7 +200,14 @@ class TokenizerConfig(Config):
 class TranslationTraining(TrainingConfig):
     """The optimisation recipe."""
 
-    epochs: int = Field(5, ge=1, description="passes over the training text")
+    epochs: float = Field(
+        5, gt=0, description="passes over the training text; a part of one, as 0.25, with training.report_steps"
+    )
+    valid_pairs: int | None = Field(
+        None,
+        ge=1,
+        description="score each report but the last on so many validation pairs at most, always the same; null: on all",
+    )
     batch_tokens: int | None = Field(
         1024,
         ge=1,
@@ -208,9 +238,9 @@ class TranslationTraining(TrainingConfig):
 
 
 class TranslationConfig(TrialConfig):
-    """All that decides one run: the same value on the same machine gives the same numbers, on a GPU up to rounding."""
+    """Everything that determines one run; on one machine it gives the same numbers, on a GPU up to rounding."""
 
-    fixed = ("data",)
+    fixed = ("data", "training.valid_pairs")
 
     data: DataConfig = DataConfig()
     tokenizer: TokenizerConfig = TokenizerConfig()
@@ -235,7 +265,7 @@ class TranslationConfig(TrialConfig):
 
     @property
     def unused(self) -> frozenset[str]:
-        """Dotted paths of fields that change nothing beside the values of the others."""
+        """Dotted paths of fields that have no effect with the values of the others."""
         return frozenset(f"model.{key}" for key in self.model.unused)
 
     @property
@@ -245,6 +275,6 @@ class TranslationConfig(TrialConfig):
 
 
 def as_translation(config: TrialConfig) -> TranslationConfig:
-    """The configuration of a trial that is known to be of this problem."""
+    """The configuration of a trial, which must be of this problem."""
     assert isinstance(config, TranslationConfig)
     return config

@@ -1,4 +1,4 @@
-"""Code that a configuration names as `module:Name`: nothing is imported unless it is asked for."""
+"""Code that a configuration names as `module:Name`: it is only imported when it is needed."""
 
 import importlib
 import sys
@@ -12,7 +12,7 @@ NAME = r"^[^\W\d][\w.]*:[^\W\d]\w*$"
 
 
 def import_named(name: str, key: str) -> Any:
-    """The object of that name, from the working directory, too; key: the one that names it.
+    """The object of that name, also from the working directory; key: the key that names it.
 
     Raises UserError.
     """
@@ -31,7 +31,7 @@ def import_callable(name: str, key: str) -> Callable[..., Any]:
     """The function or class of that name. Raises UserError."""
     found = import_named(name, key)
     if not callable(found):
-        raise UserError(f"{key}: {name} is no function or class")
+        raise UserError(f"{key}: {name} is not a function or class")
     called: Callable[..., Any] = found
     return called
 

@@ -12,16 +12,16 @@ from trainables.base.files import read_text
 from trainables.base.renaming import with_new_names
 
 LARGEST = 1_000_000  # bytes of a configuration
-MOST_VALUES = 100_000  # of one, with all that its aliases stand for
+MOST_VALUES = 100_000  # values of a configuration, with its aliases expanded
 
 
 def read_yaml(file: Path) -> dict[str, Any]:
-    """The mapping in a YAML file of the user's, with renamed keys under their names of today. Raises UserError."""
+    """The mapping in a user's YAML file, with renamed keys under their new names. Raises UserError."""
     return with_new_names(read_stored(file), file)
 
 
 def read_stored(file: Path) -> dict[str, Any]:
-    """The mapping in a YAML file as it stands. Raises UserError."""
+    """The mapping in a YAML file, unchanged. Raises UserError."""
     try:
         tree = yaml.load(read_text(file, LARGEST), _UniqueKeys)
     except OSError as error:
@@ -35,16 +35,16 @@ def read_stored(file: Path) -> dict[str, Any]:
     except RecursionError:
         raise UserError(f"{file}: not valid YAML: it is nested too deeply") from None
     if not isinstance(tree, dict | None):
-        raise UserError(f"{file}: must hold keys and values, such as `seed: 1`, not a {type(tree).__name__}")
+        raise UserError(f"{file}: must contain keys and values, such as `seed: 1`, not a {type(tree).__name__}")
     return tree or {}
 
 
 def _place(file: Path, error: yaml.MarkedYAMLError) -> str:
-    """What is wrong in a file, with the line as it stands there."""
+    """The error in a file, with its line."""
     mark, problem = error.problem_mark, error.problem or error.context or "can't be read"
     if mark is None:
         return f"{file}: not valid YAML: {problem}"
-    if "stream end" in problem or "end of stream" in problem:  # where it began says more
+    if "stream end" in problem or "end of stream" in problem:  # the place where it began says more
         mark, problem = error.context_mark or mark, f"{error.context}: it does not end"
     elif "'\\t'" in problem:
         problem = "a tab; indent by spaces"
@@ -59,9 +59,9 @@ def dump_yaml(value: BaseModel) -> str:
 
 
 class _UniqueKeys(yaml.SafeLoader):
-    """Refuses a key that is there twice in a mapping, and aliases that multiply what they stand for without end.
+    """Refuses duplicate keys, and aliases that expand to too many values.
 
-    YAML forbids a key twice; the loader alone would drop the first in silence.
+    YAML forbids duplicate keys; the loader alone would silently drop the first.
     """
 
     def get_single_node(self) -> yaml.Node | None:
@@ -75,7 +75,8 @@ class _UniqueKeys(yaml.SafeLoader):
         for key, _ in node.value:
             if not isinstance(key, yaml.ScalarNode):
                 raise yaml.constructor.ConstructorError(
-                    problem="a key must be text; quote what is no YAML, as in '{{ name }}'", problem_mark=key.start_mark
+                    problem="a key must be text; quote other text, as in '{{ name }}'",
+                    problem_mark=key.start_mark,
                 )
             if key.value in seen:
                 raise yaml.constructor.ConstructorError(
@@ -86,7 +87,7 @@ class _UniqueKeys(yaml.SafeLoader):
 
 
 def _count_values(node: yaml.Node, known: dict[int, float]) -> float:
-    """In a node with all that its aliases stand for; one that holds itself is without end."""
+    """The number of values in a node with aliases expanded; infinite if it contains itself."""
     if id(node) not in known:
         known[id(node)] = math.inf
         below = node.value if isinstance(node, yaml.CollectionNode) else ()

@@ -57,6 +57,8 @@ def read_corpus(config: DataConfig, texts: Path | None = None) -> Corpus:
     valid = _evaluation_split(config, config.valid)
     if config.path == PHRASEBOOK:
         return Corpus(train, valid, warnings)
+    for name, split in ((config.train, train), (config.valid, valid)):
+        warnings += _told(config, partial(check_claims, config, name, *split.sides))
     warnings += _told(config, lambda: check_languages(train.sides, config.valid, valid.sides))
     check_references(config, valid.target)
     warnings += _told(config, lambda: examine(config.train, train, kept.numbers))
@@ -75,18 +77,6 @@ def _count_shared(sentences: Sequence[str], text: Iterable[str]) -> int:
     wanted = set(sentences)
     shared = wanted.intersection(text)
     return sum(sentence in shared for sentence in sentences)
-
-
-def check_claimed_languages(config: DataConfig, corpus: Corpus) -> list[str]:
-    """What may be wrong with the languages of training and validation text, as far as they can be guessed.
-
-    Raises UserError where they contradict the claimed ones. Apart from `read_corpus`, which each worker calls: the
-    guess takes a second to load.
-    """
-    told = []
-    for name, split in ((config.train, corpus.train), (config.valid, corpus.valid)):
-        told += _told(config, partial(check_claims, config, name, *split.sides))
-    return told
 
 
 def read_test(config: DataConfig, run_dir: Path, why: str) -> Split:
@@ -108,7 +98,6 @@ def digest_test(config: DataConfig, train: Text) -> dict[str, Any]:
     test = _test_split(config)
     _told(config, lambda: check_languages(train.sides, config.test, test.sides))
     _told(config, lambda: examine(config.test, test, range(1, len(test) + 1)))
-    _told(config, lambda: check_claims(config, config.test, *test.sides))
     return {"pairs": len(test), "sha256": test.digest()}
 
 

@@ -4,13 +4,15 @@ import os
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from trainables.base.errors import UserError
 from trainables.base.translation_config import DataConfig
 from trainables.data.formats import FORMATS
-from trainables.data.layouts import Layout, find_split, find_whole
+from trainables.data.layouts import Layout, find_name_of, find_split, find_whole
+from trainables.data.published.hub import fetch
+from trainables.data.published.test_sets import find_test_set
 from trainables.data.sources import PACKINGS, Source, is_archive, list_members, unpacked_name
 
 DEPTH = 3  # folders, that of the corpus and those in it
@@ -50,8 +52,8 @@ def find_layout(config: DataConfig, split: str, alone: bool = False) -> Layout:
 
 
 def _find_layout(config: DataConfig, split: str, alone: bool) -> Layout:
-    place: _Place = _Pattern(config) if "{" in config.path else _Named(config)
-    own = place.split(split)
+    place = _place(config)
+    own = find_test_set(config, split) if "://" in split else place.split(split)
     if split in config.held_out:
         if own:
             raise UserError(f"data.split: {config.path} has {own} for {split} already; leave {split} out of data.split")
@@ -62,6 +64,12 @@ def _find_layout(config: DataConfig, split: str, alone: bool) -> Layout:
     if base := place.split(config.train) or place.whole():
         return replace(base, part=True)
     raise place.missing(config.train)
+
+
+def _place(config: DataConfig) -> "_Place":
+    if config.path.startswith("hf://"):
+        return _InHub(config)
+    return _Pattern(config) if "{" in config.path else _Named(config)
 
 
 class _Place:
@@ -128,6 +136,21 @@ def _source_at(path: Path) -> Source | None:
     return None
 
 
+class _InHub(_Place):
+    """A corpus of the Hugging Face Hub, which knows its splits by name."""
+
+    def split(self, split: str) -> Layout | None:
+        name = find_name_of(split, fetch(self._path), self._config)
+        return Layout(fetch(self._path)[name]) if name else None
+
+    def whole(self) -> Layout | None:
+        return None
+
+    def missing(self, split: str) -> UserError:
+        there = ", ".join(fetch(self._path))
+        return NoSuchSplit(f"{self._path}: no split {split}; it has {there}; name it by data.train, … or {TAKE_OUT}")
+
+
 class _Named(_Place):
     """A folder or an archive with files that have usual names, or one file with all pairs."""
 
@@ -145,7 +168,10 @@ class _Named(_Place):
             return NoSuchSplit(f"{self._path}: has no split {split}, but {whole}, a corpus without splits; {TAKE_OUT}")
         for wanted, other in ((source, target), (target, source)):
             if f"{split}.{other}" in self._names:
-                return UserError(f"{self._path}: {split}.{wanted} is missing beside {split}.{other}")
+                return UserError(
+                    f"{self._path}: {split}.{wanted} is missing beside {split}.{other}; add it, or name "
+                    "the languages with data.source, data.target"
+                )
         forms = ", ".join(f".{form}" for form in FORMATS)
         present = ", ".join(sorted(self._names)[:SHOWN]) or "nothing"
         more = "" if split == train else f"; or {TAKE_OUT}"
@@ -178,19 +204,16 @@ class _Named(_Place):
 
     def _rooted(self, names: dict[str, Source]) -> dict[str, Source]:
         """Names below the nearest folder with training text, such as data/ of a repository."""
-        for depth in range(DEPTH):
-            folders = sorted({"/".join((*name.split("/")[:depth], "")) for name in names if name.count("/") >= depth})
-            below = {folder if depth else "": _below(names, folder if depth else "") for folder in folders}
-            found = [folder for folder in below if self._has_text(below[folder])]
-            if len(found) == 1:
-                return below[found[0]]
-            if found:
-                raise UserError(f"data.path: {self._path}: {' and '.join(found)} have training text; name one of them")
+        for search in (partial(find_split, split=self._config.train), find_whole):
+            for depth in range(DEPTH):
+                below = {folder: _below(names, folder) for folder in _folders(names, depth)}
+                found = [folder for folder in below if search(below[folder], config=self._config, where=self._path)]
+                if len(found) == 1:
+                    return below[found[0]]
+                if found:
+                    both = " and ".join(found)
+                    raise UserError(f"data.path: {self._path}: {both} have training text; name one of them")
         return names
-
-    def _has_text(self, names: dict[str, Source]) -> bool:
-        found = find_split(names, self._config.train, self._config, self._path)
-        return bool(found or find_whole(names, self._config, self._path))
 
     def _only(self, texts: list[Layout], what: str) -> Layout | None:
         if len(texts) > 1:
@@ -229,6 +252,13 @@ def _by_unpacked_name(files: Mapping[str, Source]) -> dict[str, Source]:
         if not any(part.startswith((".", "__MACOSX")) for part in name.split("/")[:-1]):
             names.setdefault(unpacked_name(name), files[name])
     return names
+
+
+def _folders(names: Mapping[str, Source], depth: int) -> list[str]:
+    """The folders of this depth that have files, each with a slash at its end; the corpus itself is of depth 0."""
+    return sorted(
+        {"".join(f"{part}/" for part in name.split("/")[:depth]) for name in names if name.count("/") >= depth}
+    )
 
 
 def _below(names: Mapping[str, Source], folder: str) -> dict[str, Source]:

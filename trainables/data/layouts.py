@@ -1,7 +1,7 @@
 """How people call the files of a corpus: a table of names, by which splits are found among many files."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -76,6 +76,16 @@ def find_split(names: Mapping[str, Source], split: str, config: DataConfig, wher
         if found:
             return list(dict.fromkeys(found))
     return []
+
+
+def find_name_of(split: str, names: Collection[str], config: DataConfig) -> str | None:
+    """By which of these names a split is called. Raises UserError if it can be more than one."""
+    others = [name for name in SPLITS.get(split, ()) if name not in config.splits and name in names]
+    if split in names or not others:
+        return split if split in names else None
+    if len(others) > 1:
+        raise UserError(f"data.path: {config.path}: {' or '.join(others)} can be {split}; name it by data.{split}")
+    return others[0]
 
 
 def find_whole(names: Mapping[str, Source], config: DataConfig, where: str) -> list[Layout]:

@@ -18,6 +18,8 @@ from trainables.data.sequences import Encoded, EncodedSplit, parts_of
 from trainables.data.text import Split, stored
 from trainables.data.tokenizer import Tokenizer, tokenizer_folder, train_tokenizer
 
+SAMPLE_SEED = 1  # of the validation pairs that reports are scored on
+
 
 @dataclass(frozen=True)
 class Prepared:
@@ -28,6 +30,14 @@ class Prepared:
     valid: EncodedSplit
     valid_text: Split
     scoring: Scoring  # of translations into its target language
+
+    def valid_sample(self, most: int | None) -> tuple[EncodedSplit, Split]:
+        """At most so many validation pairs, always the same ones, in ids and as text; None: all."""
+        if most is None or len(self.valid) <= most:
+            return self.valid, self.valid_text
+        rows = np.sort(np.random.default_rng(SAMPLE_SEED).permutation(len(self.valid))[:most])
+        source, target = ([side[row] for row in rows] for side in self.valid_text.sides)
+        return EncodedSplit(self.valid.source.chosen(rows), self.valid.target.chosen(rows)), Split(source, target)
 
     @cached_property
     def untrained_nll_per_char(self) -> float:

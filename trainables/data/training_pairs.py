@@ -39,7 +39,9 @@ class TrainingPairs:
         self._left_out.extend(range(last + 1, self._read + 1))
 
     def _numbered(self) -> Iterator[tuple[int, str, str]]:
-        return ((number, *pair) for number, pair in enumerate(self._counted(), 1))
+        for number, (source, target) in enumerate(self._pairs, 1):
+            self._read = number
+            yield number, source, target
 
     def _counted(self) -> Iterator[tuple[str, str]]:
         for pair in self._pairs:

@@ -1,4 +1,4 @@
-"""Where the checkpoints of a study's trials lie: in the run directory, or in the storage of the search."""
+"""Where the checkpoints of a study's trials are: in the run directory, or in the storage of the search."""
 
 import shutil
 from collections.abc import Iterator
@@ -15,18 +15,18 @@ from trainables.sharing.storage import Storage
 class Checkpoints:
     """Checkpoints of trials by number.
 
-    With a storage the folder, trials/ or finals/ of the run directory, only names them.
+    With a storage, the folder (trials/ or finals/ of the run directory) only gives their keys.
     """
 
     folder: Path
     storage: Storage | None = None
 
     def key(self, number: int) -> str:
-        """Where the checkpoints of a trial lie in the storage."""
+        """The key of a trial's checkpoints in the storage."""
         return f"{self.folder.name}/{number}"
 
     def numbers(self) -> set[int]:
-        """The numbers of the trials that have any."""
+        """The numbers of the trials that have checkpoints."""
         if self.storage:
             names = {key.split("/")[1] for key in self.storage.run.find(self.folder.name)}
         else:
@@ -40,7 +40,7 @@ class Checkpoints:
             self.storage.run.remove(self.key(number))
 
     def copy(self, source: int, target: int, number: int) -> None:
-        """The newest of one trial, which must be that of the number, to another. Raises UserError."""
+        """Copy the newest checkpoint of one trial, which must have the given number, to another. Raises UserError."""
         if self.storage is None:
             copy_checkpoint(self.folder / str(source), self.folder / str(target), number)
             return
@@ -50,7 +50,7 @@ class Checkpoints:
 
     @contextmanager
     def at_hand(self, number: int, count: int = 1) -> Iterator[Path]:
-        """A folder of this machine with the newest `count` of a trial."""
+        """A local folder with the newest `count` checkpoints of a trial."""
         if self.storage is None:
             yield self.folder / str(number)
             return

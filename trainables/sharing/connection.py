@@ -38,7 +38,7 @@ def connect(url: str) -> tuple["ObjectStore", str]:
 
 
 def _settings() -> tuple[tuple[str, str], ...]:
-    """What the environment says of the clouds."""
+    """The settings of the clouds in the environment."""
     return tuple(sorted(item for item in os.environ.items() if item[0].startswith(("AWS_", "AZURE_", "GOOGLE_"))))
 
 
@@ -50,7 +50,7 @@ def _bucket(bucket: str, settings: tuple[tuple[str, str], ...]) -> "ObjectStore"
     protocol = bucket.partition("://")[0]
     if protocol in ("file", "memory"):
         return from_url(f"{protocol}:///")
-    # Obstore wants leave for an address without encryption; who sets one gives it.
+    # obstore needs permission for an address without encryption; a user who sets one gives it.
     plain = any(value.startswith("http://") for name, value in settings if "ENDPOINT" in name or "BASE_URL" in name)
     options: dict[str, Any] = {"client_options": {"allow_http": plain}, "retry_config": RETRIES}
     if protocol == "s3" and _has_aws_profile():
@@ -80,7 +80,7 @@ def obstore_error() -> type[Exception]:
 
 
 def server_words(error: BaseException) -> str:
-    """What people need of an error: the server's own sentence, where there is one."""
+    """The part of an error for people: the server's own sentence, if there is one."""
     text = str(error).partition("Debug source")[0]
     said = re.search(r"<Message>(.*?)</Message>", text, re.DOTALL)
     return " ".join((said[1] if said else text).split())[:300]

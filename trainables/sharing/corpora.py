@@ -1,7 +1,7 @@
-"""Corpus and tokenizers on nodes that share no folder: they come through the storage of the search, once to a node.
+"""Corpus and tokenizers on nodes that share no folder: each node fetches them once from the storage of the search.
 
-All that is shared is named by its content and comes with its digest: a record of the corpus, the training text,
-tokenizers, and the text in ids. A node fetches the text itself only where a tokenizer or ids are missing.
+Shared objects are named by their content and have a digest: a record of the corpus, the training text, tokenizers, and
+the text as ids. A node fetches the text itself only if a tokenizer or ids are missing.
 """
 
 import hashlib
@@ -25,19 +25,19 @@ from trainables.sharing.storage import Storage
 
 
 def store_corpus(url: str, corpus: Corpus) -> str:
-    """Put a corpus into the storage at this URL, unless it is there; its name. Raises StorageFails."""
+    """Put a corpus into the storage at this URL, unless it is there; returns its name. Raises StorageFails."""
     text, content, store = stored(corpus.train), record_of(corpus), Store(f"{url}/.cache")
     name, key = _name(content), f"texts/{text.sha256}"
     if not store.exists(f"{key}/{FACTS}"):
-        for file in (*SIDES, FACTS):  # the facts come last: they say that the text is whole
+        for file in (*SIDES, FACTS):  # the facts come last: they show that the text is complete
             store.put(text.folder / file, f"{key}/{file}")
-    if not store.exists(f"corpora/{name}"):  # a write would be refused only when all is sent
+    if not store.exists(f"corpora/{name}"):  # a write would be refused only after everything is sent
         store.create(f"corpora/{name}", content)
     return name
 
 
 def bring_corpus(storage: Storage, config: TranslationConfig) -> Path:
-    """A cache folder of this node with what the trial trains on; each of it comes once to a node."""
+    """A cache folder of this node with the data of the trial; each part is fetched once per node."""
     return _bring(storage, config.data, config.tokenizer)
 
 
@@ -58,7 +58,7 @@ def _bring(storage: Storage, data: DataConfig, tokenizer: TokenizerConfig) -> Pa
 
 
 def share(storage: Storage, data: DataConfig, tokenizer: TokenizerConfig, cache: Path) -> None:
-    """See that cache and storage have the same tokenizer and ids of the text, those that came first to the storage."""
+    """Make sure that cache and storage have the same tokenizer and ids of the text: the first ones in the storage."""
     corpus = cached_corpus(data, cache)
     _share_tokenizer(storage, tokenizer, corpus, cache)
     _share_ids(storage, data, tokenizer, corpus, cache)
@@ -108,7 +108,7 @@ def _share_ids(storage: Storage, data: DataConfig, config: TokenizerConfig, corp
 
 
 def _see_text(storage: Storage, corpus: Corpus) -> None:
-    """Have the training text itself in the cache."""
+    """Fetch the training text itself into the cache, unless it is there."""
     text = stored(corpus.train)
     if not all((text.folder / side).exists() for side in SIDES):
         _fetch_text(storage, text.sha256, text.texts, SIDES)

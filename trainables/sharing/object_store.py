@@ -1,4 +1,4 @@
-"""Objects at an address such as s3://bucket/runs: each is whole or absent; there are no folders, locks or renames."""
+"""Objects at an address such as s3://bucket/runs: each is complete or absent; without folders, locks or renames."""
 
 import os
 import uuid
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
 LARGEST_COPY = 5 * 2**30  # bytes that S3 copies in one request
-LOCK = ".lock"  # ends the name of the file that stands in for conditional replacement in file://
+LOCK = ".lock"  # suffix of the lock files that replace conditional writes in file://
 
 
 @dataclass(frozen=True)
 class Version:
-    """The content of an object at one moment, and what the store calls that state of it."""
+    """The content of an object at one moment, and the store's tag of this version."""
 
     content: bytes
     tag: "UpdateVersion"
@@ -33,8 +33,9 @@ class Version:
 class Store:
     """The objects below a URL, by keys such as "trials/3/epoch-1/state.pt".
 
-    S3, Google Cloud Storage, Azure and what speaks their protocols, by obstore; file:///… for tests on one machine, or
-    for a file system with flock that all machines mount. Every method raises StorageFails, with what the store said.
+    For S3, Google Cloud Storage, Azure and services with their protocols, by obstore; file:///… for tests on one
+    machine, or for a file system with flock that all machines mount. Every method raises StorageFails, with the message
+    of the store.
     """
 
     def __init__(self, url: str):
@@ -49,21 +50,21 @@ class Store:
         return connect(self.url)
 
     @contextmanager
-    def _asked(self, key: str) -> Iterator[tuple["ObjectStore", str]]:
-        """The bucket and the path of a key in it, while something is asked of them. FileNotFoundError passes."""
+    def _request(self, key: str) -> Iterator[tuple["ObjectStore", str]]:
+        """The bucket and the path of a key in it, for a request. Does not catch FileNotFoundError."""
         store, prefix = self._place
         try:
             yield store, prefix + key
         except (FileNotFoundError, StorageFails):
             raise
-        except (obstore_error(), OSError) as error:  # an OSError may be the file's that is sent
+        except (obstore_error(), OSError) as error:  # an OSError may come from the file that is sent
             raise self._failed(key, error) from error
 
     @contextmanager
-    def _changed(self, key: str) -> Iterator[tuple["ObjectStore", str]]:
-        """As `_asked`, where an object that is not there is a fault: of a bucket, above all."""
+    def _write_request(self, key: str) -> Iterator[tuple["ObjectStore", str]]:
+        """As `_request`, for requests in which a missing object is an error: usually the bucket is missing."""
         try:
-            with self._asked(key) as place:
+            with self._request(key) as place:
                 yield place
         except FileNotFoundError as error:
             raise self._failed(key, error) from error
@@ -81,48 +82,48 @@ class Store:
         second = self.replace(key, first, b"second") if first else None
         if not first or not second or self.create(key, b"third") or self.replace(key, first, b"fourth"):
             raise StorageFails(
-                f"storage: {self.url}: writes over what another has written, though asked not to, so two drivers could "
+                f"storage: {self.url}: overwrites an object in spite of a condition, so two drivers could "
                 "write one run; name a storage with conditional writes, as S3, Google Cloud Storage and Azure have"
             )
         if self.find(key) != [key] or self.read(key) != b"second":
-            raise StorageFails(f"storage: {self.url}: what is written is not found again; name another")
+            raise StorageFails(f"storage: {self.url}: written objects are not found again; name another")
         self.remove(key)
 
     def read(self, key: str) -> bytes | None:
-        """None if it is not there."""
+        """The content of an object; None if it does not exist."""
         version = self.read_version(key)
         return None if version is None else version.content
 
     def read_version(self, key: str) -> Version | None:
-        """None if it is not there."""
+        """An object in its present version; None if it does not exist."""
         try:
-            with self._asked(key) as (store, path):
+            with self._request(key) as (store, path):
                 result = store.get(path)
                 return Version(bytes(result.bytes()), _tag(result.meta))
         except FileNotFoundError:
             return None
 
     def write(self, key: str, content: bytes) -> None:
-        """Write an object, over what is there. Raises StorageFails."""
-        with self._changed(key) as (store, path):
+        """Write an object, replacing an existing one. Raises StorageFails."""
+        with self._write_request(key) as (store, path):
             store.put(path, content)
 
     def create(self, key: str, content: bytes) -> Version | None:
-        """Write it unless it is there already; None if it is."""
+        """Write an object unless it exists; None if it does."""
         from obstore.exceptions import AlreadyExistsError, PreconditionError
 
-        with self._changed(key) as (store, path):
+        with self._write_request(key) as (store, path):
             try:
                 return Version(content, _tag(store.put(path, content, mode="create")))
             except (AlreadyExistsError, PreconditionError):
                 return None
 
     def replace(self, key: str, known: Version, content: bytes) -> Version | None:
-        """Write it if it still is in the known version; None if it is not."""
+        """Write an object if it still has the known version; None if it does not."""
         from obstore.exceptions import NotFoundError, PreconditionError
 
-        with self._changed(key) as (store, path):
-            if self.url.startswith("file://"):  # obstore can't there, but the machine has locks
+        with self._write_request(key) as (store, path):
+            if self.url.startswith("file://"):  # obstore has no conditional write there, but the machine has locks
                 with locked(Path(f"/{path}{LOCK}")):
                     if self.read(key) != known.content:
                         return None
@@ -133,16 +134,16 @@ class Store:
                 return None
 
     def put(self, file: Path, key: str) -> None:
-        """Write a file as an object, over what is there. Raises StorageFails."""
-        with self._changed(key) as (store, path):
+        """Write a file as an object, replacing an existing one. Raises StorageFails."""
+        with self._write_request(key) as (store, path):
             store.put(path, file)
 
     def get(self, key: str, file: Path) -> bool:
-        """Into a file, whose folder is made; whether it was there."""
+        """Read an object into a file, and create the file's folder; False if there is no such object."""
         create_folder(file.parent)
         draft = file.with_name(f".{file.name}.draft")
         try:
-            with self._asked(key) as (store, path):
+            with self._request(key) as (store, path):
                 parts = store.get(path)
                 with draft.open("wb") as out:
                     for part in parts.stream():
@@ -159,7 +160,7 @@ class Store:
     def exists(self, key: str) -> bool:
         """Whether there is an object. Raises StorageFails."""
         try:
-            with self._asked(key) as (store, path):
+            with self._request(key) as (store, path):
                 store.head(path)
         except FileNotFoundError:
             return False
@@ -167,16 +168,16 @@ class Store:
 
     def find(self, prefix: str = "") -> list[str]:
         """The key that is the prefix, and those below it, sorted: "a" finds a and a/1, but not ab."""
-        with self._asked(prefix) as (store, path):
+        with self._request(prefix) as (store, path):
             start = len(self._place[1])
             below = [item["path"][start:] for part in store.list(path or None) for item in part]
         found = [key for key in below if not key.endswith(LOCK)]
         return sorted([*found, prefix] if prefix and self.exists(prefix) else found)
 
     def copy(self, source: str, target: str) -> bool:
-        """Within the store; whether the source was there."""
+        """Copy an object within the store; False if there is no such object."""
         try:
-            with self._asked(source) as (store, path):
+            with self._request(source) as (store, path):
                 size = store.head(path)["size"]
                 other = f"{self._place[1]}{target}"
                 if size < LARGEST_COPY:
@@ -188,15 +189,15 @@ class Store:
         return True
 
     def remove(self, prefix: str) -> None:
-        """All below it, and itself."""
-        with self._changed(prefix) as (store, _):
+        """Remove an object, and all objects below its key."""
+        with self._write_request(prefix) as (store, _):
             if paths := [self._place[1] + key for key in self.find(prefix)]:
-                with suppress(FileNotFoundError):  # another was first
+                with suppress(FileNotFoundError):  # another process was first
                     store.delete(paths)
 
 
 def _tag(answer: Mapping[str, Any]) -> "UpdateVersion":
-    """What the answer to a read or a write says of the object's version; each store has its own way."""
+    """The version of an object in the answer to a read or a write; stores use different fields."""
     tag: UpdateVersion = {}
     if answer["e_tag"] is not None:
         tag["e_tag"] = answer["e_tag"]

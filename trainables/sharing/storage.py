@@ -1,4 +1,4 @@
-"""A search whose nodes share no folder: what they need goes through its storage, an object store."""
+"""The storage of a search whose nodes share no folder: an object store."""
 
 import json
 import re
@@ -17,12 +17,12 @@ from trainables.base.files import make_folder
 from trainables.base.temporary import held, user_folder
 from trainables.sharing.object_store import Store
 
-DRIVER = "driver.json"  # who may write, and where the run is; the driver renews it (search/remote/lease.py)
-CHECKPOINT = ("state.pt", "report.json")  # in the order of sending: a torn one lacks its report
+DRIVER = "driver.json"  # which driver may write, and where the run is; the driver renews it (search/remote/lease.py)
+CHECKPOINT = ("state.pt", "report.json")  # in the order of sending: an incomplete one has no report
 
 
 def new_driver() -> str:
-    """A key that no other driver has, ever; later ones sort later, as far as clocks agree."""
+    """A key that no other driver ever has; later ones sort later, if clocks agree."""
     return f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{uuid.uuid4().hex[:12]}"
 
 
@@ -32,7 +32,7 @@ def is_driver(name: str) -> bool:
 
 
 def find_place(url: str) -> Store | None:
-    """Where the files of a run are: below the key of the last driver that held all of them. None if there is no run.
+    """Where the files of a run are: below the key of the last driver that had all of them. None if there is no run.
 
     Raises StorageFails.
     """
@@ -50,17 +50,17 @@ def find_place(url: str) -> Store | None:
 class Storage:
     """The storage of one search, for its driver and, on any node, its workers.
 
-    Each driver, with its workers, writes below its own key and nowhere else but in `shared`, so what an earlier one has
-    sent and the network delivers late meets nothing of a later one's. All methods raise StorageFails.
+    Each driver, with its workers, writes only below its own key and in `shared`, so late writes of an earlier driver
+    never mix with those of a later one. All methods raise StorageFails.
     """
 
-    url: str  # of the run in it
-    driver: str  # the key of the driver that this is for; a later one has another
-    corpus: str = ""  # the name of the corpus in it, which is its hash, where there is one
+    url: str  # of the run in the storage
+    driver: str  # the key of this driver; a later one has another
+    corpus: str = ""  # the name of the corpus in the storage: its hash; empty without one
 
     @property
     def root(self) -> Store:
-        """The drivers of the run, and DRIVER."""
+        """Contains the folders of the run's drivers, and DRIVER."""
         return Store(self.url)
 
     @property
@@ -70,13 +70,13 @@ class Storage:
 
     @property
     def shared(self) -> Store:
-        """What all runs of a storage share, named by content."""
+        """Objects that all runs of a storage share, named by content."""
         return Store(f"{self.url.rpartition('/')[0]}/.cache")
 
     # -- checkpoints, by a key such as "trials/3"
 
     def fetch(self, key: str, folder: Path, count: int = 1, at_most: int | None = None) -> None:
-        """The newest `count` whole checkpoints into the folder, or as many as there are; none above `at_most`."""
+        """Fetch the newest `count` complete checkpoints up to `at_most` into the folder, or as many as there are."""
         for number, name in self._checkpoints(key):
             if count and (at_most is None or number <= at_most):
                 for part in CHECKPOINT:
@@ -84,7 +84,7 @@ class Storage:
                 count -= whole_checkpoint(folder / name) is not None
 
     def send(self, folder: Path, key: str, keep: int) -> None:
-        """The newest checkpoint of a folder; the `keep` last stay. Raises StorageFails in a lost driver's worker."""
+        """Send the newest checkpoint; keep the last `keep`. Raises StorageFails in a lost driver's worker."""
         self.check_driver()
         found = newest_checkpoint(folder)
         assert found, "a checkpoint precedes each report"
@@ -92,7 +92,7 @@ class Storage:
         if self.run.read(f"{key}/{name}/report.json") != report:
             for part in CHECKPOINT:
                 self.run.put(found[0] / part, f"{key}/{name}/{part}")
-        # Those beyond it are of a driver whose last seconds are lost, and are trained again.
+        # Later ones are of a driver whose last seconds are lost; they are trained again.
         there = [old for _, old in self._checkpoints(key)]
         last = there[there.index(name) :][: max(KEEP, keep)]
         for old in there:
@@ -106,7 +106,7 @@ class Storage:
             raise StorageFails(f"storage: {self.url}: another driver has taken this search over")
 
     def _checkpoints(self, key: str) -> list[tuple[int, str]]:
-        """Number and name of all that have a report, the newest first."""
+        """Number and name of all checkpoints with a report, the newest first."""
         names = {path.split("/")[-2] for path in self.run.find(key) if path.endswith("/report.json")}
         return sorted(((checkpoint_number(name) or 0, name) for name in names), reverse=True)
 
@@ -114,7 +114,7 @@ class Storage:
     def scratch(self, key: str) -> Iterator[Path]:
         """A folder of this node to train in, empty unless a process of this driver died in it.
 
-        What workers of earlier drivers have left here is removed.
+        Folders of workers of earlier drivers are removed.
         """
         runs = user_folder() / "runs" / digest(self.url)
         for other in runs.glob("*"):

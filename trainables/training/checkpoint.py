@@ -1,4 +1,4 @@
-"""Checkpoints that are whole or absent: written beside, synced, renamed; their content is checked when read."""
+"""Checkpoints that are complete or absent: written to a draft, synced, renamed; checked when they are read."""
 
 import json
 import shutil
@@ -20,19 +20,19 @@ def save_checkpoint(
     report: dict[str, Any],
     keep: int = KEEP,
 ) -> None:
-    """Write folder/epoch-N or step-N with the training state and the report made there, and keep the `keep` last."""
+    """Write folder/epoch-N or step-N with the training state and its report, and keep the last `keep` checkpoints."""
     final, draft = folder / f"{unit}-{number}", folder / ".draft"
     shutil.rmtree(draft, ignore_errors=True)
     create_folder(draft)
     torch.save(state, draft / STATE)
     with (draft / REPORT).open("w") as file:
         json.dump(sealed({unit: number, "sha256": digest_of(draft / STATE), "report": report}), file)
-    publish_folder(draft, final)  # one of the name is torn: training goes on after the newest whole one
+    publish_folder(draft, final)  # an existing one is incomplete: training continues after the newest complete one
     for old in checkpoints_of(folder)[max(KEEP, keep) :]:
         shutil.rmtree(old, ignore_errors=True)
 
 
 def load_state(path: Path, device: torch.device) -> dict[str, Any]:
-    """The training state of a checkpoint; tensors and plain values alone, never arbitrary objects."""
+    """The training state of a checkpoint; only tensors and plain values, never arbitrary objects."""
     state: dict[str, Any] = torch.load(path / STATE, map_location=device, weights_only=True)
     return state

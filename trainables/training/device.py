@@ -13,9 +13,9 @@ def default_device() -> torch.device:
 
 
 def set_up(device: torch.device) -> None:
-    """Make training steps of this process faster, for the rest of its life; no number changes but by rounding."""
+    """Make training steps of this process faster; numbers change only by rounding."""
     if device.type == "cpu":
         keep_freed_memory()
     if device.type == "cuda":
-        # cuDNN makes a plan for each new shape of a batch, which takes longer than the step; PyTorch prefers it.
+        # PyTorch prefers cuDNN, but that makes a plan for each new shape of a batch, which takes longer than the step.
         torch.backends.cuda.enable_cudnn_sdp(False)

@@ -1,4 +1,4 @@
-"""How good a model is: loss on references, and scores of its own translations."""
+"""Evaluation of a model: its loss on references, and the scores of its translations."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,9 +16,9 @@ from trainables.data.scoring import Scoring
 from trainables.data.sequences import EncodedSplit, Sequences
 from trainables.data.tokenizer import Tokenizer
 
-EVALUATION_TOKENS = 4096  # a batch, padding included
+EVALUATION_TOKENS = 4096  # per batch, padding included
 SMALLEST_BATCH = 256
-GPU_DECODING_TOKENS = 32_768  # a step of decoding takes a GPU as long for many rows as for few
+GPU_DECODING_TOKENS = 32_768  # on a GPU, a decoding step takes as long for many rows as for few
 Found = TypeVar("Found")
 
 
@@ -26,13 +26,12 @@ Found = TypeVar("Found")
 class Scores:
     """Scores of one system's translations, in percent.
 
-    `sentence_bleu` is the mean over sentences, which is another quantity than corpus `bleu`: the two must not be
-    compared.
+    `sentence_bleu` is the mean over sentences; it must not be compared with corpus `bleu`.
     """
 
     bleu: float
     chrf: float  # chrF++: with words and pairs of words (Popović 2017)
-    ter: float  # edits to the reference by its words (Snover et al. 2006): lower is better, and it may be above 100
+    ter: float  # edits per reference word (Snover et al. 2006): lower is better; it may be above 100
     sentence_bleu: float
 
 
@@ -59,7 +58,7 @@ def corpus_bleu(translations: list[str], references: list[str], scoring: Scoring
 
 @torch.inference_mode()
 def reference_loss(model: Transformer, split: EncodedSplit) -> float:
-    """Negative log-likelihood of the references, in nats, summed over all their tokens. No smoothing."""
+    """Negative log-likelihood of the references, in nats, summed over all their tokens, without label smoothing."""
     device = model.target_embedding.weight.device
     total = 0.0
     for source, target in evaluation_batches(split, EVALUATION_TOKENS):
@@ -91,14 +90,14 @@ def translate(
 def find_hypotheses(
     model: Transformer, source: list[np.ndarray], beam_size: int, length_penalty: float
 ) -> list[list[Hypothesis]]:
-    """All that beam search finds for each source (ids with EOS), the best first, in the order of the sources."""
+    """All hypotheses of beam search for each source (ids with EOS), the best first, in the order of the sources."""
     return _decode(model, source, beam_size, lambda batch: beam_hypotheses(model, batch, beam_size, length_penalty))
 
 
 def _decode(
     model: Transformer, source: list[np.ndarray], beam_size: int, search: Callable[[Tensor], list[Found]]
 ) -> list[Found]:
-    """The search's result for each source: like lengths together, in batches that fit a beam of that size."""
+    """The search's result for each source; similar lengths are decoded together, in batches for that beam size."""
     device = model.target_embedding.weight.device
     sequences = Sequences.pack(source)
     found: dict[int, Found] = {}
@@ -110,7 +109,7 @@ def _decode(
                     zip(rows.tolist(), search(torch.from_numpy(sequences.padded(rows)).to(device)), strict=True)
                 )
             return [found[row] for row in range(len(source))]
-        except torch.OutOfMemoryError:  # others may have the rest of the GPU
+        except torch.OutOfMemoryError:  # others may use the rest of the GPU
             if tokens <= SMALLEST_BATCH:
                 raise
         tokens //= 2

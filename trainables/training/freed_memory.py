@@ -1,10 +1,10 @@
-"""Memory that a step frees is there for the next one."""
+"""Memory that a step frees stays in the process for the next step."""
 
 import ctypes
 import sys
 from functools import cache
 
-TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # names of glibc's <malloc.h>
+TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # as in glibc's <malloc.h>
 HUGE = 2**30  # bytes
 
 
@@ -12,9 +12,8 @@ HUGE = 2**30  # bytes
 def keep_freed_memory() -> None:
     """Keep freed memory for the rest of this process.
 
-    glibc gives large blocks back to the system as they are freed, and takes them again page by page: some 7,000 page
-    faults a step, a tenth of the time of a trial on a CPU (docs/performance.md). Where the memory is another library's
-    affair, nothing happens.
+    By default glibc returns large freed blocks to the system and gets them again page by page: about 7,000 page faults
+    per step, a tenth of the time of a trial on a CPU (docs/performance.md). With another allocator this does nothing.
     """
     if sys.platform != "linux":
         return

@@ -1,4 +1,4 @@
-"""What a trial's GPU does, for people to see; nothing depends on it."""
+"""Figures of a trial's GPU, for reports only."""
 
 from contextlib import suppress
 from dataclasses import dataclass
@@ -8,31 +8,31 @@ import torch
 
 @dataclass(frozen=True)
 class GpuFigures:
-    """Since the last `start_measuring`. All None without a GPU."""
+    """The figures since the last `start_measuring`. All None without a GPU."""
 
-    memory_gib: float | None = None  # peak of what PyTorch held, captured steps and its reserve included
-    utilization: float | None = None  # percent of the last second in which a kernel ran, as NVML sees it
+    memory_gib: float | None = None  # PyTorch's peak, captured steps and its reserve included
+    utilization: float | None = None  # percent of the last second in which a kernel ran, from NVML
 
 
 @dataclass(frozen=True)
 class Need:
-    """The memory that a trial takes of a GPU, in bytes."""
+    """The GPU memory that a trial needs, in bytes."""
 
-    peak: int  # what a process holds of its GPU at most, the driver's own part included
+    peak: int  # the peak of the process, with the part of the CUDA driver
     total: int  # of the GPU
 
 
 def start_measuring(device: torch.device) -> None:
-    """Count the peak of a GPU's memory from here on; on a CPU nothing."""
+    """Start to count the peak of a GPU's memory; nothing happens on a CPU."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
 
 
 def measure(device: torch.device) -> GpuFigures:
-    """The figures; never raises for what a driver does not tell."""
+    """The figures; None for those that the GPU's driver does not give."""
     if device.type != "cuda":
         return GpuFigures()
     utilization = None
-    with suppress(Exception):  # no NVML here, or not for a share of a GPU
+    with suppress(Exception):  # there is no NVML, or it does not support a share of a GPU
         utilization = float(torch.cuda.utilization(device))
     return GpuFigures(torch.cuda.max_memory_reserved(device) / 2**30, utilization)

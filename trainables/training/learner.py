@@ -1,4 +1,4 @@
-"""What learns: a model, its optimizer, and the schedule of its learning rate."""
+"""A model with its optimizer, and the learning-rate schedule."""
 
 import math
 from typing import Any
@@ -27,7 +27,7 @@ def learning_rate(step: int, total_steps: int, config: TranslationTraining) -> f
 
 
 def build_model(config: TranslationConfig, prepared: Prepared, device: torch.device) -> Transformer:
-    """A freshly initialised model; the same seed gives the same weights. Raises TooLarge."""
+    """A newly initialised model; the same seed gives the same weights. Raises TooLarge."""
     torch.manual_seed(config.seed)
     try:
         return Transformer(config.model, prepared.tokenizer.source_vocab, prepared.tokenizer.target_vocab).to(device)
@@ -51,25 +51,25 @@ class Learner:
         )
 
     def set_rate(self, rate: float) -> None:
-        """Take the next steps at this learning rate."""
+        """Use this learning rate for the next steps."""
         (group,) = self.optimizer.param_groups
         if isinstance(group["lr"], Tensor):
-            group["lr"].fill_(rate)  # a captured step reads it there
+            group["lr"].fill_(rate)  # a captured step reads it from there
         else:
             group["lr"] = rate
 
     def clip_and_step(self) -> Tensor:
-        """Clip the gradients to `clip_norm`, and let the optimizer step along them; returns the norm that they had."""
+        """Clip the gradients to `clip_norm` and take an optimizer step; returns their norm before clipping."""
         parameters = list(self.model.parameters())
         norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
-        if norm.device.type != "cpu" or norm > self.settings.clip_norm:  # to ask a GPU is to wait for it
+        if norm.device.type != "cpu" or norm > self.settings.clip_norm:  # reading this would wait for a GPU
             torch.nn.utils.clip_grads_with_norm_(parameters, self.settings.clip_norm, norm)
         self.optimizer.step()
         return norm
 
     def state(self) -> dict[str, Any]:
-        """The state that a checkpoint keeps."""
-        # Clones, as a part of a stack would be saved with all of it; a matrix with two names stays one.
+        """The state for a checkpoint."""
+        # Clones, as a view into a stack would be saved with the whole stack; a matrix with two names stays one.
         clones: dict[int, Tensor] = {}
         for tensor in self.model.state_dict().values():
             clones.setdefault(tensor.data_ptr(), tensor.clone())
@@ -77,7 +77,7 @@ class Learner:
         return {"model": weights, "optimizer": self.optimizer.state_dict()}
 
     def load(self, state: dict[str, Any]) -> None:
-        """Take the state of a checkpoint, however that was trained: alone, beside others, or on another device."""
+        """Restore the state of a checkpoint, whether it was trained alone, in a stack, or on another device."""
         self.model.load_state_dict(state["model"])
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": state["optimizer"]["state"], "param_groups": groups})

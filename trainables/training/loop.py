@@ -1,4 +1,4 @@
-"""The training loop: batch, forward, loss, backward, clip, update, and after each round of steps a report.
+"""The training loop: batch, forward, loss, backward, clip, update, and a report after each round of steps.
 
 A round is an epoch, or `training.report_steps` steps. Runs without Ray.
 """
@@ -38,13 +38,13 @@ class Step(Protocol):
     learner: Learner
 
     def begin(self, seed: int) -> None:
-        """Begin a round, whose randomness follows from the seed alone, so that a checkpoint holds none."""
+        """Begin a round. Its random numbers depend only on the seed, so checkpoints contain no random state."""
         ...
 
     def __call__(self, source: Tensor, target: Tensor, rate: float) -> float | None:
         """Take one step on a batch at a learning rate.
 
-        Returns the norm of the gradient, None where to ask for it is to wait for a GPU.
+        Returns the norm of the gradient, or None if reading it would wait for a GPU.
         """
         ...
 
@@ -54,7 +54,7 @@ class Step(Protocol):
 
 
 class EagerStep:
-    """Steps of one model on one device, computed as they are written here."""
+    """Steps of one model on one device, without graphs or stacking."""
 
     def __init__(self, config: TranslationConfig, prepared: Prepared, device: torch.device):
         """Raises TooLarge."""
@@ -62,7 +62,7 @@ class EagerStep:
         self._device, self._nll = device, torch.zeros((), device=device)
 
     def begin(self, seed: int) -> None:
-        """Begin a round: training mode, and random numbers of the seed."""
+        """Begin a round: set training mode and seed the random numbers."""
         self.learner.model.train()
         torch.manual_seed(seed)
         self._nll.zero_()
@@ -105,11 +105,11 @@ def train(
     keep: int = KEEP,
     make_step: MakeStep = EagerStep,
 ) -> Generator[tuple[EpochReport, Transformer]]:
-    """Train, yielding after each round its report and the model; the checkpoint is on disk by then.
+    """Train, and yield the report and the model after each round, when its checkpoint is on disk.
 
-    checkpoints: a folder, of which the `keep` last ones stay. If there is one already, its report comes first again and
-    training goes on after it, to the numbers of a run that was never interrupted. Raises Diverged when the loss or the
-    gradient leaves the finite numbers, and TooLarge.
+    checkpoints: a folder, in which the last `keep` are kept. If it already has a checkpoint, its report comes first
+    again, and training continues after it, with the numbers of an uninterrupted run. Raises Diverged if the loss or the
+    gradient is not finite, and TooLarge.
     """
     device = device or default_device()
     step = make_step(config, prepared, device)
@@ -129,7 +129,7 @@ def train(
                 where = f"epoch {run.epoch(number)}, step {number}, at learning rate {rate:.3g}"
                 raise Diverged(f"the gradient became {norm} in {where}")
             tokens += int((target[:, 1:] != PAD).sum())
-        loss = step.loss() / tokens  # on a GPU this waits for the end, to keep the queue full
+        loss = step.loss() / tokens  # waits for a GPU only at the end of a round, to keep its queue full
         trained = Trained(loss, tokens, time.perf_counter() - started, measure(device))
         yield run.report(trained, steps[-1]), run.model
 
@@ -158,21 +158,21 @@ class TrainingRun:
         self.config, self.prepared, self.learner, self.model = config, prepared, learner, learner.model
         self.checkpoints, self.keep = checkpoints, keep
         self.epoch_steps = count_batches(prepared.train, config.training)
-        self.total_steps = self.epoch_steps * config.training.epochs
+        self.total_steps = config.training.total_steps(self.epoch_steps)
         self.round_steps = config.training.report_steps or self.epoch_steps
-        self.done = 0  # steps, before the first round
+        self.done = 0  # steps before the first round
 
     def resume(self, checkpoint: Path, values: dict[str, Any]) -> EpochReport:
-        """Go on after a checkpoint of the given report."""
+        """Continue after a checkpoint with the given report."""
         self.learner.load(load_state(checkpoint, self.model.output.weight.device))
         report = read_report(values)
-        # The checkpoint may be another trial's, whose batches had other sizes (search/schedulers/population.py).
+        # The checkpoint may be from another trial, whose batches had other sizes (search/schedulers/population.py).
         self.done = report.step if self.config.training.report_steps else self.epoch_steps * int(report.epoch)
         return report
 
     def batches(self) -> Iterator[Batch]:
         """The batches of all steps that are left."""
-        for epoch in range(self.done // self.epoch_steps, self.config.training.epochs):
+        for epoch in range(self.done // self.epoch_steps, math.ceil(self.config.training.epochs)):
             start = max(0, self.done - epoch * self.epoch_steps)
             yield from training_batches(self.prepared.train, self.config.training, self.config.seed, epoch + 1, start)
 
@@ -199,13 +199,14 @@ class TrainingRun:
         return report
 
     def _validate(self, trained: Trained, step: int) -> EpochReport:
-        """The report, whose losses are in nats without label smoothing: train and valid are the same quantity."""
-        text, epoch = self.prepared.valid_text, self.epoch(step)
+        """The report. Both losses are in nats per token without label smoothing, so they are the same quantity."""
+        most = self.config.training.valid_pairs if step < self.total_steps else None
+        (valid, text), epoch = self.prepared.valid_sample(most), self.epoch(step)
         if not math.isfinite(trained.loss):
             raise Diverged(f"the training loss became {trained.loss} in epoch {epoch}")
         started = time.perf_counter()
         self.model.eval()
-        nll_sum = reference_loss(self.model, self.prepared.valid)
+        nll_sum = reference_loss(self.model, valid)
         if not math.isfinite(nll_sum):
             raise Diverged(f"the validation loss became {nll_sum} in epoch {epoch}")
         translations = translate(self.model, self.prepared.tokenizer, text.source)
@@ -215,10 +216,10 @@ class TrainingRun:
             step=step,
             figures={
                 "train_loss": trained.loss,  # per target token, with dropout, mean over the epoch or round
-                "valid_loss": nll_sum / self.prepared.valid.target_tokens,
+                "valid_loss": nll_sum / valid.target_tokens,
                 "valid_nll_per_char": nll_sum / sum(map(len, text.target)),  # comparable between vocabularies
                 "valid_bleu": bleu,  # of greedy decoding, 0..100
-                "tokens": trained.tokens,  # of targets, trained on in this epoch or round
+                "tokens": trained.tokens,  # target tokens of this epoch or round
             },
             train_seconds=trained.seconds,
             eval_seconds=time.perf_counter() - started,

@@ -1,4 +1,4 @@
-"""Cross-entropy straight from hidden states, so that the tokens × vocabulary matrix never exists whole."""
+"""Cross-entropy from hidden states in chunks, so that the tokens × vocabulary matrix never exists as a whole."""
 
 import math
 from typing import Any
@@ -12,7 +12,7 @@ CHUNK_TOKENS = 512
 
 
 class _LinearCrossEntropy(torch.autograd.Function):
-    """Computes its gradients in the forward pass, while a chunk's probabilities are at hand."""
+    """Computes its gradients in the forward pass, while a chunk's probabilities exist."""
 
     @staticmethod
     def forward(
@@ -27,7 +27,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         vocab = weight.shape[0]
         objective, total_nll = hidden.new_zeros(2, dtype=torch.float32).unbind()
         grad_hidden, grad_weight = torch.empty_like(hidden), torch.empty_like(weight)
-        chunks = max(1, math.ceil(len(hidden) / CHUNK_TOKENS))  # of like size: a product of few rows is slow
+        chunks = max(1, math.ceil(len(hidden) / CHUNK_TOKENS))  # of similar size, as a product of few rows is slow
         kept = None if kept is None else kept.unsqueeze(1).to(torch.float32)
         parts = zip(
             hidden.chunk(chunks),
@@ -37,7 +37,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
             strict=True,
         )
         for place, (part, labels, grad_part, kept_part) in enumerate(parts):
-            # As few passes over (chunk, vocabulary) as there can be: PyTorch's softmax is several in one.
+            # As few passes over (chunk, vocabulary) as possible: PyTorch's softmax replaces several.
             logits = (part @ weight.T).float()
             chosen, top = logits.gather(1, labels), logits.amax(dim=1, keepdim=True)
             total = logits.sum(dim=1, keepdim=True) if smoothing else 0.0

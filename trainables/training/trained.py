@@ -16,7 +16,7 @@ from trainables.training.learner import build_model
 
 
 def average_weights(paths: list[Path], device: torch.device) -> dict[str, torch.Tensor]:
-    """The mean of the models' weights in these checkpoints; of what is no number the first's.
+    """The mean of the weights in these checkpoints; tensors that are not floating-point are from the first.
 
     Averaging the last checkpoints of one training: Vaswani et al. 2017, section 6.1.
     """
@@ -31,15 +31,13 @@ def average_weights(paths: list[Path], device: torch.device) -> dict[str, torch.
 def load_model(
     config: TranslationConfig, cache: Path, checkpoints: Path, device: torch.device = CPU, averaged: int = 1
 ) -> tuple[Transformer, Tokenizer]:
-    """The model of the newest checkpoint, or the mean of so many last ones, ready to translate.
+    """The model of the newest checkpoint, or the mean of the last `averaged` ones, in eval mode, and its tokenizer.
 
     Raises UserError if there are none.
     """
     found = last_checkpoints(checkpoints, averaged)
     if not found:
-        raise UserError(
-            f"{checkpoints}: holds no whole checkpoint; it was removed; restore it, or train again under another name"
-        )
+        raise UserError(f"{checkpoints}: has no complete checkpoint; restore it, or train again under another name")
     prepared = prepare(config.data, config.tokenizer, cache)
     model = build_model(config, prepared, device)
     model.load_state_dict(average_weights(found, device))

@@ -1,1 +1,1 @@
-"""The figures of the report: plotly values made of plain numbers, each with a sentence that says what it shows."""
+"""The figures of the report: Plotly figures of plain numbers, each with a sentence on what it shows."""

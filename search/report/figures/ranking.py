@@ -1,4 +1,4 @@
-"""The finalists: how sure their order is, and what their quality costs."""
+"""Figures of the finalists: their scores with intervals, and their sizes."""
 
 from search.finals.board import LeaderboardEntry
 from search.finals.stages import TestMetric
@@ -6,7 +6,7 @@ from search.report.figures.figure import GREY, INK, Figure, colours_of, empty_pl
 
 
 def ranking_figure(ranking: list[LeaderboardEntry], by: TestMetric) -> Figure:
-    """The test score of the finalists with their intervals, best on top."""
+    """The test scores of the finalists with intervals, the best on top."""
     colours = colours_of(ranking)
     plot = empty_plot(by.metric.title, "", height=90 + 34 * len(ranking))
     for entry in reversed(ranking):
@@ -24,13 +24,13 @@ def ranking_figure(ranking: list[LeaderboardEntry], by: TestMetric) -> Figure:
     alternative = "; ".join(
         f"trial {e.trial} {by.metric.show(e.score)} [{e.score_ci[0]:.4g}, {e.score_ci[1]:.4g}]" for e in ranking
     )
-    caption = "Points are means over seeds, bars their 95% intervals. Bars that overlap may still belong to a sure "
-    caption += f"difference: groups compare the systems on the same {by.items}."
+    caption = "Points are means over seeds, bars their 95% intervals. Systems whose bars overlap can still differ "
+    caption += f"significantly: groups compare the systems on the same {by.items}."
     return Figure("ranking-figure", "How sure the ranking is", caption, alternative, plot)
 
 
 def pareto_figure(ranking: list[LeaderboardEntry], by: TestMetric) -> Figure:
-    """The test score against parameters, with the front of those that nothing beats."""
+    """The test score against the number of parameters, with the Pareto front."""
     colours = colours_of(ranking)
     order = sorted(ranking, key=lambda entry: (entry.num_parameters, -by.metric.worth(entry.score)))
     front = [entry for entry in order if entry.pareto]
@@ -55,7 +55,7 @@ def pareto_figure(ranking: list[LeaderboardEntry], by: TestMetric) -> Figure:
             hovertemplate=f"{size:,} parameters: {by.metric.show(score)}<extra>trial {entry.trial}</extra>",
         )
     scores = [entry.score for entry in ranking]
-    room = 0.15 * ((max(scores) - min(scores)) or 1.0)  # for the numbers above the points
+    room = 0.15 * ((max(scores) - min(scores)) or 1.0)  # space for the numbers above the points
     plot.update_yaxes(range=[min(scores) - room, max(scores) + 1.5 * room])
     named = ", ".join(str(entry.trial) for entry in front)
     caption = f"On the front, where no other finalist is as good in both and better in one: {named}."

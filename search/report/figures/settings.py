@@ -1,4 +1,4 @@
-"""Trials by their hyperparameters: all at once, one by one, what each does, and which matter."""
+"""Figures of hyperparameters: all at once, one by one, their effects, and their importance."""
 
 from dataclasses import dataclass
 
@@ -16,19 +16,19 @@ from search.settings.wording import count, short_name, short_value
 from search.space.domain import Domain
 
 MOST_TICKS = 12
-AXIS = 124  # pixels that a coordinate needs for its labels
-UNUSED = -0.2  # where an axis from 0 to 1 has the trials that don't use it
-FAN = 0.05  # of an axis: trials of one value lie side by side in so much
-SHADES = [[0.0, "#e3e6ea"], [1.0, "#7b8794"]]  # of lines, worse to better
+AXIS = 124  # pixels for each axis with its labels
+UNUSED = -0.2  # the place, on an axis from 0 to 1, of trials that don't use the hyperparameter
+FAN = 0.05  # trials with the same value are spread over this share of the axis
+SHADES = [[0.0, "#e3e6ea"], [1.0, "#7b8794"]]  # of lines, from worse to better
 
 
 def parallel_coordinates(
     experiment: Experiment, trials: list[StudyTrial], found: Analysis, ranking: list[LeaderboardEntry]
 ) -> Figure:
-    """A line for each trial with a comparable score, through its value on each axis; the finalists in colour.
+    """A line for each trial with a comparable score, through its value on each axis; finalists are in colour.
 
-    Made of plain lines: Plotly's own needs WebGL, which not every browser has, and can't show who is a finalist, nor
-    which score is a forecast.
+    It is made of plain lines. Plotly's own figure needs WebGL, which not every browser has, and can't mark finalists or
+    forecasts.
     """
     metric, minimize = experiment.search.compared_by.title, experiment.search.direction == "minimize"
     unit, scores = experiment.training.unit, {number: score.value for number, score in found.scores.items()}
@@ -41,11 +41,11 @@ def parallel_coordinates(
     for kind in kinds:
         line, marker = {"dash": kind.dash, "color": INK, "width": 1.3}, {"symbol": kind.symbol, "color": INK}
         plot.add_scatter(x=[None], y=[None], mode="lines+markers", line=line, marker=marker, name=kind.name)
-    for row, trial in enumerate(drawn):  # worse to better, so that the better lie above
+    for row, trial in enumerate(drawn):  # from worse to better, so that better ones are on top
         shade = sample_colorscale(SHADES, row / max(1, len(drawn) - 1))[0]
         colour, width = colours.get(trial.number, shade), 3 if trial.number in colours else 1.3
         kind = next(kind for kind in kinds if trial.number in kind.trials)
-        told = found.scores[trial.number].told(unit)
+        described = found.scores[trial.number].as_text(unit)
         plot.add_scatter(
             x=list(range(len(axes))),
             y=[axis.places[row] for axis in axes],
@@ -53,7 +53,7 @@ def parallel_coordinates(
             line={"color": colour, "width": width, "dash": kind.dash},
             marker={"symbol": kind.symbol, "size": [0] * (len(axes) - 1) + [8], "color": colour},
             showlegend=False,
-            hovertemplate=f"trial {trial.number}: {told}<extra></extra>",
+            hovertemplate=f"trial {trial.number}: {described}<extra></extra>",
         )
     for column, axis in enumerate(axes):
         ends = {"y0": min(*axis.places, 0) - FAN, "y1": 1 + FAN}
@@ -72,13 +72,13 @@ def parallel_coordinates(
     plot.update_xaxes(visible=False, range=[-0.6, len(axes) - 0.5])
     plot.update_yaxes(visible=False, range=[min(UNUSED if UNUSED in axis.ticks else 0 for axis in axes) - 0.1, 1.22])
     best = "; ".join(
-        f"trial {trial.number}, {found.scores[trial.number].told(unit)}: "
+        f"trial {trial.number}, {found.scores[trial.number].as_text(unit)}: "
         + ", ".join(f"{short_name(path)} {short_value(value)}" for path, value in trial.params.items())
         for trial in drawn[:-6:-1]
     )
     caption = (
-        "Each line is a trial, through its value of each setting to its score: the finalists in their colours, the "
-        f"others the darker, the better. Lines that share a value lie side by side. {counted(found)}"
+        "Each line is a trial, from its values of the settings to its score. Finalists have their colours; of the "
+        f"others, better ones are darker. Lines with the same value are side by side. {counted(found)}"
     )
     alternative, width = f"The best trials by {metric}: {best}", AXIS * len(axes)
     return Figure("parallel-coordinates", "All trials at once", caption, alternative, plot, least_width=width)
@@ -86,7 +86,7 @@ def parallel_coordinates(
 
 @dataclass(frozen=True)
 class _Kind:
-    """Trials whose scores were measured, or are forecasts, and how these are drawn."""
+    """Trials whose scores are measured, or forecasts, and how they are drawn."""
 
     name: str
     trials: list[int]
@@ -95,7 +95,7 @@ class _Kind:
 
 
 def _kinds(found: Analysis) -> list[_Kind]:
-    """Those there are."""
+    """The kinds that have trials."""
     measured = [number for number, score in found.scores.items() if score.origin is None]
     forecast = [number for number in found.scores if number not in measured]
     kinds = (
@@ -107,7 +107,7 @@ def _kinds(found: Analysis) -> list[_Kind]:
 
 @dataclass(frozen=True)
 class _Axis:
-    """places: of the trials, 0 to 1. ticks: place -> what it says."""
+    """An axis. places: of the trials, in 0..1. ticks: place -> label."""
 
     name: str
     places: list[float]
@@ -115,7 +115,7 @@ class _Axis:
 
 
 def _coordinate(path: str, domain: Domain, trials: list[StudyTrial]) -> _Axis:
-    """Listed values evenly spaced; a range by its logarithm or as it is; unused below all others."""
+    """The axis of a hyperparameter: listed values evenly spaced, a range linear or logarithmic, unused below."""
     places = [domain.unit(trial.params[path]) if path in trial.params else UNUSED for trial in trials]
     choices = domain.choices()
     if choices is not None and len(choices) <= MOST_TICKS:
@@ -139,7 +139,7 @@ def _score_coordinate(name: str, values: list[float]) -> _Axis:
 
 
 def slices(experiment: Experiment, trials: list[StudyTrial], found: Analysis) -> list[Figure]:
-    """For each hyperparameter, every trial's comparable score over its value, and the mean at each value."""
+    """For each hyperparameter, the comparable scores of all trials over its values, and the mean at each value."""
     metric, unit = f"{experiment.search.compared_by.title} {found.stage}", experiment.training.unit
     means = {effect.path: effect.means for effect in found.effects}
     figures = []
@@ -156,7 +156,7 @@ def slices(experiment: Experiment, trials: list[StudyTrial], found: Analysis) ->
                 mode="markers",
                 name=kind.name.split()[0],  # the axis says where
                 marker={"symbol": kind.symbol, "size": 8, "color": colour, "line": {"width": 1.5, "color": colour}},
-                text=[f"trial {t.number}: {found.scores[t.number].told(unit)}" for t in chosen],
+                text=[f"trial {t.number}: {found.scores[t.number].as_text(unit)}" for t in chosen],
                 hovertemplate=f"%{{text}}<br>{name} %{{x}}<extra></extra>",
             )
         mean = [level for level in means.get(path, []) if level.needed is None]
@@ -178,11 +178,11 @@ def slices(experiment: Experiment, trials: list[StudyTrial], found: Analysis) ->
             )
         elif "log" in (domain.distribution or ""):
             plot.update_xaxes(type="log", dtick="D2", tickformat="~r")
-        told = [
+        described = [
             f"mean at {m.label}: {m.mean:.2f} ± {m.margin:.2f} ({count(m.trials, 'trial', 'trials')})" for m in mean
         ]
-        seen = [f"{short_value(t.params[path])}: {found.scores[t.number].told(unit)}" for t in drawn]
-        alternative = f"{metric} by {name}. " + "; ".join(told or seen)
+        seen = [f"{short_value(t.params[path])}: {found.scores[t.number].as_text(unit)}" for t in drawn]
+        alternative = f"{metric} by {name}. " + "; ".join(described or seen)
         caption = ""
         if unknown:
             needed = max(level.needed for level in unknown if level.needed is not None)
@@ -193,7 +193,7 @@ def slices(experiment: Experiment, trials: list[StudyTrial], found: Analysis) ->
 
 
 def effects_figure(found: Analysis, unit: str) -> Figure:
-    """Every effect that can be told with its interval, the largest on top; those that are not clear in grey."""
+    """The effects with their intervals, the largest on top; those that are not significant are grey."""
     rows = [
         (each.label if len(effect.estimates) == 1 else f"{short_name(effect.path)} {each.label}", each)
         for effect in found.effects
@@ -214,14 +214,14 @@ def effects_figure(found: Analysis, unit: str) -> Figure:
     plot.add_vline(x=0, line={"color": INK, "width": 1})
     plot.update_yaxes(type="category")
     alternative = "; ".join(f"{label} {signed(each.size, unit)} ± {each.margin:.3g}" for label, each in rows)
-    caption = "What a step does while the other settings stay, with 95% intervals; grey: not sure."
+    caption = "The effect of a step while the other settings stay the same, with 95% intervals; grey: not significant."
     if wide := [short_name(effect.path) for effect in found.effects if effect.verdict == "wide"]:
         caption += f" Not drawn, as these trials cannot tell: {', '.join(wide)}."
     return Figure("effects-figure", "Size of the effects", caption, alternative, plot)
 
 
 def importance_figure(importances: list[Importance], caption: str) -> Figure:
-    """Both shares of each hyperparameter, side by side."""
+    """Both measures of importance of each hyperparameter, side by side."""
     plot: go.Figure = empty_plot("share of importance", "", height=110 + 44 * len(importances), legend=True)
     names = [short_name(each.path) for each in reversed(importances)]
     for method, colour in (("PED-ANOVA", COLOURS[1]), ("fANOVA", COLOURS[0])):
@@ -238,7 +238,7 @@ def importance_figure(importances: list[Importance], caption: str) -> Figure:
     plot.update_xaxes(tickformat=".0%", rangemode="tozero")
     plot.update_yaxes(type="category")
     alternative = "; ".join(
-        f"{short_name(each.path)}: fANOVA {'not told' if each.fanova is None else format(each.fanova, '.0%')}, "
+        f"{short_name(each.path)}: fANOVA {'unknown' if each.fanova is None else format(each.fanova, '.0%')}, "
         f"PED-ANOVA {each.ped_anova:.0%}"
         for each in importances
     )

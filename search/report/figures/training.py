@@ -1,4 +1,4 @@
-"""How trials learnt, and how the search went on."""
+"""Figures of training: learning curves, and the progress of the search."""
 
 from collections import defaultdict
 from itertools import accumulate
@@ -16,7 +16,7 @@ from trainables.base.outcomes import Outcome
 
 
 def learning_curves(experiment: Experiment, trials: list[StudyTrial], ranking: list[LeaderboardEntry]) -> Figure:
-    """The metric of every trial over its epochs, or its steps with `report_steps`, and the rungs that could stop it."""
+    """The metric of every trial over its epochs, or its steps with `report_steps`, and the rungs."""
     metric, colours = experiment.search.compared_by.title, colours_of(ranking)
     unit = experiment.training.unit
     plot = empty_plot(unit, metric, legend=True)
@@ -50,7 +50,7 @@ def learning_curves(experiment: Experiment, trials: list[StudyTrial], ranking: l
 def curves_figure(
     curves: Curves, entry: LeaderboardEntry, reports: list[JournalLine], finals: list[JournalLine]
 ) -> Figure:
-    """Figures of the reports of the best configuration, such as losses, each with a line a seed."""
+    """Figures from the reports of the best configuration, such as losses, with a line for each seed."""
     if entry.final_trials:
         runs = [[line.report for line in finals if line.trial == number] for number in entry.final_trials]
     else:
@@ -76,9 +76,9 @@ def curves_figure(
 
 
 def progress_figure(experiment: Experiment, reports: list[JournalLine], spending: list[str]) -> Figure:
-    """The best score that any trial had shown, after so many epochs of training.
+    """The best score of all trials over the epochs trained so far.
 
-    spending: sentences on the budget; none if there was none.
+    spending: sentences about the budget; none without one.
     """
     metric, shown = experiment.search.metric, experiment.search.compared_by
     best_of = max if experiment.search.direction == "maximize" else min
@@ -94,17 +94,17 @@ def progress_figure(experiment: Experiment, reports: list[JournalLine], spending
     )
     first = trained[best.index(best[-1])]
     caption = f"The best score, {shown.show(best[-1])}, was first reached after {plain(first)} of {plain(trained[-1])} "
-    caption += "epochs. A line that still climbs at its end asks for more trials, or more epochs."
+    caption += "epochs. If the line still rises at its end, more trials or more epochs may help."
     if limit := experiment.search.budget.epochs:
         plot.add_vline(x=limit, line={"dash": "dot", "color": INK, "width": 1}, annotation_text="budget")
     if spending:
-        caption += f" Spent, finals and what was searched before included: {'; '.join(spending)}."
+        caption += f" Spent, including finals and earlier studies: {'; '.join(spending)}."
     return Figure("progress-figure", "What the search found, and when", caption, caption, plot)
 
 
 def _epochs_trained(reports: list[JournalLine]) -> list[float]:
-    """Epochs of all trials together, after each report."""
-    at: dict[int, float] = defaultdict(float)  # trial -> its epoch
+    """The sum of epochs of all trials, after each report."""
+    at: dict[int, float] = defaultdict(float)  # trial -> epoch
     steps = []
     for line in reports:
         steps.append(line.report.epoch - at[line.trial])
@@ -112,6 +112,6 @@ def _epochs_trained(reports: list[JournalLine]) -> list[float]:
     return list(accumulate(steps))
 
 
-def _mark_epochs(plot: go.Figure, epochs: int) -> None:
+def _mark_epochs(plot: go.Figure, epochs: float) -> None:
     """Ticks at whole epochs."""
-    plot.update_xaxes(dtick=max(1, epochs // 10))
+    plot.update_xaxes(dtick=max(1, int(epochs // 10)))

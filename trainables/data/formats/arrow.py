@@ -13,7 +13,8 @@ from trainables.data.sources import Source
 if TYPE_CHECKING:  # it is imported when such a file is read
     import pyarrow
 
-ROWS = 8192  # that are in memory at a time, beside what the file keeps together
+ROWS = 8192  # in memory at a time
+BUFFER = 1 << 20  # bytes of a column that are read at a time; without it, all of a group of rows
 
 Columns: TypeAlias = list[tuple[str, ...]]  # the paths of source and target, as ("translation", "en")
 Batches: TypeAlias = Iterator[tuple[Columns, "pyarrow.RecordBatch"]]
@@ -47,7 +48,7 @@ def _read(source: Source, config: DataConfig, open_batches: Callable[[Path, Choi
 def _parquet_batches(path: Path, choose: Choice) -> Batches:
     from pyarrow.parquet import ParquetFile
 
-    with ParquetFile(path) as file:
+    with ParquetFile(path, buffer_size=BUFFER, pre_buffer=False) as file:
         columns = choose(file.schema_arrow)
         names = [".".join(column) for column in columns]
         yield from ((columns, batch) for batch in file.iter_batches(ROWS, columns=names, use_threads=False))
@@ -56,7 +57,7 @@ def _parquet_batches(path: Path, choose: Choice) -> Batches:
 def _arrow_batches(path: Path, choose: Choice) -> Batches:
     import pyarrow
 
-    with pyarrow.memory_map(str(path)) as content:
+    with pyarrow.OSFile(str(path)) as content:
         whole = content.read(6) == b"ARROW1"
         content.seek(0)
         with (pyarrow.ipc.open_file if whole else pyarrow.ipc.open_stream)(content) as table:
