@@ -125,7 +125,12 @@ def encode_text(text: StoredText, tokenizer_folder: Path, data: DataConfig, cach
     with locked(job.folder / "lock"):
         if not (job.folder / INDEX).exists():
             parts = _encode_parts(job)
-            index = {"ids": job.ids, "lengths": job.lengths, "parts": [asdict(part) for part in parts]}
+            index = {
+                "text": job.text,
+                "ids": job.ids,
+                "lengths": job.lengths,
+                "parts": [asdict(part) for part in parts],
+            }
             write_atomically(job.folder / INDEX, json.dumps(index))
     return EncodedText(job.folder)
 
