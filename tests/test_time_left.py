@@ -1,6 +1,7 @@
 """How much is left of a search: counted by hand where nobody is stopped, and told well enough where some are."""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +142,21 @@ def test_the_finals_are_counted_and_then_their_tests() -> None:
     left = search.left.left
     assert left and left.epochs == 2 * EPOCHS - 1
     assert left.seconds == pytest.approx(10 * left.epochs + REPORT_SECONDS, abs=1)
+
+
+def test_reports_by_steps_count_as_parts_of_epochs() -> None:
+    training = {"epochs": 0.5, "report_steps": 10}
+    search = Search(experiment(search=NOBODY_STOPS, finals={"top": 1, "seeds": 1}, training=training))
+    trial = search.start()
+    line = line_of(trial.number, 0.1, step=10, train_seconds=10.0)  # of 100 an epoch
+    search.study.set_attributes(trial, replace(trial.attributes, epoch_steps=100))
+    search.journal.append(line)
+    search.study.report(trial, 10, 1.0)
+    search.now += 10
+    search.left.trial_reported(trial, line)
+    left = search.left.left
+    assert left and left.epochs == pytest.approx(6 * 0.5 - 0.1)
+    assert left.seconds == pytest.approx(29 * 10 + REPORT_SECONDS, abs=1)
 
 
 def test_a_search_longer_than_is_played_counts_in_proportion() -> None:
