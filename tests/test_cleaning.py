@@ -49,11 +49,13 @@ NEEDED = (
     *("done/finals/0/epoch-4/state.pt", "done/trials/3/epoch-2/state.pt", "done/best/model.safetensors"),
     *("done/earlier/1/best/model.safetensors", "done/earlier/2/trials/0/epoch-2/state.pt", "notes/inputs.txt"),
     *("done/earlier/1/finalists.json", "done/finals/9/epoch-4/state.pt", ".cache/tokenizers/young/lock"),
+    *(".cache/texts/text/source", ".cache/texts/young/source", ".cache/encoded/young/part-00000"),
 )
 WASTE = (
     *("done/finals/1/epoch-4/state.pt", "done/trials/.tune-1/x", "done/.inputs.json.77", "dead/inputs.json"),
     *("done/earlier/1/finals/0/epoch-4/state.pt", "done/earlier/1/trials/0/epoch-2/state.pt"),
     *(".cache/tokenizers/unknown/tokenizer.model", "../tmp/ray/session_2020-01-01_9/logs/x"),
+    *(".cache/texts/unknown/source", ".cache/encoded/torn/part-00000", ".cache/encoded/unknown/index.json"),
     f"../tmp/babeltune-{os.getuid()}/t-dead/x",
 )
 
@@ -62,12 +64,15 @@ def litter(runs: Path) -> tuple[list[Path], list[Path]]:
     known = name_tokenizer(TokenizerConfig(), "text", "0.2.0")
     needed = [write(runs / name, young="young" in name) for name in NEEDED if not (runs / name).exists()]
     needed += [write(runs / ".cache" / "tokenizers" / known / "tokenizer.model")]
+    ids = runs / ".cache" / "encoded" / "known" / "index.json"
+    needed += [write(ids, '{"text": "text"}'), write(runs / ".cache" / "corpora" / "known.json", '{"train": "text"}')]
     waste = [write(runs / name) for name in WASTE if not (runs / name).exists()] + [runs / "dead" / "inputs.json"]
+    waste += [write(runs / ".cache" / "corpora" / "unknown.json", '{"train": "unknown"}')]
     write(runs / "done" / "earlier" / "1" / "taken.json", "{}")
     write(runs / "done" / "finals" / "1" / "test.json", "{}")
     for folder in (
         "../tmp/ray/session_2020-01-01_9",
-        ".cache/tokenizers/unknown",
+        *(f".cache/{name}" for name in ("tokenizers/unknown", "texts/unknown", "encoded/torn", "encoded/unknown")),
         "../tmp/ray/session_2020-01-01_9/logs",
     ):
         os.utime(runs / folder, (LONG_AGO, LONG_AGO))
@@ -78,7 +83,7 @@ def test_what_nobody_needs_is_listed_and_removed_once_agreed_to(runs: Path, caps
     needed, waste = litter(runs)
     assert main(["clean", "--output_dir", str(runs)]) == 0
     listed = capsys.readouterr().out
-    assert "nothing is removed: --yes" in listed and "1.0 kB" in listed
+    assert "nothing is removed; --yes" in listed and "1.0 kB" in listed
     assert all(file.exists() for file in needed + waste), "without a terminal it only lists"
     assert main(["clean", "--output_dir", str(runs), "--yes"]) == 0
     assert [file for file in waste if file.exists()] == []

@@ -1,5 +1,7 @@
 """How much is left of a search: counted by hand where nobody is stopped, and told well enough where some are."""
 
+import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +144,21 @@ def test_the_finals_are_counted_and_then_their_tests() -> None:
     assert left.seconds == pytest.approx(10 * left.epochs + REPORT_SECONDS, abs=1)
 
 
+def test_reports_by_steps_count_as_parts_of_epochs() -> None:
+    training = {"epochs": 0.5, "report_steps": 10}
+    search = Search(experiment(search=NOBODY_STOPS, finals={"top": 1, "seeds": 1}, training=training))
+    trial = search.start()
+    line = line_of(trial.number, 0.1, step=10, train_seconds=10.0)  # of 100 an epoch
+    search.study.set_attributes(trial, replace(trial.attributes, epoch_steps=100))
+    search.journal.append(line)
+    search.study.report(trial, 10, 1.0)
+    search.now += 10
+    search.left.trial_reported(trial, line)
+    left = search.left.left
+    assert left and left.epochs == pytest.approx(6 * 0.5 - 0.1)
+    assert left.seconds == pytest.approx(29 * 10 + REPORT_SECONDS, abs=1)
+
+
 def test_a_search_longer_than_is_played_counts_in_proportion() -> None:
     asked = experiment(
         search=NOBODY_STOPS | {"trials": 3 * MOST_TRIALS}, training={"epochs": 1}, finals={"top": 1, "seeds": 1}
@@ -152,6 +169,16 @@ def test_a_search_longer_than_is_played_counts_in_proportion() -> None:
     search.end(trial)
     left = search.left.left
     assert left and left.epochs == pytest.approx(3 * MOST_TRIALS)
+
+
+def test_an_estimate_leaves_the_log_and_the_search_as_they_are(caplog: pytest.LogCaptureFixture) -> None:
+    search = Search(experiment(search=NOBODY_STOPS))
+    caplog.set_level(logging.INFO, "babeltune.work")
+    trial = search.start()
+    for _ in range(EPOCHS):  # after the last report nobody has ended it yet, as when a listener is told of that
+        search.report(trial)
+    assert search.left.left and not caplog.records
+    assert trial.running and len(search.study.trials) == 1 and len(search.journal.lines) == EPOCHS
 
 
 def test_an_estimate_that_fails_ends_no_search(monkeypatch: pytest.MonkeyPatch) -> None:

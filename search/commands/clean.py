@@ -1,5 +1,6 @@
 """`babeltune clean`: lists files that runs and caches no longer need, and removes them after asking."""
 
+import json
 import os
 import sys
 import tempfile
@@ -20,13 +21,14 @@ from search.settings.wording import count
 from trainables.base.checkpoint_files import checkpoint_number
 from trainables.base.command_line import parse_config
 from trainables.base.errors import UserError
-from trainables.base.files import drafts, named_path, remove
+from trainables.base.files import drafts, named_path, read_bytes, remove
 from trainables.base.help_pages import Program
 from trainables.base.installed import program
 from trainables.base.locks import left_alone
 from trainables.base.sealing import read_sealed
 from trainables.base.temporary import abandoned, is_held, user_folder
 from trainables.base.translation_config import TokenizerConfig
+from trainables.data.encoded_text import INDEX
 from trainables.data.tokenizer import name_tokenizer
 
 IDLE_SECONDS = 3600.0  # files without a lock that are younger may be in use
@@ -152,21 +154,35 @@ def _checkpoints(folders: Iterator[Path]) -> Iterator[Path]:
 
 
 def _of_caches(output_dir: Path) -> Iterator[Waste]:
-    """Tokenizers that no run uses. A missing one would be trained again, with the same result."""
+    """What is made of corpora that no run uses. It would be made again when it is missing, with the same result."""
     tokenizers = output_dir / ".cache" / "tokenizers"
     for folder in tokenizers.glob("*"):
         for draft in filter(_idle, drafts(folder)):
             yield Waste(draft, "left by a process that was killed")
-    needed = _needed_tokenizers(output_dir)
+    needed = _needed(output_dir)
     if needed is None:
         return
-    for folder in sorted(tokenizers.glob("*")):
-        if folder.name not in needed and _idle(folder):
-            yield Waste(folder, "a tokenizer of no run")
+    cache = output_dir / ".cache"
+    for path, name, why in (
+        *((folder, folder.name, "a tokenizer of no run") for folder in tokenizers.glob("*")),
+        *((folder, folder.name, "a training text of no run") for folder in cache.glob("texts/*")),
+        *((folder, _text_of(folder / INDEX, "text"), "ids of a text of no run") for folder in cache.glob("encoded/*")),
+        *((file, _text_of(file, "train"), "a record of a text of no run") for file in cache.glob("corpora/*.json")),
+    ):
+        if name not in needed and _idle(path):
+            yield Waste(path, why)
 
 
-def _needed_tokenizers(output_dir: Path) -> set[str] | None:
-    """The names of the folders of tokenizers that runs use; None if this is unknown for a run.
+def _text_of(file: Path, key: str) -> str | None:
+    """The text that a record names; None if there is no record, as in a folder of ids that are not complete."""
+    try:
+        return str(json.loads(read_bytes(file))[key])
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+
+
+def _needed(output_dir: Path) -> set[str] | None:
+    """The names of the tokenizers and texts that runs use; None if this is unknown for a run.
 
     That is a run that is not over, that trains a single model, or that version 0.1 made.
     """
@@ -183,8 +199,9 @@ def _needed_tokenizers(output_dir: Path) -> set[str] | None:
             record = read_sealed(run_dir / "inputs.json")
             for entry in record["tokenizers"].values():
                 config = TokenizerConfig.model_validate(entry["config"])
+                text = record["splits"]["training text"]["sha256"]
+                needed.add(text)
                 for start in record["starts"]:
-                    text = record["splits"]["training text"]["sha256"]
                     needed.add(name_tokenizer(config, text, start["sentencepiece"]))
         except (UserError, ValueError, LookupError, TypeError, AttributeError):
             return None

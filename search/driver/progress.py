@@ -161,7 +161,7 @@ class TrialProgress:
         for number, trial in list(self.live.items())[:MOST_SHOWN]:
             score = f"{self._score(trial)}{', the best' if self.best and self.best[1] == number else ''}  "
             lines.append(
-                f"{self.trials.kind} {number:3}  {plain(trial.epochs):>2} of {self.epochs} epochs  "
+                f"{self.trials.kind} {number:3}  {plain(trial.epochs):>2} of {plain(self.epochs)} epochs  "
                 f"{score if trial.scores else ''}{describe(trial.params)}"
             )
         more = len(self.live) - len(lines)

@@ -18,7 +18,7 @@ from search.finals.choosing import choose_finalists, final_seeds
 from search.planning import made_up
 from search.planning.made_up import JournalInMemory, NoCheckpoints, VirtualStudy
 from search.planning.seen import Seen, Standing, Trials
-from search.planning.virtual_time import play, seconds_in_slots
+from search.planning.virtual_time import play, seconds_in_slots, unlogged
 from search.record.study import Study
 from search.record.trial import StudyTrial
 from search.samplers import Proposal
@@ -52,7 +52,8 @@ class Left:
 def play_on(seen: Seen, now: Standing, courses: int) -> Left:
     """What is left in the mean of some courses, each with other chances. Something must have been reported."""
     orders = normal_scores(now.trials.study)
-    found = [_Course(seen, now, orders, seed).play() for seed in range(courses)]
+    with unlogged():
+        found = [_Course(seen, now, orders, seed).play() for seed in range(courses)]
     return Left(fmean(left.epochs for left in found), fmean(left.seconds for left in found))
 
 

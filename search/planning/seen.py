@@ -107,7 +107,7 @@ class Seen:
         """Of a whole training."""
         training = self.experiment.training
         steps = training.report_steps or self.epoch_steps
-        return math.ceil(training.epochs * self.epoch_steps / steps)
+        return math.ceil(training.total_steps(self.epoch_steps) / steps)
 
     @cached_property
     def draws(self) -> list[tuple[Params, float]]:

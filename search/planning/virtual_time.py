@@ -44,7 +44,7 @@ def play(
         seconds = (due.train_seconds + due.eval_seconds) * stretch
         heapq.heappush(clock, (now + max(OVERDUE * seconds, seconds - ahead.pop(number, 0.0)), next(order), number))
 
-    with _silent():
+    with unlogged():
         while True:
             while isinstance(task := work.next(slots), Assignment):
                 wait_for(task.number)
@@ -68,8 +68,8 @@ def seconds_in_slots(seconds: list[float], slots: int) -> float:
 
 
 @contextmanager
-def _silent() -> Iterator[None]:
-    """None of this is to stand in the log of a run."""
+def unlogged() -> Iterator[None]:
+    """What work does in the block is not to stand in the log of a run."""
     level = log.level
     log.setLevel(logging.WARNING)
     try:

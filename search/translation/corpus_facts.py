@@ -45,7 +45,11 @@ class CorpusFacts:
 
 def corpus_facts(languages: tuple[str, str], train: Text, test: Split, prepared: Prepared) -> CorpusFacts:
     """Facts about the corpus, once the test split is open. prepared: the other splits in the best model's tokens."""
-    sources, pairs = set(train.source), set(zip(train.source, train.target, strict=True))
+    evaluated = (prepared.valid_text, test)
+    sources = {sentence for text in evaluated for sentence in text.source}.intersection(train.source)
+    pairs = {pair for text in evaluated for pair in zip(*text.sides, strict=True)}.intersection(
+        zip(*train.sides, strict=True)
+    )
 
     def facts(name: str, text: Text, encoded: Encoded) -> SplitFacts:
         is_train = text is train
