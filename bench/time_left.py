@@ -1,9 +1,9 @@
-"""How far off the time left was: finished searches are played again, as their logs have them.
+"""How far off the time left was, for finished searches, which are replayed from their logs.
 
 python bench/time_left.py RUN [RUN ...]
 
-A row of a table for each: what was told at 10, 25, 50 and 75 percent of the time from the first second to the report,
-as a multiple of what was left. Nothing is trained, and the runs are only read.
+Prints a row for each: the estimates at 10, 25, 50 and 75 percent of the time from the start to the report, relative to
+the time that was really left. Nothing is trained, and the runs are only read.
 """
 
 import re
@@ -35,7 +35,7 @@ EVENT = re.compile(r"([-\d]{10} [:\d]{8})Z \S+ +(.*)")
 
 
 class Recorded:
-    """The trials that a search had, one after the other."""
+    """A sampler that proposes the trials of a search in their order."""
 
     def __init__(self, experiment: Experiment, params: list[Params]):
         self.base, self.params, self.distributions = experiment.trial, params, experiment.space.to_optuna()
@@ -49,7 +49,7 @@ class Recorded:
 
 
 class Replay:
-    """One finished search, under the clock of its log."""
+    """A finished search, replayed with the times of its log."""
 
     def __init__(self, run: Path):
         self.run, self.experiment = run, stored_experiment(run, trust=True)
@@ -63,7 +63,7 @@ class Replay:
         self.work = self._begin("trial", Spent())
 
     def ratios(self) -> list[float | None]:
-        """Of what was told to what was left, at each of SHARES."""
+        """The estimates at each of SHARES, relative to the time that was really left."""
         waiting = [self.start + share * (self.end - self.start) for share in SHARES]
         found: list[float | None] = []
         reports = iter(read_lines(self.run / "trials.jsonl"))
@@ -92,7 +92,7 @@ class Replay:
         if kind == "trial":
             stored = Study(self.run / "study.db", "search", experiment.search.direction, "read")
             plan: Plan = Recorded(experiment, [trial.params for trial in stored.trials.values()])
-            rules = Rules(plan, make_scheduler(experiment))  # when the budget ended it, the log knows
+            rules = Rules(plan, make_scheduler(experiment))  # the log has the end of the budget
             self.left.begin(
                 Trials("trial", study, journal, plan, budget, expected_trials(experiment, make_scheduler(experiment)))
             )

@@ -118,7 +118,7 @@ def test_print_config_says_what_there_is(capsys: pytest.CaptureFixture[str]) -> 
         ("", ["options:", "  --config  FILE", "  --name  text (default null)", "  --teardown"]),
         ("", ["  training     The optimisation recipe."]),
         ("search.trials", ["  --search.trials  whole number (1 or more) or null (default 20)"]),
-        ("all", ["  --training.epochs  whole number (1 or more) (default 5)", "      passes over the training text"]),
+        ("all", ["  --training.epochs  number (above 0) (default 5)", "  --data.source  text (default en)"]),
         ("training", ["  --training.schedule  cosine, inverse_sqrt or constant (default cosine)"]),
         (
             "search",
@@ -155,7 +155,7 @@ MISTAKES = {
     "training: {batch_sentences: 32}": "x.yaml: training.batch_sentences: set exactly one",
     "data: {path: 'a/{spilt}.txt'}": "x.yaml: data.path: the pattern",
     "search: {trials: null}": "x.yaml: search.trials: null never ends with default; give a number, or",
-    "training: {epochs: 0.5}": "training.epochs: 0.5 epochs end within one, before a report; set report_steps, as 1000",
+    "training: {epochs: 0.5}": "training.epochs: 0.5 epochs end before the first report; set report_steps, too",
     "space: {training.valid_pairs: {values: [5, 6]}}": "training.valid_pairs: decides what is compared",
     "training: {report_steps: 100}": "x.yaml: search.scheduler.rungs: missing; with training.report_steps 100 rungs",
     "{training: {report_steps: 100}, search: {scheduler: {rungs: [100, 270]}}}": "270 is no multiple of "

@@ -147,7 +147,7 @@ def test_the_test_split_is_read_once_and_again_when_it_changes(
     age(folder)
     assert cached_test_digest(data, train, cache) == digests[1] != digests[0]
     (folder / "test.fr").unlink()
-    with pytest.raises(UserError, match="test.fr is missing beside test.en"):
+    with pytest.raises(UserError, match=r"test\.fr is missing beside test\.en"):
         cached_test_digest(data, train, cache)
 
 

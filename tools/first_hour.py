@@ -1,8 +1,8 @@
 """The first hour of a new user, recorded: python tools/first_hour.py [REPOSITORY].
 
-A fresh clone is installed, and what README and tutorial say to type is typed, in their order, in a terminal. What was
-printed, with the time it took, becomes docs/results/first-hour.md. Takes about half an hour on two idle cores, and the
-network for `pip install`. REPOSITORY: what is cloned, this one unless given.
+Installs a new clone and types the commands of README and tutorial, in their order, in a terminal. Their output and
+times become docs/results/first-hour.md. This takes about half an hour on two idle cores, and needs a network for `pip
+install`. REPOSITORY: the repository to clone, by default this one.
 """
 
 import fcntl
@@ -23,8 +23,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "results" / "first-hour.md"
 COLUMNS, ROWS = 100, 50
-LONG = 60.0  # seconds, after which it is shown how things stood in the middle
-BETWEEN = 8  # lines of that
+LONG = 60.0  # seconds; for a longer step, the output in the middle is shown, too
+BETWEEN = 8  # lines of the output in the middle
 LONGEST = 45  # lines of an output that are kept: the first and the last
 CONTROL = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07]*\x07|\x1b[()][A-Z0-9]")
 UP = re.compile(r"\x1b\[(\d*)A")
@@ -32,7 +32,7 @@ UP = re.compile(r"\x1b\[(\d*)A")
 
 @dataclass(frozen=True)
 class Step:
-    """What is typed, with {run} for the newest run, and the status with which it should end."""
+    """A command, with {run} for the newest run, and its expected exit status."""
 
     title: str
     typed: str
@@ -58,13 +58,13 @@ STEPS = (
 
 @dataclass(frozen=True)
 class Done:
-    """What came of a step."""
+    """The result of a step."""
 
     step: Step
     typed: str
     seconds: float
-    printed: str  # as it stayed
-    between: str  # the last lines in the middle of its time
+    printed: str  # the output, as it remains on the terminal
+    between: str  # the last lines half-way through
     status: int
 
 
@@ -79,7 +79,7 @@ def type_in(step: Step, typed: str, folder: Path) -> Done:
             **os.environ,
             "PATH": f"{folder / '.venv' / 'bin'}:{os.environ['PATH']}",
             "TERM": "xterm-256color",
-            "XDG_STATE_HOME": str(folder.parent / "state"),  # where it is noted whose a run is
+            "XDG_STATE_HOME": str(folder.parent / "state"),  # records which runs are this user's
             "COLUMNS": str(COLUMNS),
         }
         os.execvpe("bash", ["bash", "-c", typed], environment)
@@ -88,7 +88,7 @@ def type_in(step: Step, typed: str, folder: Path) -> Done:
     while select.select([terminal], [], []):
         try:
             piece = os.read(terminal, 65536)
-        except OSError:  # as a terminal ends
+        except OSError:  # the end of a terminal
             break
         if not piece:
             break
@@ -106,7 +106,7 @@ def type_in(step: Step, typed: str, folder: Path) -> Done:
 
 
 def as_it_stays(text: str) -> str:
-    """What is on the terminal at the end: lines that were drawn again, as progress is, as they were drawn last."""
+    """The final content of the terminal: of lines that were drawn repeatedly, such as progress, the last state."""
     lines: list[str] = [""]
     place = 0
     for part in re.split(r"(\x1b\[\d*A|\x1b\[2K|\r\n|\n|\r)", text):
@@ -126,7 +126,7 @@ def as_it_stays(text: str) -> str:
 
 
 def make_corpus(folder: Path) -> None:
-    """The embedded corpus in files of the usual names, as a user's own would be."""
+    """Write the embedded corpus into files with the usual names, like a user's own corpus."""
     program = (
         "from pathlib import Path\n"
         "from trainables.data.phrasebook import phrasebook\n"
@@ -141,7 +141,7 @@ def make_corpus(folder: Path) -> None:
 
 
 def newest_run(folder: Path) -> str:
-    """The run that was made last."""
+    """The newest run."""
     runs = [file.parent for file in (folder / "runs").glob("*/experiment.yaml")]
     return str(max(runs, key=lambda run: run.stat().st_mtime).relative_to(folder)) if runs else "runs/NAME"
 

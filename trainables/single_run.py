@@ -1,4 +1,4 @@
-"""What `python -m trainables` does: one model is trained, and tested if that is asked for."""
+"""The work of `python -m trainables`: train one model, and test it if requested."""
 
 import json
 import time
@@ -23,7 +23,7 @@ from trainables.training.loop import train
 
 
 def train_model(config: TranslationConfig, cache: Path, folder: Path, threads: int) -> tuple[Transformer, Tokenizer]:
-    """Train, or go on, in a folder, and print losses and BLEU. Raises UserError where it has another model."""
+    """Train or resume in a folder, and print losses and BLEU. Raises UserError if the folder has another model."""
     torch.set_num_threads(threads)
     prepared = prepare(config.data, config.tokenizer, cache)
     for warning in count_unknown(prepared.tokenizer, prepared.valid_text.source, config.data.valid):
@@ -54,7 +54,7 @@ def score_model(
     beam_size: int,
     length_penalty: float,
 ) -> None:
-    """Print the scores on the test split, by greedy and by beam search."""
+    """Print the scores on the test split, with greedy and with beam search."""
     frozen = {"frozen_at": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "finalists": [config.model_dump()]}
     write_atomically(folder / "finalists.json", json.dumps(frozen))  # the run's own model is its only finalist
     metrics = scoring(config.data)

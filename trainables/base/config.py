@@ -25,7 +25,7 @@ class TrainingConfig(Config):
     """How long a trial is trained, and how often it reports: the part of `training` that every problem has."""
 
     epochs: float = Field(
-        5, gt=0, description="passes over the training data; a part of one, as 0.25, with training.report_steps"
+        5, gt=0, description="passes over the training data; fractional, such as 0.25, with training.report_steps"
     )
     report_steps: int | None = Field(
         None,
@@ -36,19 +36,19 @@ class TrainingConfig(Config):
     @field_validator("epochs")
     @classmethod
     def _whole(cls, epochs: float) -> float:
-        """A whole number stays one, however it was written: files and reports show it."""
+        """A whole number stays an int, as files and reports show it."""
         return int(epochs) if epochs == int(epochs) else epochs
 
     @model_validator(mode="after")
     def _reports_in_time(self) -> Self:
         if isinstance(self.epochs, float) and self.report_steps is None:
             raise ValueError(
-                f"epochs: {self.epochs:g} epochs end within one, before a report; set report_steps, as 1000, too"
+                f"epochs: {self.epochs:g} epochs end before the first report; set report_steps, too, such as 1000"
             )
         return self
 
     def total_steps(self, epoch_steps: int) -> int:
-        """Optimizer steps of the whole training, where an epoch has so many."""
+        """The optimizer steps of the whole training; epoch_steps: those of an epoch."""
         return math.ceil(round(epoch_steps * self.epochs, 6))  # 0.1 * 30 is more than 3 in floating point
 
     @property

@@ -22,23 +22,23 @@ BleuTokenizer = Literal[
 
 
 class SplitConfig(Config):
-    """How many pairs are taken out of the training text for splits that have no files of their own."""
+    """The numbers of pairs that are taken from the training text for splits without files."""
 
-    valid: int | None = Field(None, ge=1, description="pairs for validation, where no file holds them")
-    test: int | None = Field(None, ge=1, description="pairs for the test, where no file holds them")
-    seed: int = Field(1, ge=0, lt=2**31, description="which pairs these are; the text and this decide it, nothing else")
+    valid: int | None = Field(None, ge=1, description="pairs for validation, if no file has them")
+    test: int | None = Field(None, ge=1, description="pairs for the test, if no file has them")
+    seed: int = Field(1, ge=0, lt=2**31, description="decides, with the text alone, which pairs these are")
 
 
 class FiltersConfig(Config):
-    """Which training pairs are left out. Validation and test text stay as they are, so that scores compare."""
+    """The training pairs to leave out. Validation and test text are never filtered, so scores stay comparable."""
 
     min_length: int | None = Field(None, ge=1, description="leave out training pairs with a side of fewer characters")
     max_length: int | None = Field(None, ge=1, description="leave out training pairs with a side of more characters")
     max_ratio: float | None = Field(
         None,
         gt=1,
-        description="leave out training pairs whose lengths in characters are off the usual ratio of the text by more "
-        "than this factor; pairs of fewer than 40 characters stay",
+        description="leave out training pairs whose ratio of lengths in characters differs by more than this factor "
+        "from the usual one; pairs of fewer than 40 characters are kept",
     )
     copies: bool = Field(False, description="leave out training pairs with the same text on both sides")
     garbled: bool = Field(
@@ -46,14 +46,12 @@ class FiltersConfig(Config):
         description="leave out training pairs with control characters, or text that was read in a wrong encoding, such "
         "as cafÃ©",
     )
-    markup: bool = Field(
-        False, description="leave out training pairs with tags of HTML or XML, or characters by name, such as &amp;"
-    )
+    markup: bool = Field(False, description="leave out training pairs with HTML or XML tags, or entities such as &amp;")
     language: bool = Field(
         False,
         description="leave out training pairs with a side in another language than claimed (needs the extra languages)",
     )
-    deduplicate: bool = Field(False, description="of equal training pairs keep the first alone")
+    deduplicate: bool = Field(False, description="keep only the first of equal training pairs")
 
     @model_validator(mode="after")
     def _leaves_something(self) -> Self:
@@ -81,12 +79,12 @@ class DataConfig(Config):
     source_language: str | None = Field(
         None,
         pattern=r"^[A-Za-z0-9_-]+$",
-        description="code of the source language, such as en, where the file names do not say it",
+        description="code of the source language, such as en, if the file names do not have it",
     )
     target_language: str | None = Field(
         None,
         pattern=r"^[A-Za-z0-9_-]+$",
-        description="code of the target language, such as zh, where the file names do not say it",
+        description="code of the target language, such as zh, if the file names do not have it",
     )
     bleu_tokenize: BleuTokenizer = Field(
         "auto",
@@ -108,14 +106,12 @@ class DataConfig(Config):
     )
     doubts: Literal["refuse", "warn"] = Field(
         "refuse",
-        description="what becomes of text that looks wrong by its statistics: copied, swapped or shifted sides, ids, "
+        description="what to do with text that looks wrong by its statistics: copied, swapped or shifted sides, ids, "
         "quotes of CSV",
     )
     filters: FiltersConfig = FiltersConfig()
-    limit: int | None = Field(None, ge=1, description="use only the first so many training pairs (before data.filters)")
-    max_tokens: int = Field(
-        128, ge=4, description="a longer training sentence (in tokens) is treated as 'overlong' says"
-    )
+    limit: int | None = Field(None, ge=1, description="use only this many first training pairs (before data.filters)")
+    max_tokens: int = Field(128, ge=4, description="most tokens of a training sentence; see 'overlong'")
     overlong: Literal["drop", "truncate"] = Field("drop", description="drop the pair, or cut the long side")
 
     @model_validator(mode="after")
@@ -201,23 +197,23 @@ class TranslationTraining(TrainingConfig):
     """The optimisation recipe."""
 
     epochs: float = Field(
-        5, gt=0, description="passes over the training text; a part of one, as 0.25, with training.report_steps"
+        5, gt=0, description="passes over the training text; fractional, such as 0.25, with training.report_steps"
     )
     valid_pairs: int | None = Field(
         None,
         ge=1,
-        description="score each report but the last on so many validation pairs at most, always the same; null: on all",
+        description="score reports except the last on at most this many validation pairs, always the same; null: all",
     )
     batch_tokens: int | None = Field(
         1024,
         ge=1,
-        description="most tokens a batch: pairs times the longest source and the longest target together",
+        description="most tokens per batch: pairs times (longest source + longest target)",
     )
-    batch_sentences: int | None = Field(None, ge=1, description="or: sentence pairs a batch (batch_tokens: null)")
+    batch_sentences: int | None = Field(None, ge=1, description="or: sentence pairs per batch (batch_tokens: null)")
     batch_shapes: int | None = Field(
         None,
         ge=1,
-        description="so many shapes of batches at most, with more padding: a GPU then runs each step as one captured "
+        description="most shapes of batches, with more padding: a GPU then runs each step as one CUDA "
         "graph, and finalists' seeds can train together; null: as many shapes as batches, with little padding",
     )
     learning_rate: float = Field(0.002, gt=0, description="Adam's peak learning rate")
