@@ -12,10 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trainables.base.translation_config import DataConfig, TokenizerConfig, TranslationTraining
-from trainables.data import encoding, text
+from trainables.data import encoding, part_encoder, text
 from trainables.data.batching import batch_sizes, count_batches, training_batches
 from trainables.data.corpus import Corpus
-from trainables.data.encoding import EncodedText, Job, LineEncoder, PartEncoder, encode_text
+from trainables.data.encoded_text import EncodedText
+from trainables.data.encoding import encode_text
+from trainables.data.line_encoder import LineEncoder
+from trainables.data.part_encoder import Job, PartEncoder
 from trainables.data.sequences import parts_of
 from trainables.data.text import in_memory, store
 from trainables.data.tokenizer import tokenizer_folder, train_tokenizer
@@ -70,9 +73,8 @@ def test_an_encoder_whose_memory_is_full_encodes_the_same(
 
 @pytest.fixture
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (text, encoding):
-        monkeypatch.setattr(module, "BLOCK", 5)
-    monkeypatch.setattr(encoding, "PART", 40)
+    monkeypatch.setattr(text, "BLOCK", 5)
+    monkeypatch.setattr(part_encoder, "PART", 40)
     monkeypatch.setattr(encoding, "cores", lambda: 1)
 
 
@@ -152,7 +154,7 @@ def test_what_a_killed_process_has_encoded_is_kept(tmp_path: Path) -> None:
 
 def test_two_processes_encode_what_one_encodes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Parts of their usual size, of very short lines; without the children's own small blocks."""
-    pairs = [(f"{number % 999}", "b") for number in range(encoding.PART + 9)]
+    pairs = [(f"{number % 999}", "b") for number in range(part_encoder.PART + 9)]
     monkeypatch.setattr(encoding, "cores", lambda: 2)
     both, job = encode(pairs, tmp_path / "both")
     assert both.num_parts == 2 and multiprocessing.active_children() == []

@@ -21,6 +21,7 @@ from trainables.data import facts as module
 from trainables.data import filters, language_guess, text_counts
 from trainables.data.facts import Overlap, measure_corpus
 from trainables.data.formats.lines import is_blank
+from trainables.data.phrasebook import phrasebook
 from trainables.data.text_counts import QUANTILES, Lengths, Ratios, Sample, script_of
 
 LINES = st.text("ab яß中1.&", max_size=12).map(lambda line: " ".join(line.split()))
@@ -151,7 +152,7 @@ def test_the_page_says_what_is_wrong_and_which_filter_drops_it(
         "--data.filters.max_ratio 3",
         "data.filters leaves out 2 training pairs, so 304 stay",
         "1 training pair has a blank side; a search leaves them out",
-        "3 of 43 source lines of valid also stand in train, 2 with the same target",
+        "3 of 43 source lines of valid are also in train, 2 with the same target",
         "the source side of test has 6 characters that the training text lacks;",
         "languages are not guessed: that needs no_such_package",
         "two \\x07 | deux",
@@ -194,7 +195,9 @@ def test_what_filters_leave_out_is_what_a_search_trains_without(corpus: Path) ->
 @pytest.mark.usefixtures("no_guesses")
 def test_a_split_that_lacks_is_told_and_the_others_are_shown(corpus: Path) -> None:
     (corpus / "valid.en").unlink()
-    facts = measure_corpus(DataConfig(path=str(corpus)))
+    watched: dict[str, int] = {}
+    facts = measure_corpus(DataConfig(path=str(corpus)), watch=watched.__setitem__)
+    assert watched == {"train": 306, "test": 44}
     assert [split.name for split in facts.splits] == ["train", "test"]
     assert re.search(r"valid\.en .*", facts.problems[0])
     (corpus / "train.en").write_text("")
@@ -218,6 +221,23 @@ def test_languages_are_shown_beside_what_is_claimed(capsys: pytest.CaptureFixtur
     said = capsys.readouterr().out
     assert re.search(r"train en +Latin 100% +en 100% of \d{3} lines", said)
     assert re.search(r"test fr +Latin 100% +fr 100% of \d{3} lines", said)
+    assert "- nothing: no doubtful pairs were found" in said and "not guessed" not in said
+
+
+@pytest.mark.skipif(not language_guess.can_guess(), reason="needs the extra languages")
+def test_some_lines_in_another_language_are_told_and_all_of_them_doubted(tmp_path: Path) -> None:
+    english = DataConfig(path=str(tmp_path))
+    german = english.model_copy(update={"source_language": "de"})
+    pairs = list(phrasebook()["train"][:500])
+    write(tmp_path, "train", [pair if place % 5 else (pair[1], pair[1]) for place, pair in enumerate(pairs)])
+    told = "\n".join(findings(measure_corpus(english), english))
+    assert re.search(r"about 2\d% of the en lines of train read as another language; .*--data\.filters\.language", told)
+    (tmp_path / "train.en").write_text("")
+    (tmp_path / "train.fr").write_text("")
+    write(tmp_path, "train", pairs)
+    told = "\n".join(findings(measure_corpus(german), german))
+    assert "de is claimed, but 100% of the lines on the source side of train read as en" in told
+    assert "--data.filters.language" not in told, "which would drop all"
 
 
 @pytest.mark.parametrize(

@@ -94,6 +94,15 @@ def test_blocks_change_nothing(pairs: list[Pair], values: dict[str, Any], block:
         assert kept_by(pairs, values) == whole
 
 
+def test_the_usual_ratio_is_that_of_the_first_block_without_blank_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "BLOCK", 4)
+    twice, even = ("a" * 50, "b" * 100), ("a" * 50, "b" * 50)
+    blank = ("", "b" * 100)
+    kept, dropped = kept_by([twice, blank, blank, blank, even, even, even, twice], {"max_ratio": 1.9})
+    assert [number for number, _, _ in kept] == [1, 2, 3, 4, 8]
+    assert dropped == {"max_ratio": 3}, "though pairs of the second block are even"
+
+
 @given(st.lists(st.lists(st.integers(0, 20), max_size=15), max_size=12))
 def test_hashes_that_were_seen_are_known_again(groups: list[list[int]]) -> None:
     seen, before = Seen(), list[int]()
@@ -175,7 +184,7 @@ def test_only_training_text_is_filtered_and_the_warning_counts(tmp_path: Path) -
     assert len(corpus.valid) == 4, "validation text stays as it is"
     told = "data.filters leaves out 2 of 5 training pairs: 0 by max_ratio 3, 1 by markup, 1 by deduplicate"
     assert told in corpus.warnings
-    assert "1 training pairs with a blank side are left out, the first at line 3" in corpus.warnings
+    assert "1 training pair with a blank side is left out, the first at line 3" in corpus.warnings
     assert read_corpus(data).train.source == [source for source, _ in TEXT if source], "off by default"
 
 

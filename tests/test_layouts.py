@@ -20,6 +20,7 @@ from trainables.base.errors import UserError
 from trainables.base.translation_config import DataConfig
 from trainables.data.finding import find_files
 from trainables.data.language_codes import same_language
+from trainables.data.layouts import find_name_of
 from trainables.data.reading import read_pairs
 
 # Signs that some form writes otherwise: spaces of two kinds, quotes, marks of XML and JSON, an emoji.
@@ -166,6 +167,10 @@ WITH_SPLITS: dict[str, tuple[Files, dict[str, Any]]] = {
     "three letters": (sides("{split}.{language}", ("eng", "fra")), {}),
     "roles": (sides("{split}.{language}", ("src", "tgt")), {}),
     "pair": (sides("{split}.en-fr.{language}"), {}),
+    "other pairs beside": (
+        sides("{split}.en-fr.{language}") | whole("train.en-de.{language}", ("en", "de")) | {"train.de-fr.fr": b"x\n"},
+        {},
+    ),
     "pair backwards": (sides("{split}.fr-en.{language}"), {}),
     "underscore": (sides("{split}_{language}.txt"), {}),
     "a folder a split": (sides("{split}/{language}.txt"), {}),
@@ -265,7 +270,6 @@ def test_a_layout_with_splits_is_read_as_its_pairs(layout: str, tmp_path: Path) 
 
 
 TAKEN = {"valid": 6, "test": 4}
-GOLDEN = ["train 1", "train 2", "train 20", "train 24"]  # of a run that goes on
 WITHOUT_SPLITS: dict[str, tuple[Files, str]] = {
     "OPUS zip": (in_zip(OPUS, "en-fr.txt.zip"), "en-fr.txt.zip"),
     "OPUS folder": (OPUS, ""),
@@ -302,28 +306,12 @@ def test_the_embedded_corpus_has_its_splits() -> None:
         DataConfig.model_validate({"split": TAKEN})
 
 
-def test_the_split_of_a_text_never_changes(tmp_path: Path) -> None:
-    config = configured(tmp_path, {"pairs.tsv": tsv(ALL)}, {"path": "pairs.tsv", "split": TAKEN})
-    assert [pair[0].partition(":")[0] for pair in read(config, "test")] == GOLDEN
-
-
 def test_what_has_no_files_is_taken_out_of_train(tmp_path: Path) -> None:
     files = sides("{split}.{language}", names=("train", "dev"))
     config = configured(tmp_path, files, {"split": {"test": 5}})
     assert read(config, "valid") == pairs("valid")
     assert len(read(config, "test")) == 5
     assert sorted(read(config, "test") + read(config, "train")) == sorted(pairs("train"))
-
-
-def test_no_sentence_stands_in_two_parts_and_blank_sides_in_none_that_is_scored(tmp_path: Path) -> None:
-    some = [(f"sentence {n // 3}" if n % 2 else f"alone {n}", f"phrase {n}" if n % 7 else " ") for n in range(600)]
-    config = configured(tmp_path, {"pairs.tsv": tsv(some)}, {"path": "pairs.tsv", "split": {"valid": 50, "test": 50}})
-    parts = {split: read(config, split) for split in SPLITS}
-    assert len(parts["valid"]) == len(parts["test"]) == 50
-    seen = {split: {source for source, target in part if target} for split, part in parts.items()}
-    assert not seen["train"] & seen["valid"] and not seen["train"] & seen["test"] and not seen["valid"] & seen["test"]
-    assert all(target for split in ("valid", "test") for _, target in parts[split])
-    assert any(source.startswith("sentence") for source in seen["valid"])
 
 
 BOMB = """<?xml version="1.0"?><!DOCTYPE tmx [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;">]>
@@ -380,6 +368,11 @@ REFUSED: dict[str, tuple[Files, dict[str, Any], str]] = {
     "a quote that does not end": ({"train.csv": b'en,fr\n"a",b\nc,"d\n'}, {}, r"train\.csv: the cells from line 3 on"),
     "no comma": ({"train.csv": b"en,fr\na,b\nc\n"}, {}, r"train\.csv: line 3 has no comma; a line is source, comma"),
     "JSON that ends": ({"train.json": b'[{"en": "a", "fr": "b"},\n{"en": "c"'}, {}, r"train\.json: line 2 is no JSON"),
+    "JSON that is not UTF-8": (
+        {"train.json": b'[{"en": "a",\n"fr": "\xe9"}]'},
+        {},
+        r"train\.json: line 2 is not UTF-8",
+    ),
     "JSON without a key": ({"train.json": b'[{"en": "a"}]'}, {}, r'train\.json: record 1 must be {"en"'),
     "half a character": (
         {"train.json": b'[{"en": "a", "fr": "\\ud83d"}]'},
@@ -448,6 +441,27 @@ def test_what_is_wrong_or_could_be_meant_otherwise_is_refused_with_its_place(cas
         for split in SPLITS:
             read(config, split)
     assert str(tmp_path) in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("split", "names", "found"),
+    [
+        ("valid", ("train", "valid", "validation"), "valid"),
+        ("valid", ("train", "validation", "test"), "validation"),
+        ("valid", ("train", "test"), None),
+        ("test", ("train", "dev"), None),
+        ("books", ("books",), "books"),
+        ("valid", ("dev", "validation"), "refused"),
+    ],
+)
+def test_names_of_splits_that_are_known(split: str, names: tuple[str, ...], found: str | None) -> None:
+    config = DataConfig(path="books")
+    if found == "refused":
+        with pytest.raises(UserError, match=r"dev or validation can be valid; name it by data\.valid"):
+            find_name_of(split, names, config)
+        assert find_name_of(split, names, DataConfig(path="books", test="dev")) == "validation", "dev is the test"
+    else:
+        assert find_name_of(split, names, config) == found
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ from trainables.base.locks import left_alone
 from trainables.base.sealing import read_sealed
 from trainables.base.temporary import abandoned, is_held, user_folder
 from trainables.base.translation_config import TokenizerConfig
-from trainables.data.encoding import INDEX
+from trainables.data.encoded_text import INDEX
 from trainables.data.tokenizer import name_tokenizer
 
 IDLE_SECONDS = 3600.0  # files without a lock that are younger may be in use

@@ -49,8 +49,12 @@ def main(arguments: list[str], console: Console) -> int:
     from search.translation.facts_page import show_facts, write_facts
     from trainables.data.facts import measure_corpus
 
-    with blame(places), console.status("reading the corpus"):
-        facts = measure_corpus(config.data, config.tokenizer.shared)
+    with blame(places), console.status("reading the corpus") as status:
+
+        def watch(split: str, pairs: int) -> None:
+            status.update(f"reading {split}: {pairs:,} pairs")
+
+        facts = measure_corpus(config.data, config.tokenizer.shared, watch)
     show_facts(facts, config.data, console)
     if file:
         write_facts(file, facts, config.data)

@@ -26,6 +26,7 @@ from trainables.data.text_counts import QUANTILES
 SHARES = ["longest" if share == 1 else f"{share:.0%}" for share in QUANTILES]
 LISTED = 4  # scripts and languages of a side
 NOTEWORTHY = 0.02  # of the lines of a side, in other languages
+MOSTLY = 0.5
 LONGEST = 160  # characters of a line that is shown
 TEST = "Of the test split numbers alone are shown: its text stays closed until the finalists are fixed."
 
@@ -41,9 +42,7 @@ class Section:
 
     def has_text(self, column: int) -> bool:
         """Whether a column holds words rather than numbers."""
-        return column == 0 or any(
-            cell[-1:].isalpha() or cell[-1:] == ")" for cell in (row[column] for row in self.rows)
-        )
+        return column == 0 or any(character.isalpha() for row in self.rows for character in row[column])
 
 
 @dataclass(frozen=True)
@@ -91,6 +90,14 @@ def write_facts(file: Path, facts: CorpusFacts, data: DataConfig) -> None:
 
 def findings(facts: CorpusFacts, data: DataConfig) -> Iterator[str]:
     """What is noteworthy, each with what to do."""
+    found = list(_findings(facts, data))
+    yield from found or ["nothing: no doubtful pairs were found"]
+    if not can_guess():
+        yield lacking()
+    yield TEST
+
+
+def _findings(facts: CorpusFacts, data: DataConfig) -> Iterator[str]:
     yield from facts.problems
     train, *others = facts.splits
     for split in facts.splits:
@@ -111,7 +118,7 @@ def findings(facts: CorpusFacts, data: DataConfig) -> Iterator[str]:
         for other, overlap in split.overlaps.items():
             if overlap.sources:
                 yield (
-                    f"{overlap.sources:,} of {split.pairs:,} source lines of {split.name} also stand in {other}, "
+                    f"{overlap.sources:,} of {split.pairs:,} source lines of {split.name} are also in {other}, "
                     f"{overlap.pairs:,} with the same target: scores will look better than they are; remove these "
                     f"lines from {other}"
                 )
@@ -122,14 +129,13 @@ def findings(facts: CorpusFacts, data: DataConfig) -> Iterator[str]:
                 f"{count(split.new_characters[0], 'character', 'characters')} that the training text lacks{shown}; a "
                 "model can't tell them apart, unless tokenizer.byte_fallback writes them as bytes"
             )
-    if not can_guess():
-        yield lacking()
-    yield TEST
 
 
 def _advice(each: Suspects, train: SplitFacts) -> str:
     what = FILTERS[each.filter].what.format(value=each.value)
-    told = f"{count(each.pairs, 'training pair has', 'training pairs have')} {what} ({each.pairs / train.pairs:.2%})"
+    told = (
+        f"{count(each.pairs, 'training pair has', 'training pairs have')} {what} ({_percent(each.pairs / train.pairs)})"
+    )
     key = f"data.filters.{each.filter}"
     if each.is_on:
         return f"{told}; {key} leaves {'it' if each.pairs == 1 else 'them'} out"
@@ -140,7 +146,7 @@ def _other_languages(train: SplitFacts, data: DataConfig) -> Iterator[str]:
     for side, claimed in zip(train.sides, claimed_languages(data), strict=True):
         if side.guessed and side.guessed.sure >= LEAST_SURE and claimed in known_languages():
             others = 1 - side.guessed.share_of(claimed)
-            if others >= NOTEWORTHY:
+            if NOTEWORTHY <= others < MOSTLY:  # more is a doubt about the corpus, not about lines
                 yield (
                     f"about {others:.0%} of the {side.language} lines of {train.name} read as another language; to "
                     "leave them out: --data.filters.language true"
@@ -162,7 +168,7 @@ def sections(facts: CorpusFacts, data: DataConfig) -> list[Section]:
             "Lengths of lines",
             ["", *SHARES],
             lengths,
-            "So many of the lines are at most so long. Words stand between spaces. The ratio is of a target's "
+            "That share of the lines is at most so long. Words are what is between spaces. The ratio is of a target's "
             "characters to its source's.",
         ),
         Section(
@@ -194,10 +200,10 @@ def _sizes(splits: list[SplitFacts]) -> Iterator[list[str]]:
     for earlier in splits[:-1]:
         overlaps = [split.overlaps.get(earlier.name) for split in splits]
         yield [
-            f"source lines that stand in {earlier.name}",
+            f"source lines that are in {earlier.name}",
             *("" if o is None else _whole(o.sources) for o in overlaps),
         ]
-        yield [f"pairs that stand in {earlier.name}", *("" if o is None else _whole(o.pairs) for o in overlaps)]
+        yield [f"pairs that are in {earlier.name}", *("" if o is None else _whole(o.pairs) for o in overlaps)]
 
 
 def _suspects(splits: list[SplitFacts]) -> Iterator[list[str]]:
@@ -237,7 +243,9 @@ def _languages(side: SideFacts) -> str:
 
 
 def _percent(share: float) -> str:
-    return "100%" if share == 1 else f"{share:.1%}" if 0.001 <= share <= 0.999 else "<0.1%" if share < 0.5 else ">99.9%"
+    if share in (0, 1):
+        return f"{share:.0%}"
+    return "<0.01%" if share < 0.0001 else ">99.99%" if share > 0.9999 else f"{share:.2%}"
 
 
 def _whole(number: int) -> str:

@@ -38,7 +38,7 @@ class SideFacts:
     total_characters: int
     distinct_characters: int
     scripts: dict[str, float]  # shares of the letters
-    repeated: int  # lines that stood before
+    repeated: int  # lines that occurred before
     guessed: Guessed | None  # None where languages can't be guessed
 
 
@@ -57,8 +57,8 @@ class Suspects:
 class Overlap:
     """What a split shares with an earlier one."""
 
-    sources: int  # pairs whose source side stands there, too
-    pairs: int  # pairs that stand there
+    sources: int  # pairs whose source side is there, too
+    pairs: int  # pairs that are there
 
 
 @dataclass(frozen=True)
@@ -86,14 +86,19 @@ class CorpusFacts:
     problems: list[str]
 
 
-def measure_corpus(config: DataConfig, shared_vocabulary: bool = True) -> CorpusFacts:
-    """Read each split once and count. Raises UserError for training text that can't be read."""
+def measure_corpus(
+    config: DataConfig, shared_vocabulary: bool = True, watch: Callable[[str, int], None] = lambda name, pairs: None
+) -> CorpusFacts:
+    """Read each split once and count. Raises UserError for training text that can't be read.
+
+    watch: is called with the name of the split and the pairs that were read, after each block.
+    """
     splits, problems = [], []
     known: list[_Reader] = []
     for role in ("train", "valid", "test"):
         reader = _Reader(config, role, known)
         try:
-            reader.read()
+            reader.read(watch)
         except UserError as error:
             if role == "train":
                 raise
@@ -129,11 +134,12 @@ class _Reader:
             values.pop("language")
         return {name: FILTERS[name].make(value, self.config) for name, value in values.items()}
 
-    def read(self) -> None:
+    def read(self, watch: Callable[[str, int], None]) -> None:
         """Count all pairs. Raises UserError."""
         limit = self.config.limit if self.role == "train" else None
         for block in blocks_of(islice(self._open(), limit)):
             self._add(block)
+            watch(self.name, self.pairs)
         if not self.pairs:
             raise UserError(f"{self.config.path}: {self.name} is empty; it must hold one sentence a line")
 

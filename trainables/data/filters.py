@@ -130,7 +130,7 @@ class OtherLanguage:
 
 
 class Repeated:
-    """Pairs that stood before already."""
+    """Pairs that occurred before."""
 
     def __init__(self, value: bool, data: DataConfig):
         self.seen = Seen()

@@ -1,8 +1,6 @@
 """Which files hold a split: by usual names in a folder or an archive, by a pattern, or one file that holds all."""
 
-import os
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -13,10 +11,8 @@ from trainables.data.formats import FORMATS
 from trainables.data.layouts import Layout, find_name_of, find_split, find_whole
 from trainables.data.published.hub import fetch
 from trainables.data.published.test_sets import find_test_set
-from trainables.data.sources import PACKINGS, Source, is_archive, list_members, unpacked_name
+from trainables.data.sources import DEPTH, Source, by_unpacked_name, is_archive, list_files, list_members, unpacked_name
 
-DEPTH = 3  # folders, that of the corpus and those in it
-MOST = 50_000  # files that are looked at, the nearest first
 SHOWN = 12  # of them in a message
 HINT = (
     "give a folder of train.en, train.fr, …, one file as pairs.tsv or pairs.tmx, a .zip or .tar, a pattern as "
@@ -192,7 +188,7 @@ class _Named(_Place):
         """All files there are, by their names within the folder that holds the training text."""
         path = Path(self._path)
         if path.is_dir():
-            files = _files_in(path)
+            files = list_files(path)
         elif path.is_file() and is_archive(path):
             files = {source.member.removeprefix("./"): source for source in list_members(path)}
         elif self._is_table:
@@ -200,18 +196,18 @@ class _Named(_Place):
         else:
             what = "is a file, not a folder" if path.is_file() else "does not exist"
             raise UserError(f"data.path: {path} {what}; {HINT}")
-        return self._rooted(_by_unpacked_name(files))
+        return self._rooted(by_unpacked_name(files))
 
     def _rooted(self, names: dict[str, Source]) -> dict[str, Source]:
         """Names below the nearest folder with training text, such as data/ of a repository."""
         for search in (partial(find_split, split=self._config.train), find_whole):
             for depth in range(DEPTH):
-                below = {folder: _below(names, folder) for folder in _folders(names, depth)}
+                below = _by_folder(names, depth)
                 found = [folder for folder in below if search(below[folder], config=self._config, where=self._path)]
                 if len(found) == 1:
                     return below[found[0]]
                 if found:
-                    both = " and ".join(found)
+                    both = " and ".join(sorted(found))
                     raise UserError(f"data.path: {self._path}: {both} have training text; name one of them")
         return names
 
@@ -224,42 +220,12 @@ class _Named(_Place):
         return texts[0] if texts else None
 
 
-def _files_in(folder: Path) -> dict[str, Source]:
-    """The files of a folder by their paths within it, the nearest first; hidden ones are left out."""
-    found: dict[str, Source] = {}
-    level = [folder]
-    for _ in range(DEPTH + 1):
-        deeper: list[Path] = []
-        for each in level:
-            with suppress(*[PermissionError] * (each != folder)):
-                for entry in sorted(os.scandir(each), key=lambda entry: entry.name):
-                    if entry.name.startswith(".") or len(found) >= MOST:
-                        continue
-                    path = each / entry.name
-                    if entry.is_dir():
-                        deeper.append(path)
-                    elif entry.is_file():
-                        found[str(path.relative_to(folder))] = Source(path)
-        level = deeper
-    return found
-
-
-def _by_unpacked_name(files: Mapping[str, Source]) -> dict[str, Source]:
-    """Without the endings of compressions; what lies there unpacked, too, is taken so."""
-    order = ["", *PACKINGS]
-    names: dict[str, Source] = {}
-    for name in sorted(files, key=lambda name: order.index(name[len(unpacked_name(name)) :])):
-        if not any(part.startswith((".", "__MACOSX")) for part in name.split("/")[:-1]):
-            names.setdefault(unpacked_name(name), files[name])
-    return names
-
-
-def _folders(names: Mapping[str, Source], depth: int) -> list[str]:
-    """The folders of this depth that have files, each with a slash at its end; the corpus itself is of depth 0."""
-    return sorted(
-        {"".join(f"{part}/" for part in name.split("/")[:depth]) for name in names if name.count("/") >= depth}
-    )
-
-
-def _below(names: Mapping[str, Source], folder: str) -> dict[str, Source]:
-    return {name[len(folder) :]: source for name, source in names.items() if name.startswith(folder)}
+def _by_folder(names: Mapping[str, Source], depth: int) -> dict[str, dict[str, Source]]:
+    """The names below each folder of this depth, which has a slash at its end; the corpus itself is of depth 0."""
+    groups: dict[str, dict[str, Source]] = {}
+    for name, source in names.items():
+        *folders, _ = name.split("/")
+        if len(folders) >= depth:
+            folder = "".join(f"{each}/" for each in folders[:depth])
+            groups.setdefault(folder, {})[name[len(folder) :]] = source
+    return groups

@@ -3,12 +3,13 @@
 import bz2
 import gzip
 import lzma
+import os
 import re
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -17,6 +18,8 @@ from typing import IO, cast
 from trainables.base.errors import UserError
 from trainables.base.files import open_file
 
+DEPTH = 3  # folders in which is looked: that of the corpus, and those in it
+MOST = 50_000  # files that are looked at, the nearest first
 BLOCK = 1 << 20  # bytes that are in memory at a time
 # What reading raises where bytes are not what their name says: an encrypted member is a RuntimeError, a compression
 # that Python's zipfile does not know a NotImplementedError.
@@ -102,6 +105,36 @@ def list_members(file: Path) -> list[Source]:
     """
     facts = file.stat()
     return [Source(file, name) for name in _names(file, facts.st_size, facts.st_mtime_ns)]
+
+
+def list_files(folder: Path) -> dict[str, Source]:
+    """The files of a folder by their paths within it, the nearest first; hidden ones are left out."""
+    found: dict[str, Source] = {}
+    level = [folder]
+    for _ in range(DEPTH + 1):
+        deeper: list[Path] = []
+        for each in level:
+            with suppress(*[PermissionError] * (each != folder)):
+                for entry in sorted(os.scandir(each), key=lambda entry: entry.name):
+                    if entry.name.startswith(".") or len(found) >= MOST:
+                        continue
+                    path = each / entry.name
+                    if entry.is_dir():
+                        deeper.append(path)
+                    elif entry.is_file():
+                        found[str(path.relative_to(folder))] = Source(path)
+        level = deeper
+    return found
+
+
+def by_unpacked_name(files: Mapping[str, Source]) -> dict[str, Source]:
+    """Without the endings of compressions; what lies there unpacked, too, is taken so."""
+    order = ["", *PACKINGS]
+    names: dict[str, Source] = {}
+    for name in sorted(files, key=lambda name: order.index(name[len(unpacked_name(name)) :])):
+        if not any(part.startswith((".", "__MACOSX")) for part in name.split("/")[:-1]):
+            names.setdefault(unpacked_name(name), files[name])
+    return names
 
 
 @lru_cache(maxsize=16)  # a compressed archive is read to its end for its names

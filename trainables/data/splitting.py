@@ -19,8 +19,8 @@ class Chosen(NamedTuple):
 
     def is_in(self, split: str, train: str, source: str, target: str) -> bool:
         """Whether a pair belongs to a split; one with a blank side can't be scored, so it stays in train."""
-        where = self.split_of.get(self.hash_of(source), train)
-        return where == split if where == train or not _has_blank(source, target) else split == train
+        where = self.split_of.get(self.hash_of(source))
+        return (train if where is None or _has_blank(source, target) else where) == split
 
 
 def choose_pairs(pairs: Iterable[tuple[str, str]], config: DataConfig) -> Chosen:

@@ -17,7 +17,9 @@ from trainables.base.temporary import hold, user_folder
 from trainables.base.translation_config import DataConfig, TokenizerConfig, TranslationConfig
 from trainables.data.corpus import Corpus
 from trainables.data.corpus_cache import BROUGHT, cached_corpus, record_of
-from trainables.data.encoding import INDEX, Job, encode_text, name_of
+from trainables.data.encoded_text import INDEX, name_of
+from trainables.data.encoding import encode_text
+from trainables.data.part_encoder import Job
 from trainables.data.text import FACTS, SIDES, stored, verify
 from trainables.data.tokenizer import keep_model, tokenizer_folder, train_tokenizer
 from trainables.sharing.object_store import Store

@@ -121,7 +121,8 @@ class _Text:
         try:
             new = self._decoder.decode(block or b"", final=block is None)
         except UnicodeDecodeError as error:
-            raise UserError(f"{self._source}: is not UTF-8 ({error.reason}); convert the file") from None
+            line = self._lines + self._text.count("\n") + error.object.count(b"\n", 0, error.start)
+            raise UserError(f"{self._source}: line {line} is not UTF-8; convert the file") from None
         self._lines += self._text.count("\n", 0, self._place)
         self._text, self._place = self._text[self._place :] + new, 0
         return block is not None
