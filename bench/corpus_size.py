@@ -60,9 +60,9 @@ def settings(folder: Path, pairs: int) -> TranslationConfig:
 
 def drive(config: TranslationConfig, cache: Path) -> dict[str, float]:
     """From text to parts, or at a second start to parts that are there; imports are not counted."""
-    from trainables.data.corpus_cache import cached_corpus
-    from trainables.data.preparing import prepare
-    from trainables.data.tokenizer import train_tokenizer
+    from trainables.data.corpora.cache import cached_corpus
+    from trainables.data.encoding.preparing import prepare
+    from trainables.data.encoding.tokenizer import train_tokenizer
 
     stages: dict[str, Callable[[], object]] = {
         "reading and checks": lambda: cached_corpus(config.data, cache),
@@ -81,8 +81,8 @@ def drive(config: TranslationConfig, cache: Path) -> dict[str, float]:
 
 def work(config: TranslationConfig, cache: Path) -> dict[str, float]:
     """Batches of an epoch, as a worker takes them."""
-    from trainables.data.batching import count_batches, training_batches
-    from trainables.data.preparing import prepare
+    from trainables.data.encoding.batching import count_batches, training_batches
+    from trainables.data.encoding.preparing import prepare
 
     before = _memory()
     prepared = prepare(config.data, config.tokenizer, cache)

@@ -22,10 +22,10 @@ from trial import NAME, bench_trial
 from model.decoding import length_limits
 from model.special_tokens import BOS, EOS, PAD
 from model.transformer import Transformer
-from trainables.data.batching import group_by_length
-from trainables.data.preparing import prepare
-from trainables.data.sequences import Sequences
-from trainables.data.tokenizer import Tokenizer
+from trainables.data.encoding.batching import group_by_length
+from trainables.data.encoding.preparing import prepare
+from trainables.data.encoding.sequences import Sequences
+from trainables.data.encoding.tokenizer import Tokenizer
 from trainables.training.evaluation import EVALUATION_TOKENS, translate
 from trainables.training.trained import load_model
 

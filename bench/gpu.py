@@ -34,8 +34,8 @@ from trainables.acceleration.side_by_side import train_as_one
 from trainables.base.errors import Diverged
 from trainables.base.report import EpochReport
 from trainables.base.translation_config import TranslationConfig
-from trainables.data.preparing import Prepared, prepare
-from trainables.data.sequences import parts_of
+from trainables.data.encoding.preparing import Prepared, prepare
+from trainables.data.encoding.sequences import parts_of
 from trainables.training.loop import train
 
 EPOCHS = 3

@@ -21,7 +21,7 @@ from search.settings.experiment import Experiment
 from trainables.assignment import read_assignment
 from trainables.base.locks import DriverLock
 from trainables.base.translation_config import TranslationConfig, as_translation
-from trainables.data.preparing import prepare
+from trainables.data.encoding.preparing import prepare
 from trainables.training.loop import EagerStep
 from trainables.worker import train_trials
 

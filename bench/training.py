@@ -25,9 +25,9 @@ from trial import bench_model, corpus_options
 from model.special_tokens import BOS, EOS
 from model.transformer import Transformer
 from trainables.base.translation_config import TranslationConfig
-from trainables.data.batching import training_batches
-from trainables.data.preparing import prepare
-from trainables.data.sequences import EncodedSplit, Sequences
+from trainables.data.encoding.batching import training_batches
+from trainables.data.encoding.preparing import prepare
+from trainables.data.encoding.sequences import EncodedSplit, Sequences
 
 VOCABULARY, SMOOTHING = 8000, 0.1
 BATCH_SENTENCES = 30  # as many target tokens a step as ours

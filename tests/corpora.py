@@ -5,7 +5,7 @@ from itertools import islice
 from pathlib import Path
 
 from trainables.base.translation_config import TranslationConfig
-from trainables.data.preparing import Prepared, prepare
+from trainables.data.encoding.preparing import Prepared, prepare
 
 ENGLISH = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "

@@ -10,8 +10,8 @@ from test_batching import SIZES, TOKENS, make_split
 
 from model.special_tokens import BOS, EOS, PAD
 from trainables.base.translation_config import TranslationTraining
-from trainables.data.batch_shapes import STRETCHES, Cells, classify
-from trainables.data.batching import batch_sizes, count_batches, training_batches
+from trainables.data.encoding.batch_shapes import STRETCHES, Cells, classify
+from trainables.data.encoding.batching import batch_sizes, count_batches, training_batches
 
 steady = settings(derandomize=True, deadline=None)
 

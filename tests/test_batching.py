@@ -13,16 +13,16 @@ from hypothesis import strategies as st
 from model.special_tokens import BOS, EOS, PAD
 from trainables.base.errors import UserError
 from trainables.base.translation_config import DataConfig, TokenizerConfig, TranslationTraining
-from trainables.data.batching import (
+from trainables.data.corpora.corpus import Corpus, read_corpus
+from trainables.data.encoding.batching import (
     count_batches,
     evaluation_batches,
     group_by_length,
     training_batches,
 )
-from trainables.data.corpus import Corpus, read_corpus
-from trainables.data.preparing import prepare
-from trainables.data.sequences import EncodedSplit, Sequences
-from trainables.data.tokenizer import Tokenizer, train_tokenizer
+from trainables.data.encoding.preparing import prepare
+from trainables.data.encoding.sequences import EncodedSplit, Sequences
+from trainables.data.encoding.tokenizer import Tokenizer, train_tokenizer
 
 SIZES = st.lists(st.tuples(st.integers(1, 20), st.integers(1, 20)), min_size=1, max_size=40)
 TOKENS = st.integers(1, 150)

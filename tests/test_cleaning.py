@@ -15,7 +15,7 @@ from trainables.base.errors import UserError
 from trainables.base.locks import DriverLock, join_driver, left_alone
 from trainables.base.sealing import write_sealed
 from trainables.base.translation_config import TokenizerConfig
-from trainables.data.tokenizer import name_tokenizer
+from trainables.data.encoding.tokenizer import name_tokenizer
 
 LONG_AGO = time.time() - 5 * search.commands.clean.IDLE_SECONDS
 

@@ -22,7 +22,7 @@ from search.run_directory.finding import find_run
 from search.settings.experiment import Experiment
 from trainables.base.errors import UserError
 from trainables.base.translation_config import DataConfig
-from trainables.data.corpus import read_corpus, read_test
+from trainables.data.corpora.corpus import read_corpus, read_test
 
 ROOT = Path(__file__).parents[1]
 OLD = ROOT / "tests" / "runs" / "0.1"

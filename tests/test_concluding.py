@@ -13,7 +13,7 @@ from search.record.study import Study
 from search.settings.experiment import Experiment
 from search.translation.sections import SAMPLES, choose_samples
 from trainables.base.outcomes import Outcome
-from trainables.data.text import Split
+from trainables.data.reading.text import Split
 
 
 def test_the_cost_is_what_trials_trained_themselves() -> None:

@@ -16,8 +16,8 @@ from pydantic import ValidationError
 
 from trainables.base.errors import UserError
 from trainables.base.translation_config import DataConfig
-from trainables.data.corpus import Corpus, read_corpus, read_test
-from trainables.data.text import Split
+from trainables.data.corpora.corpus import Corpus, read_corpus, read_test
+from trainables.data.reading.text import Split
 
 ROOT = Path(__file__).parents[1]
 PAIRS = {

@@ -8,11 +8,11 @@ import numpy as np
 from model.special_tokens import BOS, EOS
 from search.translation.corpus_facts import SideFacts, SplitFacts, corpus_facts
 from search.translation.length_figure import length_figure
-from trainables.data.encoding import encode_split
-from trainables.data.preparing import Prepared
-from trainables.data.scoring import Scoring
-from trainables.data.text import Split
-from trainables.data.tokenizer import Tokenizer
+from trainables.data.corpora.scoring import Scoring
+from trainables.data.encoding.encoding import encode_split
+from trainables.data.encoding.preparing import Prepared
+from trainables.data.encoding.tokenizer import Tokenizer
+from trainables.data.reading.text import Split
 
 
 class Words:

@@ -23,7 +23,7 @@ NEW = {  # of the examples
     "search/schedulers/patience.py",
     "search/samplers/middle.py",
     "model/positions/window.py",
-    "trainables/data/formats/bars.py",
+    "trainables/data/reading/formats/bars.py",
 }
 
 
@@ -120,7 +120,7 @@ def test_design_can_be_read_in_one_sitting() -> None:
 
 def test_design_names_every_folder_and_the_modules_of_a_trial() -> None:
     design = (ROOT / "docs" / "design.md").read_text(encoding="utf-8")
-    tables = {"model/positions", "trainables/data/formats"}  # a file a kind
+    tables = {"model/positions", "trainables/data/reading/formats"}  # a file a kind
     for package in ("model", "trainables", "search"):
         for file in (ROOT / package).rglob("*.py"):
             folder = file.parent.relative_to(ROOT)

@@ -23,7 +23,7 @@ from trainables.base.checkpoint_files import copy_checkpoint, newest_checkpoint
 from trainables.base.errors import UserError
 from trainables.base.files import append_line, make_folder, publish_folder, write_atomically
 from trainables.base.sealing import Damaged, read_sealed, sealed, unsealed, write_sealed
-from trainables.data.tokenizer import keep_model
+from trainables.data.encoding.tokenizer import keep_model
 from trainables.sharing.object_store import Store
 from trainables.training.checkpoint import load_state, save_checkpoint
 

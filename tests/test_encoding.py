@@ -12,16 +12,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trainables.base.translation_config import DataConfig, TokenizerConfig, TranslationTraining
-from trainables.data import encoding, part_encoder, text
-from trainables.data.batching import batch_sizes, count_batches, training_batches
-from trainables.data.corpus import Corpus
-from trainables.data.encoded_text import EncodedText
-from trainables.data.encoding import encode_text
-from trainables.data.line_encoder import LineEncoder
-from trainables.data.part_encoder import Job, PartEncoder
-from trainables.data.sequences import parts_of
-from trainables.data.text import in_memory, store
-from trainables.data.tokenizer import tokenizer_folder, train_tokenizer
+from trainables.data.corpora.corpus import Corpus
+from trainables.data.encoding import encoding, part_encoder
+from trainables.data.encoding.batching import batch_sizes, count_batches, training_batches
+from trainables.data.encoding.encoded_text import EncodedText
+from trainables.data.encoding.encoding import encode_text
+from trainables.data.encoding.line_encoder import LineEncoder
+from trainables.data.encoding.part_encoder import Job, PartEncoder
+from trainables.data.encoding.sequences import parts_of
+from trainables.data.encoding.tokenizer import tokenizer_folder, train_tokenizer
+from trainables.data.reading import text
+from trainables.data.reading.text import in_memory, store
 
 steady = settings(derandomize=True, deadline=None)
 SIGNS = "\u0301 \u00a8 \u0308 \u200b \u2581 \u2585 \t \u00a0 \u3000 \u1112\u1161\u11ab <s> </s>"

@@ -14,8 +14,8 @@ from model.decoding import beam_search, greedy_search
 from model.special_tokens import BOS, EOS, PAD
 from model.transformer import Transformer
 from trainables.base.translation_config import TranslationConfig
-from trainables.data.preparing import Prepared, prepare
-from trainables.data.scoring import Scoring
+from trainables.data.corpora.scoring import Scoring
+from trainables.data.encoding.preparing import Prepared, prepare
 from trainables.training.evaluation import corpus_bleu, reference_loss, score, translate
 from trainables.training.learner import build_model
 

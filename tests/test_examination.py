@@ -9,12 +9,12 @@ import pytest
 
 from trainables.base.errors import UserError
 from trainables.base.translation_config import DataConfig
-from trainables.data.corpus import digest_test, read_corpus, read_test
-from trainables.data.languages import check_languages
-from trainables.data.lengths import check_lengths
-from trainables.data.markings import find_markings
-from trainables.data.phrasebook import phrasebook
-from trainables.data.text import Text
+from trainables.data.checks.languages import check_languages
+from trainables.data.checks.lengths import check_lengths
+from trainables.data.checks.markings import find_markings
+from trainables.data.corpora.corpus import digest_test, read_corpus, read_test
+from trainables.data.reading.phrasebook import phrasebook
+from trainables.data.reading.text import Text
 
 Sides = tuple[list[str], list[str]]
 

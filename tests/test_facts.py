@@ -17,12 +17,12 @@ from search.run import main
 from search.translation.facts_page import examples, findings
 from trainables.base.errors import UserError
 from trainables.base.translation_config import DataConfig, FiltersConfig
-from trainables.data import facts as module
-from trainables.data import filters, language_guess, text_counts
-from trainables.data.facts import Overlap, measure_corpus
-from trainables.data.formats.lines import is_blank
-from trainables.data.phrasebook import phrasebook
-from trainables.data.text_counts import QUANTILES, Lengths, Ratios, Sample, script_of
+from trainables.data.checks import facts as module
+from trainables.data.checks import filters, language_guess, text_counts
+from trainables.data.checks.facts import Overlap, measure_corpus
+from trainables.data.checks.text_counts import QUANTILES, Lengths, Ratios, Sample, script_of
+from trainables.data.reading.formats.lines import is_blank
+from trainables.data.reading.phrasebook import phrasebook
 
 LINES = st.text("ab яß中1.&", max_size=12).map(lambda line: " ".join(line.split()))
 SPLIT = st.lists(st.tuples(LINES, LINES), min_size=1, max_size=12)
@@ -184,7 +184,7 @@ def test_no_line_of_the_test_split_is_in_the_facts(corpus: Path) -> None:
 
 @pytest.mark.usefixtures("no_guesses")
 def test_what_filters_leave_out_is_what_a_search_trains_without(corpus: Path) -> None:
-    from trainables.data.corpus import read_corpus
+    from trainables.data.corpora.corpus import read_corpus
 
     data = DataConfig(path=str(corpus), filters=FiltersConfig(markup=True, copies=True, max_ratio=3, deduplicate=True))
     train = measure_corpus(data).splits[0]

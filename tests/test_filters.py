@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 
 from trainables.base.errors import UserError
 from trainables.base.translation_config import DataConfig, FiltersConfig
-from trainables.data import filters as module
-from trainables.data.corpus import read_corpus
-from trainables.data.filters import FILTERS, filtered, make_filters, tell_dropped
-from trainables.data.formats.lines import is_blank
-from trainables.data.garbling import has_markup, is_garbled
-from trainables.data.line_hashes import Seen, hash_lines
+from trainables.data.checks import filters as module
+from trainables.data.checks.filters import FILTERS, filtered, make_filters, tell_dropped
+from trainables.data.checks.garbling import has_markup, is_garbled
+from trainables.data.checks.line_hashes import Seen, hash_lines
+from trainables.data.corpora.corpus import read_corpus
+from trainables.data.reading.formats.lines import is_blank
 
 Pair = tuple[str, str]
 WORDS = ["ab", "c", "a long word", "é", "Ã©", "<b>", "&amp;", "\x07", " ", ""]

@@ -38,8 +38,8 @@ from search.translation.scoring import (
 from trainables.base.checkpoint_files import newest_checkpoint
 from trainables.base.outcomes import Outcome
 from trainables.base.translation_config import TranslationConfig, as_translation
-from trainables.data.corpus import read_test
-from trainables.data.scoring import Scoring
+from trainables.data.corpora.corpus import read_test
+from trainables.data.corpora.scoring import Scoring
 from trainables.sharing.checkpoint_places import Checkpoints
 from trainables.training.checkpoint import load_state
 from trainables.training.evaluation import corpus_bleu, score, translate

@@ -19,8 +19,8 @@ from test_layouts import (
 
 from search.run import main
 from trainables.base.errors import UserError
-from trainables.data.importing import import_corpus
-from trainables.data.reading import read_pairs
+from trainables.data.reading.importing import import_corpus
+from trainables.data.reading.pairs import read_pairs
 
 
 @pytest.mark.parametrize("layout", WITH_SPLITS)

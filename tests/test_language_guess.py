@@ -7,11 +7,11 @@ import pytest
 
 from trainables.base.errors import Doubt, UserError
 from trainables.base.translation_config import DataConfig, FiltersConfig
-from trainables.data import language_guess
-from trainables.data.corpus import read_corpus
-from trainables.data.filters import make_filters
-from trainables.data.language_guess import CODES, Guessed, check_claims, claimed_languages, guess, guess_all
-from trainables.data.phrasebook import phrasebook
+from trainables.data.checks import language_guess
+from trainables.data.checks.filters import make_filters
+from trainables.data.checks.language_guess import CODES, Guessed, check_claims, claimed_languages, guess, guess_all
+from trainables.data.corpora.corpus import read_corpus
+from trainables.data.reading.phrasebook import phrasebook
 
 needs_guesses = pytest.mark.skipif(not find_spec("py3langid"), reason="needs the extra languages")
 PAIRS = phrasebook()["train"][:400]

@@ -18,10 +18,10 @@ from pydantic import ValidationError
 
 from trainables.base.errors import UserError
 from trainables.base.translation_config import DataConfig
-from trainables.data.finding import find_files
-from trainables.data.language_codes import same_language
-from trainables.data.layouts import find_name_of
-from trainables.data.reading import read_pairs
+from trainables.data.reading.finding import find_files
+from trainables.data.reading.language_codes import same_language
+from trainables.data.reading.layouts import find_name_of
+from trainables.data.reading.pairs import read_pairs
 
 # Signs that some form writes otherwise: spaces of two kinds, quotes, marks of XML and JSON, an emoji.
 EN = "{split} {number}: a <b> & 'two', \"three\" \u00a0 — é 🙂"

@@ -25,8 +25,8 @@ from search.translation.neural_metric import load_metric, neural_score
 from search.translation.scoring import ScoredModel
 from trainables.base.errors import UserError
 from trainables.base.translation_config import TranslationConfig
-from trainables.data.scoring import Scoring
-from trainables.data.text import Split
+from trainables.data.corpora.scoring import Scoring
+from trainables.data.reading.text import Split
 from trainables.training.evaluation import score
 
 REFERENCES = [f"the {a} sees a {b} in the {c}" for a in ("man", "dog") for b in ("cat", "bird") for c in ("sun", "sea")]

@@ -11,8 +11,8 @@ from search.settings.experiment import Experiment
 from trainables.acceleration import gpu_memory
 from trainables.acceleration.gpu_memory import heaviest, measure_need
 from trainables.base.translation_config import TranslationConfig, as_translation
-from trainables.data.batching import pair_batches
-from trainables.data.preparing import prepare
+from trainables.data.encoding.batching import pair_batches
+from trainables.data.encoding.preparing import prepare
 from trainables.training.gpu import Need
 
 SPACE = {

@@ -12,10 +12,10 @@ from pydantic import ValidationError
 
 from trainables.base.errors import UserError
 from trainables.base.translation_config import DataConfig
-from trainables.data.corpus import read_corpus
-from trainables.data.formats import FORMATS
-from trainables.data.formats.lines import is_blank
-from trainables.data.reading import read_pairs
+from trainables.data.corpora.corpus import read_corpus
+from trainables.data.reading.formats import FORMATS
+from trainables.data.reading.formats.lines import is_blank
+from trainables.data.reading.pairs import read_pairs
 
 PAIRS = [("the man reads a book", "l'homme lit un livre"), ("we see the old house", "nous voyons la vieille maison")]
 

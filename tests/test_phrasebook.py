@@ -17,7 +17,7 @@ from phrasebook.phrases import HE, SHE, WE, YOU, NounPhrase, bare
 from phrasebook.predicates import doable, with_manner
 from phrasebook.sentences import Sentence
 
-from trainables.data.phrasebook import phrasebook
+from trainables.data.reading.phrasebook import phrasebook
 
 TOOLS = Path(__file__).parents[1] / "tools"
 Splits = dict[str, list[Sentence]]

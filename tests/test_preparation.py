@@ -11,7 +11,7 @@ from search.settings.experiment import Experiment
 from search.translation.preparation import PREPARATION
 from search.translation.shown_pairs import show_pairs
 from trainables.base.log import shown_on
-from trainables.data.text import Split
+from trainables.data.reading.text import Split
 
 
 def shown(split: Split, capsys: pytest.CaptureFixture[str], width: int = 80) -> list[str]:

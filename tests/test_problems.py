@@ -213,7 +213,7 @@ def test_the_engine_knows_no_problem_but_by_its_value() -> None:
     program += "".join(f"import {module}\n" for module in modules) + "print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=True)
     loaded = done.stdout.split()
-    own = ("search.translation", "trainables.translation", "trainables.data.corpus", "model.transformer")
+    own = ("search.translation", "trainables.translation", "trainables.data.corpora.corpus", "model.transformer")
     assert [name for name in loaded if name.startswith(own)] == []
 
 

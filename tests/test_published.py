@@ -21,8 +21,8 @@ from test_layouts import SPLITS, in_tar, lines, pairs, parquet, read, sides, wri
 from trainables.base import extras
 from trainables.base.errors import UserError
 from trainables.base.translation_config import DataConfig
-from trainables.data.importing import import_corpus
-from trainables.data.published.hub import fetch
+from trainables.data.reading.importing import import_corpus
+from trainables.data.reading.published.hub import fetch
 
 ROOT = Path(__file__).parents[1]
 CARD = """---
@@ -39,7 +39,7 @@ import sys
 from pathlib import Path
 from trainables.base.errors import UserError
 from trainables.base.translation_config import DataConfig
-from trainables.data.importing import import_corpus
+from trainables.data.reading.importing import import_corpus
 try:
     print([each.pairs for each in import_corpus(DataConfig(path=sys.argv[1]), Path(sys.argv[2]))])
 except UserError as error:

@@ -14,9 +14,9 @@ from search.record.study import Study
 from search.translation.bleu_statistics import bleu_of_sums, sentence_statistics
 from trainables.base.errors import UserError
 from trainables.base.translation_config import DataConfig, TranslationConfig
-from trainables.data.corpus import read_corpus
-from trainables.data.preparing import prepare
-from trainables.data.scoring import CODES, TOKENIZERS, Scoring, scoring
+from trainables.data.corpora.corpus import read_corpus
+from trainables.data.corpora.scoring import CODES, TOKENIZERS, Scoring, scoring
+from trainables.data.encoding.preparing import prepare
 from trainables.training.device import CPU
 from trainables.training.evaluation import corpus_bleu, score
 from trainables.training.loop import train

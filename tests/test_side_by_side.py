@@ -29,7 +29,7 @@ from trainables.base.locks import DriverLock
 from trainables.base.outcomes import Outcome
 from trainables.base.report import EpochReport
 from trainables.base.translation_config import TranslationConfig, as_translation
-from trainables.data.preparing import prepare
+from trainables.data.encoding.preparing import prepare
 from trainables.sharing.checkpoint_places import Checkpoints
 from trainables.training.device import CPU
 from trainables.training.loop import train

@@ -17,7 +17,7 @@ from search.finals.item_tests import RESAMPLES, SHUFFLES, resampled_sums
 from search.finals.significance import Evidence, SeedNoise, System, compare, groups, holm, interval, seed_noise, weigh
 from search.translation.bleu_statistics import bleu_of_sums, sentence_statistics
 from search.translation.finals import FINALS
-from trainables.data.scoring import Scoring
+from trainables.data.corpora.scoring import Scoring
 
 
 def weigh_bleu(systems: list[list[np.ndarray]]) -> Evidence:

@@ -24,8 +24,8 @@ from trainables.base.config import flatten
 from trainables.base.errors import Diverged
 from trainables.base.report import EpochReport
 from trainables.base.translation_config import TranslationConfig
-from trainables.data.batching import training_batches
-from trainables.data.preparing import Prepared
+from trainables.data.encoding.batching import training_batches
+from trainables.data.encoding.preparing import Prepared
 from trainables.training.device import CPU
 from trainables.training.learner import Learner
 from trainables.training.loop import EagerStep, TrainingRun, train

@@ -30,7 +30,7 @@ from trainables.base.checkpoint_files import last_checkpoints, newest_checkpoint
 from trainables.base.errors import StorageFails, UserError
 from trainables.base.sealing import Damaged
 from trainables.base.translation_config import DataConfig, TokenizerConfig, TranslationConfig
-from trainables.data.preparing import prepare
+from trainables.data.encoding.preparing import prepare
 from trainables.sharing.checkpoint_places import Checkpoints
 from trainables.sharing.corpora import bring_corpus
 from trainables.sharing.object_store import Store

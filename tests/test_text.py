@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 
 from trainables.base.errors import UserError
 from trainables.base.translation_config import DataConfig
-from trainables.data import corpus_cache, text
-from trainables.data.corpus import Corpus, digest_test, read_corpus
-from trainables.data.corpus_cache import cached_corpus, cached_test_digest
-from trainables.data.text import Text, in_memory, load, store, verify
+from trainables.data.corpora import cache as corpus_cache
+from trainables.data.corpora.cache import cached_corpus, cached_test_digest
+from trainables.data.corpora.corpus import Corpus, digest_test, read_corpus
+from trainables.data.reading import text
+from trainables.data.reading.text import Text, in_memory, load, store, verify
 
 steady = settings(derandomize=True, deadline=None, max_examples=30)
 LINE = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\n"), max_size=8)

@@ -13,13 +13,19 @@ import pytest
 import sentencepiece
 from corpora import write_digits
 
-import trainables.data.tokenizer
+import trainables.data.encoding.tokenizer
 from model.special_tokens import BOS, EOS, PAD, UNK
 from trainables.base.errors import UserError
 from trainables.base.translation_config import DataConfig, TokenizerConfig
-from trainables.data.corpus import Corpus, read_corpus
-from trainables.data.text import Split, Text
-from trainables.data.tokenizer import Tokenizer, load_tokenizer, save_tokenizer, tokenizer_folder, train_tokenizer
+from trainables.data.corpora.corpus import Corpus, read_corpus
+from trainables.data.encoding.tokenizer import (
+    Tokenizer,
+    load_tokenizer,
+    save_tokenizer,
+    tokenizer_folder,
+    train_tokenizer,
+)
+from trainables.data.reading.text import Split, Text
 
 KINDS = [
     TokenizerConfig(kind="bpe", vocab_size=60),
@@ -143,7 +149,7 @@ def test_the_digest_tells_apart_pieces_and_scores_of_either_side(corpus: Corpus,
 
 
 def train_at_the_same_time(barrier: Barrier, log: Path, corpus: Corpus, cache: Path) -> None:
-    train = trainables.data.tokenizer._train
+    train = trainables.data.encoding.tokenizer._train
 
     def slow_train(config: TokenizerConfig, sentences: list[str]) -> bytes:
         with log.open("a") as file:
@@ -151,7 +157,7 @@ def train_at_the_same_time(barrier: Barrier, log: Path, corpus: Corpus, cache: P
         time.sleep(0.5)  # the others arrive meanwhile
         return train(config, sentences)
 
-    trainables.data.tokenizer._train = slow_train
+    trainables.data.encoding.tokenizer._train = slow_train
     barrier.wait()
     tokenizer = train_tokenizer(TokenizerConfig(vocab_size=40), corpus, cache)
     with log.open("a") as file:

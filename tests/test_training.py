@@ -28,9 +28,9 @@ from trainables.base.checkpoint_files import last_checkpoints, newest_checkpoint
 from trainables.base.errors import Diverged, UserError
 from trainables.base.report import EpochReport
 from trainables.base.translation_config import TranslationConfig, TranslationTraining
-from trainables.data.batching import count_batches, training_batches
-from trainables.data.preparing import prepare
-from trainables.data.sequences import EncodedSplit
+from trainables.data.encoding.batching import count_batches, training_batches
+from trainables.data.encoding.preparing import prepare
+from trainables.data.encoding.sequences import EncodedSplit
 from trainables.training import loop as training
 from trainables.training.checkpoint import load_state
 from trainables.training.evaluation import reference_loss, translate

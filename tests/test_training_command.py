@@ -15,7 +15,7 @@ from processes import accept_interrupts
 
 from trainables.__main__ import SingleRun
 from trainables.base.translation_config import TranslationConfig
-from trainables.data.scoring import Scoring
+from trainables.data.corpora.scoring import Scoring
 from trainables.training.evaluation import score, translate
 from trainables.training.trained import load_model
 

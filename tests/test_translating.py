@@ -22,7 +22,7 @@ from search.translation.best import BestModel, read_best, write_best
 from search.translation.finals_config import Decoding
 from trainables.base.errors import UserError
 from trainables.base.translation_config import DataConfig, TranslationConfig
-from trainables.data.reading import read_pairs
+from trainables.data.reading.pairs import read_pairs
 from trainables.training.evaluation import translate
 from trainables.training.loop import train
 from trainables.training.trained import load_model

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from phrasebook.corpus import compose
 
-FILE = Path(__file__).parents[1] / "trainables" / "data" / "phrasebook.tsv.gz"
+FILE = Path(__file__).parents[1] / "trainables" / "data" / "reading" / "phrasebook.tsv.gz"
 SEED, TRAIN, VALID, TEST = 0, 8000, 500, 500
 
 

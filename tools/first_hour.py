@@ -129,7 +129,7 @@ def make_corpus(folder: Path) -> None:
     """Write the embedded corpus into files with the usual names, like a user's own corpus."""
     program = (
         "from pathlib import Path\n"
-        "from trainables.data.phrasebook import phrasebook\n"
+        "from trainables.data.reading.phrasebook import phrasebook\n"
         "folder = Path('corpus'); folder.mkdir()\n"
         "for split in ('train', 'valid', 'test'):\n"
         "    pairs = phrasebook()[split][:4000 if split == 'train' else 300]\n"

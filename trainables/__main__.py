@@ -10,7 +10,7 @@ from trainables.base.ending import exit_status
 from trainables.base.files import named_path
 from trainables.base.help_pages import Program
 from trainables.base.translation_config import TranslationConfig
-from trainables.data.corpus_cache import cached_corpus, cached_test_digest
+from trainables.data.corpora.cache import cached_corpus, cached_test_digest
 
 
 class SingleRun(TranslationConfig):

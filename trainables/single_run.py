@@ -14,10 +14,10 @@ from trainables.base.files import make_folder, write_atomically
 from trainables.base.translation_config import TranslationConfig
 from trainables.base.wording import count
 from trainables.base.yaml_files import dump_yaml, read_yaml
-from trainables.data.corpus import read_test
-from trainables.data.preparing import count_unknown, prepare
-from trainables.data.scoring import scoring
-from trainables.data.tokenizer import Tokenizer
+from trainables.data.corpora.corpus import read_test
+from trainables.data.corpora.scoring import scoring
+from trainables.data.encoding.preparing import count_unknown, prepare
+from trainables.data.encoding.tokenizer import Tokenizer
 from trainables.training.evaluation import score, translate
 from trainables.training.loop import train
 

@@ -10,7 +10,7 @@ from trainables.acceleration.side_by_side import train_side_by_side
 from trainables.base.errors import Diverged
 from trainables.base.report import Report
 from trainables.base.translation_config import TranslationConfig
-from trainables.data.preparing import prepare
+from trainables.data.encoding.preparing import prepare
 from trainables.sharing.corpora import bring_corpus
 from trainables.sharing.storage import Storage
 from trainables.training.loop import train

@@ -28,8 +28,8 @@ from trainables.base.locks import left_alone
 from trainables.base.sealing import read_sealed
 from trainables.base.temporary import abandoned, is_held, user_folder
 from trainables.base.translation_config import TokenizerConfig
-from trainables.data.encoded_text import INDEX
-from trainables.data.tokenizer import name_tokenizer
+from trainables.data.encoding.encoded_text import INDEX
+from trainables.data.encoding.tokenizer import name_tokenizer
 
 IDLE_SECONDS = 3600.0  # files without a lock that are younger may be in use
 UNFINISHED = ("experiment.yaml", "locks", "inputs.json")  # a folder with one of them is a run

@@ -47,7 +47,7 @@ def main(arguments: list[str], console: Console) -> int:
     config = as_translation(experiment.trial)
     file = output_file("--html", own.html)
     from search.translation.facts_page import show_facts, write_facts
-    from trainables.data.facts import measure_corpus
+    from trainables.data.checks.facts import measure_corpus
 
     with blame(places), console.status("reading the corpus") as status:
 

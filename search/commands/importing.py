@@ -36,7 +36,7 @@ def main(arguments: list[str], console: Console) -> int:
         raise UserError("--data.path: the corpus is the first argument of import; leave this out")
     data["path"] = given["source"]
     importing, _ = take(Importing, given)
-    from trainables.data.importing import NAMES, import_corpus
+    from trainables.data.reading.importing import NAMES, import_corpus
 
     folder = named_path("import", importing.folder)
     written = {imported.name: imported for imported in import_corpus(importing.data, folder)}

@@ -23,7 +23,7 @@ from trainables.base.files import digest_of, named_path
 from trainables.base.help_pages import Program
 from trainables.base.installed import program
 from trainables.base.wording import count
-from trainables.data.formats.lines import is_blank
+from trainables.data.reading.formats.lines import is_blank
 
 if TYPE_CHECKING:  # torch is imported late
     from model.decoding import Hypothesis

@@ -18,9 +18,9 @@ from trainables.base.files import create_folder
 from trainables.base.installed import processor, version_of
 from trainables.base.sealing import Damaged, read_sealed, write_sealed
 from trainables.base.translation_config import as_translation
-from trainables.data.batching import count_batches
-from trainables.data.corpus_cache import cached_corpus, cached_test_digest
-from trainables.data.preparing import prepare
+from trainables.data.corpora.cache import cached_corpus, cached_test_digest
+from trainables.data.encoding.batching import count_batches
+from trainables.data.encoding.preparing import prepare
 
 
 @dataclass(frozen=True)

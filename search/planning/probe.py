@@ -22,9 +22,9 @@ from trainables.acceleration.captured import choose_step
 from trainables.base.config import TrialConfig
 from trainables.base.errors import UserError
 from trainables.base.translation_config import TranslationConfig, as_translation
-from trainables.data.batching import count_batches, training_batches
-from trainables.data.preparing import Prepared, prepare
-from trainables.data.sequences import EncodedSplit
+from trainables.data.encoding.batching import count_batches, training_batches
+from trainables.data.encoding.preparing import Prepared, prepare
+from trainables.data.encoding.sequences import EncodedSplit
 from trainables.training.device import default_device
 from trainables.training.evaluation import EVALUATION_TOKENS, reference_loss, translate
 

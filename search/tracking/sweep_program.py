@@ -21,7 +21,7 @@ from trainables.base.errors import Diverged, UserError
 from trainables.base.help_pages import Program
 from trainables.base.outcomes import Outcome
 from trainables.base.translation_config import as_translation
-from trainables.data.preparing import prepare
+from trainables.data.encoding.preparing import prepare
 from trainables.training.loop import train
 
 

@@ -17,7 +17,7 @@ from trainables.base.mistakes import validate
 from trainables.base.sealing import Damaged, read_sealed, write_sealed
 from trainables.base.translation_config import TranslationConfig
 from trainables.base.yaml_files import dump_yaml, read_yaml
-from trainables.data.tokenizer import Tokenizer, load_tokenizer, save_tokenizer
+from trainables.data.encoding.tokenizer import Tokenizer, load_tokenizer, save_tokenizer
 from trainables.training.device import default_device
 
 DIGESTS = "digests.json"  # of the other files in best/

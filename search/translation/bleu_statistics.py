@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from trainables.data.scoring import Scoring
+from trainables.data.corpora.scoring import Scoring
 
 MAX_ORDER = 4
 

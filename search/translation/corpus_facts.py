@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trainables.data.batch_shapes import Cells, by_length
-from trainables.data.encoding import encode_split
-from trainables.data.preparing import Prepared
-from trainables.data.sequences import Encoded, parts_of
-from trainables.data.text import Split, Text
+from trainables.data.encoding.batch_shapes import Cells, by_length
+from trainables.data.encoding.encoding import encode_split
+from trainables.data.encoding.preparing import Prepared
+from trainables.data.encoding.sequences import Encoded, parts_of
+from trainables.data.reading.text import Split, Text
 
 
 @dataclass(frozen=True)

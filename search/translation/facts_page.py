@@ -12,16 +12,16 @@ from search.settings.wording import count
 from search.translation.shown_pairs import visible
 from trainables.base.files import write_atomically
 from trainables.base.translation_config import DataConfig
-from trainables.data.facts import CorpusFacts, SideFacts, SplitFacts, Suspects
-from trainables.data.filters import FILTERS
-from trainables.data.language_guess import (
+from trainables.data.checks.facts import CorpusFacts, SideFacts, SplitFacts, Suspects
+from trainables.data.checks.filters import FILTERS
+from trainables.data.checks.language_guess import (
     LEAST_SURE,
     can_guess,
     claimed_languages,
     known_languages,
     lacking,
 )
-from trainables.data.text_counts import QUANTILES
+from trainables.data.checks.text_counts import QUANTILES
 
 SHARES = ["longest" if share == 1 else f"{share:.0%}" for share in QUANTILES]
 LISTED = 4  # scripts and languages of a side

@@ -21,11 +21,11 @@ from search.translation.scoring import ScoredModel, load_final, score_all
 from search.translation.sections import write_sections
 from trainables.base.metrics import Metric
 from trainables.base.translation_config import as_translation
-from trainables.data.corpus import read_test
-from trainables.data.corpus_cache import cached_corpus
-from trainables.data.preparing import prepare
-from trainables.data.scoring import scoring
-from trainables.data.text import Split
+from trainables.data.corpora.cache import cached_corpus
+from trainables.data.corpora.corpus import read_test
+from trainables.data.corpora.scoring import scoring
+from trainables.data.encoding.preparing import prepare
+from trainables.data.reading.text import Split
 
 BLEU = Metric("test BLEU", "maximize", instead=LOSS, least=NEAR_ZERO)
 

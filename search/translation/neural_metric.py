@@ -10,7 +10,7 @@ from typing import Any
 from trainables.base.errors import UserError
 from trainables.base.sealing import Damaged, read_sealed, write_sealed
 from trainables.base.user_code import import_callable
-from trainables.data.text import Split
+from trainables.data.reading.text import Split
 
 Metric = Callable[[list[str], list[str], list[str]], object]  # takes sources, translations, references
 

@@ -15,8 +15,8 @@ from trainables.base.installed import version_of
 from trainables.base.log import say, warn
 from trainables.base.translation_config import PHRASEBOOK, TokenizerConfig, TranslationConfig, as_translation
 from trainables.base.wording import count
-from trainables.data.corpus_cache import cached_corpus, cached_test_digest
-from trainables.data.finding import find_files
+from trainables.data.corpora.cache import cached_corpus, cached_test_digest
+from trainables.data.reading.finding import find_files
 from trainables.sharing.corpora import bring_corpus, share, store_corpus
 from trainables.sharing.storage import Storage, new_driver
 
@@ -37,7 +37,10 @@ class TranslationPreparation:
         cached_test_digest(
             trial.data, corpus.train, cache
         )  # what is wrong with its files is told now, not after the search
-        from trainables.data.preparing import count_unknown, prepare  # takes seconds: a wrong path is told before
+        from trainables.data.encoding.preparing import (  # takes seconds: a wrong path is told before
+            count_unknown,
+            prepare,
+        )
 
         show_pairs(corpus.train, console)
         for warning in corpus.warnings:
@@ -96,7 +99,7 @@ class TranslationPreparation:
         self, experiment: Experiment, configs: Sequence[TrialConfig], known: Mapping[str, Any], start: Mapping[str, Any]
     ) -> dict[str, Any]:
         """The tokenizers. One whose file is damaged is trained again."""
-        from trainables.data.tokenizer import train_tokenizer
+        from trainables.data.encoding.tokenizer import train_tokenizer
 
         corpus = cached_corpus(as_translation(experiment.trial).data, experiment.cache)
         tokenizers = [*tokenizer_variants(experiment), *(as_translation(config).tokenizer for config in configs)]
@@ -157,8 +160,8 @@ def tokenizer_variants(experiment: Experiment) -> list[TokenizerConfig]:
 
 
 def _tell_steps(experiment: Experiment) -> None:
-    from trainables.data.batching import count_batches
-    from trainables.data.preparing import prepare
+    from trainables.data.encoding.batching import count_batches
+    from trainables.data.encoding.preparing import prepare
 
     trial = as_translation(experiment.trial)
     steps = count_batches(prepare(trial.data, trial.tokenizer, experiment.cache).train, trial.training)

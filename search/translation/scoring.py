@@ -13,11 +13,11 @@ from search.settings.experiment import Experiment
 from search.translation.finals_config import Decoding, TranslationFinals, as_translation_finals
 from trainables.base.sealing import Damaged
 from trainables.base.translation_config import as_translation
-from trainables.data.corpus_cache import cached_corpus
-from trainables.data.encoding import encode_split
-from trainables.data.scoring import scoring
-from trainables.data.text import Split
-from trainables.data.tokenizer import Tokenizer
+from trainables.data.corpora.cache import cached_corpus
+from trainables.data.corpora.scoring import scoring
+from trainables.data.encoding.encoding import encode_split
+from trainables.data.encoding.tokenizer import Tokenizer
+from trainables.data.reading.text import Split
 from trainables.training.device import default_device
 from trainables.training.evaluation import Scores, corpus_bleu, reference_loss, score, translate
 from trainables.training.trained import load_model

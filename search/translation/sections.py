@@ -14,9 +14,9 @@ from search.translation.finals_config import as_translation_finals
 from search.translation.length_figure import length_figure
 from search.translation.templates import OWN
 from trainables.base.translation_config import as_translation
-from trainables.data.corpus_cache import cached_corpus
-from trainables.data.preparing import prepare
-from trainables.data.text import Split
+from trainables.data.corpora.cache import cached_corpus
+from trainables.data.encoding.preparing import prepare
+from trainables.data.reading.text import Split
 
 SAMPLES = 12  # sentences shown in the report
 

@@ -6,7 +6,7 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text as Cells
 
-from trainables.data.text import Text
+from trainables.data.reading.text import Text
 
 LONGEST = 100  # columns for a side
 

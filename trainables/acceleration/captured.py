@@ -5,7 +5,7 @@ from torch import Tensor
 
 from trainables.acceleration.stacked import StackedStep
 from trainables.base.translation_config import TranslationConfig
-from trainables.data.preparing import Prepared
+from trainables.data.encoding.preparing import Prepared
 from trainables.training.loop import EagerStep, Step
 
 

@@ -23,7 +23,7 @@ from trainables.base.files import make_folder
 from trainables.base.report import EpochReport
 from trainables.base.temporary import temporary_folder
 from trainables.base.translation_config import TranslationConfig
-from trainables.data.preparing import Prepared, prepare
+from trainables.data.encoding.preparing import Prepared, prepare
 from trainables.training.learner import learning_rate
 from trainables.training.loop import EagerStep, TrainingRun, train
 

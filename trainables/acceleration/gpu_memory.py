@@ -10,9 +10,9 @@ import torch
 from trainables.acceleration.captured import choose_step
 from trainables.base.errors import Diverged, UserError
 from trainables.base.translation_config import TranslationConfig
-from trainables.data.batching import pair_batches
-from trainables.data.preparing import Prepared, prepare
-from trainables.data.sequences import EncodedSplit
+from trainables.data.encoding.batching import pair_batches
+from trainables.data.encoding.preparing import Prepared, prepare
+from trainables.data.encoding.sequences import EncodedSplit
 from trainables.training.device import default_device
 from trainables.training.gpu import Need
 from trainables.training.loop import train

@@ -16,8 +16,8 @@ from trainables.base.checkpoint_files import KEEP, common_checkpoints
 from trainables.base.errors import Diverged
 from trainables.base.report import EpochReport, Report
 from trainables.base.translation_config import TranslationConfig
-from trainables.data.batching import training_batches
-from trainables.data.preparing import Prepared, prepare
+from trainables.data.encoding.batching import training_batches
+from trainables.data.encoding.preparing import Prepared, prepare
 from trainables.training.device import default_device
 from trainables.training.gpu import measure, start_measuring
 from trainables.training.learner import learning_rate

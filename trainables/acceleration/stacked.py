@@ -9,8 +9,8 @@ from model.special_tokens import PAD
 from model.stacking import Stack
 from trainables.acceleration.graphs import Capturable, StepGraphs, make_capturable
 from trainables.base.translation_config import TranslationConfig
-from trainables.data.batching import batch_sizes
-from trainables.data.preparing import Prepared
+from trainables.data.encoding.batching import batch_sizes
+from trainables.data.encoding.preparing import Prepared
 from trainables.training.learner import Learner
 from trainables.training.loop import Batch, to_device
 from trainables.training.loss import linear_cross_entropy

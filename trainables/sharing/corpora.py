@@ -15,13 +15,13 @@ from trainables.base.files import digest_of, make_folder, write_atomically
 from trainables.base.locks import locked
 from trainables.base.temporary import hold, user_folder
 from trainables.base.translation_config import DataConfig, TokenizerConfig, TranslationConfig
-from trainables.data.corpus import Corpus
-from trainables.data.corpus_cache import BROUGHT, cached_corpus, record_of
-from trainables.data.encoded_text import INDEX, name_of
-from trainables.data.encoding import encode_text
-from trainables.data.part_encoder import Job
-from trainables.data.text import FACTS, SIDES, stored, verify
-from trainables.data.tokenizer import keep_model, tokenizer_folder, train_tokenizer
+from trainables.data.corpora.cache import BROUGHT, cached_corpus, record_of
+from trainables.data.corpora.corpus import Corpus
+from trainables.data.encoding.encoded_text import INDEX, name_of
+from trainables.data.encoding.encoding import encode_text
+from trainables.data.encoding.part_encoder import Job
+from trainables.data.encoding.tokenizer import keep_model, tokenizer_folder, train_tokenizer
+from trainables.data.reading.text import FACTS, SIDES, stored, verify
 from trainables.sharing.object_store import Store
 from trainables.sharing.storage import Storage
 

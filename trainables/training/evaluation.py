@@ -11,10 +11,10 @@ from torch import Tensor
 from model.decoding import Hypothesis, beam_hypotheses, beam_search, greedy_search
 from model.special_tokens import PAD
 from model.transformer import Transformer
-from trainables.data.batching import evaluation_batches, group_by_length
-from trainables.data.scoring import Scoring
-from trainables.data.sequences import EncodedSplit, Sequences
-from trainables.data.tokenizer import Tokenizer
+from trainables.data.corpora.scoring import Scoring
+from trainables.data.encoding.batching import evaluation_batches, group_by_length
+from trainables.data.encoding.sequences import EncodedSplit, Sequences
+from trainables.data.encoding.tokenizer import Tokenizer
 
 EVALUATION_TOKENS = 4096  # per batch, padding included
 SMALLEST_BATCH = 256

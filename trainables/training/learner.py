@@ -9,7 +9,7 @@ from torch import Tensor
 from model.transformer import Transformer
 from trainables.base.errors import TooLarge
 from trainables.base.translation_config import TranslationConfig, TranslationTraining
-from trainables.data.preparing import Prepared
+from trainables.data.encoding.preparing import Prepared
 from trainables.training.device import set_up
 
 

@@ -19,8 +19,8 @@ from trainables.base.checkpoint_files import KEEP, newest_checkpoint
 from trainables.base.errors import Diverged
 from trainables.base.report import EpochReport, read_report
 from trainables.base.translation_config import TranslationConfig
-from trainables.data.batching import count_batches, training_batches
-from trainables.data.preparing import Prepared
+from trainables.data.encoding.batching import count_batches, training_batches
+from trainables.data.encoding.preparing import Prepared
 from trainables.training.checkpoint import load_state, save_checkpoint
 from trainables.training.device import default_device
 from trainables.training.evaluation import corpus_bleu, reference_loss, translate

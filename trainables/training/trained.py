@@ -8,8 +8,8 @@ from model.transformer import Transformer
 from trainables.base.checkpoint_files import last_checkpoints
 from trainables.base.errors import UserError
 from trainables.base.translation_config import TranslationConfig
-from trainables.data.preparing import prepare
-from trainables.data.tokenizer import Tokenizer
+from trainables.data.encoding.preparing import prepare
+from trainables.data.encoding.tokenizer import Tokenizer
 from trainables.training.checkpoint import load_state
 from trainables.training.device import CPU
 from trainables.training.learner import build_model

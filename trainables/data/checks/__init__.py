@@ -1,0 +1,1 @@
+"""What is wrong with text, and what is left out of it."""

@@ -1,0 +1,161 @@
+"""Parallel text: read from files, or the embedded phrasebook, and checked before anything starts."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+from trainables.base.errors import Doubt, UserError
+from trainables.base.test_opening import open_test
+from trainables.base.translation_config import PHRASEBOOK, DataConfig
+from trainables.data.checks.examination import count_unlearned, examine
+from trainables.data.checks.language_guess import check_claims
+from trainables.data.checks.languages import check_languages
+from trainables.data.checks.markings import find_markings
+from trainables.data.checks.training_pairs import TrainingPairs
+from trainables.data.corpora.scoring import check_references
+from trainables.data.reading.finding import find_files, find_layout
+from trainables.data.reading.formats.lines import is_blank
+from trainables.data.reading.layouts import Layout
+from trainables.data.reading.pairs import read_pairs
+from trainables.data.reading.phrasebook import read_phrasebook
+from trainables.data.reading.text import Split, Text, in_memory, store
+
+HEAD = 20_000  # pairs whose look is checked
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """The splits that training may see, and what is noteworthy about them. The test split is not here."""
+
+    train: Text
+    valid: Split
+    warnings: list[str]
+
+    def fingerprint(self) -> str:
+        """A hash of the training text, to name what is learned from it."""
+        return self.train.digest()
+
+
+def read_corpus(config: DataConfig, texts: Path | None = None) -> Corpus:
+    """Read and check the training and validation splits, and see that the test split exists.
+
+    texts: a folder that the training text is written into, see `text.store`; None keeps it in memory.
+
+    Raises UserError for what can't be right: a missing file, sides of unequal length, bad UTF-8, a split without
+    sentences, a blank line in the validation text, and what `examine`, `find_markings` and `check_languages` refuse.
+    Training pairs that `data.filters` drops are left out, and so are blank ones; warnings say how many.
+    """
+    if config.path != PHRASEBOOK:
+        find_files(config, config.test)
+    pairs, told = _head_checked(config, config.train)
+    kept = TrainingPairs(islice(pairs, config.limit), config)
+    train = store(kept, texts) if texts else in_memory(kept)
+    warnings = [*told, *kept.told()]
+    valid = _evaluation_split(config, config.valid)
+    if config.path == PHRASEBOOK:
+        return Corpus(train, valid, warnings)
+    for name, split in ((config.train, train), (config.valid, valid)):
+        warnings += _told(config, partial(check_claims, config, name, *split.sides))
+    warnings += _told(config, lambda: check_languages(train.sides, config.valid, valid.sides))
+    check_references(config, valid.target)
+    warnings += _told(config, lambda: examine(config.train, train, kept.numbers))
+    warnings += _told(config, lambda: examine(config.valid, valid, range(1, len(valid) + 1)))
+    warnings += count_unlearned(config.train, train)
+    if leaked := _count_shared(valid.source, train.source):
+        warnings.append(
+            f"{leaked} of {len(valid)} source sentences of {config.valid} also {'stands' if leaked == 1 else 'stand'} "
+            f"in {config.train}; valid BLEU will look better than it is"
+        )
+    return Corpus(train, valid, warnings)
+
+
+def _count_shared(sentences: Sequence[str], text: Iterable[str]) -> int:
+    """How many of the sentences stand in a text."""
+    wanted = set(sentences)
+    shared = wanted.intersection(text)
+    return sum(sentence in shared for sentence in sentences)
+
+
+def read_test(config: DataConfig, run_dir: Path, why: str) -> Split:
+    """The test split: given out here alone, and not before the finalists are frozen in finalists.json of the run.
+
+    Each opening is noted there, see `open_test`. Raises UserError for what is wrong with the files, RuntimeError if no
+    finalists are frozen.
+    """
+    open_test(run_dir, why)
+    return _test_split(config)
+
+
+def digest_test(config: DataConfig, train: Text) -> dict[str, Any]:
+    """How many pairs the test split has, and a hash of them, by which a run knows that it stays the same.
+
+    No text leaves this function, so nothing can be chosen by it. Raises UserError for what is wrong with the files, or
+    unlike the training text.
+    """
+    test = _test_split(config)
+    _told(config, lambda: check_languages(train.sides, config.test, test.sides))
+    _told(config, lambda: examine(config.test, test, range(1, len(test) + 1)))
+    return {"pairs": len(test), "sha256": test.digest()}
+
+
+def test_files(config: DataConfig) -> list[Path]:
+    """The files that the test split comes from. Raises UserError."""
+    return list(find_files(config, config.test))
+
+
+def _test_split(config: DataConfig) -> Split:
+    return _evaluation_split(config, config.test)
+
+
+def _evaluation_split(config: DataConfig, name: str) -> Split:
+    """A split that is scored: in memory, and nothing is left out of it. Raises UserError."""
+    split = in_memory(_head_checked(config, name)[0])
+    _refuse_blanks(split, config, name)
+    return split
+
+
+def _head_checked(config: DataConfig, name: str) -> tuple[Iterator[tuple[str, str]], list[str]]:
+    """The pairs of a split, and what is noteworthy about the look of the first ones. Raises UserError."""
+    if config.path == PHRASEBOOK:
+        return iter(read_phrasebook(config, name)), []
+    pairs, files = read_pairs(config, name), find_layout(config, name)
+    head = list(islice(pairs, HEAD))
+    if not head:
+        raise UserError(f"{files.sources[0]} is empty; it must hold one sentence a line")
+    told = _told(config, lambda: _check_markings(files, in_memory(head)))
+    return chain(head, pairs), told
+
+
+def _told(config: DataConfig, check: Callable[[], list[str]]) -> list[str]:
+    """What a check has to tell of text; its doubts, too, where `data.doubts` says so. Raises UserError."""
+    try:
+        return check()
+    except Doubt as doubt:
+        if config.doubts == "refuse":
+            raise UserError(f"{doubt}; if the text is as it should be, set data.doubts: warn") from None
+        return [str(doubt)]
+
+
+def _check_markings(layout: Layout, split: Split) -> list[str]:
+    """Raises Doubt for markings that can't be right; returns what may be."""
+    told = []
+    ends = layout.sources[0], layout.sources[-1]
+    for side, source, lines in zip(("source", "target"), ends, split.sides, strict=True):
+        place = str(source) if layout.plain else f"{source}: {side}"
+        for marking in find_markings(lines, source.label, layout.cells):
+            if marking.certain:
+                raise Doubt(f"{place}: {marking.text}")
+            told.append(f"{place}: {marking.text}")
+    return told
+
+
+def _refuse_blanks(split: Split, config: DataConfig, name: str) -> None:
+    pairs = zip(*split.sides, strict=True)
+    if blank := [number for number, pair in enumerate(pairs, 1) if any(map(is_blank, pair))]:
+        raise UserError(
+            f"{config.path}: {name} has a blank line on one side at line {blank[0]} ({len(blank)} in all); "
+            "scores would not be comparable, so remove these pairs from both files"
+        )

@@ -1,0 +1,81 @@
+"""A text in ids as it lies on disk: an index, and parts that processes map into memory."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from model.special_tokens import BOS, EOS
+from trainables.base.errors import UserError
+from trainables.data.encoding.sequences import EncodedSplit, Sequences, offsets_of
+
+INDEX = "index.json"  # written last: a folder that has it is complete
+
+
+@dataclass(frozen=True)
+class Part:
+    """A file of ids of the source, ids of the target, then how many each source has, and each target."""
+
+    pairs: int
+    overlong: int
+    source_ids: int
+    target_ids: int
+    sha256: str
+
+
+class EncodedText:
+    """A text in ids, whose parts are mapped into memory as they are asked for; see `sequences.Encoded`."""
+
+    def __init__(self, folder: Path):
+        """Read the index that `encode_text` wrote."""
+        index = json.loads((folder / INDEX).read_text())
+        self._folder, self._ids, self._lengths = folder, np.dtype(index["ids"]), np.dtype(index["lengths"])
+        self._parts = [Part(**part) for part in index["parts"]]
+        self._open: tuple[int, EncodedSplit] | None = None
+
+    def __len__(self) -> int:
+        return sum(part.pairs for part in self._parts)
+
+    @property
+    def overlong(self) -> int:
+        """Pairs with a side above the limit, which were dropped or cut."""
+        return sum(part.overlong for part in self._parts)
+
+    @property
+    def target_tokens(self) -> int:
+        """Tokens that are predicted in one pass: all but BOS."""
+        return sum(part.target_ids for part in self._parts) + len(self)
+
+    @property
+    def num_parts(self) -> int:
+        """The number of parts."""
+        return len(self._parts)
+
+    def part(self, number: int) -> EncodedSplit:
+        """A part, which stays mapped until another is asked for."""
+        if self._open is None or self._open[0] != number:
+            self._open = number, self._map(number)
+        return self._open[1]
+
+    def _map(self, number: int) -> EncodedSplit:
+        part, file = self._parts[number], self._folder / name_of(number)
+        sizes = [(self._ids, part.source_ids), (self._ids, part.target_ids), *[(self._lengths, part.pairs)] * 2]
+        ends = np.cumsum([dtype.itemsize * size for dtype, size in sizes])
+        try:
+            content = np.asarray(np.memmap(file, np.uint8, "r")) if part.pairs else np.zeros(0, np.uint8)
+        except (OSError, ValueError) as error:
+            raise UserError(f"{file}: can't be read: {error}; remove {self._folder}, then start again") from None
+        if len(content) != ends[-1]:
+            raise UserError(f"{file}: was changed; remove {self._folder}, then start again")
+        pieces = [piece.view(dtype) for piece, (dtype, _) in zip(np.split(content, ends[:-1]), sizes, strict=True)]
+        source, target, *lengths = pieces
+        offsets = [offsets_of(each) for each in lengths]
+        return EncodedSplit(
+            Sequences(source, offsets[0], last=EOS), Sequences(target, offsets[1], BOS, EOS), part.overlong
+        )
+
+
+def name_of(number: int) -> str:
+    """The name of the file of a part."""
+    return f"part-{number:05}"

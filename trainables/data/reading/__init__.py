@@ -1,0 +1,1 @@
+"""Pairs of sentences out of files in the forms that people have."""
