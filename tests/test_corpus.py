@@ -189,6 +189,7 @@ MISTAKES: dict[str, tuple[dict[str, str | bytes | None], list[str]]] = {
         {"train.fr": "un\ndeux\n"},
         ["train.fr: its number of lines is 2", "train.en is 3", "line i must translate line i"],
     ),
+    "far from equal": ({"train.fr": "un\n"}, ["train.fr: its number of lines is 1", "train.en is 3"]),
     "unequal valid": ({"valid.en": "a\n"}, ["valid.fr: its number of lines is 2", "valid.en is 1"]),
     "blank valid": ({"valid.fr": "quatre\n\n"}, ["valid", "blank line", "at line 2 (1 in all)", "remove these pairs"]),
     "all blank": ({"train.fr": "\n\n\n"}, ["every pair of train has a blank side"]),

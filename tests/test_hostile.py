@@ -458,4 +458,4 @@ def test_what_may_not_be_read_is_told_with_its_path(place: Path, tmp_path: Path)
     command = [*(LIMITED if os.getuid() == 0 else []), *COMMAND, "--config", str(place / "tiny.yaml")]
     done = subprocess.run([*command, "--data.path", str(closed)], capture_output=True, text=True, timeout=120)
     closed.chmod(0o700)
-    assert done.returncode == 2 and f"--data.path: {closed}: Permission denied" in done.stderr
+    assert done.returncode == 2 and f"data.path: {closed}: Permission denied; name a path" in done.stderr
