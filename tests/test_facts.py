@@ -193,6 +193,15 @@ def test_what_filters_leave_out_is_what_a_search_trains_without(corpus: Path) ->
 
 
 @pytest.mark.usefixtures("no_guesses")
+def test_a_vocabulary_of_its_own_knows_the_characters_of_its_side(tmp_path: Path) -> None:
+    write(tmp_path, "train", [("ab", "cé")])
+    for name in ("valid", "test"):
+        write(tmp_path, name, [("abé", "c"), ("cé", "é")])
+    new = [measure_corpus(DataConfig(path=str(tmp_path)), shared).splits[1].new_characters for shared in (True, False)]
+    assert new == [(0, 0), (2, 3)], "é twice and c once"
+
+
+@pytest.mark.usefixtures("no_guesses")
 def test_a_split_that_lacks_is_told_and_the_others_are_shown(corpus: Path) -> None:
     (corpus / "valid.en").unlink()
     watched: dict[str, int] = {}

@@ -5,6 +5,7 @@ import os
 import time
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from corpora import write_digits
@@ -14,8 +15,8 @@ from hypothesis import strategies as st
 from trainables.base.errors import UserError
 from trainables.base.translation_config import DataConfig
 from trainables.data import corpus_cache, text
-from trainables.data.corpus import Corpus, read_corpus
-from trainables.data.corpus_cache import cached_corpus
+from trainables.data.corpus import Corpus, digest_test, read_corpus
+from trainables.data.corpus_cache import cached_corpus, cached_test_digest
 from trainables.data.text import Text, in_memory, load, store, verify
 
 steady = settings(derandomize=True, deadline=None, max_examples=30)
@@ -125,6 +126,29 @@ def test_files_that_were_just_written_are_read_again(
     find(data, tmp_path / "cache")
     find(data, tmp_path / "cache")
     assert len(reads) == 2
+
+
+def test_the_test_split_is_read_once_and_again_when_it_changes(
+    tmp_path: Path, reads: list[DataConfig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, cache, digests = write_digits(tmp_path / "corpus"), tmp_path / "cache", []
+
+    def digest(data: DataConfig, train: Text) -> dict[str, Any]:
+        digests.append(digest_test(data, train))
+        return digests[-1]
+
+    monkeypatch.setattr(corpus_cache, "digest_test", digest)
+    data = DataConfig(path=str(folder))
+    age(folder)
+    train = find(data, cache).train
+    assert cached_test_digest(data, train, cache) == cached_test_digest(data, train, cache) == digests[0]
+    assert len(digests) == 1 and digests[0]["pairs"] == 40
+    (folder / "test.fr").write_text((folder / "test.fr").read_text().replace("un", "deux", 1))
+    age(folder)
+    assert cached_test_digest(data, train, cache) == digests[1] != digests[0]
+    (folder / "test.fr").unlink()
+    with pytest.raises(UserError, match=r"test\.fr is missing beside test\.en"):
+        cached_test_digest(data, train, cache)
 
 
 def test_a_lost_text_is_stored_again(tmp_path: Path, reads: list[DataConfig]) -> None:

@@ -10,8 +10,7 @@ from trainables.base.ending import exit_status
 from trainables.base.files import named_path
 from trainables.base.help_pages import Program
 from trainables.base.translation_config import TranslationConfig
-from trainables.data.corpus import digest_test
-from trainables.data.corpus_cache import cached_corpus
+from trainables.data.corpus_cache import cached_corpus, cached_test_digest
 
 
 class SingleRun(TranslationConfig):
@@ -36,7 +35,7 @@ def main(arguments: list[str]) -> int:
     for warning in corpus.warnings:
         print(f"warning: {warning}")
     if run.score_test:
-        digest_test(config.data, corpus.train)  # errors in it are reported before training
+        cached_test_digest(config.data, corpus.train, cache)  # errors in it are reported before training
     from trainables.single_run import score_model, train_model  # imported late, as it takes seconds
 
     model, tokenizer = train_model(config, cache, folder, run.threads)

@@ -17,6 +17,7 @@ from search.record.journal import JournalLine
 from search.record.trial import StudyTrial
 from search.settings.wording import clock, count, describe, duration, plain
 from trainables.base.outcomes import Outcome
+from trainables.base.wording import amount
 
 NODES_SECONDS = 5.0  # after which the nodes of a cluster are counted again
 LINE_SECONDS = 60.0  # between lines on how things stand, where there is no terminal
@@ -181,7 +182,7 @@ class TrialProgress:
         if shown.total is None or shown.seconds_left is None:
             return f"{plain(shown.done)} epochs"
         left = max(0.0, shown.seconds_left - (self.left.clock() - shown.at))
-        return f"{plain(shown.done)} of about {shown.total:.0f} epochs, about {duration(left)} left"
+        return f"{plain(shown.done)} of about {amount(shown.total)} epochs, about {duration(left)} left"
 
     def _in_a_line(self) -> str:
         return f"{PHASES[self.trials.kind]}: {self._how_far()}; {self.shown.trials}"

@@ -15,6 +15,7 @@ from search.settings.stored import seal_of
 from search.settings.wording import duration, plain
 from trainables.base.installed import program
 from trainables.base.sealing import Damaged, read_sealed, write_sealed
+from trainables.base.wording import amount
 
 PLAN = "plan.json"
 
@@ -33,8 +34,8 @@ def keep_plan(run_dir: Path, experiment: Experiment, plan: PlannedSearch) -> Non
 def describe_plan(estimate: Estimate) -> str:
     """A sentence for the user who starts the search."""
     epochs, times = estimate.epochs, estimate.times
-    said = f"about {epochs.expected:,.0f} epochs of search ({epochs.low:,.0f} to {epochs.high:,.0f})"
-    said += f" and {estimate.finals_epochs:,} of finals" if estimate.finals_epochs else ""
+    said = f"about {amount(epochs.expected)} epochs of search ({amount(epochs.low)} to {amount(epochs.high)})"
+    said += f" and {amount(estimate.finals_epochs)} of finals" if estimate.finals_epochs else ""
     if times is None:
         return f"{said} are expected; `{program('plan')}` says how long they take"
     wall = times.wall

@@ -19,8 +19,7 @@ from trainables.base.installed import processor, version_of
 from trainables.base.sealing import Damaged, read_sealed, write_sealed
 from trainables.base.translation_config import as_translation
 from trainables.data.batching import count_batches
-from trainables.data.corpus import digest_test
-from trainables.data.corpus_cache import cached_corpus
+from trainables.data.corpus_cache import cached_corpus, cached_test_digest
 from trainables.data.preparing import prepare
 
 
@@ -69,7 +68,7 @@ def _measure(experiment: Experiment, configs: Sequence[TrialConfig], slots: Slot
     finals, data = experiment.finals, as_translation(experiment.trial).data
     assert isinstance(finals, TranslationFinals)
     beam_size = max(way.beam_size for way in finals.decodings)
-    test_pairs = digest_test(data, cached_corpus(data, experiment.cache).train)["pairs"]
+    test_pairs = cached_test_digest(data, cached_corpus(data, experiment.cache).train, experiment.cache)["pairs"]
     measured = probe(configs, experiment.cache, copies, beam_size, test_pairs)
     create_folder(file.parent)
     write_sealed(file, {"measured": [asdict(each) for each in measured]})

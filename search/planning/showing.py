@@ -16,6 +16,7 @@ from search.planning.size import parameters_of, work_of_pair
 from search.settings.experiment import Experiment
 from search.settings.wording import count, describe, duration
 from trainables.base.config import TrialConfig
+from trainables.base.wording import amount
 
 SHARES = (0.5, 1, 2, 4)  # the budgets that are shown, as shares of the expected time
 
@@ -65,7 +66,7 @@ def _amounts(experiment: Experiment, plan: PlannedSearch) -> list[tuple[str, str
     rows = [
         ("at a time", f"{count(plan.slots.count, 'trial', 'trials')}, each on {where}"),
         ("trials", _between(found.trials, _number)),
-        ("epochs", f"{_between(found.epochs, _number)}, {most}; and {found.finals_epochs:,} of the finals"),
+        ("epochs", f"{_between(found.epochs, amount)}, {most}; and {amount(found.finals_epochs)} of the finals"),
     ]
     if times := found.times:
         most = f"; {duration(times.wall_most)} at most" if times.wall_most < math.inf else ""

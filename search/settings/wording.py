@@ -39,5 +39,5 @@ def clock(seconds: float) -> str:
 
 
 def plain(number: float) -> str:
-    """4 or 4.0 -> "4", 2.333 -> "2.33"."""
-    return f"{round(number, 2):g}"
+    """4 or 4.0 -> "4", 2.333 -> "2.33", 0.00333 -> "0.0033"."""
+    return f"{round(number, 2):g}" if abs(number) >= 1 else f"{number:.2g}"

@@ -15,8 +15,7 @@ from trainables.base.installed import version_of
 from trainables.base.log import say, warn
 from trainables.base.translation_config import PHRASEBOOK, TokenizerConfig, TranslationConfig, as_translation
 from trainables.base.wording import count
-from trainables.data.corpus import digest_test
-from trainables.data.corpus_cache import cached_corpus
+from trainables.data.corpus_cache import cached_corpus, cached_test_digest
 from trainables.data.finding import find_files
 from trainables.sharing.corpora import bring_corpus, share, store_corpus
 from trainables.sharing.storage import Storage, new_driver
@@ -35,7 +34,9 @@ class TranslationPreparation:
         """Read and check the corpus, train the tokenizers, and say what there is."""
         trial, cache = as_translation(experiment.trial), experiment.cache
         corpus = cached_corpus(trial.data, cache)
-        digest_test(trial.data, corpus.train)  # what is wrong with its files is told now, not after the search
+        cached_test_digest(
+            trial.data, corpus.train, cache
+        )  # what is wrong with its files is told now, not after the search
         from trainables.data.preparing import count_unknown, prepare  # takes seconds: a wrong path is told before
 
         show_pairs(corpus.train, console)
@@ -80,7 +81,7 @@ class TranslationPreparation:
         splits = {
             "training text": {"pairs": len(corpus.train), "sha256": corpus.train.digest()},
             "validation text": {"pairs": len(corpus.valid), "sha256": corpus.valid.digest()},
-            "test text": digest_test(data, corpus.train),
+            "test text": cached_test_digest(data, corpus.train, experiment.cache),
         }
         for split, found in splits.items():
             if found != (before := known[split] if known else found):

@@ -101,6 +101,11 @@ def digest_test(config: DataConfig, train: Text) -> dict[str, Any]:
     return {"pairs": len(test), "sha256": test.digest()}
 
 
+def test_files(config: DataConfig) -> list[Path]:
+    """The files that the test split comes from. Raises UserError."""
+    return list(find_files(config, config.test))
+
+
 def _test_split(config: DataConfig) -> Split:
     return _evaluation_split(config, config.test)
 

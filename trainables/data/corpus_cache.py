@@ -8,10 +8,12 @@ import hashlib
 import json
 import shutil
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from rich.filesize import decimal
 
@@ -20,9 +22,9 @@ from trainables.base.errors import UserError
 from trainables.base.files import make_folder, unwritable, write_atomically
 from trainables.base.locks import locked
 from trainables.base.translation_config import PHRASEBOOK, DataConfig
-from trainables.data.corpus import Corpus, read_corpus
+from trainables.data.corpus import Corpus, digest_test, read_corpus, test_files
 from trainables.data.finding import find_files
-from trainables.data.text import Split, is_stored, load
+from trainables.data.text import Split, Text, is_stored, load
 
 BROUGHT = "corpus.json"  # in the cache of a node that does not see the corpus itself
 SETTLED = 2.0  # seconds after which a change of a file changes its times for sure
@@ -38,26 +40,55 @@ def cached_corpus(data: DataConfig, cache: Path) -> Corpus:
     """Training and validation text, read and checked if these files were not yet. Raises UserError."""
     if (cache / BROUGHT).exists():
         return load_record((cache / BROUGHT).read_bytes(), cache)
-    paths = _paths(data)
-    record = cache / "corpora" / f"{_name(data, paths)}.json"
-    make_folder(record.parent)
-    with locked(record.parent / "lock"):
-        if record.exists():
-            content = record.read_bytes()
-            if is_stored(cache / "texts", json.loads(content)["train"]):
-                return load_record(content, cache)
+    paths = [] if data.path == PHRASEBOOK else [*find_files(data, data.train), *find_files(data, data.valid)]
+
+    def read() -> bytes:
         _check_disk(data, paths, cache)
-        before, started = _name(data, paths), time.time()
-        corpus = read_corpus(data, cache / "texts")
+        return record_of(read_corpus(data, cache / "texts"))
+
+    def is_whole(content: bytes) -> bool:
+        return is_stored(cache / "texts", json.loads(content)["train"])
+
+    return load_record(_remembered(data, "", paths, cache, read, is_whole), cache)
+
+
+def cached_test_digest(data: DataConfig, train: Text, cache: Path) -> dict[str, Any]:
+    """As `digest_test`, which reads the test split, unless it has read these files before. Raises UserError."""
+    if data.path == PHRASEBOOK:
+        return digest_test(data, train)
+
+    def read() -> bytes:
+        return json.dumps({"train": train.digest(), **digest_test(data, train)}).encode()
+
+    found: dict[str, Any] = json.loads(_remembered(data, train.digest(), test_files(data), cache, read))
+    return {"pairs": found["pairs"], "sha256": found["sha256"]}
+
+
+def _remembered(
+    data: DataConfig,
+    beside: str,
+    paths: list[Path],
+    cache: Path,
+    read: Callable[[], bytes],
+    is_whole: Callable[[bytes], bool] = lambda _: True,
+) -> bytes:
+    """What is read of files, now or once before. beside: what else decides it."""
+    folder, before = cache / "corpora", _name(data, beside, paths)
+    record = folder / f"{before}.json"
+    make_folder(folder)
+    with locked(folder / "lock"):
+        if record.exists() and is_whole(content := record.read_bytes()):
+            return content
+        started, content = time.time(), read()
         newest = max((path.stat().st_ctime for path in paths), default=0.0)
-        if _name(data, paths) != before:
+        if _name(data, beside, paths) != before:
             raise UserError(f"data.path: {data.path}: was changed while it was read; start again")
         if newest < started - SETTLED:
             try:
-                write_atomically(cache / "corpora" / f"{before}.json", record_of(corpus))
+                write_atomically(record, content)
             except OSError as error:
                 raise unwritable(record, error) from None
-        return corpus
+        return content
 
 
 def _check_disk(data: DataConfig, paths: list[Path], cache: Path) -> None:
@@ -83,17 +114,10 @@ def load_record(content: bytes, cache: Path) -> Corpus:
     return Corpus(load(cache / "texts", record["train"]), Split(**record["valid"]), record["warnings"])
 
 
-def _paths(data: DataConfig) -> list[Path]:
-    """The files that the corpus is read from."""
-    if data.path == PHRASEBOOK:
-        return []
-    return [path for split in (data.train, data.valid) for path in find_files(data, split)]
-
-
-def _name(data: DataConfig, paths: list[Path]) -> str:
+def _name(data: DataConfig, beside: str, paths: list[Path]) -> str:
     """The same for the same files, read the same way by the same code."""
     facts = [[str(path), *(getattr(path.stat(), f"st_{fact}") for fact in FACTS)] for path in paths]
-    return digest([data.model_dump(exclude=set(LATER)), facts, _code()])
+    return digest([data.model_dump(exclude=set(LATER)), beside, facts, _code()])
 
 
 @lru_cache(maxsize=1)
