@@ -104,7 +104,7 @@ def results(run_dir: Path) -> dict[str, Any]:
     lines = [json.loads(line) for line in (run_dir / "trials.jsonl").read_text().splitlines()]
     reports = sorted([line["trial"], *(line[value] for value in VALUES)] for line in lines)
     board = json.loads((run_dir / "leaderboard.json").read_text())
-    return {"reports": reports, "ranking": [(each["trial"], each["score"]) for each in board["ranking"]]}
+    return {"reports": reports, "ranking": [(each["trial"], each[board["metric"]]) for each in board["ranking"]]}
 
 
 def main() -> None:
