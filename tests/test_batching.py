@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.special_tokens import BOS, EOS, PAD
+from trainables.base.data_config import DataConfig
 from trainables.base.errors import UserError
-from trainables.base.translation_config import DataConfig, TokenizerConfig, TranslationTraining
+from trainables.base.translation_config import TokenizerConfig, TranslationTraining
 from trainables.data.corpora.corpus import Corpus, read_corpus
 from trainables.data.encoding.batching import (
     count_batches,

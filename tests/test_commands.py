@@ -20,8 +20,8 @@ from search.planning.speeds import Measured
 from search.run import main
 from search.run_directory.finding import find_run
 from search.settings.experiment import Experiment
+from trainables.base.data_config import DataConfig
 from trainables.base.errors import UserError
-from trainables.base.translation_config import DataConfig
 from trainables.data.corpora.corpus import read_corpus, read_test
 
 ROOT = Path(__file__).parents[1]

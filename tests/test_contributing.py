@@ -78,7 +78,7 @@ def test_the_kinds_can_be_named_in_a_configuration_and_the_format_is_read(copy: 
         lines = (f"one, {n} of {split} ||| un, {n} de {split}\n" for n in range(8))
         (copy / "corpus" / f"{split}.bars").write_text("".join(lines))
     code = (
-        "from trainables.base.translation_config import DataConfig\n"
+        "from trainables.base.data_config import DataConfig\n"
         "from trainables.data.corpora.corpus import read_corpus\n"
         "print(read_corpus(DataConfig(path='corpus', doubts='warn')).train.source[0])"
     )

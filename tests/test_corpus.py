@@ -14,8 +14,8 @@ import pytest
 from corpora import write_digits
 from pydantic import ValidationError
 
+from trainables.base.data_config import DataConfig
 from trainables.base.errors import UserError
-from trainables.base.translation_config import DataConfig
 from trainables.data.corpora.corpus import Corpus, read_corpus, read_test
 from trainables.data.reading.text import Split
 

@@ -11,7 +11,8 @@ from corpora import ENGLISH, FRENCH
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainables.base.translation_config import DataConfig, TokenizerConfig, TranslationTraining
+from trainables.base.data_config import DataConfig
+from trainables.base.translation_config import TokenizerConfig, TranslationTraining
 from trainables.data.corpora.corpus import Corpus
 from trainables.data.encoding import encoding, part_encoder
 from trainables.data.encoding.batching import batch_sizes, count_batches, training_batches

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from trainables.base.data_config import DataConfig
 from trainables.base.errors import UserError
-from trainables.base.translation_config import DataConfig
 from trainables.data.checks.languages import check_languages
 from trainables.data.checks.lengths import check_lengths
 from trainables.data.checks.markings import find_markings

@@ -99,7 +99,7 @@ RESUMED: dict[str, dict[Any, str]] = {
     "": {REFUSED: "name output_dir storage problem", NOTHING: "cluster teardown", NEW_STUDY: "seed"},
     "data": {
         REFUSED: "path source target source_language target_language bleu_tokenize train valid test columns limit "
-        "max_tokens overlong",
+        "max_tokens overlong more",
         NOTHING: "doubts",
     },
     "data.split": {REFUSED: "valid test seed"},

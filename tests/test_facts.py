@@ -15,8 +15,8 @@ from rich.console import Console
 from search.commands import data as command
 from search.run import main
 from search.translation.facts_page import examples, findings
+from trainables.base.data_config import DataConfig, FiltersConfig
 from trainables.base.errors import UserError
-from trainables.base.translation_config import DataConfig, FiltersConfig
 from trainables.data.checks import facts as module
 from trainables.data.checks import filters, language_guess, text_counts
 from trainables.data.checks.facts import Overlap, measure_corpus

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from trainables.base.data_config import DataConfig, FiltersConfig
 from trainables.base.errors import UserError
-from trainables.base.translation_config import DataConfig, FiltersConfig
 from trainables.data.checks import filters as module
 from trainables.data.checks.filters import FILTERS, filtered, make_filters, tell_dropped
 from trainables.data.checks.garbling import has_markup, is_garbled

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from trainables.base.data_config import DataConfig, FiltersConfig
 from trainables.base.errors import Doubt, UserError
-from trainables.base.translation_config import DataConfig, FiltersConfig
 from trainables.data.checks import language_guess
 from trainables.data.checks.filters import make_filters
 from trainables.data.checks.language_guess import CODES, Guessed, check_claims, claimed_languages, guess, guess_all

@@ -16,8 +16,8 @@ import pyarrow.parquet
 import pytest
 from pydantic import ValidationError
 
+from trainables.base.data_config import DataConfig
 from trainables.base.errors import UserError
-from trainables.base.translation_config import DataConfig
 from trainables.data.reading.finding import find_files
 from trainables.data.reading.language_codes import same_language
 from trainables.data.reading.layouts import find_name_of

@@ -10,8 +10,8 @@ import pyarrow.parquet
 import pytest
 from pydantic import ValidationError
 
+from trainables.base.data_config import DataConfig
 from trainables.base.errors import UserError
-from trainables.base.translation_config import DataConfig
 from trainables.data.corpora.corpus import read_corpus
 from trainables.data.reading.formats import FORMATS
 from trainables.data.reading.formats.lines import is_blank

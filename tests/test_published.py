@@ -19,8 +19,8 @@ from sacrebleu.dataset.plain_text import PlainTextDataset
 from test_layouts import SPLITS, in_tar, lines, pairs, parquet, read, sides, write
 
 from trainables.base import extras
+from trainables.base.data_config import DataConfig
 from trainables.base.errors import UserError
-from trainables.base.translation_config import DataConfig
 from trainables.data.reading.importing import import_corpus
 from trainables.data.reading.published.hub import fetch
 
@@ -38,7 +38,7 @@ PROGRAM = """
 import sys
 from pathlib import Path
 from trainables.base.errors import UserError
-from trainables.base.translation_config import DataConfig
+from trainables.base.data_config import DataConfig
 from trainables.data.reading.importing import import_corpus
 try:
     print([each.pairs for each in import_corpus(DataConfig(path=sys.argv[1]), Path(sys.argv[2]))])

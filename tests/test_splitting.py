@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from test_layouts import ALL, SPLITS, TAKEN, configured, read, tsv
 
-from trainables.base.translation_config import DataConfig
+from trainables.base.data_config import DataConfig
 from trainables.data.reading.splitting import choose_pairs
 
 GOLDEN = ["train 1", "train 2", "train 20", "train 24"]  # of a run that goes on

@@ -27,9 +27,10 @@ from search.run import main
 from search.settings.experiment import Experiment
 from search.translation.preparation import PREPARATION
 from trainables.base.checkpoint_files import last_checkpoints, newest_checkpoint
+from trainables.base.data_config import DataConfig
 from trainables.base.errors import StorageFails, UserError
 from trainables.base.sealing import Damaged
-from trainables.base.translation_config import DataConfig, TokenizerConfig, TranslationConfig
+from trainables.base.translation_config import TokenizerConfig, TranslationConfig
 from trainables.data.encoding.preparing import prepare
 from trainables.sharing.checkpoint_places import Checkpoints
 from trainables.sharing.corpora import bring_corpus

@@ -12,8 +12,8 @@ from corpora import write_digits
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from trainables.base.data_config import DataConfig
 from trainables.base.errors import UserError
-from trainables.base.translation_config import DataConfig
 from trainables.data.corpora import cache as corpus_cache
 from trainables.data.corpora.cache import cached_corpus, cached_test_digest
 from trainables.data.corpora.corpus import Corpus, digest_test, read_corpus

@@ -15,8 +15,9 @@ from corpora import write_digits
 
 import trainables.data.encoding.tokenizer
 from model.special_tokens import BOS, EOS, PAD, UNK
+from trainables.base.data_config import DataConfig
 from trainables.base.errors import UserError
-from trainables.base.translation_config import DataConfig, TokenizerConfig
+from trainables.base.translation_config import TokenizerConfig
 from trainables.data.corpora.corpus import Corpus, read_corpus
 from trainables.data.encoding.tokenizer import (
     Tokenizer,

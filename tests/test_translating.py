@@ -20,8 +20,9 @@ from search.translation.attention_figures import attend
 from search.translation.attention_page import write_attention_page
 from search.translation.best import BestModel, read_best, write_best
 from search.translation.finals_config import Decoding
+from trainables.base.data_config import DataConfig
 from trainables.base.errors import UserError
-from trainables.base.translation_config import DataConfig, TranslationConfig
+from trainables.base.translation_config import TranslationConfig
 from trainables.data.reading.pairs import read_pairs
 from trainables.training.evaluation import translate
 from trainables.training.loop import train

@@ -9,11 +9,11 @@ from search.commands import COMMANDS
 from search.commands.lines import say
 from search.settings.wording import count
 from trainables.base.command_line import Helping, parse_options, take
+from trainables.base.data_config import DataConfig
 from trainables.base.errors import UserError
 from trainables.base.files import named_path
 from trainables.base.help_pages import Program
 from trainables.base.installed import program
-from trainables.base.translation_config import DataConfig
 
 
 class Importing(Config):

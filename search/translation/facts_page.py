@@ -10,8 +10,8 @@ from rich.table import Table
 
 from search.settings.wording import count
 from search.translation.shown_pairs import visible
+from trainables.base.data_config import DataConfig
 from trainables.base.files import write_atomically
-from trainables.base.translation_config import DataConfig
 from trainables.data.checks.facts import CorpusFacts, SideFacts, SplitFacts, Suspects
 from trainables.data.checks.filters import FILTERS
 from trainables.data.checks.language_guess import (

@@ -13,10 +13,10 @@ from trainables.base.config import TrialConfig, digest
 from trainables.base.errors import UserError
 from trainables.base.installed import version_of
 from trainables.base.log import say, warn
-from trainables.base.translation_config import PHRASEBOOK, TokenizerConfig, TranslationConfig, as_translation
+from trainables.base.translation_config import TokenizerConfig, TranslationConfig, as_translation
 from trainables.base.wording import count
 from trainables.data.corpora.cache import cached_corpus, cached_test_digest
-from trainables.data.reading.finding import find_files
+from trainables.data.corpora.corpus import training_files
 from trainables.sharing.corpora import bring_corpus, share, store_corpus
 from trainables.sharing.storage import Storage, new_driver
 
@@ -120,10 +120,7 @@ class TranslationPreparation:
         return found
 
     def files(self, config: TrialConfig) -> list[Path]:
-        data = as_translation(config).data
-        if data.path == PHRASEBOOK:
-            return []
-        return [file for split in (data.train, data.valid) for file in find_files(data, split)]
+        return training_files(as_translation(config).data)
 
     def largest(self, configs: list[TrialConfig]) -> list[TrialConfig]:
         """That with the most weights, and that with the largest activations."""

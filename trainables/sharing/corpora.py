@@ -10,11 +10,12 @@ from functools import lru_cache
 from pathlib import Path
 
 from trainables.base.config import digest
+from trainables.base.data_config import DataConfig
 from trainables.base.errors import StorageFails
 from trainables.base.files import digest_of, make_folder, write_atomically
 from trainables.base.locks import locked
 from trainables.base.temporary import hold, user_folder
-from trainables.base.translation_config import DataConfig, TokenizerConfig, TranslationConfig
+from trainables.base.translation_config import TokenizerConfig, TranslationConfig
 from trainables.data.corpora.cache import BROUGHT, cached_corpus, record_of
 from trainables.data.corpora.corpus import Corpus
 from trainables.data.encoding.encoded_text import INDEX, name_of

@@ -10,8 +10,8 @@ from itertools import islice
 
 import numpy as np
 
+from trainables.base.data_config import PHRASEBOOK, DataConfig
 from trainables.base.errors import Doubt, UserError
-from trainables.base.translation_config import PHRASEBOOK, DataConfig
 from trainables.data.checks.examination import examine
 from trainables.data.checks.filters import FILTERS, Block, Filter, Repeated, blocks_of
 from trainables.data.checks.language_guess import Guessed, can_guess, doubt_claims, guess_all

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from trainables.base.translation_config import DataConfig
+from trainables.base.data_config import DataConfig
 from trainables.data.checks.garbling import has_markup, is_garbled
 from trainables.data.checks.language_guess import guess, kin_of, need_languages
 from trainables.data.checks.lengths import SHORT

@@ -12,9 +12,9 @@ from functools import cache
 from importlib.util import find_spec
 from typing import Any
 
+from trainables.base.data_config import DataConfig
 from trainables.base.errors import Doubt, UserError
 from trainables.base.extras import missing_extra, need_extra
-from trainables.base.translation_config import DataConfig
 from trainables.data.checks.languages import spread
 
 EXTRA, PACKAGE = "languages", "py3langid"

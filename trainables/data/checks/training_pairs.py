@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
+from trainables.base.data_config import DataConfig
 from trainables.base.errors import UserError
-from trainables.base.translation_config import DataConfig
 from trainables.base.wording import count
 from trainables.data.checks.filters import filtered, make_filters, tell_dropped
 from trainables.data.reading.formats.lines import is_blank

@@ -18,12 +18,11 @@ from typing import Any
 from rich.filesize import decimal
 
 from trainables.base.config import digest
+from trainables.base.data_config import PHRASEBOOK, DataConfig
 from trainables.base.errors import UserError
 from trainables.base.files import make_folder, unwritable, write_atomically
 from trainables.base.locks import locked
-from trainables.base.translation_config import PHRASEBOOK, DataConfig
-from trainables.data.corpora.corpus import Corpus, digest_test, read_corpus, test_files
-from trainables.data.reading.finding import find_files
+from trainables.data.corpora.corpus import Corpus, digest_test, read_corpus, test_files, training_files
 from trainables.data.reading.text import Split, Text, is_stored, load
 
 BROUGHT = "corpus.json"  # in the cache of a node that does not see the corpus itself
@@ -40,7 +39,7 @@ def cached_corpus(data: DataConfig, cache: Path) -> Corpus:
     """Training and validation text, read and checked if these files were not yet. Raises UserError."""
     if (cache / BROUGHT).exists():
         return load_record((cache / BROUGHT).read_bytes(), cache)
-    paths = [] if data.path == PHRASEBOOK else [*find_files(data, data.train), *find_files(data, data.valid)]
+    paths = training_files(data)
 
     def read() -> bytes:
         _check_disk(data, paths, cache)

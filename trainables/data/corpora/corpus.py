@@ -7,14 +7,15 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
+from trainables.base.data_config import PHRASEBOOK, DataConfig
 from trainables.base.errors import Doubt, UserError
 from trainables.base.test_opening import open_test
-from trainables.base.translation_config import PHRASEBOOK, DataConfig
 from trainables.data.checks.examination import count_unlearned, examine
 from trainables.data.checks.language_guess import check_claims
 from trainables.data.checks.languages import check_languages
 from trainables.data.checks.markings import find_markings
 from trainables.data.checks.training_pairs import TrainingPairs
+from trainables.data.corpora.added import AddedText, added_files
 from trainables.data.corpora.scoring import check_references
 from trainables.data.reading.finding import find_files, find_layout
 from trainables.data.reading.formats.lines import is_blank
@@ -51,9 +52,11 @@ def read_corpus(config: DataConfig, texts: Path | None = None) -> Corpus:
     if config.path != PHRASEBOOK:
         find_files(config, config.test)
     pairs, told = _head_checked(config, config.train)
-    kept = TrainingPairs(islice(pairs, config.limit), config)
-    train = store(kept, texts) if texts else in_memory(kept)
-    warnings = [*told, *kept.told()]
+    kept, added = TrainingPairs(islice(pairs, config.limit), config), [AddedText(config, more) for more in config.more]
+    told += [line for each in added for line in _told(config, each.check)]
+    all_pairs = chain(kept, *added)
+    train = store(all_pairs, texts) if texts else in_memory(all_pairs)
+    warnings = [*told, *kept.told(), *(line for each in added for line in each.told())]
     valid = _evaluation_split(config, config.valid)
     if config.path == PHRASEBOOK:
         return Corpus(train, valid, warnings)
@@ -61,7 +64,8 @@ def read_corpus(config: DataConfig, texts: Path | None = None) -> Corpus:
         warnings += _told(config, partial(check_claims, config, name, *split.sides))
     warnings += _told(config, lambda: check_languages(train.sides, config.valid, valid.sides))
     check_references(config, valid.target)
-    warnings += _told(config, lambda: examine(config.train, train, kept.numbers))
+    numbers = range(1, len(train) + 1) if added else kept.numbers
+    warnings += _told(config, lambda: examine(config.train, train, numbers))
     warnings += _told(config, lambda: examine(config.valid, valid, range(1, len(valid) + 1)))
     warnings += count_unlearned(config.train, train)
     if leaked := _count_shared(valid.source, train.source):
@@ -99,6 +103,12 @@ def digest_test(config: DataConfig, train: Text) -> dict[str, Any]:
     _told(config, lambda: check_languages(train.sides, config.test, test.sides))
     _told(config, lambda: examine(config.test, test, range(1, len(test) + 1)))
     return {"pairs": len(test), "sha256": test.digest()}
+
+
+def training_files(config: DataConfig) -> list[Path]:
+    """The files of the training and validation text. Raises UserError."""
+    own = [] if config.path == PHRASEBOOK else [*find_files(config, config.train), *find_files(config, config.valid)]
+    return [*own, *added_files(config)]
 
 
 def test_files(config: DataConfig) -> list[Path]:

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from trainables.base.data_config import BleuTokenizer, DataConfig
 from trainables.base.errors import UserError
 from trainables.base.extras import missing_extra
-from trainables.base.translation_config import BleuTokenizer, DataConfig
 
 if TYPE_CHECKING:  # sacreBLEU is imported when something is scored
     from sacrebleu.metrics.base import Metric

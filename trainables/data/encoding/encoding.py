@@ -12,11 +12,11 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict
 from pathlib import Path
 
+from trainables.base.data_config import DataConfig
 from trainables.base.ending import end_with_parent
 from trainables.base.errors import UserError
 from trainables.base.files import make_folder, write_atomically
 from trainables.base.locks import locked
-from trainables.base.translation_config import DataConfig
 from trainables.data.encoding.encoded_text import INDEX, EncodedText, Part
 from trainables.data.encoding.part_encoder import Job, PartEncoder
 from trainables.data.encoding.sequences import EncodedSplit, Sequences

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from trainables.base.config import digest
+from trainables.base.data_config import DataConfig
 from trainables.base.files import unwritable, write_atomically
 from trainables.base.installed import version_of
-from trainables.base.translation_config import DataConfig
 from trainables.data.encoding.encoded_text import Part, name_of
 from trainables.data.encoding.line_encoder import LineEncoder
 from trainables.data.encoding.tokenizer import load_tokenizer

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from model.special_tokens import BOS, UNK
+from trainables.base.data_config import DataConfig
 from trainables.base.errors import UserError
-from trainables.base.translation_config import DataConfig, TokenizerConfig
+from trainables.base.translation_config import TokenizerConfig
 from trainables.base.wording import count
 from trainables.data.corpora.cache import cached_corpus
 from trainables.data.corpora.scoring import Scoring, scoring

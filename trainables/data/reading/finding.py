@@ -5,8 +5,8 @@ from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 
+from trainables.base.data_config import DataConfig
 from trainables.base.errors import UserError
-from trainables.base.translation_config import DataConfig
 from trainables.data.reading.formats import FORMATS
 from trainables.data.reading.layouts import Layout, find_name_of, find_split, find_whole
 from trainables.data.reading.published.hub import fetch
@@ -33,9 +33,9 @@ class NoSuchSplit(UserError):
     """No file holds a split."""
 
 
-def find_files(config: DataConfig, split: str) -> tuple[Path, ...]:
-    """The files that the pairs of a split come from. Raises UserError."""
-    return find_layout(config, split).files
+def find_files(config: DataConfig, split: str, alone: bool = False) -> tuple[Path, ...]:
+    """The files that the pairs of a split come from; see `find_layout`. Raises UserError."""
+    return find_layout(config, split, alone).files
 
 
 def find_layout(config: DataConfig, split: str, alone: bool = False) -> Layout:

@@ -6,9 +6,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from trainables.base.data_config import PHRASEBOOK, DataConfig
 from trainables.base.errors import UserError
 from trainables.base.files import create_folder, publish_folder, remove
-from trainables.base.translation_config import PHRASEBOOK, DataConfig
 from trainables.data.reading.finding import NoSuchSplit, find_layout
 from trainables.data.reading.pairs import read_fit
 

@@ -3,8 +3,8 @@
 import re
 from collections.abc import Collection
 
+from trainables.base.data_config import DataConfig
 from trainables.base.errors import UserError, either
-from trainables.base.translation_config import DataConfig
 
 # ISO 639-3 (and 639-2, where that has another) by ISO 639-1.
 LONG_CODES = """

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from trainables.base.data_config import DataConfig
 from trainables.base.errors import UserError
-from trainables.base.translation_config import DataConfig
 from trainables.data.reading.formats import FORMATS, format_of
 from trainables.data.reading.language_codes import find_sides, same_language
 from trainables.data.reading.sources import Source

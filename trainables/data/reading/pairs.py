@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from itertools import zip_longest
 
+from trainables.base.data_config import DataConfig
 from trainables.base.errors import UserError
-from trainables.base.translation_config import DataConfig
 from trainables.data.reading.finding import find_layout
 from trainables.data.reading.formats import format_of
 from trainables.data.reading.formats.lines import is_blank, read_lines
@@ -18,14 +18,16 @@ from trainables.data.reading.splitting import Chosen, choose_pairs
 BREAK = re.compile(r"\s*[\r\n]+\s*")
 
 
-def read_pairs(config: DataConfig, split: str) -> Iterator[tuple[str, str]]:
+def read_pairs(config: DataConfig, split: str, alone: bool = False) -> Iterator[tuple[str, str]]:
     """Yield source and target of each pair of the split called so in file names, in the order of the file.
 
     Files are read as pairs are asked for, in bounded memory, and each time alike. White space around a sentence is
     taken off, and a line break within one is a space; a side may be blank. Raises UserError for a file that is missing
     or can't be read, and for sides of unequal length.
+
+    alone: Whether a corpus without splits may be the training text, with nothing for the others.
     """
-    text = find_layout(config, split)
+    text = find_layout(config, split, alone)
     if not text.part:
         return _read(text, config)
     chosen = _choose(config, text, _states(text))

@@ -5,8 +5,8 @@ import gzip
 from functools import lru_cache
 from importlib.resources import files
 
+from trainables.base.data_config import DataConfig
 from trainables.base.errors import UserError
-from trainables.base.translation_config import DataConfig
 
 LANGUAGES = ("en", "fr")
 

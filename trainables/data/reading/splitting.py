@@ -4,8 +4,8 @@ import hashlib
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+from trainables.base.data_config import DataConfig
 from trainables.base.errors import UserError
-from trainables.base.translation_config import DataConfig
 from trainables.data.reading.formats.lines import is_blank
 
 SPARE = 2  # times as many sentences as are wanted are kept, as one that occurs often may not fit in

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from trainables.base.translation_config import DataConfig
+from trainables.base.data_config import DataConfig
 from trainables.data.reading.formats.arrow import read_arrow, read_parquet
 from trainables.data.reading.formats.csv import read_csv
 from trainables.data.reading.formats.json_array import read_json

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from trainables.base.data_config import DataConfig
 from trainables.base.errors import UserError
-from trainables.base.translation_config import DataConfig
 from trainables.data.reading.formats.rows import Rows
 from trainables.data.reading.language_codes import find_sides
 from trainables.data.reading.sources import Source

@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator
 from itertools import chain, islice
 
+from trainables.base.data_config import DataConfig
 from trainables.base.errors import UserError
-from trainables.base.translation_config import DataConfig
 from trainables.data.reading.formats.rows import Rows
 from trainables.data.reading.language_codes import find_sides
 from trainables.data.reading.sources import Source

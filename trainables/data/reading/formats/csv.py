@@ -3,8 +3,8 @@
 import csv
 from collections.abc import Iterator
 
+from trainables.base.data_config import DataConfig
 from trainables.base.errors import UserError
-from trainables.base.translation_config import DataConfig
 from trainables.data.reading.formats.columns import read_columns
 from trainables.data.reading.formats.lines import read_lines
 from trainables.data.reading.formats.rows import Rows

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from trainables.base.data_config import DataConfig
 from trainables.base.errors import UserError
-from trainables.base.translation_config import DataConfig
 from trainables.data.reading.formats.lines import LONGEST
 from trainables.data.reading.formats.records import pick_sides, wanted
 from trainables.data.reading.formats.rows import Rows

@@ -1,8 +1,8 @@
 """Pairs as JSON Lines: a record a line."""
 
+from trainables.base.data_config import DataConfig
 from trainables.base.errors import UserError
 from trainables.base.files import parse_json
-from trainables.base.translation_config import DataConfig
 from trainables.data.reading.formats.lines import read_lines
 from trainables.data.reading.formats.records import pick_sides, wanted
 from trainables.data.reading.formats.rows import Rows

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from trainables.base.translation_config import DataConfig
+from trainables.base.data_config import DataConfig
 from trainables.data.reading.language_codes import find_sides
 
 

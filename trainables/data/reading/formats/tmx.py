@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from xml.parsers.expat import ExpatError, ParserCreate
 
+from trainables.base.data_config import DataConfig
 from trainables.base.errors import UserError
-from trainables.base.translation_config import DataConfig
 from trainables.data.reading.formats.rows import Rows
 from trainables.data.reading.language_codes import find_name
 from trainables.data.reading.sources import Source

@@ -1,6 +1,6 @@
 """Pairs as cells between tabs, perhaps with a header."""
 
-from trainables.base.translation_config import DataConfig
+from trainables.base.data_config import DataConfig
 from trainables.data.reading.formats.columns import read_columns
 from trainables.data.reading.formats.lines import read_lines
 from trainables.data.reading.formats.rows import Rows

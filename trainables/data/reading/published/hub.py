@@ -5,9 +5,9 @@ from functools import lru_cache
 from pathlib import Path
 from urllib.parse import parse_qs, urlencode
 
+from trainables.base.data_config import HUB
 from trainables.base.errors import UserError
 from trainables.base.extras import need_extra
-from trainables.base.translation_config import HUB
 from trainables.data.reading.sources import Source
 
 COMMIT = "[0-9a-f]{40}"

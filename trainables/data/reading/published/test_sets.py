@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from trainables.base.data_config import TEST_SET, DataConfig
 from trainables.base.errors import UserError, did_you_mean
-from trainables.base.translation_config import TEST_SET, DataConfig
 from trainables.data.reading.language_codes import same_language
 from trainables.data.reading.layouts import Layout
 from trainables.data.reading.sources import Source
