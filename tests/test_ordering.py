@@ -32,7 +32,7 @@ def open_queue(folder: Path, search: Experiment, slots: int) -> Queue:
         Journal(folder / "trials.jsonl"),
         SearchPlan(search),
     )
-    clock = WorkClock(journal.lines, lambda trial: work_of_report(as_translation(plan.config(trial.params))))
+    clock = WorkClock(study, journal.lines, lambda trial: work_of_report(as_translation(plan.config(trial.params))))
     places, scheduler = Checkpoints(folder / "trials"), make_scheduler(search)
     work = Work(search, Records(study, journal, places), Rules(plan, scheduler, clock=clock))
     return Queue(work, slots)
@@ -96,6 +96,31 @@ def test_the_order_in_which_workers_are_ready_changes_nothing(scheduler: str, sl
     search = experiment(scheduler).with_values({"search.sampler": "default"})
     wanted = play(tmp_path / "0", search, slots, seed=0)
     assert play(tmp_path / "1", search, slots, seed=1) == wanted
+
+
+class Killed(Exception):
+    """The driver dies here."""
+
+
+@pytest.mark.parametrize("kill", range(1, 12))
+def test_a_report_that_only_the_journal_has_is_taken_again_at_its_time(
+    kill: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed between the writes to journal and study, which `play` does not do."""
+    search, calls, write = experiment("asha_promotion"), 0, Study.report
+
+    def report(*arguments: Any) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == kill:
+            raise Killed
+        write(*arguments)
+
+    wanted = play(tmp_path / "0", search, 2, seed=0)
+    monkeypatch.setattr(Study, "report", report)
+    with pytest.raises(Killed):
+        play(tmp_path / "1", search, 2, seed=0)
+    assert play(tmp_path / "1", search, 2, seed=0)[1] == wanted[1]
 
 
 def test_time_would_change_it(tmp_path: Path) -> None:

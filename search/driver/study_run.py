@@ -79,7 +79,7 @@ class Trainer:
         clock = None
         if experiment.search.deterministic and kind == "trial":
             work_of_report = experiment.definition.work_of_report
-            clock = WorkClock(journal.lines, lambda trial: work_of_report(plan.config(trial.params)))
+            clock = WorkClock(study, journal.lines, lambda trial: work_of_report(plan.config(trial.params)))
         endings: list[Ending] = [budget, *settled] if kind == "trial" else []  # the search left enough for finals
         work = Work(
             experiment,

@@ -38,13 +38,18 @@ def check_slots(experiment: Experiment, slots: int, gpus: float) -> None:
 class WorkClock:
     """The time in operations, and when the next report of a trial is due."""
 
-    def __init__(self, lines: Iterable[JournalLine], work_of: Callable[[StudyTrial], float]):
-        """lines: those of the journal so far."""
+    def __init__(self, study: Study, lines: Iterable[JournalLine], work_of: Callable[[StudyTrial], float]):
+        """lines: those of the study's journal so far.
+
+        A killed driver may have written a line that the study lacks. It does not count, as its report is taken again.
+        """
         self._work_of = work_of
         self._taken: dict[int, float] = {}
         self.now = 0.0
         for line in lines:
-            self.take(line.trial, line.clock or 0.0)
+            trial = study.trials.get(line.trial)
+            if trial and line.report.progress(trial.unit) in trial.scores:
+                self.take(line.trial, line.clock or 0.0)
 
     def due(self, trial: StudyTrial) -> float:
         """When the trial's next report is due."""
