@@ -140,7 +140,7 @@ def test_a_whole_search_leaves_a_ranking_the_best_model_and_a_report(
     test_files = [tmp_path / "corpus" / f"test.{language}" for language in ("en", "fr")]
     good = [path.read_bytes() for path in test_files]
     for path in test_files:
-        path.write_bytes(b"\xff\xfe garbage\n")
+        path.write_bytes(b"\xff garbage\n")
     spoilt = run("--config", str(config), "--name", "whole", cwd=tmp_path)
     assert spoilt.returncode == 2
     assert "test.en: line 1 is not UTF-8" in spoilt.stderr and "Traceback" not in spoilt.stderr
