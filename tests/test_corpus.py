@@ -319,7 +319,7 @@ def test_no_other_module_looks_for_the_test_split() -> None:
         attributes = [node for node in nodes if isinstance(node, ast.Attribute) and node.attr == "test"]
         named |= {file.name for node in attributes if node not in called}
     # A plan has the seconds that testing takes.
-    assert named - {"simulation.py", "estimate.py"} == {"corpus.py", "translation_config.py"}
+    assert named - {"simulation.py", "estimate.py"} == {"corpus.py", "data_config.py"}
 
 
 def test_the_phrasebook_test_split_stays_closed_too(tmp_path: Path) -> None:

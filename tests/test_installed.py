@@ -34,7 +34,7 @@ def test_the_command_is_the_program(tmp_path: Path) -> None:
     )
     done = subprocess.run([command, "resume"], capture_output=True, text=True, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (2, "resume: name the run, as in `babeltune resume runs/NAME`\n")
-    done = run("resume")
+    done = run("resume", "--output_dir", str(tmp_path))
     assert done.stderr == "resume: name the run, as in `python search/run.py resume runs/NAME`\n"
 
 

@@ -517,7 +517,7 @@ def test_settings_one_by_one() -> None:
         "",
     ]
     assert [figure.alternative for figure in figures] == [
-        "valid BLEU at epoch 4 by num_heads. mean at 2: 20.00 ± 2.50 (1 trials); mean at 8: 22.00 ± 1.50 (2 trials)",
+        "valid BLEU at epoch 4 by num_heads. mean at 2: 20.00 ± 2.50 (1 trial); mean at 8: 22.00 ± 1.50 (2 trials)",
         "valid BLEU at epoch 4 by learning_rate. mean at 0.001 to 0.0025: 21.00 ± 1.00 (2 trials)",
         "valid BLEU at epoch 4 by activation. "
         + "; ".join(f"{PARAMS[number]['model.activation']}: {TOLD[number]}" for number in range(4)),

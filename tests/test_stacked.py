@@ -151,6 +151,11 @@ def test_a_checkpoint_is_the_same_whoever_goes_on_from_it(corpus: Path, tmp_path
 
 
 @pytest.mark.filterwarnings("ignore:Pydantic serializer")  # of values of other types
+def changed(value: Any, name: str, *below: str) -> Any:
+    """A copy whose field of this name, or one below it, is another; it is not validated."""
+    return value.model_copy(update={name: changed(getattr(value, name), *below) if below else 12345})
+
+
 def test_who_may_train_together(corpus: Path) -> None:
     first, second, third = members(corpus)
     assert can_train_as_one([first, second, third])
@@ -159,9 +164,7 @@ def test_who_may_train_together(corpus: Path) -> None:
         f"training.{name}" for name in ("learning_rate", "warmup_steps", "schedule", "label_smoothing", "clip_norm")
     }
     for path in flatten(first.model_dump()):
-        *section, name = path.split(".")
-        changed = getattr(first, section[0]).model_copy(update={name: 12345}) if section else 12345
-        other = first.model_copy(update={(section or [name])[0]: changed})
+        other = changed(first, *path.split("."))
         for team in ([first, other], [other, first], [first, other, third], [first, third, other]):
             assert can_train_as_one(team) == (path in own), path
     for path, value in {

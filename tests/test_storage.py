@@ -217,7 +217,7 @@ def test_a_run_directory_is_found_again_as_it_was_sent(storage: Storage, tmp_pat
         RunCopy(after(storage), run_dir),
     ):
         pass
-    with pytest.raises(UserError, match=r"not a run, or one that has not begun"):
+    with pytest.raises(UserError, match=r"not a run, or a run that has not begun"):
         fetch_run(f"{storage.url}s", tmp_path)
 
 

@@ -315,7 +315,10 @@ def test_a_reader_that_leaves_early_is_no_mistake(run_dir: Path) -> None:
         (["RUN", "--attention", "/"], "--attention: / can't be written: name a file in a folder with write access"),
     ],
 )
-def test_a_mistake_is_said_before_a_line_is_read(arguments: list[str], message: str, run_dir: Path) -> None:
+def test_a_mistake_is_said_before_a_line_is_read(
+    arguments: list[str], message: str, run_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # where there are no runs to name
     with pytest.raises(UserError) as raised:
         main([str(run_dir) if argument == "RUN" else argument for argument in arguments], Console())
     assert str(raised.value) == message

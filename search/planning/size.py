@@ -1,12 +1,13 @@
 """The size of a configuration. Only translation is planned, as the sizes in other problems are unknown."""
 
-from search.translation.problem import work_of_pair as work_of_translation
 from trainables.base.config import TrialConfig
 from trainables.base.translation_config import as_translation
 
 
 def work_of_pair(config: TrialConfig) -> float:
     """Operations of training on a typical pair; only ratios between trials matter."""
+    from search.translation.problem import work_of_pair as work_of_translation  # the driver imports this module, too
+
     return work_of_translation(as_translation(config))
 
 
