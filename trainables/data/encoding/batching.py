@@ -128,15 +128,14 @@ def _classes(text: Encoded, config: TranslationTraining) -> list[list[Class]]:
 
 @lru_cache(maxsize=8)
 def _classified(text: Encoded, tokens: int | None, sentences: int | None, shapes: int) -> list[list[Class]]:
-    parts = _cells(text)
+    parts = list(_cells(text))
     whole = Cells.merged(parts)
     return divide(classify(whole, tokens, sentences, shapes), whole, parts)
 
 
-@lru_cache(maxsize=4)
-def _cells(text: Encoded) -> list[Cells]:
+def _cells(text: Encoded) -> Iterator[Cells]:
     """How many pairs of each length every part has."""
-    return [Cells.of(part.lengths[by_length(part.lengths)]) for part in parts_of(text)]
+    return (Cells.of(part.lengths[by_length(part.lengths)]) for part in parts_of(text))
 
 
 def batch_sizes(text: Encoded, config: TranslationTraining) -> list[tuple[int, int, int]]:
