@@ -55,6 +55,7 @@ class EncodedText:
     def part(self, number: int) -> EncodedSplit:
         """A part, which stays mapped until another is asked for."""
         if self._open is None or self._open[0] != number:
+            self._open = None  # the old part leaves memory before the new one comes
             self._open = number, self._map(number)
         return self._open[1]
 
