@@ -144,7 +144,7 @@ def test_the_page_says_what_is_wrong_and_which_filter_drops_it(
     assert main(["data", str(corpus), "--html", str(page), "--data.filters.markup", "true"]) == 0
     said, shown = capsys.readouterr().out, html.unescape(page.read_text(encoding="utf-8"))
     for wanted in (
-        "2 training pairs have tags of HTML or XML, or characters by name (&amp;) (0.65%); data.filters.markup leaves "
+        "2 training pairs have HTML or XML tags, or entities such as &amp; (0.65%); data.filters.markup leaves "
         "them out",
         "1 training pair has control characters",
         "to leave it out: --data.filters.garbled true",

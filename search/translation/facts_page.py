@@ -28,7 +28,7 @@ LISTED = 4  # scripts and languages of a side
 NOTEWORTHY = 0.02  # of the lines of a side, in other languages
 MOSTLY = 0.5
 LONGEST = 160  # characters of a line that is shown
-TEST = "Of the test split numbers alone are shown: its text stays closed until the finalists are fixed."
+TEST = "Only numbers of the test split are shown: its text stays closed until the finalists are fixed."
 
 
 @dataclass(frozen=True)
@@ -168,8 +168,8 @@ def sections(facts: CorpusFacts, data: DataConfig) -> list[Section]:
             "Lengths of lines",
             ["", *SHARES],
             lengths,
-            "That share of the lines is at most so long. Words are what is between spaces. The ratio is of a target's "
-            "characters to its source's.",
+            "The percentage of lines that are at most this long. Words are separated by spaces. The ratio is that of "
+            "the characters of target and source.",
         ),
         Section(
             "Scripts and languages",

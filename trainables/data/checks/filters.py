@@ -161,7 +161,7 @@ FILTERS = {
     ),
     "markup": FilterKind(
         lambda _, __: ByText(lambda source, target: has_markup(source) or has_markup(target)),
-        "tags of HTML or XML, or characters by name (&amp;)",
+        "HTML or XML tags, or entities such as &amp;",
         True,
     ),
     "language": FilterKind(OtherLanguage, "a side in another language than claimed", True),
