@@ -117,7 +117,7 @@ def _make_corpus(folder: Path, best: "BestModel", model: str, options: Translati
     data, decoding, tag = best.config.data, options.decoding(best), [options.tag] if options.tag else []
 
     def translate(first: int, lines: list[str]) -> list[str]:
-        """Of lines as long as the model has seen."""
+        """The translations; a line that is longer than the model has seen gets none."""
         lengths = map(len, best.tokenizer.encode_source(lines))
         fitting = [line if length <= data.max_tokens else "" for line, length in zip(lines, lengths, strict=True)]
         found = _translate(best, fitting, first, options)

@@ -44,7 +44,7 @@ class Pace:
         return self._reports > 0
 
     def seconds(self, work: float, trial: Hashable = None) -> float:
-        """Of the next report of a trial, or of one that is still to come. Something must have been seen."""
+        """The seconds of the next report of a trial, or of a future trial. A report must have been seen."""
         start, power = self._line = self._line or self._fit()
         expected = start + power * math.log(work)
         if seen := self._trials.get(trial):

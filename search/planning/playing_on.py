@@ -142,7 +142,7 @@ class _Course:
         return self.now.trials.budget.spent(self.study, self.journal).epochs
 
     def _seconds(self, trial: StudyTrial) -> float:
-        """Of a report of the trial."""
+        """The seconds of a report of the trial."""
         if trial.number in self.now.trials.study.trials or self.finals:
             return self.seen.seconds(self.now.trials, trial)
         return self.seen.pace.seconds(self.drawn.works.get(trial.number, self.drawn.typical))

@@ -88,7 +88,7 @@ class Seen:
             self.epoch_steps = max(1, round(report.step / report.epoch))
 
     def seconds(self, trials: Trials, trial: StudyTrial) -> float:
-        """Of the next report of a trial that has begun."""
+        """The seconds of the next report of a trial that has begun."""
         return self.pace.seconds(self.work(trials, trial), (trials.kind, trial.number))
 
     @property
@@ -104,7 +104,7 @@ class Seen:
 
     @property
     def reports(self) -> int:
-        """Of a whole training."""
+        """The number of reports of a whole training."""
         training = self.experiment.training
         steps = training.report_steps or self.epoch_steps
         return math.ceil(training.total_steps(self.epoch_steps) / steps)

@@ -53,7 +53,7 @@ class Block:
 
     @cached_property
     def hashes(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Of sources, targets and pairs."""
+        """The hashes of sources, targets and pairs."""
         source, target = map(hash_lines, self.sides)
         return source, target, hash_pairs(source, target)
 

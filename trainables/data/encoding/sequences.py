@@ -104,7 +104,7 @@ class Encoded(Protocol):
         ...
 
     def __hash__(self) -> int:
-        """Of its identity: what is counted of a text is kept."""
+        """The hash of its identity: counts of a text are kept by it."""
         ...
 
 
