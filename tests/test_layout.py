@@ -46,6 +46,7 @@ ROOMS = {
     },
     "datasets": {"trainables.data.reading.published.hub"},
     "huggingface_hub": {"trainables.data.reading.published.hub"},
+    "ctranslate2": {"trainables.export.ctranslate2_spec", "trainables.export.ctranslate2_translator"},
     "obstore": {"trainables.sharing.connection", "trainables.sharing.object_store"},
     "plotly": {
         "search.report.figures.figure",
