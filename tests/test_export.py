@@ -1,6 +1,7 @@
 """A model in the form of another program is the same function, or it is refused."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,11 @@ from model.special_tokens import BOS, PAD
 from model.transformer import Transformer
 from search.api.result import Result
 from search.commands.export import main
+from search.settings.experiment import Experiment
+from search.settings.stored import stored_experiment
+from search.translation.best import read_best
+from search.translation.exporting import export_best
+from search.translation.finals import FINALS
 from trainables.base.errors import UserError
 from trainables.base.translation_config import TranslationConfig, as_translation
 from trainables.data.corpora.cache import cached_corpus
@@ -210,3 +216,33 @@ def test_a_wrong_command_is_one_sentence(old_run: Path, arguments: list[str], me
 
     with pytest.raises(UserError, match=message):
         main([str(old_run) if argument == "RUN" else argument for argument in arguments], Console())
+
+
+def test_a_search_proposes_only_what_can_be_exported(tmp_path: Path) -> None:
+    space = {"model.positions": {"values": ["transformer_xl", "rotary"]}}
+    searched = Experiment.load(**{"space": space, "search.exportable": "ctranslate2", "output_dir": str(tmp_path)})
+    accepted = [searched.accept({"model.positions": kind}) for kind in ("transformer_xl", "rotary")]
+    assert accepted == [None, {"model.positions": "rotary"}]
+    with pytest.raises(UserError, match="no combination of its values makes a valid trial that can be exported for"):
+        Experiment.load(
+            "quickstart",
+            **{"space": {"model.positions": {"values": ["transformer_xl"]}}, "search.exportable": "ctranslate2"},
+        )
+
+
+def test_a_search_exports_its_best_model_at_its_end_or_warns(
+    old_run: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    experiment = stored_experiment(old_run)
+    finals = experiment.finals.model_copy(update={"export": ("ctranslate2",)})
+    experiment, best = experiment.model_copy(update={"finals": finals}), read_best(old_run)
+    for _ in range(2):  # a search that is resumed writes it again
+        export_best(best, experiment)
+        assert (old_run / "export" / "ctranslate2" / "model.bin").is_file() and not caplog.messages
+    foreign = best.config.model_copy(update={"model": ModelConfig(positions="transformer_xl")})
+    export_best(replace(best, config=foreign), experiment)
+    assert "finals.export: ctranslate2: model.positions: transformer_xl is not in CTranslate2" in caplog.text
+    assert not (old_run / "export" / "ctranslate2").exists()
+    monkeypatch.setattr("trainables.base.extras.find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"finals\.export: ctranslate2: needs ctranslate2, which is not installed: pip"):
+        FINALS.check(experiment)

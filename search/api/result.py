@@ -150,7 +150,7 @@ class Result:
         Raises:
             UserError: Before the search has ended, or if the program can't compute this model.
         """
-        from search.translation.exporting import export_run
+        from search.translation.finalist_export import export_run
         from trainables.export.exporting import Wish
 
         return export_run(self.path, Wish(form, full_path(os.fspath(folder)), quantization), trial)

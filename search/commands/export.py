@@ -38,7 +38,7 @@ def main(arguments: list[str], console: Console) -> int:
         example = f"`{program('export')} runs/NAME --to ctranslate2 DIR`"
         raise UserError(f"export: name a run, a form and a folder, as in {example}")
     run_dir = find_run("export", options.run, "best", options.output_dir)
-    from search.translation.exporting import export_run
+    from search.translation.finalist_export import export_run
     from trainables.export.exporting import Wish
 
     wish = Wish(options.to, named_path("export", options.folder), options.quantization)

@@ -157,11 +157,14 @@ class Experiment(Config):
             )
         if search.max_parameters is not None and self.trial.num_parameters is None:
             raise ValueError(f"search.max_parameters: {self.definition.title} does not say how large its models are")
+        if search.exportable is not None and self.definition.refusal is None:
+            raise ValueError(f"search.exportable: {self.definition.title} has no models that can be exported; drop it")
         search.scheduler.check(self.scheduler_task)
         if not self._has_a_valid_trial():
             raise ValueError(
                 "space: no combination of its values makes a valid trial"
                 + (f" of at most {search.max_parameters:,} parameters" if search.max_parameters else "")
+                + (f" that can be exported for {search.exportable}" if search.exportable else "")
                 + "; see the constraints of its fields"
             )
         return self
@@ -186,6 +189,12 @@ class Experiment(Config):
         except ValidationError:
             return None
         if self.search.max_parameters is not None and (config.num_parameters or 0) > self.search.max_parameters:
+            return None
+        if (
+            self.search.exportable
+            and self.definition.refusal
+            and self.definition.refusal(self.search.exportable, config)
+        ):
             return None
         return {path: value for path, value in params.items() if path not in config.unused}
 

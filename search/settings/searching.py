@@ -10,6 +10,7 @@ from search.record.budget import BudgetConfig
 from search.samplers import SAMPLERS, SamplerSettings
 from search.schedulers import SCHEDULERS, SchedulerSettings
 from trainables.base.metrics import Direction, Metric
+from trainables.export.forms import FormName
 
 
 class SearchConfig(Config):
@@ -33,6 +34,9 @@ class SearchConfig(Config):
     )
     budget: BudgetConfig = BudgetConfig()
     max_parameters: int | None = Field(None, ge=1, description="larger models are never proposed")
+    exportable: FormName | None = Field(
+        None, description="only models that can be exported for this program are proposed, such as ctranslate2"
+    )
     metric: str = Field(description="the metric that compares trials")
     max_retries: int = Field(2, ge=0, description="new starts of a trial whose process died, each from its checkpoint")
     deterministic: bool = Field(
