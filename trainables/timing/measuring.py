@@ -28,6 +28,8 @@ class Timing:
 
     seconds_per_sentence: float
     error: float  # standard error, as a share of the seconds; infinite after a single pass
+    source_tokens: float  # of a sentence, on average
+    target_tokens: float  # of a translation; ends count in both
 
 
 @dataclass
@@ -58,7 +60,7 @@ class Candidate:
         """The mean of the passes."""
         mean = fmean(self.seconds)
         error = stdev(self.seconds) / math.sqrt(len(self.seconds)) / mean if len(self.seconds) > 1 else math.inf
-        return Timing(mean, error)
+        return Timing(mean, error, *self.workload.tokens)
 
     @property
     def is_done(self) -> bool:
