@@ -158,11 +158,14 @@ class Experiment(Config):
             )
         if PARAMETERS in search.most and self.trial.num_parameters is None:
             raise ValueError(f"search.max_parameters: {self.definition.title} does not say how large its models are")
+        if search.exportable is not None and self.definition.refusal is None:
+            raise ValueError(f"search.exportable: {self.definition.title} has no models that can be exported; drop it")
         search.scheduler.check(self.scheduler_task)
         if not self._has_a_valid_trial():
             raise ValueError(
                 "space: no combination of its values makes a valid trial"
                 + (f" of at most {search.most[PARAMETERS]:,.0f} parameters" if PARAMETERS in search.most else "")
+                + (f" that can be exported for {search.exportable}" if search.exportable else "")
                 + "; see the constraints of its fields"
             )
         return self
@@ -187,6 +190,12 @@ class Experiment(Config):
         except ValidationError:
             return None
         if (config.num_parameters or 0) > self.search.most.get(PARAMETERS, math.inf):
+            return None
+        if (
+            self.search.exportable
+            and self.definition.refusal
+            and self.definition.refusal(self.search.exportable, config)
+        ):
             return None
         return {path: value for path, value in params.items() if path not in config.unused}
 

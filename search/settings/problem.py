@@ -52,6 +52,8 @@ class Problem:
         reports_by_steps: Whether trials can report within an epoch (`training.report_steps`).
         train_as_one: Whether trials can be trained as one computation.
         work_of_report: The computation from one report of a trial to the next, in any unit; only ratios matter.
+        refusal: Why a program can't hold the model of a trial, from the program's name (`search.exportable`) and the
+            trial; None if it can. None if models can't be exported.
     """
 
     title: str
@@ -67,6 +69,7 @@ class Problem:
     reports_by_steps: bool = False
     train_as_one: Callable[[Sequence[Any]], bool] = alone
     work_of_report: Callable[[Any], float] = field(default=lambda config: 1.0)
+    refusal: Callable[[str, Any], str | None] | None = None
 
     def part(self, name: str) -> Any:
         """The part of this name, imported if needed. Raises UserError if it can't be imported."""

@@ -8,6 +8,7 @@ from search.record.budget import BudgetConfig
 from search.samplers import SAMPLERS, SamplerSettings
 from search.schedulers import SCHEDULERS, SchedulerSettings
 from search.settings.goals import TRAIN_SECONDS, GoalsConfig
+from trainables.export.forms import FormName
 
 
 class SearchConfig(GoalsConfig):
@@ -29,6 +30,9 @@ class SearchConfig(GoalsConfig):
         "the noise of a score",
     )
     budget: BudgetConfig = BudgetConfig()
+    exportable: FormName | None = Field(
+        None, description="only models that can be exported for this program are proposed, such as ctranslate2"
+    )
     max_retries: int = Field(2, ge=0, description="new starts of a trial whose process died, each from its checkpoint")
     deterministic: bool = Field(
         False,

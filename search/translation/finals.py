@@ -14,6 +14,7 @@ from search.finals.stages import FinalModel, TestMetric
 from search.settings.experiment import Experiment
 from search.translation.best import BestModel, read_best, write_best
 from search.translation.bleu_statistics import bleu_of_sums, sentence_statistics
+from search.translation.exporting import export_best
 from search.translation.finals_config import as_translation_finals
 from search.translation.neural_metric import load_metric, neural_score
 from search.translation.problem import LOSS, NEAR_ZERO, TRANSLATION
@@ -26,6 +27,7 @@ from trainables.data.corpora.corpus import read_test
 from trainables.data.corpora.scoring import scoring
 from trainables.data.encoding.preparing import prepare
 from trainables.data.reading.text import Split
+from trainables.export.forms import FORMS
 
 BLEU = Metric("test BLEU", "maximize", instead=LOSS, least=NEAR_ZERO)
 
@@ -54,6 +56,8 @@ class TranslationFinals:
     def check(self, experiment: Experiment) -> None:
         if name := as_translation_finals(experiment.finals).neural_metric:
             load_metric(name)
+        for form in as_translation_finals(experiment.finals).export:
+            FORMS[form].need(f"finals.export: {form}")
 
     def open(self, experiment: Experiment, why: str) -> Split:
         return read_test(as_translation(experiment.trial).data, experiment.run_dir, why)
@@ -119,6 +123,7 @@ class TranslationFinals:
         network, tokenizer = load_final(model, experiment.cache)
         best = BestModel(as_translation(model.config), network, tokenizer, result.decoding)
         write_best(experiment.run_dir, best, result.translations)
+        export_best(best, experiment)
 
     def read_best(self, experiment: Experiment) -> BestModel:
         return read_best(experiment.run_dir)

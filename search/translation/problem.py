@@ -7,6 +7,7 @@ from search.translation.finals_config import TranslationFinals
 from trainables.acceleration.stackable import can_train_as_one
 from trainables.base.metrics import Metric
 from trainables.base.translation_config import TranslationConfig
+from trainables.export.forms import refusal
 
 LOSS = "valid_nll_per_char"
 TOKENS = 20  # on each side of a typical pair
@@ -56,4 +57,5 @@ TRANSLATION = Problem(
     reports_by_steps=True,
     train_as_one=can_train_as_one,
     work_of_report=work_of_report,
+    refusal=refusal,
 )
