@@ -117,7 +117,7 @@ RESUMED: dict[str, dict[Any, str]] = {
     "space.model.d_model": {NEW_STUDY: "values min max distribution q"},
     "search": {
         REFUSED: "metric deterministic",
-        GOES_ON: "trials stop_when_settled max_parameters exportable seed",
+        GOES_ON: "goal goals trials stop_when_settled max_parameters exportable seed",
         NOTHING: "max_retries concurrency gpus_per_trial watchdog_seconds",
     },
     "search.sampler": {GOES_ON: "kind startup_trials prior"},

@@ -21,6 +21,7 @@ from pydantic import (
 from model.config import Config
 from search.schedulers import Task
 from search.settings.finals import FinalsConfig
+from search.settings.goals import PARAMETERS
 from search.settings.problem import TRANSLATION, Problem, find_problem
 from search.settings.searchable import fit_space, is_among
 from search.settings.searching import SearchConfig
@@ -155,7 +156,7 @@ class Experiment(Config):
                 f"search.metric: {search.metric} can't be compared between values of {changing[0]}, which the space "
                 f"changes; use {' or '.join(others) or 'another space'}"
             )
-        if search.max_parameters is not None and self.trial.num_parameters is None:
+        if PARAMETERS in search.most and self.trial.num_parameters is None:
             raise ValueError(f"search.max_parameters: {self.definition.title} does not say how large its models are")
         if search.exportable is not None and self.definition.refusal is None:
             raise ValueError(f"search.exportable: {self.definition.title} has no models that can be exported; drop it")
@@ -163,7 +164,7 @@ class Experiment(Config):
         if not self._has_a_valid_trial():
             raise ValueError(
                 "space: no combination of its values makes a valid trial"
-                + (f" of at most {search.max_parameters:,} parameters" if search.max_parameters else "")
+                + (f" of at most {search.most[PARAMETERS]:,.0f} parameters" if PARAMETERS in search.most else "")
                 + (f" that can be exported for {search.exportable}" if search.exportable else "")
                 + "; see the constraints of its fields"
             )
@@ -188,7 +189,7 @@ class Experiment(Config):
             config = self.trial.with_values(params)
         except ValidationError:
             return None
-        if self.search.max_parameters is not None and (config.num_parameters or 0) > self.search.max_parameters:
+        if (config.num_parameters or 0) > self.search.most.get(PARAMETERS, math.inf):
             return None
         if (
             self.search.exportable
@@ -244,7 +245,7 @@ def experiment_class(problem: str) -> type[Experiment]:
     metric: Any = (words, Field(next(iter(definition.metrics)), description="the metric that compares trials"))
     make: Any = create_model  # Any, as the bases are known only at run time
     search = make("SearchConfig", __base__=SearchConfig, __doc__=SearchConfig.__doc__, metric=metric)
-    search.metrics = definition.metrics
+    search.metrics, search.costs = definition.metrics, definition.costs
     fields: dict[str, Any] = {
         "problem": (str, Field(problem, description=Experiment.model_fields["problem"].description)),
         "search": (search, Field(default_factory=search)),

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from search.settings.finals import FinalsConfig
+from search.settings.goals import ModelCost
 from trainables.base.config import TrialConfig
 from trainables.base.errors import UserError
 from trainables.base.metrics import Metric
@@ -41,6 +42,7 @@ class Problem:
         title: Its name in messages and in the report.
         config: The configuration class of a trial; the space varies its fields.
         metrics: The metrics that can compare trials, by their names in reports. The first is the default.
+        costs: What models cost when they are used, by names for `search.goals` and `search.limits`.
         training: How trials are trained, in worker processes: see `trainables.worker.Training`.
         finals: How finalists are tested and kept: see `search.finals.protocol.Finals`.
         preparation: How the driver prepares the data: see `search.settings.preparation.Preparation`.
@@ -59,6 +61,7 @@ class Problem:
     metrics: Mapping[str, Metric]
     training: Any
     finals: Any
+    costs: Mapping[str, ModelCost] = field(default_factory=dict)
     preparation: Any = "search.settings.preparation:NOTHING"
     planning: Any = None
     finals_config: type[FinalsConfig] = FinalsConfig

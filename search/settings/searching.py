@@ -1,22 +1,19 @@
 """How configurations are proposed, stopped and scheduled."""
 
-from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from model.config import Config
 from search.record.budget import BudgetConfig
 from search.samplers import SAMPLERS, SamplerSettings
 from search.schedulers import SCHEDULERS, SchedulerSettings
-from trainables.base.metrics import Direction, Metric
+from search.settings.goals import TRAIN_SECONDS, GoalsConfig
 from trainables.export.forms import FormName
 
 
-class SearchConfig(Config):
+class SearchConfig(GoalsConfig):
     """How configurations are proposed, stopped and scheduled."""
 
-    metrics: ClassVar[Mapping[str, Metric]] = {}  # of the problem
     sampler: Annotated[SamplerSettings, SAMPLERS] = Field(
         SAMPLERS.default, description="proposes trials: the name of a kind, or {kind, and its settings}"
     )
@@ -33,11 +30,9 @@ class SearchConfig(Config):
         "the noise of a score",
     )
     budget: BudgetConfig = BudgetConfig()
-    max_parameters: int | None = Field(None, ge=1, description="larger models are never proposed")
     exportable: FormName | None = Field(
         None, description="only models that can be exported for this program are proposed, such as ctranslate2"
     )
-    metric: str = Field(description="the metric that compares trials")
     max_retries: int = Field(2, ge=0, description="new starts of a trial whose process died, each from its checkpoint")
     deterministic: bool = Field(
         False,
@@ -77,14 +72,20 @@ class SearchConfig(Config):
             raise ValueError(
                 f"stop_when_settled: {self.sampler.kind} does not estimate gains; use sampler default, or drop it"
             )
+        if self.besides:
+            self._fits_goals()
         return self
 
-    @property
-    def direction(self) -> Direction:
-        """Whether the metric is maximized or minimized."""
-        return self.compared_by.direction
-
-    @property
-    def compared_by(self) -> Metric:
-        """The metric that compares trials."""
-        return self.metrics[self.metric]
+    def _fits_goals(self) -> None:
+        """Raises ValueError for what a search with several goals can't have."""
+        if not self.sampler.fronts:
+            raise ValueError(f"goals: {self.sampler.kind} looks for one best score; use sampler default, tpe or nsga2")
+        if not self.scheduler.fronts:
+            raise ValueError(
+                f"goals: scheduler {self.scheduler.kind} stops by the score alone, so cheap models would end early; "
+                "use asha_promotion or none"
+            )
+        if self.stop_when_settled:
+            raise ValueError("stop_when_settled: compares a gain with the noise of one score; drop it, or the goals")
+        if self.deterministic and TRAIN_SECONDS in self.besides:
+            raise ValueError("deterministic: train_seconds depends on the machine; use another goal")

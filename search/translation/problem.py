@@ -1,6 +1,7 @@
 """Translation models trained from scratch on parallel text: the default problem."""
 
 from model.counting import count_flops
+from search.settings.goals import PARAMETERS, ModelCost
 from search.settings.problem import Curves, Problem
 from search.translation.finals_config import TranslationFinals
 from trainables.acceleration.stackable import can_train_as_one
@@ -29,6 +30,11 @@ def work_of_report(config: TranslationConfig) -> float:
     return pair * pairs * training.report_steps
 
 
+def parameters_of(config: TranslationConfig) -> float:
+    """The parameters of the model."""
+    return float(config.num_parameters)
+
+
 TRANSLATION = Problem(
     title="translation",
     config=TranslationConfig,
@@ -37,6 +43,7 @@ TRANSLATION = Problem(
         LOSS: Metric("valid loss per character", "minimize", digits=4),
         "valid_loss": Metric("valid loss per token", "minimize", digits=4, changed_by=("tokenizer",)),
     },
+    costs={PARAMETERS: ModelCost("parameters", lambda experiment: parameters_of)},
     preparation="search.translation.preparation:PREPARATION",
     training="trainables.translation:TRAINING",
     planning="search.planning.own_plan:OwnPlan",
