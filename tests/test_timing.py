@@ -16,6 +16,7 @@ from model.transformer import Transformer
 from search.run import main
 from trainables.base.errors import UserError
 from trainables.base.translation_config import TokenizerConfig, TranslationConfig
+from trainables.timing import measuring
 from trainables.timing.config import SpeedConfig
 from trainables.timing.engines import open_engine
 from trainables.timing.fitting import error_of_fit, fit_speed, operations
@@ -75,7 +76,9 @@ def test_the_work_is_that_of_the_references_in_batches_of_similar_length(corpus:
 
 
 @pytest.mark.parametrize("engine", ["babeltune", "ctranslate2"])
-def test_models_are_measured_in_turn_and_a_larger_one_takes_longer(corpus: Path, tmp_path: Path, engine: str) -> None:
+def test_models_are_measured_in_turn_and_a_larger_one_takes_longer(
+    corpus: Path, tmp_path: Path, engine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     if engine == "ctranslate2":
         pytest.importorskip("ctranslate2", reason="needs the extra export")
     small, large = configured(corpus), configured(corpus, d_model=256, ffn_dim=1024, decoder_layers=4)
@@ -84,6 +87,9 @@ def test_models_are_measured_in_turn_and_a_larger_one_takes_longer(corpus: Path,
     same, first, second = measure([small, small, large], setup, tmp_path)
     assert same == first and 0 < first.seconds_per_sentence < second.seconds_per_sentence
     assert torch.get_num_threads() == before
+    monkeypatch.setattr(measuring, "TOGETHER", 1)  # one model at a time
+    alone = [timing.seconds_per_sentence for timing in measure([large, small, large], setup, tmp_path)]
+    assert alone[0] == alone[2] > alone[1]
 
 
 def test_passes_are_repeated_until_the_error_is_small(monkeypatch: pytest.MonkeyPatch) -> None:
