@@ -190,7 +190,12 @@ def test_an_export_has_a_card_and_leaves_the_model_as_it_was(tmp_path: Path, tex
     torch.testing.assert_close(trained.network.state_dict(), before, msg="quantized in place")
     assert [file.name for file in folder.parent.iterdir()] == ["model"], "no draft is left"
     front, _, card = (folder / "README.md").read_text().removeprefix("---\n").partition("---\n")
-    assert yaml.safe_load(front) == {"language": ["en", "fr"], "tags": ["translation"], "library_name": "ctranslate2"}
+    assert yaml.safe_load(front) == {
+        "language": ["en", "fr"],
+        "tags": ["translation"],
+        "pipeline_tag": "translation",
+        "library_name": "ctranslate2",
+    }
     assert '| model.positions | "sinusoidal" |' in card and "| int8 |" in card and "## Licence" in card
 
 

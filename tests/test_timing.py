@@ -152,9 +152,12 @@ def test_a_setup_that_can_not_be_is_refused(corpus: Path, tmp_path: Path, monkey
     monkeypatch.setattr("trainables.base.extras.find_spec", lambda name: name)
     with pytest.raises(UserError, match=r"model\.positions: transformer_xl is not in CTranslate2"):
         measure([foreign], setup, tmp_path)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(UserError, match=r"speed\.device: cuda: PyTorch finds no GPU on this machine; use cpu"):
+        measure([configured(corpus)], SpeedConfig(device="cuda"), tmp_path)
     monkeypatch.setattr("trainables.base.extras.find_spec", lambda name: None)
     with pytest.raises(
-        UserError, match=r"needs ctranslate2, which is not installed: pip install 'babeltune\[export\]'"
+        UserError, match=r"speed\.engine: needs ctranslate2, which is not installed: pip install 'babeltune\[export\]'"
     ):
         measure([configured(corpus)], setup, tmp_path)
 
