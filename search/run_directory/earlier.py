@@ -24,7 +24,7 @@ from trainables.base.files import create_folder, publish_folder, remove, sync, s
 from trainables.base.sealing import read_sealed, write_sealed
 
 FINALS = ("finalists.json", "finals.jsonl", "finals", "leaderboard.json", "leaderboard.csv", "best", "report.html")
-RESULTS = ("test.json", "neural.json")  # of the test split, beside their model
+RESULTS = ("test.json", "test_*.json", "neural.json")  # of the test split, beside their model
 STUDY = ("study.db", "study.db-wal", "study.db-shm", "trials.jsonl", "trials")
 
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import (
     Field,
@@ -27,6 +27,7 @@ from search.settings.searching import SearchConfig
 from search.settings.tracking import TrackingConfig
 from search.space.space import Params, SearchSpace
 from trainables.base.config import RunName, TrainingConfig, TrialConfig, set_paths
+from trainables.base.errors import either
 from trainables.base.files import full_path
 from trainables.base.installed import find_config
 from trainables.base.kinds import find_kinds, merge
@@ -128,6 +129,7 @@ class Experiment(Config):
     @model_validator(mode="after")
     def _can_be_searched(self) -> Self:
         search, epochs = self.search, self.training.epochs
+        search.allow(self.definition.further_metrics(self._base))
         if self.teardown and self.cluster is None:
             raise ValueError("teardown: there is no cluster to end; name it with cluster: auto, or drop teardown")
         if self.training.report_steps is not None and not self.definition.reports_by_steps:
@@ -176,6 +178,10 @@ class Experiment(Config):
     @property
     def trial(self) -> TrialConfig:
         """The base that the space varies."""
+        return self._base.reporting(self.search.metric)
+
+    @property
+    def _base(self) -> TrialConfig:
         config = self.definition.config
         return config(**{name: getattr(self, name) for name in config.model_fields})
 
@@ -231,11 +237,11 @@ def problem_of(*trees: Mapping[str, Any]) -> str:
 def experiment_class(problem: str) -> type[Experiment]:
     """The class of experiments for the problem of this name. Raises UserError if it can't be found."""
     definition = find_problem(problem)
-    words: Any = Literal[tuple(definition.metrics)]
-    metric: Any = (words, Field(next(iter(definition.metrics)), description="the metric that compares trials"))
+    names = [*definition.metrics, *definition.further_metrics(definition.config.base())]
+    metric: Any = (str, Field(names[0], description=f"the metric that compares trials: {either(names)}"))
     make: Any = create_model  # Any, as the bases are known only at run time
     search = make("SearchConfig", __base__=SearchConfig, __doc__=SearchConfig.__doc__, metric=metric)
-    search.metrics = definition.metrics
+    search.of_problem = definition.metrics
     fields: dict[str, Any] = {
         "problem": (str, Field(problem, description=Experiment.model_fields["problem"].description)),
         "search": (search, Field(default_factory=search)),

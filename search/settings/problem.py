@@ -41,6 +41,7 @@ class Problem:
         title: Its name in messages and in the report.
         config: The configuration class of a trial; the space varies its fields.
         metrics: The metrics that can compare trials, by their names in reports. The first is the default.
+        further_metrics: Those that reports have as well if the configuration of a trial asks for them.
         training: How trials are trained, in worker processes: see `trainables.worker.Training`.
         finals: How finalists are tested and kept: see `search.finals.protocol.Finals`.
         preparation: How the driver prepares the data: see `search.settings.preparation.Preparation`.
@@ -57,6 +58,7 @@ class Problem:
     metrics: Mapping[str, Metric]
     training: Any
     finals: Any
+    further_metrics: Callable[[Any], Mapping[str, Metric]] = field(default=lambda config: {})
     preparation: Any = "search.settings.preparation:NOTHING"
     planning: Any = None
     finals_config: type[FinalsConfig] = FinalsConfig

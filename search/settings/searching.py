@@ -3,19 +3,21 @@
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from model.config import Config
 from search.record.budget import BudgetConfig
 from search.samplers import SAMPLERS, SamplerSettings
 from search.schedulers import SCHEDULERS, SchedulerSettings
+from trainables.base.errors import did_you_mean, either, shortened
 from trainables.base.metrics import Direction, Metric
 
 
 class SearchConfig(Config):
     """How configurations are proposed, stopped and scheduled."""
 
-    metrics: ClassVar[Mapping[str, Metric]] = {}  # of the problem
+    of_problem: ClassVar[Mapping[str, Metric]] = {}  # metrics that every report has
+    _further: Mapping[str, Metric] = PrivateAttr(default_factory=dict)  # those that a configuration adds
     sampler: Annotated[SamplerSettings, SAMPLERS] = Field(
         SAMPLERS.default, description="proposes trials: the name of a kind, or {kind, and its settings}"
     )
@@ -74,6 +76,21 @@ class SearchConfig(Config):
                 f"stop_when_settled: {self.sampler.kind} does not estimate gains; use sampler default, or drop it"
             )
         return self
+
+    def allow(self, further: Mapping[str, Metric]) -> None:
+        """Add metrics that reports have if trials are compared by them. Raises ValueError for an unknown metric."""
+        self._further = dict(further)
+        if self.metric not in self.metrics:
+            known = list(self.metrics)
+            raise ValueError(
+                f"search.metric: must be {either(known)}, got {shortened(self.metric)}"
+                f"{hint if 'did you mean' in (hint := did_you_mean(self.metric, known)) else ''}"
+            )
+
+    @property
+    def metrics(self) -> Mapping[str, Metric]:
+        """All metrics that can compare trials, by their names in reports."""
+        return {**self.of_problem, **self._further}
 
     @property
     def direction(self) -> Direction:

@@ -28,6 +28,18 @@ def work_of_report(config: TranslationConfig) -> float:
     return pair * pairs * training.report_steps
 
 
+def further_metrics(config: TranslationConfig) -> dict[str, Metric]:
+    """The scores that reports have if the configuration asks for them, by their names there."""
+    built_in = {
+        "valid_chrf": Metric("valid chrF++", "maximize"),
+        "valid_ter": Metric("valid TER", "minimize"),
+    }
+    own = {
+        f"valid_{name}": Metric(f"valid {name}", config.metrics[name].direction, digits=4) for name in config.metrics
+    }
+    return built_in | own
+
+
 TRANSLATION = Problem(
     title="translation",
     config=TranslationConfig,
@@ -36,6 +48,7 @@ TRANSLATION = Problem(
         LOSS: Metric("valid loss per character", "minimize", digits=4),
         "valid_loss": Metric("valid loss per token", "minimize", digits=4, changed_by=("tokenizer",)),
     },
+    further_metrics=further_metrics,
     preparation="search.translation.preparation:PREPARATION",
     training="trainables.translation:TRAINING",
     planning="search.planning.own_plan:OwnPlan",
