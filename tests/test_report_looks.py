@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from boards import entry
+from boards import TEST_BLEU, entry
 from optuna.trial import TrialState
 from reports import line_of
 from test_report import facts
@@ -20,7 +20,6 @@ from search.report.figures.ranking import pareto_figure, ranking_figure
 from search.report.figures.settings import effects_figure, importance_figure, parallel_coordinates, slices
 from search.report.figures.training import curves_figure, learning_curves, progress_figure
 from search.settings.experiment import Experiment
-from search.translation.finals import FINALS
 from search.translation.length_figure import length_figure
 from search.translation.problem import TRANSLATION
 from trainables.base.outcomes import Outcome
@@ -82,7 +81,7 @@ def label(x: float, text: str) -> dict[str, Any]:
 
 
 def test_a_figure_is_a_division_that_fits_its_page_and_needs_the_library_of_the_page() -> None:
-    html = ranking_figure([entry(1, 4, 30.0, 1, {})], FINALS.metric).html()
+    html = ranking_figure([entry(1, 4, 30.0, 1, {})], TEST_BLEU).html()
     assert html.startswith("<div ") and '<div id="ranking-figure"' in html
     assert len(html) < 20_000, "plotly.js is not in it"
     options = json.loads("{" + html.rpartition("{")[2].partition("}")[0] + "}")
@@ -203,7 +202,7 @@ def test_progress() -> None:
 
 def test_the_ranking() -> None:
     ranking = [entry(place, 10 * place, 32.0 - 2 * place, 1, {}) for place in range(1, 7)]
-    curves, looks = plotted(figure := ranking_figure(ranking, FINALS.metric))
+    curves, looks = plotted(figure := ranking_figure(ranking, TEST_BLEU))
     assert curves == [
         points(
             x=[bleu],
@@ -247,7 +246,7 @@ def test_quality_and_size(finalists: int, numbered: bool) -> None:
         )
         for place in range(1, finalists + 1)
     ]
-    curves, looks = plotted(figure := pareto_figure(ranking, FINALS.metric))
+    curves, looks = plotted(figure := pareto_figure(ranking, TEST_BLEU))
     front = {"mode": "lines", "line": {"color": INK, "width": 1, "dash": "dot"}, "hoverinfo": "skip"}
     assert curves[0] == points(x=[34_000, 38_000, 39_000], y=[34.0, 38.0, 39.0], **front)
     assert curves[1:] == [
@@ -276,7 +275,7 @@ def test_quality_and_size(finalists: int, numbered: bool) -> None:
 
 
 def test_one_finalist_has_room_around_it() -> None:
-    assert list(pareto_figure([entry(1, 4, 30.0, 1, {})], FINALS.metric).plot.layout.yaxis.range) == pytest.approx(
+    assert list(pareto_figure([entry(1, 4, 30.0, 1, {})], TEST_BLEU).plot.layout.yaxis.range) == pytest.approx(
         [29.85, 30.225]
     )
 

@@ -20,7 +20,7 @@ from search.engine.proposals import SearchPlan, expected_trials, make_scheduler
 from search.finals.board import Leaderboard
 from search.finals.deciding import explain_decisions
 from search.finals.leaderboard import Entry
-from search.finals.stages import TestMetric
+from search.finals.protocol import Finals
 from search.record.budget import spent_on
 from search.record.driver_log import driver_log
 from search.record.journal import Totals, read_lines
@@ -180,8 +180,9 @@ class SearchRun:
         return conclude(self.experiment, Results(study, trials, finals, entries), remarks)
 
     def _announce(self, board: Leaderboard) -> None:
-        by: TestMetric = self.experiment.definition.part("finals").metric
-        self.console.print(ranking_table(board, by, self.experiment.search.metrics))
+        finals: Finals = self.experiment.definition.part("finals")
+        by, *others = finals.metrics(self.experiment)
+        self.console.print(ranking_table(board, by, others, self.experiment.search.metrics))
         for note in board.notes:
             warn(note)
         for line in board.ranking:

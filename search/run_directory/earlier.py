@@ -33,7 +33,7 @@ FINALS = (
     "export",
     "report.html",
 )
-RESULTS = ("test.json", "neural.json")  # of the test split, beside their model
+RESULTS = ("test.json", "test_*.json", "neural.json")  # of the test split, beside their model
 STUDY = ("study.db", "study.db-wal", "study.db-shm", "trials.jsonl", "trials")
 
 

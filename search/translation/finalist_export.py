@@ -83,6 +83,6 @@ def _read_finalist(experiment: Experiment, entry: LeaderboardEntry) -> BestModel
         again = f"`{program('resume')} {experiment.run_dir}` writes them again"
         raise UserError(f"{folder}: lacks the results of trial {entry.trial}; {again}")
     finalists = {finalist.trial: finalist for finalist in read_finalists(experiment.run_dir / "finalists.json")}
-    model, result = choose_best(Entry(finalists[entry.trial], models, results))
+    model, result = choose_best(Entry(finalists[entry.trial], models, results), experiment.search)
     network, tokenizer = load_final(model, experiment.cache)
     return BestModel(as_translation(model.config), network, tokenizer, result.decoding)

@@ -35,6 +35,18 @@ def parameters_of(config: TranslationConfig) -> float:
     return float(config.num_parameters)
 
 
+def further_metrics(config: TranslationConfig) -> dict[str, Metric]:
+    """The scores that reports have if the configuration asks for them, by their names there."""
+    built_in = {
+        "valid_chrf": Metric("valid chrF++", "maximize"),
+        "valid_ter": Metric("valid TER", "minimize"),
+    }
+    own = {
+        f"valid_{name}": Metric(f"valid {name}", config.metrics[name].direction, digits=4) for name in config.metrics
+    }
+    return built_in | own
+
+
 TRANSLATION = Problem(
     title="translation",
     config=TranslationConfig,
@@ -43,6 +55,7 @@ TRANSLATION = Problem(
         LOSS: Metric("valid loss per character", "minimize", digits=4),
         "valid_loss": Metric("valid loss per token", "minimize", digits=4, changed_by=("tokenizer",)),
     },
+    further_metrics=further_metrics,
     costs={PARAMETERS: ModelCost("parameters", lambda experiment: parameters_of)},
     preparation="search.translation.preparation:PREPARATION",
     training="trainables.translation:TRAINING",
