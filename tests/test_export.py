@@ -11,10 +11,11 @@ import yaml
 from architectures import CONFIGS
 from corpora import text_of, write_digits
 from hypothesis import given, settings
+from rich.console import Console
 from torch import nn
 
 from model.config import ModelConfig
-from model.special_tokens import BOS, PAD
+from model.special_tokens import BOS, EOS, PAD
 from model.transformer import Transformer
 from search.api.result import Result
 from search.commands.export import main
@@ -35,6 +36,7 @@ from trainables.export.forms import FORMS, refusal
 from trainables.export.trained import TrainedModel
 
 ctranslate2 = pytest.importorskip("ctranslate2", reason="needs the extra export")
+transformers = pytest.importorskip("transformers", reason="needs the extra export")
 OLD_RUN = Path(__file__).parent / "runs" / "0.1"
 ORIGIN = Origin("trial 0 of a test", "digits.", {"test BLEU": "1.00"}, "By hand.")
 SENTENCES = ["one", "two three four", "nine zero zero five six seven", "eight two six one"]
@@ -43,9 +45,11 @@ SENTENCES = ["one", "two three four", "nine zero zero five six seven", "eight tw
 class Text:
     """Digits, and a tokenizer of 60 pieces."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, shared: bool = True):
         write_digits(folder / "corpus")
-        settings = {"data": {"path": str(folder / "corpus")}, "tokenizer": {"vocab_size": 60}}
+        cut = {"vocab_size": 60 if shared else 40, "shared": shared}
+        tied = {} if shared else {"tied_embeddings": "decoder"}
+        settings = {"data": {"path": str(folder / "corpus")}, "tokenizer": cut, "model": tied}
         self.config = TranslationConfig.model_validate(settings)
         self.tokenizer = text_of(self.config, folder / "cache").tokenizer
         self.valid = cached_corpus(self.config.data, folder / "cache").valid
@@ -54,7 +58,7 @@ class Text:
         """A model with random weights, norms and biases included."""
         config = self.config.model_copy(update={"model": shape})
         torch.manual_seed(0)
-        network = Transformer(shape, 60, 60).eval()
+        network = Transformer(shape, self.tokenizer.source_vocab, self.tokenizer.target_vocab).eval()
         with torch.no_grad():
             for parameter in network.parameters():
                 nn.init.normal_(parameter, mean=float(parameter.dim() == 1), std=0.3)
@@ -96,6 +100,69 @@ def test_each_architecture_is_the_same_function_in_ctranslate2_or_refused(
         assert own == translation.ids or score == pytest.approx(score_of(network, ids, own, 1.0), abs=1e-4)
 
 
+STOCK: list[tuple[dict[str, Any], int, float]] = [  # what transformers has itself, with a beam and a length penalty
+    ({"norm": "post"}, 4, 1.0),
+    ({"norm": "post", "activation": "gelu", "encoder_layers": 1}, 1, 1.0),
+    ({"norm": "post", "tied_embeddings": "decoder"}, 4, 0.0),
+    ({"norm": "post", "tied_embeddings": "none"}, 3, 2.0),
+    ({"norm": "pre"}, 4, 0.6),
+    ({"norm": "pre", "activation": "gelu", "decoder_layers": 1}, 1, 1.0),
+    ({"norm": "pre", "positions": "learned", "max_length": 40}, 4, 1.0),
+]
+
+
+@pytest.mark.parametrize(("shape", "beam_size", "length_penalty"), STOCK)
+def test_a_stock_architecture_of_transformers_is_the_same_function(
+    tmp_path: Path, text: Text, shape: dict[str, Any], beam_size: int, length_penalty: float
+) -> None:
+    config = ModelConfig(**{"d_model": 16, "num_heads": 4, "ffn_dim": 24, **shape})
+    trained, lines = text.model(config, beam_size, length_penalty), text.valid.source[:12]
+    assert refusal("huggingface", trained.config) is None
+    form, sources = FORMS["huggingface"], text.tokenizer.encode_source(lines)
+    form.write(trained, tmp_path, "float32")
+    model = transformers.AutoModelForSeq2SeqLM.from_pretrained(tmp_path).eval()
+    source, target = torch.tensor([[5, 9, 4, 7, EOS], [8, 4, EOS, PAD, PAD]]), torch.tensor([[BOS, 6, 4], [BOS, 10, 9]])
+    with torch.inference_mode():
+        theirs = model(input_ids=source, attention_mask=source != PAD, decoder_input_ids=target).logits
+        ours = trained.network.output(trained.network(source, target))
+    allowed = [piece for piece in range(60) if piece not in (PAD, BOS)]
+    torch.testing.assert_close(theirs[..., allowed], ours[..., allowed], atol=1e-4, rtol=1e-4)
+    found = form.load(tmp_path, trained).translate(lines)
+    assert [each.ids for each in found] == [find_best(trained, ids.tolist()) for ids in sources]
+    assert [each.text for each in found] == text.tokenizer.decode_target([each.ids for each in found])
+    hostile = ["</s> one <pad>", "two  three", " one ", "zwölf <s>"]
+    tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path)
+    assert tokenizer(hostile)["input_ids"] == [ids.tolist() for ids in text.tokenizer.encode_source(hostile)]
+
+
+@settings(max_examples=60, derandomize=True)
+@given(CONFIGS)
+def test_any_other_architecture_is_refused_for_transformers(text: Text, shape: ModelConfig) -> None:
+    config = text.config.model_copy(update={"model": shape})
+    why = refusal("huggingface", config) or ""
+    at_fault = {
+        "norm": shape.norm == "deep",
+        "positions": shape.positions not in {"pre": ("sinusoidal", "learned")}.get(shape.norm, ("sinusoidal",)),
+        "norm_type": shape.norm_type == "rms",
+        "activation": shape.gated,
+        "num_kv_heads": shape.kv_heads < shape.num_heads,
+        "tied_embeddings": shape.norm == "pre" and shape.tied_embeddings != "all",
+    }
+    named = why.partition(":")[0].removeprefix("model.")
+    assert at_fault.get(named, False) if why else not any(at_fault.values()), why
+
+
+def test_vocabularies_of_each_side_go_to_transformers_and_ctranslate2(tmp_path: Path) -> None:
+    apart = Text(tmp_path / "text", shared=False)
+    for form in FORMS.values():
+        trained = apart.model(ModelConfig(d_model=16, num_heads=2, ffn_dim=16, norm="post", tied_embeddings="decoder"))
+        folder = tmp_path / form.installs[1]
+        folder.mkdir()
+        form.write(trained, folder, "float32")
+        found = [each.ids for each in form.load(folder, trained).translate(SENTENCES)]
+        assert found == [find_best(trained, ids.tolist()) for ids in apart.tokenizer.encode_source(SENTENCES)]
+
+
 def find_best(trained: TrainedModel, source: list[int]) -> list[int]:
     from model.decoding import beam_search
 
@@ -123,7 +190,12 @@ def test_an_export_has_a_card_and_leaves_the_model_as_it_was(tmp_path: Path, tex
     torch.testing.assert_close(trained.network.state_dict(), before, msg="quantized in place")
     assert [file.name for file in folder.parent.iterdir()] == ["model"], "no draft is left"
     front, _, card = (folder / "README.md").read_text().removeprefix("---\n").partition("---\n")
-    assert yaml.safe_load(front) == {"language": ["en", "fr"], "tags": ["translation"], "library_name": "ctranslate2"}
+    assert yaml.safe_load(front) == {
+        "language": ["en", "fr"],
+        "tags": ["translation"],
+        "pipeline_tag": "translation",
+        "library_name": "ctranslate2",
+    }
     assert '| model.positions | "sinusoidal" |' in card and "| int8 |" in card and "## Licence" in card
 
 
@@ -179,27 +251,29 @@ def old_run(tmp_path: Path) -> Path:
     return Path(shutil.copytree(OLD_RUN, tmp_path / "old"))
 
 
-def test_a_run_is_exported_from_the_command_line_and_from_python(
-    old_run: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("form", FORMS)
+def test_a_run_is_exported_and_its_model_card_translates(
+    old_run: Path, form: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from rich.console import Console
-
-    assert main([str(old_run), "--to", "ctranslate2", str(old_run / "best-model")], Console(width=200)) == 0
+    folder = old_run / "best-model"
+    assert main([str(old_run), "--to", form, str(folder)], Console(width=200)) == 0
     out = capsys.readouterr().out.splitlines()
     assert out[0].startswith("float32: valid BLEU ") and out[0].endswith("of 500 lines like the model itself")
-    assert out[-1] == str(old_run / "best-model")
-    lines = cached_corpus(as_translation(Result(old_run).experiment.trial).data, old_run.parent / ".cache").valid.source
-    program = (old_run / "best-model" / "README.md").read_text().partition("```python\n")[2].partition("```")[0]
+    assert out[-1] == str(folder)
+    data = as_translation(Result(old_run).experiment.trial).data
+    lines = cached_corpus(data, old_run.parent / ".cache").valid.source[:50]
+    program = (folder / "README.md").read_text().partition("```python\n")[2].partition("```")[0]
     names: dict[str, Any] = {}
-    exec(program.replace('"./', f'"{old_run}/best-model/').replace('(".")', f'("{old_run}/best-model")'), names)
-    pairs = zip(names["translate"](lines[:50]), Result(old_run).translate(lines[:50]), strict=True)
+    exec(program.replace('"./', f'"{folder}/').replace('(".")', f'("{folder}")'), names)
+    pairs = zip(names["translate"](lines), Result(old_run).translate(lines), strict=True)
     ended = [(theirs, ours) for theirs, ours in pairs if len(ours) < 60]  # the others end at a limit
     assert len(ended) > 20 and all(theirs == ours for theirs, ours in ended), "as the model card says"
-    trial = Result(old_run).ranking["trial"][0]
-    Result(old_run).export("ctranslate2", old_run / "final-model", trial=int(trial))
-    files = {(folder / "model.bin").read_bytes() for folder in (old_run / "best-model", old_run / "final-model")}
-    assert len(files) == 1, "the best finalist, read from best/"
-    assert f"trial {trial} of the search" in (old_run / "final-model" / "README.md").read_text()
+
+
+def test_a_finalist_is_exported_from_python(old_run: Path) -> None:
+    trial = int(Result(old_run).ranking["trial"][0])
+    assert Result(old_run).export("ctranslate2", old_run / "named", trial=trial)["float32"].lines == 500
+    assert f"trial {trial} of the search" in (old_run / "named" / "README.md").read_text()
 
 
 @pytest.mark.parametrize(
@@ -212,8 +286,6 @@ def test_a_run_is_exported_from_the_command_line_and_from_python(
     ],
 )
 def test_a_wrong_command_is_one_sentence(old_run: Path, arguments: list[str], message: str) -> None:
-    from rich.console import Console
-
     with pytest.raises(UserError, match=message):
         main([str(old_run) if argument == "RUN" else argument for argument in arguments], Console())
 

@@ -1,6 +1,7 @@
 """How long models take for a sentence, measured and fitted."""
 
 import math
+import random
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,22 @@ from model.special_tokens import EOS
 from model.transformer import Transformer
 from search.run import main
 from trainables.base.errors import UserError
-from trainables.base.translation_config import TranslationConfig
+from trainables.base.translation_config import TokenizerConfig, TranslationConfig
+from trainables.timing import measuring
 from trainables.timing.config import SpeedConfig
 from trainables.timing.engines import open_engine
+from trainables.timing.fitting import error_of_fit, fit_speed, operations
 from trainables.timing.measuring import Candidate, Timing, measure, shape_of
 from trainables.timing.workload import Batch, Workload, make_workload
+
+SHAPES: dict[str, list[Any]] = {
+    "encoder_layers": [1, 2, 4, 6],
+    "decoder_layers": [1, 2, 4, 6],
+    "d_model": [64, 128, 256, 512],
+    "ffn_dim": [256, 1024, 2048],
+    "num_heads": [2, 4, 8],
+    "activation": ["relu", "swiglu"],
+}
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +76,9 @@ def test_the_work_is_that_of_the_references_in_batches_of_similar_length(corpus:
 
 
 @pytest.mark.parametrize("engine", ["babeltune", "ctranslate2"])
-def test_models_are_measured_in_turn_and_a_larger_one_takes_longer(corpus: Path, tmp_path: Path, engine: str) -> None:
+def test_models_are_measured_in_turn_and_a_larger_one_takes_longer(
+    corpus: Path, tmp_path: Path, engine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     if engine == "ctranslate2":
         pytest.importorskip("ctranslate2", reason="needs the extra export")
     small, large = configured(corpus), configured(corpus, d_model=256, ffn_dim=1024, decoder_layers=4)
@@ -73,6 +87,9 @@ def test_models_are_measured_in_turn_and_a_larger_one_takes_longer(corpus: Path,
     same, first, second = measure([small, small, large], setup, tmp_path)
     assert same == first and 0 < first.seconds_per_sentence < second.seconds_per_sentence
     assert torch.get_num_threads() == before
+    monkeypatch.setattr(measuring, "TOGETHER", 1)  # one model at a time
+    alone = [timing.seconds_per_sentence for timing in measure([large, small, large], setup, tmp_path)]
+    assert alone[0] == alone[2] > alone[1]
 
 
 def test_passes_are_repeated_until_the_error_is_small(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,6 +103,7 @@ def test_passes_are_repeated_until_the_error_is_small(monkeypatch: pytest.Monkey
     work = Workload(None, [Batch([], [3, 3])])  # type: ignore[arg-type]
     timed = Candidate(work, Still(), SpeedConfig())
     monkeypatch.setattr(Workload, "sentences", 2)
+    monkeypatch.setattr(Workload, "tokens", (4.0, 3.0))
     passes = 0
     while not timed.is_done:
         timed.time()
@@ -93,7 +111,7 @@ def test_passes_are_repeated_until_the_error_is_small(monkeypatch: pytest.Monkey
     assert (
         3 < passes < 20 and timed.timing.error <= 0.05 and timed.timing.seconds_per_sentence == pytest.approx(1.0, 0.1)
     )
-    assert Timing(1.0, math.inf) == Candidate(work, Still(), SpeedConfig(), [1.0]).timing
+    assert Timing(1.0, math.inf, 4.0, 3.0) == Candidate(work, Still(), SpeedConfig(), [1.0]).timing
 
 
 def test_an_untrained_model_does_the_work_of_a_trained_one(corpus: Path, tmp_path: Path) -> None:
@@ -134,9 +152,12 @@ def test_a_setup_that_can_not_be_is_refused(corpus: Path, tmp_path: Path, monkey
     monkeypatch.setattr("trainables.base.extras.find_spec", lambda name: name)
     with pytest.raises(UserError, match=r"model\.positions: transformer_xl is not in CTranslate2"):
         measure([foreign], setup, tmp_path)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(UserError, match=r"speed\.device: cuda: PyTorch finds no GPU on this machine; use cpu"):
+        measure([configured(corpus)], SpeedConfig(device="cuda"), tmp_path)
     monkeypatch.setattr("trainables.base.extras.find_spec", lambda name: None)
     with pytest.raises(
-        UserError, match=r"needs ctranslate2, which is not installed: pip install 'babeltune\[export\]'"
+        UserError, match=r"speed\.engine: needs ctranslate2, which is not installed: pip install 'babeltune\[export\]'"
     ):
         measure([configured(corpus)], setup, tmp_path)
 
@@ -150,3 +171,27 @@ def test_the_command_prints_the_seconds(corpus: Path, tmp_path: Path, capsys: py
     assert " seconds a sentence (standard error " in first
     assert second == "babeltune in float32, cpu, 1 thread, batches of 1, beam 5"
     assert main(["time", "quickstart", "--config", "multi30k"]) == 2
+
+
+def test_a_fit_finds_the_costs_of_operations_and_predicts_other_shapes(corpus: Path) -> None:
+    rng = random.Random(0)
+
+    def drawn(vocabulary: int) -> TranslationConfig:
+        shape = {name: rng.choice(values) for name, values in SHAPES.items()}
+        config = configured(corpus, **shape)
+        return config.model_copy(update={"tokenizer": TokenizerConfig(vocab_size=vocabulary)})
+
+    def timed(config: TranslationConfig) -> Timing:
+        tokens = 40 / math.log(config.tokenizer.vocab_size), 30 / math.log(config.tokenizer.vocab_size)
+        done = operations(config, *tokens)
+        seconds = 1e-3 + 2e-12 * done[2] + 5e-5 * done[7] + 3e-12 * done[8] + 1e-9 * done[14]
+        return Timing(seconds * rng.uniform(0.97, 1.03), 0.03, *tokens)
+
+    measured = [drawn(rng.choice([500, 4000])) for _ in range(30)]
+    timings = [timed(config) for config in measured]
+    predict = fit_speed(measured, timings)
+    unseen = [drawn(vocabulary) for vocabulary in (500, 4000, 2000) for _ in range(20)]
+    errors = [abs(math.log(predict(config) / timed(config).seconds_per_sentence)) for config in unseen]
+    assert max(errors) < 0.2 and sum(errors) / len(errors) < 0.04
+    assert 0.01 < error_of_fit(measured, timings) < 0.06
+    assert predict(measured[0]) > 0 and all(predict(config) > 0 for config in unseen)

@@ -41,7 +41,7 @@ def main(arguments: list[str], console: Console) -> int:
             raise UserError(f"--config: {own.configuration} is named already; name the configuration once")
         options["config"] = own.configuration
     experiment, _, places = read_config(experiment_class(TRANSLATION), options, config_folder() / "quickstart.yaml")
-    own.speed.need("--speed.engine")
+    own.speed.need("--speed")
     from trainables.timing.measuring import measure
 
     setup = own.speed

@@ -33,7 +33,8 @@ def model_card(
     """The text of README.md, in Markdown."""
     config, data = trained.config, trained.config.data
     source, target = data.source_language or data.source, data.target_language or data.target
-    front = {"language": [source, target], "tags": ["translation"], "library_name": FORMS[form].installs[1]}
+    front = {"language": [source, target], "tags": ["translation"], "pipeline_tag": "translation"}
+    front["library_name"] = FORMS[form].installs[1]
     parameters = f"{trained.network.num_parameters():,}"
     decoding = f"beam of {trained.beam_size}" if trained.beam_size > 1 else "greedy search"
     sections = {

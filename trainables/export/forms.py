@@ -72,7 +72,44 @@ class CTranslate2(Form):
         return usage(trained)
 
 
-FORMS: dict[str, Form] = {"ctranslate2": CTranslate2()}
+class HuggingFace(Form):
+    """The folder of `from_pretrained` in transformers, as one of its own architectures."""
+
+    installs = ("export", "transformers", "transformers")
+
+    def refusal(self, config: TranslationConfig) -> str | None:
+        model = config.model
+        wanted = {
+            "norm": (model.norm, ("pre", "post")),
+            "positions": (model.positions, ("sinusoidal", "learned") if model.norm == "pre" else ("sinusoidal",)),
+            "norm_type": (model.norm_type, ("layer",)),
+            "activation": (model.activation, ("relu", "gelu")),
+            "num_kv_heads": (model.kv_heads, (model.num_heads,)),
+            "tied_embeddings": (model.tied_embeddings, ("all",) if model.norm == "pre" else ("all", "decoder", "none")),
+        }
+        for key, (value, known) in wanted.items():
+            if value not in known:
+                use = f"use {' or '.join(map(str, known))}"
+                return f"model.{key}: {value} is in no architecture of transformers that is otherwise the same; {use}"
+        return None
+
+    def write(self, trained: TrainedModel, folder: Path, quantization: str) -> None:
+        from trainables.export.huggingface import write
+
+        write(trained, folder)
+
+    def load(self, folder: Path, trained: TrainedModel) -> Translator:
+        from trainables.export.huggingface import HuggingFaceTranslator
+
+        return HuggingFaceTranslator(folder, trained)
+
+    def usage(self, trained: TrainedModel) -> str:
+        from trainables.export.huggingface import usage
+
+        return usage(trained)
+
+
+FORMS: dict[str, Form] = {"ctranslate2": CTranslate2(), "huggingface": HuggingFace()}
 if TYPE_CHECKING:
     FormName = str
 else:

@@ -5,6 +5,8 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from model.config import Config
+from trainables.base.errors import UserError
+from trainables.export.forms import FORMS
 
 
 class SpeedConfig(Config):
@@ -27,8 +29,11 @@ class SpeedConfig(Config):
         return self
 
     def need(self, key: str) -> None:
-        """Raises UserError if the engine is not installed; key: the key that names it."""
-        if self.engine == "ctranslate2":
-            from trainables.export.forms import FORMS
+        """Raises UserError if the engine or the device is not there; key: of this setup, such as speed."""
+        if self.engine != "babeltune":
+            FORMS[self.engine].need(f"{key}.engine")
+        if self.device == "cuda":
+            import torch
 
-            FORMS[self.engine].need(key)
+            if not torch.cuda.is_available():
+                raise UserError(f"{key}.device: cuda: PyTorch finds no GPU on this machine; use cpu")

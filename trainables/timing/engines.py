@@ -81,4 +81,5 @@ def open_engine(
 
         folder = stack.enter_context(temporary_folder())
         write(network, workload.tokenizer, folder, setup.quantization)
+        del network  # memory for other models
         yield CTranslate2Engine(folder, workload, setup)

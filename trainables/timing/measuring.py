@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +19,7 @@ from trainables.timing.workload import Workload, make_workload
 
 ERROR = 0.05  # the largest standard error of a time, as a share of it
 LEAST, MOST = 3, 20  # passes over the sentences
-TOGETHER = 8  # models that are in memory at a time, and measured in turn
+TOGETHER = 200e6  # parameters of the models that are in memory at a time, and measured in turn
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,8 @@ class Timing:
 
     seconds_per_sentence: float
     error: float  # standard error, as a share of the seconds; infinite after a single pass
+    source_tokens: float  # of a sentence, on average
+    target_tokens: float  # of a translation; ends count in both
 
 
 @dataclass
@@ -58,7 +60,7 @@ class Candidate:
         """The mean of the passes."""
         mean = fmean(self.seconds)
         error = stdev(self.seconds) / math.sqrt(len(self.seconds)) / mean if len(self.seconds) > 1 else math.inf
-        return Timing(mean, error)
+        return Timing(mean, error, *self.workload.tokens)
 
     @property
     def is_done(self) -> bool:
@@ -81,7 +83,7 @@ def measure(configs: Sequence[TranslationConfig], setup: SpeedConfig, cache: Pat
     Raises:
         UserError: If the engine is not installed or can't compute a model, or for a corpus that can't be read.
     """
-    setup.need("engine")
+    setup.need("speed")
     if setup.engine != "babeltune":
         for config in configs:
             if why := refusal(setup.engine, config):
@@ -90,8 +92,7 @@ def measure(configs: Sequence[TranslationConfig], setup: SpeedConfig, cache: Pat
     shapes = dict(zip(keys, configs, strict=True))
     found: dict[str, Timing] = {}
     with threads(setup.threads):
-        for start in range(0, len(shapes), TOGETHER):
-            names = list(shapes)[start : start + TOGETHER]
+        for names in _groups(shapes):
             with ExitStack() as stack:
                 group = [candidate(shapes[name], setup, cache, stack) for name in names]
                 for each in group:
@@ -102,6 +103,19 @@ def measure(configs: Sequence[TranslationConfig], setup: SpeedConfig, cache: Pat
                         each.time()
                 found |= {name: each.timing for name, each in zip(names, group, strict=True)}
     return [found[key] for key in keys]
+
+
+def _groups(shapes: Mapping[str, TranslationConfig]) -> list[list[str]]:
+    """The names of the shapes that are measured together."""
+    groups: list[list[str]] = []
+    filled = math.inf
+    for name, config in shapes.items():
+        if filled + config.num_parameters > TOGETHER:
+            groups.append([])
+            filled = 0.0
+        groups[-1].append(name)
+        filled += config.num_parameters
+    return groups
 
 
 def candidate(config: TranslationConfig, setup: SpeedConfig, cache: Path, stack: ExitStack) -> Candidate:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 
 import numpy as np
 
@@ -29,6 +30,12 @@ class Workload:
     def sentences(self) -> int:
         """The number of sentences."""
         return sum(len(batch.sources) for batch in self.batches)
+
+    @property
+    def tokens(self) -> tuple[float, float]:
+        """The tokens of a sentence and of its translation, on average."""
+        sources = [len(ids) for batch in self.batches for ids in batch.sources]
+        return fmean(sources), fmean(length for batch in self.batches for length in batch.lengths)
 
 
 def make_workload(config: TranslationConfig, lines: int, batch: int, cache: Path) -> Workload:
