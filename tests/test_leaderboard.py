@@ -64,7 +64,8 @@ def ranked(entries: list[Entry]) -> tuple[list[Entry], Evidence]:
 def write(folder: Path, entries: list[Entry], evidence: Evidence, untrained: Any = (), notes: Any = ()) -> Leaderboard:
     figures = [FINALS.figures(entry) for entry in entries]
     signatures = Scoring("13a").signatures()
-    ranking = Ranking("name", TEST_BLEU, entries, evidence, figures, signatures, untrained)
+    goals = Experiment.model_validate({}).search
+    ranking = Ranking("name", TEST_BLEU, entries, evidence, figures, signatures, goals, untrained)
     return write_leaderboard(folder, ranking, COST, SIZE, notes)
 
 

@@ -11,6 +11,7 @@ from search.finals.board import DataSize, Leaderboard
 from search.finals.leaderboard import Entry
 from search.finals.stages import FinalModel, TestMetric
 from search.settings.experiment import Experiment
+from search.settings.goals import SECONDS
 from search.settings.searching import SearchConfig
 from search.translation.best import BestModel, read_best, write_best
 from search.translation.exporting import export_best
@@ -19,6 +20,7 @@ from search.translation.finals_config import as_translation_finals
 from search.translation.problem import LOSS, TRANSLATION
 from search.translation.scoring import ScoredModel, load_final, score_all
 from search.translation.sections import write_sections
+from search.translation.speeds import seconds_of_finalists
 from trainables.base.errors import UserError
 from trainables.base.metric_config import BUILT_IN
 from trainables.base.translation_config import as_translation
@@ -77,9 +79,16 @@ class TranslationFinals:
                             "for each sentence; rank by another metric: resume with --finals.rank_by"
                         )
                     scores[name] = float(metrics[name].of_sums(statistics.sum(axis=0)))
-        return [
+        results = [
             replace(result, ranked_by=metrics.ranked_by, further=scores)
             for result, scores in zip(results, further, strict=True)
+        ]
+        if SECONDS not in (*experiment.search.besides, *experiment.search.limits):
+            return results
+        timings = seconds_of_finalists(experiment, [as_translation(model.config) for model in models], console)
+        return [
+            replace(result, seconds=timing.seconds_per_sentence, seconds_error=timing.error)
+            for result, timing in zip(results, timings, strict=True)
         ]
 
     def statistics(self, metric: TestMetric, entry: Entry, test: Split, experiment: Experiment) -> list[np.ndarray]:
@@ -95,6 +104,8 @@ class TranslationFinals:
         names = [name for name in (*BUILT_IN, *results[0].further) if name != results[0].ranked_by]
         by_metric = {f"test_{name}": fmean(result.by(name) for result in results) for name in names}
         reported = as_translation(entry.models[0].config).training.valid_metrics
+        seconds, error = results[0].seconds, results[0].seconds_error
+        speed: dict[str, float | None] = {} if seconds is None else {SECONDS: seconds, f"{SECONDS}_error": error}
         return {
             **{name: by_metric.pop(name) for name in BUILT_IN_SCORES if name in by_metric},
             "test_sentence_bleu": fmean(result.scores.sentence_bleu for result in results),
@@ -104,6 +115,7 @@ class TranslationFinals:
             "valid_bleu": fmean(result.valid_bleu for result in results),
             **{f"valid_{name}": entry.valid(f"valid_{name}") for name in reported},
             LOSS: entry.valid(LOSS),
+            **speed,
             "beam_size": results[0].decoding.beam_size,
             "length_penalty": results[0].decoding.length_penalty,
         }

@@ -47,6 +47,8 @@ class ScoredModel:
     num_parameters: int
     ranked_by: str = "bleu"  # the metric of the ranking
     further: dict[str, float] = field(default_factory=dict)  # scores by the metrics of the configuration
+    seconds: float | None = None  # for a sentence, if that is a goal
+    seconds_error: float | None = None  # its standard error, as a share
 
     @property
     def score(self) -> float:
