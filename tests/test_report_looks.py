@@ -271,8 +271,8 @@ def test_quality_and_size(finalists: int, numbered: bool) -> None:
     assert looks == layout("parameters", "test BLEU", height=320)
     assert (figure.name, figure.heading) == ("front-parameters", "Quality and size")
     assert figure.caption == (
-        "Bars are 95% intervals. Some of the front are of one group: their scores can't be told apart. On the front, where "
-        "no other finalist is as good in all and better in one: 106, 102, 101."
+        "Bars are 95% intervals. Scores of one group can't be told apart. "
+        "On the front, where no other finalist is as good in all and better in one: 106, 102, 101."
     )
     assert figure.alternative.startswith("trial 106 34,000 parameters, BLEU 34.00; trial 1")
     smallest = [told.split()[1] for told in figure.alternative.split("; ")]

@@ -72,10 +72,9 @@ def front_figure(ranking: list[LeaderboardEntry], by: TestMetric, cost: str = PA
         )
     named = ", ".join(str(entry.trial) for entry in front)
     groups = {entry.group for entry in front}
-    equal = (
-        "" if len(groups) == len(front) else "Some of the front are of one group: their scores can't be told apart. "
-    )
-    caption = f"Bars are 95% intervals. {equal}On the front, where no other finalist is as good in all and better in one: {named}."
+    equal = "" if len(groups) == len(front) else "Scores of one group can't be told apart. "
+    caption = f"Bars are 95% intervals. {equal}"
+    caption += f"On the front, where no other finalist is as good in all and better in one: {named}."
     alternative = "; ".join(
         f"trial {e.trial} {_told(costs[e.trial])} {axis}, {by.short} {by.metric.show(e.score)}" for e in order
     )
