@@ -189,7 +189,8 @@ class SearchRun:
         for note in board.notes:
             warn(note)
         for line in board.ranking:
-            say(f"trial {line.trial}: {describe(line.config)}")
+            costs = [f"; {name} {cost:.4g}" for name in self.experiment.search.besides if (cost := line.cost(name))]
+            say(f"trial {line.trial}: {describe(line.config)}{''.join(costs)}")
         best, report = self.run_dir / "best", self.run_dir / "report.html"
         signature = board.signatures.get(by.name.removeprefix("test_"))
         say("".join(f"{by.short} {line}\n" for line in (signature,) if line) + f"best model: {best}\nreport: {report}")

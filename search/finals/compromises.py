@@ -23,8 +23,8 @@ def mark_front(ranking: Sequence[LeaderboardEntry], by: TestMetric, goals: Goals
 
 
 def choose(ranking: Sequence[LeaderboardEntry], by: TestMetric, goals: GoalsConfig) -> LeaderboardEntry:
-    """The entry that becomes the best model: the first one, or what `search.goal` wishes for."""
-    if goals.within is None:
+    """The entry that becomes the best model: the first one, or what `search.goal` wishes for if scores say it."""
+    if goals.within is None or not _tells(ranking, by):
         return ranking[0]
     return min(_near_the_best(ranking, by, goals, goals.within), key=lambda entry: _cost(entry, _name(goals), goals))
 
@@ -34,6 +34,8 @@ def explain_choice(ranking: Sequence[LeaderboardEntry], by: TestMetric, goals: G
     wish = goals.within
     if wish is None:
         return []
+    if not _tells(ranking, by):
+        return [f"search.goal is not followed, as {by.short} can't compare the finalists: best/ has the first of them"]
     near, chosen = _near_the_best(ranking, by, goals, wish), choose(ranking, by, goals)
     cost, first = chosen.cost(wish.cost), ranking[0].cost(wish.cost)
     told = "" if cost is None else f": {wish.cost} {cost:.4g}"
@@ -42,6 +44,10 @@ def explain_choice(ranking: Sequence[LeaderboardEntry], by: TestMetric, goals: G
     finalists = count(len(near), "finalist", "finalists")
     within = f"{finalists} within {wish.margin:g} {wish.metric} of the best"
     return [f"{goals.goal}: trial {chosen.trial}, of {within}{told}"]
+
+
+def _tells(ranking: Sequence[LeaderboardEntry], by: TestMetric) -> bool:
+    return by.metric.tells_apart([entry.score for entry in ranking])
 
 
 def _name(goals: GoalsConfig) -> str:
