@@ -4,7 +4,11 @@ from itertools import combinations
 
 from search.finals.board import Cost, DataSize, Leaderboard, LeaderboardEntry, Significance
 from search.finals.significance import Comparison
+from search.settings.experiment import Experiment
 from search.space.space import Params
+from search.translation.finals import FINALS
+
+TEST_BLEU = FINALS.metrics(Experiment.model_validate({}))[0]
 
 
 def entry(rank: int, trial: int, bleu: float, group: int, params: Params, seeds: int = 2) -> LeaderboardEntry:
@@ -28,6 +32,8 @@ def entry(rank: int, trial: int, bleu: float, group: int, params: Params, seeds:
             "beam_size": 5,
             "length_penalty": 0.8,
         },
+        intervals={"test_chrf": (48.5, 51.5), "test_ter": (60.0, 63.0)},
+        groups={"test_chrf": group, "test_ter": 1},
         num_parameters=1_000_000 // rank,
         train_seconds=10.0,
         pareto=rank == 1,
@@ -49,5 +55,7 @@ def board(*ranking: LeaderboardEntry) -> Leaderboard:
             Comparison(a.trial, b.trial, 3.5, (1.25, 5.75), 0.0101, 0.0202, 0.0303, 0.0404)
             for a, b in combinations(ranking, 2)
         ],
+        further={},
+        chosen=ranking[0].trial,
         significance=Significance(0.95, 1000, 1000, 1, 0.3, len(ranking)),
     )

@@ -27,6 +27,7 @@ SEARCHES = [
     "soak",
     "report_page",
     "deciding",
+    "metric_search",
     "compatibility",
 ]
 

@@ -6,8 +6,8 @@ import sacrebleu
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search.translation.bleu_statistics import bleu_of_sums, sentence_statistics
 from trainables.data.corpora.scoring import Scoring
+from trainables.scoring.bleu import bleu_of_sums, sentence_statistics
 
 TEXT = st.lists(st.sampled_from(["a", "b", "c", "d", "Haus", "l'été", ",", "1.5"]), max_size=9).map(" ".join)
 REFERENCE = TEXT.filter(bool)

@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 
 import pytest
+from boards import TEST_BLEU
 from corpora import write_digits
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,7 +16,6 @@ from search.finals.deciding import decided_by, explain_decisions, explain_rankin
 from search.record.attributes import Attributes
 from search.record.study import Study
 from search.settings.experiment import Experiment
-from search.translation.finals import FINALS
 from search.translation.problem import TRANSLATION
 from trainables.base.outcomes import Outcome
 
@@ -109,15 +109,15 @@ def test_each_rung_and_the_end_are_explained_by_the_scores_there(metric: str, sa
 @pytest.mark.parametrize(("bleus", "alike"), [([0.5, 0.2, 0.0], "below 1"), ([7.0, 7.0, 7.0], "equal")])
 def test_a_ranking_by_loss_is_explained(bleus: list[float], alike: str) -> None:
     said = f"test {NOTHING} 3 systems that are all {alike} on the test data: the ranking is {BY_LOSS}, not"
-    assert explain_ranking(bleus, FINALS.metric, EXPERIMENT) == [f"{said} by BLEU"]
-    assert explain_ranking([*bleus, 9.0], FINALS.metric, EXPERIMENT) == []
+    assert explain_ranking(bleus, TEST_BLEU, EXPERIMENT) == [f"{said} by BLEU"]
+    assert explain_ranking([*bleus, 9.0], TEST_BLEU, EXPERIMENT) == []
 
 
 def test_a_lone_finalist_that_does_not_translate_is_told() -> None:
-    assert explain_ranking([0.5], FINALS.metric, EXPERIMENT) == [
+    assert explain_ranking([0.5], TEST_BLEU, EXPERIMENT) == [
         "test BLEU is below 1: the only finalist has learnt next to nothing"
     ]
-    assert explain_ranking([1.5], FINALS.metric, EXPERIMENT) == []
+    assert explain_ranking([1.5], TEST_BLEU, EXPERIMENT) == []
 
 
 def test_a_search_without_bleu_is_decided_by_loss_and_says_so(

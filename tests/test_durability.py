@@ -183,7 +183,7 @@ def finals_that_move(disk: Path, results: Sequence[str] = ()) -> Case:
 
 
 def results_that_move(disk: Path) -> Case:
-    return finals_that_move(disk, ("trials/3/test.json", "trials/12/neural.json"))
+    return finals_that_move(disk, ("trials/3/test.json", "trials/12/test_comet.json"))
 
 
 CASES = [

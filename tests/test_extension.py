@@ -24,6 +24,7 @@ from search.space.space import SearchSpace
 from trainables.assignment import Assignment
 from trainables.base.config import flatten
 from trainables.base.errors import UserError
+from trainables.base.metric_config import Metrics
 from trainables.base.outcomes import Outcome
 from trainables.base.sealing import read_sealed, write_sealed
 from trainables.base.yaml_files import dump_yaml
@@ -97,6 +98,8 @@ def test_what_a_changed_key_means(changes: dict[str, Any], meaning: Change, tmp_
 REFUSED, NOTHING, GOES_ON, NEW_STUDY = UserError, Change.NOTHING, Change.GOES_ON, Change.NEW_STUDY
 RESUMED: dict[str, dict[Any, str]] = {
     "": {REFUSED: "name output_dir storage problem", NOTHING: "cluster teardown", NEW_STUDY: "seed"},
+    "metrics.mine": {GOES_ON: "kind direction"},
+    "metrics.compared": {REFUSED: "kind direction"},
     "data": {
         REFUSED: "path source target source_language target_language bleu_tokenize train valid test columns limit "
         "max_tokens overlong more",
@@ -110,7 +113,7 @@ RESUMED: dict[str, dict[Any, str]] = {
         "activation_dropout norm norm_type activation positions max_length max_distance tied_embeddings"
     },
     "training": {
-        REFUSED: "epochs report_steps valid_pairs",
+        REFUSED: "epochs report_steps valid_pairs valid_metrics",
         NEW_STUDY: "batch_tokens batch_sentences batch_shapes learning_rate warmup_steps schedule label_smoothing "
         "clip_norm",
     },
@@ -120,11 +123,12 @@ RESUMED: dict[str, dict[Any, str]] = {
         GOES_ON: "goal goals trials stop_when_settled max_parameters exportable seed",
         NOTHING: "max_retries concurrency gpus_per_trial watchdog_seconds",
     },
+    "search.speed": {GOES_ON: "engine quantization device threads batch beam lines"},
     "search.sampler": {GOES_ON: "kind startup_trials prior"},
     "search.scheduler": {GOES_ON: "kind rungs reduction_factor"},
     "search.budget": {GOES_ON: "epochs gpu_hours dollars price_per_gpu_hour wall_hours"},
     "finals": {
-        GOES_ON: "top min_distance seeds average_checkpoints beam_size length_penalty neural_metric",
+        GOES_ON: "top min_distance seeds average_checkpoints beam_size length_penalty rank_by neural_metric",
         NOTHING: "export",
     },
     "tracking": {NOTHING: "wandb project entity base_url tags notes flush_seconds tensorboard"},
@@ -144,6 +148,8 @@ def altered(config: AnyConfig, key: str) -> AnyConfig:
         domain = altered(config.domains[path], key.removeprefix(f"{path}."))
         return config.model_copy(update={"root": {**config.domains, path: domain}})
     head, _, rest = key.partition(".")
+    if isinstance(config, Metrics):
+        return config.model_copy(update={"root": {**config.root, head: altered(config[head], rest)}})
     value = getattr(config, head)
     if rest:
         return config.model_copy(update={head: altered(value, rest)})
@@ -169,12 +175,17 @@ def meaning(stored: Experiment, key: str) -> Any:
 
 @pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")
 def test_every_key_of_the_configuration_has_its_meaning_when_a_search_is_resumed(tmp_path: Path) -> None:
-    stored = experiment_in(tmp_path, space={"model.d_model": {"values": [64, 128]}})
+    stored = experiment_in(
+        tmp_path,
+        space={"model.d_model": {"values": [64, 128]}},
+        metrics={"mine": "my:metric", "compared": "my:other"},
+        training__valid_metrics=["compared"],
+    )
     keys = flatten(stored.model_dump())
     assert {key: meaning(stored, key) for key in keys} == MEANINGS
     pbt = stored.model_copy(update={"search": stored.search.model_copy(update={"scheduler": SCHEDULERS.read("pbt")})})
     for key in flatten(pbt.model_dump()):
-        kept = MEANINGS[key] is NOTHING or key.startswith("finals.")
+        kept = MEANINGS[key] is NOTHING or key.startswith(("finals.", "metrics.mine."))
         assert meaning(pbt, key) is (MEANINGS[key] if kept else UserError), key
     fixed = stored.model_copy(update={"search": stored.search.model_copy(update={"deterministic": True})})
     for key in keys:

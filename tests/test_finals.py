@@ -40,6 +40,8 @@ from trainables.base.outcomes import Outcome
 from trainables.base.translation_config import TranslationConfig, as_translation
 from trainables.data.corpora.corpus import read_test
 from trainables.data.corpora.scoring import Scoring
+from trainables.scoring.chrf import chrf_of_sums
+from trainables.scoring.ter import ter_of_sums
 from trainables.sharing.checkpoint_places import Checkpoints
 from trainables.training.checkpoint import load_state
 from trainables.training.evaluation import corpus_bleu, score, translate
@@ -231,8 +233,12 @@ def test_a_scored_model_is_not_scored_again_unless_by_an_earlier_version(folder:
     (experiment.run_dir / "finalists.json").write_text(json.dumps({"frozen_at": "now"}))
     assert known_on_test(model) is None
     test = read_test(trial(folder).data, experiment.run_dir, "a test")
-    first = score_on_test(model, Decoding(2, 1.0), 12.5, test, cache(folder))
+    first, terms = score_on_test(model, Decoding(2, 1.0), 12.5, test, cache(folder))
     assert first.scores == score(first.translations, test.target, Scoring("13a")) and first.valid_bleu == 12.5
+    chrf, ter = (
+        float(of_sums(terms[name].sum(axis=0))) for name, of_sums in (("chrf", chrf_of_sums), ("ter", ter_of_sums))
+    )
+    assert (chrf, ter) == pytest.approx((first.scores.chrf, first.scores.ter)), "intervals are of the same scores"
     assert first.nll_per_char is not None and 0 < first.nll_per_char < 2
     keep_on_test(model, first)
     assert known_on_test(model) == first

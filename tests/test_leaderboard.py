@@ -3,7 +3,6 @@
 import csv
 import json
 import math
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import sacrebleu
+from boards import TEST_BLEU
 from reports import line_of
 
 from search.finals.board import Cost, DataSize, Leaderboard, read_leaderboard
@@ -18,15 +18,13 @@ from search.finals.choosing import Finalist
 from search.finals.leaderboard import Entry, Ranking, compare, rank, write_leaderboard
 from search.finals.significance import Evidence
 from search.finals.stages import FinalModel
-from search.translation.bleu_statistics import sentence_statistics
+from search.settings.experiment import Experiment
 from search.translation.finals import FINALS, choose_best
 from search.translation.finals_config import Decoding
-from search.translation.neural_metric import load_metric, neural_score
 from search.translation.scoring import ScoredModel
-from trainables.base.errors import UserError
 from trainables.base.translation_config import TranslationConfig
 from trainables.data.corpora.scoring import Scoring
-from trainables.data.reading.text import Split
+from trainables.scoring.bleu import sentence_statistics
 from trainables.training.evaluation import score
 
 REFERENCES = [f"the {a} sees a {b} in the {c}" for a in ("man", "dog") for b in ("cat", "bird") for c in ("sun", "sea")]
@@ -57,16 +55,17 @@ def entry(trial: int, mistakes: tuple[int, ...], parameters: int, nll: float | N
 
 
 def ranked(entries: list[Entry]) -> tuple[list[Entry], Evidence]:
-    first = rank(entries, FINALS.metric)
+    first = rank(entries, TEST_BLEU)
     metrics = Scoring("13a")
     statistics = [[sentence_statistics(r.translations, REFERENCES, metrics) for r in e.results] for e in first]
-    return first, compare(first, statistics, FINALS.metric)
+    return first, compare(first, statistics, TEST_BLEU)
 
 
 def write(folder: Path, entries: list[Entry], evidence: Evidence, untrained: Any = (), notes: Any = ()) -> Leaderboard:
     figures = [FINALS.figures(entry) for entry in entries]
     signatures = Scoring("13a").signatures()
-    ranking = Ranking("name", FINALS.metric, entries, evidence, figures, signatures, untrained)
+    goals = Experiment.model_validate({}).search
+    ranking = Ranking("name", TEST_BLEU, entries, evidence, figures, signatures, goals, untrained)
     return write_leaderboard(folder, ranking, COST, SIZE, notes)
 
 
@@ -131,9 +130,9 @@ def test_every_number_is_what_the_models_of_its_line_make_it(tmp_path: Path) -> 
         valid_nll_per_char=(0.4, 0.9),
         valid_bleu=(20.0, 31.0),
         nll_per_char=(0.5, 0.75),
-        neural=(0.25, 1.0),
+        further=({"neural": 0.25}, {"neural": 1.0}),
     )
-    worse = with_models(entry(9, (8, 7, 8), 400), neural=(0.5, 0.5, 0.5))
+    worse = with_models(entry(9, (8, 7, 8), 400), further=({"neural": 0.5},) * 3)
     order, evidence = ranked([worse, mixed])
     board = write(tmp_path, order, evidence, {9}, ["a note"])
     first, second = board.ranking
@@ -213,7 +212,7 @@ def test_the_model_to_keep_is_of_the_seed_that_was_best_on_valid(
 ) -> None:
     """By its BLEU, or the lower loss where that tells nothing; never by the test split."""
     mixed = with_models(entry(1, (1, 4), 200), valid_bleu=valid_bleu, valid_nll_per_char=losses)
-    model, result = choose_best(mixed)
+    model, result = choose_best(mixed, Experiment.model_validate({}).search)
     assert (model.config.seed, result.seed) == (best, best)
 
 
@@ -238,58 +237,3 @@ def test_where_bleu_tells_nothing_the_lower_validation_loss_is_ahead(tmp_path: P
     assert board.decided_by == "valid_nll_per_char"
     assert [(line.trial, line.group) for line in board.ranking] == [(3, 1), (2, 1), (1, 1)]
     assert [line.figures["valid_nll_per_char"] for line in board.ranking] == [0.75, 1.625, 1.75]
-
-
-METRICS = """
-calls = []
-number = 3
-def shares(sources, translations, references):
-    calls.append(1)
-    return [len(t) / len(s) for s, t in zip(sources, translations)]
-def one(sources, translations, references):
-    return 0.25
-def few(sources, translations, references):
-    return [1.0]
-def text(sources, translations, references):
-    return "good"
-def nothing(sources, translations, references):
-    return float("nan")
-def broken(sources, translations, references):
-    raise ValueError("no model")
-"""
-TEXT = Split(["ab", "abcd"], ["x", "y"])
-
-
-@pytest.fixture(autouse=True)
-def in_a_folder_with_metrics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "my_metrics.py").write_text(METRICS)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("sys.path", [*sys.path])
-    monkeypatch.delitem(sys.modules, "my_metrics", raising=False)
-
-
-def test_a_neural_metric_gives_a_score_a_sentence_or_one_and_is_asked_once(tmp_path: Path) -> None:
-    file = tmp_path / "neural.json"
-    for _ in range(2):
-        assert neural_score("my_metrics:shares", file, "model", TEXT, ["a", "ab"]) == 0.5
-    assert load_metric("my_metrics:shares").__globals__["calls"] == [1]
-    assert neural_score("my_metrics:one", file, "model", TEXT, ["a", "ab"]) == 0.25, "another metric"
-
-
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [
-        ("nowhere:f", "nowhere:f can't be imported: ModuleNotFoundError"),
-        ("my_metrics:absent", "can't be imported: AttributeError"),
-        ("my_metrics:number", "my_metrics:number is not a function"),
-        ("my_metrics:few", "returned [1.0]; it must return a number for each of the 2 sentences"),
-        ("my_metrics:text", "returned good"),
-        ("my_metrics:nothing", "returned nan"),
-        ("my_metrics:broken", "raised ValueError: no model; fix it, then resume"),
-    ],
-)
-def test_what_a_neural_metric_can_not_be_is_told(name: str, message: str, tmp_path: Path) -> None:
-    with pytest.raises(UserError) as told:
-        neural_score(name, tmp_path / "neural.json", "model", TEXT, ["a", "ab"])
-    assert message in str(told.value)
-    assert not (tmp_path / "neural.json").exists()

@@ -15,7 +15,7 @@ from test_run import COMMAND, run
 
 from examples.moons import MOONS, Classifier, MoonsConfig
 from search import EpochTraining, Experiment, Metric, Problem, TrainingConfig, TrialConfig, UserError, load_run
-from search.finals.items import choose_best, mean_of_sums
+from search.finals.items import choose_best
 from search.finals.stages import FinalModel
 from search.record.journal import JournalLine, read_lines
 from search.settings.known_runs import KEPT
@@ -23,6 +23,7 @@ from search.settings.problem import find_problem
 from trainables.base.config import flatten
 from trainables.base.errors import Diverged, TooLarge
 from trainables.base.report import EpochReport
+from trainables.scoring.metrics import mean_of_sums
 
 ROOT = Path(__file__).parents[1]
 NAMED = "examples.moons:MOONS"
@@ -222,7 +223,7 @@ def test_parts_of_a_problem_may_be_named_and_are_imported_when_needed() -> None:
     assert problem.part("finals") is MOONS
     with pytest.raises(UserError, match="problem: nowhere:T can't be imported"):
         problem.part("training")
-    assert find_problem("translation").part("finals").metric.name == "test_bleu"
+    assert find_problem("translation").part("finals").metrics(Experiment.load())[0].name == "test_bleu"
 
 
 @pytest.mark.parametrize(("metric", "best"), [("valid_accuracy", 0), ("valid_loss", 1)])

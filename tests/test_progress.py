@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from boards import board, entry
+from boards import TEST_BLEU, board, entry
 from first_hour import as_it_stays
 from reports import line_of
 from rich.console import Console
@@ -26,7 +26,6 @@ from search.record.study import Study
 from search.record.trial import StudyTrial
 from search.settings.experiment import Experiment
 from search.settings.wording import clock, count, describe, duration, noun, plain, short_name, short_value
-from search.translation.finals import FINALS
 from search.translation.problem import TRANSLATION
 from trainables.base.log import say, shown_on
 from trainables.base.outcomes import Outcome
@@ -263,7 +262,7 @@ def test_what_was_spent_is_shown_in_dollars_and_as_a_share(tmp_path: Path) -> No
 def test_the_table_has_the_numbers_of_the_leaderboard() -> None:
     ranked = board(entry(1, 4, 30.0, 1, {}), entry(2, 9, 28.5, 2, {}))
     for decided_by, beside in (("test_bleu", ["29.0", "27.5"]), ("valid_nll_per_char", ["0.5000", "1.0000"])):
-        table = ranking_table(replace(ranked, decided_by=decided_by), FINALS.metric, METRICS)
+        table = ranking_table(replace(ranked, decided_by=decided_by), TEST_BLEU, [], METRICS)
         cells = {str(column.header): list(column.cells) for column in table.columns}
         assert cells.pop("sent.BLEU" if decided_by == "test_bleu" else "loss") == beside
         assert cells == {

@@ -11,13 +11,13 @@ from corpora import write_digits
 from test_run import run_here
 
 from search.record.study import Study
-from search.translation.bleu_statistics import bleu_of_sums, sentence_statistics
 from trainables.base.data_config import DataConfig
 from trainables.base.errors import UserError
 from trainables.base.translation_config import TranslationConfig
 from trainables.data.corpora.corpus import read_corpus
 from trainables.data.corpora.scoring import CODES, TOKENIZERS, Scoring, scoring
 from trainables.data.encoding.preparing import prepare
+from trainables.scoring.bleu import bleu_of_sums, sentence_statistics
 from trainables.training.device import CPU
 from trainables.training.evaluation import corpus_bleu, score
 from trainables.training.loop import train

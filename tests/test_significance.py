@@ -10,22 +10,23 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.stats
+from boards import TEST_BLEU
 from hypothesis import given
 from hypothesis import strategies as st
 
 from search.finals.item_tests import RESAMPLES, SHUFFLES, resampled_sums
 from search.finals.significance import Evidence, SeedNoise, System, compare, groups, holm, interval, seed_noise, weigh
-from search.translation.bleu_statistics import bleu_of_sums, sentence_statistics
-from search.translation.finals import FINALS
 from trainables.data.corpora.scoring import Scoring
+from trainables.scoring.bleu import bleu_of_sums, sentence_statistics
+from trainables.scoring.metrics import mean_of_sums
 
 
 def weigh_bleu(systems: list[list[np.ndarray]]) -> Evidence:
-    return weigh(systems, FINALS.metric)
+    return weigh(systems, TEST_BLEU)
 
 
 def interval_of(system: System, noise: SeedNoise) -> tuple[float, float]:
-    return interval(system, noise, FINALS.metric.bounds)
+    return interval(system, noise, TEST_BLEU.bounds)
 
 
 def texts(quality: float, sentences: int = 150, seed: int = 1) -> tuple[list[str], list[str]]:
@@ -146,16 +147,18 @@ def test_a_group_is_led_by_its_best_system_not_by_the_one_before() -> None:
 
 
 # Simulated systems: each word is right with a probability whose logit is a constant plus the luck of the seed, of the
-# sentence, and of both together.
+# sentence, and of both together. A metric that is a mean scores a sentence by that probability.
 SEED_STD, SENTENCE_STD, BOTH_STD = 0.15, 0.6, 0.6
 SENTENCES, EXPERIMENTS = 120, 200
 
 
-def simulate(rng: np.random.Generator, seed_effects: np.ndarray, sentences: int) -> np.ndarray:
-    """Sentence statistics of systems with the given luck, (systems, seeds): (sentences, systems, seeds, 10)."""
+def simulate(metric: str, rng: np.random.Generator, seed_effects: np.ndarray, sentences: int) -> np.ndarray:
+    """Sentence statistics of systems with the given luck, (systems, seeds): (sentences, systems, seeds, k)."""
     systems, seeds = seed_effects.shape
     logits = 2.2 + seed_effects + rng.normal(0, SENTENCE_STD, (sentences, systems, 1))
     logits = logits + rng.normal(0, BOTH_STD, (sentences, systems, seeds))
+    if metric == "mean":
+        return np.stack([1 / (1 + np.exp(-logits)), np.ones_like(logits)], axis=-1)
     lengths = rng.integers(6, 21, (sentences, systems, 1))
     right = rng.random((sentences, systems, seeds, 20), dtype=np.float32) < 1 / (1 + np.exp(-logits))[..., None]
     right &= np.arange(20) < lengths[..., None]
@@ -168,26 +171,30 @@ def simulate(rng: np.random.Generator, seed_effects: np.ndarray, sentences: int)
     return np.stack(columns, axis=-1).astype(np.float64)
 
 
+OF_SUMS = {"bleu": bleu_of_sums, "mean": mean_of_sums}
+METRICS = pytest.mark.parametrize("metric", OF_SUMS)
+
+
 @cache
-def curve() -> tuple[np.ndarray, np.ndarray]:
-    """True BLEU of a model by the luck of its seed."""
+def curve(metric: str) -> tuple[np.ndarray, np.ndarray]:
+    """The true score of a model by the luck of its seed."""
     effects = np.linspace(-0.6, 0.6, 13)
-    sums = simulate(np.random.default_rng(1), effects[:, None], 12_000).sum(axis=0)
-    return effects, bleu_of_sums(sums)[:, 0]
+    sums = simulate(metric, np.random.default_rng(1), effects[:, None], 12_000).sum(axis=0)
+    return effects, OF_SUMS[metric](sums)[:, 0]
 
 
-def true_bleu(seed_effects: np.ndarray) -> np.ndarray:
-    return np.interp(seed_effects, *curve())
+def true_score(metric: str, seed_effects: np.ndarray) -> np.ndarray:
+    return np.interp(seed_effects, *curve(metric))
 
 
 @cache
-def draw(seeds: int, systems: int) -> tuple[list[list[System]], np.ndarray]:
+def draw(metric: str, seeds: int, systems: int) -> tuple[list[list[System]], np.ndarray]:
     """EXPERIMENTS rankings of so many systems, and the luck of their seeds (experiments, systems, seeds)."""
     rng = np.random.default_rng(10 * seeds + systems)
     effects = rng.normal(0, SEED_STD, (EXPERIMENTS * systems, seeds))
-    statistics = simulate(rng, effects, SENTENCES)
-    observed = bleu_of_sums(statistics.sum(axis=0))
-    resampled = bleu_of_sums(resampled_sums(statistics, 1000))
+    statistics = simulate(metric, rng, effects, SENTENCES)
+    observed = OF_SUMS[metric](statistics.sum(axis=0))
+    resampled = OF_SUMS[metric](resampled_sums(statistics, 1000))
     scored = [System(observed[i], resampled[:, i]) for i in range(len(observed))]
     rankings = [scored[i : i + systems] for i in range(0, len(scored), systems)]
     return rankings, effects.reshape(EXPERIMENTS, systems, seeds)
@@ -196,10 +203,11 @@ def draw(seeds: int, systems: int) -> tuple[list[list[System]], np.ndarray]:
 MEAN = np.random.default_rng(2).normal(0, SEED_STD, 100_000)
 
 
+@METRICS
 @pytest.mark.parametrize(("seeds", "systems"), [(2, 1), (3, 1), (2, 3), (3, 3)])
-def test_the_interval_covers_the_mean_over_seeds_and_sentences(seeds: int, systems: int) -> None:
-    rankings, _ = draw(seeds, systems)
-    truth = true_bleu(MEAN).mean()
+def test_the_interval_covers_the_mean_over_seeds_and_sentences(seeds: int, systems: int, metric: str) -> None:
+    rankings, _ = draw(metric, seeds, systems)
+    truth = true_score(metric, MEAN).mean()
     covered = []
     for ranking in rankings:
         low, high = interval_of(ranking[0], seed_noise(ranking))
@@ -207,20 +215,22 @@ def test_the_interval_covers_the_mean_over_seeds_and_sentences(seeds: int, syste
     assert 0.92 <= np.mean(covered) <= 0.99  # 0.95 but for 200 tries, and somewhat too careful where t has one degree
 
 
-def test_with_one_seed_the_interval_is_of_that_model_and_too_narrow_for_its_configuration() -> None:
-    rankings, effects = draw(1, 1)
+@METRICS
+def test_with_one_seed_the_interval_is_of_that_model_and_too_narrow_for_its_configuration(metric: str) -> None:
+    rankings, effects = draw(metric, 1, 1)
     intervals = [interval_of(system, seed_noise([system])) for (system,) in rankings]
 
     def coverage(truth: np.ndarray) -> float:
         return float(np.mean([low <= t <= high for (low, high), t in zip(intervals, truth, strict=True)]))
 
-    assert 0.92 <= coverage(true_bleu(effects[:, 0, 0])) <= 0.98
-    assert coverage(np.full(EXPERIMENTS, true_bleu(MEAN).mean())) < 0.85
+    assert 0.91 <= coverage(true_score(metric, effects[:, 0, 0])) <= 0.98
+    assert coverage(np.full(EXPERIMENTS, true_score(metric, MEAN).mean())) < 0.85
 
 
+@METRICS
 @pytest.mark.parametrize("seeds", [2, 3])
-def test_two_seeds_of_equal_systems_are_told_apart_in_one_of_twenty_cases(seeds: int) -> None:
-    rankings, _ = draw(seeds, 3)
+def test_two_seeds_of_equal_systems_are_told_apart_in_one_of_twenty_cases(seeds: int, metric: str) -> None:
+    rankings, _ = draw(metric, seeds, 3)
     found = [compare(first, second, seed_noise(ranking)) for ranking in rankings for first, second, _ in [ranking]]
     assert 0.02 <= np.mean([p < 0.05 for _, p in found]) <= 0.085
     assert np.mean([(p < 0.05) == (not low <= 0 <= high) for (low, high), p in found]) > 0.98, "they agree"

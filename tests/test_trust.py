@@ -44,6 +44,7 @@ REACHING: dict[str, Any] = {
     "teardown": True,
     "storage": "s3://somebody/runs",
     "finals": {"neural_metric": "package.module:function"},
+    "metrics": {"mine": {"kind": "command", "command": "true"}},
     "tracking": {"base_url": "http://192.0.2.1", "entity": "somebody"},
     "search": {"sampler": "package.module:Sampler", "scheduler": "package.module:Rule"},
 }

@@ -27,7 +27,7 @@ from trainables.assignment import (
 )
 from trainables.base.checkpoint_files import KEEP
 from trainables.base.config import TrialConfig
-from trainables.base.errors import Diverged, MachineLeaves, StorageFails, TooLarge, UserError
+from trainables.base.errors import Diverged, MachineLeaves, MetricFails, StorageFails, TooLarge, UserError
 from trainables.base.files import unwritable
 from trainables.base.installed import find_other_versions, own_versions
 from trainables.base.locks import join_driver
@@ -135,7 +135,7 @@ def train_trials(given: dict[str, Any]) -> None:
                     setup.storage.send(folders[place], trials[place].key, setup.keep)
                 _answer(Reported(number, replace(report, devices=(setup.gpus or 1.0) * report.devices)))
                 _leave_drained_node()
-    except StorageFails as error:
+    except (StorageFails, MetricFails) as error:
         _answer(Halted(str(error)))
     except OSError as error:
         _answer(Halted(str(unwritable(assignment.checkpoints, error))))

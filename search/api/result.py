@@ -59,8 +59,7 @@ class Result:
         if not file.exists():
             raise UserError(f"{self.path}: the search has not ended, so there is no ranking; resume it")
         board = read_sealed(file)
-        metric = board.get("metric", "test_bleu")
-        return pd.json_normalize([_flat(entry, metric) for entry in board["ranking"]], max_level=0)
+        return pd.json_normalize([_flat(entry) for entry in board["ranking"]], max_level=0)
 
     @cached_property
     def trials(self) -> pd.DataFrame:
@@ -174,8 +173,11 @@ class Result:
         return list(study.trials.values())
 
 
-def _flat(entry: dict[str, Any], metric: str) -> dict[str, Any]:
+def _flat(entry: dict[str, Any]) -> dict[str, Any]:
     """An entry of the leaderboard with a column for each end of an interval and each hyperparameter."""
-    low, high = entry[f"{metric}_ci"]
-    rest = {key: value for key, value in entry.items() if key not in ("config", f"{metric}_ci")}
-    return {**rest, f"{metric}_low": low, f"{metric}_high": high, **entry["config"]}
+    intervals = {key.removesuffix("_ci"): ends for key, ends in entry.items() if key.endswith("_ci")}
+    ends = {
+        f"{name}_{end}": x for name, both in intervals.items() for end, x in zip(("low", "high"), both, strict=True)
+    }
+    rest = {key: value for key, value in entry.items() if key != "config" and not key.endswith("_ci")}
+    return {**rest, **ends, **entry["config"]}

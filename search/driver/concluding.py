@@ -2,10 +2,13 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from search.finals.board import Cost, Leaderboard
 from search.finals.deciding import explain_ranking
-from search.finals.leaderboard import Entry, Ranking, compare, rank, write_leaderboard
+from search.finals.leaderboard import Entry, Ranking, compare, compare_beside, rank, write_leaderboard
 from search.finals.protocol import Finals
+from search.finals.stages import TestMetric
 from search.record.journal import JournalLine
 from search.record.study import Study
 from search.report.page import Findings, write_report
@@ -38,33 +41,40 @@ def conclude(experiment: Experiment, results: Results, remarks: Remarks) -> Lead
     run_dir = experiment.run_dir
     ways: Finals = experiment.definition.part("finals")
     test = ways.open(experiment, "ranking, and what the report shows of it")
-    entries = rank(results.entries, ways.metric)
-    statistics = [ways.statistics(entry.results, test, experiment) for entry in entries]
+    metric, *others = ways.metrics(experiment)
+    entries = rank(results.entries, metric)
+
+    def statistics(by: TestMetric) -> list[list[np.ndarray]]:
+        return [ways.statistics(by, entry, test, experiment) for entry in entries]
+
+    beside = {other.name: compare_beside(entries, statistics(other), other) for other in others}
     untrained = [entry.finalist.trial for entry in entries if ways.is_untrained(entry, experiment)]
     ranking = Ranking(
         experiment=str(experiment.name),
-        metric=ways.metric,
+        metric=metric,
         entries=entries,
-        evidence=compare(entries, statistics, ways.metric),
+        evidence=compare(entries, statistics(metric), metric),
         figures=[ways.figures(entry) for entry in entries],
         signatures=ways.signatures(experiment),
+        goals=experiment.search,
         untrained=untrained,
+        beside={name: evidence for name, evidence in beside.items() if evidence},
     )
     notes = (
         remarks.notes
-        + explain_ranking([entry.score for entry in entries], ways.metric, experiment)
+        + explain_ranking([entry.score for entry in entries], metric, experiment)
         + [f"trial {trial} is untrained: its validation loss is no lower than without learning" for trial in untrained]
     )
     cost, data = _cost(experiment, results.study, results.trials), ways.data(experiment, test)
     board = write_leaderboard(run_dir, ranking, cost, data, notes)
-    ways.keep_best(entries[0], experiment)
+    ways.keep_best(next(entry for entry in entries if entry.finalist.trial == board.chosen), experiment)
     findings = Findings(
         experiment=experiment,
         trials=list(results.study.trials.values()),
         reports=results.trials,
         finals=results.finals,
         leaderboard=board,
-        by=ways.metric,
+        by=metric,
         data=ways.describe_data(board) or experiment.definition.title,
         sections=ways.sections(entries, test, board, experiment),
         test_opened=[*remarks.opened_before, read_sealed(run_dir / "finalists.json")["frozen_at"]],

@@ -1,6 +1,6 @@
 """The ranking of a search in the terminal."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
@@ -11,12 +11,18 @@ from search.report.page import titled, told_interval
 from trainables.base.metrics import Metric
 
 
-def ranking_table(board: Leaderboard, by: TestMetric, metrics: Mapping[str, Metric]) -> Table:
-    """The leaderboard for a terminal of 80 columns. metrics: of the problem."""
+def ranking_table(
+    board: Leaderboard, by: TestMetric, others: Sequence[TestMetric], metrics: Mapping[str, Metric]
+) -> Table:
+    """The leaderboard for a terminal of 80 columns.
+
+    by: the metric of the ranking. others: other metrics of the finals. metrics: those that can compare trials.
+    """
     title = f"Ranking by {titled(board, by, metrics)}"
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     first = next(iter(metrics))
-    shown = {heading: (name, 1) for heading, name in by.beside.items()}
+    digits = {other.name: other.metric.digits - 1 for other in others}  # one less than a score that is ranked by
+    shown = {heading: (name, digits.get(name, 1)) for heading, name in by.beside.items()}
     if board.decided_by != by.name:  # the last one makes room for what has decided
         shown = {**dict(list(shown.items())[:-1]), "loss": (board.decided_by, metrics[board.decided_by].digits)}
     shown["valid"] = first, metrics[first].digits

@@ -20,7 +20,7 @@ from search.engine.proposals import SearchPlan, expected_trials, make_scheduler
 from search.finals.board import Leaderboard
 from search.finals.deciding import explain_decisions
 from search.finals.leaderboard import Entry
-from search.finals.stages import TestMetric
+from search.finals.protocol import Finals
 from search.record.budget import spent_on
 from search.record.driver_log import driver_log
 from search.record.journal import Totals, read_lines
@@ -32,6 +32,7 @@ from search.run_directory.earlier import Earlier
 from search.run_directory.inputs import describe_starts, pin_inputs, pin_made
 from search.run_directory.prior_sources import keep_prior
 from search.run_directory.trust import remember
+from search.settings.costs import measure_costs
 from search.settings.experiment import Experiment
 from search.settings.wording import count, describe
 from search.tracking.tracker import Tracker
@@ -79,6 +80,8 @@ class SearchRun:
             self.earlier = Earlier(self.run_dir)
             self.earlier.recover()
             search, finals = self._studies()
+            if not (self.run_dir / "finalists.json").exists():
+                measure_costs(self.experiment, self.console)
             where = f"{self.slots.gpus:.3g} GPU" if self.slots.gpus else "one CPU thread"
             say(f"{count(self.slots.count, 'trial', 'trials')} at a time, each on {where}; {self.run_dir}")
             if self.plan and not search.trials:
@@ -180,12 +183,14 @@ class SearchRun:
         return conclude(self.experiment, Results(study, trials, finals, entries), remarks)
 
     def _announce(self, board: Leaderboard) -> None:
-        by: TestMetric = self.experiment.definition.part("finals").metric
-        self.console.print(ranking_table(board, by, self.experiment.search.metrics))
+        finals: Finals = self.experiment.definition.part("finals")
+        by, *others = finals.metrics(self.experiment)
+        self.console.print(ranking_table(board, by, others, self.experiment.search.metrics))
         for note in board.notes:
             warn(note)
         for line in board.ranking:
-            say(f"trial {line.trial}: {describe(line.config)}")
+            costs = [f"; {name} {cost:.4g}" for name in self.experiment.search.besides if (cost := line.cost(name))]
+            say(f"trial {line.trial}: {describe(line.config)}{''.join(costs)}")
         best, report = self.run_dir / "best", self.run_dir / "report.html"
         signature = board.signatures.get(by.name.removeprefix("test_"))
         say("".join(f"{by.short} {line}\n" for line in (signature,) if line) + f"best model: {best}\nreport: {report}")

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from search.finals.significance import Comparison
+from search.settings.goals import PARAMETERS, TRAIN_SECONDS
 from search.space.space import Params
 from trainables.base.sealing import Damaged, read_sealed
 
@@ -46,18 +47,28 @@ class LeaderboardEntry:
     score_std: float | None  # None for one seed
     score_ci: tuple[float, float]
     figures: dict[str, float | None]  # other figures by name; None if one could not be measured
+    intervals: dict[str, tuple[float, float]]  # of other scores on the test data, by name
+    groups: dict[str, int]  # its group by other scores
     num_parameters: int | None  # None if the problem does not give it
     train_seconds: float
-    pareto: bool  # no other finalist is at least as good in score and parameters, and better in one
+    pareto: bool  # no other finalist is at least as good in score and costs (parameters by default), and better in one
     untrained: bool  # whether it has learnt nothing
 
     def stored(self, metric: str) -> dict[str, Any]:
         """The entry as in leaderboard.json. metric: the name of the score, such as test_bleu."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         scores = {f"{metric}{key}": values.pop(f"score{key}") for key in SCORE}
-        figures = values.pop("figures")
+        figures, intervals, groups = (values.pop(key) for key in ("figures", "intervals", "groups"))
+        further = {f"{name}_ci": ends for name, ends in intervals.items()}
+        further |= {f"{name}_group": group for name, group in groups.items()}
         rest = {key: values.pop(key) for key in ("num_parameters", "train_seconds", "pareto", "untrained")}
-        return {**values, **scores, **figures, **rest}
+        return {**values, **scores, **figures, **further, **rest}
+
+    def cost(self, name: str) -> float | None:
+        """A cost by its name in `search.goals`; less is better. None if it is not known."""
+        if name == PARAMETERS:
+            return self.num_parameters
+        return self.train_seconds if name == TRAIN_SECONDS else self.figures.get(name)
 
 
 SCORE = ("", "_std", "_ci")  # suffixes of the score's name in leaderboard.json
@@ -88,7 +99,14 @@ class Leaderboard:
     notes: list[str]  # sentences on anything else
     ranking: list[LeaderboardEntry]  # the best first
     comparisons: list[Comparison]  # all pairs, by their trials
+    further: dict[str, list[Comparison]]  # all pairs by other scores on the test data, by name
+    chosen: int  # the trial whose model is in best/: the first, or what `search.goal` wished for
     significance: Significance
+
+    @property
+    def best(self) -> LeaderboardEntry:
+        """The entry whose model is in best/."""
+        return next(entry for entry in self.ranking if entry.trial == self.chosen)
 
     def stored(self) -> dict[str, Any]:
         """The content of leaderboard.json."""
@@ -116,11 +134,17 @@ def read_leaderboard(file: Path) -> Leaderboard:
             record.get("decided_by", metric),
             record.get("notes", []),
             [_read_entry(entry, metric) for entry in record["ranking"]],
-            [Comparison(**{**pair, "ci": tuple(pair["ci"])}) for pair in record["comparisons"]],
+            _read_comparisons(record["comparisons"]),
+            {name: _read_comparisons(pairs) for name, pairs in record.get("further", {}).items()},
+            record.get("chosen", record["ranking"][0]["trial"]),
             Significance(**significance, std_of_seeds=noise),
         )
-    except (TypeError, KeyError):
+    except (TypeError, KeyError, IndexError):
         raise Damaged(f"{file}: is damaged; restore it from a copy") from None
+
+
+def _read_comparisons(stored: list[dict[str, Any]]) -> list[Comparison]:
+    return [Comparison(**{**pair, "ci": tuple(pair["ci"])}) for pair in stored]
 
 
 def _short(metric: str) -> str:
@@ -132,6 +156,16 @@ def _read_entry(stored: dict[str, Any], metric: str) -> LeaderboardEntry:
     values = {"untrained": False, **stored}  # version 0.1 lacks it
     score, std, (low, high) = (values.pop(f"{metric}{key}") for key in SCORE)
     known = {field.name for field in fields(LeaderboardEntry)} & values.keys()
-    figures = {key: value for key, value in values.items() if key not in known}
-    named = {key: values[key] for key in known}
-    return LeaderboardEntry(**named, score=score, score_std=std, score_ci=(low, high), figures=figures)
+    named = {key: values.pop(key) for key in known}
+    beside = [name for name in values if f"{name}_ci" in values]
+    intervals = {name: (ends[0], ends[1]) for name in beside for ends in [values.pop(f"{name}_ci")]}
+    groups = {name: values.pop(f"{name}_group") for name in beside}
+    return LeaderboardEntry(
+        **named,
+        score=score,
+        score_std=std,
+        score_ci=(low, high),
+        figures=values,
+        intervals=intervals,
+        groups=groups,
+    )

@@ -25,17 +25,12 @@ from trainables.base.sealing import Damaged, read_sealed, write_sealed
 from trainables.base.test_opening import open_test
 from trainables.base.yaml_files import dump_yaml, read_yaml
 from trainables.own import EpochTraining
+from trainables.scoring.metrics import mean_of_sums
 from trainables.training.checkpoint import load_state
 from trainables.training.device import default_device
 from trainables.worker import find_trained
 
 DIGESTS = "digests.json"  # of the other files in best/
-
-
-def mean_of_sums(sums: np.ndarray) -> np.ndarray:
-    """Mean scores from sums of scores and counts of items: (..., 2) -> (...)."""
-    mean: np.ndarray = sums[..., 0] / sums[..., 1]
-    return mean
 
 
 @dataclass(frozen=True)
@@ -77,6 +72,9 @@ class ItemFinals:
         short = name.removeprefix("test_").replace("_", " ")
         self.metric = TestMetric(name, metric, short, items, mean_of_sums, bounds)
 
+    def metrics(self, experiment: Experiment) -> list[TestMetric]:
+        return [self.metric]
+
     def check(self, experiment: Experiment) -> None:
         """Do nothing."""
 
@@ -103,8 +101,8 @@ class ItemFinals:
             raise UserError(f"problem: test gives scores of {counts} items; all models must be tested on the same")
         return results
 
-    def statistics(self, results: Sequence[ItemScores], test: None, experiment: Experiment) -> list[np.ndarray]:
-        return [np.stack([np.array(result.scores), np.ones(len(result.scores))], axis=1) for result in results]
+    def statistics(self, metric: TestMetric, entry: Entry, test: None, experiment: Experiment) -> list[np.ndarray]:
+        return [np.stack([np.array(result.scores), np.ones(len(result.scores))], axis=1) for result in entry.results]
 
     def figures(self, entry: Entry) -> dict[str, float | None]:
         metrics = find_problem(entry.models[0].problem).metrics

@@ -4,8 +4,8 @@ import csv
 import io
 import json
 import math
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
@@ -14,10 +14,12 @@ import numpy as np
 
 from search.finals.board import Cost, DataSize, Leaderboard, LeaderboardEntry, Significance
 from search.finals.choosing import Finalist
+from search.finals.compromises import choose, explain_choice, mark_front
 from search.finals.deciding import decided_by
 from search.finals.item_tests import RESAMPLES, SEED, SHUFFLES
-from search.finals.significance import LEVEL, Evidence, weigh
+from search.finals.significance import LEVEL, Comparison, Evidence, weigh
 from search.finals.stages import FinalModel, TestMetric
+from search.settings.goals import GoalsConfig
 from trainables.base.files import write_atomically
 
 
@@ -57,6 +59,25 @@ def compare(ranked: list[Entry], statistics: list[list[np.ndarray]], metric: Tes
     return replace(evidence, groups=[1] * len(ranked))
 
 
+def compare_beside(entries: list[Entry], statistics: list[list[np.ndarray]], metric: TestMetric) -> Evidence | None:
+    """Intervals, p-values and groups by another metric than that of the ranking, by the places of `entries`.
+
+    None if there are no statistics of single items.
+    """
+    items = {len(seed) for seeds in statistics for seed in seeds}
+    if items == {1}:
+        return None
+    scores = [fmean(float(metric.of_sums(seed.sum(axis=0))) for seed in seeds) for seeds in statistics]
+    order = sorted(range(len(entries)), key=lambda place: -metric.metric.worth(scores[place]))
+    evidence, places = weigh([statistics[place] for place in order], metric), np.argsort(order)
+    return replace(
+        evidence,
+        intervals=[evidence.intervals[place] for place in places],
+        groups=[evidence.groups[place] for place in places],
+        comparisons=[replace(pair, a=order[pair.a], b=order[pair.b]) for pair in evidence.comparisons],
+    )
+
+
 @dataclass(frozen=True)
 class Ranking:
     """Ranked finalists, with everything that the leaderboard says about them."""
@@ -67,7 +88,9 @@ class Ranking:
     evidence: Evidence
     figures: list[dict[str, float | None]]  # other figures of each entry
     signatures: dict[str, str]
+    goals: GoalsConfig
     untrained: Collection[int] = ()  # the trials of finalists that have learnt nothing
+    beside: Mapping[str, Evidence] = field(default_factory=dict)  # by other metrics of the finals, by name
 
 
 def write_leaderboard(
@@ -82,6 +105,7 @@ def write_leaderboard(
     notes: sentences on anything else.
     """
     entries, evidence, metric = ranking.entries, ranking.evidence, ranking.metric
+    ranked = mark_front([_ranked(place, ranking) for place in range(len(entries))], metric, ranking.goals)
     trials, noise = [entry.finalist.trial for entry in entries], evidence.noise
     board = Leaderboard(
         experiment=ranking.experiment,
@@ -90,9 +114,11 @@ def write_leaderboard(
         signatures=ranking.signatures,
         search=cost,
         decided_by=decided_by(metric.name, metric.metric, [entry.score for entry in entries]),
-        notes=list(notes),
-        ranking=[_ranked(place, ranking) for place in range(len(entries))],
-        comparisons=[replace(pair, a=trials[pair.a], b=trials[pair.b]) for pair in evidence.comparisons],
+        notes=[*notes, *explain_choice(ranked, metric, ranking.goals)],
+        ranking=ranked,
+        chosen=choose(ranked, metric, ranking.goals).trial,
+        comparisons=_by_trials(evidence, trials),
+        further={name: _by_trials(other, trials) for name, other in ranking.beside.items()},
         significance=Significance(
             level=LEVEL,
             resamples=RESAMPLES,
@@ -106,6 +132,11 @@ def write_leaderboard(
     write_atomically(folder / "leaderboard.json", json.dumps(stored, indent=2, ensure_ascii=False))
     write_atomically(folder / "leaderboard.csv", _csv(stored["ranking"]))
     return board
+
+
+def _by_trials(evidence: Evidence, trials: Sequence[int]) -> list[Comparison]:
+    """The comparisons, by trials in place of places."""
+    return [replace(pair, a=trials[pair.a], b=trials[pair.b]) for pair in evidence.comparisons]
 
 
 def _ranked(place: int, ranking: Ranking) -> LeaderboardEntry:
@@ -123,17 +154,13 @@ def _ranked(place: int, ranking: Ranking) -> LeaderboardEntry:
         score_std=stdev(result.score for result in results) if len(results) > 1 else None,
         score_ci=evidence.intervals[place],
         figures=ranking.figures[place],
+        intervals={name: other.intervals[place] for name, other in ranking.beside.items()},
+        groups={name: other.groups[place] for name, other in ranking.beside.items()},
         num_parameters=results[0].num_parameters,
         train_seconds=fmean(model.train_seconds for model in entry.models),
-        pareto=not any(_dominates(other, entry, ranking.metric) for other in ranking.entries),
+        pareto=False,  # until all are compared
         untrained=entry.finalist.trial in ranking.untrained,
     )
-
-
-def _dominates(other: Entry, entry: Entry, metric: TestMetric) -> bool:
-    """Whether the other is at least as good in score and parameters, and better in one of them."""
-    theirs, ours = ((metric.metric.worth(e.score), -(e.results[0].num_parameters or 0)) for e in (other, entry))
-    return theirs != ours and all(their >= our for their, our in zip(theirs, ours, strict=True))
 
 
 def _csv(ranking: list[dict[str, Any]]) -> str:

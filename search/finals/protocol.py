@@ -15,7 +15,9 @@ from search.settings.experiment import Experiment
 class Finals(Protocol):
     """Tests and keeps finalists; one of the three parts of a problem. The argument `test` is what `open` returned."""
 
-    metric: TestMetric
+    def metrics(self, experiment: Experiment) -> Sequence[TestMetric]:
+        """The metrics by which finalists are scored on the test data: first that of the ranking. Raises UserError."""
+        ...
 
     def check(self, experiment: Experiment) -> None:
         """Check, before any training, that the finals can do what the configuration asks. Raises UserError."""
@@ -34,8 +36,11 @@ class Finals(Protocol):
         """
         ...
 
-    def statistics(self, results: Sequence[Any], test: Any, experiment: Experiment) -> list[np.ndarray]:
-        """For each result the statistics of each item, whose sums give the score: (items, k)."""
+    def statistics(self, metric: TestMetric, entry: Entry, test: Any, experiment: Experiment) -> list[np.ndarray]:
+        """For each model of an entry the statistics of each item, whose sums give the score: (items, k).
+
+        One row alone is the score of all items together, of which no interval can be computed.
+        """
         ...
 
     def figures(self, entry: Entry) -> dict[str, float | None]:

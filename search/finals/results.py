@@ -1,6 +1,9 @@
 """Test results, kept beside their models."""
 
+from contextlib import suppress
 from typing import Any
+
+import numpy as np
 
 from search.finals.stages import FinalModel
 from trainables.base.files import make_folder
@@ -19,3 +22,17 @@ def kept_result(model: FinalModel, name: str) -> dict[str, Any]:
     if record.pop("model", model.identity) != model.identity:
         raise Damaged(f"{model.folder / name}: belongs to another model")
     return record
+
+
+def keep_statistics(model: FinalModel, metric: str, signature: str, statistics: np.ndarray) -> None:
+    """Write the statistics of a metric on each test item, (items, k), into a file that `kept_statistics` reads."""
+    keep_result(model, f"{metric}.json", {"signature": signature, "statistics": statistics.tolist()})
+
+
+def kept_statistics(model: FinalModel, metric: str, signature: str) -> np.ndarray | None:
+    """Read statistics; None if they are missing, damaged, or those of a metric that was computed in another way."""
+    with suppress(Damaged, KeyError, TypeError, ValueError):
+        record = kept_result(model, f"{metric}.json")
+        if record["signature"] == signature:
+            return np.array(record["statistics"], dtype=np.float64)
+    return None

@@ -96,10 +96,12 @@ class _Simulation:
         share = (step - done) / self.epoch_steps
         epoch = step // self.epoch_steps if step % self.epoch_steps == 0 else step / self.epoch_steps
         score = self.curves.score(self.plan.config(trial.params), epoch / training.epochs)
+        known = {"valid_bleu": score, "valid_loss": 5 - score / 10, "valid_nll_per_char": 2 - score / 30}
+        search = self.experiment.search
         return EpochReport(
             epoch=epoch,
             step=step,
-            figures={"valid_bleu": score, "valid_loss": 5 - score / 10, "valid_nll_per_char": 2 - score / 30},
+            figures={search.metric: search.compared_by.worth(score), **known},
             train_seconds=seconds.train * share,
             eval_seconds=seconds.valid,
             devices=self.slots.gpus or 1.0,

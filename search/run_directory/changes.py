@@ -32,9 +32,10 @@ class Change(Enum):
 
 def find_change(stored: Experiment, experiment: Experiment) -> Change:
     """What it means to resume the stored search with this experiment. Raises UserError for keys that can't change."""
-    trial = experiment.definition.config
-    compared = (*COMPARED, *trial.fixed)
-    meaning = ("space", *trial.model_fields)  # a change of these makes another model of each trial
+    trial = stored.trial
+    compared = (*COMPARED, *trial.compared)
+    fields = [name for name in type(trial).model_fields if name not in trial.beside]
+    meaning = ("space", *fields)  # a change of these makes another model of each trial
     before, after = flatten(stored.model_dump()), flatten(experiment.model_dump())
     changed = [key for key in before | after if before.get(key) != after.get(key)]
     for key in changed:
@@ -58,7 +59,7 @@ def find_change(stored: Experiment, experiment: Experiment) -> Change:
         if not scheduler.breeds:
             continue
         for key in changed:
-            if not _below(key, ("finals", *INDIFFERENT)):
+            if not _below(key, ("finals", *trial.beside, *INDIFFERENT)):
                 raise UserError(
                     f"resume: {key} can't change, as {scheduler.kind} trains a population as a whole; start a new "
                     "search"

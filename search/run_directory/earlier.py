@@ -32,9 +32,10 @@ FINALS = (
     "best",
     "export",
     "report.html",
+    "finalist_speeds.json",
 )
-RESULTS = ("test.json", "neural.json")  # of the test split, beside their model
-STUDY = ("study.db", "study.db-wal", "study.db-shm", "trials.jsonl", "trials")
+RESULTS = ("test.json", "test_*.json", "neural.json")  # of the test split, beside their model
+STUDY = ("study.db", "study.db-wal", "study.db-shm", "trials.jsonl", "trials", "speeds.json")
 
 
 class Earlier:

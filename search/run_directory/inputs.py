@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -83,7 +84,8 @@ def _differing(starts: list[dict[str, Any]]) -> list[str]:
 def _own_code(experiment: Experiment) -> dict[str, str]:
     """Digests of the user's files that the experiment names as module:Name."""
     values = flatten(experiment.model_dump(mode="json"))
-    names = {str(values.get(key)) for key in CODE if ":" in str(values.get(key))}
+    keys = [*CODE, *(key for key in values if re.fullmatch(r"metrics\.\w+\.kind", key))]
+    names = {str(values.get(key)) for key in keys if ":" in str(values.get(key))}
     return {f"the code of {name}": digest_of(file)[:16] for name in sorted(names) if (file := file_of(name))}
 
 

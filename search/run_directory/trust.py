@@ -27,6 +27,7 @@ FOLLOWED = {
     "cluster": "its machines get the corpus, and can run code here",
     "teardown": "ends that cluster",
     "problem": CODE,
+    "metrics": "these are imported or started, or their models loaded",
     "finals.neural_metric": "is imported and called",
     "search.sampler.kind": "is imported and called",
     "search.scheduler.kind": "is imported and called",
@@ -39,7 +40,8 @@ ALL = tuple(FOLLOWED)
 
 def followed(experiment: Experiment, keys: Collection[str] = ALL) -> dict[str, Any]:
     """The keys that are set, with their values; kinds only if they are user code (module:Name)."""
-    values = flatten(experiment.model_dump(mode="json"))
+    tree = experiment.model_dump(mode="json")
+    values = {**flatten(tree), "metrics": tree.get("metrics") or None}  # all of them as one value
     ours = [key for key in keys if (key == "problem" or key.endswith(".kind")) and ":" not in values[key]]
     return {key: value for key in keys if (value := values.get(key)) not in (None, False) and key not in ours}
 

@@ -3,11 +3,10 @@
 import math
 import os
 import random
-import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import (
     Field,
@@ -18,17 +17,15 @@ from pydantic import (
     model_validator,
 )
 
-from model.config import Config
 from search.schedulers import Task
-from search.settings.finals import FinalsConfig
+from search.settings.fields import ExperimentFields
 from search.settings.goals import PARAMETERS
 from search.settings.problem import TRANSLATION, Problem, find_problem
 from search.settings.searchable import fit_space, is_among
 from search.settings.searching import SearchConfig
-from search.settings.tracking import TrackingConfig
 from search.space.space import Params, SearchSpace
-from trainables.base.config import RunName, TrainingConfig, TrialConfig, set_paths
-from trainables.base.files import full_path
+from trainables.base.config import TrainingConfig, TrialConfig, set_paths
+from trainables.base.errors import either
 from trainables.base.installed import find_config
 from trainables.base.kinds import find_kinds, merge
 from trainables.base.mistakes import validate
@@ -37,7 +34,7 @@ from trainables.base.yaml_files import read_yaml
 PROBES = 1000  # an infinite space counts as empty when so many draws have failed
 
 
-class Experiment(Config):
+class Experiment(ExperimentFields):
     """A search. The fields of a trial are the base, which the space varies.
 
     `experiment_class` makes a class for each problem, with the fields of its trials. Data that are validated as an
@@ -45,25 +42,6 @@ class Experiment(Config):
     """
 
     definition: ClassVar[Problem]
-    problem: str = Field(TRANSLATION, description="the problem: translation, or one of your own as module:NAME")
-    name: RunName | None = Field(None, description="name of the run directory; config file and time unless given")
-    output_dir: str = Field("runs", min_length=1, description="holds the run directories and the caches they share")
-    storage: str | None = Field(
-        None,
-        description="an address such as s3://bucket/runs, for machines without a shared folder; "
-        "output_dir is then only used by the searching machine",
-    )
-    cluster: str | None = Field(
-        None,
-        description="a running Ray cluster to search on, of which this machine is a node: auto or HOST:PORT",
-    )
-    teardown: bool = Field(
-        False, description="end the cluster after the search, head included; for a search on the head of `ray up`"
-    )
-    space: SearchSpace = Field(SearchSpace({}), description="dotted path to domain, as in W&B sweep parameters")
-    search: SearchConfig
-    finals: FinalsConfig
-    tracking: TrackingConfig = TrackingConfig()
 
     @classmethod
     def load(cls, config: str | os.PathLike[str] = "quickstart", /, **changes: Any) -> Self:
@@ -98,29 +76,6 @@ class Experiment(Config):
             """A copy in which each dotted path has the given value, validated again."""
             ...
 
-    @field_validator("cluster")
-    @classmethod
-    def _no_client(cls, address: str | None) -> str | None:
-        if address is not None and address != "auto" and not re.fullmatch(r"[\w.-]+:\d+", address):
-            raise ValueError(f"{address!r}: is neither auto nor HOST:PORT; start the search on a node of the cluster")
-        return address
-
-    @field_validator("output_dir")
-    @classmethod
-    def _absolute(cls, path: str) -> str:
-        if "://" in path:
-            raise ValueError(f"{path}: is not a folder of this machine; name the address as storage")
-        return str(full_path(path))
-
-    @field_validator("storage")
-    @classmethod
-    def _is_url(cls, url: str | None) -> str | None:
-        if url is not None and not re.fullmatch(r"[a-z0-9]+://[^/].*[^/]|file:///.*[^/]", url):
-            raise ValueError(
-                f"{url!r}: is not an address such as s3://bucket/runs; a folder that is shared is output_dir"
-            )
-        return url
-
     @field_validator("space")
     @classmethod
     def _names_fields(cls, space: SearchSpace) -> SearchSpace:
@@ -129,6 +84,7 @@ class Experiment(Config):
     @model_validator(mode="after")
     def _can_be_searched(self) -> Self:
         search, epochs = self.search, self.training.epochs
+        search.allow(self.definition.further_metrics(self.as_given))
         if self.teardown and self.cluster is None:
             raise ValueError("teardown: there is no cluster to end; name it with cluster: auto, or drop teardown")
         if self.training.report_steps is not None and not self.definition.reports_by_steps:
@@ -171,15 +127,28 @@ class Experiment(Config):
         return self
 
     def _has_a_valid_trial(self) -> bool:
+        return any(self.accept(params) is not None for params in self.probes())
+
+    def probes(self) -> Iterator[Params]:
+        """All combinations of a small space, or PROBES draws of a larger one; valid or not."""
         if self.space.size() <= PROBES:
-            return any(self.accept(params) is not None for params in self.space.grid())
+            yield from self.space.grid()
+            return
         rng = random.Random(0)
-        draws = ({path: d.at(rng.random()) for path, d in self.space.domains.items()} for _ in range(PROBES))
-        return any(self.accept(params) is not None for params in draws)
+        for _ in range(PROBES):
+            yield {path: domain.at(rng.random()) for path, domain in self.space.domains.items()}
 
     @property
     def trial(self) -> TrialConfig:
         """The base that the space varies."""
+        trial = self.as_given.reporting(self.search.metric)
+        for name in self.search.besides:
+            trial = trial.reporting(name)
+        return trial
+
+    @property
+    def as_given(self) -> TrialConfig:
+        """The base as the user gave it, which may report other metrics."""
         config = self.definition.config
         return config(**{name: getattr(self, name) for name in config.model_fields})
 
@@ -241,11 +210,11 @@ def problem_of(*trees: Mapping[str, Any]) -> str:
 def experiment_class(problem: str) -> type[Experiment]:
     """The class of experiments for the problem of this name. Raises UserError if it can't be found."""
     definition = find_problem(problem)
-    words: Any = Literal[tuple(definition.metrics)]
-    metric: Any = (words, Field(next(iter(definition.metrics)), description="the metric that compares trials"))
+    names = [*definition.metrics, *definition.further_metrics(definition.config.base())]
+    metric: Any = (str, Field(names[0], description=f"the metric that compares trials: {either(names)}"))
     make: Any = create_model  # Any, as the bases are known only at run time
     search = make("SearchConfig", __base__=SearchConfig, __doc__=SearchConfig.__doc__, metric=metric)
-    search.metrics, search.costs = definition.metrics, definition.costs
+    search.of_problem, search.costs = definition.metrics, definition.costs
     fields: dict[str, Any] = {
         "problem": (str, Field(problem, description=Experiment.model_fields["problem"].description)),
         "search": (search, Field(default_factory=search)),

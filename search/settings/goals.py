@@ -5,14 +5,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
 from model.config import Config
-from trainables.base.errors import did_you_mean
+from trainables.base.errors import did_you_mean, either, shortened
 from trainables.base.metrics import Direction, Metric
 
-PARAMETERS, TRAIN_SECONDS = "parameters", "train_seconds"
-WORDS = {"fastest": "seconds_per_sentence", "smallest": PARAMETERS, "cheapest": TRAIN_SECONDS}
+PARAMETERS, SECONDS, TRAIN_SECONDS = "parameters", "seconds_per_sentence", "train_seconds"
+WORDS = {"fastest": SECONDS, "smallest": PARAMETERS, "cheapest": TRAIN_SECONDS}
 PHRASE = re.compile(r"(\w+) within (\d+(?:\.\d+)?) (\w+) of the best")
 EXAMPLE = "fastest within 0.5 valid_bleu of the best"
 MOST_GOALS = 3
@@ -26,13 +26,19 @@ class ModelCost:
         title: Its name for people, with its unit.
         of: A function that takes an Experiment and returns a function from a trial's configuration to the cost; or the
             name of one, as module:NAME.
-        measure: Measures what `of` needs, once for a run: takes the Experiment and a console. None if nothing is
-            measured.
+        measure: Measures what `of` needs, once for a run: takes the Experiment and a console, and is a function or the
+            name of one. None if nothing is measured.
+        file: The file in the run directory that `measure` writes.
     """
 
     title: str
     of: Any
     measure: Any = None
+    file: str = ""
+
+    def is_known(self, experiment: Any) -> bool:
+        """Whether the Experiment has what `of` needs."""
+        return not self.file or (experiment.name is not None and (experiment.run_dir / self.file).exists())
 
 
 @dataclass(frozen=True)
@@ -47,7 +53,8 @@ class Within:
 class GoalsConfig(Config):
     """What a search wants."""
 
-    metrics: ClassVar[Mapping[str, Metric]] = {}  # of the problem
+    of_problem: ClassVar[Mapping[str, Metric]] = {}  # metrics that every report has
+    _further: Mapping[str, Metric] = PrivateAttr(default_factory=dict)  # those that a configuration adds
     costs: ClassVar[Mapping[str, ModelCost]] = {}  # of the problem
     metric: str = Field(description="the metric that compares trials")
     goals: tuple[str, ...] = Field(
@@ -68,18 +75,14 @@ class GoalsConfig(Config):
         if isinstance(value, dict) and "metric" not in value:
             wish, goals = PHRASE.fullmatch(str(value.get("goal"))), value.get("goals") or ()
             named = [wish[3]] if wish else [str(goal).removeprefix("-") for goal in goals if isinstance(goal, str)]
-            if found := next((name for name in named if name in cls.metrics), None):
+            if found := next((name for name in named if name not in (*cls.costs, TRAIN_SECONDS)), None):
                 return {**value, "metric": found}
         return value
 
     @model_validator(mode="after")
-    def _names_goals(self) -> Self:
+    def _names_costs(self) -> Self:
         if self.goals and self.goal is not None:
             raise ValueError("goal: says in words what goals lists; drop one of them")
-        if self.goal is not None:
-            self._check_wish(self.goal)
-        for name in self.goals:
-            self._check_goal(name)
         names = [name.removeprefix("-") for name in self.goals]
         if self.goals and not (2 <= len(set(names)) == len(names) <= MOST_GOALS):
             raise ValueError(
@@ -97,31 +100,50 @@ class GoalsConfig(Config):
             raise ValueError("max_parameters: is limits.parameters, too; drop one of them")
         return self
 
+    def allow(self, further: Mapping[str, Metric]) -> None:
+        """Add metrics that reports have if trials are compared by them. Raises ValueError for an unknown metric."""
+        self._further = dict(further)
+        for goal in self.goals:
+            self._check_goal(goal)
+        if self.goal is not None:
+            self._check_wish(self.goal)
+        if self.metric not in self.metrics:
+            known = list(self.metrics)
+            raise ValueError(
+                f"search.metric: must be {either(known)}, got {shortened(self.metric)}"
+                f"{hint if 'did you mean' in (hint := did_you_mean(self.metric, known)) else ''}"
+            )
+
+    @property
+    def metrics(self) -> Mapping[str, Metric]:
+        """All metrics that can compare trials, by their names in reports."""
+        return {**self.of_problem, **self._further}
+
     def _check_goal(self, goal: str) -> None:
         """Raises ValueError for a goal that does not exist, or whose sign is wrong."""
         name, minus = goal.removeprefix("-"), goal.startswith("-")
         known = [*self.metrics, *self.costs, TRAIN_SECONDS]
         if name not in known:
-            raise ValueError(f"goals: {name}: is neither a metric nor a cost{did_you_mean(name, known)}")
+            raise ValueError(f"search.goals: {name}: is neither a metric nor a cost{did_you_mean(name, known)}")
         less = name not in self.metrics or self.metrics[name].direction == "minimize"
         if less != minus:
             better, right = ("less", f"-{name}") if less else ("more", name)
-            raise ValueError(f"goals: {goal}: {better} is better; write {right}")
+            raise ValueError(f"search.goals: {goal}: {better} is better; write {right}")
 
     def _check_wish(self, goal: str) -> None:
         """Raises ValueError for words that say no goal."""
         found = PHRASE.fullmatch(goal)
         if not found or found[1] not in WORDS or found[3] not in self.metrics:
             raise ValueError(
-                f'goal: {goal!r}: is not understood; write "{EXAMPLE}", with {", ".join(WORDS)}, a number, and one of '
-                f"{', '.join(self.metrics)}"
+                f'search.goal: {goal!r}: is not understood; write "{EXAMPLE}", with {", ".join(WORDS)}, a number, '
+                f"and one of {', '.join(self.metrics)}"
             )
         if WORDS[found[1]] not in (*self.costs, TRAIN_SECONDS):
             raise ValueError(
                 f"goal: {found[1]}: {WORDS[found[1]]} is not known of these models; use {self._other_words()}"
             )
         if found[3] != self.metric:
-            raise ValueError(f"goal: is about {found[3]}, but metric is {self.metric}; drop metric")
+            raise ValueError(f"search.goal: is about {found[3]}, but metric is {self.metric}; drop metric")
 
     def _other_words(self) -> str:
         return " or ".join(word for word, cost in WORDS.items() if cost in (*self.costs, TRAIN_SECONDS))

@@ -42,6 +42,7 @@ class Problem:
         title: Its name in messages and in the report.
         config: The configuration class of a trial; the space varies its fields.
         metrics: The metrics that can compare trials, by their names in reports. The first is the default.
+        further_metrics: Those that reports have as well if the configuration of a trial asks for them.
         costs: What models cost when they are used, by names for `search.goals` and `search.limits`.
         training: How trials are trained, in worker processes: see `trainables.worker.Training`.
         finals: How finalists are tested and kept: see `search.finals.protocol.Finals`.
@@ -61,6 +62,7 @@ class Problem:
     metrics: Mapping[str, Metric]
     training: Any
     finals: Any
+    further_metrics: Callable[[Any], Mapping[str, Metric]] = field(default=lambda config: {})
     costs: Mapping[str, ModelCost] = field(default_factory=dict)
     preparation: Any = "search.settings.preparation:NOTHING"
     planning: Any = None

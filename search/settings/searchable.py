@@ -21,7 +21,7 @@ def fit_space(space: SearchSpace, trial: type[TrialConfig]) -> SearchSpace:
     Raises ValueError for a path that can't be searched, and for a value that its field can't have.
     """
     known = flatten(trial.base().model_dump())
-    searchable = [path for path in known if not is_among(path, (*trial.fixed, *FIXED))]
+    searchable = [path for path in known if not is_among(path, (*trial.fixed, *trial.beside, *FIXED))]
     for path, domain in space.domains.items():
         if path not in known:
             raise ValueError(f"{path}: names no field of a trial{did_you_mean(path, searchable)}")

@@ -17,7 +17,7 @@ from trainables.base.sealing import Damaged, checksum
 from trainables.base.yaml_files import dump_yaml, read_stored
 
 # Runs of earlier versions lack these keys and get their defaults.
-LATER = ("storage", "cluster", "teardown", "problem")
+LATER = ("storage", "cluster", "teardown", "problem", "metrics")
 SEALED_AS = "# seal "
 
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from search.engine.work import Listener
 from search.finals.board import Leaderboard, read_leaderboard
 from search.finals.choosing import FinalsPlan, read_finalists
-from search.finals.stages import TestMetric
+from search.finals.protocol import Finals
 from search.record.study import Study
 from search.record.trial import StudyTrial
 from search.report.page import answer
@@ -80,7 +80,8 @@ class Tracker:
     def finished(self, board: Leaderboard) -> None:
         """Note that the finals are ranked and the report is written."""
         if self.feed:
-            by: TestMetric = self.experiment.definition.part("finals").metric
+            finals: Finals = self.experiment.definition.part("finals")
+            by = finals.metrics(self.experiment)[0]
             sentences = answer(board, by, self.experiment.search.metrics)
             self.feed.report(describe_report(self.experiment, board, sentences, by))
 

@@ -40,8 +40,8 @@ def export_run(run_dir: Path, wish: Wish, trial: int | None = None) -> dict[str,
     if experiment.problem != TRANSLATION:
         raise UserError(f"{run_dir}: is a search for {experiment.definition.title}, whose models have no other form")
     board = read_leaderboard(run_dir / "leaderboard.json")
-    entry = _entry(board, board.ranking[0].trial if trial is None else trial)
-    best = read_best(run_dir) if entry is board.ranking[0] else _read_finalist(experiment, entry)
+    entry = _entry(board, board.chosen if trial is None else trial)
+    best = read_best(run_dir) if entry.trial == board.chosen else _read_finalist(experiment, entry)
     return export_model(best, wish, describe(experiment, board, entry), experiment.cache)
 
 
@@ -83,6 +83,6 @@ def _read_finalist(experiment: Experiment, entry: LeaderboardEntry) -> BestModel
         again = f"`{program('resume')} {experiment.run_dir}` writes them again"
         raise UserError(f"{folder}: lacks the results of trial {entry.trial}; {again}")
     finalists = {finalist.trial: finalist for finalist in read_finalists(experiment.run_dir / "finalists.json")}
-    model, result = choose_best(Entry(finalists[entry.trial], models, results))
+    model, result = choose_best(Entry(finalists[entry.trial], models, results), experiment.search)
     network, tokenizer = load_final(model, experiment.cache)
     return BestModel(as_translation(model.config), network, tokenizer, result.decoding)

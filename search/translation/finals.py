@@ -1,7 +1,6 @@
 """The finals of translation: finalists are decoded, scored by BLEU, and kept for `translate`."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import replace
 from statistics import fmean
 
@@ -12,29 +11,37 @@ from search.finals.board import DataSize, Leaderboard
 from search.finals.leaderboard import Entry
 from search.finals.stages import FinalModel, TestMetric
 from search.settings.experiment import Experiment
+from search.settings.goals import SECONDS
+from search.settings.searching import SearchConfig
 from search.translation.best import BestModel, read_best, write_best
-from search.translation.bleu_statistics import bleu_of_sums, sentence_statistics
 from search.translation.exporting import export_best
+from search.translation.final_metrics import FinalMetrics
 from search.translation.finals_config import as_translation_finals
-from search.translation.neural_metric import load_metric, neural_score
-from search.translation.problem import LOSS, NEAR_ZERO, TRANSLATION
+from search.translation.problem import LOSS, TRANSLATION
 from search.translation.scoring import ScoredModel, load_final, score_all
 from search.translation.sections import write_sections
-from trainables.base.metrics import Metric
+from search.translation.speeds import seconds_of_finalists
+from trainables.base.errors import UserError
+from trainables.base.metric_config import BUILT_IN
 from trainables.base.translation_config import as_translation
 from trainables.data.corpora.cache import cached_corpus
 from trainables.data.corpora.corpus import read_test
-from trainables.data.corpora.scoring import scoring
 from trainables.data.encoding.preparing import prepare
 from trainables.data.reading.text import Split
 from trainables.export.forms import FORMS
+from trainables.scoring.metrics import check_metric
 
-BLEU = Metric("test BLEU", "maximize", instead=LOSS, least=NEAR_ZERO)
+BUILT_IN_SCORES = tuple(f"test_{name}" for name in BUILT_IN)
 
 
-def choose_best(entry: Entry) -> tuple[FinalModel, ScoredModel]:
-    """The model and result of the best seed on the validation split; by loss if BLEU can't compare them."""
+def choose_best(entry: Entry, search: SearchConfig) -> tuple[FinalModel, ScoredModel]:
+    """The model and result of the best seed on the validation split.
+
+    By BLEU, or loss if BLEU can't compare them; by the search's metric if that is another score of translations.
+    """
     pairs: list[tuple[FinalModel, ScoredModel]] = list(zip(entry.models, entry.results, strict=True))
+    if search.metric not in TRANSLATION.metrics:
+        return max(pairs, key=lambda pair: search.compared_by.worth(pair[0].valid[search.metric]))
     comparable = TRANSLATION.metrics["valid_bleu"].tells_apart([result.valid_bleu for _, result in pairs])
     return max(pairs, key=lambda pair: (pair[1].valid_bleu if comparable else 0, -pair[0].valid[LOSS]))
 
@@ -42,20 +49,13 @@ def choose_best(entry: Entry) -> tuple[FinalModel, ScoredModel]:
 class TranslationFinals:
     """See `search.finals.protocol.Finals`; `test` is the test split."""
 
-    metric = TestMetric(
-        "test_bleu",
-        BLEU,
-        short="BLEU",
-        items="sentences",
-        of_sums=bleu_of_sums,
-        bounds=(0.0, 100.0),
-        note="BLEU is corpus BLEU; valid BLEU is of greedy search.",
-        beside={"chrF++": "test_chrf", "sent.BLEU": "test_sentence_bleu"},
-    )
+    def metrics(self, experiment: Experiment) -> list[TestMetric]:
+        found = FinalMetrics(experiment)
+        return [found.test_metric(name) for name in found.names]
 
     def check(self, experiment: Experiment) -> None:
-        if name := as_translation_finals(experiment.finals).neural_metric:
-            load_metric(name)
+        for key, settings in FinalMetrics(experiment).own.values():
+            check_metric(key, settings)
         for form in as_translation_finals(experiment.finals).export:
             FORMS[form].need(f"finals.export: {form}")
 
@@ -67,32 +67,55 @@ class TranslationFinals:
     ) -> list[ScoredModel]:
         with console.status("translating the test split"):
             results = score_all(models, test, experiment, gpus)
-        if name := as_translation_finals(experiment.finals).neural_metric:
+        metrics = FinalMetrics(experiment)
+        further: list[dict[str, float]] = [{} for _ in models]
+        for name in metrics.own:
             with console.status(f"scoring by {name}"):
-                files = [model.folder / "neural.json" for model in models]
-                results = [
-                    replace(result, neural=neural_score(name, file, model.identity, test, result.translations))
-                    for file, model, result in zip(files, models, results, strict=True)
-                ]
-        return results
+                for model, result, scores in zip(models, results, further, strict=True):
+                    statistics = metrics.statistics(name, model, test, result.translations)
+                    if name == metrics.ranked_by and len(statistics) < len(test):
+                        raise UserError(
+                            f"finals.rank_by: {name} gives one score for the whole text, and a ranking needs a score "
+                            "for each sentence; rank by another metric: resume with --finals.rank_by"
+                        )
+                    scores[name] = float(metrics[name].of_sums(statistics.sum(axis=0)))
+        results = [
+            replace(result, ranked_by=metrics.ranked_by, further=scores)
+            for result, scores in zip(results, further, strict=True)
+        ]
+        if SECONDS not in (*experiment.search.besides, *experiment.search.limits):
+            return results
+        timings = seconds_of_finalists(experiment, [as_translation(model.config) for model in models], console)
+        return [
+            replace(result, seconds=timing.seconds_per_sentence, seconds_error=timing.error)
+            for result, timing in zip(results, timings, strict=True)
+        ]
 
-    def statistics(self, results: Sequence[ScoredModel], test: Split, experiment: Experiment) -> list[np.ndarray]:
-        metrics = scoring(as_translation(experiment.trial).data)
-        return [sentence_statistics(result.translations, test.target, metrics) for result in results]
+    def statistics(self, metric: TestMetric, entry: Entry, test: Split, experiment: Experiment) -> list[np.ndarray]:
+        metrics, name = FinalMetrics(experiment), metric.name.removeprefix("test_")
+        return [
+            metrics.statistics(name, model, test, result.translations)
+            for model, result in zip(entry.models, entry.results, strict=True)
+        ]
 
     def figures(self, entry: Entry) -> dict[str, float | None]:
         results: list[ScoredModel] = entry.results
         likelihoods = [result.nll_per_char for result in results if result.nll_per_char is not None]
-        neural = [result.neural for result in results if result.neural is not None]
+        names = [name for name in (*BUILT_IN, *results[0].further) if name != results[0].ranked_by]
+        by_metric = {f"test_{name}": fmean(result.by(name) for result in results) for name in names}
+        reported = as_translation(entry.models[0].config).training.valid_metrics
+        seconds, error = results[0].seconds, results[0].seconds_error
+        speed: dict[str, float | None] = {} if seconds is None else {SECONDS: seconds, f"{SECONDS}_error": error}
         return {
-            "test_chrf": fmean(result.scores.chrf for result in results),
-            "test_ter": fmean(result.scores.ter for result in results),
+            **{name: by_metric.pop(name) for name in BUILT_IN_SCORES if name in by_metric},
             "test_sentence_bleu": fmean(result.scores.sentence_bleu for result in results),
             # None if learned positions end before the longest sentence.
             "test_ppl_per_char": math.exp(fmean(likelihoods)) if likelihoods else None,
-            **({"test_neural": fmean(neural)} if neural else {}),
+            **by_metric,
             "valid_bleu": fmean(result.valid_bleu for result in results),
+            **{f"valid_{name}": entry.valid(f"valid_{name}") for name in reported},
             LOSS: entry.valid(LOSS),
+            **speed,
             "beam_size": results[0].decoding.beam_size,
             "length_penalty": results[0].decoding.length_penalty,
         }
@@ -110,7 +133,7 @@ class TranslationFinals:
         )
 
     def signatures(self, experiment: Experiment) -> dict[str, str]:
-        return scoring(as_translation(experiment.trial).data).signatures()
+        return FinalMetrics(experiment).signatures
 
     def is_untrained(self, entry: Entry, experiment: Experiment) -> bool:
         """Whether its loss is no lower than that of predicting the frequencies of pieces."""
@@ -119,7 +142,7 @@ class TranslationFinals:
         return entry.valid(LOSS) >= untrained
 
     def keep_best(self, entry: Entry, experiment: Experiment) -> None:
-        model, result = choose_best(entry)
+        model, result = choose_best(entry, experiment.search)
         network, tokenizer = load_final(model, experiment.cache)
         best = BestModel(as_translation(model.config), network, tokenizer, result.decoding)
         write_best(experiment.run_dir, best, result.translations)

@@ -38,10 +38,14 @@ class TranslationFinals(FinalsConfig):
     length_penalty: Penalty | Several[Penalty] = Field(
         1.0, description="exponent of the length by which a hypothesis' score is divided; several: as for beam_size"
     )
+    rank_by: str = Field(
+        "bleu", description="the metric of the ranking: bleu, chrf, ter, or the name of one in `metrics`"
+    )
     neural_metric: str | None = Field(
         None,
-        description="one more score: a function, as package.module:function, of sources, translations and references, "
-        "which returns a score for each sentence, or one for all",
+        description="short for metrics: {neural: …}, a metric beside the others: a function, as "
+        "package.module:function, of sources, translations and references, which returns a score for each sentence, "
+        "or one for all",
     )
 
     export: tuple[FormName, ...] = Field(

@@ -1,7 +1,7 @@
 """Translation models trained from scratch on parallel text: the default problem."""
 
 from model.counting import count_flops
-from search.settings.goals import PARAMETERS, ModelCost
+from search.settings.goals import PARAMETERS, SECONDS, ModelCost
 from search.settings.problem import Curves, Problem
 from search.translation.finals_config import TranslationFinals
 from trainables.acceleration.stackable import can_train_as_one
@@ -35,6 +35,18 @@ def parameters_of(config: TranslationConfig) -> float:
     return float(config.num_parameters)
 
 
+def further_metrics(config: TranslationConfig) -> dict[str, Metric]:
+    """The scores that reports have if the configuration asks for them, by their names there."""
+    built_in = {
+        "valid_chrf": Metric("valid chrF++", "maximize"),
+        "valid_ter": Metric("valid TER", "minimize"),
+    }
+    own = {
+        f"valid_{name}": Metric(f"valid {name}", config.metrics[name].direction, digits=4) for name in config.metrics
+    }
+    return built_in | own
+
+
 TRANSLATION = Problem(
     title="translation",
     config=TranslationConfig,
@@ -43,7 +55,16 @@ TRANSLATION = Problem(
         LOSS: Metric("valid loss per character", "minimize", digits=4),
         "valid_loss": Metric("valid loss per token", "minimize", digits=4, changed_by=("tokenizer",)),
     },
-    costs={PARAMETERS: ModelCost("parameters", lambda experiment: parameters_of)},
+    further_metrics=further_metrics,
+    costs={
+        PARAMETERS: ModelCost("parameters", lambda experiment: parameters_of),
+        SECONDS: ModelCost(
+            "seconds per sentence",
+            "search.translation.speeds:known_seconds",
+            "search.translation.speeds:measure_seconds",
+            "speeds.json",
+        ),
+    },
     preparation="search.translation.preparation:PREPARATION",
     training="trainables.translation:TRAINING",
     planning="search.planning.own_plan:OwnPlan",

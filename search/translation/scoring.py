@@ -1,13 +1,15 @@
 """Scores finalists: their decoding is chosen on the validation split, then they are scored on the test split."""
 
 from contextlib import suppress
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, astuple, dataclass, field
 from pathlib import Path
 from statistics import fmean
 
+import numpy as np
+
 from model.transformer import Transformer
 from search.finals.remotely import Remotely
-from search.finals.results import keep_result, kept_result
+from search.finals.results import keep_result, keep_statistics, kept_result
 from search.finals.stages import FinalModel
 from search.settings.experiment import Experiment
 from search.translation.finals_config import Decoding, TranslationFinals, as_translation_finals
@@ -19,7 +21,7 @@ from trainables.data.encoding.encoding import encode_split
 from trainables.data.encoding.tokenizer import Tokenizer
 from trainables.data.reading.text import Split
 from trainables.training.device import default_device
-from trainables.training.evaluation import Scores, corpus_bleu, reference_loss, score, translate
+from trainables.training.evaluation import Scores, corpus_bleu, reference_loss, score_with_terms, translate
 from trainables.training.trained import load_model
 
 GREEDY = Decoding(1, 1.0)
@@ -43,12 +45,19 @@ class ScoredModel:
     nll_per_char: float | None  # of the references; None if learned positions end before the longest one
     translations: list[str]
     num_parameters: int
-    neural: float | None = None  # by finals.neural_metric
+    ranked_by: str = "bleu"  # the metric of the ranking
+    further: dict[str, float] = field(default_factory=dict)  # scores by the metrics of the configuration
+    seconds: float | None = None  # for a sentence, if that is a goal
+    seconds_error: float | None = None  # its standard error, as a share
 
     @property
     def score(self) -> float:
-        """Test BLEU."""
-        return self.scores.bleu
+        """The score on the test split by the metric of the ranking."""
+        return self.by(self.ranked_by)
+
+    def by(self, metric: str) -> float:
+        """The score on the test split by a metric."""
+        return self.further[metric] if metric in self.further else float(getattr(self.scores, metric))
 
 
 def score_all(models: list[FinalModel], test: Split, experiment: Experiment, gpus: float) -> list[ScoredModel]:
@@ -76,8 +85,11 @@ def score_all(models: list[FinalModel], test: Split, experiment: Experiment, gpu
             for index, model in enumerate(models)
             if results[index] is None
         }
-        for index, result in remotely.call(score_on_test, tested):
+        signatures = scoring(as_translation(experiment.trial).data).signatures()
+        for index, (result, terms) in remotely.call(score_on_test, tested):
             results[index] = result
+            for name, statistics in terms.items():
+                keep_statistics(models[index], f"test_{name}", signatures[name], statistics)
             keep_on_test(models[index], result)
     return [result for result in results if result]
 
@@ -90,7 +102,9 @@ def keep_on_valid(model: FinalModel, bleu: dict[Decoding, float]) -> None:
 
 def keep_on_test(model: FinalModel, result: ScoredModel) -> None:
     """Keep a result, for `known_on_test`."""
-    keep_result(model, "test.json", asdict(result))
+    record = asdict(result)
+    del record["ranked_by"], record["further"]  # they follow from the configuration
+    keep_result(model, "test.json", record)
 
 
 def choose_decodings(
@@ -134,19 +148,23 @@ def bleu_on_valid(model: FinalModel, decodings: list[Decoding], cache: Path) -> 
     }
 
 
-def score_on_test(model: FinalModel, decoding: Decoding, valid_bleu: float, test: Split, cache: Path) -> ScoredModel:
-    """Decode the test split with a trained model, and score it."""
+def score_on_test(
+    model: FinalModel, decoding: Decoding, valid_bleu: float, test: Split, cache: Path
+) -> tuple[ScoredModel, dict[str, np.ndarray]]:
+    """Decode the test split with a trained model, and score it; also the statistics of each sentence, by metric."""
     network, tokenizer = load_final(model, model.bring(cache))
     translations = translate(network, tokenizer, test.source, decoding.beam_size, decoding.length_penalty)
-    return ScoredModel(
+    scores, terms = score_with_terms(translations, test.target, scoring(as_translation(model.config).data))
+    result = ScoredModel(
         seed=model.config.seed,
         decoding=decoding,
         valid_bleu=valid_bleu,
-        scores=score(translations, test.target, scoring(as_translation(model.config).data)),
+        scores=scores,
         nll_per_char=nll_per_char(network, tokenizer, test),
         translations=translations,
         num_parameters=network.num_parameters(),
     )
+    return result, terms
 
 
 def nll_per_char(network: Transformer, tokenizer: Tokenizer, split: Split) -> float | None:
@@ -165,7 +183,8 @@ def known_on_test(model: FinalModel) -> ScoredModel | None:
     """The kept result; None if it is missing or damaged, or an earlier version wrote it with other scores."""
     try:
         record = kept_result(model, "test.json")
-        record.pop("sentences_per_second", None)  # in version 0.1
+        for gone in ("sentences_per_second", "neural"):  # in version 0.1
+            record.pop(gone, None)
         nested = {"scores": Scores(**record["scores"]), "decoding": Decoding(**record["decoding"])}
         return ScoredModel(**{**record, **nested})
     except (Damaged, TypeError, KeyError):

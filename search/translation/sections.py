@@ -2,15 +2,16 @@
 
 from dataclasses import dataclass
 
-from search.finals.board import Leaderboard
+from search.finals.board import Leaderboard, LeaderboardEntry
 from search.finals.leaderboard import Entry
+from search.finals.stages import TestMetric
 from search.report.figures.figure import colours_of
 from search.settings.experiment import Experiment
 from search.settings.wording import plain
 from search.translation.attention_figures import AttendedSentence, attend_to_some, attention_figure
 from search.translation.best import read_best
 from search.translation.corpus_facts import CorpusFacts, corpus_facts
-from search.translation.finals_config import as_translation_finals
+from search.translation.final_metrics import FinalMetrics
 from search.translation.length_figure import length_figure
 from search.translation.templates import OWN
 from trainables.base.translation_config import as_translation
@@ -49,11 +50,16 @@ def render(
     corpus: CorpusFacts,
 ) -> str:
     """The sections with samples, the best model's attention in some sentences, and facts about the corpus."""
+    metrics = FinalMetrics(experiment)
+    by, *others = (metrics.test_metric(name) for name in metrics.names)
     return OWN.get_template("sections.html.jinja").render(
         board=board,
         colours=colours_of(board.ranking),
         data=as_translation(experiment.trial).data,
-        neural=as_translation_finals(experiment.finals).neural_metric,
+        by=by,
+        others=[other for other in others if other.name in board.ranking[0].figures],
+        beside=beside,
+        titles={name: metrics[name].title for name in metrics.names},
         run_dir=experiment.run_dir,
         samples=samples,
         attended=[
@@ -64,6 +70,15 @@ def render(
         lengths=length_figure(corpus),
         plain=plain,
     )
+
+
+def beside(entry: LeaderboardEntry, other: TestMetric) -> str:
+    """A score that is not that of the ranking, with its interval if there is one: 51.2 (49.0–53.1)."""
+    digits = max(0, other.metric.digits - 1)
+    value, interval = entry.figures[other.name], entry.intervals.get(other.name)
+    if value is None or interval is None:
+        return "–" if value is None else f"{value:.{digits}f}"
+    return f"{value:.{digits}f} ({interval[0]:.{digits}f}–{interval[1]:.{digits}f})"
 
 
 def choose_samples(test: Split, entries: list[Entry]) -> list[Sample]:

@@ -66,6 +66,8 @@ class TrialConfig(Config):
 
     # Dotted paths of fields besides `seed` that decide what is compared, and can't be searched.
     fixed: ClassVar[tuple[str, ...]] = ()
+    # Those of fields that no training depends on, such as metrics of its results; they can't be searched either.
+    beside: ClassVar[tuple[str, ...]] = ()
     if TYPE_CHECKING:
         training: TrainingConfig
         seed: int
@@ -81,6 +83,15 @@ class TrialConfig(Config):
     def base(cls) -> Self:
         """The configuration with the defaults of all fields."""
         return cls.model_validate({})
+
+    def reporting(self, metric: str) -> Self:
+        """The configuration of a trial whose reports have the score that trials are compared by."""
+        return self
+
+    @property
+    def compared(self) -> tuple[str, ...]:
+        """Dotted paths of fields that decide what is compared, so that no resume can change them."""
+        return self.fixed
 
     @property
     def unused(self) -> frozenset[str]:

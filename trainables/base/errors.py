@@ -20,6 +20,10 @@ class StorageFails(UserError):
     """The storage of a search can't be read or written, which is not the fault of a trial."""
 
 
+class MetricFails(UserError):
+    """A metric of the configuration can't score translations, which is not the fault of a trial."""
+
+
 class Diverged(Exception):
     """The loss or the gradient is not finite. This is a result of the configuration, not a fault."""
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, TypeVar, get_args
+from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, RootModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -163,7 +163,8 @@ def _class_at(config_class: type[BaseModel], place: tuple[str | int, ...]) -> ty
         if kinds is not None and (named := TAG.fullmatch(str(key))):
             config_class, kinds = kinds[named[1]], None
         elif issubclass(config_class, RootModel):
-            config_class = get_args(config_class.model_fields["root"].annotation)[-1]
+            member = get_args(config_class.model_fields["root"].annotation)[-1]
+            config_class, kinds = get_args(member) if get_origin(member) is Annotated else (member, None)
         elif field is not None and is_config(field.annotation):
             config_class, kinds = field.annotation, kinds_of(field)
         else:

@@ -15,6 +15,8 @@ from trainables.data.corpora.scoring import Scoring
 from trainables.data.encoding.batching import evaluation_batches, group_by_length
 from trainables.data.encoding.sequences import EncodedSplit, Sequences
 from trainables.data.encoding.tokenizer import Tokenizer
+from trainables.scoring import chrf, ter
+from trainables.scoring.sacrebleu_internals import score_of_terms
 
 EVALUATION_TOKENS = 4096  # per batch, padding included
 SMALLEST_BATCH = 256
@@ -37,18 +39,29 @@ class Scores:
 
 def score(translations: list[str], references: list[str], scoring: Scoring) -> Scores:
     """Corpus BLEU, chrF++ and TER by sacreBLEU, on detokenised text."""
+    return score_with_terms(translations, references, scoring)[0]
+
+
+def score_with_terms(
+    translations: list[str], references: list[str], scoring: Scoring
+) -> tuple[Scores, dict[str, np.ndarray]]:
+    """The scores, and the statistics of each sentence that chrF++ and TER are computed from, by name."""
     sentence = scoring.bleu(sentence=True)
     mean = sum(
         sentence.sentence_score(translation, [reference]).score
         for translation, reference in zip(translations, references, strict=True)
     ) / len(references)
-    words = [[scoring.words(text) for text in side] for side in (translations, references)]
-    return Scores(
+    terms = {
+        "chrf": chrf.sentence_statistics(translations, references, scoring),
+        "ter": ter.sentence_statistics(translations, references, scoring),
+    }
+    scores = Scores(
         corpus_bleu(translations, references, scoring),
-        scoring.chrf().corpus_score(translations, [references]).score,
-        scoring.ter().corpus_score(words[0], words[1:]).score,
+        score_of_terms(scoring.chrf(), terms["chrf"]),
+        score_of_terms(scoring.ter(), terms["ter"]),
         mean,
     )
+    return scores, terms
 
 
 def corpus_bleu(translations: list[str], references: list[str], scoring: Scoring) -> float:

@@ -21,6 +21,7 @@ from trainables.base.report import EpochReport, read_report
 from trainables.base.translation_config import TranslationConfig
 from trainables.data.encoding.batching import count_batches, training_batches
 from trainables.data.encoding.preparing import Prepared
+from trainables.scoring.metrics import find_metric
 from trainables.training.checkpoint import load_state, save_checkpoint
 from trainables.training.device import default_device
 from trainables.training.evaluation import corpus_bleu, reference_loss, translate
@@ -161,6 +162,9 @@ class TrainingRun:
         self.total_steps = config.training.total_steps(self.epoch_steps)
         self.round_steps = config.training.report_steps or self.epoch_steps
         self.done = 0  # steps before the first round
+        self._further_metrics = {
+            name: find_metric(name, config.data, config.metrics) for name in config.training.valid_metrics
+        }
 
     def resume(self, checkpoint: Path, values: dict[str, Any]) -> EpochReport:
         """Continue after a checkpoint with the given report."""
@@ -211,6 +215,7 @@ class TrainingRun:
             raise Diverged(f"the validation loss became {nll_sum} in epoch {epoch}")
         translations = translate(self.model, self.prepared.tokenizer, text.source)
         bleu = corpus_bleu(translations, text.target, self.prepared.scoring)
+        further = {name: metric.score(text, translations) for name, metric in self._further_metrics.items()}
         return EpochReport(
             epoch=epoch if step % self.epoch_steps == 0 else step / self.epoch_steps,
             step=step,
@@ -219,6 +224,7 @@ class TrainingRun:
                 "valid_loss": nll_sum / valid.target_tokens,
                 "valid_nll_per_char": nll_sum / sum(map(len, text.target)),  # comparable between vocabularies
                 "valid_bleu": bleu,  # of greedy decoding, 0..100
+                **{f"valid_{name}": score for name, score in further.items()},
                 "tokens": trained.tokens,  # target tokens of this epoch or round
             },
             train_seconds=trained.seconds,

@@ -1,0 +1,1 @@
+"""Metrics of translations: a module for each kind, and `metrics.py`, the table."""
