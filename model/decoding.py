@@ -27,9 +27,12 @@ def length_limits(model: Transformer, source: Tensor) -> Tensor:
     return limits if model.config.longest is None else limits.clamp(max=model.config.longest)
 
 
-def _allow(logits: Tensor, must_end: Tensor) -> Tensor:
-    """Logits in which PAD and BOS can't be chosen, and only EOS in the rows that must end."""
-    logits[:, [PAD, BOS]] = float("-inf")
+def _allow(logits: Tensor, must_end: Tensor, only_then: bool) -> Tensor:
+    """Logits in which PAD and BOS can't be chosen, and only EOS in the rows that must end.
+
+    only_then: whether EOS can't be chosen in the others.
+    """
+    logits[:, [PAD, BOS, EOS] if only_then else [PAD, BOS]] = float("-inf")
     if must_end.any():
         ending = torch.full_like(logits[0], float("-inf"))
         ending[EOS] = 0.0
@@ -38,19 +41,21 @@ def _allow(logits: Tensor, must_end: Tensor) -> Tensor:
 
 
 @torch.inference_mode()
-def greedy_search(model: Transformer, source: Tensor) -> list[list[int]]:
+def greedy_search(model: Transformer, source: Tensor, lengths: Tensor | None = None) -> list[list[int]]:
     """The likeliest token at each step. source: (B, S) ids -> B lists of ids without BOS and EOS.
 
-    Rows that have ended are removed from the batch.
+    lengths: (B,) the number of tokens that each translation must have, EOS included, for measurements of speed. Rows
+    that have ended are removed from the batch.
     """
-    limits = length_limits(model, source)
+    limits = length_limits(model, source) if lengths is None else lengths
     state = model.start_decoding(source)
     active = torch.arange(len(source), device=source.device)  # which source each row translates
     tokens = torch.full_like(active, BOS)
     chosen: list[tuple[Tensor, Tensor]] = []  # per step: sources, their tokens
     while len(active):
         logits = model.decode_step(tokens, state)
-        tokens = _allow(logits, limits[active] <= state.length).max(dim=-1).indices  # argmax is slow on a CPU
+        allowed = _allow(logits, limits[active] <= state.length, lengths is not None)
+        tokens = allowed.max(dim=-1).indices  # argmax is slow on a CPU
         going = (tokens != EOS).nonzero().squeeze(1)
         if len(going) < len(tokens):
             active, tokens = active[going], tokens[going]
@@ -71,16 +76,21 @@ def beam_search(model: Transformer, source: Tensor, beam_size: int, length_penal
 
 @torch.inference_mode()
 def beam_hypotheses(
-    model: Transformer, source: Tensor, beam_size: int, length_penalty: float = 1.0
+    model: Transformer,
+    source: Tensor,
+    beam_size: int,
+    length_penalty: float = 1.0,
+    lengths: Tensor | None = None,
 ) -> list[list[Hypothesis]]:
     """The finished hypotheses of each source, the best first. source: (B, S) ids -> B lists of at most beam_size.
 
     A hypothesis of n tokens (EOS included) scores log p / n^length_penalty (Wu et al. 2016 discuss the
     choice). A source is done when beam_size hypotheses have ended; with beam_size 1 that is greedy search.
     A hypothesis at its length limit ends there, at no cost. Only tiny vocabularies give fewer than beam_size.
+    lengths: as in `greedy_search`.
     """
     device, width = source.device, beam_size
-    limits = length_limits(model, source)
+    limits = length_limits(model, source) if lengths is None else lengths
     steps = int(limits.max())
     found: list[list[Hypothesis]] = [[] for _ in range(len(source))]
     active = torch.arange(len(source), device=device)  # (B,) sources not yet done
@@ -93,7 +103,9 @@ def beam_hypotheses(
     ended_scores = torch.full_like(scores, float("-inf"))
 
     while len(active):
-        logits = _allow(model.decode_step(tokens, state), (limits[active] <= state.length).repeat_interleave(width))
+        logits = model.decode_step(tokens, state)
+        must_end = (limits[active] <= state.length).repeat_interleave(width)
+        logits = _allow(logits, must_end, lengths is not None)
         log_p = torch.log_softmax(logits.float(), dim=-1).view(len(active), width, -1)
         vocab = log_p.shape[-1]
         # Each hypothesis ends in at most one way, so 2·width candidates always contain width that continue.

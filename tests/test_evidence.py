@@ -362,11 +362,11 @@ def test_what_trials_that_run_may_find_is_no_more_to_be_gained(told: Told) -> No
     for place, merit in ((0.0, 10.0), (0.2, 20.0), (0.5, 12.0), (0.9, 15.0)):
         told.trial(place, merit, outcome=Outcome.COMPLETED)
     grid = np.linspace(0, 1, 91)[:, None]
-    before = sampler._expected_improvement(gather(told.study))[0](grid)
+    before = sampler._improvement(gather(told.study), told.study)[0](grid)
     told.trial(0.7)
     found = gather(told.study)
     assert [params["model.dropout"] for params in found.pending] == [0.7]
-    lost = before - sampler._expected_improvement(found)[0](grid)
+    lost = before - sampler._improvement(found, told.study)[0](grid)
     assert (lost > -1e-6).all() and lost[70] > max(0.1, lost[0], lost[45])
     proposed = [0.7]
     for _ in range(4):
@@ -513,5 +513,5 @@ def test_a_prior_raises_what_is_expected_where_it_was_good_elsewhere() -> None:
     for prior in (Prior(SPACE, [elsewhere]), Prior(SPACE, [[(params, -score) for params, score in elsewhere]])):
         sampler = SearchPlan(experiment("default", RANGE), prior).sampler
         assert isinstance(sampler, ModelSampler)
-        ends.append(sampler._expected_improvement(gather(told.study))[0](np.array([[0.0], [1.0]])))
+        ends.append(sampler._improvement(gather(told.study), told.study)[0](np.array([[0.0], [1.0]])))
     assert ends[0][1] > ends[0][0] + 0.1 and ends[1][0] > ends[1][1] + 0.1

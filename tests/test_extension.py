@@ -120,14 +120,15 @@ RESUMED: dict[str, dict[Any, str]] = {
     "space.model.d_model": {NEW_STUDY: "values min max distribution q"},
     "search": {
         REFUSED: "metric deterministic",
-        GOES_ON: "trials stop_when_settled max_parameters seed",
+        GOES_ON: "goal goals trials stop_when_settled max_parameters exportable seed",
         NOTHING: "max_retries concurrency gpus_per_trial watchdog_seconds",
     },
     "search.sampler": {GOES_ON: "kind startup_trials prior"},
     "search.scheduler": {GOES_ON: "kind rungs reduction_factor"},
     "search.budget": {GOES_ON: "epochs gpu_hours dollars price_per_gpu_hour wall_hours"},
     "finals": {
-        GOES_ON: "top min_distance seeds average_checkpoints beam_size length_penalty rank_by rank_tests neural_metric"
+        GOES_ON: "top min_distance seeds average_checkpoints beam_size length_penalty rank_by rank_tests neural_metric",
+        NOTHING: "export",
     },
     "tracking": {NOTHING: "wandb project entity base_url tags notes flush_seconds tensorboard"},
 }

@@ -46,6 +46,12 @@ ROOMS = {
     },
     "datasets": {"trainables.data.reading.published.hub"},
     "huggingface_hub": {"trainables.data.reading.published.hub"},
+    "ctranslate2": {
+        "trainables.export.ctranslate2_spec",
+        "trainables.export.ctranslate2_translator",
+        "trainables.timing.engines",
+    },
+    "transformers": {"trainables.export.huggingface"},
     "obstore": {"trainables.sharing.connection", "trainables.sharing.object_store"},
     "plotly": {
         "search.report.figures.figure",

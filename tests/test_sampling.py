@@ -251,7 +251,7 @@ def test_what_is_expected_is_the_improvement_on_the_best_that_the_model_believes
             model.believe(np.array([[0.5 / 0.9, 0.0]]))
         mean, deviation = model.predict(np.column_stack((at, 0 * at)))
         u = (mean + expected(at) - best) / deviation
-        value, noise = model_sampler(prior=prior)._expected_improvement(found)
+        value, noise = model_sampler(prior=prior)._improvement(found, told.study)
         assert value(at) == pytest.approx(np.log(deviation * (norm.pdf(u) + u * norm.cdf(u))), rel=1e-4, abs=1e-4)
         assert noise == model.noise
 

@@ -21,8 +21,11 @@ class LinearBias(AttentionPositions):
         self.register_buffer("slopes", torch.tensor(_slopes(shape.num_heads)), persistent=False)
 
     def score_terms(self, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        slopes = self.get_buffer("slopes").view(1, -1, 1, 1)
-        return query, key, -slopes * relative_positions(query, key).abs()
+        return query, key, self.bias(relative_positions(query, key)).unsqueeze(0)
+
+    def bias(self, relative: Tensor) -> Tensor:
+        """The bias for key positions minus query positions (T, S): (H, T, S)."""
+        return -self.get_buffer("slopes").view(-1, 1, 1) * relative.abs()
 
 
 def _slopes(heads: int) -> list[float]:

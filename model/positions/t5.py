@@ -28,8 +28,12 @@ class BucketBias(AttentionPositions):
         self.register_buffer("limits", torch.tensor(limits), persistent=False)
 
     def score_terms(self, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        bias = self.table(self._bucket(relative_positions(query, key)))  # (T, S, H)
-        return query, key, bias.permute(2, 0, 1).unsqueeze(0)
+        return query, key, self.bias(relative_positions(query, key)).unsqueeze(0)
+
+    def bias(self, relative: Tensor) -> Tensor:
+        """The bias for key positions minus query positions (T, S): (H, T, S)."""
+        by_head: Tensor = self.table(self._bucket(relative))  # (T, S, H)
+        return by_head.permute(2, 0, 1)
 
     def _bucket(self, relative: Tensor) -> Tensor:
         distance = (-relative).clamp(min=0) if self.causal else relative.abs()

@@ -2,6 +2,7 @@
 
 import html
 import io
+import os
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -14,12 +15,14 @@ from search.settings.experiment import Experiment
 from search.settings.problem import TRANSLATION
 from search.settings.stored import stored_experiment
 from trainables.base.errors import UserError
+from trainables.base.files import full_path
 from trainables.base.sealing import read_sealed
 
 if TYPE_CHECKING:
     import optuna
 
     from search.record.trial import StudyTrial
+    from trainables.export.checking import Comparison
 
 
 class Result:
@@ -128,6 +131,28 @@ class Result:
         except UserError as error:
             raise UserError(str(error).replace("standard input: line", "sentence")) from None
         return translations.getvalue().decode().splitlines()
+
+    def export(
+        self, form: str, folder: str | os.PathLike[str], quantization: str = "float32", trial: int | None = None
+    ) -> "dict[str, Comparison]":
+        """Write the best model, or another finalist, for another program, and check that it translates alike.
+
+        Args:
+            form: The program, such as "ctranslate2".
+            folder: An empty folder, or a new one.
+            quantization: The type of the weights, such as "int8".
+            trial: A finalist, by the number of its trial; the best one by default.
+
+        Returns:
+            Its translations of the validation split in comparison with the model's own, by the type of weights.
+
+        Raises:
+            UserError: Before the search has ended, or if the program can't compute this model.
+        """
+        from search.translation.finalist_export import export_run
+        from trainables.export.exporting import Wish
+
+        return export_run(self.path, Wish(form, full_path(os.fspath(folder)), quantization), trial)
 
     @property
     def report(self) -> Path:

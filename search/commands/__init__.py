@@ -34,6 +34,8 @@ COMMANDS = {
     "publish": Command("send a search to W&B, or the rest of it", "publish:main", "resume:Resuming"),
     "translate": Command("translate with the best model of a run", "translate:main", "translate:Translating"),
     "score": Command("score the finalists of a run on a further test", "score:main", "score:Scoring"),
+    "export": Command("write a run's model for another program", "export:main", "export:Exporting"),
+    "time": Command("measure how long models take for a sentence", "timing:main", "timing:Timing"),
     "import": Command("write a corpus in another form as plain files", "importing:main", "importing:Importing"),
     "replay": Command("measure how soon a policy finds the best of trained systems", "replay:main", "replay:Replaying"),
     "clean": Command("remove files that runs no longer need, after asking", "clean:main", "clean:Cleaning"),

@@ -1,6 +1,7 @@
 """Makes the sampler, scheduler and budget of an experiment, and proposes its trials."""
 
 import math
+from dataclasses import replace
 from typing import Protocol
 
 from optuna.distributions import BaseDistribution
@@ -10,6 +11,7 @@ from search.record.budget import Budget, Spent
 from search.record.study import Study
 from search.samplers import Prior, Proposal, Task
 from search.schedulers import Breeder, Scheduler
+from search.settings.costs import costs_of, within_limits
 from search.settings.experiment import Experiment
 from search.space.space import Params
 from trainables.base.config import TrialConfig, flatten
@@ -33,7 +35,7 @@ class Plan(Protocol):
 
 def make_scheduler(experiment: Experiment) -> Scheduler:
     """The scheduler of the search. Raises UserError if a user's own scheduler fails."""
-    return experiment.search.scheduler.make(experiment.scheduler_task)
+    return experiment.search.scheduler.make(replace(experiment.scheduler_task, costs=costs_of(experiment)))
 
 
 def expected_trials(experiment: Experiment, scheduler: Scheduler) -> float:
@@ -88,7 +90,7 @@ class SearchPlan:
     def __init__(self, experiment: Experiment, prior: Prior | None = None):
         self.base, self.trials = experiment.trial, experiment.search.trials
         self.distributions = experiment.space.to_optuna()
-        task = Task(experiment.space, experiment.accept, experiment.search.seed)
+        task = Task(experiment.space, within_limits(experiment), experiment.search.seed, costs_of(experiment))
         self.sampler = experiment.search.sampler.make(task, prior)
         self.first = None if experiment.search.sampler.ends else express(experiment.trial, experiment)
 

@@ -152,6 +152,7 @@ class Work:
                 self.study.set_attributes(trial, known)
             loss = report.score(self.instead) if self.instead is not None else None
             self.study.report(trial, progress, score, loss)
+            trial.note(report)
             self._count_time()
             log.info("trial %d reports epoch %g: %s %g", number, report.epoch, self.metric, score)
             for listener in self.listeners:

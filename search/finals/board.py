@@ -1,4 +1,4 @@
-"""The content of leaderboard.json, which is a public interface (docs/design.md)."""
+"""The content of leaderboard.json, which is a public interface (docs/reference/run.md)."""
 
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path

@@ -143,14 +143,16 @@ class Study:
         return -loss if score < self._least else score - TIE * loss
 
     def recall(self, lines: Iterable[JournalLine], metric: Metric) -> None:
-        """Read the losses that belong to the scores from the journal, if the metric has another `instead`."""
-        if metric.instead is None:
-            return
+        """Read what belongs to the scores from the journal: figures, and losses if the metric has another `instead`."""
         self._least = metric.least
         for line in lines:
             trial = self.trials.get(line.trial)
             if trial and (progress := line.report.progress(trial.unit)) in trial.scores:
-                trial.losses[progress] = line.report.score(metric.instead)
+                trial.note(line.report)
+                if metric.instead is not None:
+                    trial.losses[progress] = line.report.score(metric.instead)
+        if metric.instead is None:
+            return
         for trial in self.heirs:  # by rising number, so a parent has its losses before its heirs
             self._inherit_losses(trial)
         for trial in self.trials.values():

@@ -1,12 +1,13 @@
 """One trial of a study, as it is in memory."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from search.record.attributes import Attributes
 from search.space.space import Params
 from trainables.base.outcomes import Outcome
-from trainables.base.report import Unit
+from trainables.base.report import EpochReport, Unit
 from trainables.base.sealing import checksum
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ class StudyTrial:
     attributes: Attributes = field(default_factory=Attributes)
     value: float | None = None  # that Optuna was given at the end
     losses: dict[int, float] = field(default_factory=dict)  # progress -> loss, see `Study.merit`
+    figures: Mapping[str, float] = field(default_factory=dict)  # of its last report
+    device_seconds: float = 0.0  # that its reports took
 
     @property
     def progress(self) -> int:
@@ -52,6 +55,10 @@ class StudyTrial:
     def unit(self) -> Unit:
         """The unit of its progress."""
         return "epoch" if self.attributes.epoch_steps is None else "step"
+
+    def note(self, report: EpochReport) -> None:
+        """Keep what is needed of a report in memory."""
+        self.figures, self.device_seconds = report.figures, self.device_seconds + report.device_seconds
 
     @property
     def running(self) -> bool:

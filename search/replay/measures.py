@@ -52,7 +52,7 @@ class Policy:
 
         if self.scheduler.breeds:
             raise UserError(f"--scheduler: {self.scheduler.kind} makes new trials, which no table has; name another")
-        task = SchedulerTask(table.length, None, table.space, None, 0, comparable)
+        task = SchedulerTask(table.length, None, table.space, None, 0, comparable=comparable)
         try:
             self.scheduler.check(task)
         except ValueError as error:

@@ -18,6 +18,7 @@ INDIFFERENT = (
     "search.gpus_per_trial",
     "search.max_retries",
     "search.watchdog_seconds",
+    "finals.export",
 )
 
 

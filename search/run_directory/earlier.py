@@ -23,7 +23,16 @@ from search.settings.stored import stored_experiment, write_experiment
 from trainables.base.files import create_folder, publish_folder, remove, sync, sync_tree
 from trainables.base.sealing import read_sealed, write_sealed
 
-FINALS = ("finalists.json", "finals.jsonl", "finals", "leaderboard.json", "leaderboard.csv", "best", "report.html")
+FINALS = (
+    "finalists.json",
+    "finals.jsonl",
+    "finals",
+    "leaderboard.json",
+    "leaderboard.csv",
+    "best",
+    "export",
+    "report.html",
+)
 STUDY = ("study.db", "study.db-wal", "study.db-shm", "trials.jsonl", "trials")
 
 

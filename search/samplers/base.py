@@ -6,6 +6,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from search.goals.costs import Cost
 from search.record.study import Study
 from search.space.space import LARGEST_GRID, Params, SearchSpace
 
@@ -20,11 +21,13 @@ class Task:
         space: The domains of the hyperparameters.
         accept: Takes a draw of the space; returns it without unused hyperparameters, or None if it is no valid trial.
         seed: The seed of its random numbers.
+        costs: What else counts; then the search is for a front of scores and costs.
     """
 
     space: SearchSpace
     accept: Callable[[Params], Params | None]
     seed: int
+    costs: tuple[Cost, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,9 @@
 
 import math
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from itertools import islice
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field, field_validator
@@ -11,18 +12,23 @@ from pydantic import Field, field_validator
 from search.record.study import Study
 from search.samplers.base import Proposal, Task, distinct, list_all, uniform_draws
 from search.samplers.coding import Coding
-from search.samplers.design import balanced_design
+from search.samplers.design import balanced_design, draw_pool
 from search.samplers.evidence import Evidence, gather, informative_trials
 from search.samplers.kind import SamplerSettings, Startup
 from search.samplers.prior import Prior
 from search.space.space import Params
 from trainables.base.files import full_path
 
+if TYPE_CHECKING:  # it imports SciPy
+    from search.samplers.models import ScoreModel
+
 LISTED = 5000  # in a space of at most so many combinations, every one is a candidate
 CANDIDATES = 2000  # random draws from a larger space
 ROUNDS, SHORTLIST = 3, 40  # rounds of moves around the best candidates; valid trials to find in each round
 TOO_NEAR = 0.02  # trials that differ by less in every hyperparameter, as a share of its domain, count as equal
 PARENTS, CHILDREN = 8, 30  # the best candidates, which are moved, and the moves of each
+
+MARGIN = 1e-9  # above the greatest cost, so that a point there counts
 
 Value = Callable[[np.ndarray], np.ndarray]  # the value of candidates: (n, hyperparameters) -> (n,)
 
@@ -52,7 +58,7 @@ class ModelSampler:
         evidence = gather(study)
         if len(evidence.scores) < 2:
             return self._apart(study, rng)
-        value, noise = self._expected_improvement(evidence)
+        value, noise = self._improvement(evidence, study)
         if self._listed is not None:
             left = [params for params in self._listed if self._task.space.key(params) not in known]
         else:
@@ -63,34 +69,54 @@ class ModelSampler:
         expected = {"gain": math.exp(values.max()) * evidence.scale, "noise": noise * evidence.scale}
         return Proposal(left[int(np.argmax(values))], expected)
 
-    def _expected_improvement(self, evidence: Evidence) -> tuple[Value, float]:
-        """The expected improvement over the best score that the model predicts for a trial; and the noise of a score.
+    def _improvement(self, evidence: Evidence, study: Study) -> tuple[Value, float]:
+        """The logarithm of the expected improvement of candidates; and the noise of a score.
 
-        Both are for standardised scores. Running trials are taken at their predicted mean. The model describes the
-        difference of scores from the prior; the lead of a forecast is one more hyperparameter to it.
+        It is the improvement over the best score that the model predicts for a trial or, if costs count, the growth of
+        the front. Both are for standardised scores. Running trials are taken at their predicted mean.
         """
         # SciPy is slow to import, and reading a configuration imports this file.
-        from search.samplers.gaussian_process import GaussianProcess, log_expected_improvement
+        from search.samplers.gaussian_process import log_expected_improvement
+        from search.samplers.models import ScoreModel
 
+        scores = ScoreModel(evidence, self._coding, self._prior)
         places = self._coding.places(evidence.configurations)
-        measured = evidence.lead == 0
-        prior = _no_prior if self._prior is None else self._prior.mean(places[measured], evidence.scores[measured])
-        owners = np.append(self._coding.owners, self._coding.owners.max(initial=-1) + 1)
-        model = GaussianProcess(
-            self._columns(places, evidence.lead), evidence.scores - prior(places), evidence.noise, owners
-        )
-        best = float((model.predict(self._columns(places))[0] + prior(places)).max())
-        model.believe(self._columns(self._coding.places(evidence.pending)))
+        heights = scores.predict(places)[0]
+        pending = self._coding.places(evidence.pending)
+        scores.believe(pending)
+        if self._task.costs:
+            heights = np.concatenate((heights, scores.predict(pending)[0]))
+            return self._front_growth(scores, heights, evidence, study), scores.noise
+        best = float(heights.max())
 
         def value(places: np.ndarray) -> np.ndarray:
-            mean, deviation = model.predict(self._columns(places))
-            return log_expected_improvement(mean + prior(places), deviation, best)
+            return log_expected_improvement(*scores.predict(places), best)
 
-        return value, model.noise
+        return value, scores.noise
 
-    def _columns(self, places: np.ndarray, lead: np.ndarray | float = 0.0) -> np.ndarray:
-        """(points, hyperparameters) places -> (points, columns + 1)."""
-        return np.column_stack((self._coding.columns(places), np.broadcast_to(lead, len(places))))
+    def _front_growth(self, scores: "ScoreModel", heights: np.ndarray, evidence: Evidence, study: Study) -> Value:
+        """How much candidates are expected to add to the front of these heights."""
+        from search.goals.front import Cells
+        from search.samplers.front_improvement import least_height, log_front_improvement
+        from search.samplers.models import CostModel
+
+        costs = CostModel(self._task.costs, study, self._coding)
+        tried = costs.axes([*evidence.configurations, *evidence.pending])
+        pool = costs.axes(self._pool)
+        most = np.array([max(np.concatenate((a.places, b.places))) for a, b in zip(tried, pool, strict=True)])
+        places = np.column_stack([axis.places for axis in tried])
+        cells = Cells.of(heights, places, least_height(evidence.scores), most + MARGIN)
+
+        def value(places: np.ndarray) -> np.ndarray:
+            axes = costs.axes([self._coding.params(place) for place in places])
+            return log_front_improvement(*scores.predict(places), axes, cells)
+
+        return value
+
+    @cached_property
+    def _pool(self) -> list[Params]:
+        """Valid trials from the whole space, whose greatest cost is the greatest that counts."""
+        return self._listed or draw_pool(self._task, np.random.default_rng([self._task.seed, 5]))
 
     def _search(self, value: Value, evidence: Evidence, study: Study, rng: np.random.Generator) -> list[Params]:
         """New trials of high value in a space that is too large to list: draws, then moves around the best of them.
@@ -117,8 +143,8 @@ class ModelSampler:
         draws = list(islice(self._random(study.known, rng), SHORTLIST))
         if not draws:
             return None
-        tried = self._columns(self._coding.places([trial.params for trial in study.trials.values()]))
-        squared = ((self._columns(self._coding.places(draws))[:, None] - tried) ** 2).sum(-1)
+        tried = self._coding.columns(self._coding.places([trial.params for trial in study.trials.values()]))
+        squared = ((self._coding.columns(self._coding.places(draws))[:, None] - tried) ** 2).sum(-1)
         return Proposal(draws[int(squared.min(axis=1, initial=np.inf).argmax())])
 
     def _random(self, known: set[str], rng: np.random.Generator) -> Iterator[Params]:
@@ -145,10 +171,6 @@ class ModelSampler:
         return np.where(np.isnan(points), fresh, np.where(changed, moved, points))
 
 
-def _no_prior(places: np.ndarray) -> np.ndarray:
-    return np.zeros(len(places))
-
-
 class DefaultSettings(SamplerSettings):
     """A Gaussian process for few, costly trials."""
 
@@ -173,4 +195,4 @@ class DefaultSettings(SamplerSettings):
         return self.prior
 
     def make(self, task: Task, prior: Prior | None = None) -> ModelSampler:
-        return ModelSampler(task, self.startup_trials, prior)
+        return ModelSampler(task, self.startup_trials + bool(task.costs), prior)

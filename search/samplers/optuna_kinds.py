@@ -35,6 +35,7 @@ class CmaEsSettings(SamplerSettings):
     """Optuna's CMA-ES with margins for discrete values (Hamano et al. 2022); it draws unordered values at random."""
 
     installs: ClassVar[tuple[str, str, str]] = ("cmaes", "cmaes", "cmaes")
+    fronts: ClassVar[bool] = False
 
     kind: Literal["cmaes"] = "cmaes"
 

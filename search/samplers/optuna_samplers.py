@@ -84,7 +84,8 @@ class OptunaSampler:
         known = study.known
         seeds = np.random.SeedSequence([self._task.seed, len(study.trials)])
         storage = InMemoryStorage()
-        throwaway = optuna.create_study(storage=storage, direction="maximize" if study.maximize else "minimize")
+        directions: list[Any] = ["maximize" if study.maximize else "minimize", *("minimize" for _ in self._task.costs)]
+        throwaway = optuna.create_study(storage=storage, directions=directions)
         throwaway.add_trials(self._history(study))
         first: Params = {}
         refused: list[dict[str, Any]] = []
@@ -137,12 +138,15 @@ class OptunaSampler:
         state = TrialState.PRUNED if trial.running and trial.scores else trial.state
         sign = 1.0 if study.maximize else -1.0
         merits = {progress: sign * study.merit(trial, progress) for progress in trial.scores}
+        costs: list[Any] = [cost.of(trial) for cost in self._task.costs]
+        if None in costs and state == TrialState.COMPLETE:
+            state = TrialState.PRUNED  # Optuna needs all values of a complete trial
         return create_trial(
             state=state,
             params=params,
             distributions={path: self._distributions[path] for path in params},
-            intermediate_values={} if state == TrialState.RUNNING else merits,
-            value=sign * study.final(trial) if state == TrialState.COMPLETE else None,
+            intermediate_values={} if state == TrialState.RUNNING or costs else merits,
+            values=[sign * study.final(trial), *costs] if state == TrialState.COMPLETE else None,
             constraints={"valid": 1.0} if trial.outcome == Outcome.INFEASIBLE else None,
             system_attrs=dict(trial.attributes.memory.get("optuna", {})),  # Optuna writes into it
         )
@@ -179,9 +183,11 @@ def _middle(domain: Domain) -> float | int:
 
 def tpe(task: Task, startup_trials: int) -> OptunaSampler:
     """The tree-structured Parzen estimator; its model leaves out unused hyperparameters."""
-    return OptunaSampler(
-        task, lambda seed: TPESampler(seed=seed, n_startup_trials=startup_trials, group=True), fill=False
-    )
+
+    def make(seed: int) -> BaseSampler:
+        return TPESampler(seed=seed, n_startup_trials=startup_trials, multivariate=True, group=True)
+
+    return OptunaSampler(task, make, fill=False)
 
 
 def gaussian_process(task: Task, startup_trials: int) -> OptunaSampler:

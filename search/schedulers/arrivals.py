@@ -45,13 +45,23 @@ class Field:
         place = 0
         while place < len(self._waiting):
             trial = study.trials[self._waiting[place][1]]
-            if trial.progress != rung or not trial.parked(rungs):
+            if not _waits(trial, rungs, rung):
                 del self._waiting[place]  # a trial that has continued never waits here again
             elif trial.number in live:
                 place += 1
             else:
                 return trial
         return None
+
+    def all_waiting(self, study: Study, rungs: tuple[int, ...], rung: int, live: set[int]) -> list[StudyTrial]:
+        """All trials that are parked at this rung and that no worker has, the best first."""
+        trials = [study.trials[number] for _, number in self._waiting]
+        self._waiting = [key for key, t in zip(self._waiting, trials, strict=True) if _waits(t, rungs, rung)]
+        return [study.trials[number] for _, number in self._waiting if number not in live]
+
+    def arrived(self, study: Study) -> list[StudyTrial]:
+        """The trials that have reached the rung, without those that diverged on the way; the best first."""
+        return [study.trials[number] for worth, number in self._keys if worth < math.inf]
 
     def arrive(self, key: Key, waiting: bool) -> None:
         """Add a trial that has reached the rung. waiting: whether it may be parked here."""
@@ -63,6 +73,10 @@ class Field:
         """Note that one of the trials was trained to the end, with its final merit."""
         insort(self._finished, number)
         self.best_final = max(self.best_final, final)
+
+
+def _waits(trial: StudyTrial, rungs: tuple[int, ...], rung: int) -> bool:
+    return trial.progress == rung and trial.parked(rungs)
 
 
 class Arrivals:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
+from search.goals.costs import Cost
 from search.schedulers.base import Comparable, Scheduler, all_alike
 from search.space.space import SearchSpace
 from trainables.base.errors import UserError
@@ -26,6 +27,7 @@ class Task:
         space: The domains that trials are proposed from.
         trials: `search.trials`; None without a limit.
         seed: The seed of its random numbers.
+        costs: The other goals, if there are several.
         comparable: Returns the same value for trials that may be ranked together.
     """
 
@@ -34,6 +36,7 @@ class Task:
     space: SearchSpace
     trials: int | None
     seed: int
+    costs: tuple[Cost, ...] = ()
     comparable: Comparable = all_alike
 
 
@@ -49,6 +52,7 @@ class SchedulerSettings(Kind):
     """A kind of scheduler: a subclass, in the table in `search.schedulers`."""
 
     breeds: ClassVar[bool] = False  # it is a Breeder
+    fronts: ClassVar[bool] = False  # it can decide by several goals
 
     def all_rungs(self, epochs: float) -> tuple[int, ...]:
         """Epochs, or steps with training.report_steps, at which a trial of so many epochs may be stopped, rising."""
@@ -101,6 +105,8 @@ class AtRungs(SchedulerSettings):
 
 class NamedScheduler(Named, AtRungs, extra="allow"):
     """A user's own scheduler: `module:Name` is called with the rungs and the other settings, each by its name."""
+
+    fronts: ClassVar[bool] = True  # its author's choice
 
     def make(self, task: Task) -> Scheduler:
         """See SchedulerSettings. Raises UserError if the user's class fails, or is no scheduler."""

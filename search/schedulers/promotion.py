@@ -4,14 +4,14 @@ import math
 from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
 from search.record.study import Study
 from search.record.trial import StudyTrial
 from search.schedulers.arrivals import Arrivals, Field
-from search.schedulers.base import Comparable, Decision, all_alike, finite
+from search.schedulers.base import Comparable, Decision, Scheduler, all_alike, finite
 from search.schedulers.kind import AtRungs, Factor, Task, quarter, rungs_field
 
 GOLDEN = (math.sqrt(5) - 1) / 2
@@ -79,6 +79,8 @@ class Promotion:
 class PromotionSettings(AtRungs):
     """Parks all trials at the rungs and promotes the best ones."""
 
+    fronts: ClassVar[bool] = True
+
     kind: Literal["asha_promotion"] = "asha_promotion"
     rungs: tuple[int, ...] | None = rungs_field("a quarter of training.epochs, but at least 2")
     reduction_factor: Factor = 3
@@ -86,7 +88,11 @@ class PromotionSettings(AtRungs):
     def default_rungs(self, epochs: int) -> tuple[int]:
         return (quarter(epochs),)
 
-    def make(self, task: Task) -> Promotion:
+    def make(self, task: Task) -> Scheduler:
+        if task.costs:
+            from search.schedulers.front import FrontPromotion  # it imports SciPy
+
+            return FrontPromotion(self.all_rungs(task.epochs), self.reduction_factor, task.costs, task.comparable)
         return Promotion(self.all_rungs(task.epochs), self.reduction_factor, task.comparable)
 
 

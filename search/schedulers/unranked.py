@@ -1,7 +1,7 @@
 """No early stopping."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from search.record.study import Study
 from search.record.trial import StudyTrial
@@ -24,6 +24,8 @@ class ToTheEnd:
 
 class UnrankedSettings(SchedulerSettings):
     """Trains all trials to the end."""
+
+    fronts: ClassVar[bool] = True
 
     kind: Literal["none"] = "none"
 

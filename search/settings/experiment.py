@@ -3,7 +3,6 @@
 import math
 import os
 import random
-import re
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -18,17 +17,15 @@ from pydantic import (
     model_validator,
 )
 
-from model.config import Config
 from search.schedulers import Task
-from search.settings.finals import FinalsConfig
+from search.settings.fields import ExperimentFields
+from search.settings.goals import PARAMETERS
 from search.settings.problem import TRANSLATION, Problem, find_problem
 from search.settings.searchable import fit_space, is_among
 from search.settings.searching import SearchConfig
-from search.settings.tracking import TrackingConfig
 from search.space.space import Params, SearchSpace
-from trainables.base.config import RunName, TrainingConfig, TrialConfig, set_paths
+from trainables.base.config import TrainingConfig, TrialConfig, set_paths
 from trainables.base.errors import either
-from trainables.base.files import full_path
 from trainables.base.installed import find_config
 from trainables.base.kinds import find_kinds, merge
 from trainables.base.mistakes import validate
@@ -37,7 +34,7 @@ from trainables.base.yaml_files import read_yaml
 PROBES = 1000  # an infinite space counts as empty when so many draws have failed
 
 
-class Experiment(Config):
+class Experiment(ExperimentFields):
     """A search. The fields of a trial are the base, which the space varies.
 
     `experiment_class` makes a class for each problem, with the fields of its trials. Data that are validated as an
@@ -45,25 +42,6 @@ class Experiment(Config):
     """
 
     definition: ClassVar[Problem]
-    problem: str = Field(TRANSLATION, description="the problem: translation, or one of your own as module:NAME")
-    name: RunName | None = Field(None, description="name of the run directory; config file and time unless given")
-    output_dir: str = Field("runs", min_length=1, description="holds the run directories and the caches they share")
-    storage: str | None = Field(
-        None,
-        description="an address such as s3://bucket/runs, for machines without a shared folder; "
-        "output_dir is then only used by the searching machine",
-    )
-    cluster: str | None = Field(
-        None,
-        description="a running Ray cluster to search on, of which this machine is a node: auto or HOST:PORT",
-    )
-    teardown: bool = Field(
-        False, description="end the cluster after the search, head included; for a search on the head of `ray up`"
-    )
-    space: SearchSpace = Field(SearchSpace({}), description="dotted path to domain, as in W&B sweep parameters")
-    search: SearchConfig
-    finals: FinalsConfig
-    tracking: TrackingConfig = TrackingConfig()
 
     @classmethod
     def load(cls, config: str | os.PathLike[str] = "quickstart", /, **changes: Any) -> Self:
@@ -98,29 +76,6 @@ class Experiment(Config):
             """A copy in which each dotted path has the given value, validated again."""
             ...
 
-    @field_validator("cluster")
-    @classmethod
-    def _no_client(cls, address: str | None) -> str | None:
-        if address is not None and address != "auto" and not re.fullmatch(r"[\w.-]+:\d+", address):
-            raise ValueError(f"{address!r}: is neither auto nor HOST:PORT; start the search on a node of the cluster")
-        return address
-
-    @field_validator("output_dir")
-    @classmethod
-    def _absolute(cls, path: str) -> str:
-        if "://" in path:
-            raise ValueError(f"{path}: is not a folder of this machine; name the address as storage")
-        return str(full_path(path))
-
-    @field_validator("storage")
-    @classmethod
-    def _is_url(cls, url: str | None) -> str | None:
-        if url is not None and not re.fullmatch(r"[a-z0-9]+://[^/].*[^/]|file:///.*[^/]", url):
-            raise ValueError(
-                f"{url!r}: is not an address such as s3://bucket/runs; a folder that is shared is output_dir"
-            )
-        return url
-
     @field_validator("space")
     @classmethod
     def _names_fields(cls, space: SearchSpace) -> SearchSpace:
@@ -129,7 +84,7 @@ class Experiment(Config):
     @model_validator(mode="after")
     def _can_be_searched(self) -> Self:
         search, epochs = self.search, self.training.epochs
-        search.allow(self.definition.further_metrics(self._base))
+        search.allow(self.definition.further_metrics(self.as_given))
         if self.teardown and self.cluster is None:
             raise ValueError("teardown: there is no cluster to end; name it with cluster: auto, or drop teardown")
         if self.training.report_steps is not None and not self.definition.reports_by_steps:
@@ -157,13 +112,16 @@ class Experiment(Config):
                 f"search.metric: {search.metric} can't be compared between values of {changing[0]}, which the space "
                 f"changes; use {' or '.join(others) or 'another space'}"
             )
-        if search.max_parameters is not None and self.trial.num_parameters is None:
+        if PARAMETERS in search.most and self.trial.num_parameters is None:
             raise ValueError(f"search.max_parameters: {self.definition.title} does not say how large its models are")
+        if search.exportable is not None and self.definition.refusal is None:
+            raise ValueError(f"search.exportable: {self.definition.title} has no models that can be exported; drop it")
         search.scheduler.check(self.scheduler_task)
         if not self._has_a_valid_trial():
             raise ValueError(
                 "space: no combination of its values makes a valid trial"
-                + (f" of at most {search.max_parameters:,} parameters" if search.max_parameters else "")
+                + (f" of at most {search.most[PARAMETERS]:,.0f} parameters" if PARAMETERS in search.most else "")
+                + (f" that can be exported for {search.exportable}" if search.exportable else "")
                 + "; see the constraints of its fields"
             )
         return self
@@ -178,10 +136,14 @@ class Experiment(Config):
     @property
     def trial(self) -> TrialConfig:
         """The base that the space varies."""
-        return self._base.reporting(self.search.metric)
+        trial = self.as_given.reporting(self.search.metric)
+        for name in self.search.besides:
+            trial = trial.reporting(name)
+        return trial
 
     @property
-    def _base(self) -> TrialConfig:
+    def as_given(self) -> TrialConfig:
+        """The base as the user gave it, which may report other metrics."""
         config = self.definition.config
         return config(**{name: getattr(self, name) for name in config.model_fields})
 
@@ -191,7 +153,13 @@ class Experiment(Config):
             config = self.trial.with_values(params)
         except ValidationError:
             return None
-        if self.search.max_parameters is not None and (config.num_parameters or 0) > self.search.max_parameters:
+        if (config.num_parameters or 0) > self.search.most.get(PARAMETERS, math.inf):
+            return None
+        if (
+            self.search.exportable
+            and self.definition.refusal
+            and self.definition.refusal(self.search.exportable, config)
+        ):
             return None
         return {path: value for path, value in params.items() if path not in config.unused}
 
@@ -241,7 +209,7 @@ def experiment_class(problem: str) -> type[Experiment]:
     metric: Any = (str, Field(names[0], description=f"the metric that compares trials: {either(names)}"))
     make: Any = create_model  # Any, as the bases are known only at run time
     search = make("SearchConfig", __base__=SearchConfig, __doc__=SearchConfig.__doc__, metric=metric)
-    search.of_problem = definition.metrics
+    search.of_problem, search.costs = definition.metrics, definition.costs
     fields: dict[str, Any] = {
         "problem": (str, Field(problem, description=Experiment.model_fields["problem"].description)),
         "search": (search, Field(default_factory=search)),

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from search.settings.finals import FinalsConfig
+from search.settings.goals import ModelCost
 from trainables.base.config import TrialConfig
 from trainables.base.errors import UserError
 from trainables.base.metrics import Metric
@@ -42,6 +43,7 @@ class Problem:
         config: The configuration class of a trial; the space varies its fields.
         metrics: The metrics that can compare trials, by their names in reports. The first is the default.
         further_metrics: Those that reports have as well if the configuration of a trial asks for them.
+        costs: What models cost when they are used, by names for `search.goals` and `search.limits`.
         training: How trials are trained, in worker processes: see `trainables.worker.Training`.
         finals: How finalists are tested and kept: see `search.finals.protocol.Finals`.
         preparation: How the driver prepares the data: see `search.settings.preparation.Preparation`.
@@ -51,6 +53,8 @@ class Problem:
         reports_by_steps: Whether trials can report within an epoch (`training.report_steps`).
         train_as_one: Whether trials can be trained as one computation.
         work_of_report: The computation from one report of a trial to the next, in any unit; only ratios matter.
+        refusal: Why a program can't hold the model of a trial, from the program's name (`search.exportable`) and the
+            trial; None if it can. None if models can't be exported.
     """
 
     title: str
@@ -59,6 +63,7 @@ class Problem:
     training: Any
     finals: Any
     further_metrics: Callable[[Any], Mapping[str, Metric]] = field(default=lambda config: {})
+    costs: Mapping[str, ModelCost] = field(default_factory=dict)
     preparation: Any = "search.settings.preparation:NOTHING"
     planning: Any = None
     finals_config: type[FinalsConfig] = FinalsConfig
@@ -66,6 +71,7 @@ class Problem:
     reports_by_steps: bool = False
     train_as_one: Callable[[Sequence[Any]], bool] = alone
     work_of_report: Callable[[Any], float] = field(default=lambda config: 1.0)
+    refusal: Callable[[str, Any], str | None] | None = None
 
     def part(self, name: str) -> Any:
         """The part of this name, imported if needed. Raises UserError if it can't be imported."""

@@ -1,23 +1,19 @@
 """How configurations are proposed, stopped and scheduled."""
 
-from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, PrivateAttr, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from model.config import Config
 from search.record.budget import BudgetConfig
 from search.samplers import SAMPLERS, SamplerSettings
 from search.schedulers import SCHEDULERS, SchedulerSettings
-from trainables.base.errors import did_you_mean, either, shortened
-from trainables.base.metrics import Direction, Metric
+from search.settings.goals import TRAIN_SECONDS, GoalsConfig
+from trainables.export.forms import FormName
 
 
-class SearchConfig(Config):
+class SearchConfig(GoalsConfig):
     """How configurations are proposed, stopped and scheduled."""
 
-    of_problem: ClassVar[Mapping[str, Metric]] = {}  # metrics that every report has
-    _further: Mapping[str, Metric] = PrivateAttr(default_factory=dict)  # those that a configuration adds
     sampler: Annotated[SamplerSettings, SAMPLERS] = Field(
         SAMPLERS.default, description="proposes trials: the name of a kind, or {kind, and its settings}"
     )
@@ -34,8 +30,9 @@ class SearchConfig(Config):
         "the noise of a score",
     )
     budget: BudgetConfig = BudgetConfig()
-    max_parameters: int | None = Field(None, ge=1, description="larger models are never proposed")
-    metric: str = Field(description="the metric that compares trials")
+    exportable: FormName | None = Field(
+        None, description="only models that can be exported for this program are proposed, such as ctranslate2"
+    )
     max_retries: int = Field(2, ge=0, description="new starts of a trial whose process died, each from its checkpoint")
     deterministic: bool = Field(
         False,
@@ -75,28 +72,20 @@ class SearchConfig(Config):
             raise ValueError(
                 f"stop_when_settled: {self.sampler.kind} does not estimate gains; use sampler default, or drop it"
             )
+        if self.besides:
+            self._fits_goals()
         return self
 
-    def allow(self, further: Mapping[str, Metric]) -> None:
-        """Add metrics that reports have if trials are compared by them. Raises ValueError for an unknown metric."""
-        self._further = dict(further)
-        if self.metric not in self.metrics:
-            known = list(self.metrics)
-            hint = found if "did you mean" in (found := did_you_mean(self.metric, known)) else ""
-            more = ", or one that `metrics` adds" if further else ""
-            raise ValueError(f"search.metric: must be {either(known)}, got {shortened(self.metric)}{hint}{more}")
-
-    @property
-    def metrics(self) -> Mapping[str, Metric]:
-        """All metrics that can compare trials, by their names in reports."""
-        return {**self.of_problem, **self._further}
-
-    @property
-    def direction(self) -> Direction:
-        """Whether the metric is maximized or minimized."""
-        return self.compared_by.direction
-
-    @property
-    def compared_by(self) -> Metric:
-        """The metric that compares trials."""
-        return self.metrics[self.metric]
+    def _fits_goals(self) -> None:
+        """Raises ValueError for what a search with several goals can't have."""
+        if not self.sampler.fronts:
+            raise ValueError(f"goals: {self.sampler.kind} looks for one best score; use sampler default, tpe or nsga2")
+        if not self.scheduler.fronts:
+            raise ValueError(
+                f"goals: scheduler {self.scheduler.kind} stops by the score alone, so cheap models would end early; "
+                "use asha_promotion or none"
+            )
+        if self.stop_when_settled:
+            raise ValueError("stop_when_settled: compares a gain with the noise of one score; drop it, or the goals")
+        if self.deterministic and TRAIN_SECONDS in self.besides:
+            raise ValueError("deterministic: train_seconds depends on the machine; use another goal")

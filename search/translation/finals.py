@@ -12,7 +12,9 @@ from search.finals.stages import FinalModel, Statistics, TestMetric
 from search.settings.experiment import Experiment
 from search.settings.searching import SearchConfig
 from search.translation.best import BestModel, read_best, write_best
+from search.translation.exporting import export_best
 from search.translation.final_metrics import FinalMetrics, Score, Tests
+from search.translation.finals_config import as_translation_finals
 from search.translation.problem import LOSS, TRANSLATION
 from search.translation.scoring import ScoredModel, load_final, score_all
 from search.translation.sections import write_sections
@@ -22,6 +24,7 @@ from trainables.base.translation_config import as_translation
 from trainables.data.corpora.cache import cached_corpus
 from trainables.data.corpora.corpus import read_test
 from trainables.data.encoding.preparing import prepare
+from trainables.export.forms import FORMS
 from trainables.scoring.metrics import check_metric
 
 BLEU = Score("bleu", ("test",))
@@ -50,6 +53,8 @@ class TranslationFinals:
     def check(self, experiment: Experiment) -> None:
         for key, settings in FinalMetrics(experiment).own.values():
             check_metric(key, settings)
+        for form in as_translation_finals(experiment.finals).export:
+            FORMS[form].need(f"finals.export: {form}")
 
     def open(self, experiment: Experiment, why: str) -> Tests:
         data = as_translation(experiment.trial).data
@@ -130,6 +135,7 @@ class TranslationFinals:
         network, tokenizer = load_final(model, experiment.cache)
         best = BestModel(as_translation(model.config), network, tokenizer, result.decoding)
         write_best(experiment.run_dir, best, result.translations)
+        export_best(best, experiment)
 
     def read_best(self, experiment: Experiment) -> BestModel:
         return read_best(experiment.run_dir)

@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from search.settings.finals import FinalsConfig
 from trainables.base.user_code import NAME
+from trainables.export.forms import FormName
 
 T = TypeVar("T")
 BeamSize = Annotated[int, Field(ge=1)]
@@ -48,6 +49,10 @@ class TranslationFinals(FinalsConfig):
         description="short for metrics: {neural: …}, a metric beside the others: a function, as "
         "package.module:function, of sources, translations and references, which returns a score for each sentence, "
         "or one for all",
+    )
+
+    export: tuple[FormName, ...] = Field(
+        (), description="programs for which the best model is written into export/ of the run, as [ctranslate2]"
     )
 
     @field_validator("neural_metric")

@@ -1,11 +1,13 @@
 """Translation models trained from scratch on parallel text: the default problem."""
 
 from model.counting import count_flops
+from search.settings.goals import PARAMETERS, ModelCost
 from search.settings.problem import Curves, Problem
 from search.translation.finals_config import TranslationFinals
 from trainables.acceleration.stackable import can_train_as_one
 from trainables.base.metrics import Metric
 from trainables.base.translation_config import TranslationConfig
+from trainables.export.forms import refusal
 
 LOSS = "valid_nll_per_char"
 TOKENS = 20  # on each side of a typical pair
@@ -26,6 +28,11 @@ def work_of_report(config: TranslationConfig) -> float:
         return pair
     pairs = training.batch_sentences or (training.batch_tokens or 0) / (2 * TOKENS)
     return pair * pairs * training.report_steps
+
+
+def parameters_of(config: TranslationConfig) -> float:
+    """The parameters of the model."""
+    return float(config.num_parameters)
 
 
 def further_metrics(config: TranslationConfig) -> dict[str, Metric]:
@@ -49,6 +56,7 @@ TRANSLATION = Problem(
         "valid_loss": Metric("valid loss per token", "minimize", digits=4, changed_by=("tokenizer",)),
     },
     further_metrics=further_metrics,
+    costs={PARAMETERS: ModelCost("parameters", lambda experiment: parameters_of)},
     preparation="search.translation.preparation:PREPARATION",
     training="trainables.translation:TRAINING",
     planning="search.planning.own_plan:OwnPlan",
@@ -62,4 +70,5 @@ TRANSLATION = Problem(
     reports_by_steps=True,
     train_as_one=can_train_as_one,
     work_of_report=work_of_report,
+    refusal=refusal,
 )

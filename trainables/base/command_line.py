@@ -75,6 +75,7 @@ def parse_options(
             cli_avoid_json=True,
             cli_hide_none_type=True,
             cli_exit_on_error=False,
+            parse_args_method=ArgumentParser.parse_intermixed_args,  # `export RUN --to FORM DIR`
         )
         options: dict[str, Any] = source()
     except SettingsError as error:

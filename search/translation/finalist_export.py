@@ -1,0 +1,88 @@
+"""Exports a finalist of a run that has ended."""
+
+from pathlib import Path
+
+from search.finals.board import Leaderboard, LeaderboardEntry, read_leaderboard
+from search.finals.choosing import read_finalists
+from search.finals.leaderboard import Entry
+from search.finals.stages import FinalModel
+from search.record.journal import read_lines
+from search.settings.experiment import Experiment
+from search.settings.problem import TRANSLATION
+from search.settings.stored import stored_experiment
+from search.translation.best import BestModel, read_best
+from search.translation.exporting import describe, export_model
+from search.translation.finals import choose_best
+from search.translation.scoring import known_on_test, load_final
+from trainables.base.checkpoint_files import last_checkpoints
+from trainables.base.errors import UserError
+from trainables.base.installed import program
+from trainables.base.translation_config import as_translation
+from trainables.export.checking import Comparison
+from trainables.export.exporting import Wish
+
+
+def export_run(run_dir: Path, wish: Wish, trial: int | None = None) -> dict[str, Comparison]:
+    """Export the best model of a run, or another finalist's best one.
+
+    Args:
+        run_dir: A search that has ended.
+        wish: What is to be exported where.
+        trial: The finalist; the best one by default.
+
+    Returns:
+        How the translations of the validation split compare with the model's own, by the type of weights.
+
+    Raises:
+        UserError: If there is no such model, or it can't be exported.
+    """
+    experiment = stored_experiment(run_dir)
+    if experiment.problem != TRANSLATION:
+        raise UserError(f"{run_dir}: is a search for {experiment.definition.title}, whose models have no other form")
+    board = read_leaderboard(run_dir / "leaderboard.json")
+    entry = _entry(board, board.ranking[0].trial if trial is None else trial)
+    best = read_best(run_dir) if entry is board.ranking[0] else _read_finalist(experiment, entry)
+    return export_model(best, wish, describe(experiment, board, entry), experiment.cache)
+
+
+def _entry(board: Leaderboard, trial: int) -> LeaderboardEntry:
+    found = {entry.trial: entry for entry in board.ranking}
+    if trial not in found:
+        raise UserError(
+            f"--trial: {trial} is not a finalist of {board.experiment}; it has {', '.join(map(str, found))}"
+        )
+    return found[trial]
+
+
+def _read_finalist(experiment: Experiment, entry: LeaderboardEntry) -> BestModel:
+    """The model of a finalist's best seed on the validation split, from its checkpoints. Raises UserError."""
+    kind, numbers = ("final", entry.final_trials) if entry.final_trials else ("trial", [entry.trial])
+    journal, folder = experiment.run_dir / f"{kind}s.jsonl", experiment.run_dir / f"{kind}s"
+    lines, averaged = list(read_lines(journal)), experiment.finals.last_checkpoints
+    models = []
+    for number, seed in zip(numbers, entry.seeds, strict=True):
+        if not last_checkpoints(folder / str(number), averaged):
+            raise UserError(
+                f"{folder / str(number)}: has no checkpoint of trial {entry.trial} any more (`{program('clean')}` "
+                "removes those of all finalists but the best); export the best one, without --trial"
+            )
+        models.append(
+            FinalModel(
+                problem=experiment.problem,
+                config=experiment.trial.with_values({**entry.config, "seed": seed}),
+                trial=entry.trial,
+                number=number if kind == "final" else None,
+                train_seconds=0.0,
+                folder=folder / str(number),
+                lines=tuple(line for line in lines if line.trial == number),
+                last_checkpoints=averaged,
+            )
+        )
+    results = [known_on_test(model) for model in models]
+    if None in results:
+        again = f"`{program('resume')} {experiment.run_dir}` writes them again"
+        raise UserError(f"{folder}: lacks the results of trial {entry.trial}; {again}")
+    finalists = {finalist.trial: finalist for finalist in read_finalists(experiment.run_dir / "finalists.json")}
+    model, result = choose_best(Entry(finalists[entry.trial], models, results), experiment.search)
+    network, tokenizer = load_final(model, experiment.cache)
+    return BestModel(as_translation(model.config), network, tokenizer, result.decoding)

@@ -1,0 +1,64 @@
+"""Exports a trained model: it is written, checked, described, and only then put in its place."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from trainables.base.errors import UserError
+from trainables.base.files import make_folder, publish_folder, remove
+from trainables.data.corpora.scoring import scoring
+from trainables.data.reading.text import Split
+from trainables.export.card import Origin, model_card
+from trainables.export.checking import Check, Comparison
+from trainables.export.forms import EXACT, FORMS
+from trainables.export.trained import TrainedModel
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is to be exported where."""
+
+    form: str  # a name of FORMS
+    folder: Path  # empty, or not there yet
+    quantization: str = EXACT  # the type of the weights
+
+    def check(self, trained: TrainedModel) -> None:
+        """Raises UserError if the form can't hold the model, or the folder has files."""
+        form = FORMS[self.form]
+        if self.quantization not in form.quantizations:
+            raise UserError(f"--quantization: {self.form} has {', '.join(form.quantizations)}, not {self.quantization}")
+        if why := form.refusal(trained.config):
+            raise UserError(why)
+        form.need(f"--to {self.form}")
+        if self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
+            raise UserError(f"{self.folder}: holds files; name an empty or a new folder")
+
+
+def export(trained: TrainedModel, wish: Wish, valid: Split, origin: Origin) -> dict[str, Comparison]:
+    """Write a model, its tokenizer and a model card into a folder.
+
+    The model with weights in single precision is compared with ours on the validation split first; then that with the
+    wanted weights. Returns the comparisons by the type of weights.
+
+    Raises:
+        UserError: As `Wish.check`, or if the exported model translates otherwise. The folder is then as it was.
+    """
+    wish.check(trained)
+    form, folder, comparisons = FORMS[wish.form], wish.folder, {}
+    make_folder(folder.parent)
+    check = Check(trained, valid, scoring(trained.config.data))
+    drafts = folder.parent / f".{folder.name}.export"
+    remove(drafts)
+    try:
+        for quantization in dict.fromkeys((EXACT, *form.beside, wish.quantization)):
+            draft = drafts / quantization
+            draft.mkdir(parents=True)
+            form.write(trained, draft, quantization)
+            comparisons[quantization] = check.compare(form.load(draft, trained))
+            if quantization == EXACT:
+                comparisons[EXACT].require_equal()
+        card = model_card(trained, wish.form, wish.quantization, comparisons, origin)
+        (drafts / wish.quantization / "README.md").write_text(card, encoding="utf-8")
+        publish_folder(drafts / wish.quantization, folder)
+    finally:
+        remove(drafts)
+    return comparisons

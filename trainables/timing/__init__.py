@@ -1,0 +1,1 @@
+"""How fast models translate, measured with models that need not be trained."""
