@@ -28,6 +28,7 @@ SEARCHES = [
     "report_page",
     "deciding",
     "metric_search",
+    "several_tests",
     "compatibility",
 ]
 

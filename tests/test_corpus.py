@@ -310,16 +310,23 @@ def test_processes_append_whole_lines_to_one_file(tmp_path: Path) -> None:
 
 
 def test_no_other_module_looks_for_the_test_split() -> None:
-    """`read_test` is the one that opens it: who wanted to do so elsewhere would have to name `data.test`."""
+    """`read_test` is the one that opens it: who wanted to do so elsewhere would have to name `test` or `tests`."""
     files = [file for package in ("model", "trainables", "search") for file in (ROOT / package).rglob("*.py")]
-    named = set()
+    named: dict[str, set[str]] = {"test": set(), "tests": set()}
     for file in files:
         nodes = list(ast.walk(ast.parse(file.read_text())))
         called = [node.func for node in nodes if isinstance(node, ast.Call)]  # finals have a method of that name
-        attributes = [node for node in nodes if isinstance(node, ast.Attribute) and node.attr == "test"]
-        named |= {file.name for node in attributes if node not in called}
+        for node in nodes:
+            if isinstance(node, ast.Attribute) and node.attr in named and node not in called:
+                named[node.attr].add(str(file.relative_to(ROOT)))
     # A plan has the seconds that testing takes.
-    assert named - {"simulation.py", "estimate.py"} == {"corpus.py", "data_config.py"}
+    plans = {"search/planning/simulation.py", "search/planning/estimate.py"}
+    assert named["test"] - plans == {"trainables/base/data_config.py"}
+    by_read_test = {"trainables/data/corpora/corpus.py", "trainables/single_run.py", "search/translation/finals.py"}
+    digests = {"trainables/__main__.py", "search/planning/planned.py", "search/translation/preparation.py"}
+    numbers = {"trainables/data/checks/facts.py", "trainables/data/reading/importing.py"}  # or plain files
+    scores = {"search/translation/final_metrics.py", "search/translation/later_tests.py"}
+    assert named["tests"] - {"trainables/base/data_config.py"} == by_read_test | digests | numbers | scores
 
 
 def test_the_phrasebook_test_split_stays_closed_too(tmp_path: Path) -> None:

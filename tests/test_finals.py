@@ -339,7 +339,7 @@ def test_a_finalist_is_shown_by_the_last_epochs_of_its_own_trainings(
     scored: list[FinalModel] = []
 
     def test_all(models: list[FinalModel], test: Any, *_: Any) -> list[Any]:
-        assert len(test) == 40
+        assert len(test["test"]) == 40
         scored.extend(models)
         return [f"result of {model.number}" for model in models]
 

@@ -84,13 +84,13 @@ def test_a_search_is_ranked_by_a_tiny_neural_metric(tmp_path: Path) -> None:
     assert (board["metric"], board["decided_by"]) == ("test_piped", "test_piped")
     first, second = board["ranking"]
     assert first["test_piped"] > second["test_piped"]
-    systems: dict[str, list[list[np.ndarray]]] = {"piped": [], "tiny": []}
+    systems: dict[str, list[list[stages.Statistics]]] = {"piped": [], "tiny": []}
     for entry in board["ranking"]:
         for name, found in systems.items():
             kept = [read_sealed(run_dir / "finals" / str(n) / f"test_{name}.json") for n in entry["final_trials"]]
-            found.append([np.array(record["statistics"]) for record in kept])
-        scores = [seed[:, 0].mean() for seed in systems["piped"][-1]]
-        assert all(seed.shape == (40, 2) for seed in systems["piped"][-1])
+            found.append([(np.array(record["statistics"]),) for record in kept])
+        scores = [seed[:, 0].mean() for (seed,) in systems["piped"][-1]]
+        assert all(seed.shape == (40, 2) for (seed,) in systems["piped"][-1])
         assert entry["test_piped"] == pytest.approx(np.mean(scores))
         assert entry["test_tiny"] == pytest.approx(entry["test_piped"])
         for name in ("bleu", "chrf", "ter"):

@@ -111,7 +111,7 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 def test_a_test_set_of_sacrebleu_stands_for_a_split(test_sets: Path, tmp_path: Path) -> None:
     write(tmp_path / "corpus", sides("{split}.{language}", names=("train", "valid")))
     config = DataConfig(path=str(tmp_path / "corpus"), test="sacrebleu://mini/en-fr")
-    assert read(config, config.test) == [("one", "un"), ("two", "deux")]
+    assert read(config, config.splits[2]) == [("one", "un"), ("two", "deux")]
     assert read(config, "valid") == pairs("valid")
     assert (test_sets / "mini" / "mini.en-fr.src").is_file(), "in the cache of sacreBLEU"
     import_corpus(config, tmp_path / "plain")

@@ -171,7 +171,7 @@ def test_a_whole_search_leaves_a_ranking_the_best_model_and_a_report(
     first, second = board["ranking"]
     assert first["test_bleu"] > 20, "a tiny model translates digits"
     assert set(first["config"]) == set(second["config"]) == set(SPACE)
-    assert set(board["signatures"]) == {"bleu", "chrf", "ter"}
+    assert set(board["signatures"]) == {"bleu", "chrf", "ter", "neural"}
     (pair,) = board["comparisons"]
     assert (pair["a"], pair["b"]) == (first["trial"], second["trial"])
     assert pair["difference"] == pytest.approx(first["test_bleu"] - second["test_bleu"])

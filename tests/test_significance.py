@@ -22,7 +22,7 @@ from trainables.scoring.metrics import mean_of_sums
 
 
 def weigh_bleu(systems: list[list[np.ndarray]]) -> Evidence:
-    return weigh(systems, TEST_BLEU)
+    return weigh([[(seed,) for seed in seeds] for seeds in systems], TEST_BLEU)
 
 
 def interval_of(system: System, noise: SeedNoise) -> tuple[float, float]:

@@ -134,8 +134,8 @@ def test_the_test_split_is_read_once_and_again_when_it_changes(
 ) -> None:
     folder, cache, digests = write_digits(tmp_path / "corpus"), tmp_path / "cache", []
 
-    def digest(data: DataConfig, train: Text) -> dict[str, Any]:
-        digests.append(digest_test(data, train))
+    def digest(data: DataConfig, train: Text, key: str) -> dict[str, Any]:
+        digests.append(digest_test(data, train, key))
         return digests[-1]
 
     monkeypatch.setattr(corpus_cache, "digest_test", digest)

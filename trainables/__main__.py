@@ -35,7 +35,8 @@ def main(arguments: list[str]) -> int:
     for warning in corpus.warnings:
         print(f"warning: {warning}")
     if run.score_test:
-        cached_test_digest(config.data, corpus.train, cache)  # errors in it are reported before training
+        for key in config.data.tests:  # errors in them are reported before training
+            cached_test_digest(config.data, corpus.train, cache, key)
     from trainables.single_run import score_model, train_model  # imported late, as it takes seconds
 
     model, tokenizer = train_model(config, cache, folder, run.threads)

@@ -58,14 +58,15 @@ def score_model(
     frozen = {"frozen_at": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "finalists": [config.model_dump()]}
     write_atomically(folder / "finalists.json", json.dumps(frozen))  # the run's own model is its only finalist
     metrics = scoring(config.data)
-    test = read_test(config.data, folder, "scoring the trained model")
-    for size in sorted({1, beam_size}):
-        translations = translate(model, tokenizer, test.source, size, length_penalty)
-        scores = score(translations, test.target, metrics)
-        print(
-            f"test, beam {size}: BLEU {scores.bleu:.2f}, chrF++ {scores.chrf:.2f}, TER {scores.ter:.2f}, "
-            f"mean sentence BLEU {scores.sentence_bleu:.2f}"
-        )
+    for key in config.data.tests:
+        test = read_test(config.data, folder, "scoring the trained model", key)
+        for size in sorted({1, beam_size}):
+            translations = translate(model, tokenizer, test.source, size, length_penalty)
+            scores = score(translations, test.target, metrics)
+            print(
+                f"{key}, beam {size}: BLEU {scores.bleu:.2f}, chrF++ {scores.chrf:.2f}, TER {scores.ter:.2f}, "
+                f"mean sentence BLEU {scores.sentence_bleu:.2f}"
+            )
     print(metrics.signatures()["bleu"])
 
 

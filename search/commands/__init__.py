@@ -33,6 +33,7 @@ COMMANDS = {
     "fetch": Command("fetch a run from its storage, without its checkpoints", "fetch:main", "fetch:Fetching"),
     "publish": Command("send a search to W&B, or the rest of it", "publish:main", "resume:Resuming"),
     "translate": Command("translate with the best model of a run", "translate:main", "translate:Translating"),
+    "score": Command("score the finalists of a run on a further test", "score:main", "score:Scoring"),
     "export": Command("write a run's model for another program", "export:main", "export:Exporting"),
     "time": Command("measure how long models take for a sentence", "timing:main", "timing:Timing"),
     "import": Command("write a corpus in another form as plain files", "importing:main", "importing:Importing"),

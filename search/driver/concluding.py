@@ -2,13 +2,11 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from search.finals.board import Cost, Leaderboard
 from search.finals.deciding import explain_ranking
 from search.finals.leaderboard import Entry, Ranking, compare, compare_beside, rank, write_leaderboard
 from search.finals.protocol import Finals
-from search.finals.stages import TestMetric
+from search.finals.stages import Statistics, TestMetric
 from search.record.journal import JournalLine
 from search.record.study import Study
 from search.report.page import Findings, write_report
@@ -44,17 +42,17 @@ def conclude(experiment: Experiment, results: Results, remarks: Remarks) -> Lead
     metric, *others = ways.metrics(experiment)
     entries = rank(results.entries, metric)
 
-    def statistics(by: TestMetric) -> list[list[np.ndarray]]:
+    def statistics(by: TestMetric) -> list[list[Statistics]]:
         return [ways.statistics(by, entry, test, experiment) for entry in entries]
 
-    beside = {other.name: compare_beside(entries, statistics(other), other) for other in others}
+    beside = {other.name: compare_beside(statistics(other), other) for other in others}
     untrained = [entry.finalist.trial for entry in entries if ways.is_untrained(entry, experiment)]
     ranking = Ranking(
         experiment=str(experiment.name),
         metric=metric,
         entries=entries,
         evidence=compare(entries, statistics(metric), metric),
-        figures=[ways.figures(entry) for entry in entries],
+        figures=[ways.figures(entry, experiment) for entry in entries],
         signatures=ways.signatures(experiment),
         goals=experiment.search,
         untrained=untrained,

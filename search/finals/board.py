@@ -1,6 +1,6 @@
 """The content of leaderboard.json, which is a public interface (docs/reference/run.md)."""
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ class DataSize:
     train_pairs: int
     valid_pairs: int
     test_pairs: int
+    other_tests: dict[str, int] = field(default_factory=dict)  # pairs of further tests
 
 
 @dataclass(frozen=True)

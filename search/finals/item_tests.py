@@ -15,9 +15,9 @@ ROWS = 320  # at a time; a multiple of 32, as NumPy draws 32 random bits at once
 ROUNDING = 1e-9  # smaller differences of scores count as 0
 
 
-def resampled_sums(statistics: np.ndarray, samples: int = RESAMPLES) -> np.ndarray:
+def resampled_sums(statistics: np.ndarray, samples: int = RESAMPLES, seed: int = SEED) -> np.ndarray:
     """The summed statistics of bootstrap samples of the items: (items, ...) -> (samples, ...)."""
-    rng, items = np.random.default_rng(SEED), len(statistics)
+    rng, items = np.random.default_rng(seed), len(statistics)
     flat = statistics.reshape(items, -1)
     parts = []
     for start in range(0, samples, ROWS):
@@ -28,9 +28,9 @@ def resampled_sums(statistics: np.ndarray, samples: int = RESAMPLES) -> np.ndarr
     return np.concatenate(parts).reshape(samples, *statistics.shape[1:])
 
 
-def shuffled_sums(statistics: np.ndarray) -> np.ndarray:
+def shuffled_sums(statistics: np.ndarray, seed: int = SEED) -> np.ndarray:
     """The summed statistics of random halves of the items: (items, ...) -> (SHUFFLES, ...)."""
-    rng, items = np.random.default_rng(SEED), len(statistics)
+    rng, items = np.random.default_rng(seed), len(statistics)
     flat = statistics.reshape(items, -1)
     parts = [
         rng.integers(2, size=(min(ROWS, SHUFFLES - start), items), dtype=bool).astype(np.float64) @ flat

@@ -13,7 +13,7 @@ from search.finals.board import DataSize, Leaderboard
 from search.finals.leaderboard import Entry
 from search.finals.remotely import Remotely
 from search.finals.results import keep_result, kept_result
-from search.finals.stages import FinalModel, TestMetric
+from search.finals.stages import FinalModel, Statistics, TestMetric
 from search.settings.experiment import Experiment
 from search.settings.problem import find_problem, place_of
 from search.settings.searching import SearchConfig
@@ -101,10 +101,10 @@ class ItemFinals:
             raise UserError(f"problem: test gives scores of {counts} items; all models must be tested on the same")
         return results
 
-    def statistics(self, metric: TestMetric, entry: Entry, test: None, experiment: Experiment) -> list[np.ndarray]:
-        return [np.stack([np.array(result.scores), np.ones(len(result.scores))], axis=1) for result in entry.results]
+    def statistics(self, metric: TestMetric, entry: Entry, test: None, experiment: Experiment) -> list[Statistics]:
+        return [(np.stack([np.array(result.scores), np.ones(len(result.scores))], axis=1),) for result in entry.results]
 
-    def figures(self, entry: Entry) -> dict[str, float | None]:
+    def figures(self, entry: Entry, experiment: Experiment) -> dict[str, float | None]:
         metrics = find_problem(entry.models[0].problem).metrics
         return {name: entry.valid(name) for name in metrics}
 

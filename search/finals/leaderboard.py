@@ -18,7 +18,7 @@ from search.finals.compromises import choose, explain_choice, mark_front
 from search.finals.deciding import decided_by
 from search.finals.item_tests import RESAMPLES, SEED, SHUFFLES
 from search.finals.significance import LEVEL, Comparison, Evidence, weigh
-from search.finals.stages import FinalModel, TestMetric
+from search.finals.stages import FinalModel, Statistics, Systems, TestMetric
 from search.settings.goals import GoalsConfig
 from trainables.base.files import write_atomically
 
@@ -51,7 +51,7 @@ def rank(entries: list[Entry], metric: TestMetric) -> list[Entry]:
     return sorted(entries, key=key)
 
 
-def compare(ranked: list[Entry], statistics: list[list[np.ndarray]], metric: TestMetric) -> Evidence:
+def compare(ranked: list[Entry], statistics: Systems, metric: TestMetric) -> Evidence:
     """Intervals, p-values and groups of ranked entries; statistics: as in `significance.weigh`."""
     evidence = weigh(statistics, metric)
     if metric.metric.tells_apart([entry.score for entry in ranked]):
@@ -59,16 +59,15 @@ def compare(ranked: list[Entry], statistics: list[list[np.ndarray]], metric: Tes
     return replace(evidence, groups=[1] * len(ranked))
 
 
-def compare_beside(entries: list[Entry], statistics: list[list[np.ndarray]], metric: TestMetric) -> Evidence | None:
-    """Intervals, p-values and groups by another metric than that of the ranking, by the places of `entries`.
+def compare_beside(statistics: Systems, metric: TestMetric) -> Evidence | None:
+    """Intervals, p-values and groups of systems in any order, by their places.
 
     None if there are no statistics of single items.
     """
-    items = {len(seed) for seeds in statistics for seed in seeds}
-    if items == {1}:
+    if any(len(test) == 1 for seeds in statistics for seed in seeds for test in seed):
         return None
-    scores = [fmean(float(metric.of_sums(seed.sum(axis=0))) for seed in seeds) for seeds in statistics]
-    order = sorted(range(len(entries)), key=lambda place: -metric.metric.worth(scores[place]))
+    scores = [fmean(score_of(metric, seed) for seed in seeds) for seeds in statistics]
+    order = sorted(range(len(statistics)), key=lambda place: -metric.metric.worth(scores[place]))
     evidence, places = weigh([statistics[place] for place in order], metric), np.argsort(order)
     return replace(
         evidence,
@@ -76,6 +75,11 @@ def compare_beside(entries: list[Entry], statistics: list[list[np.ndarray]], met
         groups=[evidence.groups[place] for place in places],
         comparisons=[replace(pair, a=order[pair.a], b=order[pair.b]) for pair in evidence.comparisons],
     )
+
+
+def score_of(metric: TestMetric, statistics: Statistics) -> float:
+    """The score of a model."""
+    return float(metric.of_sums(np.concatenate([test.sum(axis=0) for test in statistics])))
 
 
 @dataclass(frozen=True)

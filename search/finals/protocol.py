@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-import numpy as np
 from rich.console import Console
 
 from search.finals.board import DataSize, Leaderboard
 from search.finals.leaderboard import Entry
-from search.finals.stages import FinalModel, TestMetric
+from search.finals.stages import FinalModel, Statistics, TestMetric
 from search.settings.experiment import Experiment
 
 
@@ -36,14 +35,14 @@ class Finals(Protocol):
         """
         ...
 
-    def statistics(self, metric: TestMetric, entry: Entry, test: Any, experiment: Experiment) -> list[np.ndarray]:
-        """For each model of an entry the statistics of each item, whose sums give the score: (items, k).
+    def statistics(self, metric: TestMetric, entry: Entry, test: Any, experiment: Experiment) -> list[Statistics]:
+        """For each model of an entry the statistics of each item, whose sums give the score.
 
         One row alone is the score of all items together, of which no interval can be computed.
         """
         ...
 
-    def figures(self, entry: Entry) -> dict[str, float | None]:
+    def figures(self, entry: Entry, experiment: Experiment) -> dict[str, float | None]:
         """Other figures of an entry for the leaderboard, by name; means over its seeds."""
         ...
 

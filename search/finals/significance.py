@@ -15,8 +15,8 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import stdtr, stdtrit
 
-from search.finals.item_tests import bootstrap_p, randomisation_p, resampled_sums, shuffled_sums
-from search.finals.stages import TestMetric
+from search.finals.item_tests import SEED, bootstrap_p, randomisation_p, resampled_sums, shuffled_sums
+from search.finals.stages import Systems, TestMetric
 
 LEVEL = 0.95
 
@@ -72,18 +72,16 @@ class Evidence:
     noise: SeedNoise
 
 
-def weigh(systems: list[list[np.ndarray]], metric: TestMetric) -> Evidence:
-    """Compare systems, the best one first. systems[i][j]: item statistics of system i's j-th seed, (items, k)."""
+def weigh(systems: Systems, metric: TestMetric) -> Evidence:
+    """Compare systems, the best one first. systems[i][j]: item statistics of system i's j-th seed."""
     score = metric.of_sums
-    statistics = np.stack([seed for seeds in systems for seed in seeds], axis=1)  # (items, models, k)
+    tests = [_sums_of_test(systems, test) for test in range(len(systems[0][0]))]
+    observed, resampled, totals, shuffled = (np.concatenate(parts, axis=-1) for parts in zip(*tests, strict=True))
     ends = np.cumsum([len(seeds) for seeds in systems])[:-1]
-    sums = np.split(resampled_sums(statistics), ends, axis=1)
+    sums = np.split(resampled, ends, axis=1)
     scored = [
-        System(score(np.sum(seeds, axis=1)), score(resampled)) for seeds, resampled in zip(systems, sums, strict=True)
+        System(score(seeds), score(samples)) for seeds, samples in zip(np.split(observed, ends), sums, strict=True)
     ]
-    # The tests on items take a system as the concatenated outputs of its models.
-    joined = np.stack([np.mean(seeds, axis=0) for seeds in systems], axis=1)  # (items, systems, k)
-    totals, shuffled = joined.sum(axis=0), shuffled_sums(joined)
     scores = score(totals)
     resampled = np.stack([score(part.mean(axis=1)) for part in sums], axis=1)
     noise = seed_noise(scored)
@@ -101,6 +99,21 @@ def weigh(systems: list[list[np.ndarray]], metric: TestMetric) -> Evidence:
     return Evidence(
         [interval(system, noise, metric.bounds) for system in scored], pairs, groups(len(systems), apart), noise
     )
+
+
+def _sums_of_test(systems: Systems, test: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Summed statistics of the items of one test, which is resampled by itself.
+
+    Returns:
+        Of the models, on all items and on samples of them: (models, k), (samples, models, k). Of the systems, on all
+        items and on random halves: (systems, k), (shuffles, systems, k). The tests on items take a system as the
+        concatenated outputs of its models.
+    """
+    statistics = np.stack([seed[test] for seeds in systems for seed in seeds], axis=1)  # (items, models, k)
+    joined = np.stack([np.mean([seed[test] for seed in seeds], axis=0) for seeds in systems], axis=1)
+    observed = [np.sum(seed[test], axis=0) for seeds in systems for seed in seeds]
+    resampled, halves = resampled_sums(statistics, seed=SEED + test), shuffled_sums(joined, seed=SEED + test)
+    return np.stack(observed), resampled, joined.sum(axis=0), halves
 
 
 def seed_noise(systems: list[System]) -> SeedNoise:

@@ -17,13 +17,17 @@ from trainables.base.sealing import checksum
 from trainables.sharing.checkpoint_places import Checkpoints
 from trainables.sharing.storage import Storage
 
+Statistics = tuple[np.ndarray, ...]  # of a model, for each test that its score is computed from: (items, k)
+Systems = Sequence[Sequence[Statistics]]  # for each system, those of its models
+
 
 @dataclass(frozen=True)
 class TestMetric:
-    """The score on the test data by which finalists are ranked.
+    """A score on the test data, by which finalists are ranked or described.
 
     It is a function of sums over the items of the test data, such as sentences, so that it can be computed for other
-    samples of items: `of_sums` computes the scores, (...), from summed statistics, (..., k).
+    samples of items: `of_sums` computes the scores, (...), from summed statistics, (..., k). Statistics of several
+    tests stand one after another.
     """
 
     name: str  # in files, such as "test_bleu"

@@ -68,7 +68,8 @@ def _measure(experiment: Experiment, configs: Sequence[TrialConfig], slots: Slot
     finals, data = experiment.finals, as_translation(experiment.trial).data
     assert isinstance(finals, TranslationFinals)
     beam_size = max(way.beam_size for way in finals.decodings)
-    test_pairs = cached_test_digest(data, cached_corpus(data, experiment.cache).train, experiment.cache)["pairs"]
+    train, cache = cached_corpus(data, experiment.cache).train, experiment.cache
+    test_pairs = sum(cached_test_digest(data, train, cache, key)["pairs"] for key in data.tests)
     measured = probe(configs, experiment.cache, copies, beam_size, test_pairs)
     create_folder(file.parent)
     write_sealed(file, {"measured": [asdict(each) for each in measured]})

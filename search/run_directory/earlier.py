@@ -34,7 +34,6 @@ FINALS = (
     "report.html",
     "finalist_speeds.json",
 )
-RESULTS = ("test.json", "test_*.json", "neural.json")  # of the test split, beside their model
 STUDY = ("study.db", "study.db-wal", "study.db-shm", "trials.jsonl", "trials", "speeds.json")
 
 
@@ -132,7 +131,7 @@ class Earlier:
             if (self.run_dir / name).exists():
                 (self.run_dir / name).rename(self.moving / name)
         # Results of finals without retraining are beside the trials.
-        for result in (file for name in RESULTS for file in self.run_dir.glob(f"trials/*/{name}")):
+        for result in (file for trial in self.run_dir.glob("trials/*") for file in _results(trial)):
             target = self.moving / result.relative_to(self.run_dir)
             create_folder(target.parent)
             result.rename(target)
@@ -172,7 +171,8 @@ class Earlier:
             _copy(trial, study, copy, f"{folder.relative_to(self.run_dir)}, trial {trial.number}")
             checkpoints = folder / "trials" / str(trial.number)
             if checkpoints.exists():
-                ignored = shutil.ignore_patterns(*RESULTS)
+                results = [result.name for result in _results(checkpoints)]
+                ignored = shutil.ignore_patterns(*results)
                 target = self.run_dir / "trials" / str(copy.number)
                 shutil.copytree(checkpoints, target, ignore=ignored, copy_function=_link)
         journal = Journal(self.run_dir / "trials.jsonl")
@@ -189,6 +189,11 @@ class Earlier:
             sync(self.run_dir)
         write_sealed(folder / "taken.json", {str(old): new for old, new in numbers.items()})
         return len(numbers), len(before.trials)
+
+
+def _results(folder: Path) -> list[Path]:
+    """The results of a model on test splits."""
+    return [file for file in sorted(folder.glob("*.json")) if file.name != "valid.json"]
 
 
 def _copy(trial: StudyTrial, study: Study, copy: StudyTrial, origin: str) -> None:

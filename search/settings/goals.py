@@ -109,10 +109,9 @@ class GoalsConfig(Config):
             self._check_wish(self.goal)
         if self.metric not in self.metrics:
             known = list(self.metrics)
-            raise ValueError(
-                f"search.metric: must be {either(known)}, got {shortened(self.metric)}"
-                f"{hint if 'did you mean' in (hint := did_you_mean(self.metric, known)) else ''}"
-            )
+            hint = found if "did you mean" in (found := did_you_mean(self.metric, known)) else ""
+            more = ", or one that `metrics` adds" if further else ""
+            raise ValueError(f"search.metric: must be {either(known)}, got {shortened(self.metric)}{hint}{more}")
 
     @property
     def metrics(self) -> Mapping[str, Metric]:

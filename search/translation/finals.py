@@ -4,18 +4,17 @@ import math
 from dataclasses import replace
 from statistics import fmean
 
-import numpy as np
 from rich.console import Console
 
 from search.finals.board import DataSize, Leaderboard
 from search.finals.leaderboard import Entry
-from search.finals.stages import FinalModel, TestMetric
+from search.finals.stages import FinalModel, Statistics, TestMetric
 from search.settings.experiment import Experiment
 from search.settings.goals import SECONDS
 from search.settings.searching import SearchConfig
 from search.translation.best import BestModel, read_best, write_best
 from search.translation.exporting import export_best
-from search.translation.final_metrics import FinalMetrics
+from search.translation.final_metrics import FinalMetrics, Score, Tests
 from search.translation.finals_config import as_translation_finals
 from search.translation.problem import LOSS, TRANSLATION
 from search.translation.scoring import ScoredModel, load_final, score_all
@@ -27,10 +26,10 @@ from trainables.base.translation_config import as_translation
 from trainables.data.corpora.cache import cached_corpus
 from trainables.data.corpora.corpus import read_test
 from trainables.data.encoding.preparing import prepare
-from trainables.data.reading.text import Split
 from trainables.export.forms import FORMS
 from trainables.scoring.metrics import check_metric
 
+BLEU = Score("bleu", ("test",))
 BUILT_IN_SCORES = tuple(f"test_{name}" for name in BUILT_IN)
 
 
@@ -47,11 +46,11 @@ def choose_best(entry: Entry, search: SearchConfig) -> tuple[FinalModel, ScoredM
 
 
 class TranslationFinals:
-    """See `search.finals.protocol.Finals`; `test` is the test split."""
+    """See `search.finals.protocol.Finals`; `test` has the test splits by their keys."""
 
     def metrics(self, experiment: Experiment) -> list[TestMetric]:
         found = FinalMetrics(experiment)
-        return [found.test_metric(name) for name in found.names]
+        return [found.test_metric(score) for score in found.scores]
 
     def check(self, experiment: Experiment) -> None:
         for key, settings in FinalMetrics(experiment).own.values():
@@ -59,30 +58,30 @@ class TranslationFinals:
         for form in as_translation_finals(experiment.finals).export:
             FORMS[form].need(f"finals.export: {form}")
 
-    def open(self, experiment: Experiment, why: str) -> Split:
-        return read_test(as_translation(experiment.trial).data, experiment.run_dir, why)
+    def open(self, experiment: Experiment, why: str) -> Tests:
+        data = as_translation(experiment.trial).data
+        return {key: read_test(data, experiment.run_dir, why, key) for key in data.tests}
 
     def test(
-        self, models: list[FinalModel], test: Split, experiment: Experiment, gpus: float, console: Console
+        self, models: list[FinalModel], test: Tests, experiment: Experiment, gpus: float, console: Console
     ) -> list[ScoredModel]:
         with console.status("translating the test split"):
             results = score_all(models, test, experiment, gpus)
         metrics = FinalMetrics(experiment)
-        further: list[dict[str, float]] = [{} for _ in models]
-        for name in metrics.own:
-            with console.status(f"scoring by {name}"):
-                for model, result, scores in zip(models, results, further, strict=True):
-                    statistics = metrics.statistics(name, model, test, result.translations)
-                    if name == metrics.ranked_by and len(statistics) < len(test):
+        own = [score for score in metrics.scores if score.metric in metrics.own and len(score.tests) == 1]
+        for score in own:
+            with console.status(f"scoring by {score.metric}"):
+                for model, result in zip(models, results, strict=True):
+                    (statistics,) = metrics.statistics(score, model, test, result)
+                    if score.metric == metrics.ranked_by.metric and len(statistics) < len(test[score.tests[0]]):
                         raise UserError(
-                            f"finals.rank_by: {name} gives one score for the whole text, and a ranking needs a score "
-                            "for each sentence; rank by another metric: resume with --finals.rank_by"
+                            f"finals.rank_by: {score.metric} gives one score for the whole text, and a ranking needs "
+                            "one for each sentence; rank by another metric: resume with --finals.rank_by"
                         )
-                    scores[name] = float(metrics[name].of_sums(statistics.sum(axis=0)))
-        results = [
-            replace(result, ranked_by=metrics.ranked_by, further=scores)
-            for result, scores in zip(results, further, strict=True)
-        ]
+                    further = result.on(score.tests[0]).further
+                    further[score.metric] = float(metrics[score.metric].of_sums(statistics.sum(axis=0)))
+        if metrics.ranked_by != BLEU:
+            results = [replace(result, ranked=metrics.ranked_by.of(result)) for result in results]
         if SECONDS not in (*experiment.search.besides, *experiment.search.limits):
             return results
         timings = seconds_of_finalists(experiment, [as_translation(model.config) for model in models], console)
@@ -91,27 +90,27 @@ class TranslationFinals:
             for result, timing in zip(results, timings, strict=True)
         ]
 
-    def statistics(self, metric: TestMetric, entry: Entry, test: Split, experiment: Experiment) -> list[np.ndarray]:
-        metrics, name = FinalMetrics(experiment), metric.name.removeprefix("test_")
+    def statistics(self, metric: TestMetric, entry: Entry, test: Tests, experiment: Experiment) -> list[Statistics]:
+        metrics = FinalMetrics(experiment)
+        score = metrics.find(metric.name)
         return [
-            metrics.statistics(name, model, test, result.translations)
+            metrics.statistics(score, model, test, result)
             for model, result in zip(entry.models, entry.results, strict=True)
         ]
 
-    def figures(self, entry: Entry) -> dict[str, float | None]:
+    def figures(self, entry: Entry, experiment: Experiment) -> dict[str, float | None]:
         results: list[ScoredModel] = entry.results
         likelihoods = [result.nll_per_char for result in results if result.nll_per_char is not None]
-        names = [name for name in (*BUILT_IN, *results[0].further) if name != results[0].ranked_by]
-        by_metric = {f"test_{name}": fmean(result.by(name) for result in results) for name in names}
+        others = {score.name: fmean(map(score.of, results)) for score in FinalMetrics(experiment).scores[1:]}
         reported = as_translation(entry.models[0].config).training.valid_metrics
         seconds, error = results[0].seconds, results[0].seconds_error
         speed: dict[str, float | None] = {} if seconds is None else {SECONDS: seconds, f"{SECONDS}_error": error}
         return {
-            **{name: by_metric.pop(name) for name in BUILT_IN_SCORES if name in by_metric},
+            **{name: others.pop(name) for name in BUILT_IN_SCORES if name in others},
             "test_sentence_bleu": fmean(result.scores.sentence_bleu for result in results),
             # None if learned positions end before the longest sentence.
             "test_ppl_per_char": math.exp(fmean(likelihoods)) if likelihoods else None,
-            **by_metric,
+            **others,
             "valid_bleu": fmean(result.valid_bleu for result in results),
             **{f"valid_{name}": entry.valid(f"valid_{name}") for name in reported},
             LOSS: entry.valid(LOSS),
@@ -120,7 +119,7 @@ class TranslationFinals:
             "length_penalty": results[0].decoding.length_penalty,
         }
 
-    def data(self, experiment: Experiment, test: Split) -> DataSize:
+    def data(self, experiment: Experiment, test: Tests) -> DataSize:
         data = as_translation(experiment.trial).data
         corpus = cached_corpus(data, experiment.cache)
         return DataSize(
@@ -129,7 +128,8 @@ class TranslationFinals:
             target=data.target,
             train_pairs=len(corpus.train),
             valid_pairs=len(corpus.valid),
-            test_pairs=len(test),
+            test_pairs=len(test["test"]),
+            other_tests={key: len(text) for key, text in test.items() if key != "test"},
         )
 
     def signatures(self, experiment: Experiment) -> dict[str, str]:
@@ -157,11 +157,11 @@ class TranslationFinals:
         name = size.path.rstrip("/").rpartition("/")[2]
         return (
             f"{size.source} to {size.target}, {name}: {size.train_pairs:,} training, {size.valid_pairs:,} validation, "
-            f"{size.test_pairs:,} test pairs"
+            f"{' + '.join(f'{pairs:,}' for pairs in (size.test_pairs, *size.other_tests.values()))} test pairs"
         )
 
-    def sections(self, entries: list[Entry], test: Split, board: Leaderboard, experiment: Experiment) -> str:
-        return write_sections(entries, test, board, experiment)
+    def sections(self, entries: list[Entry], test: Tests, board: Leaderboard, experiment: Experiment) -> str:
+        return write_sections(entries, test["test"], board, experiment)
 
 
 FINALS = TranslationFinals()

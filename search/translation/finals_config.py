@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from typing import Annotated, Self, TypeVar
+from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import Field, field_validator, model_validator
 
@@ -40,6 +40,9 @@ class TranslationFinals(FinalsConfig):
     )
     rank_by: str = Field(
         "bleu", description="the metric of the ranking: bleu, chrf, ter, or the name of one in `metrics`"
+    )
+    rank_tests: Literal["first", "mean"] = Field(
+        "first", description="of several tests (data.test): rank by the first one, or by the mean of their scores"
     )
     neural_metric: str | None = Field(
         None,

@@ -34,9 +34,8 @@ class TranslationPreparation:
         """Read and check the corpus, train the tokenizers, and say what there is."""
         trial, cache = as_translation(experiment.trial), experiment.cache
         corpus = cached_corpus(trial.data, cache)
-        cached_test_digest(
-            trial.data, corpus.train, cache
-        )  # what is wrong with its files is told now, not after the search
+        for key in trial.data.tests:  # what is wrong with their files is told now, not after the search
+            cached_test_digest(trial.data, corpus.train, cache, key)
         from trainables.data.encoding.preparing import (  # takes seconds: a wrong path is told before
             count_unknown,
             prepare,
@@ -84,7 +83,10 @@ class TranslationPreparation:
         splits = {
             "training text": {"pairs": len(corpus.train), "sha256": corpus.train.digest()},
             "validation text": {"pairs": len(corpus.valid), "sha256": corpus.valid.digest()},
-            "test text": cached_test_digest(data, corpus.train, experiment.cache),
+            **{
+                f"{key.replace('_', ' ')} text": cached_test_digest(data, corpus.train, experiment.cache, key)
+                for key in data.tests
+            },
         }
         for split, found in splits.items():
             if found != (before := known[split] if known else found):

@@ -1,7 +1,8 @@
 """Scores finalists: their decoding is chosen on the validation split, then they are scored on the test split."""
 
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, astuple, dataclass, field
+from dataclasses import asdict, astuple, dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
 
@@ -36,7 +37,7 @@ def load_final(model: FinalModel, cache: Path) -> tuple[Transformer, Tokenizer]:
 
 @dataclass(frozen=True)
 class ScoredModel:
-    """The result of one trained model on the test split."""
+    """The result of one trained model on a test split, with those on other tests."""
 
     seed: int
     decoding: Decoding
@@ -45,22 +46,29 @@ class ScoredModel:
     nll_per_char: float | None  # of the references; None if learned positions end before the longest one
     translations: list[str]
     num_parameters: int
-    ranked_by: str = "bleu"  # the metric of the ranking
     further: dict[str, float] = field(default_factory=dict)  # scores by the metrics of the configuration
+    others: dict[str, "ScoredModel"] = field(default_factory=dict)  # by the keys of other tests
+    ranked: float | None = None  # the score of the ranking, if it is not BLEU
     seconds: float | None = None  # for a sentence, if that is a goal
     seconds_error: float | None = None  # its standard error, as a share
 
     @property
     def score(self) -> float:
-        """The score on the test split by the metric of the ranking."""
-        return self.by(self.ranked_by)
+        """The score of the ranking."""
+        return self.scores.bleu if self.ranked is None else self.ranked
+
+    def on(self, test: str) -> "ScoredModel":
+        """The result on the test of this key."""
+        return self.others.get(test, self)
 
     def by(self, metric: str) -> float:
         """The score on the test split by a metric."""
         return self.further[metric] if metric in self.further else float(getattr(self.scores, metric))
 
 
-def score_all(models: list[FinalModel], test: Split, experiment: Experiment, gpus: float) -> list[ScoredModel]:
+def score_all(
+    models: list[FinalModel], tests: Mapping[str, Split], experiment: Experiment, gpus: float
+) -> list[ScoredModel]:
     """The results of the models, in their order, computed in all of Ray's slots. Raises UserError.
 
     gpus: for each trial; at most one is used. Each result is kept beside its model and reused.
@@ -77,20 +85,38 @@ def score_all(models: list[FinalModel], test: Split, experiment: Experiment, gpu
         valid[index] |= bleu
         keep_on_valid(models[index], valid[index])
     chosen = choose_decodings(models, valid, settings)
-    results = [known_on_test(model) for model in models]
+    ways = [(chosen[model.trial], bleu[GREEDY]) for model, bleu in zip(models, valid, strict=True)]
+    found = {key: _score_on(key, models, ways, test, experiment, remotely) for key, test in tests.items()}
+    first = found.pop("test")
+    return [
+        replace(result, others={key: results[index] for key, results in found.items()})
+        for index, result in enumerate(first)
+    ]
+
+
+def _score_on(
+    key: str,
+    models: list[FinalModel],
+    ways: list[tuple[Decoding, float]],
+    test: Split,
+    experiment: Experiment,
+    remotely: Remotely,
+) -> list[ScoredModel]:
+    """The results on one test. ways: for each model its decoding, and its greedy validation BLEU."""
+    results = [known_on_test(model, key) for model in models]
     if None in results:
         split = remotely.put(test)
-        tested = {
-            index: (model, chosen[model.trial], valid[index][GREEDY], split, experiment.cache)
+        asked = {
+            index: (model, *ways[index], split, experiment.cache)
             for index, model in enumerate(models)
             if results[index] is None
         }
         signatures = scoring(as_translation(experiment.trial).data).signatures()
-        for index, (result, terms) in remotely.call(score_on_test, tested):
+        for index, (result, terms) in remotely.call(score_on_test, asked):
             results[index] = result
             for name, statistics in terms.items():
-                keep_statistics(models[index], f"test_{name}", signatures[name], statistics)
-            keep_on_test(models[index], result)
+                keep_statistics(models[index], f"{key}_{name}", signatures[name], statistics)
+            keep_on_test(models[index], result, key)
     return [result for result in results if result]
 
 
@@ -100,11 +126,12 @@ def keep_on_valid(model: FinalModel, bleu: dict[Decoding, float]) -> None:
     keep_result(model, "valid.json", {"bleu": ways})
 
 
-def keep_on_test(model: FinalModel, result: ScoredModel) -> None:
+def keep_on_test(model: FinalModel, result: ScoredModel, key: str = "test") -> None:
     """Keep a result, for `known_on_test`."""
     record = asdict(result)
-    del record["ranked_by"], record["further"]  # they follow from the configuration
-    keep_result(model, "test.json", record)
+    for follows in ("further", "others", "ranked"):  # from the configuration
+        del record[follows]
+    keep_result(model, f"{key}.json", record)
 
 
 def choose_decodings(
@@ -179,10 +206,10 @@ def nll_per_char(network: Transformer, tokenizer: Tokenizer, split: Split) -> fl
     return reference_loss(network, encoded) / sum(map(len, split.target))
 
 
-def known_on_test(model: FinalModel) -> ScoredModel | None:
+def known_on_test(model: FinalModel, key: str = "test") -> ScoredModel | None:
     """The kept result; None if it is missing or damaged, or an earlier version wrote it with other scores."""
     try:
-        record = kept_result(model, "test.json")
+        record = kept_result(model, f"{key}.json")
         for gone in ("sentences_per_second", "neural"):  # in version 0.1
             record.pop(gone, None)
         nested = {"scores": Scores(**record["scores"]), "decoding": Decoding(**record["decoding"])}

@@ -51,7 +51,7 @@ def render(
 ) -> str:
     """The sections with samples, the best model's attention in some sentences, and facts about the corpus."""
     metrics = FinalMetrics(experiment)
-    by, *others = (metrics.test_metric(name) for name in metrics.names)
+    by, *others = (metrics.test_metric(score) for score in metrics.scores)
     return OWN.get_template("sections.html.jinja").render(
         board=board,
         colours=colours_of(board.ranking),

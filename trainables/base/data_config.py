@@ -1,7 +1,7 @@
 """What decides which parallel text is read, and how."""
 
 import re
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -14,6 +14,7 @@ HUB = (
 )
 TEST_SET = r"sacrebleu://(?P<name>\w[\w./-]*)/(?P<pair>[A-Za-z_]+-[A-Za-z_]+)"
 
+SplitName = Annotated[str, Field(min_length=1)]
 BleuTokenizer = Literal[
     "auto", "13a", "intl", "zh", "ja-mecab", "ko-mecab", "char", "none", "spm", "flores101", "flores200"
 ]
@@ -61,6 +62,12 @@ class FiltersConfig(Config):
     def chosen(self) -> dict[str, int | float | bool]:
         """The filters that are on, each with its value."""
         return {name: value for name, value in self.model_dump().items() if value}
+
+
+def test_key(test: str) -> str:
+    """What a further test is called in results: sacrebleu://wmt24/en-de is wmt24_en_de, test_2017 is set_2017."""
+    key = re.sub(r"\W+", "_", test.removeprefix("sacrebleu://")).strip("_").lower().removeprefix("test_")
+    return key if key[:1].isalpha() and key not in ("test", "train", "valid", "report", "mean") else f"set_{key}"
 
 
 def corpus_path(path: str) -> str:
@@ -123,8 +130,10 @@ class DataConfig(Config):
     valid: str = Field(
         "valid", min_length=1, description="name of the validation split in the file names, or a test set as for test"
     )
-    test: str = Field(
-        "test", min_length=1, description="name of the test split in the file names, or sacrebleu://wmt24/en-de"
+    test: SplitName | Annotated[tuple[SplitName, ...], Field(min_length=1)] = Field(
+        "test",
+        description="name of the test split in the file names, or sacrebleu://wmt24/en-de; or a list of several, the "
+        "main one first",
     )
     split: SplitConfig = SplitConfig()
     columns: tuple[str | int, str | int] | None = Field(
@@ -149,12 +158,15 @@ class DataConfig(Config):
     def _consistent(self) -> Self:
         if self.source == self.target:
             raise ValueError(f"target: {self.target!r} is the source language, too; name two languages")
-        if len({self.train, self.valid, self.test}) < 3:
-            raise ValueError("test: train, valid and test must name three different splits")
-        for key in ("train", "valid", "test"):
-            name = getattr(self, key)
+        if len(set(self.splits)) < len(self.splits):
+            raise ValueError("test: train, valid and each test must name different splits")
+        if len(self.tests) < len(self.splits) - 2:
+            raise ValueError("test: two of its names differ in special characters alone; rename one")
+        for key, name in zip(("train", "valid", *["test"] * len(self.tests)), self.splits, strict=True):
             if "://" in name and (key == "train" or not re.fullmatch(TEST_SET, name)):
                 raise ValueError(f"{key}: {name}: is the name of a split; a test set is sacrebleu://wmt24/en-de")
+        if self.path == PHRASEBOOK and len(self.tests) > 1:
+            raise ValueError(f"test: {PHRASEBOOK} has one test; name one, or set path to a corpus of yours")
         if self.path == PHRASEBOOK and self.held_out:
             raise ValueError(f"split: {PHRASEBOOK} has all splits; leave it out, or set path to a corpus of yours")
         for column in self.columns or ():
@@ -169,14 +181,20 @@ class DataConfig(Config):
         return self
 
     @property
-    def splits(self) -> tuple[str, str, str]:
-        """The names of the splits for training, validation and test."""
-        return self.train, self.valid, self.test
+    def splits(self) -> tuple[str, ...]:
+        """The names of the splits for training, validation and each test."""
+        return self.train, self.valid, *((self.test,) if isinstance(self.test, str) else self.test)
+
+    @property
+    def tests(self) -> dict[str, str]:
+        """The names of the tests, by what they are called in results: the first is test, others like wmt24_en_de."""
+        first, *others = self.splits[2:]
+        return {"test": first, **{test_key(name): name for name in others}}
 
     @property
     def held_out(self) -> dict[str, int]:
         """Pairs that are taken out of the training text, by the name of their split."""
-        sizes = {self.valid: self.split.valid, self.test: self.split.test}
+        sizes = {self.valid: self.split.valid, self.tests["test"]: self.split.test}
         return {name: size for name, size in sizes.items() if size is not None}
 
     _path = field_validator("path")(corpus_path)

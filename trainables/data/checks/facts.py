@@ -95,8 +95,8 @@ def measure_corpus(
     """
     splits, problems = [], []
     known: list[_Reader] = []
-    for role in ("train", "valid", "test"):
-        reader = _Reader(config, role, known)
+    for role, name in zip(("train", "valid", *["test"] * len(config.tests)), config.splits, strict=True):
+        reader = _Reader(config, role, name, known)
         try:
             reader.read(watch)
         except UserError as error:
@@ -112,9 +112,9 @@ def measure_corpus(
 class _Reader:
     """One split on its way; known: the readers of the splits before it."""
 
-    def __init__(self, config: DataConfig, role: str, known: list["_Reader"]):
+    def __init__(self, config: DataConfig, role: str, name: str, known: list["_Reader"]):
         self.config, self.role, self.known = config, role, known
-        self.name = role if config.path == PHRASEBOOK else str(getattr(config, role))
+        self.name = role if config.path == PHRASEBOOK else name
         self.pairs = self.blank = self.left_out = 0
         self.words, self.lengths = (Lengths(), Lengths()), (Lengths(), Lengths())
         self.characters, self.ratios, self.sample = (Characters(), Characters()), Ratios(), Sample()

@@ -51,15 +51,16 @@ def cached_corpus(data: DataConfig, cache: Path) -> Corpus:
     return load_record(_remembered(data, "", paths, cache, read, is_whole), cache)
 
 
-def cached_test_digest(data: DataConfig, train: Text, cache: Path) -> dict[str, Any]:
+def cached_test_digest(data: DataConfig, train: Text, cache: Path, key: str = "test") -> dict[str, Any]:
     """As `digest_test`, which reads the test split, unless it has read these files before. Raises UserError."""
     if data.path == PHRASEBOOK:
-        return digest_test(data, train)
+        return digest_test(data, train, key)
 
     def read() -> bytes:
-        return json.dumps({"train": train.digest(), **digest_test(data, train)}).encode()
+        return json.dumps({"train": train.digest(), **digest_test(data, train, key)}).encode()
 
-    found: dict[str, Any] = json.loads(_remembered(data, train.digest(), test_files(data), cache, read))
+    beside = train.digest() if key == "test" else f"{train.digest()} {key}"
+    found: dict[str, Any] = json.loads(_remembered(data, beside, test_files(data, key), cache, read))
     return {"pairs": found["pairs"], "sha256": found["sha256"]}
 
 

@@ -50,7 +50,8 @@ def read_corpus(config: DataConfig, texts: Path | None = None) -> Corpus:
     Training pairs that `data.filters` drops are left out, and so are blank ones; warnings say how many.
     """
     if config.path != PHRASEBOOK:
-        find_files(config, config.test)
+        for name in config.tests.values():
+            find_files(config, name)
     pairs, told = _head_checked(config, config.train)
     kept, added = TrainingPairs(islice(pairs, config.limit), config), [AddedText(config, more) for more in config.more]
     told += [line for each in added for line in _told(config, each.check)]
@@ -83,25 +84,29 @@ def _count_shared(sentences: Sequence[str], text: Iterable[str]) -> int:
     return sum(sentence in shared for sentence in sentences)
 
 
-def read_test(config: DataConfig, run_dir: Path, why: str) -> Split:
-    """The test split: given out here alone, and not before the finalists are frozen in finalists.json of the run.
+def read_test(config: DataConfig, run_dir: Path, why: str, key: str = "test") -> Split:
+    """A test split: given out here alone, and not before the finalists are frozen in finalists.json of the run.
 
-    Each opening is noted there, see `open_test`. Raises UserError for what is wrong with the files, RuntimeError if no
-    finalists are frozen.
+    key: of `DataConfig.tests`. Each opening is noted in the run, see `open_test`. Raises UserError for errors in the
+    files, RuntimeError if no finalists are frozen.
     """
-    open_test(run_dir, why)
-    return _test_split(config)
+    name = config.tests[key]
+    open_test(run_dir, why, name if len(config.tests) > 1 else None)
+    return _evaluation_split(config, name)
 
 
-def digest_test(config: DataConfig, train: Text) -> dict[str, Any]:
-    """How many pairs the test split has, and a hash of them, by which a run knows that it stays the same.
+def digest_test(config: DataConfig, train: Text, key: str = "test") -> dict[str, Any]:
+    """How many pairs a test split has, and a hash of them, by which a run knows that it stays the same.
+
+    key: of `DataConfig.tests`.
 
     No text leaves this function, so nothing can be chosen by it. Raises UserError for what is wrong with the files, or
     unlike the training text.
     """
-    test = _test_split(config)
-    _told(config, lambda: check_languages(train.sides, config.test, test.sides))
-    _told(config, lambda: examine(config.test, test, range(1, len(test) + 1)))
+    name = config.tests[key]
+    test = _evaluation_split(config, name)
+    _told(config, lambda: check_languages(train.sides, name, test.sides))
+    _told(config, lambda: examine(name, test, range(1, len(test) + 1)))
     return {"pairs": len(test), "sha256": test.digest()}
 
 
@@ -111,13 +116,9 @@ def training_files(config: DataConfig) -> list[Path]:
     return [*own, *added_files(config)]
 
 
-def test_files(config: DataConfig) -> list[Path]:
-    """The files that the test split comes from. Raises UserError."""
-    return list(find_files(config, config.test))
-
-
-def _test_split(config: DataConfig) -> Split:
-    return _evaluation_split(config, config.test)
+def test_files(config: DataConfig, key: str = "test") -> list[Path]:
+    """The files that a test split comes from. Raises UserError."""
+    return list(find_files(config, config.tests[key]))
 
 
 def _evaluation_split(config: DataConfig, name: str) -> Split:

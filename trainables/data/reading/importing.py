@@ -55,7 +55,7 @@ def import_corpus(config: DataConfig, folder: Path) -> list[Imported]:
 
 
 def _write_splits(config: DataConfig, folder: Path) -> Iterator[Imported]:
-    for name, split in zip(NAMES, config.splits, strict=True):
+    for name, split in zip(("train", "valid", *config.tests), config.splits, strict=True):
         try:
             find_layout(config, split, alone=split == config.train)
         except NoSuchSplit:
