@@ -1,5 +1,6 @@
 """A model in the form of another program is the same function, or it is refused."""
 
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -275,7 +276,11 @@ def test_a_run_is_exported_and_its_model_card_translates(
 def test_a_finalist_is_exported_from_python(old_run: Path) -> None:
     trial = int(Result(old_run).ranking["trial"][0])
     assert Result(old_run).export("ctranslate2", old_run / "named", trial=trial)["float32"].lines == 500
-    assert f"trial {trial} of the search" in (old_run / "named" / "README.md").read_text()
+    card = (old_run / "named" / "README.md").read_text()
+    assert f"trial {trial} of the search" in card and re.search(
+        r"\| test_bleu \| [\d.e-]+ \(95% interval [\d.e-]+ to", card
+    )
+    assert re.search(r"\| test_chrf \| [\d.]+ \|", card) and "| signature of bleu | nrefs:1" in card
 
 
 def test_a_finalist_is_read_from_its_checkpoints_while_they_are_there(old_run: Path) -> None:
