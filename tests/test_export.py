@@ -34,7 +34,7 @@ from trainables.data.reading.text import Split
 from trainables.export import ctranslate2_spec
 from trainables.export.card import Origin
 from trainables.export.checking import EQUAL, Comparison, Difference, score_of
-from trainables.export.exporting import Wish, export
+from trainables.export.exporting import Destination, export
 from trainables.export.forms import FORMS, refusal
 from trainables.export.trained import TrainedModel
 
@@ -188,7 +188,7 @@ def test_decoding_is_the_same_with_each_beam_and_length_penalty(
 def test_an_export_has_a_card_and_leaves_the_model_as_it_was(tmp_path: Path, text: Text) -> None:
     trained, folder = text.model(ModelConfig(d_model=16, num_heads=2, ffn_dim=16)), tmp_path / "new" / "model"
     before = {name: tensor.clone() for name, tensor in trained.network.state_dict().items()}
-    comparisons = export(trained, Wish("ctranslate2", folder, "int8"), text.valid, ORIGIN)
+    comparisons = export(trained, Destination("ctranslate2", folder, "int8"), text.valid, ORIGIN)
     assert comparisons["float32"].equal == 40 and comparisons["int8"].lines == 40
     torch.testing.assert_close(trained.network.state_dict(), before, msg="quantized in place")
     assert [file.name for file in folder.parent.iterdir()] == ["model"], "no draft is left"
@@ -215,7 +215,7 @@ def test_an_export_that_translates_otherwise_is_refused_and_leaves_nothing(
 
     monkeypatch.setattr(ctranslate2_spec, "write", spoil)
     with pytest.raises(UserError, match=r"is another one: it translates \d+ of 40 lines"):
-        export(trained, Wish("ctranslate2", tmp_path / "model"), text.valid, ORIGIN)
+        export(trained, Destination("ctranslate2", tmp_path / "model"), text.valid, ORIGIN)
     assert not [*tmp_path.iterdir()]
 
 
@@ -240,13 +240,21 @@ def test_what_can_not_be_exported_is_refused_before_any_work(tmp_path: Path, tex
     (tmp_path / "full" / "file").touch()
     trained = text.model(shape)
     unknown = text.model(shape.model_copy(update={"positions": "transformer_xl"}))
-    for model, wish, message in (
-        (unknown, Wish("ctranslate2", tmp_path / "new"), "model.positions: transformer_xl is not in CTranslate2"),
-        (trained, Wish("ctranslate2", tmp_path / "full"), "full: holds files; name an empty or a new folder"),
-        (trained, Wish("ctranslate2", tmp_path / "new", "int4"), "--quantization: ctranslate2 has float32, .*not int4"),
+    for model, destination, message in (
+        (
+            unknown,
+            Destination("ctranslate2", tmp_path / "new"),
+            "model.positions: transformer_xl is not in CTranslate2",
+        ),
+        (trained, Destination("ctranslate2", tmp_path / "full"), "full: holds files; name an empty or a new folder"),
+        (
+            trained,
+            Destination("ctranslate2", tmp_path / "new", "int4"),
+            "ctranslate2 has float32, .*not int4",
+        ),
     ):
         with pytest.raises(UserError, match=message):
-            export(model, wish, Split([], []), ORIGIN)
+            export(model, destination, Split([], []), ORIGIN)
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from trainables.base.errors import UserError
 from trainables.base.translation_config import TokenizerConfig, TranslationConfig
 from trainables.timing import measuring
 from trainables.timing.config import SpeedConfig
-from trainables.timing.engines import open_engine
+from trainables.timing.engines import CTranslate2Engine, open_engine
 from trainables.timing.fitting import error_of_fit, fit_speed, operations
 from trainables.timing.measuring import Candidate, Timing, measure, shape_of
 from trainables.timing.workload import Batch, Workload, make_workload
@@ -183,7 +183,7 @@ def test_a_fit_finds_the_costs_of_operations_and_predicts_other_shapes(corpus: P
     def timed(config: TranslationConfig) -> Timing:
         tokens = 40 / math.log(config.tokenizer.vocab_size), 30 / math.log(config.tokenizer.vocab_size)
         done = operations(config, *tokens, cache=2**21)
-        seconds = 1e-3 + 2e-12 * done[2] + 5e-5 * done[7] + 3e-12 * done[8] + 1e-9 * done[14] + 1e-11 * done[15]
+        seconds = 1e-3 + 2e-12 * done[2] + 5e-5 * done[7] + 3e-12 * done[8] + 1e-9 * done[14] + 1e-10 * done[15]
         return Timing(seconds * rng.uniform(0.97, 1.03), 0.03, *tokens)
 
     measured = [drawn(rng.choice([500, 4000])) for _ in range(30)]
@@ -194,3 +194,23 @@ def test_a_fit_finds_the_costs_of_operations_and_predicts_other_shapes(corpus: P
     assert max(errors) < 0.2 and sum(errors) / len(errors) < 0.04
     assert 0.01 < error_of_fit(measured, timings) < 0.06
     assert predict(measured[0]) > 0 and all(predict(config) > 0 for config in unseen)
+
+
+def test_ctranslate2_translates_a_batch_to_the_mean_of_its_lengths(corpus: Path, tmp_path: Path) -> None:
+    pytest.importorskip("ctranslate2", reason="needs the extra export")
+    config, setup, calls = configured(corpus), SpeedConfig(engine="ctranslate2", beam=2), []
+    work = make_workload(config, 4, 4, tmp_path)
+    with open_engine(config, work, setup) as engine:
+        assert isinstance(engine, CTranslate2Engine)
+        translate = engine.translator.translate_batch
+
+        class Spy:
+            def translate_batch(self, sources: list[list[str]], **options: Any) -> Any:
+                calls.append((len(sources), options["min_decoding_length"], options["max_decoding_length"]))
+                found = translate(sources, **options)
+                assert {len(each.hypotheses[0]) for each in found} == {options["max_decoding_length"]}
+                return found
+
+        engine.translator = Spy()
+        engine.run(Batch(work.batches[0].sources, [4, 5, 9, 10]))
+    assert calls == [(4, 7, 7)]

@@ -150,9 +150,9 @@ class Result:
             UserError: Before the search has ended, or if the program can't compute this model.
         """
         from search.translation.finalist_export import export_run
-        from trainables.export.exporting import Wish
+        from trainables.export.exporting import Destination
 
-        return export_run(self.path, Wish(form, full_path(os.fspath(folder)), quantization), trial)
+        return export_run(self.path, Destination(form, full_path(os.fspath(folder)), quantization), trial)
 
     @property
     def report(self) -> Path:

@@ -39,16 +39,16 @@ def main(arguments: list[str], console: Console) -> int:
         raise UserError(f"export: name a run, a form and a folder, as in {example}")
     run_dir = find_run("export", options.run, "best", options.output_dir)
     from search.translation.finalist_export import export_run
-    from trainables.export.exporting import Wish
+    from trainables.export.exporting import Destination
 
-    wish = Wish(options.to, named_path("export", options.folder), options.quantization)
+    destination = Destination(options.to, named_path("export", options.folder), options.quantization)
     with console.status("exporting, and translating the validation split to check it"):
-        comparisons = export_run(run_dir, wish, options.trial)
+        comparisons = export_run(run_dir, destination, options.trial)
     for name, found in comparisons.items():
         equal = f"{found.equal:,} of {found.lines:,} lines like the model itself"
         say(console, f"{name}: valid BLEU {found.bleu:.2f} (the model itself: {found.own_bleu:.2f}), {equal}")
     for each in comparisons[EXACT].differences:
         limit = ", at the limit of its length" if each.endless else ""
         say(console, f"  line {each.line}: the score of its translation differs by {each.gap:.4f}{limit}")
-    say(console, str(wish.folder))
+    say(console, str(destination.folder))
     return 0

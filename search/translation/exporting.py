@@ -13,18 +13,18 @@ from trainables.base.log import say, warn
 from trainables.data.corpora.cache import cached_corpus
 from trainables.export.card import Origin
 from trainables.export.checking import Comparison
-from trainables.export.exporting import Wish, export
+from trainables.export.exporting import Destination, export
 from trainables.export.trained import TrainedModel
 
 FOLDER = "export"  # in a run directory
 
 
-def export_model(best: BestModel, wish: Wish, origin: Origin, cache: Path) -> dict[str, Comparison]:
+def export_model(best: BestModel, destination: Destination, origin: Origin, cache: Path) -> dict[str, Comparison]:
     """Export a model, checked on the validation split of its corpus; see `export`. Raises UserError."""
     decoding = best.decoding
     trained = TrainedModel(best.config, best.model, best.tokenizer, decoding.beam_size, decoding.length_penalty)
-    wish.check(trained)  # before the corpus is read
-    return export(trained, wish, cached_corpus(best.config.data, cache).valid, origin)
+    destination.check(trained)  # before the corpus is read
+    return export(trained, destination, cached_corpus(best.config.data, cache).valid, origin)
 
 
 def export_best(best: BestModel, experiment: Experiment) -> None:
@@ -38,7 +38,7 @@ def export_best(best: BestModel, experiment: Experiment) -> None:
         board = read_leaderboard(experiment.run_dir / "leaderboard.json")
         try:
             origin = describe(experiment, board, board.best)
-            found = export_model(best, Wish(form, folder), origin, experiment.cache)
+            found = export_model(best, Destination(form, folder), origin, experiment.cache)
         except UserError as error:
             warn(f"finals.export: {form}: {error}")
         else:

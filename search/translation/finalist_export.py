@@ -19,15 +19,15 @@ from trainables.base.errors import UserError
 from trainables.base.installed import program
 from trainables.base.translation_config import as_translation
 from trainables.export.checking import Comparison
-from trainables.export.exporting import Wish
+from trainables.export.exporting import Destination
 
 
-def export_run(run_dir: Path, wish: Wish, trial: int | None = None) -> dict[str, Comparison]:
+def export_run(run_dir: Path, destination: Destination, trial: int | None = None) -> dict[str, Comparison]:
     """Export the best model of a run, or another finalist's best one.
 
     Args:
         run_dir: A search that has ended.
-        wish: What is to be exported where.
+        destination: Where to, and in which form.
         trial: The finalist; the best one by default.
 
     Returns:
@@ -42,7 +42,7 @@ def export_run(run_dir: Path, wish: Wish, trial: int | None = None) -> dict[str,
     board = read_leaderboard(run_dir / "leaderboard.json")
     entry = _entry(board, board.chosen if trial is None else trial)
     best = read_best(run_dir) if entry.trial == board.chosen else read_finalist(experiment, entry)
-    return export_model(best, wish, describe(experiment, board, entry), experiment.cache)
+    return export_model(best, destination, describe(experiment, board, entry), experiment.cache)
 
 
 def _entry(board: Leaderboard, trial: int) -> LeaderboardEntry:

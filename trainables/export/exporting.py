@@ -14,8 +14,8 @@ from trainables.export.trained import TrainedModel
 
 
 @dataclass(frozen=True)
-class Wish:
-    """What is to be exported where."""
+class Destination:
+    """Where a model is exported to, and in which form."""
 
     form: str  # a name of FORMS
     folder: Path  # empty, or not there yet
@@ -33,32 +33,32 @@ class Wish:
             raise UserError(f"{self.folder}: holds files; name an empty or a new folder")
 
 
-def export(trained: TrainedModel, wish: Wish, valid: Split, origin: Origin) -> dict[str, Comparison]:
+def export(trained: TrainedModel, destination: Destination, valid: Split, origin: Origin) -> dict[str, Comparison]:
     """Write a model, its tokenizer and a model card into a folder.
 
     The model with weights in single precision is compared with ours on the validation split first; then that with the
     wanted weights. Returns the comparisons by the type of weights.
 
     Raises:
-        UserError: As `Wish.check`, or if the exported model translates otherwise. The folder is then as it was.
+        UserError: As `Destination.check`, or if the exported model translates otherwise. The folder is then as it was.
     """
-    wish.check(trained)
-    form, folder, comparisons = FORMS[wish.form], wish.folder, {}
+    destination.check(trained)
+    form, folder, comparisons = FORMS[destination.form], destination.folder, {}
     make_folder(folder.parent)
     check = Check(trained, valid, scoring(trained.config.data))
     drafts = folder.parent / f".{folder.name}.export"
     remove(drafts)
     try:
-        for quantization in dict.fromkeys((EXACT, *form.beside, wish.quantization)):
+        for quantization in dict.fromkeys((EXACT, *form.beside, destination.quantization)):
             draft = drafts / quantization
             draft.mkdir(parents=True)
             form.write(trained, draft, quantization)
             comparisons[quantization] = check.compare(form.load(draft, trained))
             if quantization == EXACT:
                 comparisons[EXACT].require_equal()
-        card = model_card(trained, wish.form, wish.quantization, comparisons, origin)
-        (drafts / wish.quantization / "README.md").write_text(card, encoding="utf-8")
-        publish_folder(drafts / wish.quantization, folder)
+        card = model_card(trained, destination.form, destination.quantization, comparisons, origin)
+        (drafts / destination.quantization / "README.md").write_text(card, encoding="utf-8")
+        publish_folder(drafts / destination.quantization, folder)
     finally:
         remove(drafts)
     return comparisons
