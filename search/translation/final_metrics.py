@@ -11,12 +11,11 @@ from search.finals.stages import FinalModel, Statistics, TestMetric
 from search.settings.experiment import Experiment
 from search.translation.finals_config import as_translation_finals
 from search.translation.problem import LOSS, NEAR_ZERO
-from search.translation.scoring import ScoredModel
+from search.translation.scoring import ScoredModel, signatures_on
 from trainables.base.errors import UserError, did_you_mean
 from trainables.base.metric_config import BUILT_IN, METRICS, MetricSettings
 from trainables.base.metrics import Metric
 from trainables.base.translation_config import as_translation
-from trainables.data.corpora.scoring import scoring
 from trainables.data.reading.text import Split
 from trainables.scoring.metrics import TranslationMetric, find_metric, sentence_metric
 
@@ -105,9 +104,20 @@ class FinalMetrics:
 
     @cached_property
     def signatures(self) -> dict[str, str]:
-        """How each metric is computed: sacreBLEU's signatures, and the settings of other metrics."""
-        own = {name: _described(settings) for name, (_, settings) in self.own.items()}
-        return {**scoring(self.data).signatures(), **own}
+        """How each metric is computed: sacreBLEU's signatures, and the settings of other metrics.
+
+        A test with another number of references than the first one has signatures of its own, as wmt24_bleu.
+        """
+        first, *others = self.data.tests
+        found = {**signatures_on(self.data, first), **self.described}
+        for key in others:
+            found |= {f"{key}_{name}": how for name, how in signatures_on(self.data, key).items() if how != found[name]}
+        return found
+
+    @property
+    def described(self) -> dict[str, str]:
+        """The settings of the metrics of the configuration."""
+        return {name: _described(settings) for name, (_, settings) in self.own.items()}
 
     def statistics(self, score: Score, model: FinalModel, tests: Tests, result: ScoredModel) -> Statistics:
         """The statistics of each sentence of a model's translations, for each test. Raises UserError."""
@@ -119,7 +129,7 @@ class FinalMetrics:
         """The statistics on one test, (sentences, k); all but those of BLEU, which are fast, are kept."""
         if name == "bleu":
             return self._found[name].statistics(text, translations)
-        signature = self.signatures[name]
+        signature = self.signatures.get(f"{test}_{name}", self.signatures[name])
         known = kept_statistics(model, f"{test}_{name}", signature)
         if known is None:
             known = self._found[name].statistics(text, translations)
