@@ -59,7 +59,8 @@ def read_corpus(config: DataConfig, texts: Path | None = None) -> Corpus:
     train = store(all_pairs, texts) if texts else in_memory(all_pairs)
     warnings = [*told, *kept.told(), *(line for each in added for line in each.told())]
     valid = _evaluation_split(config, config.valid)
-    if config.path != PHRASEBOOK and (more := find_layout(config, config.valid).references):
+    own = config.path != PHRASEBOOK and "://" not in config.valid  # of a known test set the first reference is used
+    if own and (more := find_layout(config, config.valid).references):
         raise UserError(
             f"{more[0]}: {config.valid} has {len(more) + 1} references, and only tests may have several; keep the first"
         )
