@@ -21,7 +21,7 @@ from trainables.scoring.metrics import TranslationMetric, find_metric, sentence_
 
 NEURAL = "neural"  # the name of the metric that finals.neural_metric names
 NOTES = {"bleu": "BLEU is corpus BLEU; valid BLEU is of greedy search."}
-BESIDE = {"BLEU": "test_bleu", "chrF++": "test_chrf", "sent.BLEU": "test_sentence_bleu"}  # columns of a narrow table
+BESIDE = {"BLEU": "test_bleu", "chrF++": "test_chrf", "sent.BLEU": "test_sentence_bleu"}  # columns of a short table
 
 Tests = Mapping[str, Split]  # by their keys in `DataConfig.tests`
 
@@ -90,7 +90,11 @@ class FinalMetrics:
         )
         others = {heading: figure for heading, figure in BESIDE.items() if figure != score.name}
         own = {other: f"test_{other}" for other in self.own if f"test_{other}" != score.name}
-        beside = [*own.items(), *others.items()][:2]
+        elsewhere = {
+            "test" if test == "test" else name: f"{test}_{score.metric}"
+            for test, name in self.data.tests.items()
+            if (test,) != score.tests
+        }
         return TestMetric(
             score.name,
             shown,
@@ -99,7 +103,7 @@ class FinalMetrics:
             of_sums=lambda sums: np.mean([metric.of_sums(each) for each in np.split(sums, tests, axis=-1)], axis=0),
             bounds=metric.bounds,
             note=NOTES.get(score.metric, ""),
-            beside=dict(beside),
+            beside={**own, **elsewhere, **others},
         )
 
     @cached_property
