@@ -56,5 +56,6 @@ def board(*ranking: LeaderboardEntry) -> Leaderboard:
             for a, b in combinations(ranking, 2)
         ],
         further={},
+        chosen=ranking[0].trial,
         significance=Significance(0.95, 1000, 1000, 1, 0.3, len(ranking)),
     )

@@ -123,6 +123,7 @@ RESUMED: dict[str, dict[Any, str]] = {
         GOES_ON: "goal goals trials stop_when_settled max_parameters exportable seed",
         NOTHING: "max_retries concurrency gpus_per_trial watchdog_seconds",
     },
+    "search.speed": {GOES_ON: "engine quantization device threads batch beam lines"},
     "search.sampler": {GOES_ON: "kind startup_trials prior"},
     "search.scheduler": {GOES_ON: "kind rungs reduction_factor"},
     "search.budget": {GOES_ON: "epochs gpu_hours dollars price_per_gpu_hour wall_hours"},

@@ -67,7 +67,8 @@ def write(folder: Path, entries: list[Entry], evidence: Evidence, untrained: Any
     )
     figures = [FINALS.figures(entry, experiment) for entry in entries]
     signatures = Scoring("13a").signatures()
-    ranking = Ranking("name", TEST_BLEU, entries, evidence, figures, signatures, untrained)
+    goals = Experiment.model_validate({}).search
+    ranking = Ranking("name", TEST_BLEU, entries, evidence, figures, signatures, goals, untrained)
     return write_leaderboard(folder, ranking, COST, SIZE, notes)
 
 

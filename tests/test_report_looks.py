@@ -16,7 +16,7 @@ from search.effects.observing import Score
 from search.record.attributes import Attributes
 from search.record.trial import StudyTrial
 from search.report.figures.figure import Figure
-from search.report.figures.ranking import pareto_figure, ranking_figure
+from search.report.figures.ranking import front_figure, ranking_figure
 from search.report.figures.settings import effects_figure, importance_figure, parallel_coordinates, slices
 from search.report.figures.training import curves_figure, learning_curves, progress_figure
 from search.settings.experiment import Experiment
@@ -246,7 +246,7 @@ def test_quality_and_size(finalists: int, numbered: bool) -> None:
         )
         for place in range(1, finalists + 1)
     ]
-    curves, looks = plotted(figure := pareto_figure(ranking, TEST_BLEU))
+    curves, looks = plotted(figure := front_figure(ranking, TEST_BLEU))
     front = {"mode": "lines", "line": {"color": INK, "width": 1, "dash": "dot"}, "hoverinfo": "skip"}
     assert curves[0] == points(x=[34_000, 38_000, 39_000], y=[34.0, 38.0, 39.0], **front)
     assert curves[1:] == [
@@ -255,18 +255,24 @@ def test_quality_and_size(finalists: int, numbered: bool) -> None:
             y=[line.score],
             mode="markers+text" if numbered or line.pareto else "markers",
             text=[str(line.trial)],
-            textposition="top center",
+            textposition="top right",
+            error_x={"type": "data", "array": [0.0], "visible": False},
+            error_y={
+                "type": "data",
+                "symmetric": False,
+                "array": [line.score_ci[1] - line.score],
+                "arrayminus": [line.score - line.score_ci[0]],
+            },
             marker={"size": 11, "color": [BLUE, ORANGE, GREEN, PINK, YELLOW, *[GREY] * 8][place]},
             hovertemplate=f"{line.num_parameters:,} parameters: {line.score:.2f}<extra>trial {line.trial}</extra>",
         )
         for place, line in enumerate(ranking)
     ]
-    span = finalists - 1
-    room = pytest.approx([40 - finalists - 0.15 * span, 39 + 0.225 * span])
-    assert looks == layout("parameters", "test BLEU", height=320, yaxis={"range": room})
-    assert (figure.name, figure.heading) == ("pareto-size", "Quality and size")
+    assert looks == layout("parameters", "test BLEU", height=320)
+    assert (figure.name, figure.heading) == ("front-parameters", "Quality and size")
     assert figure.caption == (
-        "On the front, where no other finalist is as good in both and better in one: 106, 102, 101."
+        "Bars are 95% intervals. By score, tests can't tell apart trials 106 and 102 and 101. "
+        "On the front, where no other finalist is as good in all and better in one: 106, 102, 101."
     )
     assert figure.alternative.startswith("trial 106 34,000 parameters, BLEU 34.00; trial 1")
     smallest = [told.split()[1] for told in figure.alternative.split("; ")]
@@ -274,9 +280,16 @@ def test_quality_and_size(finalists: int, numbered: bool) -> None:
     assert smallest == sorted(sizes, key=lambda number: sizes[number]), "of one size, the better first"
 
 
-def test_one_finalist_has_room_around_it() -> None:
-    assert list(pareto_figure([entry(1, 4, 30.0, 1, {})], TEST_BLEU).plot.layout.yaxis.range) == pytest.approx(
-        [29.85, 30.225]
+def test_the_front_of_speed_has_intervals_on_both_axes() -> None:
+    """A finalist whose speed is not known is left out."""
+    figures = {"seconds_per_sentence": 0.02, "seconds_per_sentence_error": 0.05}
+    first, second = entry(1, 4, 30.0, 1, {}), entry(2, 5, 29.0, 2, {})
+    ranking = [replace(first, figures={**first.figures, **figures}, pareto=True), second]
+    figure = front_figure(ranking, TEST_BLEU, "seconds_per_sentence")
+    _, point = figure.plot.data
+    assert point.error_x.array == pytest.approx((1.96 * 0.02 * 0.05,)) and point.error_x.visible
+    assert figure.heading == "Quality and speed" and figure.alternative.startswith(
+        "trial 4 0.02 seconds for a sentence"
     )
 
 

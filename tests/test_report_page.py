@@ -136,7 +136,7 @@ def test_a_browser_shows_every_picture_and_nothing_overflows(rendered: dict[int,
     attention = [f"attention-{sentence}-{kind}" for sentence in (1, 2, 3) for kind in ("cross", "encoder", "decoder")]
     assert set(pictures) == {
         "ranking-figure",
-        "pareto-size",
+        "front-parameters",
         "learning-curves",
         "loss-figure",
         "progress-figure",

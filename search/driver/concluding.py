@@ -54,6 +54,7 @@ def conclude(experiment: Experiment, results: Results, remarks: Remarks) -> Lead
         evidence=compare(entries, statistics(metric), metric),
         figures=[ways.figures(entry, experiment) for entry in entries],
         signatures=ways.signatures(experiment),
+        goals=experiment.search,
         untrained=untrained,
         beside={name: evidence for name, evidence in beside.items() if evidence},
     )
@@ -64,7 +65,7 @@ def conclude(experiment: Experiment, results: Results, remarks: Remarks) -> Lead
     )
     cost, data = _cost(experiment, results.study, results.trials), ways.data(experiment, test)
     board = write_leaderboard(run_dir, ranking, cost, data, notes)
-    ways.keep_best(entries[0], experiment)
+    ways.keep_best(next(entry for entry in entries if entry.finalist.trial == board.chosen), experiment)
     findings = Findings(
         experiment=experiment,
         trials=list(results.study.trials.values()),

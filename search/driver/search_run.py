@@ -32,6 +32,7 @@ from search.run_directory.earlier import Earlier
 from search.run_directory.inputs import describe_starts, pin_inputs, pin_made
 from search.run_directory.prior_sources import keep_prior
 from search.run_directory.trust import remember
+from search.settings.costs import measure_costs
 from search.settings.experiment import Experiment
 from search.settings.wording import count, describe
 from search.tracking.tracker import Tracker
@@ -79,6 +80,8 @@ class SearchRun:
             self.earlier = Earlier(self.run_dir)
             self.earlier.recover()
             search, finals = self._studies()
+            if not (self.run_dir / "finalists.json").exists():
+                measure_costs(self.experiment, self.console)
             where = f"{self.slots.gpus:.3g} GPU" if self.slots.gpus else "one CPU thread"
             say(f"{count(self.slots.count, 'trial', 'trials')} at a time, each on {where}; {self.run_dir}")
             if self.plan and not search.trials:
@@ -186,7 +189,8 @@ class SearchRun:
         for note in board.notes:
             warn(note)
         for line in board.ranking:
-            say(f"trial {line.trial}: {describe(line.config)}")
+            costs = [f"; {name} {cost:.4g}" for name in self.experiment.search.besides if (cost := line.cost(name))]
+            say(f"trial {line.trial}: {describe(line.config)}{''.join(costs)}")
         best, report = self.run_dir / "best", self.run_dir / "report.html"
         signature = board.signatures.get(by.name.removeprefix("test_"))
         say("".join(f"{by.short} {line}\n" for line in (signature,) if line) + f"best model: {best}\nreport: {report}")

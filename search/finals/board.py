@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from search.finals.significance import Comparison
+from search.settings.goals import PARAMETERS, TRAIN_SECONDS
 from search.space.space import Params
 from trainables.base.sealing import Damaged, read_sealed
 
@@ -51,7 +52,7 @@ class LeaderboardEntry:
     groups: dict[str, int]  # its group by other scores
     num_parameters: int | None  # None if the problem does not give it
     train_seconds: float
-    pareto: bool  # no other finalist is at least as good in score and parameters, and better in one
+    pareto: bool  # no other finalist is at least as good in score and costs (parameters by default), and better in one
     untrained: bool  # whether it has learnt nothing
 
     def stored(self, metric: str) -> dict[str, Any]:
@@ -63,6 +64,12 @@ class LeaderboardEntry:
         further |= {f"{name}_group": group for name, group in groups.items()}
         rest = {key: values.pop(key) for key in ("num_parameters", "train_seconds", "pareto", "untrained")}
         return {**values, **scores, **figures, **further, **rest}
+
+    def cost(self, name: str) -> float | None:
+        """A cost by its name in `search.goals`; less is better. None if it is not known."""
+        if name == PARAMETERS:
+            return self.num_parameters
+        return self.train_seconds if name == TRAIN_SECONDS else self.figures.get(name)
 
 
 SCORE = ("", "_std", "_ci")  # suffixes of the score's name in leaderboard.json
@@ -94,7 +101,13 @@ class Leaderboard:
     ranking: list[LeaderboardEntry]  # the best first
     comparisons: list[Comparison]  # all pairs, by their trials
     further: dict[str, list[Comparison]]  # all pairs by other scores on the test data, by name
+    chosen: int  # the trial whose model is in best/: the first, or what `search.goal` wished for
     significance: Significance
+
+    @property
+    def best(self) -> LeaderboardEntry:
+        """The entry whose model is in best/."""
+        return next(entry for entry in self.ranking if entry.trial == self.chosen)
 
     def stored(self) -> dict[str, Any]:
         """The content of leaderboard.json."""
@@ -124,9 +137,10 @@ def read_leaderboard(file: Path) -> Leaderboard:
             [_read_entry(entry, metric) for entry in record["ranking"]],
             _read_comparisons(record["comparisons"]),
             {name: _read_comparisons(pairs) for name, pairs in record.get("further", {}).items()},
+            record.get("chosen", record["ranking"][0]["trial"]),
             Significance(**significance, std_of_seeds=noise),
         )
-    except (TypeError, KeyError):
+    except (TypeError, KeyError, IndexError):
         raise Damaged(f"{file}: is damaged; restore it from a copy") from None
 
 

@@ -1,15 +1,21 @@
 """Chooses the finalists, which are unlike each other, and retrains them with new seeds."""
 
+import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
 from search.finals.deciding import decided_by
+from search.goals.costs import Cost
+from search.goals.front import spread_along
 from search.record.study import Study
 from search.record.trial import StudyTrial
 from search.samplers import Proposal
+from search.settings.costs import costs_of
 from search.settings.experiment import Experiment
 from search.space.space import Params
 from trainables.base.config import TrialConfig
@@ -40,7 +46,8 @@ class Choice:
 def choose_finalists(study: Study, experiment: Experiment) -> Choice:
     """The best trials: those trained to the end, then by the last rung that they reached, and each by score.
 
-    A trial within `finals.min_distance` of a better finalist is passed over while others are left.
+    With several goals, those that are spread along the front. A trial within `finals.min_distance` of a better finalist
+    is passed over while others are left.
     """
     settings = experiment.finals
     complete_only = settings.seeds == 0  # without retraining, stopped models are not scored
@@ -50,6 +57,8 @@ def choose_finalists(study: Study, experiment: Experiment) -> Choice:
         if trial.outcome == Outcome.COMPLETED or (trial.outcome == Outcome.STOPPED and not complete_only)
     ]
     candidates.sort(key=study.standing)
+    if costs := costs_of(experiment):
+        candidates = _along_the_front(study, candidates, costs, settings.top)
     chosen: list[StudyTrial] = []
     like: dict[int, int] = {}
     for trial in candidates:
@@ -67,6 +76,19 @@ def choose_finalists(study: Study, experiment: Experiment) -> Choice:
     search = experiment.search
     by = decided_by(search.metric, search.compared_by, [trial.scores[trial.progress] for trial in candidates])
     return Choice([Finalist(t.number, t.params, t.epochs, t.scores[t.progress]) for t in chosen], like, by)
+
+
+def _along_the_front(study: Study, candidates: list[StudyTrial], costs: Sequence[Cost], count: int) -> list[StudyTrial]:
+    """First trials that are spread along the front of those trained to the end, then the others in their order."""
+    ended = [trial for trial in candidates if trial.outcome == Outcome.COMPLETED and math.isfinite(study.final(trial))]
+    values = [[cost.of(trial) for cost in costs] for trial in ended]
+    known = [row for row, of_trial in enumerate(values) if None not in of_trial]
+    heights = np.array([study.final(ended[row]) for row in known])
+    places = np.array([[c.place(v) for c, v in zip(costs, values[row], strict=True) if v is not None] for row in known])
+    if not known:
+        return candidates
+    first = [ended[known[row]] for row in spread_along(heights, places, count)]
+    return [*first, *(trial for trial in candidates if trial not in first)]
 
 
 def freeze_finalists(file: Path, choice: Choice, experiment: Experiment, test_opened_before: list[str]) -> None:

@@ -14,10 +14,12 @@ import numpy as np
 
 from search.finals.board import Cost, DataSize, Leaderboard, LeaderboardEntry, Significance
 from search.finals.choosing import Finalist
+from search.finals.compromises import choose, explain_choice, mark_front
 from search.finals.deciding import decided_by
 from search.finals.item_tests import RESAMPLES, SEED, SHUFFLES
 from search.finals.significance import LEVEL, Comparison, Evidence, weigh
 from search.finals.stages import FinalModel, Statistics, Systems, TestMetric
+from search.settings.goals import GoalsConfig
 from trainables.base.files import write_atomically
 
 
@@ -90,6 +92,7 @@ class Ranking:
     evidence: Evidence
     figures: list[dict[str, float | None]]  # other figures of each entry
     signatures: dict[str, str]
+    goals: GoalsConfig
     untrained: Collection[int] = ()  # the trials of finalists that have learnt nothing
     beside: Mapping[str, Evidence] = field(default_factory=dict)  # by other metrics of the finals, by name
 
@@ -106,6 +109,7 @@ def write_leaderboard(
     notes: sentences on anything else.
     """
     entries, evidence, metric = ranking.entries, ranking.evidence, ranking.metric
+    ranked = mark_front([_ranked(place, ranking) for place in range(len(entries))], metric, ranking.goals)
     trials, noise = [entry.finalist.trial for entry in entries], evidence.noise
     board = Leaderboard(
         experiment=ranking.experiment,
@@ -114,8 +118,9 @@ def write_leaderboard(
         signatures=ranking.signatures,
         search=cost,
         decided_by=decided_by(metric.name, metric.metric, [entry.score for entry in entries]),
-        notes=list(notes),
-        ranking=[_ranked(place, ranking) for place in range(len(entries))],
+        notes=[*notes, *explain_choice(ranked, metric, ranking.goals)],
+        ranking=ranked,
+        chosen=choose(ranked, metric, ranking.goals).trial,
         comparisons=_by_trials(evidence, trials),
         further={name: _by_trials(other, trials) for name, other in ranking.beside.items()},
         significance=Significance(
@@ -157,15 +162,9 @@ def _ranked(place: int, ranking: Ranking) -> LeaderboardEntry:
         groups={name: other.groups[place] for name, other in ranking.beside.items()},
         num_parameters=results[0].num_parameters,
         train_seconds=fmean(model.train_seconds for model in entry.models),
-        pareto=not any(_dominates(other, entry, ranking.metric) for other in ranking.entries),
+        pareto=False,  # until all are compared
         untrained=entry.finalist.trial in ranking.untrained,
     )
-
-
-def _dominates(other: Entry, entry: Entry, metric: TestMetric) -> bool:
-    """Whether the other is at least as good in score and parameters, and better in one of them."""
-    theirs, ours = ((metric.metric.worth(e.score), -(e.results[0].num_parameters or 0)) for e in (other, entry))
-    return theirs != ours and all(their >= our for their, our in zip(theirs, ours, strict=True))
 
 
 def _csv(ranking: list[dict[str, Any]]) -> str:

@@ -79,6 +79,25 @@ def hypervolume(heights: np.ndarray, costs: np.ndarray, least: float, most: np.n
     return Cells.of(heights, costs, least, most).volume(least)
 
 
+def spread_along(heights: np.ndarray, costs: np.ndarray, count: int) -> list[int]:
+    """`count` points spread along the front: each adds the most volume to those before it. The first is the highest.
+
+    When the front has fewer, points of the next fronts follow, the highest first. costs: finite.
+    """
+    chosen: list[int] = [int(np.lexsort((*costs.T, -heights))[0])] if len(heights) else []
+    rank, most = ranks(heights, costs), costs.max(0, initial=-np.inf) + 1e-9
+    least = float(heights.min(initial=np.inf)) - 1e-9
+    front = np.flatnonzero(rank == 0)
+    while len(chosen) < min(count, len(front)):
+        volumes = []
+        for row in front:
+            those = np.array([*chosen, int(row)])
+            volumes.append(-np.inf if row in chosen else hypervolume(heights[those], costs[those], least, most))
+        chosen.append(int(front[int(np.argmax(volumes))]))
+    rest = [int(row) for row in np.lexsort((-heights, rank)) if row not in chosen]
+    return [*chosen, *rest[: count - len(chosen)]]
+
+
 def covered(cells: Cells, costs: np.ndarray, deviations: np.ndarray) -> np.ndarray:
     """The logarithm of the part of each cell's size that costs no less than a point, as expected for normal costs.
 

@@ -19,10 +19,11 @@ from search.finals.stages import TestMetric
 from search.record.journal import JournalLine
 from search.record.trial import StudyTrial
 from search.report.figures.figure import Figure, colours_of
-from search.report.figures.ranking import pareto_figure, ranking_figure
+from search.report.figures.ranking import front_figure, ranking_figure
 from search.report.figures.settings import effects_figure, importance_figure, parallel_coordinates, slices
 from search.report.figures.training import curves_figure, learning_curves, progress_figure
 from search.settings.experiment import Experiment
+from search.settings.goals import PARAMETERS
 from search.settings.wording import count, describe, duration, plain, short_name, short_value
 from trainables.base.files import write_atomically
 from trainables.base.metrics import Metric
@@ -61,7 +62,7 @@ def write_report(file: Path, found: Findings) -> None:
     """Write the page as one file."""
     experiment, trials, leaderboard, finals = found.experiment, found.trials, found.leaderboard, found.finals
     ranking, metrics, by = leaderboard.ranking, experiment.search.metrics, found.by
-    curves = experiment.definition.curves
+    curves, goals = experiment.definition.curves, experiment.search.besides or (PARAMETERS,)
     page = PAGE.get_template("report.html.jinja").render(
         experiment=experiment,
         metric=experiment.search.compared_by,
@@ -75,7 +76,7 @@ def write_report(file: Path, found: Findings) -> None:
         colours=colours_of(ranking),
         ranked_by=titled(leaderboard, by, metrics),
         ranking=[ranking_figure(ranking, by)] if leaderboard.decided_by == by.name else [],
-        pareto=[pareto_figure(ranking, by)] if len(ranking) > 1 and ranking[0].num_parameters is not None else [],
+        fronts=[front_figure(ranking, by, name) for name in goals if len(ranking) > 1 and ranking[0].cost(name)],
         training_figures=[
             learning_curves(experiment, trials, ranking),
             *([curves_figure(curves, ranking[0], found.reports, finals)] if curves else []),

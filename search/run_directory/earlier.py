@@ -32,8 +32,9 @@ FINALS = (
     "best",
     "export",
     "report.html",
+    "finalist_speeds.json",
 )
-STUDY = ("study.db", "study.db-wal", "study.db-shm", "trials.jsonl", "trials")
+STUDY = ("study.db", "study.db-wal", "study.db-shm", "trials.jsonl", "trials", "speeds.json")
 
 
 class Earlier:

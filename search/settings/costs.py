@@ -5,6 +5,7 @@ from collections.abc import Callable
 from functools import lru_cache
 
 from pydantic import ValidationError
+from rich.console import Console
 
 from search.goals.costs import Cost
 from search.record.trial import StudyTrial
@@ -12,6 +13,7 @@ from search.settings.experiment import Experiment
 from search.settings.goals import TRAIN_SECONDS
 from search.space.space import Params
 from trainables.base.config import TrialConfig
+from trainables.base.errors import UserError
 from trainables.base.outcomes import Outcome
 from trainables.base.user_code import import_named
 
@@ -30,9 +32,45 @@ def costs_of(experiment: Experiment) -> tuple[Cost, ...]:
     return tuple(_cost(experiment, name) for name in experiment.search.besides)
 
 
+def measure_costs(experiment: Experiment, console: Console) -> None:
+    """Measure what costs are computed from, unless the run has it, and check that a model is within the limits.
+
+    Raises UserError.
+    """
+    search = experiment.search
+    for name in dict.fromkeys((*search.besides, *search.most)):
+        if name in search.costs and (measure := search.costs[name].measure) is not None:
+            (import_named(measure, "problem") if isinstance(measure, str) else measure)(experiment, console)
+    _check_limits(experiment)
+
+
+def _check_limits(experiment: Experiment) -> None:
+    accept, valid = within_limits(experiment), []
+    for params in experiment.probes():
+        if accept(params) is not None:
+            return
+        valid += [params] if experiment.accept(params) is not None else []
+    for name, most in experiment.search.most.items():
+        least = min(map(_known(experiment, name), valid))
+        if least > most:
+            raise UserError(
+                f"search.limits.{name}: {most:g} is too little: of {len(valid)} models of the space, the least is "
+                f"{least:.3g}"
+            )
+    raise UserError("search.limits: no model of the space is within all of them; raise one")
+
+
 def within_limits(experiment: Experiment) -> Callable[[Params], Params | None]:
-    """`Experiment.accept`, and None also for a model that costs more than a limit allows. Raises UserError."""
-    limits = {name: most for name, most in experiment.search.most.items() if name in experiment.search.costs}
+    """`Experiment.accept`, and None also for a model that costs more than a limit allows. Raises UserError.
+
+    A limit on what is measured holds once it was measured: a plan does not know it.
+    """
+    costs = experiment.search.costs
+    limits = {
+        name: most
+        for name, most in experiment.search.most.items()
+        if name in costs and costs[name].is_known(experiment)
+    }
     known = [(_known(experiment, name), most) for name, most in limits.items()]
 
     def accept(params: Params) -> Params | None:

@@ -3,7 +3,7 @@
 import math
 import os
 import random
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -127,11 +127,16 @@ class Experiment(ExperimentFields):
         return self
 
     def _has_a_valid_trial(self) -> bool:
+        return any(self.accept(params) is not None for params in self.probes())
+
+    def probes(self) -> Iterator[Params]:
+        """All combinations of a small space, or PROBES draws of a larger one; valid or not."""
         if self.space.size() <= PROBES:
-            return any(self.accept(params) is not None for params in self.space.grid())
+            yield from self.space.grid()
+            return
         rng = random.Random(0)
-        draws = ({path: d.at(rng.random()) for path, d in self.space.domains.items()} for _ in range(PROBES))
-        return any(self.accept(params) is not None for params in draws)
+        for _ in range(PROBES):
+            yield {path: domain.at(rng.random()) for path, domain in self.space.domains.items()}
 
     @property
     def trial(self) -> TrialConfig:

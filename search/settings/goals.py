@@ -11,8 +11,8 @@ from model.config import Config
 from trainables.base.errors import did_you_mean, either, shortened
 from trainables.base.metrics import Direction, Metric
 
-PARAMETERS, TRAIN_SECONDS = "parameters", "train_seconds"
-WORDS = {"fastest": "seconds_per_sentence", "smallest": PARAMETERS, "cheapest": TRAIN_SECONDS}
+PARAMETERS, SECONDS, TRAIN_SECONDS = "parameters", "seconds_per_sentence", "train_seconds"
+WORDS = {"fastest": SECONDS, "smallest": PARAMETERS, "cheapest": TRAIN_SECONDS}
 PHRASE = re.compile(r"(\w+) within (\d+(?:\.\d+)?) (\w+) of the best")
 EXAMPLE = "fastest within 0.5 valid_bleu of the best"
 MOST_GOALS = 3
@@ -26,13 +26,19 @@ class ModelCost:
         title: Its name for people, with its unit.
         of: A function that takes an Experiment and returns a function from a trial's configuration to the cost; or the
             name of one, as module:NAME.
-        measure: Measures what `of` needs, once for a run: takes the Experiment and a console. None if nothing is
-            measured.
+        measure: Measures what `of` needs, once for a run: takes the Experiment and a console, and is a function or the
+            name of one. None if nothing is measured.
+        file: The file in the run directory that `measure` writes.
     """
 
     title: str
     of: Any
     measure: Any = None
+    file: str = ""
+
+    def is_known(self, experiment: Any) -> bool:
+        """Whether the Experiment has what `of` needs."""
+        return not self.file or (experiment.name is not None and (experiment.run_dir / self.file).exists())
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,9 @@ from pydantic import Field, field_validator, model_validator
 from search.record.budget import BudgetConfig
 from search.samplers import SAMPLERS, SamplerSettings
 from search.schedulers import SCHEDULERS, SchedulerSettings
-from search.settings.goals import TRAIN_SECONDS, GoalsConfig
+from search.settings.goals import SECONDS, TRAIN_SECONDS, GoalsConfig
 from trainables.export.forms import FormName
+from trainables.timing.config import SpeedConfig
 
 
 class SearchConfig(GoalsConfig):
@@ -33,6 +34,7 @@ class SearchConfig(GoalsConfig):
     exportable: FormName | None = Field(
         None, description="only models that can be exported for this program are proposed, such as ctranslate2"
     )
+    speed: SpeedConfig = SpeedConfig()
     max_retries: int = Field(2, ge=0, description="new starts of a trial whose process died, each from its checkpoint")
     deterministic: bool = Field(
         False,
@@ -74,6 +76,10 @@ class SearchConfig(GoalsConfig):
             )
         if self.besides:
             self._fits_goals()
+        if SECONDS in (*self.besides, *self.limits) and self.speed.engine not in ("babeltune", self.exportable):
+            raise ValueError(
+                f"speed.engine: {self.speed.engine} can't hold every model; set exportable: {self.speed.engine}, too"
+            )
         return self
 
     def _fits_goals(self) -> None:

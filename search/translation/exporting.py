@@ -29,14 +29,14 @@ def export_model(best: BestModel, wish: Wish, origin: Origin, cache: Path) -> di
 def export_best(best: BestModel, experiment: Experiment) -> None:
     """Write the exports that `finals.export` asks for into the run, in place of earlier ones; warns if one fails.
 
-    best: the model of the first entry of the leaderboard, which must be written.
+    best: the model that the leaderboard chose, which must be written.
     """
     for form in as_translation_finals(experiment.finals).export:
         folder = experiment.run_dir / FOLDER / form
         remove(folder)
         board = read_leaderboard(experiment.run_dir / "leaderboard.json")
         try:
-            origin = describe(experiment, board, board.ranking[0])
+            origin = describe(experiment, board, board.best)
             found = export_model(best, Wish(form, folder), origin, experiment.cache)
         except UserError as error:
             warn(f"finals.export: {form}: {error}")

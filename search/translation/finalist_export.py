@@ -40,8 +40,8 @@ def export_run(run_dir: Path, wish: Wish, trial: int | None = None) -> dict[str,
     if experiment.problem != TRANSLATION:
         raise UserError(f"{run_dir}: is a search for {experiment.definition.title}, whose models have no other form")
     board = read_leaderboard(run_dir / "leaderboard.json")
-    entry = _entry(board, board.ranking[0].trial if trial is None else trial)
-    best = read_best(run_dir) if entry is board.ranking[0] else _read_finalist(experiment, entry)
+    entry = _entry(board, board.chosen if trial is None else trial)
+    best = read_best(run_dir) if entry.trial == board.chosen else _read_finalist(experiment, entry)
     return export_model(best, wish, describe(experiment, board, entry), experiment.cache)
 
 

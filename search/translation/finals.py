@@ -10,6 +10,7 @@ from search.finals.board import DataSize, Leaderboard
 from search.finals.leaderboard import Entry
 from search.finals.stages import FinalModel, Statistics, TestMetric
 from search.settings.experiment import Experiment
+from search.settings.goals import SECONDS
 from search.settings.searching import SearchConfig
 from search.translation.best import BestModel, read_best, write_best
 from search.translation.exporting import export_best
@@ -18,6 +19,7 @@ from search.translation.finals_config import as_translation_finals
 from search.translation.problem import LOSS, TRANSLATION
 from search.translation.scoring import ScoredModel, load_final, score_all
 from search.translation.sections import write_sections
+from search.translation.speeds import seconds_of_finalists
 from trainables.base.errors import UserError
 from trainables.base.metric_config import BUILT_IN
 from trainables.base.translation_config import as_translation
@@ -78,9 +80,15 @@ class TranslationFinals:
                         )
                     further = result.on(score.tests[0]).further
                     further[score.metric] = float(metrics[score.metric].of_sums(statistics.sum(axis=0)))
-        if metrics.ranked_by == BLEU:
+        if metrics.ranked_by != BLEU:
+            results = [replace(result, ranked=metrics.ranked_by.of(result)) for result in results]
+        if SECONDS not in (*experiment.search.besides, *experiment.search.limits):
             return results
-        return [replace(result, ranked=metrics.ranked_by.of(result)) for result in results]
+        timings = seconds_of_finalists(experiment, [as_translation(model.config) for model in models], console)
+        return [
+            replace(result, seconds=timing.seconds_per_sentence, seconds_error=timing.error)
+            for result, timing in zip(results, timings, strict=True)
+        ]
 
     def statistics(self, metric: TestMetric, entry: Entry, test: Tests, experiment: Experiment) -> list[Statistics]:
         metrics = FinalMetrics(experiment)
@@ -95,6 +103,8 @@ class TranslationFinals:
         likelihoods = [result.nll_per_char for result in results if result.nll_per_char is not None]
         others = {score.name: fmean(map(score.of, results)) for score in FinalMetrics(experiment).scores[1:]}
         reported = as_translation(entry.models[0].config).training.valid_metrics
+        seconds, error = results[0].seconds, results[0].seconds_error
+        speed: dict[str, float | None] = {} if seconds is None else {SECONDS: seconds, f"{SECONDS}_error": error}
         return {
             **{name: others.pop(name) for name in BUILT_IN_SCORES if name in others},
             "test_sentence_bleu": fmean(result.scores.sentence_bleu for result in results),
@@ -104,6 +114,7 @@ class TranslationFinals:
             "valid_bleu": fmean(result.valid_bleu for result in results),
             **{f"valid_{name}": entry.valid(f"valid_{name}") for name in reported},
             LOSS: entry.valid(LOSS),
+            **speed,
             "beam_size": results[0].decoding.beam_size,
             "length_penalty": results[0].decoding.length_penalty,
         }

@@ -1,7 +1,7 @@
 """Translation models trained from scratch on parallel text: the default problem."""
 
 from model.counting import count_flops
-from search.settings.goals import PARAMETERS, ModelCost
+from search.settings.goals import PARAMETERS, SECONDS, ModelCost
 from search.settings.problem import Curves, Problem
 from search.translation.finals_config import TranslationFinals
 from trainables.acceleration.stackable import can_train_as_one
@@ -56,7 +56,15 @@ TRANSLATION = Problem(
         "valid_loss": Metric("valid loss per token", "minimize", digits=4, changed_by=("tokenizer",)),
     },
     further_metrics=further_metrics,
-    costs={PARAMETERS: ModelCost("parameters", lambda experiment: parameters_of)},
+    costs={
+        PARAMETERS: ModelCost("parameters", lambda experiment: parameters_of),
+        SECONDS: ModelCost(
+            "seconds per sentence",
+            "search.translation.speeds:known_seconds",
+            "search.translation.speeds:measure_seconds",
+            "speeds.json",
+        ),
+    },
     preparation="search.translation.preparation:PREPARATION",
     training="trainables.translation:TRAINING",
     planning="search.planning.own_plan:OwnPlan",

@@ -51,6 +51,8 @@ class ScoredModel:
     further: dict[str, float] = field(default_factory=dict)  # scores by the metrics of the configuration
     others: dict[str, "ScoredModel"] = field(default_factory=dict)  # by the keys of other tests
     ranked: float | None = None  # the score of the ranking, if it is not BLEU
+    seconds: float | None = None  # for a sentence, if that is a goal
+    seconds_error: float | None = None  # its standard error, as a share
 
     @property
     def score(self) -> float:

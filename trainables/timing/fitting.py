@@ -1,7 +1,8 @@
 """The time of a model from its shape, fitted to the times of others.
 
 A model takes as long as its operations do together, and each operation has a cost that depends on the machine: so the
-costs are fitted, and none can be negative. Times of unseen shapes are sums of these costs.
+costs are fitted, and none can be negative. Weights of the decoder that do not fit into the processor's cache are read
+again for each token; the size of the cache is fitted, too.
 """
 
 import math
@@ -11,21 +12,24 @@ from statistics import fmean
 import numpy as np
 from scipy.optimize import nnls
 
+from model.positions.kinds import KINDS
 from trainables.base.translation_config import TranslationConfig
 from trainables.timing.measuring import Timing
 
+CACHES = [2.0**power for power in range(16, 26)]  # weights: sizes of a cache that are tried
 Predictor = Callable[[TranslationConfig], float]
 
 
-def operations(config: TranslationConfig, source: float, target: float) -> list[float]:
+def operations(config: TranslationConfig, source: float, target: float, cache: float) -> list[float]:
     """How much a model does for a sentence, by kind of operation: what `fit_speed` finds the cost of.
 
-    source, target: tokens of the sentence and of its translation.
+    source, target: tokens of the sentence and of its translation; cache: weights that the processor's cache holds.
     """
     model, vocabulary = config.model, config.tokenizer.vocab_size
     width, hidden = model.d_model, model.hidden_dim
     matrices = (3 if model.gated else 2) * width * hidden + 2 * width * width + 2 * width * model.kv_dim
     encoded, decoded = source * model.encoder_layers, target * model.decoder_layers  # tokens that pass a layer
+    read = model.decoder_layers * (matrices + 2 * width * width) + vocabulary * width  # weights, for each token
     return [
         1.0,
         float(model.encoder_layers),  # the encoder sees all tokens at once
@@ -42,6 +46,8 @@ def operations(config: TranslationConfig, source: float, target: float) -> list[
         decoded * (source + target / 2) * width,  # attention over source and earlier tokens
         target * vocabulary,
         target * vocabulary * width,
+        target * max(0.0, read - cache),
+        *((encoded + decoded) * (model.positions == kind) for kind in KINDS),
     ]
 
 
@@ -52,15 +58,17 @@ def fit_speed(configs: Sequence[TranslationConfig], timings: Sequence[Timing]) -
     interpolated.
     """
     tokens = _token_counts(configs, timings)
-    rows = np.array([operations(config, *tokens(config)) for config in configs])
-    scales = rows.max(axis=0)
-    scales[scales == 0] = 1.0
     seconds = np.array([timing.seconds_per_sentence for timing in timings])
-    costs, _ = nnls(rows / scales / seconds[:, None], np.ones(len(seconds)))
-    costs = costs / scales
+    fits = []
+    for cache in CACHES:
+        rows = np.array([operations(config, *tokens(config), cache) for config in configs])
+        scales = np.where(rows.any(axis=0), rows.max(axis=0), 1.0)
+        costs, misfit = nnls(rows / scales / seconds[:, None], np.ones(len(seconds)))
+        fits.append((misfit, cache, costs / scales))
+    _, best_cache, best_costs = min(fits, key=lambda fit: fit[0])
 
     def predict(config: TranslationConfig) -> float:
-        return float(np.dot(operations(config, *tokens(config)), costs))
+        return float(np.dot(operations(config, *tokens(config), best_cache), best_costs))
 
     return predict
 

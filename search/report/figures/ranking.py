@@ -3,6 +3,9 @@
 from search.finals.board import LeaderboardEntry
 from search.finals.stages import TestMetric
 from search.report.figures.figure import GREY, INK, Figure, colours_of, empty_plot
+from search.settings.goals import PARAMETERS, SECONDS, TRAIN_SECONDS
+
+NORMAL_95 = 1.96  # standard errors
 
 
 def ranking_figure(ranking: list[LeaderboardEntry], by: TestMetric) -> Figure:
@@ -29,37 +32,56 @@ def ranking_figure(ranking: list[LeaderboardEntry], by: TestMetric) -> Figure:
     return Figure("ranking-figure", "How sure the ranking is", caption, alternative, plot)
 
 
-def pareto_figure(ranking: list[LeaderboardEntry], by: TestMetric) -> Figure:
-    """The test score against the number of parameters, with the Pareto front."""
-    colours = colours_of(ranking)
-    order = sorted(ranking, key=lambda entry: (entry.num_parameters, -by.metric.worth(entry.score)))
+TITLES = {
+    PARAMETERS: ("Quality and size", "parameters"),
+    SECONDS: ("Quality and speed", "seconds for a sentence"),
+    TRAIN_SECONDS: ("Quality and the time of training", "seconds of a training"),
+}
+
+
+def front_figure(ranking: list[LeaderboardEntry], by: TestMetric, cost: str = PARAMETERS) -> Figure:
+    """The test score against a cost, with the front of both. Entries without the cost are left out."""
+    costs = {entry.trial: value for entry in ranking if (value := entry.cost(cost)) is not None}
+    colours, shown = colours_of(ranking), [entry for entry in ranking if entry.trial in costs]
+    order = sorted(shown, key=lambda entry: (costs[entry.trial], -by.metric.worth(entry.score)))
     front = [entry for entry in order if entry.pareto]
-    plot = empty_plot("parameters", by.metric.title, height=320)
+    title, axis = TITLES.get(cost, (f"Quality and {cost}", cost))
+    plot = empty_plot(axis, by.metric.title, height=320)
     plot.add_scatter(
-        x=[entry.num_parameters for entry in front],
+        x=[costs[entry.trial] for entry in front],
         y=[entry.score for entry in front],
         mode="lines",
         line={"color": INK, "width": 1, "dash": "dot"},
         hoverinfo="skip",
     )
     few = len(ranking) <= 12
-    for entry in ranking:
-        size, score = entry.num_parameters, entry.score
+    for entry in shown:
+        value, score, (low, high) = costs[entry.trial], entry.score, entry.score_ci
+        error = NORMAL_95 * value * (entry.figures.get(f"{cost}_error") or 0.0)
+        told = _told(value)
         plot.add_scatter(
-            x=[size],
+            x=[value],
             y=[score],
+            error_x={"type": "data", "array": [error], "visible": error > 0},
+            error_y={"type": "data", "symmetric": False, "array": [high - score], "arrayminus": [score - low]},
             mode="markers+text" if few or entry in front else "markers",
             text=[str(entry.trial)],
-            textposition="top center",
+            textposition="top right",
             marker={"size": 11, "color": colours.get(entry.trial, GREY)},
-            hovertemplate=f"{size:,} parameters: {by.metric.show(score)}<extra>trial {entry.trial}</extra>",
+            hovertemplate=f"{told} {axis}: {by.metric.show(score)}<extra>trial {entry.trial}</extra>",
         )
-    scores = [entry.score for entry in ranking]
-    room = 0.15 * ((max(scores) - min(scores)) or 1.0)  # space for the numbers above the points
-    plot.update_yaxes(range=[min(scores) - room, max(scores) + 1.5 * room])
     named = ", ".join(str(entry.trial) for entry in front)
-    caption = f"On the front, where no other finalist is as good in both and better in one: {named}."
+    together = {group: [str(e.trial) for e in front if e.group == group] for group in {e.group for e in front}}
+    alike = [" and ".join(trials) for trials in together.values() if len(trials) > 1]
+    equal = f"By score, tests can't tell apart trials {'; nor '.join(alike)}. " if alike else ""
+    caption = f"Bars are 95% intervals. {equal}"
+    caption += f"On the front, where no other finalist is as good in all and better in one: {named}."
     alternative = "; ".join(
-        f"trial {e.trial} {e.num_parameters:,} parameters, {by.short} {by.metric.show(e.score)}" for e in order
+        f"trial {e.trial} {_told(costs[e.trial])} {axis}, {by.short} {by.metric.show(e.score)}" for e in order
     )
-    return Figure("pareto-size", "Quality and size", caption, alternative, plot)
+    return Figure(f"front-{cost}", title, caption, alternative, plot)
+
+
+def _told(value: float) -> str:
+    """12345 -> "12,345"; 0.0123 -> "0.0123"."""
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
