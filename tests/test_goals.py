@@ -1,23 +1,36 @@
 """Several goals: fronts, what a candidate adds to one, which trials continue, and which are finalists."""
 
 import math
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from boards import TEST_BLEU, entry
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.console import Console
 
 from search.engine.decisions import carry_out
 from search.engine.proposals import SearchPlan, make_scheduler
-from search.goals.front import Cells, covered, hypervolume, non_dominated, ranks
+from search.finals.board import LeaderboardEntry
+from search.finals.compromises import choose, explain_choice, mark_front
+from search.goals.front import Cells, covered, hypervolume, non_dominated, ranks, spread_along
 from search.record.study import Study
 from search.samplers.front_improvement import log_front_improvement
 from search.samplers.models import Axis
+from search.settings.costs import costs_of, measure_costs, within_limits
 from search.settings.experiment import Experiment
 from search.space.space import Params
+from search.translation.speeds import seconds_of_finalists
 from trainables.base.errors import UserError
 from trainables.base.outcomes import Outcome
+from trainables.base.translation_config import TranslationConfig, as_translation
+from trainables.timing import measuring
+from trainables.timing.config import SpeedConfig
+from trainables.timing.measuring import Timing
 
 GOALS = ("valid_bleu", "-parameters")
 SPACE = {"model.d_model": {"values": [64, 128, 256, 512]}, "training.learning_rate": {"min": 1e-4, "max": 1e-2}}
@@ -169,3 +182,94 @@ def test_goals_that_can_not_be_are_refused(search: dict[str, Any], message: str)
 def test_a_wish_in_words_is_a_pair_of_goals() -> None:
     asked = experiment(goals=(), goal="smallest within 0.5 valid_nll_per_char of the best").search
     assert (asked.metric, asked.besides) == ("valid_nll_per_char", ("parameters",))
+
+
+# -- speed as a goal
+
+
+def timed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Let each decoder layer take 0.01 s; returns the number of models of each measurement."""
+    asked: list[int] = []
+
+    def measure(configs: Sequence[TranslationConfig], setup: SpeedConfig, cache: Path) -> list[Timing]:
+        asked.append(len(configs))
+        return [Timing(0.01 * config.model.decoder_layers, 0.02, 10.0, 10.0) for config in configs]
+
+    monkeypatch.setattr(measuring, "measure", measure)
+    return asked
+
+
+LAYERS = {"model.decoder_layers": {"values": [1, 2, 3, 4]}, "training.learning_rate": {"min": 1e-4, "max": 1e-2}}
+
+
+def run_of(folder: Path, **search: Any) -> Experiment:
+    place = {"name": folder.name, "output_dir": str(folder.parent)}
+    made = Experiment.model_validate({**place, "space": LAYERS, "search": search})
+    made.run_dir.mkdir(exist_ok=True)
+    return made
+
+
+def test_speed_is_measured_once_and_what_is_too_slow_is_never_proposed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, console = timed(monkeypatch), Console(quiet=True)
+    run = run_of(
+        tmp_path / "run", goals=("valid_bleu", "-seconds_per_sentence"), limits={"seconds_per_sentence": 0.025}
+    )
+    slow: Params = {"model.decoder_layers": 4, "training.learning_rate": 1e-3}
+    assert within_limits(run)(slow), "a plan does not know the times"
+    measure_costs(run, console)
+    measure_costs(run, console)
+    assert len(asked) == 1
+    (cost,) = costs_of(run)
+    assert cost.known and cost.known(slow) == pytest.approx(0.04, rel=0.05)
+    proposed = [SearchPlan(run).sampler.propose(Study(None, "search", "maximize")) for _ in range(3)]
+    assert all(each and each.params["model.decoder_layers"] in (1, 2) for each in proposed)
+
+    measure_costs(run_of(tmp_path / "run", **run.search.model_dump() | {"speed": {"beam": 1}}), console)
+    assert len(asked) == 2, "other settings need other times"
+    too_fast = run_of(tmp_path / "run", limits={"seconds_per_sentence": 0.005})
+    with pytest.raises(UserError, match=r"limits.seconds_per_sentence: 0.005 is too little.* the least is 0.01"):
+        measure_costs(too_fast, console)
+
+
+def test_finalists_are_timed_once_by_shape(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, run = timed(monkeypatch), run_of(tmp_path / "run", goals=("valid_bleu", "-seconds_per_sentence"))
+    configs = [as_translation(run.trial.with_values({"model.decoder_layers": layers})) for layers in (3, 3, 1)]
+    for _ in range(2):
+        found = seconds_of_finalists(run, configs, Console(quiet=True))
+        assert [timing.seconds_per_sentence for timing in found] == [0.03, 0.03, 0.01]
+    assert asked == [2]
+
+
+# -- finalists
+
+
+def test_points_are_spread_along_the_front() -> None:
+    heights, costs = np.array([10.0, 9.9, 5.0, 9.8, 1.0, 4.0]), np.array([[10.0], [9.9], [1.0], [9.8], [0.5], [2.0]])
+    assert spread_along(heights, costs, 3) == [0, 2, 4] or spread_along(heights, costs, 3)[:2] == [0, 2]
+    assert sorted(spread_along(heights, costs, 6)) == list(range(6)), "those behind the front follow"
+    assert spread_along(heights, costs, 6)[-1] == 5
+
+
+def ranked(*scores_and_sizes: tuple[float, int]) -> list[LeaderboardEntry]:
+    entries = [entry(place, 10 + place, score, 1, {}) for place, (score, _) in enumerate(scores_and_sizes, 1)]
+    return [replace(e, num_parameters=size) for e, (_, size) in zip(entries, scores_and_sizes, strict=True)]
+
+
+def test_a_wish_chooses_the_smallest_of_those_that_are_good_enough() -> None:
+    ranking = ranked((30.0, 400), (29.8, 100), (29.6, 200), (29.0, 10))
+    asked = experiment(goals=(), goal="smallest within 0.5 valid_bleu of the best").search
+    assert choose(ranking, TEST_BLEU, asked).trial == 12
+    (said,) = explain_choice(ranking, TEST_BLEU, asked)
+    assert said.endswith(
+        "trial 12, of 3 finalists within 0.5 valid_bleu of the best: parameters 100, 4 times less than trial 11, which "
+        "scores best"
+    )
+    front = [line.trial for line in mark_front(ranking, TEST_BLEU, asked) if line.pareto]
+    assert front == [11, 12, 14]
+    near_zero = ranked((0.2, 400), (0.1, 100))
+    assert choose(near_zero, TEST_BLEU, asked).trial == 11, "BLEU says nothing there"
+    assert "is not followed" in explain_choice(near_zero, TEST_BLEU, asked)[0]
+    none = experiment(goals=()).search
+    assert choose(ranking, TEST_BLEU, none).trial == 11 and explain_choice(ranking, TEST_BLEU, none) == []

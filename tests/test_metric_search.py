@@ -126,3 +126,24 @@ def test_a_search_is_ranked_by_a_tiny_neural_metric(tmp_path: Path) -> None:
     assert len(read_lines(run_dir / "trials.jsonl")) == len(reports)
     changed = run("resume", str(run_dir), "--metrics", json.dumps({"tiny": {"direction": "minimize"}}), cwd=tmp_path)
     assert changed.returncode == 2 and "metrics.tiny.direction decides what is compared" in changed.stderr
+
+
+def test_a_metric_that_fails_ends_the_search_in_a_sentence_and_it_goes_on(tmp_path: Path) -> None:
+    """It is not the fault of a trial, so none is counted as failed."""
+    code = "import os\ndef share(source, found, wanted):\n    os.stat('{there}')\n    return [len(f) for f in found]\n"
+    (tmp_path / "share.py").write_text(code.format(there=tmp_path / "weights"))
+    config = write_config(
+        tmp_path,
+        metrics={"share": "share:share"},
+        training={"epochs": 2, "batch_tokens": 128, "warmup_steps": 20},
+        search={"trials": 2, "concurrency": 1, "scheduler": "none", "metric": "valid_share"},
+        finals={"top": 1, "seeds": 0, "beam_size": 1},
+    )
+    done = run("--config", str(config), "--name", "one", cwd=tmp_path)
+    said = done.stdout + done.stderr
+    assert done.returncode == 2 and "metrics.share: share:share raised FileNotFoundError" in said, said
+    assert "Traceback" not in said
+    (tmp_path / "weights").touch()
+    done = run("resume", str(tmp_path / "runs" / "one"), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert [*load_run(tmp_path / "runs" / "one", trust=True).trials["outcome"]] == ["completed"] * 2

@@ -271,7 +271,7 @@ def test_quality_and_size(finalists: int, numbered: bool) -> None:
     assert looks == layout("parameters", "test BLEU", height=320)
     assert (figure.name, figure.heading) == ("front-parameters", "Quality and size")
     assert figure.caption == (
-        "Bars are 95% intervals. Scores of one group can't be told apart. "
+        "Bars are 95% intervals. By score, tests can't tell apart trials 106 and 102 and 101. "
         "On the front, where no other finalist is as good in all and better in one: 106, 102, 101."
     )
     assert figure.alternative.startswith("trial 106 34,000 parameters, BLEU 34.00; trial 1")

@@ -9,11 +9,13 @@ import pytest
 
 from search.engine.decisions import add_heir, carry_out, let_pass
 from search.engine.proposals import make_scheduler
+from search.goals.costs import Cost
 from search.record.forecasting import fit
 from search.record.study import Study
 from search.record.trial import StudyTrial
 from search.schedulers import SCHEDULERS, Decision, Scheduler, Task, arrivals
 from search.schedulers.base import Breeder
+from search.schedulers.front import FrontPromotion
 from search.schedulers.gentle import Gentle
 from search.schedulers.halving import Halving
 from search.schedulers.median import MedianStopping
@@ -26,12 +28,15 @@ from trainables.base.outcomes import Outcome
 EPOCHS = 8
 TRIALS = 16
 KINDS = list(SCHEDULERS)
+FRONT = "asha_promotion with costs"
 RATES = {"training.learning_rate": {"min": 0.001, "max": 0.1, "distribution": "log_uniform_values"}}
 Direction = Literal["maximize", "minimize"]
 DIRECTIONS: tuple[Direction, ...] = ("maximize", "minimize")
 
 
 def scheduler_of(kind: str) -> Scheduler:
+    if kind == FRONT:
+        return FrontPromotion((2, 4), 3, (Cost("alike", known=lambda params: 1.0),))
     search = {"scheduler": kind, "trials": TRIALS}
     return make_scheduler(Experiment.model_validate({"training": {"epochs": EPOCHS}, "space": RATES, "search": search}))
 
@@ -148,7 +153,7 @@ def search_all(field: Field, scheduler: Scheduler) -> list[tuple[int, int, Decis
                 break
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*KINDS, FRONT])
 def test_it_decides_by_the_study_alone_and_at_rungs_alone(kind: str, tmp_path: Path) -> None:
     decided = {}
     scheduler = scheduler_of(kind)
@@ -165,7 +170,7 @@ def test_it_decides_by_the_study_alone_and_at_rungs_alone(kind: str, tmp_path: P
     assert decided["maximize"] == decided["minimize"]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*KINDS, FRONT])
 def test_the_first_to_arrive_is_not_stopped(kind: str, field: Field) -> None:
     scheduler, first = scheduler_of(kind), field.trial()
     for _ in range(1, EPOCHS):
@@ -174,7 +179,7 @@ def test_the_first_to_arrive_is_not_stopped(kind: str, field: Field) -> None:
 
 
 @pytest.mark.parametrize("score", [math.nan, math.inf, -math.inf])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*KINDS, FRONT])
 def test_what_is_no_number_never_passes(kind: str, score: float, field: Field) -> None:
     scheduler = scheduler_of(kind)
     for epochs in (1, 2, 4):  # between rungs and at them
@@ -183,7 +188,7 @@ def test_what_is_no_number_never_passes(kind: str, score: float, field: Field) -
         assert scheduler.promote(field.study, set()) is None
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*KINDS, FRONT])
 def test_nobody_in_a_workers_hands_is_promoted(kind: str, field: Field) -> None:
     scheduler = scheduler_of(kind)
     for merit in range(6):

@@ -2,7 +2,9 @@
 
 import json
 import shutil
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,9 +21,17 @@ from search.finals.leaderboard import score_of
 from search.finals.significance import weigh
 from search.settings.experiment import Experiment
 from search.translation.final_metrics import FinalMetrics, Score
+from search.translation.scoring import signatures_on
 from trainables.base.data_config import DataConfig
+from trainables.base.errors import UserError
+from trainables.base.metric_config import Metrics
 from trainables.base.sealing import read_sealed
+from trainables.data.corpora.corpus import count_references, digest_test, read_corpus, read_test
+from trainables.data.corpora.scoring import Scoring
+from trainables.data.reading.text import ReferencedSplit
 from trainables.scoring.bleu import bleu_of_sums
+from trainables.scoring.metrics import find_metric
+from trainables.training.evaluation import score
 
 
 def experiment(**finals: Any) -> Experiment:
@@ -78,6 +88,75 @@ def test_each_test_is_resampled_by_itself() -> None:
     assert weigh([[(one,)]], TEST_BLEU) == weigh(
         [[(one,)]], FinalMetrics(experiment()).test_metric(Score("bleu", ("test",)))
     )
+
+
+@pytest.fixture
+def several_references(tmp_path: Path) -> Path:
+    """A corpus whose test has three references: the right one, and two that share fewer and fewer words with it."""
+    folder = write_digits(tmp_path / "corpus")
+    right = (folder / "test.fr").read_text(encoding="utf-8")
+    (folder / "test.fr").unlink()
+    for number, text in enumerate((right, right.replace("un", "une"), right.replace("deux", "2").replace("un", "1"))):
+        (folder / f"test.fr.{number}").write_text(text, encoding="utf-8")
+    return folder
+
+
+@pytest.mark.parametrize("path", ["", "/{split}.{language}"])
+def test_a_test_has_several_references(path: str, several_references: Path, tmp_path: Path) -> None:
+    config = DataConfig(path=f"{several_references}{path}")
+    (tmp_path / "finalists.json").write_text(json.dumps({"frozen_at": "now"}))
+    test = read_test(config, tmp_path, "a test")
+    references = [
+        (several_references / f"test.fr.{number}").read_text(encoding="utf-8").splitlines() for number in range(3)
+    ]
+    assert [*test.references] == references and test.target == references[0] and count_references(config) == 3
+    digest = digest_test(config, read_corpus(config).train)
+    written = [line.replace("trois", "3") for line in references[2]]
+    official = {
+        "bleu": sacrebleu.corpus_bleu(written, references),
+        "chrf": sacrebleu.corpus_chrf(written, references, word_order=2),
+        "ter": sacrebleu.corpus_ter(written, references),
+    }
+    for name, wanted in official.items():
+        assert find_metric(name, config, Metrics()).score(test, written) == pytest.approx(wanted.score)
+    scores = score(written, test.target, Scoring("13a"), *test.references[1:])
+    assert [scores.bleu, scores.chrf, scores.ter] == pytest.approx([each.score for each in official.values()])
+    assert "nrefs:3" in signatures_on(config, "test")["bleu"]
+    (several_references / "test.fr.2").unlink()
+    assert digest_test(config, read_corpus(config).train)["sha256"] != digest["sha256"]
+
+
+def test_the_score_of_a_sentence_is_the_mean_over_references(monkeypatch: pytest.MonkeyPatch) -> None:
+    lengths = SimpleNamespace(shares=lambda sources, found, wanted: [len(w) for w in wanted])
+    monkeypatch.setitem(sys.modules, "lengths", lengths)
+    found = find_metric("mine", DataConfig(), Metrics.model_validate({"mine": "lengths:shares"}))
+    text = ReferencedSplit(["a", "b"], ["1", "22"], (["333", "4444"],))
+    assert found.statistics(text, ["x", "y"]).tolist() == [[2.0, 1.0], [3.0, 1.0]]
+
+
+def test_references_that_can_not_be_are_told(several_references: Path) -> None:
+    config, train = (
+        DataConfig(path=str(several_references)),
+        read_corpus(DataConfig(path=str(several_references))).train,
+    )
+    second = several_references / "test.fr.1"
+    good = second.read_text(encoding="utf-8")
+    for text, message in (
+        ("un\n" + good, "reference 1 of test has 41 lines, its source 40"),
+        ("\n" + good.partition("\n")[2], "reference 1 of test has a blank line at line 1; write it"),
+    ):
+        second.write_text(text, encoding="utf-8")
+        with pytest.raises(UserError, match=message):
+            digest_test(config, train)
+    (several_references / "test.fr").write_text(good, encoding="utf-8")
+    with pytest.raises(UserError, match=r"test\.fr and test\.fr\.0 are both there; keep one of them"):
+        digest_test(config, train)
+    (several_references / "test.fr").unlink()
+    for number in range(2):
+        (several_references / f"valid.fr.{number}").write_bytes((several_references / "valid.fr").read_bytes())
+    (several_references / "valid.fr").unlink()
+    with pytest.raises(UserError, match="valid has 2 references, and only tests may have several; keep the first"):
+        read_corpus(config)
 
 
 def test_a_search_with_two_tests_ranks_by_their_mean(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

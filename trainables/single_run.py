@@ -62,7 +62,7 @@ def score_model(
         test = read_test(config.data, folder, "scoring the trained model", key)
         for size in sorted({1, beam_size}):
             translations = translate(model, tokenizer, test.source, size, length_penalty)
-            scores = score(translations, test.target, metrics)
+            scores = score(translations, test.target, metrics, *test.references[1:])
             print(
                 f"{key}, beam {size}: BLEU {scores.bleu:.2f}, chrF++ {scores.chrf:.2f}, TER {scores.ter:.2f}, "
                 f"mean sentence BLEU {scores.sentence_bleu:.2f}"

@@ -10,6 +10,8 @@ from search.finals.stages import TestMetric
 from search.report.page import titled, told_interval
 from trainables.base.metrics import Metric
 
+BESIDE = 2  # columns for further scores, which 80 columns have room for
+
 
 def ranking_table(
     board: Leaderboard, by: TestMetric, others: Sequence[TestMetric], metrics: Mapping[str, Metric]
@@ -22,7 +24,7 @@ def ranking_table(
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     first = next(iter(metrics))
     digits = {other.name: other.metric.digits - 1 for other in others}  # one less than a score that is ranked by
-    shown = {heading: (name, digits.get(name, 1)) for heading, name in by.beside.items()}
+    shown = {heading: (name, digits.get(name, 1)) for heading, name in [*by.beside.items()][:BESIDE]}
     if board.decided_by != by.name:  # the last one makes room for what has decided
         shown = {**dict(list(shown.items())[:-1]), "loss": (board.decided_by, metrics[board.decided_by].digits)}
     shown["valid"] = first, metrics[first].digits

@@ -37,7 +37,9 @@ class TestMetric:
     of_sums: Callable[[np.ndarray], np.ndarray]
     bounds: tuple[float, float]  # the lowest and highest possible score
     note: str = ""  # a sentence that explains it, for the report
-    beside: Mapping[str, str] = field(default_factory=dict)  # heading -> figure, for further columns of a narrow table
+    beside: Mapping[str, str] = field(
+        default_factory=dict
+    )  # heading -> figure, for further columns, the first ones first
 
 
 @dataclass(frozen=True)

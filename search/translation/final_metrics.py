@@ -11,18 +11,17 @@ from search.finals.stages import FinalModel, Statistics, TestMetric
 from search.settings.experiment import Experiment
 from search.translation.finals_config import as_translation_finals
 from search.translation.problem import LOSS, NEAR_ZERO
-from search.translation.scoring import ScoredModel
+from search.translation.scoring import ScoredModel, signatures_on
 from trainables.base.errors import UserError, did_you_mean
 from trainables.base.metric_config import BUILT_IN, METRICS, MetricSettings
 from trainables.base.metrics import Metric
 from trainables.base.translation_config import as_translation
-from trainables.data.corpora.scoring import scoring
 from trainables.data.reading.text import Split
 from trainables.scoring.metrics import TranslationMetric, find_metric, sentence_metric
 
 NEURAL = "neural"  # the name of the metric that finals.neural_metric names
 NOTES = {"bleu": "BLEU is corpus BLEU; valid BLEU is of greedy search."}
-BESIDE = {"BLEU": "test_bleu", "chrF++": "test_chrf", "sent.BLEU": "test_sentence_bleu"}  # columns of a narrow table
+BESIDE = {"BLEU": "test_bleu", "chrF++": "test_chrf", "sent.BLEU": "test_sentence_bleu"}  # columns of a short table
 
 Tests = Mapping[str, Split]  # by their keys in `DataConfig.tests`
 
@@ -91,7 +90,11 @@ class FinalMetrics:
         )
         others = {heading: figure for heading, figure in BESIDE.items() if figure != score.name}
         own = {other: f"test_{other}" for other in self.own if f"test_{other}" != score.name}
-        beside = [*own.items(), *others.items()][:2]
+        elsewhere = {
+            "test" if test == "test" else name: f"{test}_{score.metric}"
+            for test, name in self.data.tests.items()
+            if (test,) != score.tests
+        }
         return TestMetric(
             score.name,
             shown,
@@ -100,14 +103,25 @@ class FinalMetrics:
             of_sums=lambda sums: np.mean([metric.of_sums(each) for each in np.split(sums, tests, axis=-1)], axis=0),
             bounds=metric.bounds,
             note=NOTES.get(score.metric, ""),
-            beside=dict(beside),
+            beside={**own, **elsewhere, **others},
         )
 
     @cached_property
     def signatures(self) -> dict[str, str]:
-        """How each metric is computed: sacreBLEU's signatures, and the settings of other metrics."""
-        own = {name: _described(settings) for name, (_, settings) in self.own.items()}
-        return {**scoring(self.data).signatures(), **own}
+        """How each metric is computed: sacreBLEU's signatures, and the settings of other metrics.
+
+        A test with another number of references than the first one has signatures of its own, as wmt24_bleu.
+        """
+        first, *others = self.data.tests
+        found = {**signatures_on(self.data, first), **self.described}
+        for key in others:
+            found |= {f"{key}_{name}": how for name, how in signatures_on(self.data, key).items() if how != found[name]}
+        return found
+
+    @property
+    def described(self) -> dict[str, str]:
+        """The settings of the metrics of the configuration."""
+        return {name: _described(settings) for name, (_, settings) in self.own.items()}
 
     def statistics(self, score: Score, model: FinalModel, tests: Tests, result: ScoredModel) -> Statistics:
         """The statistics of each sentence of a model's translations, for each test. Raises UserError."""
@@ -119,7 +133,7 @@ class FinalMetrics:
         """The statistics on one test, (sentences, k); all but those of BLEU, which are fast, are kept."""
         if name == "bleu":
             return self._found[name].statistics(text, translations)
-        signature = self.signatures[name]
+        signature = self.signatures.get(f"{test}_{name}", self.signatures[name])
         known = kept_statistics(model, f"{test}_{name}", signature)
         if known is None:
             known = self._found[name].statistics(text, translations)

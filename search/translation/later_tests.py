@@ -19,7 +19,7 @@ from search.record.journal import JournalLine, read_lines
 from search.settings.experiment import Experiment
 from search.translation.final_metrics import FinalMetrics, Score
 from search.translation.finals_config import Decoding
-from search.translation.scoring import known_on_test, load_final
+from search.translation.scoring import known_on_test, load_final, signatures_on
 from trainables.base.checkpoint_files import last_checkpoints
 from trainables.base.data_config import DataConfig, test_key
 from trainables.base.errors import UserError
@@ -96,7 +96,7 @@ def _score_on(
         "path": data.path,
         **facts,
         "scored_at": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        "signatures": metrics.signatures,
+        "signatures": {**signatures_on(data, key), **metrics.described},
         "finalists": [
             {"rank": entry.rank, "trial": entry.trial, "seeds": entry.seeds, **_stored(place, scores, evidence)}
             for place, entry in enumerate(ranking)

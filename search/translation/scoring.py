@@ -14,9 +14,11 @@ from search.finals.results import keep_result, keep_statistics, kept_result
 from search.finals.stages import FinalModel
 from search.settings.experiment import Experiment
 from search.translation.finals_config import Decoding, TranslationFinals, as_translation_finals
+from trainables.base.data_config import DataConfig
 from trainables.base.sealing import Damaged
 from trainables.base.translation_config import as_translation
 from trainables.data.corpora.cache import cached_corpus
+from trainables.data.corpora.corpus import count_references
 from trainables.data.corpora.scoring import scoring
 from trainables.data.encoding.encoding import encode_split
 from trainables.data.encoding.tokenizer import Tokenizer
@@ -111,13 +113,18 @@ def _score_on(
             for index, model in enumerate(models)
             if results[index] is None
         }
-        signatures = scoring(as_translation(experiment.trial).data).signatures()
+        signatures = signatures_on(as_translation(experiment.trial).data, key)
         for index, (result, terms) in remotely.call(score_on_test, asked):
             results[index] = result
             for name, statistics in terms.items():
                 keep_statistics(models[index], f"{key}_{name}", signatures[name], statistics)
             keep_on_test(models[index], result, key)
     return [result for result in results if result]
+
+
+def signatures_on(data: DataConfig, key: str) -> dict[str, str]:
+    """How sacreBLEU scores on the test of this key."""
+    return scoring(data).signatures(count_references(data, key))
 
 
 def keep_on_valid(model: FinalModel, bleu: dict[Decoding, float]) -> None:
@@ -181,7 +188,8 @@ def score_on_test(
     """Decode the test split with a trained model, and score it; also the statistics of each sentence, by metric."""
     network, tokenizer = load_final(model, model.bring(cache))
     translations = translate(network, tokenizer, test.source, decoding.beam_size, decoding.length_penalty)
-    scores, terms = score_with_terms(translations, test.target, scoring(as_translation(model.config).data))
+    language = scoring(as_translation(model.config).data)
+    scores, terms = score_with_terms(translations, test.target, language, *test.references[1:])
     result = ScoredModel(
         seed=model.config.seed,
         decoding=decoding,

@@ -15,7 +15,6 @@ from search.samplers.design import balanced_design
 from search.settings.experiment import Experiment
 from search.translation.problem import TOKENS
 from trainables.base.config import TrialConfig
-from trainables.base.errors import UserError
 from trainables.base.log import say
 from trainables.base.sealing import Damaged, read_sealed, write_sealed
 from trainables.base.translation_config import TranslationConfig, as_translation
@@ -34,20 +33,19 @@ def known_seconds(experiment: Experiment) -> Seconds:
 
     Without them, as in a plan, a guess from its operations. Raises UserError for a damaged file.
     """
-    file = experiment.run_dir / SPEEDS if experiment.name else None
-    if file is None or not file.exists():
+    found = _read(experiment.run_dir / SPEEDS, experiment) if experiment.name else None
+    if found is None:
         return _guessed
     from trainables.timing.fitting import fit_speed
 
-    configs, timings = _read(file, experiment)
-    predict = fit_speed(configs, timings)
+    predict = fit_speed(*found)
     return lambda config: max(predict(as_translation(config)), 1e-9)
 
 
 def measure_seconds(experiment: Experiment, console: Console) -> None:
-    """Measure models from all over the space, unless the run has their times. Raises UserError."""
+    """Measure models from all over the space, unless the run has their times by these settings. Raises UserError."""
     file = experiment.run_dir / SPEEDS
-    if file.exists():
+    if _read(file, experiment) is not None:
         return
     from trainables.timing.fitting import error_of_fit
     from trainables.timing.measuring import measure
@@ -73,9 +71,8 @@ def seconds_of_finalists(
     file = experiment.run_dir / OF_FINALISTS
     wanted = {shape_of(config): config for config in configs}
     kept: dict[str, Timing] = {}
-    if file.exists():
-        known, timings = _read(file, experiment)
-        kept = {shape_of(config): timing for config, timing in zip(known, timings, strict=True)}
+    if found := _read(file, experiment):
+        kept = {shape_of(config): timing for config, timing in zip(*found, strict=True)}
     if wanted.keys() - kept.keys():
         with console.status("measuring the speed of the finalists"):
             timings = measure(list(wanted.values()), experiment.search.speed, experiment.cache)
@@ -122,11 +119,13 @@ def _write(file: Path, configs: Sequence[TranslationConfig], timings: Sequence[T
     write_sealed(file, {"setup": setup.model_dump(mode="json"), "shapes": shapes, "times": times})
 
 
-def _read(file: Path, experiment: Experiment) -> tuple[list[TranslationConfig], list[Timing]]:
-    """The measured configurations and their times. Raises UserError."""
+def _read(file: Path, experiment: Experiment) -> tuple[list[TranslationConfig], list[Timing]] | None:
+    """The measured configurations and their times; None if there are none by these settings. Raises UserError."""
+    if not file.exists():
+        return None
     record = read_sealed(file)
     if record.get("setup") != experiment.search.speed.model_dump(mode="json"):
-        raise UserError(f"search.speed: the times in {file} were measured with other settings; start a new search")
+        return None
     try:
         times = [Timing(**values) for values in record["times"]]
         return [as_translation(experiment.as_given.with_values(shape)) for shape in record["shapes"]], times

@@ -7,12 +7,17 @@ from trainables.data.corpora.scoring import Scoring
 MAX_ORDER = 4
 
 
-def sentence_statistics(translations: list[str], references: list[str], scoring: Scoring) -> np.ndarray:
-    """The terms of corpus BLEU: (sentences, 2 + 4 + 4) = lengths of translation and reference, matches, totals."""
+def sentence_statistics(
+    translations: list[str], references: list[str], scoring: Scoring, *more: list[str]
+) -> np.ndarray:
+    """The terms of corpus BLEU: (sentences, 2 + 4 + 4) = lengths of translation and reference, matches, totals.
+
+    more: Further references.
+    """
     bleu = scoring.bleu(sentence=True)
     rows = []
-    for translation, reference in zip(translations, references, strict=True):
-        result = bleu.sentence_score(translation, [reference])
+    for translation, *given in zip(translations, references, *more, strict=True):
+        result = bleu.sentence_score(translation, given)
         rows.append([result.sys_len, result.ref_len, *result.counts, *result.totals])
     return np.array(rows, dtype=np.float64)
 

@@ -8,9 +8,11 @@ from trainables.scoring.sacrebleu_internals import sentence_terms
 BETA = 2  # recall counts so many times as much as precision
 
 
-def sentence_statistics(translations: list[str], references: list[str], scoring: Scoring) -> np.ndarray:
-    """The terms of corpus chrF++: (sentences, 3 * 8)."""
-    return sentence_terms(scoring.chrf(), translations, [references])
+def sentence_statistics(
+    translations: list[str], references: list[str], scoring: Scoring, *more: list[str]
+) -> np.ndarray:
+    """The terms of corpus chrF++: (sentences, 3 * 8), with the reference that is best for each. more: of them."""
+    return sentence_terms(scoring.chrf(), translations, [references, *more])
 
 
 def chrf_of_sums(sums: np.ndarray) -> np.ndarray:

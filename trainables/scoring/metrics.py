@@ -13,7 +13,7 @@ from trainables.base.errors import MetricFails, UserError, did_you_mean
 from trainables.base.metric_config import BUILT_IN, Metrics, MetricSettings
 from trainables.base.metrics import Direction
 from trainables.base.user_code import import_named
-from trainables.data.corpora.scoring import Scoring, scoring
+from trainables.data.corpora.scoring import scoring
 from trainables.data.reading.text import Split
 from trainables.scoring import bleu, chrf, ter
 
@@ -74,7 +74,7 @@ class _CorpusMetric:
     title: str
     direction: Direction
     bounds: tuple[float, float]
-    statistics: Callable[[list[str], list[str], Scoring], np.ndarray]  # of translations and references
+    statistics: Callable[..., np.ndarray]  # of translations, references, language, and further references
     of_sums: Callable[[np.ndarray], np.ndarray]
 
 
@@ -99,19 +99,28 @@ def find_metric(name: str, data: DataConfig, metrics: Metrics) -> TranslationMet
         recomputed=True,
         digits=2,
         bounds=kind.bounds,
-        statistics=lambda text, translations: kind.statistics(list(translations), text.target, language),
+        statistics=lambda text, translations: kind.statistics(
+            list(translations), text.target, language, *text.references[1:]
+        ),
         of_sums=kind.of_sums,
     )
 
 
 def sentence_metric(name: str, settings: MetricSettings, key: str | None = None) -> TranslationMetric:
-    """A metric whose corpus score is the mean over sentences; key: of the configuration, if it is not metrics.NAME."""
+    """A metric whose corpus score is the mean over sentences, and the mean over references if there are several.
+
+    key: of the configuration, if it is not metrics.NAME.
+    """
     place = key or f"metrics.{name}"
+
+    def by_reference(text: Split, translations: Sequence[str], reference: list[str]) -> np.ndarray:
+        given = load_scorer(place, settings)(text.source, translations, reference)
+        return _scores_and_counts(given, len(translations), f"{place}: {settings.kind}")
 
     def statistics(text: Split, translations: Sequence[str]) -> np.ndarray:
         try:
-            given = load_scorer(place, settings)(text.source, translations, text.target)
-            return _scores_and_counts(given, len(translations), f"{place}: {settings.kind}")
+            found = [by_reference(text, translations, reference) for reference in text.references]
+            return np.mean(found, axis=0)
         except UserError as error:  # the same for all trials
             raise MetricFails(str(error)) from error
 

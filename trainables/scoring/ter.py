@@ -6,9 +6,11 @@ from trainables.data.corpora.scoring import Scoring
 from trainables.scoring.sacrebleu_internals import sentence_terms
 
 
-def sentence_statistics(translations: list[str], references: list[str], scoring: Scoring) -> np.ndarray:
-    """The terms of corpus TER: (sentences, 2) = edits, length of the reference."""
-    words = [[scoring.words(text) for text in side] for side in (translations, references)]
+def sentence_statistics(
+    translations: list[str], references: list[str], scoring: Scoring, *more: list[str]
+) -> np.ndarray:
+    """The terms of corpus TER: (sentences, 2) = fewest edits, mean length of references. more: of them."""
+    words = [[scoring.words(text) for text in side] for side in (translations, references, *more)]
     return sentence_terms(scoring.ter(), words[0], words[1:])
 
 

@@ -37,26 +37,26 @@ class Scores:
     sentence_bleu: float
 
 
-def score(translations: list[str], references: list[str], scoring: Scoring) -> Scores:
-    """Corpus BLEU, chrF++ and TER by sacreBLEU, on detokenised text."""
-    return score_with_terms(translations, references, scoring)[0]
+def score(translations: list[str], references: list[str], scoring: Scoring, *more: list[str]) -> Scores:
+    """Corpus BLEU, chrF++ and TER by sacreBLEU, on detokenised text. more: Further references."""
+    return score_with_terms(translations, references, scoring, *more)[0]
 
 
 def score_with_terms(
-    translations: list[str], references: list[str], scoring: Scoring
+    translations: list[str], references: list[str], scoring: Scoring, *more: list[str]
 ) -> tuple[Scores, dict[str, np.ndarray]]:
     """The scores, and the statistics of each sentence that chrF++ and TER are computed from, by name."""
     sentence = scoring.bleu(sentence=True)
     mean = sum(
-        sentence.sentence_score(translation, [reference]).score
-        for translation, reference in zip(translations, references, strict=True)
+        sentence.sentence_score(translation, given).score
+        for translation, *given in zip(translations, references, *more, strict=True)
     ) / len(references)
     terms = {
-        "chrf": chrf.sentence_statistics(translations, references, scoring),
-        "ter": ter.sentence_statistics(translations, references, scoring),
+        "chrf": chrf.sentence_statistics(translations, references, scoring, *more),
+        "ter": ter.sentence_statistics(translations, references, scoring, *more),
     }
     scores = Scores(
-        corpus_bleu(translations, references, scoring),
+        corpus_bleu(translations, references, scoring, *more),
         score_of_terms(scoring.chrf(), terms["chrf"]),
         score_of_terms(scoring.ter(), terms["ter"]),
         mean,
@@ -64,9 +64,9 @@ def score_with_terms(
     return scores, terms
 
 
-def corpus_bleu(translations: list[str], references: list[str], scoring: Scoring) -> float:
-    """Corpus BLEU of detokenised text, 0..100."""
-    return float(scoring.bleu().corpus_score(translations, [references]).score)
+def corpus_bleu(translations: list[str], references: list[str], scoring: Scoring, *more: list[str]) -> float:
+    """Corpus BLEU of detokenised text, 0..100. more: Further references."""
+    return float(scoring.bleu().corpus_score(translations, [references, *more]).score)
 
 
 @torch.inference_mode()

@@ -71,8 +71,9 @@ def front_figure(ranking: list[LeaderboardEntry], by: TestMetric, cost: str = PA
             hovertemplate=f"{told} {axis}: {by.metric.show(score)}<extra>trial {entry.trial}</extra>",
         )
     named = ", ".join(str(entry.trial) for entry in front)
-    groups = {entry.group for entry in front}
-    equal = "" if len(groups) == len(front) else "Scores of one group can't be told apart. "
+    together = {group: [str(e.trial) for e in front if e.group == group] for group in {e.group for e in front}}
+    alike = [" and ".join(trials) for trials in together.values() if len(trials) > 1]
+    equal = f"By score, tests can't tell apart trials {'; nor '.join(alike)}. " if alike else ""
     caption = f"Bars are 95% intervals. {equal}"
     caption += f"On the front, where no other finalist is as good in all and better in one: {named}."
     alternative = "; ".join(

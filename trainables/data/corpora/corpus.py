@@ -20,9 +20,9 @@ from trainables.data.corpora.scoring import check_references
 from trainables.data.reading.finding import find_files, find_layout
 from trainables.data.reading.formats.lines import is_blank
 from trainables.data.reading.layouts import Layout
-from trainables.data.reading.pairs import read_pairs
+from trainables.data.reading.pairs import read_pairs, read_references
 from trainables.data.reading.phrasebook import read_phrasebook
-from trainables.data.reading.text import Split, Text, in_memory, store
+from trainables.data.reading.text import ReferencedSplit, Split, Text, in_memory, store
 
 HEAD = 20_000  # pairs whose look is checked
 
@@ -59,6 +59,11 @@ def read_corpus(config: DataConfig, texts: Path | None = None) -> Corpus:
     train = store(all_pairs, texts) if texts else in_memory(all_pairs)
     warnings = [*told, *kept.told(), *(line for each in added for line in each.told())]
     valid = _evaluation_split(config, config.valid)
+    own = config.path != PHRASEBOOK and "://" not in config.valid  # of a known test set the first reference is used
+    if own and (more := find_layout(config, config.valid).references):
+        raise UserError(
+            f"{more[0]}: {config.valid} has {len(more) + 1} references, and only tests may have several; keep the first"
+        )
     if config.path == PHRASEBOOK:
         return Corpus(train, valid, warnings)
     for name, split in ((config.train, train), (config.valid, valid)):
@@ -92,7 +97,7 @@ def read_test(config: DataConfig, run_dir: Path, why: str, key: str = "test") ->
     """
     name = config.tests[key]
     open_test(run_dir, why, name if len(config.tests) > 1 else None)
-    return _evaluation_split(config, name)
+    return _test_split(config, name)
 
 
 def digest_test(config: DataConfig, train: Text, key: str = "test") -> dict[str, Any]:
@@ -104,7 +109,7 @@ def digest_test(config: DataConfig, train: Text, key: str = "test") -> dict[str,
     unlike the training text.
     """
     name = config.tests[key]
-    test = _evaluation_split(config, name)
+    test = _test_split(config, name)
     _told(config, lambda: check_languages(train.sides, name, test.sides))
     _told(config, lambda: examine(name, test, range(1, len(test) + 1)))
     return {"pairs": len(test), "sha256": test.digest()}
@@ -119,6 +124,25 @@ def training_files(config: DataConfig) -> list[Path]:
 def test_files(config: DataConfig, key: str = "test") -> list[Path]:
     """The files that a test split comes from. Raises UserError."""
     return list(find_files(config, config.tests[key]))
+
+
+def count_references(config: DataConfig, key: str = "test") -> int:
+    """How many reference translations a test has. Raises UserError."""
+    return 1 if config.path == PHRASEBOOK else 1 + len(find_layout(config, config.tests[key]).references)
+
+
+def _test_split(config: DataConfig, name: str) -> Split:
+    """A test with all its references. Raises UserError."""
+    split = _evaluation_split(config, name)
+    more = [] if config.path == PHRASEBOOK else read_references(config, name)
+    for number, reference in enumerate(more, 1):
+        if len(reference) != len(split):
+            raise UserError(
+                f"{config.path}: reference {number} of {name} has {len(reference):,} lines, its source {len(split):,}"
+            )
+        if blank := next((line for line, text in enumerate(reference, 1) if is_blank(text)), None):
+            raise UserError(f"{config.path}: reference {number} of {name} has a blank line at line {blank}; write it")
+    return ReferencedSplit(split.source, split.target, tuple(more)) if more else split
 
 
 def _evaluation_split(config: DataConfig, name: str) -> Split:

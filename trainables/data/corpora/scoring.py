@@ -67,11 +67,11 @@ class Scoring:
         """The text as `ter` is given it: where BLEU counts characters, each is a word."""
         return str(self.bleu().tokenizer(text)) if self.tokenize == "char" else text
 
-    def signatures(self) -> dict[str, str]:
-        """What sacreBLEU computes, in its own notation."""
+    def signatures(self, references: int = 1) -> dict[str, str]:
+        """What sacreBLEU computes with so many references, in its own notation."""
         metrics: dict[str, Metric] = {"bleu": self.bleu(), "chrf": self.chrf(), "ter": self.ter()}
         for metric in metrics.values():
-            metric.corpus_score(["x"], [["x"]])  # it counts the references
+            metric.corpus_score(["x"], [["x"]] * references)  # it counts them
         signatures = {name: str(metric.get_signature()) for name, metric in metrics.items()}
         if self.tokenize == "char":
             signatures["ter"] = signatures["ter"].replace("tok:tercom", "tok:char+tercom")

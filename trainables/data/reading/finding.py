@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property, partial
+from itertools import count, takewhile
 from pathlib import Path
 
 from trainables.base.data_config import DataConfig
@@ -101,6 +102,9 @@ class _Pattern(_Place):
     def split(self, split: str) -> Layout | None:
         if "{split}" not in self._path:
             return None
+        if "{language}" in self._path and (references := self._references(split)):
+            first = self._text([self._paths(split)[0], references[0]])
+            return replace(first, references=tuple(filter(None, map(_source_at, references[1:]))))
         paths = self._paths(split)
         return self._text(paths) if any(_source_at(path) for path in paths) else None
 
@@ -114,6 +118,12 @@ class _Pattern(_Place):
     def _paths(self, split: str) -> list[Path]:
         languages = (self._config.source, self._config.target) if "{language}" in self._path else ("",)
         return [Path(self._path.format(split=split, language=language)) for language in languages]
+
+    def _references(self, split: str) -> list[Path]:
+        """The files of several references, such as test.de.0 and test.de.1; none for a test with a single one."""
+        languages = (f"{self._config.target}.{number}" for number in count())
+        paths = (Path(self._path.format(split=split, language=language)) for language in languages)
+        return list(takewhile(lambda path: _source_at(path) is not None, paths))
 
     def _text(self, paths: list[Path]) -> Layout:
         sources = []
@@ -159,7 +169,17 @@ class _Named(_Place):
     """A folder or an archive with files that have usual names, or one file with all pairs."""
 
     def split(self, split: str) -> Layout | None:
-        return self._only(find_split(self._names, split, self._config, self._path), split)
+        found = self._only(find_split(self._names, split, self._config, self._path), split)
+        return found and self._with_references(found)
+
+    def _with_references(self, found: Layout) -> Layout:
+        """The text with further references, such as test.de.1 beside test.de.0. Raises UserError."""
+        target = next((name for name, source in self._names.items() if source == found.sources[-1]), "")
+        name = target.removesuffix(".0")
+        if target == name and f"{name}.0" in self._names and self._names[f"{name}.0"] != found.sources[-1]:
+            raise UserError(f"data.path: {self._path}: {name} and {name}.0 are both there; keep one of them")
+        more = takewhile(lambda each: each in self._names, (f"{name}.{number}" for number in count(1)))
+        return replace(found, references=tuple(self._names[each] for each in more) if found.plain else ())
 
     def whole(self) -> Layout | None:
         if self._is_table:
@@ -204,7 +224,9 @@ class _Named(_Place):
         else:
             what = "is a file, not a folder" if path.is_file() else "does not exist"
             raise UserError(f"data.path: {path} {what}; {HINT}")
-        return self._rooted(by_unpacked_name(files))
+        names = self._rooted(by_unpacked_name(files))
+        first = {name.removesuffix(".0"): source for name, source in names.items() if name.endswith(".0")}
+        return {**first, **names}  # of several references, the first stands for the target
 
     def _rooted(self, names: dict[str, Source]) -> dict[str, Source]:
         """Names below the nearest folder with training text, such as data/ of a repository."""

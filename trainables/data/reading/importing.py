@@ -75,4 +75,6 @@ def _write_split(config: DataConfig, split: str, imported: Imported, folder: Pat
             source.write(f"{first}\n")
             target.write(f"{second}\n")
             imported.pairs += 1
+    for reference in find_layout(config, split, alone=split == config.train).references:
+        imported.note("with a further reference, which is not written: copy its file", str(reference))
     return imported

@@ -53,6 +53,7 @@ class Layout:
     sources: tuple[Source, ...]
     plain: bool = False
     part: bool = False  # some pairs alone, as `data.split` says
+    references: tuple[Source, ...] = ()  # further translations of the whole text
 
     def __str__(self) -> str:
         return " with ".join(each.member or each.file.name for each in self.sources[:2])
@@ -60,7 +61,7 @@ class Layout:
     @property
     def files(self) -> tuple[Path, ...]:
         """The files that they lie in."""
-        return tuple(dict.fromkeys(source.file for source in self.sources))
+        return tuple(dict.fromkeys(source.file for source in (*self.sources, *self.references)))
 
     @property
     def cells(self) -> bool:

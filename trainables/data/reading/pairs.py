@@ -34,6 +34,11 @@ def read_pairs(config: DataConfig, split: str, alone: bool = False) -> Iterator[
     return (pair for pair in _read(text, config) if chosen.is_in(split, config.train, *pair))
 
 
+def read_references(config: DataConfig, split: str) -> list[list[str]]:
+    """Further reference translations of a split, besides the target of its pairs. Raises UserError."""
+    return [[as_sentence(line) for line in read_lines(source)] for source in find_layout(config, split).references]
+
+
 def read_fit(config: DataConfig, split: str, note: Callable[[str, str], None]) -> Iterator[tuple[str, str]]:
     """As `read_pairs`, without the pairs of a blank side or half a character.
 

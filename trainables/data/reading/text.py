@@ -99,6 +99,30 @@ class Split(Text):
     source: list[str]
     target: list[str]
 
+    @property
+    def references(self) -> tuple[list[str], ...]:
+        """The target, and further translations by people if there are any."""
+        return (self.target,)
+
+
+@dataclass(frozen=True)
+class ReferencedSplit(Split):
+    """Sentence pairs with further reference translations, each of the whole text."""
+
+    more: tuple[list[str], ...]
+
+    @property
+    def references(self) -> tuple[list[str], ...]:
+        """All reference translations."""
+        return (self.target, *self.more)
+
+    def digest(self) -> str:
+        """A hash of the text with all its references."""
+        text = hashlib.sha256(super().digest().encode())
+        for reference in self.more:
+            text.update("\n".join(reference).encode() + b"\0")
+        return text.hexdigest()
+
 
 @dataclass(frozen=True)
 class StoredText(Text):

@@ -14,7 +14,7 @@ from trainables.data.reading.sources import Source
 def find_test_set(config: DataConfig, address: str) -> Layout:
     """Source and reference of a test set; fetched, with the digest that sacreBLEU knows, if they are not there yet.
 
-    Of several references it is the first that sacreBLEU scores with. Raises UserError.
+    It has all references that sacreBLEU scores with. Raises UserError.
     """
     import sacrebleu.dataset
 
@@ -41,4 +41,5 @@ def find_test_set(config: DataConfig, address: str) -> Layout:
             f"{address}: can't be fetched: {' '.join(str(error).split())[:200]}; where there is a network, "
             f"`sacrebleu -t {name} -l {pair} --echo src` fetches it into ~/.sacrebleu, which can be copied here"
         ) from None
-    return Layout((Source(Path(files[0])), Source(Path(files[1]))), plain=True)
+    source_file, first, *more = (Source(Path(file)) for file in files)
+    return Layout((source_file, first), plain=True, references=tuple(more))
