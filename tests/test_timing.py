@@ -2,6 +2,7 @@
 
 import math
 import random
+import re
 from pathlib import Path
 from typing import Any
 
@@ -194,6 +195,20 @@ def test_a_fit_finds_the_costs_of_operations_and_predicts_other_shapes(corpus: P
     assert max(errors) < 0.2 and sum(errors) / len(errors) < 0.04
     assert 0.01 < error_of_fit(measured, timings) < 0.06
     assert predict(measured[0]) > 0 and all(predict(config) > 0 for config in unseen)
+
+
+@pytest.mark.parametrize("activation", ["relu", "geglu"])
+def test_operations_are_counted_as_the_model_has_them(corpus: Path, activation: str) -> None:
+    shape = {"encoder_layers": 2, "decoder_layers": 3, "num_kv_heads": 1, "ffn_dim": 24, "activation": activation}
+    config = configured(corpus, **shape)
+    done = operations(config, 1.0, 1.0, cache=0)
+    sizes = {name: weight.numel() for name, weight in Transformer(config.model, 60, 60).named_parameters()}
+    encoder = sum(size for name, size in sizes.items() if re.match(r"encoder\..*(?<!norm)\.weight", name))
+    keys = sum(size for name, size in sizes.items() if name.endswith("key_value.weight") and "cross" in name)
+    decoder = sum(size for name, size in sizes.items() if re.match(r"decoder\..*(?<!norm)\.weight", name)) - keys
+    assert (done[2], done[8], done[14], done[15]) == (encoder + keys, decoder, 60 * 16, decoder + 60 * 16)
+    assert operations(config, 1.0, 1.0, cache=decoder)[15] == 60 * 16 and not operations(config, 1.0, 1.0, 1e9)[15]
+    assert operations(config, 5.0, 1.0, cache=0)[2] == 5 * done[2] and operations(config, 1.0, 7.0, 0)[8] == 7 * done[8]
 
 
 def test_ctranslate2_translates_a_batch_to_the_mean_of_its_lengths(corpus: Path, tmp_path: Path) -> None:

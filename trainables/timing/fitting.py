@@ -33,7 +33,7 @@ def operations(config: TranslationConfig, source: float, target: float, cache: f
     return [
         1.0,
         float(model.encoder_layers),  # the encoder sees all tokens at once
-        encoded * matrices,
+        encoded * matrices + source * model.decoder_layers * 2 * width * model.kv_dim,  # with keys for the decoder
         encoded * (width + hidden),
         encoded * model.num_heads,
         encoded * hidden * model.gated,
