@@ -1,5 +1,6 @@
 """A model in the form of another program is the same function, or it is refused."""
 
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -19,10 +20,12 @@ from model.special_tokens import BOS, EOS, PAD
 from model.transformer import Transformer
 from search.api.result import Result
 from search.commands.export import main
+from search.finals.board import read_leaderboard
 from search.settings.experiment import Experiment
 from search.settings.stored import stored_experiment
 from search.translation.best import read_best
 from search.translation.exporting import export_best
+from search.translation.finalist_export import read_finalist
 from search.translation.finals import FINALS
 from trainables.base.errors import UserError
 from trainables.base.translation_config import TranslationConfig, as_translation
@@ -273,7 +276,24 @@ def test_a_run_is_exported_and_its_model_card_translates(
 def test_a_finalist_is_exported_from_python(old_run: Path) -> None:
     trial = int(Result(old_run).ranking["trial"][0])
     assert Result(old_run).export("ctranslate2", old_run / "named", trial=trial)["float32"].lines == 500
-    assert f"trial {trial} of the search" in (old_run / "named" / "README.md").read_text()
+    card = (old_run / "named" / "README.md").read_text()
+    assert f"trial {trial} of the search" in card and re.search(
+        r"\| test_bleu \| [\d.e-]+ \(95% interval [\d.e-]+ to", card
+    )
+    assert re.search(r"\| test_chrf \| [\d.]+ \|", card) and "| signature of bleu | nrefs:1" in card
+
+
+def test_a_finalist_is_read_from_its_checkpoints_while_they_are_there(old_run: Path) -> None:
+    experiment, board = stored_experiment(old_run), read_leaderboard(old_run / "leaderboard.json")
+    best, found = read_best(old_run), read_finalist(experiment, board.ranking[0])
+    assert found.config.model == best.config.model and found.decoding == best.decoding
+    torch.testing.assert_close(found.model.state_dict(), best.model.state_dict())
+    (old_run / "finals" / "0" / "test.json").unlink()
+    with pytest.raises(UserError, match=r"lacks the results of trial \d+; .* writes them again"):
+        read_finalist(experiment, board.ranking[0])
+    shutil.rmtree(old_run / "finals" / "0" / "epoch-4")
+    with pytest.raises(UserError, match=r"has no checkpoint of trial \d+ any more"):
+        read_finalist(experiment, board.ranking[0])
 
 
 @pytest.mark.parametrize(

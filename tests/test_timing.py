@@ -153,19 +153,18 @@ def test_a_setup_that_can_not_be_is_refused(corpus: Path, tmp_path: Path, monkey
     with pytest.raises(UserError, match=r"model\.positions: transformer_xl is not in CTranslate2"):
         measure([foreign], setup, tmp_path)
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    with pytest.raises(UserError, match=r"speed\.device: cuda: PyTorch finds no GPU on this machine; use cpu"):
+    with pytest.raises(UserError, match=r"search\.speed\.device: cuda: PyTorch finds no GPU on this machine; use cpu"):
         measure([configured(corpus)], SpeedConfig(device="cuda"), tmp_path)
     monkeypatch.setattr("trainables.base.extras.find_spec", lambda name: None)
     with pytest.raises(
-        UserError, match=r"speed\.engine: needs ctranslate2, which is not installed: pip install 'babeltune\[export\]'"
+        UserError,
+        match=r"search\.speed\.engine: needs ctranslate2, which is not installed: pip install 'babeltune\[export\]'",
     ):
         measure([configured(corpus)], setup, tmp_path)
 
 
 def test_the_command_prints_the_seconds(corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    options = (
-        f"--output_dir {tmp_path} --data.path {corpus} --tokenizer.vocab_size 60 --model.d_model 16 --speed.lines 3"
-    )
+    options = f"--output_dir {tmp_path} --data.path {corpus} --tokenizer.vocab_size 60 --search.speed.lines 3"
     assert main(["time", "quickstart", *options.split()]) == 0
     first, second = capsys.readouterr().out.splitlines()
     assert " seconds a sentence (standard error " in first

@@ -1,14 +1,13 @@
 """`babeltune time CONFIG`: how long a model of a configuration takes for a sentence, without training it."""
 
-from typing import Any
-
-from pydantic import Field, create_model
+from pydantic import Field
 from pydantic_settings import CliPositionalArg
 from rich.console import Console
 
 from model.config import Config
 from search.commands import COMMANDS
 from search.commands.lines import say
+from search.commands.search import with_keys
 from search.settings.experiment import experiment_class
 from search.settings.problem import TRANSLATION
 from search.settings.wording import count
@@ -18,18 +17,15 @@ from trainables.base.help_pages import Program
 from trainables.base.installed import config_folder, program
 from trainables.base.mistakes import blame
 from trainables.base.translation_config import as_translation
-from trainables.timing.config import SpeedConfig
 
 
 class OfTime(Config):
-    """Which configuration, and how it is measured."""
+    """Which configuration."""
 
     configuration: CliPositionalArg[str] = Field("", description="a configuration, as --config takes it")
-    speed: SpeedConfig = SpeedConfig()
 
 
-bases: Any = (experiment_class(TRANSLATION), OfTime)
-Timing = create_model("Timing", __base__=bases)
+Timing = with_keys(OfTime, TRANSLATION)
 
 
 def main(arguments: list[str], console: Console) -> int:
@@ -41,10 +37,9 @@ def main(arguments: list[str], console: Console) -> int:
             raise UserError(f"--config: {own.configuration} is named already; name the configuration once")
         options["config"] = own.configuration
     experiment, _, places = read_config(experiment_class(TRANSLATION), options, config_folder() / "quickstart.yaml")
-    own.speed.need("--speed")
     from trainables.timing.measuring import measure
 
-    setup = own.speed
+    setup = experiment.search.speed
     with blame(places), console.status("translating sentences of the validation split"):
         (timing,) = measure([as_translation(experiment.trial)], setup, experiment.cache)
     ways = [f"{setup.engine} in {setup.quantization}", setup.device, count(setup.threads, "thread", "threads")]

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from search.finals.board import Leaderboard, LeaderboardEntry, read_leaderboard
 from search.settings.experiment import Experiment
+from search.settings.goals import SECONDS
 from search.translation.best import BestModel
 from search.translation.finals_config import as_translation_finals
 from trainables.base.errors import UserError
@@ -49,15 +50,13 @@ def export_best(best: BestModel, experiment: Experiment) -> None:
 
 def describe(experiment: Experiment, board: Leaderboard, entry: LeaderboardEntry) -> Origin:
     """What the model card says of a finalist."""
-    low, high = entry.score_ci
-    level, seeds = board.significance.level, len(entry.seeds)
-    scores = {f"test BLEU, mean of {seeds} seeds" if seeds > 1 else "test BLEU": f"{entry.score:.2f}"}
-    scores |= {f"{level:.0%} interval": f"{low:.2f} to {high:.2f}"}
-    names = {"test_chrf": "test chrF++", "test_ter": "test TER", "test_neural": "test neural metric"}
-    scores |= {
-        title: f"{value:.2f}"
-        for key, title in names.items()
-        if isinstance(value := entry.figures.get(key), int | float)
+    figures = {board.metric: entry.score, **entry.figures}
+    intervals = {board.metric: entry.score_ci, **entry.intervals}
+    shown = {*intervals, *(name for name in figures if name.startswith("test_")), SECONDS}
+    scores = {
+        name: f"{value:.4g}{_between(intervals[name], board.significance.level) if name in intervals else ''}"
+        for name, value in figures.items()
+        if name in shown and value is not None
     }
     scores |= {f"signature of {name}": text for name, text in board.signatures.items()}
     size, cost, search = board.corpus, board.search, experiment.search
@@ -66,10 +65,17 @@ def describe(experiment: Experiment, board: Leaderboard, entry: LeaderboardEntry
         f"{size.path.rstrip('/').rpartition('/')[2]}: {size.train_pairs:,} training pairs, {size.valid_pairs:,} for "
         f"validation, {size.test_pairs:,} for the test."
     )
+    seeds = len(entry.seeds)
+    means = f" Scores are means of {seeds} models with other seeds." if seeds > 1 else ""
     found = (
         f"By babeltune, rank {entry.rank} of {len(board.ranking)} finalists of a search of {cost.trials} trials "
         f"(sampler {search.sampler.kind}, scheduler {search.scheduler.kind}), which trained "
         f"{cost.epochs_trained:,.0f} epochs. The finalists were chosen on the validation split and ranked on the test "
         "split."
     )
-    return Origin(f"trial {entry.trial} of the search {board.experiment}", corpus, scores, found)
+    return Origin(f"trial {entry.trial} of the search {board.experiment}", corpus, scores, found + means)
+
+
+def _between(ends: tuple[float, float], level: float) -> str:
+    low, high = ends
+    return f" ({level:.0%} interval {low:.4g} to {high:.4g})"

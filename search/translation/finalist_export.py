@@ -41,7 +41,7 @@ def export_run(run_dir: Path, wish: Wish, trial: int | None = None) -> dict[str,
         raise UserError(f"{run_dir}: is a search for {experiment.definition.title}, whose models have no other form")
     board = read_leaderboard(run_dir / "leaderboard.json")
     entry = _entry(board, board.chosen if trial is None else trial)
-    best = read_best(run_dir) if entry.trial == board.chosen else _read_finalist(experiment, entry)
+    best = read_best(run_dir) if entry.trial == board.chosen else read_finalist(experiment, entry)
     return export_model(best, wish, describe(experiment, board, entry), experiment.cache)
 
 
@@ -54,7 +54,7 @@ def _entry(board: Leaderboard, trial: int) -> LeaderboardEntry:
     return found[trial]
 
 
-def _read_finalist(experiment: Experiment, entry: LeaderboardEntry) -> BestModel:
+def read_finalist(experiment: Experiment, entry: LeaderboardEntry) -> BestModel:
     """The model of a finalist's best seed on the validation split, from its checkpoints. Raises UserError."""
     kind, numbers = ("final", entry.final_trials) if entry.final_trials else ("trial", [entry.trial])
     journal, folder = experiment.run_dir / f"{kind}s.jsonl", experiment.run_dir / f"{kind}s"

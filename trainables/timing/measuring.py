@@ -83,7 +83,7 @@ def measure(configs: Sequence[TranslationConfig], setup: SpeedConfig, cache: Pat
     Raises:
         UserError: If the engine is not installed or can't compute a model, or for a corpus that can't be read.
     """
-    setup.need("speed")
+    setup.need("search.speed")
     if setup.engine != "babeltune":
         for config in configs:
             if why := refusal(setup.engine, config):
