@@ -76,10 +76,10 @@ def test_the_first_test_ranks_or_the_mean_of_all() -> None:
     assert [each.metric.title for each in shown[:5]] == titles
     assert shown[0].of_sums(np.array([[1.0, 10, 3, 10, 5, 10], [0, 1, 0, 1, 3, 1]])) == pytest.approx([30.0, 100.0])
     assert shown[0].metric.direction == "minimize"
-    assert list(mean.test_metric(Score("bleu", ("test", "wmt24_en_de"))).beside)[:2] == ["test", "test_2017_flickr"]
+    assert list(mean.test_metric(Score("bleu", ("test", "wmt24_en_de"))).beside)[:2] == ["test", "set_2017_flickr"]
     assert first.test_metric(first.ranked_by).beside == {
-        "test_2017_flickr": "set_2017_flickr_bleu",
-        "sacrebleu://wmt24/en-de": "wmt24_en_de_bleu",
+        "set_2017_flickr": "set_2017_flickr_bleu",
+        "wmt24_en_de": "wmt24_en_de_bleu",
         "chrF++": "test_chrf",
         "sent.BLEU": "test_sentence_bleu",
     }
