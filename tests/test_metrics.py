@@ -1,6 +1,7 @@
 """Metrics of translations: each kind scores each sentence, and says in one sentence what it can't do."""
 
 import os
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -142,8 +143,13 @@ SAMPLES: dict[str, list[dict[str, Any]]] = {
 }
 
 
-def test_each_kind_has_a_sample() -> None:
+def test_each_kind_has_a_sample_and_a_row_in_the_docs() -> None:
     assert set(SAMPLES) == {*METRICS, "module:Name"}, "a kind is new: say here how to try it"
+    page = (Path(__file__).parents[1] / "docs" / "how-to" / "metrics.md").read_text(encoding="utf-8")
+    for name in METRICS:
+        (row,) = (line for line in page.splitlines() if line.startswith(f"| `{name}` |"))
+        own = METRICS[name].model_fields.keys() - {"kind", "direction"}
+        assert own <= {*re.findall(r"`(\w+)`", row)}, f"{name} has settings that its row lacks"
 
 
 @pytest.mark.parametrize("settings", [each for samples in SAMPLES.values() for each in samples], ids=str)

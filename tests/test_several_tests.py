@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,18 +18,20 @@ from test_run import run_here, write_config
 from test_significance import statistics
 
 from search.finals.item_tests import SEED, resampled_sums
-from search.finals.leaderboard import score_of
+from search.finals.leaderboard import compare_beside, score_of
 from search.finals.significance import weigh
 from search.settings.experiment import Experiment
 from search.translation.final_metrics import FinalMetrics, Score
-from search.translation.scoring import signatures_on
+from search.translation.finals import FINALS
+from search.translation.finals_config import Decoding
+from search.translation.scoring import ScoredModel, signatures_on
 from trainables.base.data_config import DataConfig
 from trainables.base.errors import UserError
 from trainables.base.metric_config import Metrics
 from trainables.base.sealing import read_sealed
 from trainables.data.corpora.corpus import count_references, digest_test, read_corpus, read_test
 from trainables.data.corpora.scoring import Scoring
-from trainables.data.reading.text import ReferencedSplit
+from trainables.data.reading.text import ReferencedSplit, Split
 from trainables.scoring.bleu import bleu_of_sums
 from trainables.scoring.metrics import find_metric
 from trainables.training.evaluation import score
@@ -73,6 +76,49 @@ def test_the_first_test_ranks_or_the_mean_of_all() -> None:
     assert [each.metric.title for each in shown[:5]] == titles
     assert shown[0].of_sums(np.array([[1.0, 10, 3, 10, 5, 10], [0, 1, 0, 1, 3, 1]])) == pytest.approx([30.0, 100.0])
     assert shown[0].metric.direction == "minimize"
+    assert list(mean.test_metric(Score("bleu", ("test", "wmt24_en_de"))).beside)[:2] == ["test", "set_2017_flickr"]
+    assert first.test_metric(first.ranked_by).beside == {
+        "set_2017_flickr": "set_2017_flickr_bleu",
+        "wmt24_en_de": "wmt24_en_de_bleu",
+        "chrF++": "test_chrf",
+        "sent.BLEU": "test_sentence_bleu",
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"finals": {"rank_by": "blue"}}, r"finals\.rank_by: 'blue' is not a metric; did you mean bleu\?"),
+        (
+            {"metrics": {"neural": "my:metric"}, "finals": {"neural_metric": "my:other"}},
+            r"finals\.neural_metric: metrics\.neural is a metric already; name one of them",
+        ),
+    ],
+)
+def test_metrics_that_finals_can_not_have(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        FINALS.check(Experiment.model_validate(changes))
+
+
+def test_one_score_for_a_whole_text_is_a_column_and_no_ranking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "whole", SimpleNamespace(one=lambda sources, found, wanted: 0.25))
+    written = ["un deux trois quatre", "trois"]
+    result = ScoredModel(2, Decoding(1, 1.0), 9.0, score(written, written, Scoring("13a")), None, written, 10)
+    model = SimpleNamespace(folder=tmp_path, identity="of the model")
+    monkeypatch.setattr("search.translation.finals.score_all", lambda *_: [result])
+    test = {"test": Split(["one two", "three"], written)}
+
+    def tested(**finals: Any) -> list[ScoredModel]:
+        asked = Experiment.model_validate({"metrics": {"mine": "whole:one"}, "finals": finals})
+        console: Any = SimpleNamespace(status=lambda text: nullcontext())
+        return FINALS.test([model], test, asked, 0, console)  # type: ignore[list-item]
+
+    (found,) = tested()
+    assert found.further == {"mine": 0.25} and found.score == pytest.approx(100)
+    assert read_sealed(tmp_path / "test_mine.json")["statistics"] == [[0.25, 1.0]]
+    assert compare_beside([[(np.array([[0.25, 1.0]]),)]], TEST_BLEU) is None, "no interval"
+    with pytest.raises(UserError, match=r"finals\.rank_by: mine gives one score for the whole text"):
+        tested(rank_by="mine")
 
 
 def test_each_test_is_resampled_by_itself() -> None:

@@ -88,13 +88,10 @@ class FinalMetrics:
             if score.metric == "bleu"
             else Metric(title, metric.direction, metric.digits)
         )
-        others = {heading: figure for heading, figure in BESIDE.items() if figure != score.name}
         own = {other: f"test_{other}" for other in self.own if f"test_{other}" != score.name}
-        elsewhere = {
-            "test" if test == "test" else name: f"{test}_{score.metric}"
-            for test, name in self.data.tests.items()
-            if (test,) != score.tests
-        }
+        elsewhere = {test: f"{test}_{score.metric}" for test in self.data.tests if (test,) != score.tests}
+        shown_already = {score.name, *elsewhere.values()}
+        others = {heading: figure for heading, figure in BESIDE.items() if figure not in shown_already}
         return TestMetric(
             score.name,
             shown,

@@ -134,7 +134,10 @@ def _model(
             f"score: the models of this run are in {experiment.storage}; only those in a folder can be scored"
         )
     if len(last_checkpoints(place, needed)) < needed:
-        raise UserError(f"{place}: has no whole checkpoint, so its model can't be scored; restore it from a copy")
+        raise UserError(
+            f"{place}: has no whole checkpoint, so its model can't be scored (`clean` removes those of finals that are "
+            "over); restore it from a copy"
+        )
     return FinalModel(
         problem=experiment.problem,
         config=experiment.trial.with_values({**entry.config, "seed": seed}),

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, astuple, dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from statistics import fmean
 
@@ -122,6 +123,7 @@ def _score_on(
     return [result for result in results if result]
 
 
+@lru_cache(maxsize=16)  # the files of the test are looked for
 def signatures_on(data: DataConfig, key: str) -> dict[str, str]:
     """How sacreBLEU scores on the test of this key."""
     return scoring(data).signatures(count_references(data, key))

@@ -20,6 +20,10 @@ from trainables.base.yaml_files import dump_yaml, read_yaml
 T = TypeVar("T", bound=BaseModel)
 
 
+# Of options that take JSON.
+EXAMPLES = {"space": '{"model.d_model": {...}}', "metrics": '{"mine": "my_module:metric"}'}
+
+
 class Helping(BaseModel):
     """The option that every command has."""
 
@@ -182,5 +186,6 @@ def _explain(message: str, settings: type[BaseSettings], program: str) -> str:
         example = f", such as --{lacking[1]} {default}" if isinstance(default, str | int | float) else ""
         return f"--{lacking[1]}: needs a value{example}"
     if broken := re.search(r'error parsing value for field "(\w+)"', message):
-        return f"--{broken[1]}: not valid JSON, such as '{{\"model.d_model\": {{...}}}}'"
+        example = EXAMPLES.get(broken[1], '{"key": 1}')
+        return f"--{broken[1]}: not valid JSON, such as '{example}'"
     return f"{message}; see `{program} --help`"
