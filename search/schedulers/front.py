@@ -61,7 +61,7 @@ class FrontPromotion:
     def _passing(self, study: Study, rung: int, group: Hashable, trials: list[StudyTrial]) -> list[StudyTrial]:
         """Those of these trials at the rung that may continue."""
         field = self._arrivals.fields(study, rung)[group]
-        finished = [trial for trial in field.finished(study) if study.merit(trial, trial.progress) > -math.inf]
+        finished = [trial for trial in field.finished(study) if study.final(trial) > -math.inf]
         trials = [trial for trial in trials if study.merit(trial, rung) > -math.inf]
         if len(finished) < ENOUGH_FINISHED:
             first = self._first_by_rank(study, rung, field)
@@ -81,7 +81,7 @@ class FrontPromotion:
 
     def _hopeful(self, study: Study, rung: int, finished: list[StudyTrial]) -> Callable[[StudyTrial], bool]:
         """Whether a trial may come to the front of the finished ones."""
-        finals = np.array([study.merit(trial, trial.progress) for trial in finished])
+        finals = np.array([study.final(trial) for trial in finished])
         forecast = fit([study.merit(trial, rung) for trial in finished], finals.tolist())
         places = np.array([self._places(trial) for trial in finished])
         least_error, middle = LEAST_ERROR * float(finals.std()), float(np.median(finals))

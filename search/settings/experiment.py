@@ -214,7 +214,7 @@ def experiment_class(problem: str) -> type[Experiment]:
     metric: Any = (str, Field(names[0], description=f"the metric that compares trials: {either(names)}"))
     make: Any = create_model  # Any, as the bases are known only at run time
     search = make("SearchConfig", __base__=SearchConfig, __doc__=SearchConfig.__doc__, metric=metric)
-    search.of_problem, search.costs = definition.metrics, definition.costs
+    search.of_problem, search.costs = definition.metrics, definition.all_costs
     fields: dict[str, Any] = {
         "problem": (str, Field(problem, description=Experiment.model_fields["problem"].description)),
         "search": (search, Field(default_factory=search)),

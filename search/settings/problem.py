@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from search.settings.finals import FinalsConfig
-from search.settings.goals import ModelCost
+from search.settings.goals import PARAMETERS, ModelCost
 from trainables.base.config import TrialConfig
 from trainables.base.errors import UserError
 from trainables.base.metrics import Metric
@@ -15,6 +15,9 @@ from trainables.base.user_code import NAME, import_named
 TRANSLATION = "translation"
 # Problems that have a name of their own, and where they are; any other is named as module:NAME.
 PROBLEMS = {TRANSLATION: "search.translation.problem:TRANSLATION"}
+
+
+SIZE = ModelCost("parameters", lambda experiment: lambda config: float(config.num_parameters or 0))
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ class Problem:
         config: The configuration class of a trial; the space varies its fields.
         metrics: The metrics that can compare trials, by their names in reports. The first is the default.
         further_metrics: Those that reports have as well if the configuration of a trial asks for them.
-        costs: What models cost when they are used, by names for `search.goals` and `search.limits`.
+        costs: What models cost when they are used, by names for `search.goals` and `search.limits`, besides their size.
         training: How trials are trained, in worker processes: see `trainables.worker.Training`.
         finals: How finalists are tested and kept: see `search.finals.protocol.Finals`.
         preparation: How the driver prepares the data: see `search.settings.preparation.Preparation`.
@@ -72,6 +75,12 @@ class Problem:
     train_as_one: Callable[[Sequence[Any]], bool] = alone
     work_of_report: Callable[[Any], float] = field(default=lambda config: 1.0)
     refusal: Callable[[str, Any], str | None] | None = None
+
+    @property
+    def all_costs(self) -> Mapping[str, ModelCost]:
+        """The costs, with the number of parameters if configurations say it."""
+        says_size = self.config.num_parameters is not TrialConfig.num_parameters
+        return {**({PARAMETERS: SIZE} if says_size else {}), **self.costs}
 
     def part(self, name: str) -> Any:
         """The part of this name, imported if needed. Raises UserError if it can't be imported."""

@@ -1,7 +1,7 @@
 """Translation models trained from scratch on parallel text: the default problem."""
 
 from model.counting import count_flops
-from search.settings.goals import PARAMETERS, SECONDS, ModelCost
+from search.settings.goals import SECONDS, ModelCost
 from search.settings.problem import Curves, Problem
 from search.translation.finals_config import TranslationFinals
 from trainables.acceleration.stackable import can_train_as_one
@@ -30,11 +30,6 @@ def work_of_report(config: TranslationConfig) -> float:
     return pair * pairs * training.report_steps
 
 
-def parameters_of(config: TranslationConfig) -> float:
-    """The parameters of the model."""
-    return float(config.num_parameters)
-
-
 def further_metrics(config: TranslationConfig) -> dict[str, Metric]:
     """The scores that reports have if the configuration asks for them, by their names there."""
     built_in = {
@@ -57,7 +52,6 @@ TRANSLATION = Problem(
     },
     further_metrics=further_metrics,
     costs={
-        PARAMETERS: ModelCost("parameters", lambda experiment: parameters_of),
         SECONDS: ModelCost(
             "seconds per sentence",
             "search.translation.speeds:known_seconds",
