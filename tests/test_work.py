@@ -58,6 +58,9 @@ def experiment(scheduler: str = "asha") -> Experiment:
 
 BUDGETED = experiment().with_values({"search.budget": {"epochs": 36}})
 EPOCH_STEPS = {64: 14, 128: 10, 256: 7}
+GOALS = experiment("asha_promotion").with_values(
+    {"search.goals": ["valid_bleu", "-parameters", "-train_seconds"], "search.trials": 10}
+)
 BY_STEPS = experiment().with_values({"training.report_steps": 5, "search.scheduler.rungs": [10, 20]})
 
 
@@ -188,6 +191,7 @@ KILLED = [
     ("pbt", 1),
     ("pbt", 2),
     (BUDGETED, 1),
+    (GOALS, 1),
     (BY_STEPS, 1),
 ]
 

@@ -22,7 +22,7 @@ from trainables.timing.config import SpeedConfig
 from trainables.timing.measuring import Timing
 
 SPEEDS, OF_FINALISTS = "speeds.json", "finalist_speeds.json"  # in the run directory
-SHAPES = 24  # of the space that are measured
+SHAPES = 36  # of the space that are measured
 TOKENIZERS = 3  # that their sentences are cut by; each must be made
 OPERATIONS = 2e9  # in a second, for a plan without measured times
 Seconds = Callable[[TrialConfig], float]
