@@ -48,7 +48,7 @@ def did_you_mean(name: str, known: Sequence[str], prefix: str = "") -> str:
 
 
 def _nearest(name: str, known: Sequence[str]) -> list[str]:
-    """Names that differ by a typo; else dotted ones with the same end; else the most similar one."""
+    """Names that differ by a typo; else with the same end; else the most similar one; else with all words of the name."""
     if slip := difflib.get_close_matches(name, known, n=1, cutoff=0.8):
         return slip
     last, ends = name.rpartition(".")[2], {each: each.rpartition(".")[2] for each in known}
@@ -56,6 +56,8 @@ def _nearest(name: str, known: Sequence[str]) -> list[str]:
         return alike[:NEAR]
     if similar := difflib.get_close_matches(name, known, n=1, cutoff=0.6):
         return similar
+    if of_words := [each for each, end in ends.items() if set(last.split("_")) < set(end.split("_"))]:
+        return [min(of_words, key=len)]  # heads: num_heads
     return [each for each, end in ends.items() if end in difflib.get_close_matches(last, ends.values(), n=1)][:NEAR]
 
 
