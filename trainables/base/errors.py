@@ -48,7 +48,7 @@ def did_you_mean(name: str, known: Sequence[str], prefix: str = "") -> str:
 
 
 def _nearest(name: str, known: Sequence[str]) -> list[str]:
-    """Names that differ by a typo; else with the same end; else the most similar one; else with all words of the name."""
+    """Names that differ by a typo; else with the same end; else the most similar one; else one with its words."""
     if slip := difflib.get_close_matches(name, known, n=1, cutoff=0.8):
         return slip
     last, ends = name.rpartition(".")[2], {each: each.rpartition(".")[2] for each in known}
