@@ -87,7 +87,7 @@ def test_each_architecture_is_the_same_function_in_ctranslate2_or_refused(
     sources, network = text.tokenizer.encode_source(SENTENCES), trained.network
     targets = [ids.tolist() for ids in text.tokenizer.encode_target(SENTENCES[::-1])]
     pieces = [text.tokenizer.source_pieces(ids[:-1].tolist()) for ids in sources]
-    forced = ctranslate2.Translator(str(folder)).score_batch(
+    forced = ctranslate2.Translator(str(folder), intra_threads=1).score_batch(
         pieces, [text.tokenizer.target_pieces(ids[1:-1]) for ids in targets]
     )
     found = form.load(folder, trained).translate(SENTENCES)

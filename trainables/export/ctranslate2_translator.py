@@ -49,7 +49,7 @@ class CTranslate2Translator:
     def __init__(self, folder: Path, trained: TrainedModel):
         import ctranslate2
 
-        self._translator = ctranslate2.Translator(str(folder))
+        self._translator = ctranslate2.Translator(str(folder), intra_threads=torch.get_num_threads())
         self._trained, self._tokenizer = trained, load_tokenizer(folder)
 
     def translate(self, sentences: list[str]) -> list[Translation]:
