@@ -24,9 +24,10 @@ def mark_front(ranking: Sequence[LeaderboardEntry], by: TestMetric, goals: Goals
 
 def choose(ranking: Sequence[LeaderboardEntry], by: TestMetric, goals: GoalsConfig) -> LeaderboardEntry:
     """The entry that becomes the best model: the first one, or what `search.goal` wishes for if scores say it."""
-    if goals.within is None or not _tells(ranking, by):
+    wish = goals.within
+    if wish is None or not _tells(ranking, by):
         return ranking[0]
-    return min(_near_the_best(ranking, by, goals, goals.within), key=lambda entry: _cost(entry, _name(goals), goals))
+    return min(_near_the_best(ranking, by, goals, wish), key=lambda entry: _cost(entry, wish.cost, goals))
 
 
 def explain_choice(ranking: Sequence[LeaderboardEntry], by: TestMetric, goals: GoalsConfig) -> list[str]:
@@ -48,10 +49,6 @@ def explain_choice(ranking: Sequence[LeaderboardEntry], by: TestMetric, goals: G
 
 def _tells(ranking: Sequence[LeaderboardEntry], by: TestMetric) -> bool:
     return by.metric.tells_apart([entry.score for entry in ranking])
-
-
-def _name(goals: GoalsConfig) -> str:
-    return goals.within.cost if goals.within else PARAMETERS
 
 
 def _near_the_best(
