@@ -8,19 +8,24 @@ from torch import Tensor
 
 from model.transformer import Transformer
 from trainables.base.errors import TooLarge
-from trainables.base.translation_config import TranslationConfig, TranslationTraining
+from trainables.base.translation_config import TranslationConfig
+from trainables.base.translator_config import TranslatorTraining
 from trainables.data.encoding.preparing import Prepared
+from trainables.data.encoding.sequences import EncodedSplit
 from trainables.training.device import set_up
+from trainables.training.evaluation import reference_loss, translate
 
 
-def learning_rate(step: int, total_steps: int, config: TranslationTraining) -> float:
-    """The rate of 1-based `step`: linear warm-up to the peak, then the schedule (cosine ends near 0)."""
+def learning_rate(step: int, total_steps: int, config: TranslatorTraining) -> float:
+    """The rate of 1-based `step`: linear warm-up to the peak, then the schedule (cosine and linear end near 0)."""
     warmup = min(config.warmup_steps, total_steps)
     if step <= warmup:
         return config.learning_rate * step / warmup
+    progress = (step - warmup) / max(1, total_steps - warmup + 1)
     if config.schedule == "cosine":
-        progress = (step - warmup) / max(1, total_steps - warmup + 1)
         return config.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
+    if config.schedule == "linear":
+        return config.learning_rate * (1 - progress)
     if config.schedule == "inverse_sqrt":
         return config.learning_rate * math.sqrt(max(1, warmup) / step)
     return config.learning_rate
@@ -44,7 +49,8 @@ class Learner:
     def __init__(self, config: TranslationConfig, prepared: Prepared, device: torch.device):
         """Raises TooLarge."""
         set_up(device)
-        self.config, self.settings = config, config.training
+        self.config, self.settings, self.device = config, config.training, device
+        self._tokenizer = prepared.tokenizer
         self.model = build_model(config, prepared, device)
         self.optimizer = torch.optim.Adam(
             self.model.parameters(), lr=self.settings.learning_rate, betas=(0.9, 0.98), fused=True
@@ -81,3 +87,11 @@ class Learner:
         self.model.load_state_dict(state["model"])
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": state["optimizer"]["state"], "param_groups": groups})
+
+    def reference_loss(self, split: EncodedSplit) -> float:
+        """See `evaluation.reference_loss`."""
+        return reference_loss(self.model, split)
+
+    def translate(self, sentences: list[str]) -> list[str]:
+        """Translations by greedy search, in the order of the sentences."""
+        return translate(self.model, self._tokenizer, sentences)
