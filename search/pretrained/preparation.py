@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from search.settings.experiment import Experiment
-from search.translation.preparation import TextPreparation, tell_sizes, tell_steps
+from search.translation.preparation import TextPreparation, tell_rounds, tell_sizes
 from search.translation.shown_pairs import show_pairs
 from trainables.base.config import TrialConfig
 from trainables.base.errors import UserError
@@ -43,8 +43,8 @@ class PretrainedPreparation(TextPreparation):
             tell_sizes(prepared, f"{codec.vocabulary:,} pieces of {config.pretrained.model}")
             parameters, trained = count(load_network(config, CPU))
             say(f"{trained:,} of {parameters:,} parameters are trained in the base trial ({trained / parameters:.2%})")
-            if config.training.report_steps:
-                tell_steps(experiment, prepared)
+            if config.training.unit != "epoch":
+                tell_rounds(experiment, prepared)
 
     def share(self, experiment: Experiment) -> Storage:
         raise AssertionError("refused by prepare")

@@ -19,5 +19,5 @@ PRETRAINED = Problem(
     finals="search.pretrained.finals:FINALS",
     finals_config=TranslationFinals,
     curves=TRANSLATION.curves,
-    reports_by_steps=True,
+    reports_within_epochs=True,
 )

@@ -95,8 +95,8 @@ class TranslationPreparation(TextPreparation):
                     f"these pieces, so no model reaches BLEU 100: {wanted[:SHOWN]!r} becomes {written[:SHOWN]!r}; see "
                     "tokenizer.normalization, tokenizer.character_coverage and tokenizer.byte_fallback",
                 )
-        if experiment.training.report_steps:
-            tell_steps(experiment, prepare(trial.data, trial.tokenizer, cache))
+        if experiment.training.unit != "epoch":
+            tell_rounds(experiment, prepare(trial.data, trial.tokenizer, cache))
 
     def share(self, experiment: Experiment) -> Storage:
         """With corpus and tokenizers in it for all nodes, and the tokenizers that it had in the cache here."""
@@ -175,17 +175,17 @@ def tell_sizes(prepared: "PreparedText", pieces: str) -> None:
     )
 
 
-def tell_steps(experiment: Experiment, prepared: "PreparedText") -> None:
-    """Say how many steps an epoch has, and warn if rungs lie behind the last one."""
-    from trainables.data.encoding.batching import count_batches
+def tell_rounds(experiment: Experiment, prepared: "PreparedText") -> None:
+    """Say how much progress an epoch makes, and warn if rungs lie behind the last report. Raises UserError."""
+    from trainables.data.encoding.batching import rounds_of
 
     training = as_translator(experiment.trial).training
-    steps = count_batches(prepared.train, training)
-    say(f"{steps:,} steps an epoch in the base trial, a report every {training.report_steps:,}")
-    last = training.total_steps(steps)
-    if behind := [rung for rung in experiment.rungs if rung >= last]:
+    unit, rounds = training.unit, rounds_of(prepared.train, training)
+    rounds.check()
+    say(f"{rounds.per_epoch:,} {unit}s an epoch in the base trial, a report every {training.report_every:,}")
+    if behind := [rung for rung in experiment.rungs if rung >= rounds.last]:
         warn(
-            f"search.scheduler.rungs: {behind} lie behind step {last}, where the base trial ends: no such trial is "
+            f"search.scheduler.rungs: {behind} lie behind {unit} {rounds.last}, where the base trial ends: none is "
             "stopped there",
         )
 

@@ -64,7 +64,9 @@ class FineTuningConfig(TranslatorTraining):
     """The recipe of fine-tuning, by AdamW (Loshchilov and Hutter 2019)."""
 
     epochs: float = Field(
-        3, gt=0, description="passes over the training text; fractional, such as 0.25, with training.report_steps"
+        3,
+        gt=0,
+        description="passes over the training text; a fraction, such as 0.25, with report_steps or report_tokens",
     )
     batch_tokens: int | None = Field(
         4096,

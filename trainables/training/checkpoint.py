@@ -3,24 +3,25 @@
 import json
 import shutil
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
 from trainables.base.checkpoint_files import KEEP, REPORT, STATE, checkpoints_of
 from trainables.base.files import create_folder, digest_of, publish_folder
+from trainables.base.report import Unit
 from trainables.base.sealing import sealed
 
 
 def save_checkpoint(
     folder: Path,
-    unit: Literal["epoch", "step"],
+    unit: Unit,
     number: int,
     state: dict[str, Any],
     report: dict[str, Any],
     keep: int = KEEP,
 ) -> None:
-    """Write folder/epoch-N or step-N with the training state and its report, and keep the last `keep` checkpoints."""
+    """Write folder/epoch-N, step-N or token-N with the training state and its report, and keep the last `keep`."""
     final, draft = folder / f"{unit}-{number}", folder / ".draft"
     shutil.rmtree(draft, ignore_errors=True)
     create_folder(draft)
