@@ -21,6 +21,7 @@ SEARCHES = [
     "python",
     "examples",
     "problems",
+    "pretrained_search",
     "watchdog",
     "damage",
     "scoring",

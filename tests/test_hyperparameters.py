@@ -40,7 +40,7 @@ VALUES: dict[str, list[Any]] = {  # of the fields that are no choice among words
     "training.warmup_steps": [0, 2],
     "training.label_smoothing": [0.0, 0.1],
     "training.clip_norm": [0.1, 0.2],
-    "training.accumulation": [1, 2],
+    "training.forward_tokens": [None, 50],
     "training.final_rate": [0.0, 0.5],
     "training.beta1": [0.9, 0.8],
     "training.beta2": [0.98, 0.9],

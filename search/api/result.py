@@ -17,6 +17,7 @@ from search.settings.stored import stored_experiment
 from trainables.base.errors import UserError
 from trainables.base.files import full_path
 from trainables.base.sealing import read_sealed
+from trainables.base.translator_config import TranslatorConfig
 
 if TYPE_CHECKING:
     import optuna
@@ -120,10 +121,13 @@ class Result:
         """
         from search.commands.translate import Translating, translate_lines
 
-        if self.experiment.problem != TRANSLATION:
+        if not issubclass(self.experiment.definition.config, TranslatorConfig):
             raise UserError(
                 f"{self.path}: is a search for {self.experiment.definition.title}, which does not translate"
             )
+        if self.experiment.problem != TRANSLATION:
+            translated: list[str] = self.best.translate([" ".join(sentence.split()) for sentence in sentences])
+            return translated
         source = "".join(f"{' '.join(sentence.split())}\n" for sentence in sentences)
         translations = io.BytesIO()
         try:

@@ -14,71 +14,35 @@ from trainables.base.errors import UserError
 from trainables.base.installed import version_of
 from trainables.base.log import say, warn
 from trainables.base.translation_config import TokenizerConfig, TranslationConfig, as_translation
+from trainables.base.translator_config import as_translator
 from trainables.base.wording import count
 from trainables.data.corpora.cache import cached_corpus, cached_test_digest
-from trainables.data.corpora.corpus import training_files
+from trainables.data.corpora.corpus import Corpus, training_files
 from trainables.sharing.corpora import bring_corpus, share, store_corpus
 from trainables.sharing.storage import Storage, new_driver
 
-if TYPE_CHECKING:  # it imports torch
+if TYPE_CHECKING:  # they import torch
+    from trainables.data.encoding.preparing import PreparedText
     from trainables.training.gpu import Need
 
 SHOWN = 60  # characters of a sentence in a warning
 SENTENCE = 30  # tokens, to compare models by
 
 
-class TranslationPreparation:
-    """See `search.settings.preparation.Preparation`."""
+class TextPreparation:
+    """The part of `search.settings.preparation.Preparation` that all problems with parallel text share."""
 
-    def prepare(self, experiment: Experiment, console: Console) -> None:
-        """Read and check the corpus, train the tokenizers, and say what there is."""
-        trial, cache = as_translation(experiment.trial), experiment.cache
+    def read(self, experiment: Experiment) -> Corpus:
+        """Read and check the corpus."""
+        trial, cache = as_translator(experiment.trial), experiment.cache
         corpus = cached_corpus(trial.data, cache)
         for key in trial.data.tests:  # what is wrong with their files is told now, not after the search
             cached_test_digest(trial.data, corpus.train, cache, key)
-        from trainables.data.encoding.preparing import (  # takes seconds: a wrong path is told before
-            count_unknown,
-            prepare,
-        )
-
-        show_pairs(corpus.train, console)
-        for warning in corpus.warnings:
-            warn(warning)
-        told: set[str] = set()  # most vocabularies tell the same
-        for config in tokenizer_variants(experiment):
-            prepared = prepare(trial.data, config, cache)
-            for warning in count_unknown(prepared.tokenizer, corpus.valid.source, trial.data.valid):
-                if warning not in told:
-                    warn(warning)
-                told.add(warning)
-            overlong = f" ({prepared.train.overlong} above data.max_tokens)" if prepared.train.overlong else ""
-            say(
-                f"{count(len(prepared.train), 'training pair', 'training pairs')}{overlong}, "
-                f"{count(len(prepared.valid), 'validation pair', 'validation pairs')}, "
-                f"{prepared.train.target_tokens:,} target tokens in {config.vocab_size:,} {config.kind} pieces",
-            )
-            if unwritable := prepared.tokenizer.unwritable(prepared.valid_text.target):
-                wanted, written = unwritable[0]
-                warn(
-                    f"{len(unwritable) / len(prepared.valid):.1%} of the validation references can't be written with "
-                    f"these pieces, so no model reaches BLEU 100: {wanted[:SHOWN]!r} becomes {written[:SHOWN]!r}; see "
-                    "tokenizer.normalization, tokenizer.character_coverage and tokenizer.byte_fallback",
-                )
-        if experiment.training.unit != "epoch":
-            _tell_rounds(experiment)
-
-    def share(self, experiment: Experiment) -> Storage:
-        """With corpus and tokenizers in it for all nodes, and the tokenizers that it had in the cache here."""
-        assert experiment.storage
-        corpus = cached_corpus(as_translation(experiment.trial).data, experiment.cache)
-        storage = Storage(experiment.run_url, new_driver(), store_corpus(experiment.storage, corpus))
-        for config in tokenizer_variants(experiment):
-            share(storage, as_translation(experiment.trial).data, config, experiment.cache)
-        return storage
+        return corpus
 
     def pin_data(self, experiment: Experiment, known: Mapping[str, Any]) -> dict[str, Any]:
         """Digests of the splits."""
-        data = as_translation(experiment.trial).data
+        data = as_translator(experiment.trial).data
         corpus = cached_corpus(data, experiment.cache)
         splits = {
             "training text": {"pairs": len(corpus.train), "sha256": corpus.train.digest()},
@@ -96,6 +60,52 @@ class TranslationPreparation:
                     f"({before['sha256'][:8]}); restore the text, or start a new search"
                 )
         return splits
+
+    def files(self, config: TrialConfig) -> list[Path]:
+        return training_files(as_translator(config).data)
+
+
+class TranslationPreparation(TextPreparation):
+    """See `search.settings.preparation.Preparation`."""
+
+    def prepare(self, experiment: Experiment, console: Console) -> None:
+        """Read and check the corpus, train the tokenizers, and say what there is."""
+        trial, cache = as_translation(experiment.trial), experiment.cache
+        corpus = self.read(experiment)
+        from trainables.data.encoding.preparing import (  # takes seconds: a wrong path is told before
+            count_unknown,
+            prepare,
+        )
+
+        show_pairs(corpus.train, console)
+        for warning in corpus.warnings:
+            warn(warning)
+        told: set[str] = set()  # most vocabularies tell the same
+        for config in tokenizer_variants(experiment):
+            prepared = prepare(trial.data, config, cache)
+            for warning in count_unknown(prepared.tokenizer, corpus.valid.source, trial.data.valid):
+                if warning not in told:
+                    warn(warning)
+                told.add(warning)
+            tell_sizes(prepared, f"{config.vocab_size:,} {config.kind} pieces")
+            if unwritable := prepared.tokenizer.unwritable(prepared.valid_text.target):
+                wanted, written = unwritable[0]
+                warn(
+                    f"{len(unwritable) / len(prepared.valid):.1%} of the validation references can't be written with "
+                    f"these pieces, so no model reaches BLEU 100: {wanted[:SHOWN]!r} becomes {written[:SHOWN]!r}; see "
+                    "tokenizer.normalization, tokenizer.character_coverage and tokenizer.byte_fallback",
+                )
+        if experiment.training.unit != "epoch":
+            tell_rounds(experiment, prepare(trial.data, trial.tokenizer, cache))
+
+    def share(self, experiment: Experiment) -> Storage:
+        """With corpus and tokenizers in it for all nodes, and the tokenizers that it had in the cache here."""
+        assert experiment.storage
+        corpus = cached_corpus(as_translation(experiment.trial).data, experiment.cache)
+        storage = Storage(experiment.run_url, new_driver(), store_corpus(experiment.storage, corpus))
+        for config in tokenizer_variants(experiment):
+            share(storage, as_translation(experiment.trial).data, config, experiment.cache)
+        return storage
 
     def pin_made(
         self, experiment: Experiment, configs: Sequence[TrialConfig], known: Mapping[str, Any], start: Mapping[str, Any]
@@ -120,9 +130,6 @@ class TranslationPreparation:
                     "new search"
                 )
         return found
-
-    def files(self, config: TrialConfig) -> list[Path]:
-        return training_files(as_translation(config).data)
 
     def largest(self, configs: list[TrialConfig]) -> list[TrialConfig]:
         """That with the most weights, and that with the largest activations."""
@@ -158,17 +165,24 @@ def tokenizer_variants(experiment: Experiment) -> list[TokenizerConfig]:
     return variants
 
 
-def _tell_rounds(experiment: Experiment) -> None:
-    from trainables.data.encoding.batching import rounds_of
-    from trainables.data.encoding.preparing import prepare
-
-    trial = as_translation(experiment.trial)
-    unit, rounds = (
-        trial.training.unit,
-        rounds_of(prepare(trial.data, trial.tokenizer, experiment.cache).train, trial.training),
+def tell_sizes(prepared: "PreparedText", pieces: str) -> None:
+    """Say how many pairs there are. pieces: what their tokens are."""
+    overlong = f" ({prepared.train.overlong} above data.max_tokens)" if prepared.train.overlong else ""
+    say(
+        f"{count(len(prepared.train), 'training pair', 'training pairs')}{overlong}, "
+        f"{count(len(prepared.valid), 'validation pair', 'validation pairs')}, "
+        f"{prepared.train.target_tokens:,} target tokens in {pieces}",
     )
+
+
+def tell_rounds(experiment: Experiment, prepared: "PreparedText") -> None:
+    """Say how much progress an epoch makes, and warn if rungs lie behind the last report. Raises UserError."""
+    from trainables.data.encoding.batching import rounds_of
+
+    training = as_translator(experiment.trial).training
+    unit, rounds = training.unit, rounds_of(prepared.train, training)
     rounds.check()
-    say(f"{rounds.per_epoch:,} {unit}s an epoch in the base trial, a report every {trial.training.report_every:,}")
+    say(f"{rounds.per_epoch:,} {unit}s an epoch in the base trial, a report every {training.report_every:,}")
     if behind := [rung for rung in experiment.rungs if rung >= rounds.last]:
         warn(
             f"search.scheduler.rungs: {behind} lie behind {unit} {rounds.last}, where the base trial ends: none is "

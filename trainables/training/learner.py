@@ -10,7 +10,9 @@ from model.transformer import Transformer
 from trainables.base.errors import TooLarge
 from trainables.base.translation_config import TranslationConfig
 from trainables.data.encoding.preparing import Prepared
+from trainables.data.encoding.sequences import EncodedSplit
 from trainables.training.device import set_up
+from trainables.training.evaluation import reference_loss, translate
 from trainables.training.optimizer import Average, Optimizer
 
 
@@ -37,7 +39,8 @@ class Learner:
     def __init__(self, config: TranslationConfig, prepared: Prepared, device: torch.device):
         """Raises TooLarge."""
         set_up(device)
-        self.config, self.settings = config, config.training
+        self.config, self.settings, self.device = config, config.training, device
+        self._tokenizer = prepared.tokenizer
         self.model = self.evaluated = build_model(config, prepared, device)
         self.optimizer = Optimizer(self.model, self.settings)
         self.average: Average | None = None
@@ -70,6 +73,14 @@ class Learner:
         if self.average is not None and "average_steps" in state:
             self.average.steps.copy_(state["average_steps"])
         self.optimizer.restore(state["optimizer"]["state"])
+
+    def reference_loss(self, split: EncodedSplit) -> float:
+        """See `evaluation.reference_loss`."""
+        return reference_loss(self.evaluated, split)
+
+    def translate(self, sentences: list[str]) -> list[str]:
+        """Translations by greedy search, in the order of the sentences."""
+        return translate(self.evaluated, self._tokenizer, sentences)
 
 
 def _weights(model: Transformer) -> dict[str, Tensor]:

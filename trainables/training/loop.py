@@ -5,11 +5,10 @@ A round is an epoch, or as many steps or tokens as `training` says. Runs without
 
 import math
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar, overload
 
 import torch
 from torch import Tensor
@@ -20,32 +19,66 @@ from trainables.base.checkpoint_files import KEEP, newest_checkpoint
 from trainables.base.errors import Diverged
 from trainables.base.report import EpochReport, read_report
 from trainables.base.translation_config import TranslationConfig
+from trainables.base.translator_config import TranslatorConfig
 from trainables.data.encoding.batching import rounds_of, training_batches
-from trainables.data.encoding.preparing import Prepared
+from trainables.data.encoding.preparing import Prepared, PreparedText
+from trainables.data.encoding.sequences import EncodedSplit
 from trainables.scoring.metrics import find_metric
 from trainables.training.checkpoint import load_state, save_checkpoint
 from trainables.training.device import default_device
-from trainables.training.evaluation import corpus_bleu, reference_loss, translate
+from trainables.training.evaluation import corpus_bleu
 from trainables.training.gpu import GpuFigures, measure, start_measuring
 from trainables.training.learner import Learner
 from trainables.training.loss import linear_cross_entropy
 from trainables.training.optimizer import learning_rate
 
 Batch = tuple[Tensor, Tensor]  # source (B, S) and target (B, T), ids
+C = TypeVar("C", bound=TranslatorConfig)
+P = TypeVar("P", bound=PreparedText)
 MakeStep = Callable[[TranslationConfig, Prepared, torch.device], "Step"]
 
 
-class Step(Protocol):
-    """The part of the loop that takes optimizer steps: `EagerStep`, or one of trainables/acceleration/."""
+class Learns(Protocol):
+    """A model with its optimizer, as the loop sees it."""
 
-    learner: Learner
+    device: torch.device
+
+    @property
+    def evaluated(self) -> torch.nn.Module:
+        """The model that is validated and used."""
+        ...
+
+    def state(self) -> dict[str, Any]:
+        """The state for a checkpoint."""
+        ...
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Restore the state of a checkpoint."""
+        ...
+
+    def reference_loss(self, split: EncodedSplit) -> float:
+        """Negative log-likelihood of the references, in nats, summed over all their tokens, without label smoothing."""
+        ...
+
+    def translate(self, sentences: list[str]) -> list[str]:
+        """Translations by greedy search, in the order of the sentences."""
+        ...
+
+
+class Steps(Protocol):
+    """The part of the loop that takes optimizer steps."""
+
+    @property
+    def learner(self) -> Learns:
+        """The model that learns by them."""
+        ...
 
     def begin(self, seed: int) -> None:
         """Begin a round. Its random numbers depend only on the seed, so checkpoints contain no random state."""
         ...
 
-    def __call__(self, batches: Sequence[Batch], rate: float) -> float | None:
-        """Take one step on `training.accumulation` batches, or what an epoch has left, at a learning rate.
+    def __call__(self, source: Tensor, target: Tensor, rate: float) -> float | None:
+        """Take one step on a batch at a learning rate.
 
         Returns the norm of the gradient, or None if reading it would wait for a GPU.
         """
@@ -54,6 +87,12 @@ class Step(Protocol):
     def loss(self) -> float:
         """The negative log-likelihood of the target tokens, in nats, summed since `begin`; waits for a GPU."""
         ...
+
+
+class Step(Steps, Protocol):
+    """Steps of a transformer of ours: `EagerStep`, or one of trainables/acceleration/."""
+
+    learner: Learner
 
 
 class EagerStep:
@@ -70,22 +109,24 @@ class EagerStep:
         torch.manual_seed(seed)
         self._nll.zero_()
 
-    def __call__(self, batches: Sequence[Batch], rate: float) -> float | None:
-        """Take one step on batches at a learning rate; returns the norm of the gradient."""
+    def __call__(self, source: Tensor, target: Tensor, rate: float) -> float | None:
+        """Take one step on a batch (B, T) at a learning rate; returns the norm of the gradient."""
+        tokens = int((target[:, 1:] != PAD).sum())
         self.learner.optimizer.set_rate(rate)
         self.learner.optimizer.zero_grad()
-        self._add_gradients(batches, 1 / count_tokens(batches))
+        self._add_gradients(source, target, 1 / tokens)
         norm = self.learner.clip_and_step()
         return float(norm) if self._device.type == "cpu" else None
 
-    def _add_gradients(self, batches: Sequence[Batch], scale: float) -> None:
-        """Forward and backward pass of the objective, summed over the targets' tokens, times a scale."""
-        model, smoothing = self.learner.model, self.learner.settings.label_smoothing
-        for batch in batches:
-            source, target = (to_device(ids, self._device) for ids in batch)
+    def _add_gradients(self, source: Tensor, target: Tensor, scale: float) -> None:
+        """Forward and backward passes of the objective, summed over the target's tokens, times a scale."""
+        source, target = (to_device(ids, self._device) for ids in (source, target))
+        model, settings = self.learner.model, self.learner.settings
+        for rows in passes(source, target, settings.forward_tokens):
             with torch.autocast(self._device.type, torch.bfloat16, enabled=self._device.type == "cuda"):
-                hidden = model(source, target[:, :-1])
-                objective, nll = linear_cross_entropy(hidden, model.output.weight, target[:, 1:], smoothing, scale)
+                hidden, gold = model(source[rows], target[rows, :-1]), target[rows, 1:]
+                weight, smoothing = model.output.weight, settings.label_smoothing
+                objective, nll = linear_cross_entropy(hidden, weight, gold, smoothing, scale)
             objective.backward()  # type: ignore[no-untyped-call]
             self._nll += nll
 
@@ -94,9 +135,12 @@ class EagerStep:
         return float(self._nll)
 
 
-def count_tokens(batches: Sequence[Batch]) -> int:
-    """The target tokens that are predicted."""
-    return sum(int((target[:, 1:] != PAD).sum()) for _, target in batches)
+def passes(source: Tensor, target: Tensor, most: int | None) -> Iterator[slice]:
+    """The rows of each forward pass of a batch (B, S), (B, T): at most so many tokens, padding included; None: all."""
+    columns = source.shape[1] + target.shape[1] - 1
+    rows = len(source) if most is None else max(1, most // columns)
+    for first in range(0, len(source), rows):
+        yield slice(first, first + rows)
 
 
 def to_device(ids: Tensor, device: torch.device) -> Tensor:
@@ -104,6 +148,7 @@ def to_device(ids: Tensor, device: torch.device) -> Tensor:
     return ids if device.type == "cpu" else ids.contiguous().pin_memory().to(device, non_blocking=True)
 
 
+@overload
 def train(
     config: TranslationConfig,
     prepared: Prepared,
@@ -112,7 +157,26 @@ def train(
     *,
     keep: int = KEEP,
     make_step: MakeStep = EagerStep,
-) -> Generator[tuple[EpochReport, Transformer]]:
+) -> Generator[tuple[EpochReport, Transformer]]: ...
+@overload
+def train(
+    config: C,
+    prepared: P,
+    checkpoints: Path | None = None,
+    device: torch.device | None = None,
+    *,
+    keep: int = KEEP,
+    make_step: Callable[[C, P, torch.device], Steps],
+) -> Generator[tuple[EpochReport, torch.nn.Module]]: ...
+def train(
+    config: Any,
+    prepared: Any,
+    checkpoints: Path | None = None,
+    device: torch.device | None = None,
+    *,
+    keep: int = KEEP,
+    make_step: Callable[[Any, Any, torch.device], Steps] = EagerStep,
+) -> Generator[tuple[EpochReport, Any]]:
     """Train, and yield the report and the model after each round, when its checkpoint is on disk.
 
     checkpoints: a folder, in which the last `keep` are kept. If it already has a checkpoint, its report comes first
@@ -123,22 +187,23 @@ def train(
     step = make_step(config, prepared, device)
     run = TrainingRun(config, prepared, step.learner, checkpoints, keep)
     if checkpoints and (found := newest_checkpoint(checkpoints)):
-        yield run.resume(*found), run.model.eval()
+        yield run.resume(*found), run.learner.evaluated.eval()
     batches = run.batches()
     for progress, steps in run.steps():
         start_measuring(device)
         started, tokens = time.perf_counter(), 0
         step.begin(run.seed(progress))
         for number in steps:
-            taken, rate = next(batches), learning_rate(number, run.rounds.total_steps, config.training)
-            norm = step(taken, rate)
+            source, target = next(batches)
+            rate = learning_rate(number, run.rounds.total_steps, config.training)
+            norm = step(source, target, rate)
             if norm is not None and not math.isfinite(norm):
                 where = f"epoch {run.epoch(number)}, step {number}, at learning rate {rate:.3g}"
                 raise Diverged(f"the gradient became {norm} in {where}")
-            tokens += count_tokens(taken)
+            tokens += int((target[:, 1:] != PAD).sum())
         loss = step.loss() / tokens  # waits for a GPU only at the end of a round, to keep its queue full
         trained = Trained(loss, tokens, time.perf_counter() - started, measure(device))
-        yield run.report(trained, progress), run.model
+        yield run.report(trained, progress), run.learner.evaluated
 
 
 @dataclass(frozen=True)
@@ -156,13 +221,13 @@ class TrainingRun:
 
     def __init__(
         self,
-        config: TranslationConfig,
-        prepared: Prepared,
-        learner: Learner,
+        config: TranslatorConfig,
+        prepared: PreparedText,
+        learner: Learns,
         checkpoints: Path | None,
         keep: int = KEEP,
     ):
-        self.config, self.prepared, self.learner, self.model = config, prepared, learner, learner.evaluated
+        self.config, self.prepared, self.learner = config, prepared, learner
         self.checkpoints, self.keep = checkpoints, keep
         self.rounds = rounds_of(prepared.train, config.training)
         self.rounds.check()
@@ -173,21 +238,18 @@ class TrainingRun:
 
     def resume(self, checkpoint: Path, values: dict[str, Any]) -> EpochReport:
         """Continue after a checkpoint with the given report."""
-        self.learner.load(load_state(checkpoint, self.model.output.weight.device))
+        self.learner.load(load_state(checkpoint, self.learner.device))
         report = read_report(values)
         # The checkpoint may be from another trial, whose batches had other sizes (search/schedulers/population.py).
         self.progress = report.progress(self.config.training.unit)
         return report
 
-    def batches(self) -> Iterator[list[Batch]]:
-        """The batches of each step that is left; the last step of an epoch may have fewer."""
-        settings, text = self.config.training, self.prepared.train
+    def batches(self) -> Iterator[Batch]:
+        """The batches of all steps that are left."""
         done, epoch_steps = self.rounds.step(self.progress), self.rounds.epoch_steps
         for epoch in range(done // epoch_steps, math.ceil(self.config.training.epochs)):
             start = max(0, done - epoch * epoch_steps)
-            left = training_batches(text, settings, self.config.seed, epoch + 1, start * settings.accumulation)
-            while taken := list(islice(left, settings.accumulation)):
-                yield taken
+            yield from training_batches(self.prepared.train, self.config.training, self.config.seed, epoch + 1, start)
 
     def steps(self) -> Iterator[tuple[int, range]]:
         """Each round that is left: the progress at its end, and its steps, counted from 1 over all epochs."""
@@ -220,11 +282,11 @@ class TrainingRun:
         if not math.isfinite(trained.loss):
             raise Diverged(f"the training loss became {trained.loss} in epoch {epoch}")
         started = time.perf_counter()
-        self.model.eval()
-        nll_sum = reference_loss(self.model, valid)
+        self.learner.evaluated.eval()
+        nll_sum = self.learner.reference_loss(valid)
         if not math.isfinite(nll_sum):
             raise Diverged(f"the validation loss became {nll_sum} in epoch {epoch}")
-        translations = translate(self.model, self.prepared.tokenizer, text.source)
+        translations = self.learner.translate(text.source)
         bleu = corpus_bleu(translations, text.target, self.prepared.scoring)
         further = {name: metric.score(text, translations) for name, metric in self._further_metrics.items()}
         return EpochReport(

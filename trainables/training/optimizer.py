@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from model.config import ModelConfig
 from model.transformer import Transformer
 from trainables.base.translation_config import TranslationTraining
+from trainables.base.translator_config import TranslatorTraining
 
 
-def learning_rate(step: int, total_steps: int, config: TranslationTraining) -> float:
+def learning_rate(step: int, total_steps: int, config: TranslatorTraining) -> float:
     """The rate of 1-based `step`: linear warm-up to the peak, then the schedule, but never below `final_rate`."""
     warmup = min(config.warmup_steps, total_steps)
     if step <= warmup:
