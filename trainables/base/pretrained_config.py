@@ -98,6 +98,11 @@ class FineTuningConfig(TranslatorTraining):
     def batch_shapes(self) -> None:
         """Batches have as many shapes as they need."""
 
+    @property
+    def bpe_dropout(self) -> float:
+        """Sentences always have the same pieces."""
+        return 0.0
+
     @model_validator(mode="after")
     def _learns_something(self) -> Self:
         if len(set(self.freeze)) < len(self.freeze):

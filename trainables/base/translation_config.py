@@ -75,14 +75,27 @@ class TranslationTraining(TranslatorTraining):
         description="validate and keep an exponential moving average of the weights with this decay, such as 0.999; 0: "
         "the weights",
     )
+    bpe_dropout: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="probability that a merge of BPE is left out, each time that a sentence is trained on; such as 0.1",
+    )
     label_smoothing: float = Field(0.1, ge=0, lt=1, description="mass spread over the whole vocabulary")
     clip_norm: float = Field(1.0, gt=0, description="largest norm of the gradient")
 
     @model_validator(mode="after")
-    def _one_pass_of_a_shape(self) -> Self:
-        if self.forward_tokens is not None and self.batch_shapes is not None:
+    def _shapes_stay(self) -> Self:
+        if self.batch_shapes is None:
+            return self
+        if self.forward_tokens is not None:
             raise ValueError(
                 f"forward_tokens: {self.forward_tokens}: a batch of batch_shapes is one forward pass; set one to null"
+            )
+        if self.bpe_dropout:
+            raise ValueError(
+                f"bpe_dropout: {self.bpe_dropout}: sentences change their lengths, and batch_shapes fixes them; set "
+                "bpe_dropout to 0, or batch_shapes to null"
             )
         return self
 
@@ -103,6 +116,11 @@ class TranslationConfig(TranslatorConfig):
             raise ValueError(
                 "model.tied_embeddings: 'all' needs one vocabulary, but tokenizer.shared is false; "
                 "use 'decoder' or 'none', or share the tokenizer"
+            )
+        if self.training.bpe_dropout and self.tokenizer.kind != "bpe":
+            raise ValueError(
+                f"training.bpe_dropout: {self.training.bpe_dropout} leaves out merges of BPE, but tokenizer.kind is "
+                f"{self.tokenizer.kind}; use bpe, or 0"
             )
         longest = self.model.longest
         if longest is not None and self.data.max_tokens > longest:

@@ -48,6 +48,11 @@ class TranslatorTraining(TrainingConfig):
             ...
 
         @property
+        def bpe_dropout(self) -> float:
+            """The probability that a merge of a training sentence's pieces is left out."""
+            ...
+
+        @property
         def learning_rate(self) -> float:
             """The peak of the rate."""
             ...
