@@ -14,6 +14,7 @@ from trainables.data.encoding.preparing import Prepared
 from trainables.data.encoding.sequences import EncodedSplit
 from trainables.training.device import set_up
 from trainables.training.evaluation import reference_loss, translate
+from trainables.training.initial import freeze, load_initial
 
 
 def learning_rate(step: int, total_steps: int, config: TranslatorTraining) -> float:
@@ -47,11 +48,13 @@ class Learner:
     """A model and its optimizer."""
 
     def __init__(self, config: TranslationConfig, prepared: Prepared, device: torch.device):
-        """Raises TooLarge."""
+        """Raises TooLarge, and UserError for `model.init_from`."""
         set_up(device)
         self.config, self.settings, self.device = config, config.training, device
         self._tokenizer = prepared.tokenizer
         self.model = build_model(config, prepared, device)
+        load_initial(self.model, config)
+        freeze(self.model, self.settings.freeze)
         self.optimizer = torch.optim.Adam(
             self.model.parameters(), lr=self.settings.learning_rate, betas=(0.9, 0.98), fused=True
         )
