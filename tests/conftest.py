@@ -21,6 +21,7 @@ SEARCHES = [
     "python",
     "examples",
     "problems",
+    "command_search",
     "watchdog",
     "damage",
     "scoring",

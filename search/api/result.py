@@ -121,9 +121,12 @@ class Result:
         from search.commands.translate import Translating, translate_lines
 
         if self.experiment.problem != TRANSLATION:
-            raise UserError(
-                f"{self.path}: is a search for {self.experiment.definition.title}, which does not translate"
-            )
+            translate = getattr(self.best, "translate", None)
+            if translate is None:
+                raise UserError(
+                    f"{self.path}: is a search for {self.experiment.definition.title}, which does not translate"
+                )
+            return list(translate(sentences))
         source = "".join(f"{' '.join(sentence.split())}\n" for sentence in sentences)
         translations = io.BytesIO()
         try:

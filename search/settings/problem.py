@@ -14,7 +14,7 @@ from trainables.base.user_code import NAME, import_named
 
 TRANSLATION = "translation"
 # Problems that have a name of their own, and where they are; any other is named as module:NAME.
-PROBLEMS = {TRANSLATION: "search.translation.problem:TRANSLATION"}
+PROBLEMS = {TRANSLATION: "search.translation.problem:TRANSLATION", "command": "search.command.problem:COMMAND"}
 
 
 SIZE = ModelCost("parameters", lambda experiment: lambda config: float(config.num_parameters or 0))

@@ -20,10 +20,10 @@ from search.translation.problem import LOSS, TRANSLATION
 from search.translation.scoring import ScoredModel, load_final, score_all
 from search.translation.sections import write_sections
 from search.translation.speeds import seconds_of_finalists
+from search.translation.text import size_of_text
 from trainables.base.errors import UserError
 from trainables.base.metric_config import BUILT_IN
 from trainables.base.translation_config import as_translation
-from trainables.data.corpora.cache import cached_corpus
 from trainables.data.corpora.corpus import read_test
 from trainables.data.encoding.preparing import prepare
 from trainables.export.forms import FORMS
@@ -120,17 +120,7 @@ class TranslationFinals:
         }
 
     def data(self, experiment: Experiment, test: Tests) -> DataSize:
-        data = as_translation(experiment.trial).data
-        corpus = cached_corpus(data, experiment.cache)
-        return DataSize(
-            path=data.path,
-            source=data.source,
-            target=data.target,
-            train_pairs=len(corpus.train),
-            valid_pairs=len(corpus.valid),
-            test_pairs=len(test["test"]),
-            other_tests={key: len(text) for key, text in test.items() if key != "test"},
-        )
+        return size_of_text(as_translation(experiment.trial).data, experiment.cache, test)
 
     def signatures(self, experiment: Experiment) -> dict[str, str]:
         return FinalMetrics(experiment).signatures
@@ -152,13 +142,8 @@ class TranslationFinals:
         return read_best(experiment.run_dir)
 
     def describe_data(self, board: Leaderboard) -> str:
-        size = board.corpus
-        assert size
-        name = size.path.rstrip("/").rpartition("/")[2]
-        return (
-            f"{size.source} to {size.target}, {name}: {size.train_pairs:,} training, {size.valid_pairs:,} validation, "
-            f"{' + '.join(f'{pairs:,}' for pairs in (size.test_pairs, *size.other_tests.values()))} test pairs"
-        )
+        assert board.corpus
+        return board.corpus.describe()
 
     def sections(self, entries: list[Entry], test: Tests, board: Leaderboard, experiment: Experiment) -> str:
         return write_sections(entries, test["test"], board, experiment)
