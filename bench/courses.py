@@ -17,10 +17,11 @@ from search.planning.simulation import Conditions, Course, simulate
 from search.planning.speeds import Speeds
 from search.settings.experiment import Experiment
 from trainables.base.config import TrialConfig
+from trainables.base.rounds import Rounds
 from trainables.base.translation_config import as_translation
 
 CASES = {"quickstart": 12, "multi30k": 24, "own": 24, "architecture": 30}  # trials
-SLOTS, SPEEDS, STEPS = Slots(2, 0.0), Speeds.by_work(), 300
+SLOTS, SPEEDS, STEPS = Slots(2, 0.0), Speeds.by_work(), 300  # an epoch
 DIVERGED = 1.5  # BLEU
 FIGURES = ("epochs", "device_seconds", "finals_device_seconds")
 
@@ -33,11 +34,16 @@ class Landscape(Curves):
         return max(1.1, end * (1 - math.exp(-SPEED * progress)) / (1 - math.exp(-SPEED)))
 
 
+def conditions(experiment: Experiment) -> Conditions:
+    """The same for all."""
+    return Conditions(experiment, SLOTS, SPEEDS, Rounds(experiment.training, STEPS))
+
+
 def searched(experiment: Experiment, seed: int) -> Course:
     """A search with the sampler of the experiment."""
     experiment = experiment.model_copy(update={"search": experiment.search.model_copy(update={"seed": seed})})
     curves = Landscape(experiment.trial, seed)
-    return simulate(Conditions(experiment, SLOTS, SPEEDS, STEPS), seed, curves, SearchPlan(experiment))
+    return simulate(conditions(experiment), seed, curves, SearchPlan(experiment))
 
 
 if __name__ == "__main__":
@@ -48,7 +54,7 @@ if __name__ == "__main__":
     print("|---" * (2 + 3 * len(FIGURES)) + "|")
     for name, trials in CASES.items():
         experiment = Experiment.load(name, **{"search.trials": trials})
-        planned = [simulate(Conditions(experiment, SLOTS, SPEEDS, STEPS), seed) for seed in range(5)]
+        planned = [simulate(conditions(experiment), seed) for seed in range(5)]
         found = [searched(experiment, seed) for seed in range(4)]
         cells = []
         for figure in FIGURES:

@@ -60,7 +60,7 @@ def open_work(experiment: Experiment, console: Console) -> tuple[Work, TrialProg
     run_dir.mkdir()
     study, journal = Study(run_dir / "study.db", "search", search.direction), Journal(run_dir / "trials.jsonl")
     plan = TimedPlan(experiment)
-    budget = Budget(search.budget, EPOCHS, experiment.rungs, False, 6, 3, SLOTS)
+    budget = Budget(search.budget, EPOCHS, experiment.rungs, "epoch", 6, 3, SLOTS)
     trials = Trials("trial", study, journal, plan, budget, search.trials or math.inf)
     progress = TrialProgress(console, trials, TimeLeft(experiment, SLOTS))
     feed = FeedListener(

@@ -247,13 +247,11 @@ def test_a_search_is_charged_for_the_slots_it_has(gpus: float, devices: float) -
     search = experiment({"wall_hours": 3}, finals={"top": 3, "seeds": 4})
     nothing: Any = None
     trainer = Trainer(search, Slots(5, gpus), nothing, None, nothing, nothing, lambda: None)
-    expected = Budget(
-        BudgetConfig(wall_hours=3), 4, (1, 2), by_steps=False, finals=12, finalists=3, slots=5, devices=devices
-    )
+    expected = Budget(BudgetConfig(wall_hours=3), 4, (1, 2), "epoch", finals=12, finalists=3, slots=5, devices=devices)
     assert trainer.budget(Spent()) == expected
     assert trainer.budget(Spent(1, 2, 3)) == replace(expected, before=Spent(1, 2, 3))
     by_steps = search.with_values({"training.report_steps": 5, "search.scheduler.rungs": [10]})
-    assert Trainer(by_steps, Slots(1, 0), nothing, None, nothing, nothing, lambda: None).budget(Spent()).by_steps
+    assert Trainer(by_steps, Slots(1, 0), nothing, None, nothing, nothing, lambda: None).budget(Spent()).unit == "step"
 
 
 def test_the_share_of_a_budget_is_that_of_the_nearest_limit() -> None:

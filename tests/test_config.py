@@ -158,6 +158,8 @@ MISTAKES = {
     "training: {epochs: 0.5}": "training.epochs: 0.5 epochs end before the first report; set report_steps, too",
     "space: {training.valid_pairs: {values: [5, 6]}}": "training.valid_pairs: decides what is compared",
     "training: {report_steps: 100}": "x.yaml: search.scheduler.rungs: missing; with training.report_steps 100 rungs",
+    "training: {report_tokens: 100}": "missing; with training.report_tokens 100 rungs are counted in tokens, as in",
+    "training: {report_steps: 100, report_tokens: 100}": "report_tokens: 100: reports come by tokens or by steps",
     "{training: {report_steps: 100}, search: {scheduler: {rungs: [100, 270]}}}": "270 is no multiple of "
     "training.report_steps 100; the nearest is 300",
     "{training: {report_steps: 100}, search: {scheduler: {rungs: [30]}}}": "scheduler.rungs: 30 is no multiple of",

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trainables.base.data_config import DataConfig
+from trainables.base.errors import UserError
 from trainables.base.translation_config import TokenizerConfig, TranslationTraining
 from trainables.data.corpora.corpus import Corpus
 from trainables.data.encoding import encoding, part_encoder
@@ -164,3 +165,21 @@ def test_two_processes_encode_what_one_encodes(tmp_path: Path, monkeypatch: pyte
     _, other = encode(pairs, tmp_path / "one")
     indices = [json.loads((each.folder / "index.json").read_text()) for each in (job, other)]
     assert indices[0] == indices[1] and job.folder.name == other.folder.name
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_what_was_damaged_on_disk_is_made_again_or_refused(tmp_path: Path) -> None:
+    _, job = encode(numbered(203), tmp_path)
+    for name in ("index.json", "part-00001.json"):
+        (job.folder / name).write_text("{")
+    again, _ = encode(numbered(203), tmp_path)
+    assert len(again) == 203 and (job.folder / "index.json").read_text() != "{"
+    part = job.folder / "part-00001"
+    part.write_bytes(bytes([part.read_bytes()[0] ^ 1]) + part.read_bytes()[1:])
+    with pytest.raises(UserError, match=r"part-00001: was changed; remove .*encoded.*, then start again"):
+        EncodedText(job.folder).part(1)
+    (job.folder / "index.json").unlink()
+    side = job.texts / job.text / "source"
+    side.write_bytes(side.read_bytes().replace(b"0101", b"0102"))
+    with pytest.raises(UserError, match=r"texts/.*: was changed; remove it, then start again"):
+        encode(numbered(203), tmp_path)

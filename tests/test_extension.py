@@ -113,7 +113,7 @@ RESUMED: dict[str, dict[Any, str]] = {
         "activation_dropout norm norm_type activation positions max_length max_distance tied_embeddings"
     },
     "training": {
-        REFUSED: "epochs report_steps valid_pairs valid_metrics",
+        REFUSED: "epochs report_steps report_tokens valid_pairs valid_metrics",
         NEW_STUDY: "batch_tokens batch_sentences batch_shapes learning_rate warmup_steps schedule label_smoothing "
         "clip_norm",
     },

@@ -10,8 +10,8 @@ from test_run import write_config
 
 from search.cluster.slots import Slots
 from search.planning import fitting
-from search.planning.estimate import Range, estimate
-from search.planning.extent import measure_extent
+from search.planning.estimate import Estimate, Range, estimate
+from search.planning.extent import Extent, measure_extent
 from search.planning.fitting import check_disk, check_memory
 from search.planning.kept import PLAN, compare_with_plan, describe_plan, keep_plan
 from search.planning.planned import PlannedSearch, plan_search
@@ -24,6 +24,7 @@ from search.run import main
 from search.schedulers import SCHEDULERS
 from search.settings.experiment import Experiment
 from trainables.base.errors import UserError
+from trainables.base.rounds import Rounds
 
 SPACE: dict[str, Any] = {
     "model.d_model": {"values": [64, 128, 256]},
@@ -36,6 +37,15 @@ TWO = Slots(2, 0.0)
 
 def experiment(**changes: Any) -> Experiment:
     return Experiment.model_validate({"space": SPACE, "training": {"epochs": 8}, **changes})
+
+
+def conditions(search: Experiment) -> Conditions:
+    """A hundred steps an epoch, of a thousand tokens each."""
+    return Conditions(search, TWO, SECOND, Rounds(search.training, 100, 100_000))
+
+
+def estimated(search: Experiment, extent: Extent, speeds: Speeds | None) -> Estimate:
+    return estimate(search, extent, TWO, conditions(search).rounds, speeds)
 
 
 # -- the space
@@ -77,7 +87,7 @@ def test_seconds_follow_the_operations_between_and_beyond_what_was_measured() ->
 
 def test_a_search_that_stops_nobody_takes_what_can_be_counted_by_hand() -> None:
     search = {"scheduler": "none", "trials": 5, "sampler": "random"}
-    course = simulate(Conditions(experiment(search=search, finals={"top": 3, "seeds": 1}), TWO, SECOND, 100), seed=0)
+    course = simulate(conditions(experiment(search=search, finals={"top": 3, "seeds": 1})), seed=0)
     assert (course.trials, course.epochs) == (5, 40)
     assert course.device_seconds == pytest.approx(40) and course.seconds == pytest.approx(24), "3 rounds on 2 slots"
     assert course.finals_device_seconds == pytest.approx(24) and course.finals_seconds == pytest.approx(16)
@@ -88,7 +98,7 @@ def test_stopping_saves_epochs_and_the_seed_decides_what_happens(scheduler: str)
     if SCHEDULERS.read(scheduler).breeds:
         return  # it saves none
     asked = experiment(search={"scheduler": scheduler, "trials": 16, "sampler": "random"})
-    courses = [simulate(Conditions(asked, TWO, SECOND, 100), seed) for seed in (0, 0, 1)]
+    courses = [simulate(conditions(asked), seed) for seed in (0, 0, 1)]
     assert courses[0] == courses[1] != courses[2]
     assert 16 * 2 <= courses[0].epochs < 16 * 8
 
@@ -97,24 +107,27 @@ def test_a_population_and_reports_by_steps_can_be_played_through() -> None:
     space = {"model.dropout": {"min": 0.0, "max": 0.5}}
     search = {"scheduler": "pbt", "sampler": "qmc", "trials": 8}
     population = experiment(space=space, search=search)
-    assert simulate(Conditions(population, TWO, SECOND, 100), 0).epochs == pytest.approx(64)
-    assert estimate(population, measure_extent(population), TWO, 100, SECOND).epochs_most == 64
+    assert simulate(conditions(population), 0).epochs == pytest.approx(64)
+    assert estimated(population, measure_extent(population), SECOND).epochs_most == 64
     stepping = experiment(
         training={"epochs": 2, "report_steps": 30}, search={"scheduler": {"rungs": [30]}, "trials": 6}
     )
-    assert 6 * 0.3 <= simulate(Conditions(stepping, TWO, SECOND, 100), 0).epochs < 12
+    assert 6 * 0.3 <= simulate(conditions(stepping), 0).epochs < 12
+    tokens = {"epochs": 2, "report_tokens": 30_000}
+    counting = experiment(training=tokens, search={"scheduler": {"rungs": [30_000]}, "trials": 6})
+    assert 6 * 0.3 <= simulate(conditions(counting), 0).epochs < 12
 
 
 @pytest.mark.parametrize(("key", "limit"), [("epochs", 150), ("gpu_hours", 150 / 3600), ("wall_hours", 75 / 3600)])
 def test_the_budget_of_the_search_ends_it(key: str, limit: float) -> None:
     asked = experiment(search={"trials": None, "budget": {key: limit}}, finals={"top": 1, "seeds": 2})
-    course = simulate(Conditions(asked, TWO, SECOND, 100), seed=0)
+    course = simulate(conditions(asked), seed=0)
     assert 100 < course.epochs + 16 <= 150 + 8
 
 
 def test_a_long_search_is_played_in_part_and_counted_whole() -> None:
     search = {"scheduler": "none", "trials": 2 * MOST_TRIALS, "sampler": "random"}
-    course = simulate(Conditions(experiment(search=search, training={"epochs": 1}), TWO, SECOND, 100), seed=0)
+    course = simulate(conditions(experiment(search=search, training={"epochs": 1})), seed=0)
     assert course.trials == course.epochs == 2 * MOST_TRIALS
 
 
@@ -123,20 +136,20 @@ def test_a_long_search_is_played_in_part_and_counted_whole() -> None:
 
 def test_money_is_device_time_and_the_worst_case_is_the_heaviest_to_its_end() -> None:
     asked = experiment(search={"trials": 10, "budget": {"price_per_gpu_hour": 2.0}}, finals={"top": 2, "seeds": 1})
-    found = estimate(asked, measure_extent(asked), TWO, 100, SECOND)
+    found = estimated(asked, measure_extent(asked), SECOND)
     assert found.epochs_most == 80 and found.finals_epochs == 16
     assert found.epochs.low <= found.epochs.expected <= found.epochs.high < 80
     assert found.times and found.times.dollars
     assert found.times.dollars.expected == pytest.approx(found.times.device.expected / 3600 * 2)
     assert found.times.device.expected == pytest.approx(found.epochs.expected + 16)
     assert found.times.wall.low < found.times.wall.expected < found.times.wall.high < found.times.wall_most
-    unmeasured = estimate(asked, measure_extent(asked), TWO, 100, None)
+    unmeasured = estimated(asked, measure_extent(asked), None)
     assert unmeasured.times is None and unmeasured.epochs.expected == pytest.approx(found.epochs.expected, rel=0.15)
 
 
 def test_hours_stay_within_a_budget_of_hours() -> None:
     asked = experiment(search={"trials": None, "budget": {"wall_hours": 0.02}}, finals={"top": 1, "seeds": 1})
-    found = estimate(asked, measure_extent(asked), TWO, 100, SECOND)
+    found = estimated(asked, measure_extent(asked), SECOND)
     assert found.times and found.times.trained.high <= 72 and found.epochs_most == math.inf
 
 
@@ -152,7 +165,7 @@ def test_models_larger_than_memory_are_refused() -> None:
 
 def test_a_full_disk_is_refused_or_warned_of(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     asked = experiment(search={"trials": 4})
-    found = estimate(asked, measure_extent(asked), TWO, 100, None)
+    found = estimated(asked, measure_extent(asked), None)
     for free, refused, warned in ((1.0, True, False), (found.disk.high - 1, False, True), (1e12, False, False)):
         caplog.clear()
         monkeypatch.setattr(fitting, "free_disk", lambda folder, free=free: free)
@@ -170,7 +183,7 @@ def test_a_full_disk_is_refused_or_warned_of(monkeypatch: pytest.MonkeyPatch, ca
 def test_a_kept_plan_says_how_far_off_it_was(tmp_path: Path) -> None:
     asked = experiment(search={"trials": 4})
     extent = measure_extent(asked)
-    found = estimate(asked, extent, TWO, 100, SECOND)
+    found = estimated(asked, extent, SECOND)
     found = replace(found, epochs=Range(18, 20, 23))
     keep_plan(tmp_path, asked, PlannedSearch(extent, TWO, SECOND, found))
     assert "20 epochs of search (18 to 23)" in describe_plan(found)

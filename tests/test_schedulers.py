@@ -23,6 +23,7 @@ from search.schedulers.population import Population, perturb
 from search.schedulers.promotion import Hyperband, Promotion, misleads
 from search.settings.experiment import Experiment
 from search.space.space import SearchSpace
+from trainables.base.config import TrainingConfig
 from trainables.base.outcomes import Outcome
 
 EPOCHS = 8
@@ -99,11 +100,11 @@ def test_a_kind_is_described_and_made_with_the_rungs_that_it_says(kind: str) -> 
         rungs = settings.all_rungs(epochs)
         assert list(rungs) == sorted(set(rungs)), f"default_rungs of {kind} must rise, as `rungs` does"
         assert all(0 < rung < epochs for rung in rungs), f"a rung of {kind} must lie before the last epoch"
-        task = Task(epochs, None, SearchSpace.model_validate(RATES), TRIALS, 0)
+        task = Task(TrainingConfig(epochs=epochs), SearchSpace.model_validate(RATES), TRIALS, 0)
         settings.check(task)
         made = settings.make(task)
         assert isinstance(made, Scheduler), f"{type(made).__name__} needs what search/schedulers/base.py asks for"
-        assert made.rungs == rungs, f"make of {kind} must hand on self.all_rungs(task.epochs)"
+        assert made.rungs == rungs, f"make of {kind} must hand on self.all_rungs(task.training.epochs)"
         assert isinstance(made, Breeder) == settings.breeds, f"say in {type(settings).__name__} whether it breeds"
     design = (Path(__file__).parents[1] / "docs" / "explanation" / "searching.md").read_text()
     assert f"\n| `{kind}` " in design, (

@@ -152,13 +152,18 @@ def test_the_test_split_is_read_once_and_again_when_it_changes(
         cached_test_digest(data, train, cache)
 
 
-def test_a_lost_text_is_stored_again(tmp_path: Path, reads: list[DataConfig]) -> None:
+@pytest.mark.parametrize("name", ["text.json", "target", "record"])
+@pytest.mark.parametrize("content", [None, b"", b'{"train": "x"}'])
+def test_a_text_that_is_lost_or_damaged_is_stored_again(
+    name: str, content: bytes | None, tmp_path: Path, reads: list[DataConfig]
+) -> None:
     folder, cache = write_digits(tmp_path / "corpus"), tmp_path / "cache"
     age(folder)
     corpus = find(DataConfig(path=str(folder)), cache)
-    (cache / "texts" / corpus.fingerprint() / "text.json").unlink()
-    assert find(DataConfig(path=str(folder)), cache).fingerprint() == corpus.fingerprint() and len(reads) == 2
     (record,) = (cache / "corpora").glob("*.json")
+    file = record if name == "record" else cache / "texts" / corpus.fingerprint() / name
+    file.unlink() if content is None else file.write_bytes(content)
+    assert find(DataConfig(path=str(folder)), cache).fingerprint() == corpus.fingerprint() and len(reads) == 2
     assert json.loads(record.read_text())["train"] == corpus.fingerprint()
 
 

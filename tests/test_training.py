@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import repeat
+from itertools import pairwise, repeat
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,13 +20,17 @@ import sacrebleu
 import torch
 import torch.nn.functional as F
 from corpora import text_of, write_digits
+from hypothesis import assume, given
+from hypothesis import strategies as st
 from torch import Tensor
 
 from model.special_tokens import BOS, PAD
 from model.transformer import Transformer
 from trainables.base.checkpoint_files import last_checkpoints, newest_checkpoint
+from trainables.base.config import TrainingConfig
 from trainables.base.errors import Diverged, UserError
 from trainables.base.report import EpochReport
+from trainables.base.rounds import Rounds
 from trainables.base.translation_config import TranslationConfig, TranslationTraining
 from trainables.data.encoding.batching import count_batches, training_batches
 from trainables.data.encoding.preparing import prepare
@@ -265,7 +269,7 @@ def test_there_is_dropout_in_every_round_of_training_and_none_in_validation(
 
     # The weights stay as they are, and batches, too: what differs between rounds are masks alone.
     monkeypatch.setattr(training, "training_batches", first_batch)
-    monkeypatch.setattr(training, "count_batches", lambda *_: 5)
+    monkeypatch.setattr(training, "rounds_of", lambda _, config: Rounds(config, 5, 500))
     changes = {"training__learning_rate": 1e-12, "training__epochs": 3, "training__report_steps": steps}
     plain, _ = run(tiny(corpus, **changes, model__dropout=0.0), corpus)
     dropped, _ = run(tiny(corpus, **changes, model__dropout=0.5), corpus)
@@ -357,6 +361,43 @@ def test_rounds_of_steps_end_with_training(
     assert sum(report.score("tokens") for report in reports) == 4 * prepared.train.target_tokens, (
         "nothing twice, nothing left out"
     )
+
+
+@given(
+    steps=st.integers(1, 5000), tokens=st.integers(1, 10**9), every=st.integers(1, 10**9), epochs=st.floats(0.01, 20)
+)
+def test_each_round_by_tokens_has_steps_and_ends_where_its_tokens_do(
+    steps: int, tokens: int, every: int, epochs: float
+) -> None:
+    rounds = Rounds(TrainingConfig(epochs=epochs, report_tokens=every), steps, tokens)
+    assume(rounds.count < 1000)
+    if every * steps < tokens:
+        with pytest.raises(UserError, match=r"training.report_tokens: .* is less than the .* target tokens of a batch"):
+            rounds.check()
+        return
+    rounds.check()
+    progress = list(rounds.left(0))
+    ends = [rounds.step(each) for each in progress]
+    assert progress == [*range(every, rounds.last, every), rounds.last] and len(progress) == rounds.count
+    assert ends[-1] == rounds.total_steps and all(before < after for before, after in pairwise([0, *ends]))
+    for end, done in list(zip(ends, progress, strict=True))[:-1]:
+        assert end * tokens <= done * steps < (end + 1) * tokens
+    assert rounds.epoch(rounds.last) == pytest.approx(epochs, abs=1 / tokens)
+
+
+def test_by_tokens_it_learns_what_it_learns_by_steps(corpus: Path, tmp_path: Path) -> None:
+    config = tiny(corpus, model__dropout=0.0, training__report_tokens=700, training__batch_tokens=512)
+    whole, weights = run(config, corpus)
+    by_steps, same = run(tiny(corpus, model__dropout=0.0, **ROUNDS), corpus)
+    assert equal(weights, same) and whole[-1].figures["valid_bleu"] == by_steps[-1].figures["valid_bleu"]
+    last = 4 * text_of(config, corpus / "cache").train.target_tokens
+    assert [report.token for report in whole] == [*range(700, last, 700), last]
+    assert sum(report.score("tokens") for report in whole) == last, "nothing twice, nothing left out"
+    stopped, _ = run(config, corpus, tmp_path, until=whole[2].epoch)
+    assert stopped == whole[:3]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["token-1400", "token-2100"]
+    resumed, again = run(config, corpus, tmp_path)
+    assert resumed == whole[2:] and equal(weights, again)
 
 
 def test_rounds_change_when_it_reports_not_what_it_learns(corpus: Path) -> None:

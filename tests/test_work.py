@@ -62,6 +62,7 @@ GOALS = experiment("asha_promotion").with_values(
     {"search.goals": ["valid_bleu", "-parameters", "-train_seconds"], "search.trials": 10}
 )
 BY_STEPS = experiment().with_values({"training.report_steps": 5, "search.scheduler.rungs": [10, 20]})
+BY_TOKENS = experiment().with_values({"training.report_tokens": 5, "search.scheduler.rungs": [10, 20]})
 
 
 PROBLEM = "search.translation.problem:TRANSLATION"
@@ -80,10 +81,8 @@ def score(trial: StudyTrial, epoch: int) -> float:
 
 def budget_of(experiment: Experiment, slots: int = 1, before: Spent | None = None) -> Budget:
     config, epochs, finals = experiment.search.budget, experiment.training.epochs, experiment.finals
-    by_steps = experiment.training.unit == "step"
-    return Budget(
-        config, epochs, experiment.rungs, by_steps, experiment.num_finals, finals.top, slots, before or Spent()
-    )
+    unit, spent = experiment.training.unit, before or Spent()
+    return Budget(config, epochs, experiment.rungs, unit, experiment.num_finals, finals.top, slots, spent)
 
 
 def open_work(folder: Path, search: str | Experiment = "asha", slots: int = 1) -> Work:
@@ -121,13 +120,15 @@ def simulate(work: Work, checkpoints: dict[int, int], slots: int = 1) -> None:
 
 
 def advance(work: Work, running: list[int], number: int, epoch: int) -> None:
-    """Report an epoch; or a round of steps, of which `epoch` is then the number."""
+    """Report an epoch; or a round of steps or tokens, of which `epoch` is then the number."""
     trial = work.study.trials[number]
     report = make_report(epoch, score(trial, epoch), train_seconds=2.0, eval_seconds=1.0)
-    if work.report_steps:
-        epoch_steps = EPOCH_STEPS[int(str(trial.params["model.d_model"]))]  # as if it were a batch size
-        step = min(epoch * work.report_steps, 4 * epoch_steps)
-        report = replace(report, epoch=step / epoch_steps, step=step)
+    if work.unit != "epoch":
+        per_epoch = EPOCH_STEPS[int(str(trial.params["model.d_model"]))]  # as if it were a batch size
+        progress = min(epoch * work.report_every, 4 * per_epoch)
+        report = replace(report, epoch=progress / per_epoch, step=progress)
+        if work.unit == "token":
+            report = replace(report, token=progress)
     if isinstance(work.rules.scheduler, Population):  # whose heirs go on from it
         save_checkpoint(work.checkpoints.folder / str(number), "epoch", epoch, {}, asdict(report))
     if not work.reported(number, report):
@@ -193,6 +194,7 @@ KILLED = [
     (BUDGETED, 1),
     (GOALS, 1),
     (BY_STEPS, 1),
+    (BY_TOKENS, 1),
 ]
 
 
@@ -242,8 +244,9 @@ def test_killed_before_or_after_any_write_it_ends_as_if_undisturbed(
             assert journals[0] == journals[1]
 
 
-def test_by_steps_a_trial_ends_with_its_training_or_at_a_rung(tmp_path: Path) -> None:
-    work = open_work(tmp_path, BY_STEPS)
+@pytest.mark.parametrize("asked", [BY_STEPS, BY_TOKENS])
+def test_within_epochs_a_trial_ends_with_its_training_or_at_a_rung(asked: Experiment, tmp_path: Path) -> None:
+    work = open_work(tmp_path, asked)
     simulate(work, {})
     trials = list(work.study.trials.values())
     assert {trial.outcome for trial in trials} == {"completed", "stopped"}

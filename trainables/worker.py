@@ -168,7 +168,7 @@ def _folders(trials: Sequence[Assignment], setup: WorkerSetup, training: Trainin
             # The last seconds of a driver may be lost, so checkpoints may be ahead of the next driver's study. Then the
             # worker starts from an older one, or from the beginning, with the same numbers, as these follow from
             # configuration and seed.
-            newest = trial.progress + (trial.config.training.report_steps or 1)
+            newest = trial.progress + trial.config.training.report_every
             storage.fetch(trial.key, folder, KEEP, at_most=newest)
         yield training.bring(trials[0].config, storage), folders
 

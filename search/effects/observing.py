@@ -129,7 +129,7 @@ def _final(trial: StudyTrial) -> float:
 
 
 def _end(experiment: Experiment, trial: StudyTrial) -> int:
-    """The last epoch or step of a whole trial; with another tokenizer, an epoch has another number of steps."""
+    """The progress of a whole trial; with another tokenizer, an epoch has other numbers of steps and tokens."""
     if trial.outcome == Outcome.COMPLETED:
         return trial.progress
-    return experiment.training.total_steps(trial.attributes.epoch_steps or 1)
+    return experiment.training.last_progress(trial.per_epoch or 1)

@@ -51,7 +51,7 @@ def make_budget(experiment: Experiment, slots: int, gpus: float, before: Spent =
         config=experiment.search.budget,
         epochs=experiment.training.epochs,
         rungs=experiment.rungs,
-        by_steps=experiment.training.unit == "step",
+        unit=experiment.training.unit,
         finals=experiment.num_finals,
         finalists=experiment.finals.top,
         slots=slots,

@@ -5,7 +5,7 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from search.engine.decisions import carry_out
 from search.engine.next_trial import NextTrial
@@ -60,7 +60,7 @@ class Work:
         self.study, self.journal, self.checkpoints = records.study, records.journal, records.checkpoints
         self.metric, self.max_retries = experiment.search.metric, experiment.search.max_retries
         self.epochs, self.unit = experiment.training.epochs, experiment.training.unit
-        self.report_steps = experiment.training.report_steps  # if set, progress counts steps
+        self.report_every = experiment.training.report_every
         self.live: dict[int, int] = {}  # trial that a worker has -> first trial of its group
         self.next_trial = NextTrial(records, rules, self.live, self._tell_end)
         self._started = time.monotonic()
@@ -142,14 +142,14 @@ class Work:
         if progress > trial.progress and not math.isfinite(score):
             self.ended(number, Outcome.DIVERGED, f"{self.metric} became {score} in epoch {report.epoch:g}")
         elif progress > trial.progress:
-            follows = progress <= trial.progress + (self.report_steps or 1)
+            follows = progress <= trial.progress + self.report_every
             assert follows, f"trial {number}: {progress} follows {trial.progress}"
             # The journal may have it from a driver that then died; another training can differ in the last digits.
             line = self.journal.append(make_line(number, report, self.rules.now))
             report, score = line.report, line.report.score(self.metric)
-            if self.report_steps and not trial.scores:
-                known = replace(trial.attributes, epoch_steps=round(progress / report.epoch))
-                self.study.set_attributes(trial, known)
+            if self.unit != "epoch" and not trial.scores:
+                length: dict[str, Any] = {f"epoch_{self.unit}s": round(progress / report.epoch)}
+                self.study.set_attributes(trial, replace(trial.attributes, **length))
             loss = report.score(self.instead) if self.instead is not None else None
             self.study.report(trial, progress, score, loss)
             trial.note(report)

@@ -39,7 +39,7 @@ def train_again(problem: Problem, training: FinishedTraining, needed: int, cache
         if (checkpoint_number(path.name) or 0) >= (checkpoint_number(damaged[0]) or 0):
             remove(path)
     name = checkpoints / damaged[0]
-    inherited = reports[0].progress(unit) > (config.training.report_steps or 1)
+    inherited = reports[0].progress(unit) > config.training.report_every
     if inherited and not last_checkpoints(checkpoints, 1):
         raise UserError(f"{name}: is damaged, and its training continued another trial's; restore it from a copy")
     metrics = {**problem.metrics, **problem.further_metrics(config)}

@@ -10,6 +10,7 @@ from search.planning.simulation import BEST_BYTES, Conditions, Course, simulate
 from search.planning.size import parameters_of
 from search.planning.speeds import Speeds
 from search.settings.experiment import Experiment
+from trainables.base.rounds import Rounds
 
 SEEDS = 5  # simulated searches
 EPOCHS_SPREAD = 1.2  # the factor by which epochs of real searches differ from simulated ones: docs/planning.md
@@ -68,13 +69,13 @@ class Estimate:
     times: Times | None  # None if nothing was measured
 
 
-def estimate(experiment: Experiment, extent: Extent, slots: Slots, epoch_steps: int, speeds: Speeds | None) -> Estimate:
+def estimate(experiment: Experiment, extent: Extent, slots: Slots, rounds: Rounds, speeds: Speeds | None) -> Estimate:
     """Simulate the search a few times.
 
-    epoch_steps: the optimizer steps in an epoch of the base. speeds: None if nothing was measured, for a search without
+    rounds: those of the base. speeds: None if nothing was measured, for a search without
     limits in time.
     """
-    conditions = Conditions(experiment, slots, speeds or Speeds.by_work(), epoch_steps)
+    conditions = Conditions(experiment, slots, speeds or Speeds.by_work(), rounds)
     courses = [simulate(conditions, seed) for seed in range(SEEDS)]
     finals_epochs = experiment.num_finals * experiment.training.epochs
     most = _most_epochs(experiment, finals_epochs)

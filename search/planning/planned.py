@@ -19,7 +19,7 @@ from trainables.base.installed import processor, version_of
 from trainables.base.sealing import Damaged, read_sealed, write_sealed
 from trainables.base.translation_config import as_translation
 from trainables.data.corpora.cache import cached_corpus, cached_test_digest
-from trainables.data.encoding.batching import count_batches
+from trainables.data.encoding.batching import rounds_of
 from trainables.data.encoding.preparing import prepare
 
 
@@ -47,8 +47,8 @@ def plan_search(experiment: Experiment, extent: Extent, slots: Slots, measuring:
         return None
     base = as_translation(experiment.trial)
     prepared = prepare(base.data, base.tokenizer, experiment.cache)
-    steps = count_batches(prepared.train, base.training)
-    return PlannedSearch(extent, slots, speeds, estimate(experiment, extent, slots, steps, speeds))
+    rounds = rounds_of(prepared.train, base.training)
+    return PlannedSearch(extent, slots, speeds, estimate(experiment, extent, slots, rounds, speeds))
 
 
 def probed_configs(experiment: Experiment, extent: Extent) -> list[TrialConfig]:

@@ -26,6 +26,7 @@ from search.schedulers.unranked import ToTheEnd
 from search.space.space import Params
 from trainables.base.config import TrialConfig
 from trainables.base.report import EpochReport
+from trainables.base.rounds import Rounds
 
 MOST_TRIALS = 100  # to come that are played; what more take follows in proportion
 NOISE = 0.3  # of a score, in standard deviations of the scores at a rung
@@ -111,7 +112,7 @@ class _Course:
         ending = self.seen.ending(len(chosen) * seeds)
         if self.experiment.finals.seeds == 0:
             return Left(epochs * more, seconds * more + ending)
-        each = [self.seen.reports * self._seconds(self.study.trials[finalist.trial]) for finalist in chosen]
+        each = [self.seen.rounds.count * self._seconds(self.study.trials[finalist.trial]) for finalist in chosen]
         finals = seconds_in_slots([seconds for seconds in each for _ in range(seeds)], slots) * stretch
         training = seconds * more + self.seen.start + finals
         return Left(
@@ -149,32 +150,35 @@ class _Course:
 
     def _report(self, trial: StudyTrial) -> EpochReport:
         """The next one of the trial."""
-        training, search = self.experiment.training, self.experiment.search
-        step, epoch = trial.progress + 1, float(trial.progress + 1)
-        if training.report_steps:
-            each = trial.attributes.epoch_steps or self.seen.epoch_steps
-            step = min(trial.progress + training.report_steps, training.total_steps(each))
-            epoch = step / each
+        search, rounds = self.experiment.search, self._rounds(trial)
+        progress = rounds.after(trial.progress)
         if trial.number not in self.quality:
             self.quality[trial.number] = 0.0 if self.finals else self.drawn.qualities.get(trial.number, 0.0)
         quality = self.quality[trial.number] + NOISE * float(self.rng.normal())
-        score = self._score(trial, step, quality)
+        score = self._score(trial, rounds.epoch(progress), quality)
         figures = {search.metric: score}
         if search.compared_by.instead:
             figures[search.compared_by.instead] = -score
         return EpochReport(
-            epoch=epoch,
-            step=step,
+            epoch=rounds.epoch(progress),
+            step=rounds.step(progress),
+            token=progress if self.experiment.training.unit == "token" else None,
             figures=figures,
             train_seconds=self._seconds(trial),
             eval_seconds=0.0,
             devices=self.now.trials.budget.devices,
         )
 
-    def _score(self, trial: StudyTrial, progress: int, quality: float) -> float:
+    def _rounds(self, trial: StudyTrial) -> Rounds:
+        """Those of the trial, or of another one before it has reported."""
+        known, seen = trial.attributes, self.seen.rounds
+        if trial.per_epoch is None:
+            return seen
+        return Rounds(seen.training, known.epoch_steps or seen.epoch_steps, known.epoch_tokens or seen.epoch_tokens)
+
+    def _score(self, trial: StudyTrial, epochs: float, quality: float) -> float:
         """Made up: which of two is better is all that it says."""
-        steps = trial.attributes.epoch_steps or (self.seen.epoch_steps if self.experiment.training.report_steps else 1)
-        share = progress / steps / self.experiment.training.epochs
+        share = epochs / self.experiment.training.epochs
         score = max(2.0, made_up.MEAN + made_up.DEVIATION * quality) * (1 - math.exp(-made_up.SPEED * share))
         return LOWEST + score if self.study.maximize else -score
 

@@ -21,13 +21,14 @@ from search.samplers.base import distinct, uniform_draws
 from search.settings.experiment import Experiment
 from search.space.space import Params
 from trainables.base.report import EpochReport
+from trainables.base.rounds import Rounds
 
 DRAWS = 64  # of the space, among which trials to come are
 WORKERS_SECONDS = 5.0  # that processes of workers take to start, before any was seen to
 REPORT_SECONDS = 6.0  # that ranking and report take
 TEST_START = 0.4  # of the seconds that a worker takes to start, what processes for tests take
 TEST_VALIDATIONS = 3.5  # the test split is decoded in so many times the seconds of a validation
-EPOCH_STEPS = 1000  # before a trial has said how many steps its epochs have
+EPOCH_STEPS, EPOCH_TOKENS = 1000, 1_000_000  # before a trial has said what its epochs have
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ class Seen:
         self.experiment, self.slots, self.pace = experiment, slots, Pace()
         self.validations: list[float] = []  # their seconds
         self.starts: list[float] = []  # the seconds that processes of workers took to start
-        self.epoch_steps = EPOCH_STEPS
+        self.rounds = Rounds(experiment.training, EPOCH_STEPS, EPOCH_TOKENS)
         self._works: dict[tuple[str, int], float] = {}
 
     def see(self, trials: Trials, trial: StudyTrial, report: EpochReport) -> None:
@@ -85,7 +86,8 @@ class Seen:
         self.pace.see((trials.kind, trial.number), self.work(trials, trial), seconds)
         self.validations.append(report.eval_seconds)
         if report.epoch:
-            self.epoch_steps = max(1, round(report.step / report.epoch))
+            steps, tokens = (max(1, round((each or 0) / report.epoch)) for each in (report.step, report.token))
+            self.rounds = Rounds(self.experiment.training, steps, tokens)
 
     def seconds(self, trials: Trials, trial: StudyTrial) -> float:
         """The seconds of the next report of a trial that has begun."""
@@ -101,13 +103,6 @@ class Seen:
         validation = fmean(self.validations or [0.0])
         tests = math.ceil(models / self.slots) * TEST_VALIDATIONS * validation
         return REPORT_SECONDS + TEST_START * self.start + tests
-
-    @property
-    def reports(self) -> int:
-        """The number of reports of a whole training."""
-        training = self.experiment.training
-        steps = training.report_steps or self.epoch_steps
-        return math.ceil(training.total_steps(self.epoch_steps) / steps)
 
     @cached_property
     def draws(self) -> list[tuple[Params, float]]:

@@ -1,6 +1,5 @@
 """Simulates a whole search in seconds: its own scheduler, budget and finals on made-up learning curves."""
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from search.translation.finals_config import TranslationFinals
 from trainables.base.checkpoint_files import KEEP
 from trainables.base.config import TrialConfig
 from trainables.base.report import EpochReport
+from trainables.base.rounds import Rounds
 
 MOST_TRIALS = 300  # that are simulated; the cost of more trials is extrapolated
 STATE_BYTES = 12  # of a checkpoint, for each parameter: the weight and Adam's two moments in float32
@@ -46,7 +46,7 @@ class Conditions:
     experiment: Experiment
     slots: Slots
     speeds: Speeds
-    epoch_steps: int  # optimizer steps in an epoch
+    rounds: Rounds  # of the base trial
 
 
 def simulate(conditions: Conditions, seed: int, curves: Curves | None = None, plan: Plan | None = None) -> Course:
@@ -63,7 +63,7 @@ def simulate(conditions: Conditions, seed: int, curves: Curves | None = None, pl
 class _Simulation:
     def __init__(self, conditions: Conditions, curves: Curves, plan: Plan):
         self.experiment, self.slots = experiment, slots = conditions.experiment, conditions.slots
-        self.speeds, self.epoch_steps = conditions.speeds, conditions.epoch_steps
+        self.speeds, self.rounds = conditions.speeds, conditions.rounds
         self.study = VirtualStudy(experiment.search.direction)
         self.journal = JournalInMemory()
         self.budget = make_budget(experiment, slots.count, slots.gpus)
@@ -90,17 +90,16 @@ class _Simulation:
     def _report(self, trial: StudyTrial) -> EpochReport:
         """The next report of the trial."""
         training, seconds = self.experiment.training, self._seconds_of(trial)
-        steps = training.report_steps or self.epoch_steps
-        done = trial.progress * (1 if training.report_steps else self.epoch_steps)
-        step = min(done + steps, training.total_steps(self.epoch_steps))
-        share = (step - done) / self.epoch_steps
-        epoch = step // self.epoch_steps if step % self.epoch_steps == 0 else step / self.epoch_steps
+        progress = self.rounds.after(trial.progress)
+        epoch = self.rounds.epoch(progress)
+        share = epoch - self.rounds.epoch(trial.progress)
         score = self.curves.score(self.plan.config(trial.params), epoch / training.epochs)
         known = {"valid_bleu": score, "valid_loss": 5 - score / 10, "valid_nll_per_char": 2 - score / 30}
         search = self.experiment.search
         return EpochReport(
             epoch=epoch,
-            step=step,
+            step=self.rounds.step(progress),
+            token=progress if training.unit == "token" else None,
             figures={search.metric: search.compared_by.worth(score), **known},
             train_seconds=seconds.train * share,
             eval_seconds=seconds.valid,
@@ -137,9 +136,7 @@ class _Simulation:
         )
 
     def _training_seconds(self, seconds: Seconds) -> float:
-        training = self.experiment.training
-        reports = math.ceil(training.epochs * self.epoch_steps / (training.report_steps or self.epoch_steps))
-        return training.epochs * seconds.train + reports * seconds.valid
+        return self.experiment.training.epochs * seconds.train + self.rounds.count * seconds.valid
 
     def _finals(self) -> list[TrialConfig]:
         """The configurations of the finals, once for each seed."""

@@ -19,6 +19,7 @@ class Attributes:
     crashes: int = 0  # how often its process died
     machines_lost: int = 0  # how often the machine that trained it was lost
     epoch_steps: int | None = None  # steps in an epoch, if its progress counts steps
+    epoch_tokens: int | None = None  # target tokens in an epoch, if its progress counts tokens
     after: int | None = None  # the number of reports in the journal when it was proposed
     clock: float | None = None  # the time in `search.deterministic` when it was last handed out, see `ordering.py`
     passed: frozenset[int] = frozenset()  # the rungs that it passed; in the file, "epoch-4": "passed"
@@ -34,7 +35,7 @@ class Attributes:
         """The attributes by their keys in the study file."""
         values = {each.name: getattr(self, each.name) for each in fields(self) if each.name not in ("passed", "others")}
         written = {key: value for key, value in values.items() if value != getattr(_DEFAULTS, key)}
-        # The key says "epoch" even if progress counts steps; it is older than reports by steps.
+        # The key says "epoch" even if progress counts steps or tokens; it is older than those.
         return {**written, **{f"{_RUNG}{rung}": _PASSED for rung in sorted(self.passed)}, **self.others}
 
 
@@ -59,7 +60,9 @@ def read_attributes(stored: Mapping[str, Any]) -> Attributes:
 _DEFAULTS = Attributes()
 _RUNG, _PASSED = "epoch-", "passed"
 _TYPES: dict[str, type | tuple[type, ...]] = {
-    **dict.fromkeys(("crashes", "machines_lost", "epoch_steps", "after", "parent", "replaces", "inherited"), int),
+    **dict.fromkeys(
+        ("crashes", "machines_lost", "epoch_steps", "epoch_tokens", "after", "parent", "replaces", "inherited"), int
+    ),
     **dict.fromkeys(("message", "taken_from", "seal"), str),
     "clock": (int, float),
     "memory": dict,

@@ -10,6 +10,7 @@ from model.config import Config
 from search.record.journal import Journal, Totals
 from search.record.study import Study
 from search.record.trial import StudyTrial
+from trainables.base.report import Unit
 
 UNITS = {"epochs": "epochs", "gpu_hours": "GPU hours", "dollars": "dollars", "wall_hours": "hours by the clock"}
 
@@ -71,8 +72,8 @@ class Budget:
 
     config: BudgetConfig
     epochs: float  # of a whole trial
-    rungs: tuple[int, ...]  # in steps if `by_steps`
-    by_steps: bool
+    rungs: tuple[int, ...]  # in the unit
+    unit: Unit
     finals: int  # the number of retrainings
     finalists: int
     slots: int  # trials at a time
@@ -127,18 +128,18 @@ class Budget:
         return lines
 
     def _rung_units(self, study: Study) -> int:
-        """An epoch in the unit of the rungs: 1, or the fewest steps of an epoch that a trial had."""
-        if not self.by_steps:
+        """An epoch in the unit of the rungs: 1, or the fewest steps or tokens of an epoch that a trial had."""
+        if self.unit == "epoch":
             return 1
         return min(
-            (steps for trial in study.trials.values() if (steps := trial.attributes.epoch_steps)), default=1
+            (each for trial in study.trials.values() if (each := trial.per_epoch)), default=1
         )  # with 1 before the first report all rungs are beyond the end, so a whole trial must fit
 
     def _owed(self, trial: StudyTrial, per_epoch: int) -> float:
         """Epochs up to the next rung, or to the end; 0 while the trial waits at a rung."""
         if trial.progress in self.rungs and not trial.passed(trial.progress):
             return 0
-        units = trial.attributes.epoch_steps or per_epoch
+        units = trial.per_epoch or per_epoch
         ends = (*(rung / units for rung in self.rungs if rung > trial.progress), self.epochs)
         return max(0, min(ends) - trial.epochs)
 

@@ -39,7 +39,7 @@ class StudyTrial:
 
     @property
     def progress(self) -> int:
-        """How far training has come, by the last report: in epochs, or in steps if `training.report_steps` is set.
+        """How far training has come, by the last report: in epochs, or in the steps or tokens of `training`.
 
         Scores, rungs and checkpoints are numbered by it. `epochs` counts passes over the training text.
         """
@@ -47,13 +47,20 @@ class StudyTrial:
 
     @property
     def epochs(self) -> float:
-        """Epochs trained; may be fractional if reports come by steps."""
-        steps = self.attributes.epoch_steps
-        return self.progress / steps if steps and self.progress % steps else self.progress // (steps or 1)
+        """Epochs trained; may be fractional if reports come by steps or tokens."""
+        whole, rest = divmod(self.progress, self.per_epoch or 1)
+        return self.progress / (self.per_epoch or 1) if rest else whole
+
+    @property
+    def per_epoch(self) -> int | None:
+        """The steps or tokens in an epoch, if its progress counts them and it has reported."""
+        return self.attributes.epoch_steps or self.attributes.epoch_tokens
 
     @property
     def unit(self) -> Unit:
         """The unit of its progress."""
+        if self.attributes.epoch_tokens is not None:
+            return "token"
         return "epoch" if self.attributes.epoch_steps is None else "step"
 
     def note(self, report: EpochReport) -> None:

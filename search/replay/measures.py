@@ -18,6 +18,7 @@ from search.schedulers import SCHEDULERS, Scheduler, SchedulerSettings
 from search.schedulers import Task as SchedulerTask
 from search.schedulers.kind import KEY
 from search.space.domain import Scalar
+from trainables.base.config import TrainingConfig
 from trainables.base.errors import UserError
 
 EVALUATIONS = (5, 10, 20, 40)
@@ -52,7 +53,7 @@ class Policy:
 
         if self.scheduler.breeds:
             raise UserError(f"--scheduler: {self.scheduler.kind} makes new trials, which no table has; name another")
-        task = SchedulerTask(table.length, None, table.space, None, 0, comparable=comparable)
+        task = SchedulerTask(TrainingConfig(epochs=table.length), table.space, None, 0, comparable=comparable)
         try:
             self.scheduler.check(task)
         except ValueError as error:

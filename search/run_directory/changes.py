@@ -7,7 +7,7 @@ from trainables.base.config import flatten
 from trainables.base.errors import UserError
 
 # Scores from before and after a change of these could not be compared.
-COMPARED = ("problem", "training.epochs", "training.report_steps", "search.metric")
+COMPARED = ("problem", "training.epochs", "training.report_steps", "training.report_tokens", "search.metric")
 # Keys of the machine and of tracking, which do not change the result.
 INDIFFERENT = (
     "data.doubts",

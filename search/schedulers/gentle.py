@@ -62,4 +62,4 @@ class GentleSettings(AtRungs):
     kind: Literal["gentle"] = "gentle"
 
     def make(self, task: Task) -> Gentle:
-        return Gentle(self.all_rungs(task.epochs), task.comparable)
+        return Gentle(self.all_rungs(task.training.epochs), task.comparable)

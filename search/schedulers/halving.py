@@ -51,4 +51,4 @@ class HalvingSettings(AtRungs):
         return (quarter(epochs),)
 
     def make(self, task: Task) -> Halving:
-        return Halving(self.all_rungs(task.epochs), self.reduction_factor, task.comparable)
+        return Halving(self.all_rungs(task.training.epochs), self.reduction_factor, task.comparable)

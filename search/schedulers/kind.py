@@ -10,6 +10,7 @@ from pydantic import Field
 from search.goals.costs import Cost
 from search.schedulers.base import Comparable, Scheduler, all_alike
 from search.space.space import SearchSpace
+from trainables.base.config import TrainingConfig
 from trainables.base.errors import UserError
 from trainables.base.kinds import Kind, Named
 
@@ -22,8 +23,7 @@ class Task:
     """What a scheduler needs to know of a search.
 
     Attributes:
-        epochs: The epochs of a whole trial.
-        report_steps: `training.report_steps`; if it is set, rungs count steps.
+        training: How long a trial is, and the unit of its reports, in which rungs count.
         space: The domains that trials are proposed from.
         trials: `search.trials`; None without a limit.
         seed: The seed of its random numbers.
@@ -31,8 +31,7 @@ class Task:
         comparable: Returns the same value for trials that may be ranked together.
     """
 
-    epochs: float
-    report_steps: int | None
+    training: TrainingConfig
     space: SearchSpace
     trials: int | None
     seed: int
@@ -44,7 +43,7 @@ def rungs_field(default: str) -> Any:
     """The setting `rungs` of a kind. default: describes what `default_rungs` returns."""
     return Field(
         None,
-        description=f"epochs (steps with training.report_steps) at which trials may be stopped; null: {default}",
+        description=f"epochs (steps or tokens, as reports) at which trials may be stopped; null: {default}",
     )
 
 
@@ -55,7 +54,7 @@ class SchedulerSettings(Kind):
     fronts: ClassVar[bool] = False  # it can decide by several goals
 
     def all_rungs(self, epochs: float) -> tuple[int, ...]:
-        """Epochs, or steps with training.report_steps, at which a trial of so many epochs may be stopped, rising."""
+        """The progress at which a trial of so many epochs may be stopped, rising."""
         return ()
 
     def check(self, task: Task) -> None:
@@ -83,24 +82,22 @@ class AtRungs(SchedulerSettings):
 
     def check(self, task: Task) -> None:
         """Raises ValueError for rungs that do not rise, are not before the end, or match no report."""
-        rungs, steps, key = self.rungs, task.report_steps, f"{KEY}.rungs"
-        if steps is None:
-            if rungs is not None and not (_rise(rungs) and max(rungs, default=0) < task.epochs):
-                raise ValueError(f"{key}: {list(rungs)} must rise, from 1 to below training.epochs {task.epochs}")
+        rungs, training, key = self.rungs, task.training, f"{KEY}.rungs"
+        if training.unit == "epoch":
+            if rungs is not None and not (_rise(rungs) and max(rungs, default=0) < training.epochs):
+                raise ValueError(f"{key}: {list(rungs)} must rise, from 1 to below training.epochs {training.epochs}")
             return
+        every, unit = training.report_every, f"{training.report_key} {training.report_every}"
         if rungs is None:
             raise ValueError(
-                f"{key}: missing; with training.report_steps {steps} rungs are counted in steps, as in "
-                f"[{steps}, {4 * steps}]"
+                f"{key}: missing; with {unit} rungs are counted in {training.unit}s, as in [{every}, {4 * every}]"
             )
         for rung in rungs:
-            if rung % steps or rung < 1:
-                nearest = max(1, round(rung / steps)) * steps
-                raise ValueError(
-                    f"{key}: {rung} is no multiple of training.report_steps {steps}; the nearest is {nearest}"
-                )
+            if rung % every or rung < 1:
+                nearest = max(1, round(rung / every)) * every
+                raise ValueError(f"{key}: {rung} is no multiple of {unit}; the nearest is {nearest}")
         if not _rise(rungs):
-            raise ValueError(f"{key}: {list(rungs)} must rise, from training.report_steps {steps} on")
+            raise ValueError(f"{key}: {list(rungs)} must rise, from {unit} on")
 
 
 class NamedScheduler(Named, AtRungs, extra="allow"):
@@ -110,7 +107,7 @@ class NamedScheduler(Named, AtRungs, extra="allow"):
 
     def make(self, task: Task) -> Scheduler:
         """See SchedulerSettings. Raises UserError if the user's class fails, or is no scheduler."""
-        made = self.call(KEY, rungs=self.all_rungs(task.epochs))
+        made = self.call(KEY, rungs=self.all_rungs(task.training.epochs))
         if not isinstance(made, Scheduler):
             raise UserError(f"{KEY}: {self.kind} needs rungs, decide and promote; see search/schedulers/base.py")
         return self.guard(KEY, made, "decide", "promote", "heir")

@@ -59,7 +59,7 @@ class MedianSettings(AtRungs):
         return range(quarter(epochs), epochs)
 
     def make(self, task: Task) -> MedianStopping:
-        return MedianStopping(self.all_rungs(task.epochs), task.comparable)
+        return MedianStopping(self.all_rungs(task.training.epochs), task.comparable)
 
 
 def _running_average(study: Study, trial: StudyTrial, rung: int) -> float:

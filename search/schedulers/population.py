@@ -134,12 +134,12 @@ class PopulationSettings(AtRungs):
             )
         if task.trials is None:
             raise ValueError("search.trials: null; pbt needs the size of its population")
-        if task.report_steps is not None:
-            raise ValueError(f"{KEY}: pbt counts in epochs; drop training.report_steps")
+        if task.training.unit != "epoch":
+            raise ValueError(f"{KEY}: pbt counts in epochs; drop {task.training.report_key}")
 
     def make(self, task: Task) -> Population:
         size = int(min(task.trials or math.inf, task.space.size()))
-        return Population(self.all_rungs(task.epochs), size, task.space, task.seed)
+        return Population(self.all_rungs(task.training.epochs), size, task.space, task.seed)
 
 
 def _leaves_weights(path: str) -> bool:

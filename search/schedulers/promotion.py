@@ -89,11 +89,12 @@ class PromotionSettings(AtRungs):
         return (quarter(epochs),)
 
     def make(self, task: Task) -> Scheduler:
+        rungs = self.all_rungs(task.training.epochs)
         if task.costs:
             from search.schedulers.front import FrontPromotion  # it imports SciPy
 
-            return FrontPromotion(self.all_rungs(task.epochs), self.reduction_factor, task.costs, task.comparable)
-        return Promotion(self.all_rungs(task.epochs), self.reduction_factor, task.comparable)
+            return FrontPromotion(rungs, self.reduction_factor, task.costs, task.comparable)
+        return Promotion(rungs, self.reduction_factor, task.comparable)
 
 
 @lru_cache
@@ -140,4 +141,4 @@ class HyperbandSettings(AtRungs):
     reduction_factor: Factor = 3
 
     def make(self, task: Task) -> Hyperband:
-        return Hyperband(self.all_rungs(task.epochs), self.reduction_factor, task.comparable)
+        return Hyperband(self.all_rungs(task.training.epochs), self.reduction_factor, task.comparable)

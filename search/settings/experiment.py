@@ -92,8 +92,8 @@ class Experiment(ExperimentFields):
         search.allow(self.definition.further_metrics(self.as_given))
         if self.teardown and self.cluster is None:
             raise ValueError("teardown: there is no cluster to end; name it with cluster: auto, or drop teardown")
-        if self.training.report_steps is not None and not self.definition.reports_by_steps:
-            raise ValueError(f"training.report_steps: {self.definition.title} reports by whole epochs; drop it")
+        if self.training.unit != "epoch" and not self.definition.reports_within_epochs:
+            raise ValueError(f"{self.training.report_key}: {self.definition.title} reports by whole epochs; drop it")
         search.sampler.check(self.space)
         if search.trials is None and not search.sampler.ends and not search.budget.limits:
             raise ValueError(
@@ -106,7 +106,7 @@ class Experiment(ExperimentFields):
                 f"search.budget.epochs: {search.budget.epochs} is too few: the finals need {finals} and one trial "
                 f"{epochs}; give {finals + epochs} or more, or lower finals.top, finals.seeds or training.epochs"
             )
-        if self.finals.last_checkpoints > epochs and self.training.report_steps is None:
+        if self.finals.last_checkpoints > epochs and self.training.unit == "epoch":
             raise ValueError(
                 f"finals.average_checkpoints: {self.finals.last_checkpoints} is more than training.epochs {epochs}; "
                 f"give {epochs} or less"
@@ -175,14 +175,14 @@ class Experiment(ExperimentFields):
 
     @property
     def rungs(self) -> tuple[int, ...]:
-        """Epochs, or steps with training.report_steps, at which a trial may be stopped; none without a scheduler."""
+        """The progress at which a trial may be stopped; none without a scheduler."""
         return self.search.scheduler.all_rungs(self.training.epochs)
 
     @property
     def scheduler_task(self) -> Task:
         """What a scheduler needs to know of the search."""
-        training, search = self.training, self.search
-        return Task(training.epochs, training.report_steps, self.space, search.trials, search.seed)
+        search = self.search
+        return Task(self.training, self.space, search.trials, search.seed)
 
     @property
     def num_finals(self) -> int:

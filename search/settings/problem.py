@@ -53,7 +53,7 @@ class Problem:
         planning: What a search will take: see `search.planning.own_plan.OwnPlan`. None if that can't be estimated.
         finals_config: The class of `finals` in a configuration.
         curves: What the report plots of the best model.
-        reports_by_steps: Whether trials can report within an epoch (`training.report_steps`).
+        reports_within_epochs: Whether trials can report by steps or tokens (`training.report_steps`, `report_tokens`).
         train_as_one: Whether trials can be trained as one computation.
         work_of_report: The computation from one report of a trial to the next, in any unit; only ratios matter.
         refusal: Why a program can't hold the model of a trial, from the program's name (`search.exportable`) and the
@@ -71,7 +71,7 @@ class Problem:
     planning: Any = None
     finals_config: type[FinalsConfig] = FinalsConfig
     curves: Curves | None = None
-    reports_by_steps: bool = False
+    reports_within_epochs: bool = False
     train_as_one: Callable[[Sequence[Any]], bool] = alone
     work_of_report: Callable[[Any], float] = field(default=lambda config: 1.0)
     refusal: Callable[[str, Any], str | None] | None = None

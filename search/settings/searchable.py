@@ -13,7 +13,8 @@ from trainables.base.errors import did_you_mean
 from trainables.base.kinds import is_config
 from trainables.base.mistakes import describe_mistake
 
-FIXED = ("seed", "training.epochs", "training.report_steps")  # in every problem: they decide what is compared
+# In every problem: they decide what is compared.
+FIXED = ("seed", "training.epochs", "training.report_steps", "training.report_tokens")
 
 
 def fit_space(space: SearchSpace, trial: TrialConfig) -> SearchSpace:

@@ -69,7 +69,7 @@ class TrackedSearch:
     name: str = ""
     metric: str = ""
     goal: str = ""
-    unit: str = "epoch"  # the unit of progress: epoch or step
+    unit: str = "epoch"  # the unit of progress: epoch, step or token
     study: int = 0  # the number of earlier studies of the run
     parameters: dict[str, Any] = field(default_factory=dict)  # the space, in the grammar of sweeps
     runs: dict[str, TrackedRun] = field(default_factory=dict)  # by a key that never changes

@@ -65,8 +65,8 @@ class TranslationPreparation:
                     f"these pieces, so no model reaches BLEU 100: {wanted[:SHOWN]!r} becomes {written[:SHOWN]!r}; see "
                     "tokenizer.normalization, tokenizer.character_coverage and tokenizer.byte_fallback",
                 )
-        if experiment.training.report_steps:
-            _tell_steps(experiment)
+        if experiment.training.unit != "epoch":
+            _tell_rounds(experiment)
 
     def share(self, experiment: Experiment) -> Storage:
         """With corpus and tokenizers in it for all nodes, and the tokenizers that it had in the cache here."""
@@ -142,17 +142,20 @@ def tokenizer_variants(experiment: Experiment) -> list[TokenizerConfig]:
     return variants
 
 
-def _tell_steps(experiment: Experiment) -> None:
-    from trainables.data.encoding.batching import count_batches
+def _tell_rounds(experiment: Experiment) -> None:
+    from trainables.data.encoding.batching import rounds_of
     from trainables.data.encoding.preparing import prepare
 
     trial = as_translation(experiment.trial)
-    steps = count_batches(prepare(trial.data, trial.tokenizer, experiment.cache).train, trial.training)
-    say(f"{steps:,} steps an epoch in the base trial, a report every {trial.training.report_steps:,}")
-    last = trial.training.total_steps(steps)
-    if behind := [rung for rung in experiment.rungs if rung >= last]:
+    unit, rounds = (
+        trial.training.unit,
+        rounds_of(prepare(trial.data, trial.tokenizer, experiment.cache).train, trial.training),
+    )
+    rounds.check()
+    say(f"{rounds.per_epoch:,} {unit}s an epoch in the base trial, a report every {trial.training.report_every:,}")
+    if behind := [rung for rung in experiment.rungs if rung >= rounds.last]:
         warn(
-            f"search.scheduler.rungs: {behind} lie behind step {last}, where the base trial ends: no such trial is "
+            f"search.scheduler.rungs: {behind} lie behind {unit} {rounds.last}, where the base trial ends: none is "
             "stopped there",
         )
 

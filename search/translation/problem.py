@@ -24,10 +24,12 @@ def work_of_pair(config: TranslationConfig) -> float:
 def work_of_report(config: TranslationConfig) -> float:
     """Operations of training from one report to the next."""
     training, pair = config.training, work_of_pair(config)
-    if training.report_steps is None:
+    if training.unit == "epoch":
         return pair
+    if training.unit == "token":
+        return pair * training.report_every / TOKENS
     pairs = training.batch_sentences or (training.batch_tokens or 0) / (2 * TOKENS)
-    return pair * pairs * training.report_steps
+    return pair * pairs * training.report_every
 
 
 def further_metrics(config: TranslationConfig) -> dict[str, Metric]:
@@ -69,7 +71,7 @@ TRANSLATION = Problem(
         "loss per token (nats)",
         "Both without label smoothing; train loss is taken with dropout, over the epoch.",
     ),
-    reports_by_steps=True,
+    reports_within_epochs=True,
     train_as_one=can_train_as_one,
     work_of_report=work_of_report,
     refusal=refusal,

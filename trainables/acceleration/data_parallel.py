@@ -136,8 +136,8 @@ def take_same_steps(config: TranslationConfig, prepared: Prepared, checkpoints: 
     if found := newest_checkpoint(checkpoints):
         run.resume(*found)
     batches = run.batches()
-    for steps in run.rounds():
-        step.begin(run.seed(steps))
+    for progress, steps in run.steps():
+        step.begin(run.seed(progress))
         for number in steps:
-            step(*next(batches), learning_rate(number, run.total_steps, config.training))
+            step(*next(batches), learning_rate(number, run.rounds.total_steps, config.training))
         step.loss()

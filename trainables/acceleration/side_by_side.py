@@ -75,11 +75,11 @@ def train_as_one(
     for number, found in enumerate(common_checkpoints(folders)):
         yield number, share(runs[number].resume(*found))
     batches, going = [run.batches() for run in runs], set(range(len(runs)))
-    for steps in runs[0].rounds():  # all have rounds of equal length
-        trained = _train_round(step, runs, batches, steps, device)
+    for progress, steps in runs[0].steps():  # all have rounds of equal length
+        trained = _train_round(step, runs, batches, progress, steps, device)
         for number in sorted(going):
             try:
-                report = runs[number].report(trained[number], steps[-1])
+                report = runs[number].report(trained[number], progress)
             except Diverged as error:
                 going.remove(number)
                 yield number, error.with_traceback(None)  # whose frames hold the model
@@ -93,16 +93,17 @@ def _train_round(
     step: StackedStep,
     runs: Sequence[TrainingRun],
     batches: Sequence[Iterator[Batch]],
+    progress: int,
     steps: range,
     device: torch.device,
 ) -> list[Trained]:
     """Take the steps of a round; returns the result for each run."""
     start_measuring(device)
     started, tokens = time.perf_counter(), [0] * len(runs)
-    step.begin([run.seed(steps) for run in runs])
+    step.begin([run.seed(progress) for run in runs])
     for number in steps:
         taken = [next(each) for each in batches]
-        step(taken, [learning_rate(number, run.total_steps, run.config.training) for run in runs])
+        step(taken, [learning_rate(number, run.rounds.total_steps, run.config.training) for run in runs])
         tokens = [count + int((target[:, 1:] != PAD).sum()) for count, (_, target) in zip(tokens, taken, strict=True)]
     losses = step.losses()  # waits for a GPU only at the end of a round, to keep its queue full
     seconds, gpu = time.perf_counter() - started, measure(device)

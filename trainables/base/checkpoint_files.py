@@ -1,4 +1,4 @@
-"""The files of checkpoints: a folder of a trial has epoch-N or step-N, each with report.json and state.pt.
+"""The files of checkpoints: a folder of a trial has epoch-N, step-N or token-N, each with report.json and state.pt.
 
 A command (trainables/command) has files of its own in place of state.pt. Imports no torch, as the driver looks for
 checkpoints; trainables/training/checkpoint.py reads and writes the states.
@@ -116,6 +116,6 @@ def checkpoints_of(folder: Path) -> list[Path]:
 
 
 def checkpoint_number(name: str) -> int | None:
-    """The number in "epoch-3" or "step-3"; None for other names."""
-    match = re.fullmatch(r"(?:epoch|step)-(\d+)", name)
+    """The number in "epoch-3", "step-3" or "token-3"; None for other names."""
+    match = re.fullmatch(r"(?:epoch|step|token)-(\d+)", name)
     return int(match[1]) if match else None

@@ -5,11 +5,12 @@ import inspect
 import json
 import math
 import re
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from model.config import Config
+from trainables.base.report import Unit
 
 
 def _check_name(name: str) -> str:
@@ -25,12 +26,20 @@ class TrainingConfig(Config):
     """How long a trial is trained, and how often it reports: the part of `training` that every problem has."""
 
     epochs: float = Field(
-        5, gt=0, description="passes over the training data; fractional, such as 0.25, with training.report_steps"
+        5,
+        gt=0,
+        description="passes over the training data; a fraction, such as 0.25, with report_steps or report_tokens",
     )
     report_steps: int | None = Field(
         None,
         ge=1,
         description="optimizer steps from one report, with validation and checkpoint, to the next; null: an epoch",
+    )
+    report_tokens: int | None = Field(
+        None,
+        ge=1,
+        description="target tokens from one report to the next, counted by the share of an epoch; in place of "
+        "report_steps",
     )
 
     @field_validator("epochs")
@@ -41,20 +50,34 @@ class TrainingConfig(Config):
 
     @model_validator(mode="after")
     def _reports_in_time(self) -> Self:
-        if isinstance(self.epochs, float) and self.report_steps is None:
+        if self.report_steps is not None and self.report_tokens is not None:
+            raise ValueError(
+                f"report_tokens: {self.report_tokens}: reports come by tokens or by steps; drop this or report_steps"
+            )
+        if isinstance(self.epochs, float) and self.unit == "epoch":
             raise ValueError(
                 f"epochs: {self.epochs:g} epochs end before the first report; set report_steps, too, such as 1000"
             )
         return self
 
-    def total_steps(self, epoch_steps: int) -> int:
-        """The optimizer steps of the whole training; epoch_steps: those of an epoch."""
-        return math.ceil(round(epoch_steps * self.epochs, 6))  # 0.1 * 30 is more than 3 in floating point
+    @property
+    def unit(self) -> Unit:
+        """The unit of reports, checkpoints and rungs."""
+        return "step" if self.report_steps is not None else "token" if self.report_tokens is not None else "epoch"
 
     @property
-    def unit(self) -> Literal["epoch", "step"]:
-        """The unit of reports, checkpoints and rungs."""
-        return "epoch" if self.report_steps is None else "step"
+    def report_every(self) -> int:
+        """The progress from one report to the next, in the unit."""
+        return self.report_steps or self.report_tokens or 1
+
+    @property
+    def report_key(self) -> str:
+        """The key that sets the unit, if it is not an epoch."""
+        return f"training.report_{self.unit}s"
+
+    def last_progress(self, per_epoch: int) -> int:
+        """The progress of a whole training, in a unit of which an epoch has `per_epoch`."""
+        return math.ceil(round(per_epoch * self.epochs, 6))  # 0.1 * 30 is more than 3 in floating point
 
 
 class TrialConfig(Config):

@@ -6,25 +6,26 @@ from typing import Any, Literal
 
 from trainables.base.errors import Diverged
 
-Unit = Literal["epoch", "step"]
+Unit = Literal["epoch", "step", "token"]
 
 
 @dataclass(frozen=True)
 class EpochReport:
-    """The results of one epoch, or of one round of `report_steps`."""
+    """The results of one epoch, or of one round of `report_steps` or `report_tokens`."""
 
-    epoch: float  # passes over the training data so far; whole without `report_steps`
+    epoch: float  # passes over the training data so far; whole if reports come by epochs
     step: int  # optimizer steps so far
     figures: dict[str, float] = field(default_factory=dict)  # by name: the problem's metrics, and other figures
     train_seconds: float = field(kw_only=True)
     eval_seconds: float = field(kw_only=True)
     devices: float = 1.0  # GPUs of the trial, or a share of one; a CPU slot counts as one
+    token: int | None = None  # target tokens so far; None unless reports come by tokens
     gpu_memory_gib: float | None = None  # peak during training; None without a GPU
     gpu_utilization: float | None = None  # percent, near the end of training; None without a GPU or NVML
 
     def progress(self, unit: Unit) -> int:
         """The progress of the training, in the unit of scores, rungs and checkpoints."""
-        return self.step if unit == "step" else int(self.epoch)
+        return {"epoch": int(self.epoch), "step": self.step, "token": self.token or 0}[unit]
 
     def score(self, metric: str) -> float:
         """The figure of that name. Raises KeyError."""
@@ -38,6 +39,8 @@ class EpochReport:
     def stored(self) -> dict[str, Any]:
         """All numbers by name, including the figures, for files and other processes."""
         values = {each.name: getattr(self, each.name) for each in fields(self)}
+        if self.token is None:
+            del values["token"]
         return {"epoch": values.pop("epoch"), "step": values.pop("step"), **values.pop("figures"), **values}
 
 

@@ -43,7 +43,9 @@ class TranslationTraining(TrainingConfig):
     """The optimisation recipe."""
 
     epochs: float = Field(
-        5, gt=0, description="passes over the training text; fractional, such as 0.25, with training.report_steps"
+        5,
+        gt=0,
+        description="passes over the training text; a fraction, such as 0.25, with report_steps or report_tokens",
     )
     valid_pairs: int | None = Field(
         None,

@@ -18,7 +18,7 @@ from trainables.base.temporary import hold, user_folder
 from trainables.base.translation_config import TokenizerConfig, TranslationConfig
 from trainables.data.corpora.cache import BROUGHT, cached_corpus, record_of
 from trainables.data.corpora.corpus import Corpus
-from trainables.data.encoding.encoded_text import INDEX, name_of
+from trainables.data.encoding.encoded_text import INDEX, index_of, name_of
 from trainables.data.encoding.encoding import encode_text
 from trainables.data.encoding.part_encoder import Job
 from trainables.data.encoding.tokenizer import keep_model, tokenizer_folder, train_tokenizer
@@ -29,7 +29,8 @@ from trainables.sharing.storage import Storage
 
 def store_corpus(url: str, corpus: Corpus) -> str:
     """Put a corpus into the storage at this URL, unless it is there; returns its name. Raises StorageFails."""
-    text, content, store = stored(corpus.train), record_of(corpus), Store(f"{url}/.cache")
+    text, store = stored(corpus.train), Store(f"{url}/.cache")
+    content = json.dumps(record_of(corpus), ensure_ascii=False).encode()
     name, key = _name(content), f"texts/{text.sha256}"
     if not store.exists(f"{key}/{FACTS}"):
         for file in (*SIDES, FACTS):  # the facts come last: they show that the text is complete
@@ -94,7 +95,7 @@ def _share_ids(storage: Storage, data: DataConfig, config: TokenizerConfig, corp
         shared, key = job.folder / f"shared-{digest(storage.shared.url)}", f"encoded/{job.folder.name}"
         if shared.exists():
             return
-        content = None if (job.folder / INDEX).exists() else storage.shared.read(f"{key}/{INDEX}")
+        content = storage.shared.read(f"{key}/{INDEX}") if index_of(job.folder) is None else None
         if content is not None:
             for number, part in enumerate(json.loads(content)["parts"]):
                 file = job.folder / name_of(number)

@@ -1,23 +1,24 @@
 """Checkpoints that are complete or absent: written to a draft, synced, renamed; checked when they are read."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
 from trainables.base.checkpoint_files import KEEP, STATE, new_draft, publish_checkpoint
 from trainables.base.files import digest_of
+from trainables.base.report import Unit
 
 
 def save_checkpoint(
     folder: Path,
-    unit: Literal["epoch", "step"],
+    unit: Unit,
     number: int,
     state: dict[str, Any],
     report: dict[str, Any],
     keep: int = KEEP,
 ) -> None:
-    """Write folder/epoch-N or step-N with the training state and its report, and keep the last `keep` checkpoints."""
+    """Write folder/epoch-N, step-N or token-N with the training state and its report, and keep the last `keep`."""
     draft = new_draft(folder)
     torch.save(state, draft / STATE)
     content = {"sha256": digest_of(draft / STATE), "report": report}

@@ -1,6 +1,6 @@
 """The training loop: batch, forward, loss, backward, clip, update, and a report after each round of steps.
 
-A round is an epoch, or `training.report_steps` steps. Runs without Ray.
+A round is an epoch, or as many steps or tokens as `training` says. Runs without Ray.
 """
 
 import math
@@ -19,7 +19,7 @@ from trainables.base.checkpoint_files import KEEP, newest_checkpoint
 from trainables.base.errors import Diverged
 from trainables.base.report import EpochReport, read_report
 from trainables.base.translation_config import TranslationConfig
-from trainables.data.encoding.batching import count_batches, training_batches
+from trainables.data.encoding.batching import rounds_of, training_batches
 from trainables.data.encoding.preparing import Prepared
 from trainables.scoring.metrics import find_metric
 from trainables.training.checkpoint import load_state, save_checkpoint
@@ -110,7 +110,7 @@ def train(
 
     checkpoints: a folder, in which the last `keep` are kept. If it already has a checkpoint, its report comes first
     again, and training continues after it, with the numbers of an uninterrupted run. Raises Diverged if the loss or the
-    gradient is not finite, and TooLarge.
+    gradient is not finite, TooLarge, and UserError if a round would be without a step.
     """
     device = device or default_device()
     step = make_step(config, prepared, device)
@@ -118,13 +118,13 @@ def train(
     if checkpoints and (found := newest_checkpoint(checkpoints)):
         yield run.resume(*found), run.model.eval()
     batches = run.batches()
-    for steps in run.rounds():
+    for progress, steps in run.steps():
         start_measuring(device)
         started, tokens = time.perf_counter(), 0
-        step.begin(run.seed(steps))
+        step.begin(run.seed(progress))
         for number in steps:
             source, target = next(batches)
-            rate = learning_rate(number, run.total_steps, config.training)
+            rate = learning_rate(number, run.rounds.total_steps, config.training)
             norm = step(source, target, rate)
             if norm is not None and not math.isfinite(norm):
                 where = f"epoch {run.epoch(number)}, step {number}, at learning rate {rate:.3g}"
@@ -132,7 +132,7 @@ def train(
             tokens += int((target[:, 1:] != PAD).sum())
         loss = step.loss() / tokens  # waits for a GPU only at the end of a round, to keep its queue full
         trained = Trained(loss, tokens, time.perf_counter() - started, measure(device))
-        yield run.report(trained, steps[-1]), run.model
+        yield run.report(trained, progress), run.model
 
 
 @dataclass(frozen=True)
@@ -158,10 +158,9 @@ class TrainingRun:
     ):
         self.config, self.prepared, self.learner, self.model = config, prepared, learner, learner.model
         self.checkpoints, self.keep = checkpoints, keep
-        self.epoch_steps = count_batches(prepared.train, config.training)
-        self.total_steps = config.training.total_steps(self.epoch_steps)
-        self.round_steps = config.training.report_steps or self.epoch_steps
-        self.done = 0  # steps before the first round
+        self.rounds = rounds_of(prepared.train, config.training)
+        self.rounds.check()
+        self.progress = 0  # before the first round
         self._further_metrics = {
             name: find_metric(name, config.data, config.metrics) for name in config.training.valid_metrics
         }
@@ -171,40 +170,43 @@ class TrainingRun:
         self.learner.load(load_state(checkpoint, self.model.output.weight.device))
         report = read_report(values)
         # The checkpoint may be from another trial, whose batches had other sizes (search/schedulers/population.py).
-        self.done = report.step if self.config.training.report_steps else self.epoch_steps * int(report.epoch)
+        self.progress = report.progress(self.config.training.unit)
         return report
 
     def batches(self) -> Iterator[Batch]:
         """The batches of all steps that are left."""
-        for epoch in range(self.done // self.epoch_steps, math.ceil(self.config.training.epochs)):
-            start = max(0, self.done - epoch * self.epoch_steps)
+        done, epoch_steps = self.rounds.step(self.progress), self.rounds.epoch_steps
+        for epoch in range(done // epoch_steps, math.ceil(self.config.training.epochs)):
+            start = max(0, done - epoch * epoch_steps)
             yield from training_batches(self.prepared.train, self.config.training, self.config.seed, epoch + 1, start)
 
-    def rounds(self) -> Iterator[range]:
-        """The steps of each round that is left, counted from 1 over all epochs."""
-        for start in range(self.done, self.total_steps, self.round_steps):
-            yield range(start + 1, min(start + self.round_steps, self.total_steps) + 1)
+    def steps(self) -> Iterator[tuple[int, range]]:
+        """Each round that is left: the progress at its end, and its steps, counted from 1 over all epochs."""
+        done = self.rounds.step(self.progress)
+        for progress in self.rounds.left(self.progress):
+            start, done = done, self.rounds.step(progress)
+            yield progress, range(start + 1, done + 1)
 
-    def seed(self, steps: range) -> int:
-        """The seed of a round's random numbers."""
-        return self.config.seed * 1_000_003 + (steps[0] - 1) // self.round_steps + 1
+    def seed(self, progress: int) -> int:
+        """The seed of a round's random numbers, by the progress at its end."""
+        return self.config.seed * 1_000_003 + -(-progress // self.config.training.report_every)
 
     def epoch(self, step: int) -> int:
         """The epoch, from 1, that the step belongs to."""
-        return -(-step // self.epoch_steps)
+        return -(-step // self.rounds.epoch_steps)
 
-    def report(self, trained: Trained, step: int) -> EpochReport:
-        """The report after `step`, the last one of a round, validated and saved. Raises Diverged."""
-        report = self._validate(trained, step)
+    def report(self, trained: Trained, progress: int) -> EpochReport:
+        """The report after a round, validated and saved. Raises Diverged."""
+        report = self._validate(trained, progress)
         if self.checkpoints:
-            settings = self.config.training
-            number = step if settings.report_steps else step // self.epoch_steps
-            save_checkpoint(self.checkpoints, settings.unit, number, self.learner.state(), report.stored(), self.keep)
+            unit = self.config.training.unit
+            save_checkpoint(self.checkpoints, unit, progress, self.learner.state(), report.stored(), self.keep)
         return report
 
-    def _validate(self, trained: Trained, step: int) -> EpochReport:
+    def _validate(self, trained: Trained, progress: int) -> EpochReport:
         """The report. Both losses are in nats per token without label smoothing, so they are the same quantity."""
-        most = self.config.training.valid_pairs if step < self.total_steps else None
+        step = self.rounds.step(progress)
+        most = self.config.training.valid_pairs if progress < self.rounds.last else None
         (valid, text), epoch = self.prepared.valid_sample(most), self.epoch(step)
         if not math.isfinite(trained.loss):
             raise Diverged(f"the training loss became {trained.loss} in epoch {epoch}")
@@ -217,8 +219,9 @@ class TrainingRun:
         bleu = corpus_bleu(translations, text.target, self.prepared.scoring)
         further = {name: metric.score(text, translations) for name, metric in self._further_metrics.items()}
         return EpochReport(
-            epoch=epoch if step % self.epoch_steps == 0 else step / self.epoch_steps,
+            epoch=self.rounds.epoch(progress),
             step=step,
+            token=progress if self.config.training.unit == "token" else None,
             figures={
                 "train_loss": trained.loss,  # per target token, with dropout, mean over the epoch or round
                 "valid_loss": nll_sum / valid.target_tokens,

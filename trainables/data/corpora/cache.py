@@ -9,6 +9,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
 from functools import lru_cache
 from importlib.resources import files
@@ -20,8 +21,9 @@ from rich.filesize import decimal
 from trainables.base.config import digest
 from trainables.base.data_config import PHRASEBOOK, DataConfig
 from trainables.base.errors import UserError
-from trainables.base.files import make_folder, unwritable, write_atomically
+from trainables.base.files import make_folder, unwritable
 from trainables.base.locks import locked
+from trainables.base.sealing import Damaged, read_sealed, write_sealed
 from trainables.data.corpora.corpus import Corpus, digest_test, read_corpus, test_files, training_files
 from trainables.data.reading.text import Split, Text, is_stored, load
 
@@ -38,17 +40,17 @@ LATER = ("max_tokens", "overlong")  # keys that decide nothing when the text is 
 def cached_corpus(data: DataConfig, cache: Path) -> Corpus:
     """Training and validation text, read and checked if these files were not yet. Raises UserError."""
     if (cache / BROUGHT).exists():
-        return load_record((cache / BROUGHT).read_bytes(), cache)
+        return _load(json.loads((cache / BROUGHT).read_bytes()), cache)
     paths = training_files(data)
 
-    def read() -> bytes:
+    def read() -> dict[str, Any]:
         _check_disk(data, paths, cache)
         return record_of(read_corpus(data, cache / "texts"))
 
-    def is_whole(content: bytes) -> bool:
-        return is_stored(cache / "texts", json.loads(content)["train"])
+    def is_whole(record: dict[str, Any]) -> bool:
+        return is_stored(cache / "texts", record["train"])
 
-    return load_record(_remembered(data, "", paths, cache, read, is_whole), cache)
+    return _load(_remembered(data, "", paths, cache, read, is_whole), cache)
 
 
 def cached_test_digest(data: DataConfig, train: Text, cache: Path, key: str = "test") -> dict[str, Any]:
@@ -56,11 +58,11 @@ def cached_test_digest(data: DataConfig, train: Text, cache: Path, key: str = "t
     if data.path == PHRASEBOOK:
         return digest_test(data, train, key)
 
-    def read() -> bytes:
-        return json.dumps({"train": train.digest(), **digest_test(data, train, key)}).encode()
+    def read() -> dict[str, Any]:
+        return {"train": train.digest(), **digest_test(data, train, key)}
 
     beside = train.digest() if key == "test" else f"{train.digest()} {key}"
-    found: dict[str, Any] = json.loads(_remembered(data, beside, test_files(data, key), cache, read))
+    found = _remembered(data, beside, test_files(data, key), cache, read)
     return {"pairs": found["pairs"], "sha256": found["sha256"]}
 
 
@@ -69,26 +71,27 @@ def _remembered(
     beside: str,
     paths: list[Path],
     cache: Path,
-    read: Callable[[], bytes],
-    is_whole: Callable[[bytes], bool] = lambda _: True,
-) -> bytes:
+    read: Callable[[], dict[str, Any]],
+    is_whole: Callable[[dict[str, Any]], bool] = lambda _: True,
+) -> dict[str, Any]:
     """What is read of files, now or once before. beside: what else decides it."""
     folder, before = cache / "corpora", _name(data, beside, paths)
-    record = folder / f"{before}.json"
+    file = folder / f"{before}.json"
     make_folder(folder)
     with locked(folder / "lock"):
-        if record.exists() and is_whole(content := record.read_bytes()):
-            return content
-        started, content = time.time(), read()
+        with suppress(Damaged):  # or missing: then it is read again
+            if is_whole(record := read_sealed(file)):
+                return record
+        started, record = time.time(), read()
         newest = max((path.stat().st_ctime for path in paths), default=0.0)
         if _name(data, beside, paths) != before:
             raise UserError(f"data.path: {data.path}: was changed while it was read; start again")
         if newest < started - SETTLED:
             try:
-                write_atomically(record, content)
+                write_sealed(file, record)
             except OSError as error:
-                raise unwritable(record, error) from None
-        return content
+                raise unwritable(file, error) from None
+        return record
 
 
 def _check_disk(data: DataConfig, paths: list[Path], cache: Path) -> None:
@@ -102,15 +105,13 @@ def _check_disk(data: DataConfig, paths: list[Path], cache: Path) -> None:
         )
 
 
-def record_of(corpus: Corpus) -> bytes:
+def record_of(corpus: Corpus) -> dict[str, Any]:
     """All but the training text, of which it has the digest."""
-    told = {"train": corpus.train.digest(), "valid": asdict(corpus.valid), "warnings": corpus.warnings}
-    return json.dumps(told, ensure_ascii=False).encode()
+    return {"train": corpus.train.digest(), "valid": asdict(corpus.valid), "warnings": corpus.warnings}
 
 
-def load_record(content: bytes, cache: Path) -> Corpus:
+def _load(record: dict[str, Any], cache: Path) -> Corpus:
     """The corpus of a record whose training text is in the cache."""
-    record = json.loads(content)
     return Corpus(load(cache / "texts", record["train"]), Split(**record["valid"]), record["warnings"])
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from model.special_tokens import BOS, EOS, PAD
+from trainables.base.rounds import Rounds
 from trainables.base.translation_config import TranslationTraining
 from trainables.data.encoding.batch_shapes import Cells, Class, Shape, by_length, classify, divide
 from trainables.data.encoding.sequences import Encoded, EncodedSplit, parts_of
@@ -107,6 +108,11 @@ def _filled(ids: np.ndarray, rows: int, first: int) -> Tensor:
 def count_batches(text: Encoded, config: TranslationTraining) -> int:
     """Optimizer steps an epoch; the same for every epoch."""
     return sum(_batches_by_part(text, config))
+
+
+def rounds_of(text: Encoded, config: TranslationTraining) -> Rounds:
+    """The rounds of a training on the text."""
+    return Rounds(config, count_batches(text, config), text.target_tokens)
 
 
 def _batches_by_part(text: Encoded, config: TranslationTraining) -> tuple[int, ...]:

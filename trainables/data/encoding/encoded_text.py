@@ -1,13 +1,15 @@
 """A text in ids as it lies on disk: an index, and parts that processes map into memory."""
 
-import json
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from model.special_tokens import BOS, EOS
 from trainables.base.errors import UserError
+from trainables.base.sealing import Damaged, read_sealed
 from trainables.data.encoding.sequences import EncodedSplit, Sequences, offsets_of
 
 INDEX = "index.json"  # written last: a folder that has it is complete
@@ -28,11 +30,12 @@ class EncodedText:
     """A text in ids, whose parts are mapped into memory as they are asked for; see `sequences.Encoded`."""
 
     def __init__(self, folder: Path):
-        """Read the index that `encode_text` wrote."""
-        index = json.loads((folder / INDEX).read_text())
+        """Read the index that `encode_text` wrote. Raises Damaged."""
+        index = read_sealed(folder / INDEX)
         self._folder, self._ids, self._lengths = folder, np.dtype(index["ids"]), np.dtype(index["lengths"])
         self._parts = [Part(**part) for part in index["parts"]]
         self._open: tuple[int, EncodedSplit] | None = None
+        self._checked: set[int] = set()  # parts whose files have what was written
 
     def __len__(self) -> int:
         return sum(part.pairs for part in self._parts)
@@ -67,14 +70,23 @@ class EncodedText:
             content = np.asarray(np.memmap(file, np.uint8, "r")) if part.pairs else np.zeros(0, np.uint8)
         except (OSError, ValueError) as error:
             raise UserError(f"{file}: can't be read: {error}; remove {self._folder}, then start again") from None
-        if len(content) != ends[-1]:
+        if len(content) != ends[-1] or not (number in self._checked or sha256(content.data).hexdigest() == part.sha256):
             raise UserError(f"{file}: was changed; remove {self._folder}, then start again")
+        self._checked.add(number)
         pieces = [piece.view(dtype) for piece, (dtype, _) in zip(np.split(content, ends[:-1]), sizes, strict=True)]
         source, target, *lengths = pieces
         offsets = [offsets_of(each) for each in lengths]
         return EncodedSplit(
             Sequences(source, offsets[0], last=EOS), Sequences(target, offsets[1], BOS, EOS), part.overlong
         )
+
+
+def index_of(folder: Path) -> dict[str, Any] | None:
+    """The index of a folder whose parts are complete; None if they are not, or it is damaged."""
+    try:
+        return read_sealed(folder / INDEX)
+    except Damaged:
+        return None
 
 
 def name_of(number: int) -> str:

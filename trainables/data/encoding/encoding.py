@@ -4,7 +4,6 @@ A part depends on the text, the tokenizer and its number alone, so parts are mad
 cores. It takes every n-th block of the text, so that it is a fair sample.
 """
 
-import json
 import multiprocessing
 import os
 from concurrent.futures import ProcessPoolExecutor
@@ -15,13 +14,14 @@ from pathlib import Path
 from trainables.base.data_config import DataConfig
 from trainables.base.ending import end_with_parent
 from trainables.base.errors import UserError
-from trainables.base.files import make_folder, write_atomically
+from trainables.base.files import make_folder
 from trainables.base.locks import locked
-from trainables.data.encoding.encoded_text import INDEX, EncodedText, Part
+from trainables.base.sealing import write_sealed
+from trainables.data.encoding.encoded_text import INDEX, EncodedText, Part, index_of
 from trainables.data.encoding.part_encoder import Job, PartEncoder
 from trainables.data.encoding.sequences import EncodedSplit, Sequences
 from trainables.data.encoding.tokenizer import Tokenizer
-from trainables.data.reading.text import Split, StoredText
+from trainables.data.reading.text import Split, StoredText, verify
 
 
 def encode_split(split: Split, tokenizer: Tokenizer) -> EncodedSplit:
@@ -35,12 +35,14 @@ def encode_text(text: StoredText, tokenizer_folder: Path, data: DataConfig, cach
     """A stored text in ids, from the cache or encoded into it.
 
     Processes that ask at the same time wait for the first, and parts that a killed one has written are kept. Raises
-    UserError for a full disk.
+    UserError for a full disk, and for a text that was changed.
     """
     job = Job.of(text, tokenizer_folder, data, cache)
     make_folder(job.folder)
     with locked(job.folder / "lock"):
-        if not (job.folder / INDEX).exists():
+        if index_of(job.folder) is None:
+            if not verify(text):
+                raise UserError(f"{text.folder}: was changed; remove it, then start again")
             parts = _encode_parts(job)
             index = {
                 "text": job.text,
@@ -48,7 +50,7 @@ def encode_text(text: StoredText, tokenizer_folder: Path, data: DataConfig, cach
                 "lengths": job.lengths,
                 "parts": [asdict(part) for part in parts],
             }
-            write_atomically(job.folder / INDEX, json.dumps(index))
+            write_sealed(job.folder / INDEX, index)
     return EncodedText(job.folder)
 
 

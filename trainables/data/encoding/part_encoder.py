@@ -1,7 +1,7 @@
 """Writes the parts of a text in ids."""
 
 import hashlib
-import json
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from itertools import compress
 from pathlib import Path
@@ -12,6 +12,7 @@ from trainables.base.config import digest
 from trainables.base.data_config import DataConfig
 from trainables.base.files import unwritable, write_atomically
 from trainables.base.installed import version_of
+from trainables.base.sealing import Damaged, read_sealed, write_sealed
 from trainables.data.encoding.encoded_text import Part, name_of
 from trainables.data.encoding.line_encoder import LineEncoder
 from trainables.data.encoding.tokenizer import load_tokenizer
@@ -86,11 +87,11 @@ class PartEncoder:
         file = self.job.folder / name_of(number)
         facts = file.with_suffix(".json")
         try:
-            if facts.exists():
-                return Part(**json.loads(facts.read_text()))
+            with suppress(Damaged):  # or missing: then it is encoded
+                return Part(**read_sealed(facts))
             part, content = self.part(number)
             write_atomically(file, content)
-            write_atomically(facts, json.dumps(asdict(part)))
+            write_sealed(facts, asdict(part))
             return part
         except OSError as error:
             raise unwritable(file, error) from None

@@ -1,7 +1,6 @@
 """Parallel text: lists of sentences, or files that are read block by block as their lines are asked for."""
 
 import hashlib
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import overload
 
 from trainables.base.errors import UserError
 from trainables.base.files import publish_folder, remove, unwritable
+from trainables.base.sealing import Damaged, read_sealed, write_sealed
 
 BLOCK = 4096  # pairs that are read and encoded at a time
 SIDES = ("source", "target")
@@ -175,7 +175,7 @@ def store(pairs: Iterable[tuple[str, str]], texts: Path) -> StoredText:
         draft.mkdir(parents=True)
         facts = _write(pairs, draft)
         digest = _digest(draft)
-        (draft / FACTS).write_text(json.dumps({**facts, "sha256": digest}))
+        write_sealed(draft / FACTS, {**facts, "sha256": digest})
         if not is_stored(texts, digest):
             publish_folder(draft, texts / digest)
     except OSError as error:
@@ -186,14 +186,19 @@ def store(pairs: Iterable[tuple[str, str]], texts: Path) -> StoredText:
 
 
 def is_stored(texts: Path, digest: str) -> bool:
-    """Whether a text of this digest is there."""
-    return (texts / digest / FACTS).is_file()
+    """Whether a text of this digest is there, by its facts and the sizes of its files."""
+    folder = texts / digest
+    try:
+        facts = read_sealed(folder / FACTS)
+        return all((folder / side).stat().st_size == facts[side][-1] for side in SIDES)
+    except (Damaged, OSError):
+        return False
 
 
 def load(texts: Path, digest: str) -> StoredText:
-    """The text that `store` wrote."""
+    """The text that `store` wrote. Raises Damaged."""
     folder = texts / digest
-    facts = json.loads((folder / FACTS).read_text())
+    facts = read_sealed(folder / FACTS)
     source, target = (Lines(folder / side, facts[side], facts["pairs"]) for side in SIDES)
     return StoredText(source, target, texts, digest)
 
