@@ -1,5 +1,6 @@
 """Training by a command: its bad behaviour is a bad trial, and no interruption changes what an exact one gives."""
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -39,10 +40,11 @@ def test_bad_behaviour_ends_the_trial_with_a_sentence(
     does: str, changes: dict[str, Any], error: type[Exception], says: str, tmp_path: Path
 ) -> None:
     with pytest.raises(error, match=says):
-        trained(tmp_path / "trial", trainer__does=does, trainer__at=20, **changes)
-    found = newest_checkpoint(tmp_path / "trial")
+        trained(tmp_path / "run" / "trials" / "3", trainer__does=does, trainer__at=20, **changes)
+    found = newest_checkpoint(tmp_path / "run" / "trials" / "3")
     assert found and found[0].name == "epoch-1", "what was reported stays"
-    assert not (tmp_path / "trial" / "work").exists()
+    assert not (tmp_path / "run" / "trials" / "3" / "work").exists()
+    assert (tmp_path / "run" / "logs" / "trials-3.txt").exists()
 
 
 @pytest.mark.parametrize(("does", "says"), [("nan", "valid_bleu became nan in epoch 2"), ("diverges", "Loss: nan")])
@@ -103,6 +105,44 @@ def test_a_command_whose_worker_is_killed_ends_and_another_waits_for_it(tmp_path
     worker.wait()
     again = trained(tmp_path / "trial")
     assert figures(again)[-1] == figures(trained(tmp_path / "whole"))[-1]
+
+
+def test_what_outlives_worker_and_guard_holds_the_locks(tmp_path: Path) -> None:
+    """So a later driver waits for it, or refuses to start."""
+    program = (
+        "import sys; from pathlib import Path; from commands import trained; "
+        "from trainables.base.locks import DriverLock, join_driver; "
+        "lock = DriverLock(Path(sys.argv[1])); print(lock.workers, flush=True); join_driver(lock.workers); "
+        "trained(Path(sys.argv[1], 'trials', '0'), trainer__does='orphan')"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    worker = subprocess.Popen(
+        [sys.executable, "-c", program, str(tmp_path / "run")], env=environment, stdout=subprocess.PIPE, text=True
+    )
+    assert worker.stdout
+    lock, told = Path(worker.stdout.readline().strip()), tmp_path / "run" / "trials" / "0" / "processes"
+    deadline = time.monotonic() + 60
+    while not told.exists() or told.read_text().count(" ") < 1:
+        assert worker.poll() is None and time.monotonic() < deadline
+        time.sleep(0.02)
+    guard, command = map(int, told.read_text().split())
+    for process in (guard, worker.pid):
+        os.kill(process, signal.SIGKILL)
+    worker.wait()
+    assert not is_free(lock) and not is_free(told.with_name("lock"))
+    os.kill(command, signal.SIGKILL)
+    while not (is_free(lock) and is_free(told.with_name("lock"))):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def is_free(lock: Path) -> bool:
+    with lock.open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True
 
 
 def test_blank_lines_are_not_given_to_the_command_and_lines_are_counted(tmp_path: Path) -> None:

@@ -97,6 +97,9 @@ def misbehave(config: dict[str, Any], folder: Path, step: int) -> None:
         save(folder / f"checkpoint-{step + 1}", {"step": step + 1, "chain": 0, "quality": 0.1}, config)
         report(folder, step + 1, {"chain": 0, "quality": 0.1}, config)
         time.sleep(1000)
+    elif does == "orphan":
+        (folder.parent / "processes").write_text(f"{os.getppid()} {os.getpid()}")
+        time.sleep(1000)
     elif does == "dies":
         os.kill(os.getpid(), signal.SIGKILL)
     elif does in ("forks", "half") and not mark.exists():

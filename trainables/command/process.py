@@ -81,6 +81,8 @@ def command_line(template: str, values: Mapping[str, Any]) -> list[str]:
 
 def check_program(key: str, template: str, values: Mapping[str, Any], folder: str) -> None:
     """Raises UserError if the program of a command line can't be found. key: of the configuration."""
+    if not Path(folder).is_dir():
+        raise UserError(f"command.folder: {folder} is not a folder; name the one in which commands are started")
     try:
         program, *_ = command_line(template, values)
     except ValueError as error:

@@ -22,6 +22,7 @@ from trainables.command.started import Start
 from trainables.sharing.storage import Storage
 
 WORK, LOG, LOCK = "work", "log.txt", "lock"  # in the folder of a trial, beside its checkpoints
+LOG_BYTES = 1_000_000  # that are kept of a trial that failed
 POLL_SECONDS = 0.1
 
 
@@ -50,10 +51,15 @@ class CommandTrainer:
                         for report, files in reports:
                             if isinstance(report, EpochReport):
                                 keep_checkpoint(folder, files, folder / WORK, report, keep)
+                            else:
+                                keep_log(folder)
                             yield 0, report
                             if isinstance(report, Diverged):
                                 return
                     done = until
+            except Exception:
+                keep_log(folder)
+                raise
             finally:
                 remove(folder / WORK)
 
@@ -89,6 +95,16 @@ def _train_rounds(
             )
             started = time.monotonic()
             yield report, files
+
+
+def keep_log(folder: Path) -> None:
+    """Copy the end of what the command of a trial printed, as the folder of a trial that failed is removed.
+
+    It is in logs/ of the run, as trials-3.txt. Raises OSError.
+    """
+    kept = folder.parent.parent / "logs" / f"{folder.parent.name}-{folder.name}.txt"
+    make_folder(kept.parent)
+    kept.write_bytes((folder / LOG).read_bytes()[-LOG_BYTES:])
 
 
 @contextmanager
