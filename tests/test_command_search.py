@@ -82,6 +82,33 @@ def test_it_has_promotion_intervals_a_report_and_a_model_to_use(undisturbed: Pat
         load_run(undisturbed).best  # noqa: B018
 
 
+@pytest.mark.skipif(not os.environ.get("FAULTS_ALL"), reason="make test-faults")
+def test_bad_commands_are_bad_trials_and_the_search_goes_on(tmp_path: Path) -> None:
+    outcomes = {
+        "fails": "failed",
+        "dies": "failed",
+        "hangs": "failed",
+        "rubbish": "failed",
+        "diverges": "diverged",
+        "nan": "diverged",
+        "exceeds": "infeasible",
+        "forks": "completed",
+        "twice": "completed",
+        "half": "completed",
+    }
+    tree = search_tree(tmp_path, command__timeout_seconds=5, finals__seeds=0, finals__top=1, training__epochs=2)
+    tree |= {"trainer": {"model": {"rate": 0.1}, "does": "nothing", "at": 10}}
+    tree |= {"space": {"trainer.does": {"values": list(outcomes)}}}
+    tree["search"] = {"sampler": "grid", "scheduler": "none", "trials": None, "concurrency": 2, "max_retries": 1}
+    file = tmp_path / "bad.yaml"
+    file.write_text(yaml.safe_dump(tree))
+    done = run("--config", str(file), "--name", "bad")
+    assert done.returncode == 0, done.stderr
+    trials = load_run(tmp_path / "bad").trials
+    assert dict(zip(trials["trainer.does"], trials["outcome"], strict=True)) == outcomes
+    assert len(list((tmp_path / "bad" / "logs").glob("trials-*.txt"))) >= 7
+
+
 def test_its_model_translates_on_the_command_line(undisturbed: Path) -> None:
     done = run("translate", str(undisturbed), stdin="the house\n\na cat\n")
     assert done.returncode == 0 and [bool(line) for line in done.stdout.splitlines()] == [True, False, True], (
