@@ -91,6 +91,13 @@ def test_the_nodes_must_share_a_folder(tmp_path: Path) -> None:
         PREPARATION.share(Experiment.model_validate(search_tree(tmp_path, storage="s3://bucket/runs")))
 
 
-def test_each_known_trainer_is_complete() -> None:
-    for kind in COMMANDS:
-        assert Experiment.model_validate({"problem": "command", "command": kind}).search.metric == "valid_bleu"
+@pytest.mark.parametrize(
+    ("kind", "instead"),
+    [("own", None), ("joeynmt", "valid_ppl"), ("huggingface", "valid_loss"), ("marian", None)],
+)
+def test_each_known_trainer_is_complete(kind: str, instead: str | None) -> None:
+    """Where BLEU says nothing, the first figure of which less is better decides."""
+    experiment = Experiment.model_validate({"problem": "command", "command": kind})
+    assert experiment.search.metric == "valid_bleu" and experiment.search.compared_by.instead == instead
+    by = FINALS.metrics(experiment)[0]
+    assert (by.name, by.metric.instead) == ("test_bleu", instead) and kind in COMMANDS

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from search.command.finals_config import CommandFinals, command_of
+from search.command.problem import NEAR_ZERO, instead_of_bleu
 from search.finals.remotely import Remotely
 from search.finals.results import keep_result, keep_statistics, kept_result, kept_statistics
 from search.finals.stages import FinalModel, TestMetric
@@ -59,6 +60,7 @@ class CommandMetrics:
         trial, finals = command_of(experiment), experiment.finals
         assert isinstance(finals, CommandFinals)
         self.data, self.own = trial.data, trial.metrics
+        self._instead = instead_of_bleu(trial)
         names = [*BUILT_IN, *trial.metrics]
         if finals.rank_by not in names:
             raise UserError(f"finals.rank_by: {finals.rank_by!r} is not a metric{did_you_mean(finals.rank_by, names)}")
@@ -77,9 +79,12 @@ class CommandMetrics:
     def _test_metric(self, name: str) -> TestMetric:
         metric, (test, _) = self.metric(name), self.places[name]
         title = f"{'test' if test == 'test' else self.data.tests[test]} {metric.title}"
+        shown = Metric(title, metric.direction, metric.digits)
+        if metric.name == "bleu":
+            shown = Metric(title, metric.direction, metric.digits, instead=self._instead, least=NEAR_ZERO)
         return TestMetric(
             name,
-            Metric(title, metric.direction, metric.digits),
+            shown,
             short=metric.title if test == "test" else title,
             items="sentences",
             of_sums=metric.of_sums,

@@ -96,6 +96,7 @@ HUGGINGFACE = _preset(
         "save_steps": "{round}",
         "save_total_limit": 2,
         "predict_with_generate": True,
+        "report_to": "none",
     },
     resume={"resume_from_checkpoint": "{checkpoint}"},
     reports={

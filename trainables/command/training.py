@@ -102,6 +102,8 @@ def keep_log(folder: Path) -> None:
 
     It is in logs/ of the run, as trials-3.txt. Raises OSError.
     """
+    if not (folder / LOG).exists():  # it was never started
+        return
     kept = folder.parent.parent / "logs" / f"{folder.parent.name}-{folder.name}.txt"
     make_folder(kept.parent)
     kept.write_bytes((folder / LOG).read_bytes()[-LOG_BYTES:])
