@@ -22,6 +22,7 @@ SEARCHES = [
     "examples",
     "problems",
     "command_search",
+    "pretrained_search",
     "watchdog",
     "damage",
     "scoring",

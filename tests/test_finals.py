@@ -35,6 +35,7 @@ from search.translation.scoring import (
     known_on_valid,
     score_on_test,
 )
+from search.translation.trained import TransformerSystems
 from trainables.base.checkpoint_files import newest_checkpoint
 from trainables.base.outcomes import Outcome
 from trainables.base.translation_config import TranslationConfig, as_translation
@@ -197,7 +198,7 @@ def test_valid_alone_says_how_to_decode(folder: Path) -> None:
     assert not (experiment_of(folder).run_dir / "finalists.json").exists(), "the test split is closed"
     mean = final_model(folder, averaged=2)
     assert known_on_valid(mean) == {}
-    found = bleu_on_valid(mean, [GREEDY, Decoding(3, 0.0), Decoding(3, 2.0)], cache(folder))
+    found = bleu_on_valid(TransformerSystems(), mean, [GREEDY, Decoding(3, 0.0), Decoding(3, 2.0)], cache(folder))
     model, tokenizer = load_model(trial(folder), cache(folder), checkpoints(folder), averaged=2)
     source, target = (
         (folder / "corpus" / f"valid.{side}").read_text(encoding="utf-8").splitlines() for side in ("en", "fr")
@@ -233,7 +234,7 @@ def test_a_scored_model_is_not_scored_again_unless_by_an_earlier_version(folder:
     (experiment.run_dir / "finalists.json").write_text(json.dumps({"frozen_at": "now"}))
     assert known_on_test(model) is None
     test = read_test(trial(folder).data, experiment.run_dir, "a test")
-    first, terms = score_on_test(model, Decoding(2, 1.0), 12.5, test, cache(folder))
+    first, terms = score_on_test(TransformerSystems(), model, Decoding(2, 1.0), 12.5, test, cache(folder))
     assert first.scores == score(first.translations, test.target, Scoring("13a")) and first.valid_bleu == 12.5
     chrf, ter = (
         float(of_sums(terms[name].sum(axis=0))) for name, of_sums in (("chrf", chrf_of_sums), ("ter", ter_of_sums))

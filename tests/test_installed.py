@@ -77,7 +77,10 @@ def test_the_schema_is_the_one_of_this_code(capsys: pytest.CaptureFixture[str]) 
     assert json.loads(capsys.readouterr().out) == SCHEMA, "run `babeltune schema > configs/schema.json`"
 
 
-@pytest.mark.parametrize("name", list_configs())
+OF_TRANSLATION = [name for name in list_configs() if "\nproblem:" not in find_config(name).read_text()]
+
+
+@pytest.mark.parametrize("name", OF_TRANSLATION)
 def test_each_configuration_names_the_schema_and_holds_to_it(name: str) -> None:
     text = (ROOT / "configs" / f"{name}.yaml").read_text()
     assert text.startswith("# yaml-language-server: $schema=schema.json\n")

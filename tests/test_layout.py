@@ -45,13 +45,20 @@ ROOMS = {
         "search.effects.importance",
     },
     "datasets": {"trainables.data.reading.published.hub"},
-    "huggingface_hub": {"trainables.data.reading.published.hub"},
+    "huggingface_hub": {"trainables.data.reading.published.hub", "trainables.pretrained.model_files"},
     "ctranslate2": {
         "trainables.export.ctranslate2_spec",
         "trainables.export.ctranslate2_translator",
         "trainables.timing.engines",
     },
-    "transformers": {"trainables.export.huggingface"},
+    "transformers": {
+        "trainables.export.huggingface",
+        "trainables.pretrained.codec",
+        "trainables.pretrained.network",
+        "trainables.pretrained.quiet",
+        "trainables.pretrained.trained",
+    },
+    "peft": {"trainables.pretrained.network"},
     "obstore": {"trainables.sharing.connection", "trainables.sharing.object_store"},
     "plotly": {
         "search.report.figures.figure",

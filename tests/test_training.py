@@ -35,12 +35,14 @@ from trainables.base.translation_config import TranslationConfig, TranslationTra
 from trainables.data.encoding.batching import count_batches, training_batches
 from trainables.data.encoding.preparing import prepare
 from trainables.data.encoding.sequences import EncodedSplit
+from trainables.training import learner
 from trainables.training import loop as training
 from trainables.training.checkpoint import load_state
 from trainables.training.evaluation import reference_loss, translate
 from trainables.training.gpu import GpuFigures, measure
-from trainables.training.learner import build_model, learning_rate
+from trainables.training.learner import build_model
 from trainables.training.loop import Batch, EagerStep, train
+from trainables.training.optimizer import learning_rate
 from trainables.training.trained import load_model
 from trainables.translation import TRAINING
 
@@ -312,7 +314,7 @@ def test_a_report_says_what_training_took_and_what_validation(corpus: Path, monk
     monkeypatch.setattr(training, "time", SimpleNamespace(perf_counter=lambda: now[0]))
     monkeypatch.setattr(EagerStep, "__call__", takes(1, EagerStep.__call__))
     monkeypatch.setattr(EagerStep, "loss", takes(100, EagerStep.loss))  # on a GPU this waits for the steps
-    monkeypatch.setattr(training, "translate", takes(1000, translate))
+    monkeypatch.setattr(learner, "translate", takes(1000, translate))
     measured: list[str] = []
 
     def measure(device: torch.device) -> GpuFigures:

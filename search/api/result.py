@@ -126,7 +126,8 @@ class Result:
                 raise UserError(
                     f"{self.path}: is a search for {self.experiment.definition.title}, which does not translate"
                 )
-            return list(translate(sentences))
+            translated: list[str] = translate([" ".join(sentence.split()) for sentence in sentences])
+            return translated
         source = "".join(f"{' '.join(sentence.split())}\n" for sentence in sentences)
         translations = io.BytesIO()
         try:

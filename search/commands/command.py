@@ -11,12 +11,11 @@ from search.commands import COMMANDS
 from search.commands.lines import say
 from search.commands.search import with_keys
 from search.settings.experiment import experiment_class
+from search.settings.problem import COMMAND
 from trainables.base.command_line import Common, parse_options, read_config, take
 from trainables.base.errors import UserError
 from trainables.base.help_pages import Program
 from trainables.base.installed import program
-
-PROBLEM = "command"
 
 
 class Checking(Config):
@@ -29,11 +28,11 @@ class Checking(Config):
 def main(arguments: list[str], console: Console) -> int:
     """Try the command out, and say what holds. Returns 0 if it can be searched. Raises UserError otherwise."""
     about = Program(program("command check"), COMMANDS["command"].about)
-    own, options = take(Checking, parse_options(with_keys(Checking, PROBLEM), arguments, about, Common))
+    own, options = take(Checking, parse_options(with_keys(Checking, COMMAND), arguments, about, Common))
     if not (own.what and own.file):
         raise UserError(f"command: name what to do and the configuration, as in `{program('command check')} FILE.yaml`")
-    experiment, _, _ = read_config(experiment_class(PROBLEM), {**options, "config": own.file})
-    if experiment.problem != PROBLEM:
+    experiment, _, _ = read_config(experiment_class(COMMAND), {**options, "config": own.file})
+    if experiment.problem != COMMAND:
         raise UserError(
             f"{own.file}: problem: {experiment.problem} is trained here; only problem: command can be checked"
         )

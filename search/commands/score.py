@@ -9,7 +9,6 @@ from search.commands import COMMANDS
 from search.commands.lines import say
 from search.run_directory.finding import find_run
 from search.run_directory.trust import check_trust
-from search.settings.problem import TRANSLATION
 from search.settings.stored import stored_experiment
 from trainables.base.command_line import Helping, parse_options, take
 from trainables.base.config import set_paths
@@ -19,6 +18,7 @@ from trainables.base.help_pages import Program
 from trainables.base.installed import program
 from trainables.base.locks import DriverLock
 from trainables.base.mistakes import validate
+from trainables.base.translator_config import TranslatorConfig
 
 CODE = ("metrics", "finals.neural_metric")  # keys of a run that this command follows
 
@@ -46,7 +46,7 @@ def main(arguments: list[str], console: Console) -> int:
         raise UserError("score: name the test by --data.test NAME, with --data.path DIR if it is in another place")
     run_dir = find_run("score", own.run, output_dir=own.output_dir)
     stored = stored_experiment(run_dir, trust=own.trust)
-    if stored.problem != TRANSLATION:
+    if not issubclass(stored.definition.config, TranslatorConfig):
         raise UserError(f"score: {run_dir} is a search for {stored.definition.title}, which has no test by name")
     if not own.trust:
         check_trust(stored, (), CODE)

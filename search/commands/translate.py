@@ -17,15 +17,16 @@ from model.config import Config
 from search.commands.lines import output_file, say
 from search.run_directory.finding import find_run
 from search.run_directory.trust import check_trust
-from search.settings.stored import stored_experiment
+from search.settings.problem import COMMAND, TRANSLATION
+from search.settings.stored import problem_of_run, stored_experiment
 from search.translation.finals_config import Decoding
 from trainables.base.command_line import parse_config
 from trainables.base.errors import UserError
 from trainables.base.files import digest_of, named_path
 from trainables.base.help_pages import Program
 from trainables.base.installed import program
+from trainables.base.translator_config import TranslatorConfig
 from trainables.base.wording import count
-from trainables.command.checkpoints import FILES
 from trainables.data.reading.formats.lines import is_blank
 
 if TYPE_CHECKING:  # torch is imported late
@@ -92,8 +93,11 @@ def main(arguments: list[str], console: Console) -> int:
     about = "Translate standard input, line by line, with the best model of a run."
     options, _ = parse_config(Translating, arguments, Program(program("translate"), about))
     run_dir = find_run("translate", options.run, "best", options.output_dir)
-    if (run_dir / "best" / FILES).is_dir():
+    problem = problem_of_run(run_dir)
+    if problem == COMMAND:
         return _translate_by_command(run_dir, options)
+    if problem != TRANSLATION:
+        return _translate_plainly(run_dir, problem, options)
     from search.translation.best import read_best
 
     best = read_best(run_dir)
@@ -129,6 +133,28 @@ def _translate_by_command(run_dir: Path, options: Translating) -> int:
     text = "".join(f"{line}\n" for line in best.translate(lines)).encode()
     with output.open("wb") if output else nullcontext(sys.stdout.buffer) as out:
         out.write(text)
+    return 0
+
+
+def _translate_plainly(run_dir: Path, problem: str, options: Translating) -> int:
+    """Translate with the model of another problem. Raises UserError."""
+    experiment = stored_experiment(run_dir)
+    if not issubclass(experiment.definition.config, TranslatorConfig):
+        raise UserError(f"{run_dir}: is a search for {experiment.definition.title}, which does not translate")
+    for name in ("nbest", "attention", "to_corpus"):
+        if getattr(options, name):
+            raise UserError(f"--{name}: is not there for models of the problem {problem}; leave it out")
+    best = experiment.definition.part("finals").read_best(experiment)
+    decoding = Decoding(
+        options.beam_size or best.decoding.beam_size,
+        best.decoding.length_penalty if options.length_penalty is None else options.length_penalty,
+    )
+    output = output_file("--output", options.output)
+    with output.open("wb") if output else nullcontext(sys.stdout.buffer) as out:
+        for first, lines in _chunks(sys.stdin.buffer, 1 if sys.stdin.isatty() else AT_A_TIME):
+            texts = best.translate(lines, decoding, "standard input: line {}", first + 1)
+            out.write("".join(f"{text}\n" for text in texts).encode())
+            out.flush()
     return 0
 
 

@@ -1,5 +1,6 @@
 """The experiment of a run directory, written with a checksum; files of earlier versions keep their meaning."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -7,14 +8,14 @@ from search.samplers import SAMPLERS
 from search.schedulers import SCHEDULERS
 from search.settings.experiment import Experiment, experiment_class, problem_of
 from search.settings.known_runs import read_known, run_id_of
-from search.settings.problem import PROBLEMS
+from search.settings.problem import PROBLEMS, TRANSLATION
 from trainables.base.errors import UserError
 from trainables.base.files import read_bytes, write_atomically
 from trainables.base.installed import program
 from trainables.base.kinds import Kinds
 from trainables.base.mistakes import validate
 from trainables.base.sealing import Damaged, checksum
-from trainables.base.yaml_files import dump_yaml, read_stored
+from trainables.base.yaml_files import dump_yaml, read_stored, read_yaml
 
 # Runs of earlier versions lack these keys and get their defaults.
 LATER = ("storage", "cluster", "teardown", "problem", "metrics")
@@ -56,6 +57,14 @@ def stored_problem(run_dir: Path, trust: bool = False) -> str:
             "imported; check it, then add --trust (in Python: trust=True)"
         )
     return problem
+
+
+def problem_of_run(run_dir: Path) -> str:
+    """The name of the problem of a run; translation if that is unknown, as for a copy of best/ alone."""
+    file = run_dir / "experiment.yaml"
+    with suppress(UserError):
+        return problem_of(read_yaml(file) if file.is_file() else {})
+    return TRANSLATION
 
 
 def write_experiment(file: Path, experiment: Experiment) -> None:

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from trainables.data.encoding.batch_shapes import Cells, by_length
-from trainables.data.encoding.encoding import encode_split
-from trainables.data.encoding.preparing import Prepared
+from trainables.data.encoding.preparing import PreparedText
 from trainables.data.encoding.sequences import Encoded, parts_of
 from trainables.data.reading.text import Split, Text
 
@@ -43,8 +42,13 @@ class CorpusFacts:
     splits: tuple[SplitFacts, SplitFacts, SplitFacts]
 
 
-def corpus_facts(languages: tuple[str, str], train: Text, test: Split, prepared: Prepared) -> CorpusFacts:
-    """Facts about the corpus, once the test split is open. prepared: the other splits in the best model's tokens."""
+def corpus_facts(
+    languages: tuple[str, str], train: Text, test: Split, prepared: PreparedText, test_ids: Encoded
+) -> CorpusFacts:
+    """Facts about the corpus, once the test split is open.
+
+    prepared: the other splits in the best model's tokens; test_ids: the test split in them.
+    """
     evaluated = (prepared.valid_text, test)
     sources = {sentence for text in evaluated for sentence in text.source}.intersection(train.source)
     pairs = {pair for text in evaluated for pair in zip(*text.sides, strict=True)}.intersection(
@@ -66,7 +70,7 @@ def corpus_facts(languages: tuple[str, str], train: Text, test: Split, prepared:
         (
             facts("training", train, prepared.train),
             facts("validation", prepared.valid_text, prepared.valid),
-            facts("test", test, encode_split(test, prepared.tokenizer)),
+            facts("test", test, test_ids),
         )
     )
 

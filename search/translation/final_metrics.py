@@ -15,7 +15,7 @@ from search.translation.scoring import ScoredModel, signatures_on
 from trainables.base.errors import UserError, did_you_mean
 from trainables.base.metric_config import BUILT_IN, METRICS, MetricSettings
 from trainables.base.metrics import Metric
-from trainables.base.translation_config import as_translation
+from trainables.base.translator_config import as_translator
 from trainables.data.reading.text import Split
 from trainables.scoring.metrics import TranslationMetric, find_metric, sentence_metric
 
@@ -48,7 +48,7 @@ class FinalMetrics:
 
     def __init__(self, experiment: Experiment):
         """Raises UserError if `finals.rank_by` is not one of them, or two have the name of `finals.neural_metric`."""
-        trial, finals = as_translation(experiment.trial), as_translation_finals(experiment.finals)
+        trial, finals = as_translator(experiment.trial), as_translation_finals(experiment.finals)
         own = {name: (f"metrics.{name}", trial.metrics[name]) for name in trial.metrics}
         if finals.neural_metric:
             if NEURAL in own:

@@ -13,7 +13,8 @@ from search.settings.stored import stored_experiment
 from search.translation.best import BestModel, read_best
 from search.translation.exporting import describe, export_model
 from search.translation.finals import choose_best
-from search.translation.scoring import known_on_test, load_final
+from search.translation.scoring import known_on_test
+from search.translation.trained import read_transformer
 from trainables.base.checkpoint_files import last_checkpoints
 from trainables.base.errors import UserError
 from trainables.base.installed import program
@@ -84,5 +85,4 @@ def read_finalist(experiment: Experiment, entry: LeaderboardEntry) -> BestModel:
         raise UserError(f"{folder}: lacks the results of trial {entry.trial}; {again}")
     finalists = {finalist.trial: finalist for finalist in read_finalists(experiment.run_dir / "finalists.json")}
     model, result = choose_best(Entry(finalists[entry.trial], models, results), experiment.search)
-    network, tokenizer = load_final(model, experiment.cache)
-    return BestModel(as_translation(model.config), network, tokenizer, result.decoding)
+    return BestModel(as_translation(model.config), *read_transformer(model, experiment.cache), result.decoding)

@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 from statistics import fmean
+from typing import Any
 
 from rich.console import Console
 
@@ -12,21 +13,19 @@ from search.finals.stages import FinalModel, Statistics, TestMetric
 from search.settings.experiment import Experiment
 from search.settings.goals import SECONDS
 from search.settings.searching import SearchConfig
-from search.translation.best import BestModel, read_best, write_best
-from search.translation.exporting import export_best
 from search.translation.final_metrics import FinalMetrics, Score, Tests
-from search.translation.finals_config import as_translation_finals
 from search.translation.problem import LOSS, TRANSLATION
-from search.translation.scoring import ScoredModel, load_final, score_all
+from search.translation.scoring import ScoredModel, score_all
 from search.translation.sections import write_sections
 from search.translation.speeds import seconds_of_finalists
+from search.translation.systems import Systems
 from search.translation.text import size_of_text
+from search.translation.trained import TransformerSystems
 from trainables.base.errors import UserError
 from trainables.base.metric_config import BUILT_IN
 from trainables.base.translation_config import as_translation
+from trainables.base.translator_config import as_translator
 from trainables.data.corpora.corpus import read_test
-from trainables.data.encoding.preparing import prepare
-from trainables.export.forms import FORMS
 from trainables.scoring.metrics import check_metric
 
 BLEU = Score("bleu", ("test",))
@@ -46,7 +45,11 @@ def choose_best(entry: Entry, search: SearchConfig) -> tuple[FinalModel, ScoredM
 
 
 class TranslationFinals:
-    """See `search.finals.protocol.Finals`; `test` has the test splits by their keys."""
+    """The finals of translators. See `search.finals.protocol.Finals`; `test` has the test splits by their keys."""
+
+    def __init__(self, systems: Systems):
+        """systems: how the models of the problem are read, and kept."""
+        self.systems = systems
 
     def metrics(self, experiment: Experiment) -> list[TestMetric]:
         found = FinalMetrics(experiment)
@@ -55,18 +58,17 @@ class TranslationFinals:
     def check(self, experiment: Experiment) -> None:
         for key, settings in FinalMetrics(experiment).own.values():
             check_metric(key, settings)
-        for form in as_translation_finals(experiment.finals).export:
-            FORMS[form].need(f"finals.export: {form}")
+        self.systems.check(experiment)
 
     def open(self, experiment: Experiment, why: str) -> Tests:
-        data = as_translation(experiment.trial).data
+        data = as_translator(experiment.trial).data
         return {key: read_test(data, experiment.run_dir, why, key) for key in data.tests}
 
     def test(
         self, models: list[FinalModel], test: Tests, experiment: Experiment, gpus: float, console: Console
     ) -> list[ScoredModel]:
         with console.status("translating the test split"):
-            results = score_all(models, test, experiment, gpus)
+            results = score_all(self.systems, models, test, experiment, gpus)
         metrics = FinalMetrics(experiment)
         own = [score for score in metrics.scores if score.metric in metrics.own and len(score.tests) == 1]
         for score in own:
@@ -102,7 +104,7 @@ class TranslationFinals:
         results: list[ScoredModel] = entry.results
         likelihoods = [result.nll_per_char for result in results if result.nll_per_char is not None]
         others = {score.name: fmean(map(score.of, results)) for score in FinalMetrics(experiment).scores[1:]}
-        reported = as_translation(entry.models[0].config).training.valid_metrics
+        reported = as_translator(entry.models[0].config).training.valid_metrics
         seconds, error = results[0].seconds, results[0].seconds_error
         speed: dict[str, float | None] = {} if seconds is None else {SECONDS: seconds, f"{SECONDS}_error": error}
         return {
@@ -120,33 +122,28 @@ class TranslationFinals:
         }
 
     def data(self, experiment: Experiment, test: Tests) -> DataSize:
-        return size_of_text(as_translation(experiment.trial).data, experiment.cache, test)
+        return size_of_text(as_translator(experiment.trial).data, experiment.cache, test)
 
     def signatures(self, experiment: Experiment) -> dict[str, str]:
         return FinalMetrics(experiment).signatures
 
     def is_untrained(self, entry: Entry, experiment: Experiment) -> bool:
-        """Whether its loss is no lower than that of predicting the frequencies of pieces."""
-        config = as_translation(entry.models[0].config)
-        untrained = prepare(config.data, config.tokenizer, experiment.cache).untrained_nll_per_char
-        return entry.valid(LOSS) >= untrained
+        """Whether its loss is no lower than that of a model that has learnt nothing."""
+        return entry.valid(LOSS) >= self.systems.untrained_nll_per_char(entry.models[0].config, experiment)
 
     def keep_best(self, entry: Entry, experiment: Experiment) -> None:
         model, result = choose_best(entry, experiment.search)
-        network, tokenizer = load_final(model, experiment.cache)
-        best = BestModel(as_translation(model.config), network, tokenizer, result.decoding)
-        write_best(experiment.run_dir, best, result.translations)
-        export_best(best, experiment)
+        self.systems.write_best(model, result.decoding, result.translations, experiment)
 
-    def read_best(self, experiment: Experiment) -> BestModel:
-        return read_best(experiment.run_dir)
+    def read_best(self, experiment: Experiment) -> Any:
+        return self.systems.read_best(experiment)
 
     def describe_data(self, board: Leaderboard) -> str:
         assert board.corpus
         return board.corpus.describe()
 
     def sections(self, entries: list[Entry], test: Tests, board: Leaderboard, experiment: Experiment) -> str:
-        return write_sections(entries, test["test"], board, experiment)
+        return write_sections(entries, test["test"], board, experiment, self.systems)
 
 
-FINALS = TranslationFinals()
+FINALS = TranslationFinals(TransformerSystems())

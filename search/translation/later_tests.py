@@ -19,17 +19,17 @@ from search.record.journal import JournalLine, read_lines
 from search.settings.experiment import Experiment
 from search.translation.final_metrics import FinalMetrics, Score
 from search.translation.finals_config import Decoding
-from search.translation.scoring import known_on_test, load_final, signatures_on
+from search.translation.scoring import known_on_test, signatures_on
+from search.translation.systems import Systems
 from trainables.base.checkpoint_files import last_checkpoints
 from trainables.base.data_config import DataConfig, test_key
 from trainables.base.errors import UserError
 from trainables.base.files import make_folder
 from trainables.base.log import say
 from trainables.base.sealing import read_sealed, write_sealed
-from trainables.base.translation_config import as_translation
+from trainables.base.translator_config import as_translator
 from trainables.data.corpora.cache import cached_corpus
 from trainables.data.corpora.corpus import digest_test, read_test
-from trainables.training.evaluation import translate
 
 FOLDER = "scores"  # in the run, with a file for each test
 
@@ -52,7 +52,7 @@ def score_later(experiment: Experiment, data: DataConfig) -> Iterator[LaterTest]
 
     Each opening is recorded, as those of the search are. Raises UserError.
     """
-    run_dir, config = experiment.run_dir, as_translation(experiment.trial)
+    run_dir, config = experiment.run_dir, as_translator(experiment.trial)
     if not (run_dir / "leaderboard.json").is_file():
         raise UserError(f"{run_dir}: has no ranking yet; resume it first")
     if (data.source, data.target) != (config.data.source, config.data.target):
@@ -82,7 +82,8 @@ def _score_on(
 ) -> LaterTest:
     name = data.tests[key]
     test = read_test(data, experiment.run_dir, f"score: {name} of {data.path}", key)
-    texts = [[_translations(model, test.source, experiment.cache) for model in each] for each in models]
+    systems: Systems = experiment.definition.part("finals").systems
+    texts = [[_translations(systems, model, test.source, experiment.cache) for model in each] for each in models]
     scores: dict[str, list[float]] = {}
     evidence: dict[str, Evidence] = {}
     described = {each: metrics.test_metric(Score(each, ("test",))) for each in metrics.names}
@@ -150,13 +151,12 @@ def _model(
     )
 
 
-def _translations(model: FinalModel, sources: list[str], cache: Path) -> list[str]:
+def _translations(systems: Systems, model: FinalModel, sources: list[str], cache: Path) -> list[str]:
     """The translations of a model, decoded as in the finals."""
     say(f"trial {model.trial}, seed {model.config.seed}: {len(sources):,} sentences are translated")
     known = known_on_test(model)
     decoding = known.decoding if known else Decoding(1, 1.0)
-    network, tokenizer = load_final(model, cache)
-    return translate(network, tokenizer, sources, decoding.beam_size, decoding.length_penalty)
+    return systems.load(model, cache).translate(sources, decoding)
 
 
 def later_table(test: LaterTest) -> Table:

@@ -15,28 +15,47 @@ from trainables.base.errors import UserError
 from trainables.base.installed import version_of
 from trainables.base.log import say, warn
 from trainables.base.translation_config import TokenizerConfig, TranslationConfig, as_translation
+from trainables.base.translator_config import as_translator
 from trainables.base.wording import count
 from trainables.data.corpora.cache import cached_corpus, cached_test_digest
-from trainables.data.corpora.corpus import training_files
+from trainables.data.corpora.corpus import Corpus, training_files
 from trainables.sharing.corpora import bring_corpus, share, store_corpus
 from trainables.sharing.storage import Storage, new_driver
 
-if TYPE_CHECKING:  # it imports torch
+if TYPE_CHECKING:  # they import torch
+    from trainables.data.encoding.preparing import PreparedText
     from trainables.training.gpu import Need
 
 SHOWN = 60  # characters of a sentence in a warning
 SENTENCE = 30  # tokens, to compare models by
 
 
-class TranslationPreparation:
+class TextPreparation:
+    """The part of `search.settings.preparation.Preparation` that all problems with parallel text share."""
+
+    def read(self, experiment: Experiment) -> Corpus:
+        """Read and check the corpus."""
+        trial, cache = as_translator(experiment.trial), experiment.cache
+        corpus = cached_corpus(trial.data, cache)
+        for key in trial.data.tests:  # what is wrong with their files is told now, not after the search
+            cached_test_digest(trial.data, corpus.train, cache, key)
+        return corpus
+
+    def pin_data(self, experiment: Experiment, known: Mapping[str, Any]) -> dict[str, Any]:
+        """Digests of the splits."""
+        return pin_text(as_translator(experiment.trial).data, experiment.cache, known)
+
+    def files(self, config: TrialConfig) -> list[Path]:
+        return training_files(as_translator(config).data)
+
+
+class TranslationPreparation(TextPreparation):
     """See `search.settings.preparation.Preparation`."""
 
     def prepare(self, experiment: Experiment, console: Console) -> None:
         """Read and check the corpus, train the tokenizers, and say what there is."""
         trial, cache = as_translation(experiment.trial), experiment.cache
-        corpus = cached_corpus(trial.data, cache)
-        for key in trial.data.tests:  # what is wrong with their files is told now, not after the search
-            cached_test_digest(trial.data, corpus.train, cache, key)
+        corpus = self.read(experiment)
         from trainables.data.encoding.preparing import (  # takes seconds: a wrong path is told before
             count_unknown,
             prepare,
@@ -52,12 +71,7 @@ class TranslationPreparation:
                 if warning not in told:
                     warn(warning)
                 told.add(warning)
-            overlong = f" ({prepared.train.overlong} above data.max_tokens)" if prepared.train.overlong else ""
-            say(
-                f"{count(len(prepared.train), 'training pair', 'training pairs')}{overlong}, "
-                f"{count(len(prepared.valid), 'validation pair', 'validation pairs')}, "
-                f"{prepared.train.target_tokens:,} target tokens in {config.vocab_size:,} {config.kind} pieces",
-            )
+            tell_sizes(prepared, f"{config.vocab_size:,} {config.kind} pieces")
             if unwritable := prepared.tokenizer.unwritable(prepared.valid_text.target):
                 wanted, written = unwritable[0]
                 warn(
@@ -66,7 +80,7 @@ class TranslationPreparation:
                     "tokenizer.normalization, tokenizer.character_coverage and tokenizer.byte_fallback",
                 )
         if experiment.training.unit != "epoch":
-            _tell_rounds(experiment)
+            tell_rounds(experiment, prepare(trial.data, trial.tokenizer, cache))
 
     def share(self, experiment: Experiment) -> Storage:
         """With corpus and tokenizers in it for all nodes, and the tokenizers that it had in the cache here."""
@@ -76,10 +90,6 @@ class TranslationPreparation:
         for config in tokenizer_variants(experiment):
             share(storage, as_translation(experiment.trial).data, config, experiment.cache)
         return storage
-
-    def pin_data(self, experiment: Experiment, known: Mapping[str, Any]) -> dict[str, Any]:
-        """Digests of the splits."""
-        return pin_text(as_translation(experiment.trial).data, experiment.cache, known)
 
     def pin_made(
         self, experiment: Experiment, configs: Sequence[TrialConfig], known: Mapping[str, Any], start: Mapping[str, Any]
@@ -104,9 +114,6 @@ class TranslationPreparation:
                     "new search"
                 )
         return found
-
-    def files(self, config: TrialConfig) -> list[Path]:
-        return training_files(as_translation(config).data)
 
     def largest(self, configs: list[TrialConfig]) -> list[TrialConfig]:
         """That with the most weights, and that with the largest activations."""
@@ -142,17 +149,24 @@ def tokenizer_variants(experiment: Experiment) -> list[TokenizerConfig]:
     return variants
 
 
-def _tell_rounds(experiment: Experiment) -> None:
-    from trainables.data.encoding.batching import rounds_of
-    from trainables.data.encoding.preparing import prepare
-
-    trial = as_translation(experiment.trial)
-    unit, rounds = (
-        trial.training.unit,
-        rounds_of(prepare(trial.data, trial.tokenizer, experiment.cache).train, trial.training),
+def tell_sizes(prepared: "PreparedText", pieces: str) -> None:
+    """Say how many pairs there are. pieces: what their tokens are."""
+    overlong = f" ({prepared.train.overlong} above data.max_tokens)" if prepared.train.overlong else ""
+    say(
+        f"{count(len(prepared.train), 'training pair', 'training pairs')}{overlong}, "
+        f"{count(len(prepared.valid), 'validation pair', 'validation pairs')}, "
+        f"{prepared.train.target_tokens:,} target tokens in {pieces}",
     )
+
+
+def tell_rounds(experiment: Experiment, prepared: "PreparedText") -> None:
+    """Say how much progress an epoch makes, and warn if rungs lie behind the last report. Raises UserError."""
+    from trainables.data.encoding.batching import rounds_of
+
+    training = as_translator(experiment.trial).training
+    unit, rounds = training.unit, rounds_of(prepared.train, training)
     rounds.check()
-    say(f"{rounds.per_epoch:,} {unit}s an epoch in the base trial, a report every {trial.training.report_every:,}")
+    say(f"{rounds.per_epoch:,} {unit}s an epoch in the base trial, a report every {training.report_every:,}")
     if behind := [rung for rung in experiment.rungs if rung >= rounds.last]:
         warn(
             f"search.scheduler.rungs: {behind} lie behind {unit} {rounds.last}, where the base trial ends: none is "

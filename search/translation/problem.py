@@ -7,6 +7,7 @@ from search.translation.finals_config import TranslationFinals
 from trainables.acceleration.stackable import can_train_as_one
 from trainables.base.metrics import Metric
 from trainables.base.translation_config import TranslationConfig
+from trainables.base.translator_config import TranslatorConfig
 from trainables.export.forms import refusal
 
 LOSS = "valid_nll_per_char"
@@ -32,7 +33,7 @@ def work_of_report(config: TranslationConfig) -> float:
     return pair * pairs * training.report_every
 
 
-def further_metrics(config: TranslationConfig) -> dict[str, Metric]:
+def further_metrics(config: TranslatorConfig) -> dict[str, Metric]:
     """The scores that reports have if the configuration asks for them, by their names there."""
     built_in = {
         "valid_chrf": Metric("valid chrF++", "maximize"),

@@ -9,33 +9,22 @@ from statistics import fmean
 
 import numpy as np
 
-from model.transformer import Transformer
 from search.finals.remotely import Remotely
 from search.finals.results import keep_result, keep_statistics, kept_result
 from search.finals.stages import FinalModel
 from search.settings.experiment import Experiment
 from search.translation.finals_config import Decoding, TranslationFinals, as_translation_finals
+from search.translation.systems import Systems
 from trainables.base.data_config import DataConfig
 from trainables.base.sealing import Damaged
-from trainables.base.translation_config import as_translation
+from trainables.base.translator_config import as_translator
 from trainables.data.corpora.cache import cached_corpus
 from trainables.data.corpora.corpus import count_references
 from trainables.data.corpora.scoring import scoring
-from trainables.data.encoding.encoding import encode_split
-from trainables.data.encoding.tokenizer import Tokenizer
 from trainables.data.reading.text import Split
-from trainables.training.device import default_device
-from trainables.training.evaluation import Scores, corpus_bleu, reference_loss, score_with_terms, translate
-from trainables.training.trained import load_model
+from trainables.training.evaluation import Scores, corpus_bleu, score_with_terms
 
 GREEDY = Decoding(1, 1.0)
-
-
-def load_final(model: FinalModel, cache: Path) -> tuple[Transformer, Tokenizer]:
-    """The model after its last report, with averaged weights if so configured. Raises UserError."""
-    with model.checkpoints(cache) as folder:
-        config = as_translation(model.config)
-        return load_model(config, cache, folder, default_device(), model.last_checkpoints)
 
 
 @dataclass(frozen=True)
@@ -70,7 +59,7 @@ class ScoredModel:
 
 
 def score_all(
-    models: list[FinalModel], tests: Mapping[str, Split], experiment: Experiment, gpus: float
+    systems: Systems, models: list[FinalModel], tests: Mapping[str, Split], experiment: Experiment, gpus: float
 ) -> list[ScoredModel]:
     """The results of the models, in their order, computed in all of Ray's slots. Raises UserError.
 
@@ -80,7 +69,7 @@ def score_all(
     valid = [known_on_valid(model) for model in models]
     wanted = {GREEDY, *(settings.decodings if len(settings.decodings) > 1 else [])}
     asked = {
-        index: (model, missing, experiment.cache)
+        index: (systems, model, missing, experiment.cache)
         for index, model in enumerate(models)
         if (missing := sorted(wanted - valid[index].keys(), key=astuple))
     }
@@ -89,7 +78,7 @@ def score_all(
         keep_on_valid(models[index], valid[index])
     chosen = choose_decodings(models, valid, settings)
     ways = [(chosen[model.trial], bleu[GREEDY]) for model, bleu in zip(models, valid, strict=True)]
-    found = {key: _score_on(key, models, ways, test, experiment, remotely) for key, test in tests.items()}
+    found = {key: _score_on(systems, key, models, ways, test, experiment, remotely) for key, test in tests.items()}
     first = found.pop("test")
     return [
         replace(result, others={key: results[index] for key, results in found.items()})
@@ -98,6 +87,7 @@ def score_all(
 
 
 def _score_on(
+    systems: Systems,
     key: str,
     models: list[FinalModel],
     ways: list[tuple[Decoding, float]],
@@ -110,11 +100,11 @@ def _score_on(
     if None in results:
         split = remotely.put(test)
         asked = {
-            index: (model, *ways[index], split, experiment.cache)
+            index: (systems, model, *ways[index], split, experiment.cache)
             for index, model in enumerate(models)
             if results[index] is None
         }
-        signatures = signatures_on(as_translation(experiment.trial).data, key)
+        signatures = signatures_on(as_translator(experiment.trial).data, key)
         for index, (result, terms) in remotely.call(score_on_test, asked):
             results[index] = result
             for name, statistics in terms.items():
@@ -169,51 +159,35 @@ def known_on_valid(model: FinalModel) -> dict[Decoding, float]:
     return known
 
 
-def bleu_on_valid(model: FinalModel, decodings: list[Decoding], cache: Path) -> dict[Decoding, float]:
+def bleu_on_valid(systems: Systems, model: FinalModel, decodings: list[Decoding], cache: Path) -> dict[Decoding, float]:
     """BLEU on the validation split for each decoding."""
-    cache, config = model.bring(cache), as_translation(model.config)
-    network, tokenizer = load_final(model, cache)
+    cache, config = model.bring(cache), as_translator(model.config)
+    system = systems.load(model, cache)
     text = cached_corpus(config.data, cache).valid
     return {
-        decoding: corpus_bleu(
-            translate(network, tokenizer, text.source, decoding.beam_size, decoding.length_penalty),
-            text.target,
-            scoring(config.data),
-        )
+        decoding: corpus_bleu(system.translate(text.source, decoding), text.target, scoring(config.data))
         for decoding in decodings
     }
 
 
 def score_on_test(
-    model: FinalModel, decoding: Decoding, valid_bleu: float, test: Split, cache: Path
+    systems: Systems, model: FinalModel, decoding: Decoding, valid_bleu: float, test: Split, cache: Path
 ) -> tuple[ScoredModel, dict[str, np.ndarray]]:
     """Decode the test split with a trained model, and score it; also the statistics of each sentence, by metric."""
-    network, tokenizer = load_final(model, model.bring(cache))
-    translations = translate(network, tokenizer, test.source, decoding.beam_size, decoding.length_penalty)
-    language = scoring(as_translation(model.config).data)
+    system = systems.load(model, model.bring(cache))
+    translations = system.translate(test.source, decoding)
+    language = scoring(as_translator(model.config).data)
     scores, terms = score_with_terms(translations, test.target, language, *test.references[1:])
     result = ScoredModel(
         seed=model.config.seed,
         decoding=decoding,
         valid_bleu=valid_bleu,
         scores=scores,
-        nll_per_char=nll_per_char(network, tokenizer, test),
+        nll_per_char=system.nll_per_char(test),
         translations=translations,
-        num_parameters=network.num_parameters(),
+        num_parameters=system.num_parameters,
     )
     return result, terms
-
-
-def nll_per_char(network: Transformer, tokenizer: Tokenizer, split: Split) -> float | None:
-    """The loss of the references per character, in nats, which can be compared between vocabularies.
-
-    None if a sequence is too long for the model.
-    """
-    encoded, config = encode_split(split, tokenizer), network.config
-    longest = max(encoded.source.lengths.max(), encoded.target.lengths.max() - 1)
-    if config.longest is not None and longest > config.longest:
-        return None
-    return reference_loss(network, encoded) / sum(map(len, split.target))
 
 
 def known_on_test(model: FinalModel, key: str = "test") -> ScoredModel | None:

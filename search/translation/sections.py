@@ -8,15 +8,13 @@ from search.finals.stages import TestMetric
 from search.report.figures.figure import colours_of
 from search.settings.experiment import Experiment
 from search.settings.wording import plain
-from search.translation.attention_figures import AttendedSentence, attend_to_some, attention_figure
-from search.translation.best import read_best
-from search.translation.corpus_facts import CorpusFacts, corpus_facts
+from search.translation.attention_figures import AttendedSentence, attention_figure
+from search.translation.corpus_facts import CorpusFacts
 from search.translation.final_metrics import FinalMetrics
 from search.translation.length_figure import length_figure
+from search.translation.systems import Systems
 from search.translation.templates import OWN
-from trainables.base.translation_config import as_translation
-from trainables.data.corpora.cache import cached_corpus
-from trainables.data.encoding.preparing import prepare
+from trainables.base.translator_config import as_translator
 from trainables.data.reading.text import Split
 
 SAMPLES = 12  # sentences shown in the report
@@ -31,15 +29,13 @@ class Sample:
     translations: dict[str, str]  # "trial 3" -> its translation; the best system first
 
 
-def write_sections(entries: list[Entry], test: Split, board: Leaderboard, experiment: Experiment) -> str:
+def write_sections(
+    entries: list[Entry], test: Split, board: Leaderboard, experiment: Experiment, systems: Systems
+) -> str:
     """The sections as HTML. best/ of the run must exist."""
-    best, samples = read_best(experiment.run_dir), choose_samples(test, entries[:2])
-    data = as_translation(experiment.trial).data
-    beam_size, length_penalty = best.decoding.beam_size, best.decoding.length_penalty
-    attended = attend_to_some(best, [sample.source for sample in samples], beam_size, length_penalty)
-    prepared = prepare(data, best.config.tokenizer, experiment.cache)  # in the best model's tokens
-    corpus = corpus_facts((data.source, data.target), cached_corpus(data, experiment.cache).train, test, prepared)
-    return render(board, experiment, samples, attended, corpus)
+    samples = choose_samples(test, entries[:2])
+    attended = systems.attended([sample.source for sample in samples], experiment)
+    return render(board, experiment, samples, attended, systems.facts(test, experiment))
 
 
 def render(
@@ -49,13 +45,13 @@ def render(
     attended: list[AttendedSentence],
     corpus: CorpusFacts,
 ) -> str:
-    """The sections with samples, the best model's attention in some sentences, and facts about the corpus."""
+    """The sections: samples, what the best model attends to if that is shown, and facts about the corpus."""
     metrics = FinalMetrics(experiment)
     by, *others = (metrics.test_metric(score) for score in metrics.scores)
     return OWN.get_template("sections.html.jinja").render(
         board=board,
         colours=colours_of(board.ranking),
-        data=as_translation(experiment.trial).data,
+        data=as_translator(experiment.trial).data,
         by=by,
         others=[other for other in others if other.name in board.ranking[0].figures],
         beside=beside,

@@ -30,5 +30,5 @@ class CapturedStep:
 
 def choose_step(config: TranslationConfig, prepared: Prepared, device: torch.device) -> Step:
     """The fastest `Step` for one model on the device. Raises TooLarge."""
-    captured = device.type == "cuda" and config.training.batch_shapes is not None
+    captured = device.type == "cuda" and config.captured
     return (CapturedStep if captured else EagerStep)(config, prepared, device)

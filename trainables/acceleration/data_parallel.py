@@ -24,8 +24,8 @@ from trainables.base.report import EpochReport
 from trainables.base.temporary import temporary_folder
 from trainables.base.translation_config import TranslationConfig
 from trainables.data.encoding.preparing import Prepared, prepare
-from trainables.training.learner import learning_rate
 from trainables.training.loop import EagerStep, TrainingRun, train
+from trainables.training.optimizer import learning_rate
 
 TOO_LARGE = "too-large"  # a file beside the checkpoints
 OTHER_MASKS = 104_729  # distance between the seeds of the processes

@@ -100,6 +100,8 @@ class TrialConfig(Config):
     @classmethod
     def __pydantic_init_subclass__(cls, **_: Any) -> None:
         fields = cls.model_fields
+        if not fields:  # what the classes of several problems have in common
+            return
         training: Any = fields["training"].annotation if "training" in fields else None
         if "seed" not in fields or not (inspect.isclass(training) and issubclass(training, TrainingConfig)):
             raise TypeError(f"{cls.__name__}: needs the fields seed, an int, and training, a TrainingConfig")

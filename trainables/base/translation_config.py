@@ -6,10 +6,10 @@ from pydantic import Field, model_validator
 
 from model.config import Config, ModelConfig
 from model.counting import count_parameters
-from trainables.base.config import TrainingConfig, TrialConfig
+from trainables.base.config import TrialConfig
 from trainables.base.data_config import DataConfig
-from trainables.base.errors import did_you_mean
-from trainables.base.metric_config import BUILT_IN, Metrics
+from trainables.base.metric_config import Metrics
+from trainables.base.translator_config import METRICS_FIELD, TranslatorConfig, TranslatorTraining
 
 
 class TokenizerConfig(Config):
@@ -39,68 +39,62 @@ class TokenizerConfig(Config):
     )
 
 
-class TranslationTraining(TrainingConfig):
+class TranslationTraining(TranslatorTraining):
     """The optimisation recipe."""
 
-    epochs: float = Field(
-        5,
-        gt=0,
-        description="passes over the training text; a fraction, such as 0.25, with report_steps or report_tokens",
-    )
-    valid_pairs: int | None = Field(
-        None,
-        ge=1,
-        description="score reports except the last on at most this many validation pairs, always the same; null: all",
-    )
-    valid_metrics: tuple[str, ...] = Field(
-        (),
-        description="further scores of each report's translations, beside BLEU: chrf, ter, or names of `metrics`; "
-        "that of search.metric is added",
-    )
-    batch_tokens: int | None = Field(
-        1024,
-        ge=1,
-        description="most tokens per batch: pairs times (longest source + longest target)",
-    )
-    batch_sentences: int | None = Field(None, ge=1, description="or: sentence pairs per batch (batch_tokens: null)")
     batch_shapes: int | None = Field(
         None,
         ge=1,
         description="most shapes of batches, with more padding: a GPU then runs each step as one CUDA "
         "graph, and finalists' seeds can train together; null: as many shapes as batches, with little padding",
     )
+    forward_tokens: int | None = Field(
+        None,
+        ge=1,
+        description="most tokens of a forward pass; a larger batch is divided, and its gradients are added up. It "
+        "decides memory, and changes numbers only by rounding and the masks of dropout; null: the batch",
+    )
     learning_rate: float = Field(0.002, gt=0, description="Adam's peak learning rate")
     warmup_steps: int = Field(300, ge=0, description="steps of linear warm-up")
-    schedule: Literal["cosine", "inverse_sqrt", "constant"] = Field(
+    schedule: Literal["cosine", "linear", "inverse_sqrt", "constant"] = Field(
         "cosine", description="the learning rate after the warm-up"
+    )
+    final_rate: float = Field(
+        0.0, ge=0, le=1, description="share of the peak at which cosine and linear end, and below which no rate falls"
+    )
+    beta1: float = Field(0.9, ge=0, lt=1, description="Adam's decay of the mean of gradients")
+    beta2: float = Field(0.98, ge=0, lt=1, description="Adam's decay of the mean of their squares")
+    epsilon: float = Field(1e-8, gt=0, description="Adam's term against division by zero")
+    weight_decay: float = Field(
+        0.0, ge=0, description="AdamW's decay of matrices, times the learning rate; not of biases and norms"
+    )
+    ema_decay: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="validate and keep an exponential moving average of the weights with this decay, such as 0.999; 0: "
+        "the weights",
     )
     label_smoothing: float = Field(0.1, ge=0, lt=1, description="mass spread over the whole vocabulary")
     clip_norm: float = Field(1.0, gt=0, description="largest norm of the gradient")
 
     @model_validator(mode="after")
-    def _one_batch_rule(self) -> Self:
-        if (self.batch_tokens is None) == (self.batch_sentences is None):
+    def _one_pass_of_a_shape(self) -> Self:
+        if self.forward_tokens is not None and self.batch_shapes is not None:
             raise ValueError(
-                "batch_sentences: set exactly one of batch_tokens and batch_sentences, and the other to null"
+                f"forward_tokens: {self.forward_tokens}: a batch of batch_shapes is one forward pass; set one to null"
             )
         return self
 
 
-class TranslationConfig(TrialConfig):
+class TranslationConfig(TranslatorConfig):
     """Everything that determines one run; on one machine it gives the same numbers, on a GPU up to rounding."""
-
-    fixed = ("data", "training.valid_pairs", "training.valid_metrics")
-    beside = ("metrics",)
 
     data: DataConfig = DataConfig()
     tokenizer: TokenizerConfig = TokenizerConfig()
     model: ModelConfig = ModelConfig()
     training: TranslationTraining = TranslationTraining()
-    metrics: Metrics = Field(
-        Metrics({}),
-        description="further metrics of translations by name, such as {comet: {model: Unbabel/wmt22-comet-da}}; in "
-        "reports valid_NAME, in the ranking test_NAME",
-    )
+    metrics: Metrics = Field(Metrics({}), description=METRICS_FIELD)
     seed: int = Field(1, ge=0, lt=2**31, description="seed of initialisation, batch order and dropout")
 
     @model_validator(mode="after")
@@ -118,32 +112,15 @@ class TranslationConfig(TrialConfig):
             )
         return self
 
-    @model_validator(mode="after")
-    def _knows_its_metrics(self) -> Self:
-        further = [*BUILT_IN[1:], *self.metrics]
-        if unknown := [name for name in self.training.valid_metrics if name not in further]:
-            raise ValueError(
-                f"training.valid_metrics: {unknown[0]!r} is not in `metrics`{did_you_mean(unknown[0], further)}"
-            )
-        return self
-
-    def reporting(self, metric: str) -> Self:
-        """The configuration of a trial whose reports have this score, such as valid_comet."""
-        name = metric.removeprefix("valid_")
-        further, named = (*BUILT_IN[1:], *self.metrics), self.training.valid_metrics
-        if name not in further or name in named:
-            return self
-        return self.with_values({"training.valid_metrics": (*named, name)})
-
-    @property
-    def compared(self) -> tuple[str, ...]:
-        """See `TrialConfig.compared`: the settings of metrics that reports have."""
-        return (*self.fixed, *(f"metrics.{name}" for name in self.training.valid_metrics))
-
     @property
     def unused(self) -> frozenset[str]:
         """Dotted paths of fields that have no effect with the values of the others."""
         return frozenset(f"model.{key}" for key in self.model.unused)
+
+    @property
+    def captured(self) -> bool:
+        """Whether a GPU computes its steps as CUDA graphs, which can't leave out layers."""
+        return self.training.batch_shapes is not None and not self.model.layer_drop
 
     @property
     def num_parameters(self) -> int:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar, overload
 
 import torch
 from torch import Tensor
@@ -19,24 +19,59 @@ from trainables.base.checkpoint_files import KEEP, newest_checkpoint
 from trainables.base.errors import Diverged
 from trainables.base.report import EpochReport, read_report
 from trainables.base.translation_config import TranslationConfig
+from trainables.base.translator_config import TranslatorConfig
 from trainables.data.encoding.batching import rounds_of, training_batches
-from trainables.data.encoding.preparing import Prepared
+from trainables.data.encoding.preparing import Prepared, PreparedText
+from trainables.data.encoding.sequences import EncodedSplit
 from trainables.scoring.metrics import find_metric
 from trainables.training.checkpoint import load_state, save_checkpoint
 from trainables.training.device import default_device
-from trainables.training.evaluation import corpus_bleu, reference_loss, translate
+from trainables.training.evaluation import corpus_bleu
 from trainables.training.gpu import GpuFigures, measure, start_measuring
-from trainables.training.learner import Learner, learning_rate
+from trainables.training.learner import Learner
 from trainables.training.loss import linear_cross_entropy
+from trainables.training.optimizer import learning_rate
 
 Batch = tuple[Tensor, Tensor]  # source (B, S) and target (B, T), ids
+C = TypeVar("C", bound=TranslatorConfig)
+P = TypeVar("P", bound=PreparedText)
 MakeStep = Callable[[TranslationConfig, Prepared, torch.device], "Step"]
 
 
-class Step(Protocol):
-    """The part of the loop that takes optimizer steps: `EagerStep`, or one of trainables/acceleration/."""
+class Learns(Protocol):
+    """A model with its optimizer, as the loop sees it."""
 
-    learner: Learner
+    device: torch.device
+
+    @property
+    def evaluated(self) -> torch.nn.Module:
+        """The model that is validated and used."""
+        ...
+
+    def state(self) -> dict[str, Any]:
+        """The state for a checkpoint."""
+        ...
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Restore the state of a checkpoint."""
+        ...
+
+    def reference_loss(self, split: EncodedSplit) -> float:
+        """Negative log-likelihood of the references, in nats, summed over all their tokens, without label smoothing."""
+        ...
+
+    def translate(self, sentences: list[str]) -> list[str]:
+        """Translations by greedy search, in the order of the sentences."""
+        ...
+
+
+class Steps(Protocol):
+    """The part of the loop that takes optimizer steps."""
+
+    @property
+    def learner(self) -> Learns:
+        """The model that learns by them."""
+        ...
 
     def begin(self, seed: int) -> None:
         """Begin a round. Its random numbers depend only on the seed, so checkpoints contain no random state."""
@@ -52,6 +87,12 @@ class Step(Protocol):
     def loss(self) -> float:
         """The negative log-likelihood of the target tokens, in nats, summed since `begin`; waits for a GPU."""
         ...
+
+
+class Step(Steps, Protocol):
+    """Steps of a transformer of ours: `EagerStep`, or one of trainables/acceleration/."""
+
+    learner: Learner
 
 
 class EagerStep:
@@ -71,25 +112,35 @@ class EagerStep:
     def __call__(self, source: Tensor, target: Tensor, rate: float) -> float | None:
         """Take one step on a batch (B, T) at a learning rate; returns the norm of the gradient."""
         tokens = int((target[:, 1:] != PAD).sum())
-        self.learner.set_rate(rate)
+        self.learner.optimizer.set_rate(rate)
         self.learner.optimizer.zero_grad()
         self._add_gradients(source, target, 1 / tokens)
         norm = self.learner.clip_and_step()
         return float(norm) if self._device.type == "cpu" else None
 
     def _add_gradients(self, source: Tensor, target: Tensor, scale: float) -> None:
-        """Forward and backward pass of the objective, summed over the target's tokens, times a scale."""
+        """Forward and backward passes of the objective, summed over the target's tokens, times a scale."""
         source, target = (to_device(ids, self._device) for ids in (source, target))
-        model, smoothing = self.learner.model, self.learner.settings.label_smoothing
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._device.type == "cuda"):
-            hidden = model(source, target[:, :-1])
-            objective, nll = linear_cross_entropy(hidden, model.output.weight, target[:, 1:], smoothing, scale)
-        objective.backward()  # type: ignore[no-untyped-call]
-        self._nll += nll
+        model, settings = self.learner.model, self.learner.settings
+        for rows in passes(source, target, settings.forward_tokens):
+            with torch.autocast(self._device.type, torch.bfloat16, enabled=self._device.type == "cuda"):
+                hidden, gold = model(source[rows], target[rows, :-1]), target[rows, 1:]
+                weight, smoothing = model.output.weight, settings.label_smoothing
+                objective, nll = linear_cross_entropy(hidden, weight, gold, smoothing, scale)
+            objective.backward()  # type: ignore[no-untyped-call]
+            self._nll += nll
 
     def loss(self) -> float:
         """The negative log-likelihood of the target tokens, in nats, summed since `begin`."""
         return float(self._nll)
+
+
+def passes(source: Tensor, target: Tensor, most: int | None) -> Iterator[slice]:
+    """The rows of each forward pass of a batch (B, S), (B, T): at most so many tokens, padding included; None: all."""
+    columns = source.shape[1] + target.shape[1] - 1
+    rows = len(source) if most is None else max(1, most // columns)
+    for first in range(0, len(source), rows):
+        yield slice(first, first + rows)
 
 
 def to_device(ids: Tensor, device: torch.device) -> Tensor:
@@ -97,6 +148,7 @@ def to_device(ids: Tensor, device: torch.device) -> Tensor:
     return ids if device.type == "cpu" else ids.contiguous().pin_memory().to(device, non_blocking=True)
 
 
+@overload
 def train(
     config: TranslationConfig,
     prepared: Prepared,
@@ -105,7 +157,26 @@ def train(
     *,
     keep: int = KEEP,
     make_step: MakeStep = EagerStep,
-) -> Generator[tuple[EpochReport, Transformer]]:
+) -> Generator[tuple[EpochReport, Transformer]]: ...
+@overload
+def train(
+    config: C,
+    prepared: P,
+    checkpoints: Path | None = None,
+    device: torch.device | None = None,
+    *,
+    keep: int = KEEP,
+    make_step: Callable[[C, P, torch.device], Steps],
+) -> Generator[tuple[EpochReport, torch.nn.Module]]: ...
+def train(
+    config: Any,
+    prepared: Any,
+    checkpoints: Path | None = None,
+    device: torch.device | None = None,
+    *,
+    keep: int = KEEP,
+    make_step: Callable[[Any, Any, torch.device], Steps] = EagerStep,
+) -> Generator[tuple[EpochReport, Any]]:
     """Train, and yield the report and the model after each round, when its checkpoint is on disk.
 
     checkpoints: a folder, in which the last `keep` are kept. If it already has a checkpoint, its report comes first
@@ -116,7 +187,7 @@ def train(
     step = make_step(config, prepared, device)
     run = TrainingRun(config, prepared, step.learner, checkpoints, keep)
     if checkpoints and (found := newest_checkpoint(checkpoints)):
-        yield run.resume(*found), run.model.eval()
+        yield run.resume(*found), run.learner.evaluated.eval()
     batches = run.batches()
     for progress, steps in run.steps():
         start_measuring(device)
@@ -132,7 +203,7 @@ def train(
             tokens += int((target[:, 1:] != PAD).sum())
         loss = step.loss() / tokens  # waits for a GPU only at the end of a round, to keep its queue full
         trained = Trained(loss, tokens, time.perf_counter() - started, measure(device))
-        yield run.report(trained, progress), run.model
+        yield run.report(trained, progress), run.learner.evaluated
 
 
 @dataclass(frozen=True)
@@ -150,13 +221,13 @@ class TrainingRun:
 
     def __init__(
         self,
-        config: TranslationConfig,
-        prepared: Prepared,
-        learner: Learner,
+        config: TranslatorConfig,
+        prepared: PreparedText,
+        learner: Learns,
         checkpoints: Path | None,
         keep: int = KEEP,
     ):
-        self.config, self.prepared, self.learner, self.model = config, prepared, learner, learner.model
+        self.config, self.prepared, self.learner = config, prepared, learner
         self.checkpoints, self.keep = checkpoints, keep
         self.rounds = rounds_of(prepared.train, config.training)
         self.rounds.check()
@@ -167,7 +238,7 @@ class TrainingRun:
 
     def resume(self, checkpoint: Path, values: dict[str, Any]) -> EpochReport:
         """Continue after a checkpoint with the given report."""
-        self.learner.load(load_state(checkpoint, self.model.output.weight.device))
+        self.learner.load(load_state(checkpoint, self.learner.device))
         report = read_report(values)
         # The checkpoint may be from another trial, whose batches had other sizes (search/schedulers/population.py).
         self.progress = report.progress(self.config.training.unit)
@@ -211,11 +282,11 @@ class TrainingRun:
         if not math.isfinite(trained.loss):
             raise Diverged(f"the training loss became {trained.loss} in epoch {epoch}")
         started = time.perf_counter()
-        self.model.eval()
-        nll_sum = reference_loss(self.model, valid)
+        self.learner.evaluated.eval()
+        nll_sum = self.learner.reference_loss(valid)
         if not math.isfinite(nll_sum):
             raise Diverged(f"the validation loss became {nll_sum} in epoch {epoch}")
-        translations = translate(self.model, self.prepared.tokenizer, text.source)
+        translations = self.learner.translate(text.source)
         bleu = corpus_bleu(translations, text.target, self.prepared.scoring)
         further = {name: metric.score(text, translations) for name, metric in self._further_metrics.items()}
         return EpochReport(

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from model.special_tokens import BOS, EOS, PAD
 from trainables.base.rounds import Rounds
-from trainables.base.translation_config import TranslationTraining
+from trainables.base.translator_config import TranslatorTraining
 from trainables.data.encoding.batch_shapes import Cells, Class, Shape, by_length, classify, divide
 from trainables.data.encoding.sequences import Encoded, EncodedSplit, parts_of
 
@@ -52,7 +52,7 @@ def _cuts(cells: Cells, tokens: int | None, sentences: int | None) -> list[int]:
 
 
 def training_batches(
-    text: Encoded, config: TranslationTraining, seed: int, epoch: int, start: int = 0
+    text: Encoded, config: TranslatorTraining, seed: int, epoch: int, start: int = 0
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """The batches of one epoch, without the first `start`, as (source, target) ids.
 
@@ -77,12 +77,12 @@ def training_batches(
 Batch = tuple[np.ndarray, Shape | None]  # rows of a part, and the shape they are filled up to
 
 
-def _plain(text: Encoded, number: int, config: TranslationTraining, seed: int, entropy: list[int]) -> list[Batch]:
+def _plain(text: Encoded, number: int, config: TranslatorTraining, seed: int, entropy: list[int]) -> list[Batch]:
     rng = np.random.default_rng([seed, *entropy])
     return [(rows, None) for rows in pair_batches(text.part(number), config, rng)]
 
 
-def _shaped(text: Encoded, number: int, config: TranslationTraining, seed: int, entropy: list[int]) -> list[Batch]:
+def _shaped(text: Encoded, number: int, config: TranslatorTraining, seed: int, entropy: list[int]) -> list[Batch]:
     rng = np.random.default_rng([seed, *entropy])
     order, classes = by_length(text.part(number).lengths), _classes(text, config)[number]
     shares = [np.array_split(rng.permutation(order[each.start : each.end]), max(1, each.batches)) for each in classes]
@@ -105,17 +105,17 @@ def _filled(ids: np.ndarray, rows: int, first: int) -> Tensor:
     return torch.from_numpy(np.concatenate((ids, filler)))
 
 
-def count_batches(text: Encoded, config: TranslationTraining) -> int:
-    """Optimizer steps an epoch; the same for every epoch."""
+def count_batches(text: Encoded, config: TranslatorTraining) -> int:
+    """Optimizer steps of an epoch; the same number for every epoch."""
     return sum(_batches_by_part(text, config))
 
 
-def rounds_of(text: Encoded, config: TranslationTraining) -> Rounds:
+def rounds_of(text: Encoded, config: TranslatorTraining) -> Rounds:
     """The rounds of a training on the text."""
     return Rounds(config, count_batches(text, config), text.target_tokens)
 
 
-def _batches_by_part(text: Encoded, config: TranslationTraining) -> tuple[int, ...]:
+def _batches_by_part(text: Encoded, config: TranslatorTraining) -> tuple[int, ...]:
     return _counted(text, config.batch_tokens, config.batch_sentences, config.batch_shapes)
 
 
@@ -126,7 +126,7 @@ def _counted(text: Encoded, tokens: int | None, sentences: int | None, shapes: i
     return tuple(len(_cuts(cells, tokens, sentences)) + 1 if len(cells) else 0 for cells in _cells(text))
 
 
-def _classes(text: Encoded, config: TranslationTraining) -> list[list[Class]]:
+def _classes(text: Encoded, config: TranslatorTraining) -> list[list[Class]]:
     """What `batch_shapes` cuts the sorted rows of each part into."""
     assert config.batch_shapes
     return _classified(text, config.batch_tokens, config.batch_sentences, config.batch_shapes)
@@ -144,14 +144,14 @@ def _cells(text: Encoded) -> Iterator[Cells]:
     return (Cells.of(part.lengths[by_length(part.lengths)]) for part in parts_of(text))
 
 
-def batch_sizes(text: Encoded, config: TranslationTraining) -> list[tuple[int, int, int]]:
+def batch_sizes(text: Encoded, config: TranslatorTraining) -> list[tuple[int, int, int]]:
     """All that batches have under `batch_shapes`: rows, and columns of source and target ids."""
     shapes = {each.shape for part in _classes(text, config) for each in part}
     return sorted((shape.pairs, shape.source, shape.target + 1) for shape in shapes)
 
 
 def pair_batches(
-    part: EncodedSplit, config: TranslationTraining, rng: np.random.Generator | None = None
+    part: EncodedSplit, config: TranslatorTraining, rng: np.random.Generator | None = None
 ) -> list[np.ndarray]:
     """The rows of each training batch of a part; see group_by_length."""
     return group_by_length(part.lengths, config.batch_tokens, config.batch_sentences, rng)

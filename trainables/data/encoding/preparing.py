@@ -23,10 +23,9 @@ SAMPLE_SEED = 1  # of the validation pairs that reports are scored on
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """A corpus ready to train on. Trials with equal data and tokenizer settings share it."""
+class PreparedText:
+    """A corpus ready to train on."""
 
-    tokenizer: Tokenizer
     train: Encoded
     valid: EncodedSplit
     valid_text: Split
@@ -39,6 +38,13 @@ class Prepared:
         rows = np.sort(np.random.default_rng(SAMPLE_SEED).permutation(len(self.valid))[:most])
         source, target = ([side[row] for row in rows] for side in self.valid_text.sides)
         return EncodedSplit(self.valid.source.chosen(rows), self.valid.target.chosen(rows)), Split(source, target)
+
+
+@dataclass(frozen=True)
+class Prepared(PreparedText):
+    """A corpus in the ids of a tokenizer of ours. Trials with equal data and tokenizer settings share it."""
+
+    tokenizer: Tokenizer
 
     @cached_property
     def untrained_nll_per_char(self) -> float:
@@ -61,7 +67,7 @@ def prepare(data: DataConfig, tokenizer: TokenizerConfig, cache: Path) -> Prepar
         raise UserError(
             f"data.max_tokens: no training pair is as short as {count(data.max_tokens, 'token', 'tokens')}; raise it"
         )
-    return Prepared(pieces, train, encode_split(corpus.valid, pieces), corpus.valid, scoring(data))
+    return Prepared(train, encode_split(corpus.valid, pieces), corpus.valid, scoring(data), pieces)
 
 
 def count_unknown(tokenizer: Tokenizer, sources: list[str], name: str) -> list[str]:

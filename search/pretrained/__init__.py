@@ -1,0 +1,1 @@
+"""The problem of fine-tuning pretrained translation models."""

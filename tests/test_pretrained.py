@@ -1,0 +1,208 @@
+"""Fine-tuning: the loss of transformers, the numbers of an uninterrupted training, codes that exist, a whole search."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from corpora import write_digits
+from tiny_pretrained import make_marian, make_nllb
+
+from search.pretrained.preparation import PREPARATION
+from search.settings.experiment import Experiment
+from search.translation.finals_config import Decoding
+from trainables.base.checkpoint_files import STATE, last_checkpoints
+from trainables.base.errors import Diverged, UserError
+from trainables.base.pretrained_config import FineTunedConfig
+from trainables.base.report import EpochReport
+from trainables.data.encoding.batching import training_batches
+
+needed = [pytest.importorskip(package, reason="needs the extra pretrained") for package in ("transformers", "peft")]
+
+from search.pretrained.finals import FineTunedSystem  # noqa: E402
+from trainables.pretrained.codec import load_codec, prepare_pretrained  # noqa: E402
+from trainables.pretrained.fine_tuning import FineTuner, FineTuningSteps  # noqa: E402
+from trainables.pretrained.generation import logits_of, reference_loss, translate  # noqa: E402
+from trainables.pretrained.network import count, trained_parameters  # noqa: E402
+from trainables.pretrained.trained import load_trained, read_merged, save_merged  # noqa: E402
+from trainables.pretrained.training import TRAINING  # noqa: E402
+
+CPU = torch.device("cpu")
+MAKERS = {"marian": make_marian, "nllb": make_nllb}
+CODES: dict[str, dict[str, str]] = {"marian": {}, "nllb": {"source": "eng_Latn", "target": "fra_Latn"}}
+WIDTH, FEED_FORWARD = 32, 64
+Make = Callable[..., FineTunedConfig]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_digits(tmp_path_factory.mktemp("digits"), train=300, valid=20, test=20)
+
+
+@pytest.fixture(scope="module", params=MAKERS)
+def make(request: pytest.FixtureRequest, folder: Path) -> Make:
+    """A configuration with the model of a family; dotted keys are written with two underscores."""
+    torch.set_num_threads(1)
+    lines = [(folder / f"train.{language}").read_text(encoding="utf-8").splitlines() for language in ("en", "fr")]
+    model = MAKERS[request.param](folder / request.param, list(zip(*lines, strict=True)))
+
+    def configured(**values: Any) -> FineTunedConfig:
+        base = FineTunedConfig.model_validate(
+            {
+                "data": {"path": str(folder), "max_tokens": 64},
+                "pretrained": {"model": str(model), **CODES[request.param]},
+                "lora": {"rank": 4, "dropout": 0.1},
+                "training": {"epochs": 1, "report_steps": 3, "batch_tokens": 300, "warmup_steps": 2},
+            }
+        )
+        return base.with_values({key.replace("__", "."): value for key, value in values.items()})
+
+    return configured
+
+
+def reports(config: FineTunedConfig, cache: Path, checkpoints: Path, most: int = 99) -> list[dict[str, float]]:
+    """The figures of the first reports of a training."""
+    found: list[dict[str, float]] = []
+    training = TRAINING.train([config], cache, [checkpoints], 0, 2)
+    for _, report in training:
+        assert isinstance(report, EpochReport)
+        found.append(report.figures)
+        if len(found) == most:
+            training.close()
+    return found
+
+
+@pytest.mark.parametrize("tuning", ["lora", "full"])
+def test_stopped_and_resumed_it_ends_in_the_same_bytes(make: Make, folder: Path, tmp_path: Path, tuning: str) -> None:
+    config = make(tuning=tuning, training__learning_rate=0.002, training__dropout=0.1, training__epochs=2)
+    whole = reports(config, folder / "cache", tmp_path / "whole")
+    assert len(whole) > 2 and whole[-1]["valid_loss"] < whole[0]["valid_loss"]
+    first = reports(config, folder / "cache", tmp_path / "parts", 2)
+    assert first + reports(config, folder / "cache", tmp_path / "parts")[1:] == whole
+    one, other = (last_checkpoints(tmp_path / name, 1)[0] / STATE for name in ("whole", "parts"))
+    assert one.read_bytes() == other.read_bytes()
+
+
+def test_the_loss_is_that_of_transformers(make: Make, folder: Path) -> None:
+    config = make(lora__dropout=0.0)
+    prepared, codec = prepare_pretrained(config.data, config.pretrained, folder / "cache")
+    network = FineTuner(config, codec, CPU).model.eval()
+    pairs = prepared.valid_text
+    batch = codec.tokenizer(pairs.source, text_target=pairs.target, return_tensors="pt", padding=True)
+    labels = torch.where(batch["labels"] == codec.tokenizer.pad_token_id, -100, batch["labels"])
+    with torch.no_grad():
+        theirs = network(**{**batch, "labels": labels}).loss * (labels != -100).sum()
+    assert reference_loss(network, prepared.valid, 300) == pytest.approx(float(theirs), rel=1e-5)
+
+
+def test_a_divided_batch_gives_the_gradients_of_the_whole_one(make: Make, folder: Path) -> None:
+    found = []
+    for tokens in (100, 10_000):
+        config = make(training__forward_tokens=tokens, training__dropout=0.0, lora__dropout=0.0, tuning="full")
+        prepared, codec = prepare_pretrained(config.data, config.pretrained, folder / "cache")
+        steps = FineTuningSteps(config, codec, CPU)
+        steps.begin(1)
+        norm = steps(*next(training_batches(prepared.train, config.training, 1, 1)), 0.001)
+        found.append((norm, steps.loss()))
+    assert found[0] == pytest.approx(found[1], rel=1e-4)
+
+
+def test_smoothing_and_frozen_parts_decide_what_is_learned(make: Make, folder: Path) -> None:
+    config = make(tuning="full", training__freeze=("encoder", "embeddings"))
+    learner = FineTuner(config, load_codec(config.pretrained), CPU)
+    names = [name for name, _ in trained_parameters(learner.model)]
+    assert names and all(".decoder." in name and "embed" not in name for name in names)
+    adapted = FineTuner(make(training__freeze=("encoder",)), learner.codec, CPU)
+    assert all(".decoder." in name and "lora" in name for name in adapted.trained)
+    with pytest.raises(ValueError, match="freeze: leaves nothing to train"):
+        make(training__freeze=("encoder", "decoder"))
+
+
+@pytest.mark.parametrize(
+    ("targets", "matrices"),
+    [("query-value", [(WIDTH, WIDTH)] * 6), ("attention", [(WIDTH, WIDTH)] * 12),
+     ("all-linear", [(WIDTH, WIDTH)] * 12 + [(WIDTH, FEED_FORWARD)] * 4)],
+)  # fmt: skip
+def test_adapters_have_the_parameters_of_their_rank(make: Make, targets: str, matrices: list[tuple[int, int]]) -> None:
+    config = make(lora__targets=targets, lora__rank=3)
+    codec = load_codec(config.pretrained)
+    whole, trained = count(FineTuner(config, codec, CPU).model)
+    assert trained == sum(3 * (height + width) for height, width in matrices)
+    assert count(FineTuner(make(tuning="full"), codec, CPU).model)[0] == whole
+
+
+def test_what_is_kept_is_the_model_with_its_adapters(make: Make, folder: Path, tmp_path: Path) -> None:
+    config = make(training__learning_rate=0.01)
+    reports(config, folder / "cache", tmp_path / "trial")
+    prepared, codec = prepare_pretrained(config.data, config.pretrained, folder / "cache")
+    learner = FineTuner(config, codec, CPU)
+    learner.load_weights(torch.load(last_checkpoints(tmp_path / "trial", 1)[0] / STATE)["model"])
+    network, _ = load_trained(config, tmp_path / "trial", CPU)
+    source, target = next(training_batches(prepared.train, config.training, 1, 1))
+    with torch.no_grad():
+        ours, theirs = (logits_of(each, source, target)[0] for each in (learner.model.eval(), network))
+    torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+    (tmp_path / "best").mkdir()
+    save_merged(network, codec, tmp_path / "best", 3, 0.5)
+    kept = config.pretrained.model_copy(update={"model": str(tmp_path / "best")})
+    again = FineTunedSystem(config, *read_merged(kept, CPU))
+    sentences = prepared.valid_text.source
+    assert again.translate(sentences, Decoding(3, 0.5)) == translate(network, codec, sentences, 3, 0.5)
+    texts = codec.tokenizer(sentences, return_tensors="pt", padding=True)
+    alone = codec.tokenizer.batch_decode(again.network.generate(**texts, max_length=30), skip_special_tokens=True)
+    assert sum(a.strip() == b for a, b in zip(alone, again.translate(sentences, Decoding(3, 0.5)), strict=True)) >= 18
+    assert all("Latn" not in line and "<" not in line for line in alone)
+
+
+def test_codes_that_the_model_does_not_know_are_refused(make: Make) -> None:
+    nllb = make().pretrained.source is not None
+    wrong: list[tuple[dict[str, Any], str]] = (
+        [
+            ({"target": "fra_Latin"}, r"pretrained.target: 'fra_Latin' is no language of this model.*eng_Latn"),
+            ({"target": None}, "pretrained.target: this model has many languages; its codes are like"),
+            ({"target": "eng_Latn"}, "is the source, too"),
+            ({"source": "▁un"}, "pretrained.source: '▁un' is no language"),
+        ]
+        if nllb
+        else [({"source": "en"}, "no codes of source languages"), ({"target": "fr"}, "one target language")]
+    )
+    for values, message in wrong:
+        with pytest.raises(UserError, match=message):
+            load_codec(make().pretrained.model_copy(update=values))
+
+
+def test_a_model_that_cannot_be_used_is_said_in_a_sentence(make: Make, folder: Path, tmp_path: Path) -> None:
+    config = make()
+    mistakes: list[tuple[dict[str, Any], str]] = [
+        ({"pretrained__model": str(tmp_path / "none")}, "is no folder"),
+        ({"pretrained__model": str(folder)}, "lacks config.json"),
+        ({"data__max_tokens": 65}, "data.max_tokens: 65 is more than the 64 that this model takes"),
+    ]
+    for values, message in mistakes:
+        wrong = make(**values)
+        with pytest.raises(UserError, match=message):
+            prepare_pretrained(wrong.data, wrong.pretrained, folder / "cache")
+    if config.pretrained.source:
+        swapped = make(pretrained__source="fra_Latn", pretrained__target="eng_Latn")
+        with pytest.raises(UserError, match="exchange the codes"):
+            prepare_pretrained(swapped.data, swapped.pretrained, folder / "cache")
+
+
+def test_a_loss_that_is_not_finite_ends_the_trial(make: Make, folder: Path, tmp_path: Path) -> None:
+    config = make(tuning="full", training__learning_rate=1e20, training__warmup_steps=0)
+    *_, (_, last) = TRAINING.train([config], folder / "cache", [tmp_path], 0, 2)
+    assert isinstance(last, Diverged)
+
+
+def test_a_model_that_changed_is_refused(make: Make, folder: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "model"
+    shutil.copytree(make().pretrained.model, copy)
+    trial: dict[str, Any] = make(pretrained__model=str(copy), training__report_steps=None).model_dump(mode="json")
+    experiment = Experiment.model_validate({"problem": "pretrained", "output_dir": str(folder), "name": "x", **trial})
+    known = PREPARATION.pin_data(experiment, {})
+    assert PREPARATION.pin_data(experiment, known) == known
+    (copy / "config.json").write_text((copy / "config.json").read_text() + " ")
+    with pytest.raises(UserError, match=r"config\.json changed since this run began"):
+        PREPARATION.pin_data(experiment, known)

@@ -1,0 +1,118 @@
+"""What the configurations of all problems with translators have: text, batches, and metrics of translations."""
+
+from typing import TYPE_CHECKING, Self
+
+from pydantic import Field, model_validator
+
+from trainables.base.config import TrainingConfig, TrialConfig
+from trainables.base.data_config import DataConfig
+from trainables.base.errors import did_you_mean
+from trainables.base.metric_config import BUILT_IN, Metrics
+
+METRICS_FIELD = (
+    "further metrics of translations by name, such as {comet: {model: Unbabel/wmt22-comet-da}}; in reports valid_NAME, "
+    "in the ranking test_NAME"
+)
+
+
+class TranslatorTraining(TrainingConfig):
+    """Batches of a parallel text, and the reports of a translator."""
+
+    epochs: float = Field(
+        5,
+        gt=0,
+        description="passes over the training text; a fraction, such as 0.25, with report_steps or report_tokens",
+    )
+    valid_pairs: int | None = Field(
+        None,
+        ge=1,
+        description="score reports except the last on at most this many validation pairs, always the same; null: all",
+    )
+    valid_metrics: tuple[str, ...] = Field(
+        (),
+        description="further scores of each report's translations, beside BLEU: chrf, ter, or names of `metrics`; "
+        "that of search.metric is added",
+    )
+    batch_tokens: int | None = Field(
+        1024,
+        ge=1,
+        description="most tokens per batch: pairs times (longest source + longest target)",
+    )
+    batch_sentences: int | None = Field(None, ge=1, description="or: sentence pairs per batch (batch_tokens: null)")
+
+    if TYPE_CHECKING:  # fields or properties of each class
+
+        @property
+        def batch_shapes(self) -> int | None:
+            """Most shapes of batches; None: as many as batches."""
+            ...
+
+        @property
+        def learning_rate(self) -> float:
+            """The peak of the rate."""
+            ...
+
+        @property
+        def warmup_steps(self) -> int:
+            """Steps of linear warm-up."""
+            ...
+
+        @property
+        def schedule(self) -> str:
+            """The rate after the warm-up."""
+            ...
+
+        @property
+        def final_rate(self) -> float:
+            """Share of the peak below which no rate falls."""
+            ...
+
+    @model_validator(mode="after")
+    def _one_batch_rule(self) -> Self:
+        if (self.batch_tokens is None) == (self.batch_sentences is None):
+            raise ValueError(
+                "batch_sentences: set exactly one of batch_tokens and batch_sentences, and the other to null"
+            )
+        return self
+
+
+class TranslatorConfig(TrialConfig):
+    """Everything that determines one translator.
+
+    The class of a problem has the fields `data`, `training`, `metrics` and `seed`, and any others.
+    """
+
+    fixed = ("data", "training.valid_pairs", "training.valid_metrics")
+    beside = ("metrics",)
+    if TYPE_CHECKING:
+        data: DataConfig
+        training: TranslatorTraining
+        metrics: Metrics
+
+    @model_validator(mode="after")
+    def _knows_its_metrics(self) -> Self:
+        further = [*BUILT_IN[1:], *self.metrics]
+        if unknown := [name for name in self.training.valid_metrics if name not in further]:
+            raise ValueError(
+                f"training.valid_metrics: {unknown[0]!r} is not in `metrics`{did_you_mean(unknown[0], further)}"
+            )
+        return self
+
+    def reporting(self, metric: str) -> Self:
+        """The configuration of a trial whose reports have this score, such as valid_comet."""
+        name = metric.removeprefix("valid_")
+        further, named = (*BUILT_IN[1:], *self.metrics), self.training.valid_metrics
+        if name not in further or name in named:
+            return self
+        return self.with_values({"training.valid_metrics": (*named, name)})
+
+    @property
+    def compared(self) -> tuple[str, ...]:
+        """See `TrialConfig.compared`: the settings of metrics that reports have."""
+        return (*self.fixed, *(f"metrics.{name}" for name in self.training.valid_metrics))
+
+
+def as_translator(config: TrialConfig) -> TranslatorConfig:
+    """The configuration of a trial, which must be of a problem with translators."""
+    assert isinstance(config, TranslatorConfig)
+    return config

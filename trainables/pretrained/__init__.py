@@ -1,0 +1,1 @@
+"""Fine-tuning of pretrained encoder-decoders, by transformers and peft."""

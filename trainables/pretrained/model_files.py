@@ -1,0 +1,66 @@
+"""The files of a pretrained model: a folder, or fetched once from the Hugging Face Hub."""
+
+import re
+from functools import lru_cache
+from pathlib import Path
+
+from trainables.base.errors import UserError
+from trainables.base.extras import need_extra
+from trainables.base.files import digest_of
+from trainables.base.pretrained_config import COMMIT, PretrainedConfig
+
+SMALL = ("*.json", "*.model", "*.spm", "*.txt", "*.tiktoken")  # configuration and tokenizer
+WEIGHTS = ("*.safetensors", "pytorch_model*.bin")  # the second only if a repository lacks the first
+EXTRA = "pretrained"
+
+
+def need_packages(key: str) -> None:
+    """Raises UserError if a package is missing; key: what asks for it."""
+    for package in ("transformers", "peft"):
+        need_extra(EXTRA, package, package, key)
+
+
+@lru_cache(maxsize=8)
+def locate(settings: PretrainedConfig) -> Path:
+    """The folder with the model on this machine. Raises UserError."""
+    need_packages("problem: pretrained")
+    folder = _fetch(settings) if settings.on_hub and not Path(settings.model).is_dir() else Path(settings.model)
+    if not folder.is_dir():
+        raise UserError(f"pretrained.model: {settings.model}: is no folder; name one that `save_pretrained` wrote")
+    for needed in ("config.json", "tokenizer_config.json"):
+        if not (folder / needed).is_file():
+            raise UserError(f"pretrained.model: {settings.model}: lacks {needed}; copy all files of the model there")
+    return folder
+
+
+def digests(settings: PretrainedConfig) -> dict[str, str]:
+    """The digest of each file that a model consists of. Raises UserError."""
+    folder = locate(settings)
+    files = {file for pattern in (*SMALL, *WEIGHTS) for file in folder.glob(pattern)}
+    return {file.name: digest_of(file) for file in sorted(files)}
+
+
+def _fetch(settings: PretrainedConfig) -> Path:
+    """The folder in the cache of the Hub's package; nothing is asked for that is there. Raises UserError."""
+    from huggingface_hub import HfApi, snapshot_download
+
+    name, commit = settings.model, settings.revision
+    try:
+        if commit is None:
+            commit = str(HfApi().model_info(name).sha)
+        else:
+            weights = [file for file in HfApi().list_repo_files(name, revision=commit) if file.endswith(".safetensors")]
+            return Path(snapshot_download(name, revision=commit, allow_patterns=[*SMALL, WEIGHTS[not weights]]))
+    except Exception as error:  # of the network, or of the Hub
+        try:  # without a network, what was fetched before
+            if commit is not None and re.fullmatch(COMMIT, commit):
+                return Path(snapshot_download(name, revision=commit, local_files_only=True))
+        except Exception:
+            pass
+        said = " ".join(str(error).split())[:300]
+        raise UserError(
+            f"pretrained.model: {name}: is no folder, and can't be fetched from the Hugging Face Hub: {said}"
+        ) from None
+    raise UserError(
+        f"pretrained.revision: {name} can change on the Hub; name the state that is meant; as it is now: {commit}"
+    )
