@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 TORCH ?= torch==2.13.0
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
-.PHONY: install install-dev lock search test test-lowest release test-cluster test-lease test-faults test-emulators test-wandb-online mutants coverage pictures first-hour docs notebook soak bench bench-gpu check format clean
+.PHONY: install install-dev lock search test test-lowest release test-cluster test-lease test-faults test-emulators test-wandb-online mutants coverage pictures first-hour docs notebook soak trainers bench bench-gpu check format clean
 
 # What the main job needs, in the versions of constraints.txt; torch has another build for each kind of GPU, so it comes
 # first and may be another: `make install TORCH=torch==2.14.1`. EXTRAS=aws,storage adds what pyproject.toml lists.
@@ -74,7 +74,7 @@ test-lease: install-dev
 test-faults: install-dev
 	FAULTS_ALL=1 $(BIN)/python -m pytest --timeout 1800 tests/test_damage.py tests/test_run.py tests/test_watchdog.py \
 		tests/test_beginning.py tests/test_hostile.py tests/test_soak.py tests/test_architectures.py \
-		tests/test_scoring.py tests/test_python.py tests/test_problems.py
+		tests/test_scoring.py tests/test_python.py tests/test_problems.py tests/test_command_search.py tests/test_trainers.py
 
 # The object store's tests on Azurite, Microsoft's emulator, too; needs npm.
 test-emulators: install-dev .emulators/node_modules/.bin/azurite-blob
@@ -136,6 +136,18 @@ PEERS := .bench-venv/bin/python
 	$(PEERS) -m pip install --quiet --no-deps joeynmt==2.3.0
 	touch $@
 
+# Trainers of other people for their tests and examples/joeynmt.yaml, in an environment of their own.
+TRAINERS := .trainers/bin/python
+
+trainers: .trainers/installed
+
+.trainers/installed: examples/trainers.txt
+	test -x $(TRAINERS) || $(PYTHON) -m venv .trainers
+	$(TRAINERS) -m pip install --quiet $(TORCH)
+	$(TRAINERS) -m pip install --quiet --requirement examples/trainers.txt
+	$(TRAINERS) -m pip install --quiet --no-deps joeynmt==2.3.0
+	touch $@
+
 bench: export OMP_NUM_THREADS = 1
 bench: .bench-venv/installed
 	$(PEERS) bench/training.py $(if $(DATA),--data $(DATA))
@@ -156,4 +168,4 @@ format: install-dev
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf .venv .bench-venv .lowest-venv .release-venv .emulators .image build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*
+	rm -rf .venv .bench-venv .trainers .lowest-venv .release-venv .emulators .image build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*

@@ -21,6 +21,7 @@ SEARCHES = [
     "python",
     "examples",
     "problems",
+    "command_search",
     "pretrained_search",
     "watchdog",
     "damage",

@@ -49,6 +49,7 @@ ELSEWHERE = {
     " publish ": "an account: tests/test_tracking.py",
     "replay --tables DIR": "tables of others: tests/test_replay.py",
     "--json OUT": "tables of others: tests/test_replay.py",
+    "command check": "another trainer: tests/test_trainers.py",
     "--config examples/": "a problem of one's own: tests/test_problems.py",
     "--KEY VALUE": "no command as it stands",
 }

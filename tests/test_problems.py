@@ -170,7 +170,7 @@ def test_a_figure_that_is_not_finite_ends_a_trial_as_diverged(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"problem": "moons"}, "problem: moons: is neither translation nor module:NAME"),
+        ({"problem": "moons"}, "problem: moons: is neither translation nor pretrained nor command nor module:NAME"),
         ({"problem": "nowhere:MOONS"}, "problem: nowhere:MOONS can't be imported: ModuleNotFoundError"),
         ({"problem": "examples.moons:Classifier"}, "problem: examples.moons:Classifier is no Problem; see docs/prob"),
         ({"problem": NAMED, "training.report_steps": 5}, "training.report_steps: two moons reports by whole epochs"),

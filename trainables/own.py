@@ -5,7 +5,6 @@ import random
 import time
 import traceback
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,14 +13,12 @@ import torch
 
 from trainables.base.checkpoint_files import newest_checkpoint
 from trainables.base.errors import Diverged, TooLarge, UserError
-from trainables.base.report import EpochReport, Report, read_report
+from trainables.base.report import TAKEN, EpochReport, Report, read_report
 from trainables.base.temporary import user_folder
 from trainables.sharing.storage import Storage
 from trainables.training.checkpoint import load_state, save_checkpoint
 from trainables.training.device import default_device
 from trainables.training.gpu import measure, start_measuring
-
-TAKEN = {each.name for each in fields(EpochReport)} | {"trial", "clock", "time", "seal", "number", "outcome"}
 
 
 class EpochTrainer(Protocol):

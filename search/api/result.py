@@ -18,7 +18,6 @@ from trainables.base.config import TrialConfig
 from trainables.base.errors import UserError
 from trainables.base.files import full_path
 from trainables.base.sealing import read_sealed
-from trainables.base.translator_config import TranslatorConfig
 
 if TYPE_CHECKING:
     import optuna
@@ -140,12 +139,13 @@ class Result:
         """
         from search.commands.translate import Translating, translate_lines
 
-        if not issubclass(self.experiment.definition.config, TranslatorConfig):
-            raise UserError(
-                f"{self.path}: is a search for {self.experiment.definition.title}, which does not translate"
-            )
         if self.experiment.problem != TRANSLATION:
-            translated: list[str] = self.best.translate([" ".join(sentence.split()) for sentence in sentences])
+            translate = getattr(self.best, "translate", None)
+            if translate is None:
+                raise UserError(
+                    f"{self.path}: is a search for {self.experiment.definition.title}, which does not translate"
+                )
+            translated: list[str] = translate([" ".join(sentence.split()) for sentence in sentences])
             return translated
         source = "".join(f"{' '.join(sentence.split())}\n" for sentence in sentences)
         translations = io.BytesIO()

@@ -39,6 +39,7 @@ COMMANDS = {
     "score": Command("score the finalists of a run on a further test", "score:main", "score:Scoring"),
     "export": Command("write a run's model for another program", "export:main", "export:Exporting"),
     "time": Command("measure how long models take for a sentence", "timing:main", "timing:Timing"),
+    "command": Command("try out the trainer of a search with problem: command", "command:main", "command:Checking"),
     "import": Command("write a corpus in another form as plain files", "importing:main", "importing:Importing"),
     "replay": Command("measure how soon a policy finds the best of trained systems", "replay:main", "replay:Replaying"),
     "clean": Command("remove files that runs no longer need, after asking", "clean:main", "clean:Cleaning"),

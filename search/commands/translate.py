@@ -16,7 +16,8 @@ from rich.console import Console
 from model.config import Config
 from search.commands.lines import output_file, say
 from search.run_directory.finding import find_run
-from search.settings.problem import TRANSLATION
+from search.run_directory.trust import check_trust
+from search.settings.problem import COMMAND, TRANSLATION
 from search.settings.stored import problem_of_run, stored_experiment
 from search.translation.finals_config import Decoding
 from trainables.base.command_line import parse_config
@@ -33,6 +34,7 @@ if TYPE_CHECKING:  # torch is imported late
     from search.translation.best import BestModel
 
 AT_A_TIME = 1000  # lines that are read before their translations are written
+OF_OUR_MODELS = ("beam_size", "length_penalty", "nbest", "to_corpus", "attention")  # options
 DRAWN = 20  # sentences on an attention page
 
 
@@ -63,6 +65,7 @@ class Translating(Config):
     attention: str | None = Field(
         None, min_length=1, description=f"HTML file that shows the attention in the first {DRAWN} sentences"
     )
+    trust: bool = Field(False, description="start the command that somebody else's run names; check it first")
 
     @model_validator(mode="after")
     def _one_result(self) -> Self:
@@ -89,11 +92,14 @@ def main(arguments: list[str], console: Console) -> int:
     """Translate standard input. Raises UserError."""
     about = "Translate standard input, line by line, with the best model of a run."
     options, _ = parse_config(Translating, arguments, Program(program("translate"), about))
+    run_dir = find_run("translate", options.run, "best", options.output_dir)
+    problem = problem_of_run(run_dir)
+    if problem == COMMAND:
+        return _translate_by_command(run_dir, options)
+    if problem != TRANSLATION:
+        return _translate_plainly(run_dir, problem, options)
     from search.translation.best import read_best
 
-    run_dir = find_run("translate", options.run, "best", options.output_dir)
-    if (problem := problem_of_run(run_dir)) != TRANSLATION:
-        return _translate_plainly(run_dir, problem, options)
     best = read_best(run_dir)
     if options.to_corpus:
         model = digest_of(run_dir / "best" / "model.safetensors")
@@ -112,6 +118,21 @@ def main(arguments: list[str], console: Console) -> int:
         write_attention_page(attention, best, sentences[:DRAWN])
         if len(sentences) > DRAWN:
             print(f"{options.attention}: the first {DRAWN} of {len(sentences)} sentences", file=sys.stderr)
+    return 0
+
+
+def _translate_by_command(run_dir: Path, options: Translating) -> int:
+    """Translate standard input by the command that trained the best model. Raises UserError."""
+    if wrong := [name for name in OF_OUR_MODELS if getattr(options, name) is not None]:
+        raise UserError(f"--{wrong[0]}: a command translates as its own configuration says; leave it out")
+    stored = stored_experiment(run_dir)
+    if not options.trust:
+        check_trust(stored, (), ("command",))
+    best, output = stored.definition.part("finals").read_best(stored), output_file("--output", options.output)
+    lines = [line for _, chunk in _chunks(sys.stdin.buffer, AT_A_TIME) for line in chunk]
+    text = "".join(f"{line}\n" for line in best.translate(lines)).encode()
+    with output.open("wb") if output else nullcontext(sys.stdout.buffer) as out:
+        out.write(text)
     return 0
 
 

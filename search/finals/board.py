@@ -22,6 +22,14 @@ class DataSize:
     test_pairs: int
     other_tests: dict[str, int] = field(default_factory=dict)  # pairs of further tests
 
+    def describe(self) -> str:
+        """A line about the data, for the head of the report."""
+        name = self.path.rstrip("/").rpartition("/")[2]
+        return (
+            f"{self.source} to {self.target}, {name}: {self.train_pairs:,} training, {self.valid_pairs:,} validation, "
+            f"{' + '.join(f'{pairs:,}' for pairs in (self.test_pairs, *self.other_tests.values()))} test pairs"
+        )
+
 
 @dataclass(frozen=True)
 class Cost:

@@ -45,7 +45,7 @@ def explain_ranking(scores: Sequence[float], by: TestMetric, experiment: Experim
 
 def _titled(metric: Metric, experiment: Experiment) -> str:
     """The title of the metric that decides instead."""
-    return experiment.definition.metrics[str(metric.instead)].title
+    return experiment.search.metrics[str(metric.instead)].title
 
 
 def _why(metric: Metric, scores: Sequence[float]) -> str:

@@ -42,14 +42,15 @@ def train_again(problem: Problem, training: FinishedTraining, needed: int, cache
     inherited = reports[0].progress(unit) > config.training.report_every
     if inherited and not last_checkpoints(checkpoints, 1):
         raise UserError(f"{name}: is damaged, and its training continued another trial's; restore it from a copy")
-    first, metric = next(iter(problem.metrics.items()))
+    metrics = {**problem.metrics, **problem.further_metrics(config)}
+    first, metric = next(iter(metrics.items()))
     figure = metric.instead or first  # a loss, if possible, as every change of a weight changes it
     known, now = reports[-1].score(figure), math.nan
     for _, report in problem.part("training").train([config], cache, [checkpoints], 1, max(KEEP, needed)):
         now = math.nan if isinstance(report, Diverged) else report.score(figure)
     if not math.isclose(now, known, rel_tol=SAME_SCORE):
         raise UserError(
-            f"{name}: was damaged and is trained again, but its {problem.metrics[figure].title} is {now:.4f} now, and "
+            f"{name}: was damaged and is trained again, but its {metrics[figure].title} is {now:.4f} now, and "
             f"was {known:.4f}: restore it from a copy"
         )
     return True

@@ -19,6 +19,10 @@ INDIFFERENT = (
     "search.max_retries",
     "search.watchdog_seconds",
     "finals.export",
+    "command.python",
+    "command.exact",
+    "command.timeout_seconds",
+    "command.grace_seconds",
 )
 
 

@@ -27,6 +27,7 @@ FOLLOWED = {
     "cluster": "its machines get the corpus, and can run code here",
     "teardown": "ends that cluster",
     "problem": CODE,
+    "command": "its programs are started",
     "metrics": "these are imported or started, or their models loaded",
     "finals.neural_metric": "is imported and called",
     "search.sampler.kind": "is imported and called",
@@ -34,6 +35,7 @@ FOLLOWED = {
     BASE_URL: "this server gets scores, report and samples of the text",
     "tracking.entity": "this account gets them",
 }
+WHOLE = ("command", "metrics")  # sections that are trusted as one value
 PUBLISHED = ("storage", BASE_URL, "tracking.entity")  # the keys that `publish` follows
 ALL = tuple(FOLLOWED)
 
@@ -41,7 +43,7 @@ ALL = tuple(FOLLOWED)
 def followed(experiment: Experiment, keys: Collection[str] = ALL) -> dict[str, Any]:
     """The keys that are set, with their values; kinds only if they are user code (module:Name)."""
     tree = experiment.model_dump(mode="json")
-    values = {**flatten(tree), "metrics": tree.get("metrics") or None}  # all of them as one value
+    values = {**flatten(tree), **{key: tree.get(key) or None for key in WHOLE}}
     ours = [key for key in keys if (key == "problem" or key.endswith(".kind")) and ":" not in values[key]]
     return {key: value for key in keys if (value := values.get(key)) not in (None, False) and key not in ours}
 

@@ -12,6 +12,7 @@ from pydantic import (
     Field,
     ModelWrapValidatorHandler,
     ValidationError,
+    ValidationInfo,
     create_model,
     field_validator,
     model_validator,
@@ -78,8 +79,12 @@ class Experiment(ExperimentFields):
 
     @field_validator("space")
     @classmethod
-    def _names_fields(cls, space: SearchSpace) -> SearchSpace:
-        return fit_space(space, cls.definition.config)
+    def _names_fields(cls, space: SearchSpace, info: ValidationInfo) -> SearchSpace:
+        config = cls.definition.config
+        try:  # the fields of the trial come before the space
+            return fit_space(space, config(**{name: info.data[name] for name in config.model_fields}))
+        except (KeyError, ValidationError):  # an error of a trial's field, which is reported
+            return space if config.free else fit_space(space, config.base())
 
     @model_validator(mode="after")
     def _can_be_searched(self) -> Self:

@@ -18,7 +18,9 @@ class ExperimentFields(Config):
     """The fields of an `Experiment` besides those of a trial."""
 
     problem: str = Field(
-        TRANSLATION, description="the problem: translation, pretrained (fine-tuning), or one of your own as module:NAME"
+        TRANSLATION,
+        description="the problem: translation, pretrained (fine-tuning), command (another trainer), or one of your own "
+        "as module:NAME",
     )
     name: RunName | None = Field(None, description="name of the run directory; config file and time unless given")
     output_dir: str = Field("runs", min_length=1, description="holds the run directories and the caches they share")

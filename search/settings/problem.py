@@ -12,11 +12,12 @@ from trainables.base.errors import UserError
 from trainables.base.metrics import Metric
 from trainables.base.user_code import NAME, import_named
 
-TRANSLATION = "translation"
+TRANSLATION, COMMAND = "translation", "command"
 # Problems that have a name of their own, and where they are; any other is named as module:NAME.
 PROBLEMS = {
     TRANSLATION: "search.translation.problem:TRANSLATION",
     "pretrained": "search.pretrained.problem:PRETRAINED",
+    COMMAND: "search.command.problem:COMMAND",
 }
 
 

@@ -19,12 +19,12 @@ from search.translation.scoring import ScoredModel, score_all
 from search.translation.sections import write_sections
 from search.translation.speeds import seconds_of_finalists
 from search.translation.systems import Systems
+from search.translation.text import size_of_text
 from search.translation.trained import TransformerSystems
 from trainables.base.errors import UserError
 from trainables.base.metric_config import BUILT_IN
 from trainables.base.translation_config import as_translation
 from trainables.base.translator_config import as_translator
-from trainables.data.corpora.cache import cached_corpus
 from trainables.data.corpora.corpus import read_test
 from trainables.scoring.metrics import check_metric
 
@@ -122,17 +122,7 @@ class TranslationFinals:
         }
 
     def data(self, experiment: Experiment, test: Tests) -> DataSize:
-        data = as_translator(experiment.trial).data
-        corpus = cached_corpus(data, experiment.cache)
-        return DataSize(
-            path=data.path,
-            source=data.source,
-            target=data.target,
-            train_pairs=len(corpus.train),
-            valid_pairs=len(corpus.valid),
-            test_pairs=len(test["test"]),
-            other_tests={key: len(text) for key, text in test.items() if key != "test"},
-        )
+        return size_of_text(as_translator(experiment.trial).data, experiment.cache, test)
 
     def signatures(self, experiment: Experiment) -> dict[str, str]:
         return FinalMetrics(experiment).signatures
@@ -149,13 +139,8 @@ class TranslationFinals:
         return self.systems.read_best(experiment)
 
     def describe_data(self, board: Leaderboard) -> str:
-        size = board.corpus
-        assert size
-        name = size.path.rstrip("/").rpartition("/")[2]
-        return (
-            f"{size.source} to {size.target}, {name}: {size.train_pairs:,} training, {size.valid_pairs:,} validation, "
-            f"{' + '.join(f'{pairs:,}' for pairs in (size.test_pairs, *size.other_tests.values()))} test pairs"
-        )
+        assert board.corpus
+        return board.corpus.describe()
 
     def sections(self, entries: list[Entry], test: Tests, board: Leaderboard, experiment: Experiment) -> str:
         return write_sections(entries, test["test"], board, experiment, self.systems)

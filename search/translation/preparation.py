@@ -10,6 +10,7 @@ from model.counting import count_flops
 from search.settings.experiment import Experiment
 from search.settings.searchable import is_among
 from search.translation.shown_pairs import show_pairs
+from search.translation.text import pin_text
 from trainables.base.config import TrialConfig, digest
 from trainables.base.errors import UserError
 from trainables.base.files import digest_of
@@ -44,24 +45,7 @@ class TextPreparation:
 
     def pin_data(self, experiment: Experiment, known: Mapping[str, Any]) -> dict[str, Any]:
         """Digests of the splits."""
-        data = as_translator(experiment.trial).data
-        corpus = cached_corpus(data, experiment.cache)
-        splits = {
-            "training text": {"pairs": len(corpus.train), "sha256": corpus.train.digest()},
-            "validation text": {"pairs": len(corpus.valid), "sha256": corpus.valid.digest()},
-            **{
-                f"{key.replace('_', ' ')} text": cached_test_digest(data, corpus.train, experiment.cache, key)
-                for key in data.tests
-            },
-        }
-        for split, found in splits.items():
-            if found != (before := known[split] if known else found):
-                raise UserError(
-                    f"data.path: {data.path}: its {split} is another than this run was made from: "
-                    f"{found['pairs']:,} pairs ({found['sha256'][:8]}), where there were {before['pairs']:,} "
-                    f"({before['sha256'][:8]}); restore the text, or start a new search"
-                )
-        return splits
+        return pin_text(as_translator(experiment.trial).data, experiment.cache, known)
 
     def files(self, config: TrialConfig) -> list[Path]:
         return training_files(as_translator(config).data)

@@ -1,22 +1,46 @@
 """The files of checkpoints: a folder of a trial has epoch-N, step-N or token-N, each with report.json and state.pt.
 
-Imports no torch, as the driver looks for checkpoints; trainables/training/checkpoint.py reads and writes the states.
+A command (trainables/command) has files of its own in place of state.pt. Imports no torch, as the driver looks for
+checkpoints; trainables/training/checkpoint.py reads and writes the states.
 """
 
+import json
 import re
 import shutil
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from trainables.base.files import create_folder, digest_of, publish_folder, unwritable
-from trainables.base.sealing import Damaged, read_sealed
+from trainables.base.sealing import Damaged, read_sealed, sealed
 
 KEEP = 2  # the newest, and the one before it in case the newest is incomplete
 STATE, REPORT = "state.pt", "report.json"
+
+
+def new_draft(folder: Path) -> Path:
+    """An empty folder for the files of the next checkpoint. Raises OSError."""
+    draft = folder / ".draft"
+    shutil.rmtree(draft, ignore_errors=True)
+    create_folder(draft)
+    return draft
+
+
+def publish_checkpoint(draft: Path, name: str, content: Mapping[str, Any], keep: int = KEEP) -> None:
+    """Give a draft its report and its name, such as epoch-3, and keep the last `keep` checkpoints. Raises OSError.
+
+    content: digests of its files, and `report`.
+    """
+    unit, _, number = name.partition("-")
+    with (draft / REPORT).open("w") as file:
+        json.dump(sealed({unit: int(number), **content}), file)
+    folder = draft.parent
+    publish_folder(draft, folder / name)  # an existing one is incomplete: training continues after a complete one
+    for old in checkpoints_of(folder)[max(KEEP, keep) :]:
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def copy_checkpoint(source: Path, target: Path, number: int) -> None:
@@ -71,7 +95,10 @@ def whole_checkpoint(path: Path) -> tuple[Path, dict[str, Any]] | None:
     """The checkpoint and its report; None if it is incomplete or missing."""
     try:
         meta = read_sealed(path / REPORT)
-        if "sha256" not in meta:  # of an earlier version: without a checksum, it can only be read
+        if "files" in meta:  # of a command
+            if any(digest_of(path / name) != digest for name, digest in meta["files"].items()):
+                return None
+        elif "sha256" not in meta:  # of an earlier version: without a checksum, it can only be read
             with zipfile.ZipFile(path / STATE) as state:
                 if state.testzip() is not None:
                     return None

@@ -91,6 +91,8 @@ class TrialConfig(Config):
     fixed: ClassVar[tuple[str, ...]] = ()
     # Those of fields that no training depends on, such as metrics of its results; they can't be searched either.
     beside: ClassVar[tuple[str, ...]] = ()
+    # Fields that may have any keys; the space can vary the keys that they have.
+    free: ClassVar[tuple[str, ...]] = ()
     if TYPE_CHECKING:
         training: TrainingConfig
         seed: int

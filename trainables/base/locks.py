@@ -121,6 +121,24 @@ def locked(file: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
+@contextmanager
+def handed_on(file: Path, seconds: float) -> Iterator[tuple[int, ...]]:
+    """Hold the lock of a file in the block, to hand it to a process that may live longer than this one.
+
+    Yields the descriptors of this lock and of the drivers' locks that this process has joined. A process that inherits
+    them excludes a new training of the same trial, and a later driver, until it ends.
+
+    Raises UserError if the lock is not free within `seconds`, and OSError.
+    """
+    descriptor = _open(file)
+    try:
+        if not _take_within(seconds, descriptor, file.parent):
+            raise UserError(f"{file.parent}: a process of an earlier training is still alive; end it, then resume")
+        yield descriptor, *_joined.values()
+    finally:
+        os.close(descriptor)
+
+
 def check_locks(folder: Path) -> None:
     """Raises UserError if locks exclude nobody, as far as one machine can find out."""
     make_folder(folder)

@@ -44,6 +44,8 @@ class EpochReport:
         return {"epoch": values.pop("epoch"), "step": values.pop("step"), **values.pop("figures"), **values}
 
 
+# Names that no figure can have, as reports and the lines of a journal need them.
+TAKEN = {*(each.name for each in fields(EpochReport)), "trial", "clock", "time", "seal", "number", "outcome"}
 Report = tuple[int, EpochReport | Diverged]  # of the trial at this place of a list
 
 
