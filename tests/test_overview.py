@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import time
 from datetime import UTC, datetime
@@ -14,9 +15,12 @@ from search import load_run, overviews
 from search.run import main
 from search.run_directory.overview import State, latest_progress, overview
 from trainables.base.config import flatten
+from trainables.base.data_config import DataConfig
 from trainables.base.errors import UserError
 from trainables.base.holder import SILENT_SECONDS
+from trainables.base.sealing import read_sealed, write_sealed
 from trainables.base.translation_config import TranslationConfig
+from trainables.data.corpora.corpus import digest_test, read_corpus
 
 OLD = Path(__file__).parent / "runs" / "0.1"
 
@@ -102,3 +106,28 @@ def test_a_trial_is_shown_with_the_configuration_that_trains_it(runs: Path, caps
     assert main(["show", str(runs / "ended"), "--trial", "1", "--yaml"]) == 0
     config = TranslationConfig.model_validate(yaml.safe_load(capsys.readouterr().out))
     assert flatten(config.model_dump()).items() >= trial.params.items() and config == run.config(1)
+
+
+def test_the_best_models_of_runs_are_compared_on_their_test(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = DataConfig.model_validate(yaml.safe_load((OLD / "experiment.yaml").read_text())["data"])
+    digest = digest_test(data, read_corpus(data).train)
+    for name in ("a", "b"):
+        shutil.copytree(OLD, runs / name)
+        write_sealed(runs / name / "inputs.json", {"splits": {"test text": digest}})
+    file = runs / "b" / "finals" / "0" / "test.json"
+    record = read_sealed(file)
+    worse = ["no" if place % 3 else line for place, line in enumerate(record["translations"])]
+    write_sealed(file, {**record, "translations": worse})
+    arguments = ["compare", "a", "b", "--output_dir", str(runs)]
+    assert main(arguments) == 0, capsys.readouterr().err
+    said = capsys.readouterr().out
+    first, second = re.findall(r"^ ([ab]) .*? (\d) +\d+ +(\S+) ", said, re.MULTILINE)
+    assert (first[:2], second[:2]) == (("a", "1"), ("b", "2"))
+    difference = float(first[2]) - float(second[2])
+    assert re.search(rf"a and b differ by {difference:.2f} BLEU \(95% interval \d", said) and "one seed" in said
+    assert "compare: a, b" in (runs / "a" / "test_opened.jsonl").read_text()
+    write_sealed(runs / "b" / "inputs.json", {"splits": {"test text": {**digest, "sha256": "0" * 64}}})
+    assert main(arguments) == 2 and "was scored on another test than" in capsys.readouterr().err
+    assert main(["compare", "a", "--output_dir", str(runs)]) == 2
+    assert main(["compare", "a", "stopped", "--output_dir", str(runs)]) == 2
+    assert "has no ranking yet" in capsys.readouterr().err
