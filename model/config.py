@@ -1,5 +1,6 @@
 """The configuration of the network."""
 
+import math
 from typing import Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -35,6 +36,9 @@ class ModelConfig(Config):
     dropout: float = Field(0.1, ge=0, lt=1, description="dropout of embeddings and of each sublayer's output")
     attention_dropout: float = Field(0.0, ge=0, lt=1, description="dropout of attention weights")
     activation_dropout: float = Field(0.0, ge=0, lt=1, description="dropout inside the feed-forward block")
+    layer_drop: float = Field(
+        0.0, ge=0, lt=1, description="probability that a layer is left out of a training step (Fan et al. 2020)"
+    )
     norm: Literal["pre", "post", "deep"] = Field(
         "pre", description="norm before each sublayer, after it, or after it with DeepNorm's scales"
     )
@@ -56,6 +60,13 @@ class ModelConfig(Config):
         min_length=1,
         description="best/ of a run, whose weights training starts from, with its tokenizer; the architecture must be "
         "the same; null: random weights",
+    )
+
+    base_width: int | None = Field(
+        None,
+        ge=1,
+        description="the d_model for which learning rates are right: at another width they are scaled, and so is the "
+        "output (muP); null: not",
     )
 
     @model_validator(mode="after")
@@ -116,10 +127,15 @@ class ModelConfig(Config):
         """Whether several such models can be computed as one (model/stacking.py).
 
         Positions must have no weights, and attention no dropout, as its kernel can't draw masks for each of several
-        models.
+        models. No layer may be left out, as it would be left out of all.
         """
-        kind = self.position_kind
-        return not (kind.layer_parameters(self) or kind.shared_parameters(self) or self.attention_dropout)
+        kind, apart = self.position_kind, self.attention_dropout or self.layer_drop
+        return not (kind.layer_parameters(self) or kind.shared_parameters(self) or apart)
+
+    @property
+    def output_scale(self) -> float:
+        """What hidden states are multiplied by before the output layer; see `base_width`."""
+        return 1.0 if self.base_width is None else math.sqrt(self.base_width / self.d_model)
 
     @property
     def deepnorm(self) -> "DeepNorm":

@@ -1,8 +1,9 @@
 """The encoder-decoder transformer (Vaswani et al. 2017)."""
 
+import copy
 import math
 from dataclasses import dataclass
-from typing import cast
+from typing import TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,8 @@ from model.config import ModelConfig
 from model.dropout import Dropout
 from model.layers import DecoderLayer, Embedding, EncoderLayer, FeedForward, make_norm
 from model.special_tokens import PAD
+
+Layer = TypeVar("Layer", EncoderLayer, DecoderLayer)
 
 
 @dataclass
@@ -50,6 +53,7 @@ class Transformer(nn.Module):
             )
         self.config = config
         self.scale = math.sqrt(config.d_model)  # of embeddings (Vaswani et al. 2017, section 3.4)
+        self.output_scale = config.output_scale
         self.target_embedding = Embedding(target_vocab, config.d_model, config.tied_embeddings != "none")
         self.source_embedding = (
             self.target_embedding if config.tied_embeddings == "all" else Embedding(source_vocab, config.d_model)
@@ -127,7 +131,7 @@ class Transformer(nn.Module):
         # Reading this from a GPU would wait for it.
         mask = ~padding[:, None, None, :] if padding.device.type != "cpu" or padding.any() else None
         x = self._embed_source(source)
-        for layer in self.encoder:
+        for layer in self._trained(self.encoder_layers):
             x = layer(x, mask)
         return self.encoder_norm(x), mask
 
@@ -138,9 +142,32 @@ class Transformer(nn.Module):
         """
         memory, mask = self.encode(source)
         x = self._embed_target(target)
-        for layer in self.decoder_layers:
+        for layer in self._trained(self.decoder_layers):
             x = layer(x, layer.cross_attention.project_memory(memory), mask)
-        return self.decoder_norm(x)
+        return self._scaled(self.decoder_norm(x))
+
+    def _trained(self, layers: list[Layer]) -> list[Layer]:
+        """The layers of this step: all, or while training those that `layer_drop` leaves (Fan et al. 2020)."""
+        probability = self.config.layer_drop if self.training else 0.0
+        if not probability:
+            return layers
+        drawn = torch.rand(len(layers)).tolist()
+        return [layer for layer, number in zip(layers, drawn, strict=True) if number >= probability]
+
+    def _scaled(self, hidden: Tensor) -> Tensor:
+        return hidden if self.output_scale == 1 else hidden * self.output_scale
+
+    def with_folded_scale(self) -> "Transformer":
+        """The same function without `output_scale`, which the last norm then has; a copy if there is one."""
+        if self.output_scale == 1:
+            return self
+        folded = copy.deepcopy(self)
+        after = self.config.norm != "pre"
+        last = folded.decoder_layers[-1].feed_forward_residual.norm if after else folded.decoder_norm
+        for parameter in last.parameters():
+            parameter.data *= self.output_scale
+        folded.output_scale = 1.0
+        return folded
 
     def start_decoding(self, source: Tensor) -> DecoderState:
         """source: (B, S) ids -> the state before the first target token."""
@@ -154,4 +181,4 @@ class Transformer(nn.Module):
         for layer, memory, cache in zip(self.decoder, state.memory, state.caches, strict=True):
             x = layer(x, memory, state.memory_mask, cache)
         state.length += 1
-        return self.output(self.decoder_norm(x)).squeeze(1)
+        return self.output(self._scaled(self.decoder_norm(x))).squeeze(1)

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from model.config import ModelConfig
 
-NUMBERS: dict[str, list[int | None]] = {
+NUMBERS: dict[str, list[Any]] = {
     "encoder_layers": [1, 2, 3],
     "decoder_layers": [1, 2, 3],
     "d_model": [8, 16, 24],
@@ -16,6 +16,8 @@ NUMBERS: dict[str, list[int | None]] = {
     "ffn_dim": [2, 7, 32],
     "max_length": [20, 30],
     "max_distance": [1, 9],
+    "layer_drop": [0.0],  # it is of training alone
+    "base_width": [None, 12],
 }
 
 

@@ -40,6 +40,15 @@ VALUES: dict[str, list[Any]] = {  # of the fields that are no choice among words
     "training.warmup_steps": [0, 2],
     "training.label_smoothing": [0.0, 0.1],
     "training.clip_norm": [0.1, 0.2],
+    "training.accumulation": [1, 2],
+    "training.final_rate": [0.0, 0.5],
+    "training.beta1": [0.9, 0.8],
+    "training.beta2": [0.98, 0.9],
+    "training.epsilon": [1e-8, 1e-4],
+    "training.weight_decay": [0.0, 0.1],
+    "training.ema_decay": [0.0, 0.9],
+    "model.layer_drop": [0.0, 0.6],
+    "model.base_width": [None, 8],
 }
 BESIDE: dict[str, dict[str, Any]] = {  # what a field needs to matter
     "tokenizer.byte_fallback": {"tokenizer.vocab_size": 320},

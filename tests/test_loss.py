@@ -11,8 +11,8 @@ from torch import Tensor
 
 from model.special_tokens import PAD
 from trainables.base.translation_config import TranslationTraining
-from trainables.training.learner import learning_rate
 from trainables.training.loss import CHUNK_TOKENS, _LinearCrossEntropy, linear_cross_entropy
+from trainables.training.optimizer import learning_rate
 
 VOCABULARY = 37
 

@@ -40,8 +40,9 @@ from trainables.training import loop as training
 from trainables.training.checkpoint import load_state
 from trainables.training.evaluation import reference_loss, translate
 from trainables.training.gpu import GpuFigures, measure
-from trainables.training.learner import build_model, learning_rate
+from trainables.training.learner import build_model
 from trainables.training.loop import Batch, EagerStep, train
+from trainables.training.optimizer import learning_rate
 from trainables.training.trained import load_model
 from trainables.translation import TRAINING
 

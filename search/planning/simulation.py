@@ -9,7 +9,7 @@ from search.engine.rules import Records, Rules
 from search.engine.work import Work
 from search.finals.choosing import choose_finalists, final_seeds
 from search.planning.made_up import Curves, DrawnPlan, JournalInMemory, NoCheckpoints, VirtualStudy
-from search.planning.size import parameters_of
+from search.planning.size import parameters_of, state_bytes
 from search.planning.speeds import Seconds, Speeds
 from search.planning.virtual_time import play, seconds_in_slots
 from search.record.trial import StudyTrial
@@ -21,7 +21,6 @@ from trainables.base.report import EpochReport
 from trainables.base.rounds import Rounds
 
 MOST_TRIALS = 300  # that are simulated; the cost of more trials is extrapolated
-STATE_BYTES = 12  # of a checkpoint, for each parameter: the weight and Adam's two moments in float32
 BEST_BYTES = 4  # of the best model, for each parameter
 
 
@@ -84,7 +83,7 @@ class _Simulation:
         if trial.number not in self.seconds:
             config = self.plan.config(trial.params)
             self.seconds[trial.number] = self.speeds.of(config)
-            self.state_bytes[trial.number] = STATE_BYTES * parameters_of(config)
+            self.state_bytes[trial.number] = state_bytes(config)
         return self.seconds[trial.number]
 
     def _report(self, trial: StudyTrial) -> EpochReport:
@@ -121,7 +120,7 @@ class _Simulation:
         settings = self.experiment.finals
         assert isinstance(settings, TranslationFinals)
         kept = max(KEEP, settings.average_checkpoints) if settings.seeds else KEEP
-        disk = sum(STATE_BYTES * kept * parameters_of(config) for config in finals)
+        disk = sum(kept * state_bytes(config) for config in finals)
         best = BEST_BYTES * max((parameters_of(config) for config in finals), default=0)
         trains = self.experiment.finals.seeds > 0
         return Course(

@@ -1,12 +1,13 @@
 """Steps of one model as CUDA graphs, and the choice of the step for a training."""
 
+from collections.abc import Sequence
+
 import torch
-from torch import Tensor
 
 from trainables.acceleration.stacked import StackedStep
 from trainables.base.translation_config import TranslationConfig
 from trainables.data.encoding.preparing import Prepared
-from trainables.training.loop import EagerStep, Step
+from trainables.training.loop import Batch, EagerStep, Step
 
 
 class CapturedStep:
@@ -20,8 +21,8 @@ class CapturedStep:
     def begin(self, seed: int) -> None:
         self._steps.begin([seed])
 
-    def __call__(self, source: Tensor, target: Tensor, rate: float) -> None:
-        self._steps([(source, target)], [rate])
+    def __call__(self, batches: Sequence[Batch], rate: float) -> None:
+        self._steps(batches, [rate])
 
     def loss(self) -> float:
         (loss,) = self._steps.losses()
@@ -30,5 +31,5 @@ class CapturedStep:
 
 def choose_step(config: TranslationConfig, prepared: Prepared, device: torch.device) -> Step:
     """The fastest `Step` for one model on the device. Raises TooLarge."""
-    captured = device.type == "cuda" and config.training.batch_shapes is not None
+    captured = device.type == "cuda" and config.captured
     return (CapturedStep if captured else EagerStep)(config, prepared, device)

@@ -17,7 +17,8 @@ from trainables.training.device import default_device
 from trainables.training.gpu import Need
 from trainables.training.loop import train
 
-SHORT = {"epochs": 1, "report_steps": None, "learning_rate": 1e-6}  # so that nothing diverges before validation
+# The rate is low so that nothing diverges before validation.
+SHORT = {"epochs": 1, "report_steps": None, "report_tokens": None, "learning_rate": 1e-6}
 BATCHES = 3  # of each: most ids with padding, most sentences, longest sentences
 
 
@@ -34,7 +35,7 @@ def measure_need(configs: Sequence[TranslationConfig], cache: Path) -> Need | No
         prepared = prepare(config.data, config.tokenizer, cache)
         short = config.with_values({f"training.{key}": value for key, value in SHORT.items()})
         try:
-            if config.training.batch_shapes is not None:  # all shapes of the whole text are captured
+            if config.captured:  # all shapes of the whole text are captured
                 step = choose_step(short, prepared, default_device())
                 step.begin(seed=1)
                 free = min(free, torch.cuda.mem_get_info()[0])

@@ -92,11 +92,17 @@ def make_capturable(learner: Learner) -> None:
     """Give everything that a step reads and writes a fixed place in memory, so that the step can be captured."""
     for parameter in learner.model.parameters():
         parameter.grad = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad.zero_()
-    (group,) = learner.optimizer.param_groups
-    group["lr"] = torch.zeros((), device=learner.model.output.weight.device)
+    groups = learner.optimizer.param_groups
+    for group in groups:
+        group["lr"] = torch.zeros((), device=learner.model.output.weight.device)
     before = copy.deepcopy(learner.optimizer.state_dict()["state"])
+    averages = learner.average.tensors if learner.average else []
+    kept = [tensor.clone() for tensor in averages]
     learner.clip_and_step()  # rate 0 and no gradient: creates the optimizer's state, keeps the weights
     for number, values in learner.optimizer.state_dict()["state"].items():
         for name, tensor in values.items():
             tensor.copy_(before[number][name] if before else torch.zeros_like(tensor))
-    group["capturable"] = True
+    for tensor, values in zip(averages, kept, strict=True):
+        tensor.copy_(values)
+    for group in groups:
+        group["capturable"] = True

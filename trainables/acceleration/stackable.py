@@ -9,7 +9,9 @@ OWN = (  # fields that may differ between trials that are computed as one
     "seed",
     "model.dropout",
     "model.activation_dropout",
-    *(f"training.{name}" for name in ("learning_rate", "warmup_steps", "schedule", "label_smoothing", "clip_norm")),
+    *(f"training.{name}" for name in ("learning_rate", "warmup_steps", "schedule", "final_rate")),
+    *(f"training.{name}" for name in ("beta1", "beta2", "epsilon", "weight_decay", "ema_decay")),
+    *(f"training.{name}" for name in ("label_smoothing", "clip_norm")),
 )
 
 

@@ -30,7 +30,7 @@ class StackedStep:
         self._stack = Stack([each.model for each in self.learners], self._generators) if self._generators else None
         self._nll = torch.zeros(len(configs), device=device)  # since `begin`
         settings = configs[0].training
-        graphs = device.type == "cuda" and settings.batch_shapes is not None
+        graphs = device.type == "cuda" and configs[0].captured
         self._sizes = batch_sizes(prepared.train, settings) if graphs else []
         self._captured: StepGraphs | None = None
 
@@ -53,7 +53,7 @@ class StackedStep:
     def __call__(self, batches: Sequence[Batch], rates: Sequence[float]) -> None:
         """Take one step of each model. If one diverges, its loss is not finite."""
         for learner, rate in zip(self.learners, rates, strict=True):
-            learner.set_rate(rate)
+            learner.optimizer.set_rate(rate)
         source, target = (to_device(torch.stack(side), self._device) for side in zip(*batches, strict=True))
         if self._captured is not None:
             self._captured(source, target)

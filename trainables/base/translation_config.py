@@ -60,10 +60,29 @@ class TranslationTraining(TranslatorTraining):
         description="most shapes of batches, with more padding: a GPU then runs each step as one CUDA "
         "graph, and finalists' seeds can train together; null: as many shapes as batches, with little padding",
     )
+    accumulation: int = Field(
+        1, ge=1, description="batches of an optimizer step, whose gradient is the mean over all of their target tokens"
+    )
     learning_rate: float = Field(0.002, gt=0, description="Adam's peak learning rate")
     warmup_steps: int = Field(300, ge=0, description="steps of linear warm-up")
-    schedule: Literal["cosine", "inverse_sqrt", "constant"] = Field(
+    schedule: Literal["cosine", "linear", "inverse_sqrt", "constant"] = Field(
         "cosine", description="the learning rate after the warm-up"
+    )
+    final_rate: float = Field(
+        0.0, ge=0, le=1, description="share of the peak at which cosine and linear end, and below which no rate falls"
+    )
+    beta1: float = Field(0.9, ge=0, lt=1, description="Adam's decay of the mean of gradients")
+    beta2: float = Field(0.98, ge=0, lt=1, description="Adam's decay of the mean of their squares")
+    epsilon: float = Field(1e-8, gt=0, description="Adam's term against division by zero")
+    weight_decay: float = Field(
+        0.0, ge=0, description="AdamW's decay of matrices, times the learning rate; not of biases and norms"
+    )
+    ema_decay: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="validate and keep an exponential moving average of the weights with this decay, such as 0.999; 0: "
+        "the weights",
     )
     label_smoothing: float = Field(0.1, ge=0, lt=1, description="mass spread over the whole vocabulary")
     clip_norm: float = Field(1.0, gt=0, description="largest norm of the gradient")
@@ -71,11 +90,21 @@ class TranslationTraining(TranslatorTraining):
         (), description="parts that are not trained: encoder, decoder, embeddings (with positions)"
     )
 
+    @model_validator(mode="after")
+    def _one_shape_a_step(self) -> Self:
+        if self.accumulation > 1 and self.batch_shapes is not None:
+            raise ValueError(
+                f"accumulation: {self.accumulation}: a step of batch_shapes is one batch; set batch_shapes to null, or "
+                "accumulation to 1"
+            )
+        return self
+
 
 class TranslationConfig(TranslatorConfig):
     """Everything that determines one run; on one machine it gives the same numbers, on a GPU up to rounding."""
 
     fixed = (*TranslatorConfig.fixed, "model.init_from", "tokenizer.taken_from")
+
     data: DataConfig = DataConfig()
     tokenizer: TokenizerConfig = TokenizerConfig()
     model: ModelConfig = ModelConfig()
@@ -117,6 +146,11 @@ class TranslationConfig(TranslatorConfig):
     def unused(self) -> frozenset[str]:
         """Dotted paths of fields that have no effect with the values of the others."""
         return frozenset(f"model.{key}" for key in self.model.unused)
+
+    @property
+    def captured(self) -> bool:
+        """Whether a GPU computes its steps as CUDA graphs, which can't leave out layers."""
+        return self.training.batch_shapes is not None and not self.model.layer_drop
 
     @property
     def num_parameters(self) -> int:

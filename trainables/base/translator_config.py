@@ -49,6 +49,11 @@ class TranslatorTraining(TrainingConfig):
             ...
 
         @property
+        def accumulation(self) -> int:
+            """Batches of an optimizer step."""
+            ...
+
+        @property
         def learning_rate(self) -> float:
             """The peak of the rate."""
             ...
@@ -61,6 +66,11 @@ class TranslatorTraining(TrainingConfig):
         @property
         def schedule(self) -> str:
             """The rate after the warm-up."""
+            ...
+
+        @property
+        def final_rate(self) -> float:
+            """The share of the peak that no rate falls below after the warm-up."""
             ...
 
         @property

@@ -33,7 +33,7 @@ def write(model: Transformer, tokenizer: Tokenizer, folder: Path, quantization: 
 
     quantization: of the weights, a name that CTranslate2 knows, such as float32 or int8.
     """
-    spec = _spec(model)
+    spec = _spec(model.with_folded_scale())
     for register, side in (
         (spec.register_source_vocabulary, tokenizer.source),
         (spec.register_target_vocabulary, tokenizer.target),

@@ -73,7 +73,7 @@ def write(trained: TrainedModel, folder: Path) -> None:
     """Write a model and its tokenizer into a folder, for `from_pretrained`."""
     import transformers
 
-    network, config = trained.network, trained.network.config
+    network, config = trained.network.with_folded_scale(), trained.network.config
     config_class, model_class = (getattr(transformers, name) for name in ARCHITECTURES[config.norm, config.positions])
     settings = config_class(**_settings(config, trained.tokenizer))
     with torch.random.fork_rng():

@@ -18,7 +18,7 @@ from trainables.base.yaml_files import read_yaml
 
 WEIGHTS, CONFIG, DIGESTS = "model.safetensors", "config.yaml", "digests.json"  # in best/
 # Fields of a model that change none of its weights.
-FREE = ("dropout", "attention_dropout", "activation_dropout", "init_from")
+FREE = ("dropout", "attention_dropout", "activation_dropout", "layer_drop", "init_from")
 # Names of parameters begin with these.
 PARTS: dict[Part, tuple[str, ...]] = {
     "encoder": ("encoder.", "encoder_norm."),

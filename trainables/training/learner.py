@@ -1,6 +1,6 @@
-"""A model with its optimizer, and the learning-rate schedule."""
+"""A model with its optimizer, and the average of its weights if one is kept."""
 
-import math
+import copy
 from typing import Any
 
 import torch
@@ -9,27 +9,12 @@ from torch import Tensor
 from model.transformer import Transformer
 from trainables.base.errors import TooLarge
 from trainables.base.translation_config import TranslationConfig
-from trainables.base.translator_config import TranslatorTraining
 from trainables.data.encoding.preparing import Prepared
 from trainables.data.encoding.sequences import EncodedSplit
 from trainables.training.device import set_up
 from trainables.training.evaluation import reference_loss, translate
 from trainables.training.initial import freeze, load_initial
-
-
-def learning_rate(step: int, total_steps: int, config: TranslatorTraining) -> float:
-    """The rate of 1-based `step`: linear warm-up to the peak, then the schedule (cosine and linear end near 0)."""
-    warmup = min(config.warmup_steps, total_steps)
-    if step <= warmup:
-        return config.learning_rate * step / warmup
-    progress = (step - warmup) / max(1, total_steps - warmup + 1)
-    if config.schedule == "cosine":
-        return config.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
-    if config.schedule == "linear":
-        return config.learning_rate * (1 - progress)
-    if config.schedule == "inverse_sqrt":
-        return config.learning_rate * math.sqrt(max(1, warmup) / step)
-    return config.learning_rate
+from trainables.training.optimizer import Average, Optimizer
 
 
 def build_model(config: TranslationConfig, prepared: Prepared, device: torch.device) -> Transformer:
@@ -45,27 +30,26 @@ def build_model(config: TranslationConfig, prepared: Prepared, device: torch.dev
 
 
 class Learner:
-    """A model and its optimizer."""
+    """A model and its optimizer.
+
+    Attributes:
+        model: The one that is trained.
+        evaluated: The one that is validated, saved and used: `model`, or the average of its weights.
+    """
 
     def __init__(self, config: TranslationConfig, prepared: Prepared, device: torch.device):
         """Raises TooLarge, and UserError for `model.init_from`."""
         set_up(device)
         self.config, self.settings, self.device = config, config.training, device
         self._tokenizer = prepared.tokenizer
-        self.model = build_model(config, prepared, device)
+        self.model = self.evaluated = build_model(config, prepared, device)
         load_initial(self.model, config)
         freeze(self.model, self.settings.freeze)
-        self.optimizer = torch.optim.Adam(
-            self.model.parameters(), lr=self.settings.learning_rate, betas=(0.9, 0.98), fused=True
-        )
-
-    def set_rate(self, rate: float) -> None:
-        """Use this learning rate for the next steps."""
-        (group,) = self.optimizer.param_groups
-        if isinstance(group["lr"], Tensor):
-            group["lr"].fill_(rate)  # a captured step reads it from there
-        else:
-            group["lr"] = rate
+        self.optimizer = Optimizer(self.model, self.settings)
+        self.average: Average | None = None
+        if self.settings.ema_decay:
+            self.evaluated = copy.deepcopy(self.model).requires_grad_(False)
+            self.average = Average(self.model, self.evaluated, self.settings.ema_decay)
 
     def clip_and_step(self) -> Tensor:
         """Clip the gradients to `clip_norm` and take an optimizer step; returns their norm before clipping."""
@@ -74,27 +58,37 @@ class Learner:
         if norm.device.type != "cpu" or norm > self.settings.clip_norm:  # reading this would wait for a GPU
             torch.nn.utils.clip_grads_with_norm_(parameters, self.settings.clip_norm, norm)
         self.optimizer.step()
+        if self.average is not None:
+            self.average.update()
         return norm
 
     def state(self) -> dict[str, Any]:
         """The state for a checkpoint."""
-        # Clones, as a view into a stack would be saved with the whole stack; a matrix with two names stays one.
-        clones: dict[int, Tensor] = {}
-        for tensor in self.model.state_dict().values():
-            clones.setdefault(tensor.data_ptr(), tensor.clone())
-        weights = {name: clones[tensor.data_ptr()] for name, tensor in self.model.state_dict().items()}
-        return {"model": weights, "optimizer": self.optimizer.state_dict()}
+        state: dict[str, Any] = {"model": _weights(self.evaluated), "optimizer": self.optimizer.state_dict()}
+        if self.average is not None:
+            state |= {"trained": _weights(self.model), "average_steps": self.average.steps}
+        return state
 
     def load(self, state: dict[str, Any]) -> None:
         """Restore the state of a checkpoint, whether it was trained alone, in a stack, or on another device."""
-        self.model.load_state_dict(state["model"])
-        groups = self.optimizer.state_dict()["param_groups"]
-        self.optimizer.load_state_dict({"state": state["optimizer"]["state"], "param_groups": groups})
+        self.evaluated.load_state_dict(state["model"])
+        self.model.load_state_dict(state.get("trained", state["model"]))
+        if self.average is not None and "average_steps" in state:
+            self.average.steps.copy_(state["average_steps"])
+        self.optimizer.restore(state["optimizer"]["state"])
 
     def reference_loss(self, split: EncodedSplit) -> float:
         """See `evaluation.reference_loss`."""
-        return reference_loss(self.model, split)
+        return reference_loss(self.evaluated, split)
 
     def translate(self, sentences: list[str]) -> list[str]:
         """Translations by greedy search, in the order of the sentences."""
-        return translate(self.model, self._tokenizer, sentences)
+        return translate(self.evaluated, self._tokenizer, sentences)
+
+
+def _weights(model: Transformer) -> dict[str, Tensor]:
+    """Clones, as a view into a stack would be saved with the whole stack; a matrix with two names stays one."""
+    clones: dict[int, Tensor] = {}
+    for tensor in model.state_dict().values():
+        clones.setdefault(tensor.data_ptr(), tensor.clone())
+    return {name: clones[tensor.data_ptr()] for name, tensor in model.state_dict().items()}

@@ -5,8 +5,9 @@ A round is an epoch, or as many steps or tokens as `training` says. Runs without
 
 import math
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, overload
 
@@ -28,8 +29,9 @@ from trainables.training.checkpoint import load_state, save_checkpoint
 from trainables.training.device import default_device
 from trainables.training.evaluation import corpus_bleu
 from trainables.training.gpu import GpuFigures, measure, start_measuring
-from trainables.training.learner import Learner, learning_rate
+from trainables.training.learner import Learner
 from trainables.training.loss import linear_cross_entropy
+from trainables.training.optimizer import learning_rate
 
 Batch = tuple[Tensor, Tensor]  # source (B, S) and target (B, T), ids
 C = TypeVar("C", bound=TranslatorConfig)
@@ -43,8 +45,8 @@ class Learns(Protocol):
     device: torch.device
 
     @property
-    def model(self) -> torch.nn.Module:
-        """The model."""
+    def evaluated(self) -> torch.nn.Module:
+        """The model that is validated and kept."""
         ...
 
     def state(self) -> dict[str, Any]:
@@ -76,8 +78,8 @@ class Steps(Protocol):
         """Begin a round. Its random numbers depend only on the seed, so checkpoints contain no random state."""
         ...
 
-    def __call__(self, source: Tensor, target: Tensor, rate: float) -> float | None:
-        """Take one step on a batch at a learning rate.
+    def __call__(self, batches: Sequence[Batch], rate: float) -> float | None:
+        """Take one step on `training.accumulation` batches, or what an epoch has left, at a learning rate.
 
         Returns the norm of the gradient, or None if reading it would wait for a GPU.
         """
@@ -108,28 +110,33 @@ class EagerStep:
         torch.manual_seed(seed)
         self._nll.zero_()
 
-    def __call__(self, source: Tensor, target: Tensor, rate: float) -> float | None:
-        """Take one step on a batch (B, T) at a learning rate; returns the norm of the gradient."""
-        tokens = int((target[:, 1:] != PAD).sum())
-        self.learner.set_rate(rate)
+    def __call__(self, batches: Sequence[Batch], rate: float) -> float | None:
+        """Take one step on batches at a learning rate; returns the norm of the gradient."""
+        self.learner.optimizer.set_rate(rate)
         self.learner.optimizer.zero_grad()
-        self._add_gradients(source, target, 1 / tokens)
+        self._add_gradients(batches, 1 / count_tokens(batches))
         norm = self.learner.clip_and_step()
         return float(norm) if self._device.type == "cpu" else None
 
-    def _add_gradients(self, source: Tensor, target: Tensor, scale: float) -> None:
-        """Forward and backward pass of the objective, summed over the target's tokens, times a scale."""
-        source, target = (to_device(ids, self._device) for ids in (source, target))
+    def _add_gradients(self, batches: Sequence[Batch], scale: float) -> None:
+        """Forward and backward pass of the objective, summed over the targets' tokens, times a scale."""
         model, smoothing = self.learner.model, self.learner.settings.label_smoothing
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._device.type == "cuda"):
-            hidden = model(source, target[:, :-1])
-            objective, nll = linear_cross_entropy(hidden, model.output.weight, target[:, 1:], smoothing, scale)
-        objective.backward()  # type: ignore[no-untyped-call]
-        self._nll += nll
+        for batch in batches:
+            source, target = (to_device(ids, self._device) for ids in batch)
+            with torch.autocast(self._device.type, torch.bfloat16, enabled=self._device.type == "cuda"):
+                hidden = model(source, target[:, :-1])
+                objective, nll = linear_cross_entropy(hidden, model.output.weight, target[:, 1:], smoothing, scale)
+            objective.backward()  # type: ignore[no-untyped-call]
+            self._nll += nll
 
     def loss(self) -> float:
         """The negative log-likelihood of the target tokens, in nats, summed since `begin`."""
         return float(self._nll)
+
+
+def count_tokens(batches: Sequence[Batch]) -> int:
+    """The target tokens that are predicted."""
+    return sum(int((target[:, 1:] != PAD).sum()) for _, target in batches)
 
 
 def to_device(ids: Tensor, device: torch.device) -> Tensor:
@@ -176,23 +183,22 @@ def train(
     step = make_step(config, prepared, device)
     run = TrainingRun(config, prepared, step.learner, checkpoints, keep)
     if checkpoints and (found := newest_checkpoint(checkpoints)):
-        yield run.resume(*found), run.learner.model.eval()
+        yield run.resume(*found), run.learner.evaluated.eval()
     batches = run.batches()
     for progress, steps in run.steps():
         start_measuring(device)
         started, tokens = time.perf_counter(), 0
         step.begin(run.seed(progress))
         for number in steps:
-            source, target = next(batches)
-            rate = learning_rate(number, run.rounds.total_steps, config.training)
-            norm = step(source, target, rate)
+            taken, rate = next(batches), learning_rate(number, run.rounds.total_steps, config.training)
+            norm = step(taken, rate)
             if norm is not None and not math.isfinite(norm):
                 where = f"epoch {run.epoch(number)}, step {number}, at learning rate {rate:.3g}"
                 raise Diverged(f"the gradient became {norm} in {where}")
-            tokens += int((target[:, 1:] != PAD).sum())
+            tokens += count_tokens(taken)
         loss = step.loss() / tokens  # waits for a GPU only at the end of a round, to keep its queue full
         trained = Trained(loss, tokens, time.perf_counter() - started, measure(device))
-        yield run.report(trained, progress), run.learner.model
+        yield run.report(trained, progress), run.learner.evaluated
 
 
 @dataclass(frozen=True)
@@ -233,12 +239,15 @@ class TrainingRun:
         self.progress = report.progress(self.config.training.unit)
         return report
 
-    def batches(self) -> Iterator[Batch]:
-        """The batches of all steps that are left."""
+    def batches(self) -> Iterator[list[Batch]]:
+        """The batches of each step that is left; the last step of an epoch may have fewer."""
+        settings, text = self.config.training, self.prepared.train
         done, epoch_steps = self.rounds.step(self.progress), self.rounds.epoch_steps
         for epoch in range(done // epoch_steps, math.ceil(self.config.training.epochs)):
             start = max(0, done - epoch * epoch_steps)
-            yield from training_batches(self.prepared.train, self.config.training, self.config.seed, epoch + 1, start)
+            left = training_batches(text, settings, self.config.seed, epoch + 1, start * settings.accumulation)
+            while taken := list(islice(left, settings.accumulation)):
+                yield taken
 
     def steps(self) -> Iterator[tuple[int, range]]:
         """Each round that is left: the progress at its end, and its steps, counted from 1 over all epochs."""
@@ -271,7 +280,7 @@ class TrainingRun:
         if not math.isfinite(trained.loss):
             raise Diverged(f"the training loss became {trained.loss} in epoch {epoch}")
         started = time.perf_counter()
-        self.learner.model.eval()
+        self.learner.evaluated.eval()
         nll_sum = self.learner.reference_loss(valid)
         if not math.isfinite(nll_sum):
             raise Diverged(f"the validation loss became {nll_sum} in epoch {epoch}")
