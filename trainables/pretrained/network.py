@@ -73,7 +73,9 @@ def _keep_padding(embedding: nn.Embedding) -> None:
     """Keep the zeros of padding, which also start MarianMT's decoder: a tied output matrix would change them."""
     row = embedding.padding_idx
     if row is not None and not embedding.weight[row].any():
-        embedding.weight.register_hook(lambda grad: grad.index_fill(0, torch.tensor([row], device=grad.device), 0.0))
+        embedding.weight.register_hook(  # type: ignore[no-untyped-call]
+            lambda grad: grad.index_fill(0, torch.tensor([row], device=grad.device), 0.0)
+        )
 
 
 def _with_adapters(network: Any, config: LoraConfig) -> Any:
