@@ -119,7 +119,7 @@ def test_print_config_says_what_there_is(capsys: pytest.CaptureFixture[str]) -> 
         ("", ["  training     The optimisation recipe."]),
         ("search.trials", ["  --search.trials  whole number (1 or more) or null (default 20)"]),
         ("all", ["  --training.epochs  number (above 0) (default 5)", "  --data.source  text (default en)"]),
-        ("training", ["  --training.schedule  cosine, inverse_sqrt or constant (default cosine)"]),
+        ("training", ["  --training.schedule  cosine, linear, inverse_sqrt or constant (default cosine)"]),
         (
             "search",
             ["  --search.scheduler  one of (default asha_promotion)", "      none: Trains all trials to the end"],

@@ -1,6 +1,5 @@
 """Settings of the training that papers tune: each against a reference, and all of them resumed after a kill."""
 
-import math
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -24,12 +23,13 @@ from trainables.training.optimizer import Average, Optimizer, learning_rate
 ALL: dict[str, Any] = {
     "model__layer_drop": 0.3,
     "model__base_width": 16,
-    "training__accumulation": 3,
+    "training__forward_tokens": 200,
     "training__schedule": "linear",
     "training__final_rate": 0.1,
     "training__weight_decay": 0.1,
     "training__ema_decay": 0.9,
     "training__beta1": 0.8,
+    "training__bpe_dropout": 0.2,
 }
 
 
@@ -75,24 +75,25 @@ def test_it_is_adam_with_the_decay_of_adamw_for_matrices(decay: float) -> None:
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
 
 
-def test_a_step_of_several_batches_is_that_of_one_with_all_their_pairs(corpus: Path) -> None:
+@pytest.mark.parametrize("most", [1, 150, 10_000])
+def test_a_step_in_several_passes_is_that_of_one(most: int, corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = tiny(corpus, model__dropout=0.0)
     prepared = prepare(config.data, config.tokenizer, corpus / "cache")
     source, target = next(iter(training_batches(prepared.train, config.training, 1, 1)))
-    parts = [(source[:5], target[:5]), (source[5:6], target[5:6]), (source[6:], target[6:])]  # of unequal size
-    steps = []
-    for batches in ([(source, target)], parts):
-        step = EagerStep(config, prepared, CPU)
+    passed, steps = [], []
+    encode = Transformer.encode
+
+    def encode_and_count(model: Transformer, ids: Tensor) -> tuple[Tensor, Tensor | None]:
+        passed.append(ids.numel())
+        return encode(model, ids)
+
+    monkeypatch.setattr(Transformer, "encode", encode_and_count)
+    for tokens in (None, most):
+        step = EagerStep(config.with_values({"training.forward_tokens": tokens}), prepared, CPU)
         step.begin(1)
-        steps.append((step(batches, 0.0), step.loss(), [p.grad for p in step.learner.model.parameters()]))
+        steps.append((step(source, target, 0.0), step.loss(), [p.grad for p in step.learner.model.parameters()]))
     torch.testing.assert_close(steps[0], steps[1], rtol=1e-4, atol=1e-6)
-
-
-def test_an_epoch_ends_with_a_step_of_what_is_left(corpus: Path) -> None:
-    plain, _ = run(tiny(corpus, training__epochs=1), corpus)
-    several, _ = run(tiny(corpus, training__epochs=1, training__accumulation=4), corpus)
-    assert plain[0].step % 4 and several[0].step == math.ceil(plain[0].step / 4)
-    assert several[0].figures["tokens"] == plain[0].figures["tokens"]
+    assert sum(passed) == 2 * source.numel() and max(passed[1:]) <= max(most, source.shape[1])
 
 
 @pytest.mark.parametrize(

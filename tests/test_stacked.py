@@ -208,7 +208,7 @@ def test_masks_of_dropout_follow_from_seed_round_and_process_and_differ_between_
         source, target = (side.repeat_interleave(2, dim=0) for side in batch)  # each process takes every other row
         found = [0.0]
         for _ in range(2):
-            step([(source, target)], 0.0)
+            step(source, target, 0.0)
             found.append(step.loss())
         return [after - before for before, after in pairwise(found)]
 
@@ -239,7 +239,7 @@ def test_the_step_that_a_gpu_captures_is_the_eager_step(corpus: Path) -> None:
     found = []
     for step in (EagerStep(config, text, CPU), CapturedStep(config, text, CPU)):
         step.begin(seed=1)
-        step([a_step_of(text, config)], 0.01)
+        step(*a_step_of(text, config), 0.01)
         # Not the weights: where a gradient is nothing but rounding, as that of keys' biases, Adam goes by its sign.
         found.append((step.loss(), [parameter.grad for parameter in step.learner.model.parameters()]))
     torch.testing.assert_close(*found)
@@ -269,7 +269,7 @@ def test_fixing_what_a_capture_needs_changes_nothing(member: int, corpus: Path) 
         for number in range(2):
             if number in fixed:
                 make_capturable(step.learner)
-            step([a_step_of(text, config)], 0.01)
+            step(*a_step_of(text, config), 0.01)
         state = step.learner.state()
         states.append((state["model"], state["optimizer"]["state"]))
     for other in states[1:]:

@@ -14,6 +14,7 @@ from search.record.journal import read_lines
 from search.settings.experiment import Experiment
 from search.settings.problem import TRANSLATION
 from search.settings.stored import stored_experiment
+from trainables.base.config import TrialConfig
 from trainables.base.errors import UserError
 from trainables.base.files import full_path
 from trainables.base.sealing import read_sealed
@@ -61,6 +62,24 @@ class Result:
             raise UserError(f"{self.path}: the search has not ended, so there is no ranking; resume it")
         board = read_sealed(file)
         return pd.json_normalize([_flat(entry) for entry in board["ranking"]], max_level=0)
+
+    def trial(self, number: int | None = None) -> "StudyTrial":
+        """A trial by its number; by default the one in `best/`, or before the ranking the best so far.
+
+        Raises:
+            UserError: If there is none.
+        """
+        from search.run_directory.trials import find_trial
+
+        return find_trial(self.experiment, number)
+
+    def config(self, number: int | None = None) -> TrialConfig:
+        """The whole configuration of a trial, with which it can be trained again; `number` as in `trial`.
+
+        Raises:
+            UserError: If there is none.
+        """
+        return self.experiment.trial.with_values(self.trial(number).params)
 
     @cached_property
     def trials(self) -> pd.DataFrame:
@@ -171,10 +190,9 @@ class Result:
         return f'<iframe srcdoc="{page}" style="width: 100%; height: 600px; border: 0"></iframe>'
 
     def _trials(self) -> "list[StudyTrial]":
-        from search.record.study import Study
+        from search.run_directory.trials import trials_of
 
-        study = Study(self.path / "study.db", "search", self.experiment.search.direction, "read")
-        return list(study.trials.values())
+        return list(trials_of(self.experiment).values())
 
 
 def _flat(entry: dict[str, Any]) -> dict[str, Any]:

@@ -98,9 +98,9 @@ def _measure(config: TranslationConfig, prepared: Prepared, beam_size: int, test
     step.begin(config.seed)
     times: list[float] = []
     epochs = (training_batches(prepared.train, config.training, config.seed, epoch) for epoch in count(1))
-    for batch in chain.from_iterable(epochs):
+    for source, target in chain.from_iterable(epochs):
         started = time.perf_counter()
-        step([batch], 1e-6)
+        step(source, target, 1e-6)
         if device.type == "cuda":
             torch.cuda.synchronize()
         times.append(time.perf_counter() - started)

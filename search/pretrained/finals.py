@@ -56,7 +56,7 @@ class FineTunedSystem:
         encoded = self.codec.encode_split(split)
         if self.codec.longest is not None and encoded.lengths.max() > self.codec.longest:
             return None
-        loss = reference_loss(self.network, encoded)
+        loss = reference_loss(self.network, encoded, self.config.training.forward_tokens)
         return loss / sum(map(len, split.target))
 
 
@@ -120,7 +120,7 @@ class FineTunedSystems:
         fine_tuned = as_fine_tuned(config)
         prepared, _ = prepare_pretrained(fine_tuned.data, fine_tuned.pretrained, experiment.cache)
         network, _ = read_merged(fine_tuned.pretrained, default_device())
-        loss = reference_loss(network, prepared.valid)
+        loss = reference_loss(network, prepared.valid, fine_tuned.training.forward_tokens)
         return loss / sum(map(len, prepared.valid_text.target))
 
     def write_best(

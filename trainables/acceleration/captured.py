@@ -1,13 +1,12 @@
 """Steps of one model as CUDA graphs, and the choice of the step for a training."""
 
-from collections.abc import Sequence
-
 import torch
+from torch import Tensor
 
 from trainables.acceleration.stacked import StackedStep
 from trainables.base.translation_config import TranslationConfig
 from trainables.data.encoding.preparing import Prepared
-from trainables.training.loop import Batch, EagerStep, Step
+from trainables.training.loop import EagerStep, Step
 
 
 class CapturedStep:
@@ -21,8 +20,8 @@ class CapturedStep:
     def begin(self, seed: int) -> None:
         self._steps.begin([seed])
 
-    def __call__(self, batches: Sequence[Batch], rate: float) -> None:
-        self._steps(batches, [rate])
+    def __call__(self, source: Tensor, target: Tensor, rate: float) -> None:
+        self._steps([(source, target)], [rate])
 
     def loss(self) -> float:
         (loss,) = self._steps.losses()

@@ -3,7 +3,7 @@
 import multiprocessing
 import os
 import threading
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -24,7 +24,7 @@ from trainables.base.report import EpochReport
 from trainables.base.temporary import temporary_folder
 from trainables.base.translation_config import TranslationConfig
 from trainables.data.encoding.preparing import Prepared, prepare
-from trainables.training.loop import Batch, EagerStep, TrainingRun, train
+from trainables.training.loop import EagerStep, TrainingRun, train
 from trainables.training.optimizer import learning_rate
 
 TOO_LARGE = "too-large"  # a file beside the checkpoints
@@ -42,10 +42,10 @@ class ParallelStep(EagerStep):
     def begin(self, seed: int) -> None:
         super().begin(seed + self._group.rank * OTHER_MASKS)
 
-    def _add_gradients(self, batches: Sequence[Batch], scale: float) -> None:
-        rows = slice(self._group.rank, None, self._group.size)  # none if a batch has too few
-        parts = [(source[rows], target[rows]) for source, target in batches if len(source[rows])]
-        super()._add_gradients(parts, scale)
+    def _add_gradients(self, source: Tensor, target: Tensor, scale: float) -> None:
+        rows = slice(self._group.rank, None, self._group.size)  # none if the batch has too few
+        if len(source[rows]):
+            super()._add_gradients(source[rows], target[rows], scale)
         self._group.sum([_gradient(parameter) for parameter in self.learner.model.parameters()])
 
     def loss(self) -> float:
@@ -139,5 +139,5 @@ def take_same_steps(config: TranslationConfig, prepared: Prepared, checkpoints: 
     for progress, steps in run.steps():
         step.begin(run.seed(progress))
         for number in steps:
-            step(next(batches), learning_rate(number, run.rounds.total_steps, config.training))
+            step(*next(batches), learning_rate(number, run.rounds.total_steps, config.training))
         step.loss()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from model.special_tokens import PAD
 from trainables.acceleration.captured import choose_step
 from trainables.acceleration.stacked import StackedStep
 from trainables.base.checkpoint_files import KEEP, common_checkpoints
@@ -19,7 +20,7 @@ from trainables.data.encoding.batching import training_batches
 from trainables.data.encoding.preparing import Prepared, prepare
 from trainables.training.device import default_device
 from trainables.training.gpu import measure, start_measuring
-from trainables.training.loop import Batch, Trained, TrainingRun, count_tokens, train
+from trainables.training.loop import Batch, Trained, TrainingRun, train
 from trainables.training.optimizer import learning_rate
 
 STEPS, ROUNDS = 20, 3  # for the measurement
@@ -91,7 +92,7 @@ def train_as_one(
 def _train_round(
     step: StackedStep,
     runs: Sequence[TrainingRun],
-    batches: Sequence[Iterator[list[Batch]]],
+    batches: Sequence[Iterator[Batch]],
     progress: int,
     steps: range,
     device: torch.device,
@@ -101,9 +102,9 @@ def _train_round(
     started, tokens = time.perf_counter(), [0] * len(runs)
     step.begin([run.seed(progress) for run in runs])
     for number in steps:
-        taken = [next(each)[0] for each in batches]  # without accumulation
+        taken = [next(each) for each in batches]
         step(taken, [learning_rate(number, run.rounds.total_steps, run.config.training) for run in runs])
-        tokens = [count + count_tokens([batch]) for count, batch in zip(tokens, taken, strict=True)]
+        tokens = [count + int((target[:, 1:] != PAD).sum()) for count, (_, target) in zip(tokens, taken, strict=True)]
     losses = step.losses()  # waits for a GPU only at the end of a round, to keep its queue full
     seconds, gpu = time.perf_counter() - started, measure(device)
     return [Trained(loss / count, count, seconds, gpu) for loss, count in zip(losses, tokens, strict=True)]
@@ -141,8 +142,8 @@ def _seconds_alone(config: TranslationConfig, prepared: Prepared, device: torch.
     batches, rate = _first_batches(config, prepared), learning_rate(1, STEPS, config.training)
 
     def take_steps() -> None:
-        for batch in batches:
-            step([batch], rate)
+        for source, target in batches:
+            step(source, target, rate)
         step.loss()  # waits for a GPU
 
     return _least_seconds(take_steps)

@@ -68,18 +68,21 @@ class FineTuningConfig(TranslatorTraining):
         description="passes over the training text; a fraction, such as 0.25, with report_steps or report_tokens",
     )
     batch_tokens: int | None = Field(
+        4096,
+        ge=1,
+        description="most tokens per optimizer step: pairs times (longest source + longest target), by the model's "
+        "tokenizer",
+    )
+    forward_tokens: int = Field(
         2048,
         ge=1,
-        description="most tokens per batch: pairs times (longest source + longest target), by the model's tokenizer; "
-        "they decide memory",
-    )
-    accumulation: int = Field(
-        2, ge=1, description="batches of an optimizer step, whose gradient is the mean over all of their target tokens"
+        description="most tokens of a forward pass; a larger batch is divided, and its gradients are added up. It "
+        "decides memory, and changes numbers by rounding alone",
     )
     learning_rate: float = Field(3e-4, gt=0, description="AdamW's peak learning rate")
     warmup_steps: int = Field(100, ge=0, description="steps of linear warm-up")
     schedule: Literal["linear", "cosine", "inverse_sqrt", "constant"] = Field(
-        "linear", description="the learning rate after the warm-up; linear and cosine end near 0"
+        "linear", description="the learning rate after the warm-up"
     )
     final_rate: float = Field(
         0.0, ge=0, le=1, description="share of the peak at which cosine and linear end, and below which no rate falls"
@@ -93,6 +96,11 @@ class FineTuningConfig(TranslatorTraining):
     @property
     def batch_shapes(self) -> None:
         """Batches have as many shapes as they need."""
+
+    @property
+    def bpe_dropout(self) -> float:
+        """Sentences always have the same pieces."""
+        return 0.0
 
 
 class FineTunedConfig(TranslatorConfig):

@@ -60,8 +60,11 @@ class TranslationTraining(TranslatorTraining):
         description="most shapes of batches, with more padding: a GPU then runs each step as one CUDA "
         "graph, and finalists' seeds can train together; null: as many shapes as batches, with little padding",
     )
-    accumulation: int = Field(
-        1, ge=1, description="batches of an optimizer step, whose gradient is the mean over all of their target tokens"
+    forward_tokens: int | None = Field(
+        None,
+        ge=1,
+        description="most tokens of a forward pass; a larger batch is divided, and its gradients are added up. It "
+        "decides memory, and changes numbers only by rounding and the masks of dropout; null: the batch",
     )
     learning_rate: float = Field(0.002, gt=0, description="Adam's peak learning rate")
     warmup_steps: int = Field(300, ge=0, description="steps of linear warm-up")
@@ -84,6 +87,12 @@ class TranslationTraining(TranslatorTraining):
         description="validate and keep an exponential moving average of the weights with this decay, such as 0.999; 0: "
         "the weights",
     )
+    bpe_dropout: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="probability that a merge of BPE is left out, each time that a sentence is trained on; such as 0.1",
+    )
     label_smoothing: float = Field(0.1, ge=0, lt=1, description="mass spread over the whole vocabulary")
     clip_norm: float = Field(1.0, gt=0, description="largest norm of the gradient")
     freeze: tuple[Part, ...] = Field(
@@ -91,11 +100,17 @@ class TranslationTraining(TranslatorTraining):
     )
 
     @model_validator(mode="after")
-    def _one_shape_a_step(self) -> Self:
-        if self.accumulation > 1 and self.batch_shapes is not None:
+    def _shapes_stay(self) -> Self:
+        if self.batch_shapes is None:
+            return self
+        if self.forward_tokens is not None:
             raise ValueError(
-                f"accumulation: {self.accumulation}: a step of batch_shapes is one batch; set batch_shapes to null, or "
-                "accumulation to 1"
+                f"forward_tokens: {self.forward_tokens}: a batch of batch_shapes is one forward pass; set one to null"
+            )
+        if self.bpe_dropout:
+            raise ValueError(
+                f"bpe_dropout: {self.bpe_dropout}: sentences change their lengths, and batch_shapes fixes them; set "
+                "bpe_dropout to 0, or batch_shapes to null"
             )
         return self
 
@@ -104,7 +119,6 @@ class TranslationConfig(TranslatorConfig):
     """Everything that determines one run; on one machine it gives the same numbers, on a GPU up to rounding."""
 
     fixed = (*TranslatorConfig.fixed, "model.init_from", "tokenizer.taken_from")
-
     data: DataConfig = DataConfig()
     tokenizer: TokenizerConfig = TokenizerConfig()
     model: ModelConfig = ModelConfig()
@@ -133,6 +147,11 @@ class TranslationConfig(TranslatorConfig):
             raise ValueError(
                 "model.tied_embeddings: 'all' needs one vocabulary, but tokenizer.shared is false; "
                 "use 'decoder' or 'none', or share the tokenizer"
+            )
+        if self.training.bpe_dropout and self.tokenizer.kind != "bpe":
+            raise ValueError(
+                f"training.bpe_dropout: {self.training.bpe_dropout} leaves out merges of BPE, but tokenizer.kind is "
+                f"{self.tokenizer.kind}; use bpe, or 0"
             )
         longest = self.model.longest
         if longest is not None and self.data.max_tokens > longest:

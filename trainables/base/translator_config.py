@@ -49,8 +49,8 @@ class TranslatorTraining(TrainingConfig):
             ...
 
         @property
-        def accumulation(self) -> int:
-            """Batches of an optimizer step."""
+        def bpe_dropout(self) -> float:
+            """The probability that a merge of a training sentence's pieces is left out."""
             ...
 
         @property
@@ -70,7 +70,7 @@ class TranslatorTraining(TrainingConfig):
 
         @property
         def final_rate(self) -> float:
-            """The share of the peak that no rate falls below after the warm-up."""
+            """Share of the peak below which no rate falls."""
             ...
 
         @property

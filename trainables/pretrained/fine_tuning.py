@@ -1,11 +1,12 @@
 """The steps of fine-tuning, for the loop of trainables/training/loop.py."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from model.special_tokens import PAD
 from trainables.base.errors import UserError
 from trainables.base.pretrained_config import FineTunedConfig
 from trainables.data.encoding.sequences import EncodedSplit
@@ -13,7 +14,7 @@ from trainables.pretrained.codec import Codec
 from trainables.pretrained.generation import logits_of, reference_loss, translate
 from trainables.pretrained.network import load_network, trained_parameters
 from trainables.training.device import set_up
-from trainables.training.loop import Batch, count_tokens, to_device
+from trainables.training.loop import passes, to_device
 
 
 class FineTuner:
@@ -23,7 +24,7 @@ class FineTuner:
         """Raises UserError, TooLarge."""
         set_up(device)
         self.config, self.settings, self.codec, self.device = config, config.training, codec, device
-        self.model = self.evaluated = load_network(config, device)
+        self.model = load_network(config, device)
         self.trained = dict(trained_parameters(self.model))
         matrices = [parameter for parameter in self.trained.values() if parameter.ndim > 1]
         others = [parameter for parameter in self.trained.values() if parameter.ndim < 2]
@@ -33,6 +34,11 @@ class FineTuner:
             lr=self.settings.learning_rate,
             fused=True,
         )
+
+    @property
+    def evaluated(self) -> Any:
+        """The network."""
+        return self.model
 
     def step(self, rate: float) -> Tensor:
         """Clip the gradients and take an optimizer step; returns their norm before clipping."""
@@ -66,7 +72,7 @@ class FineTuner:
     def reference_loss(self, split: EncodedSplit) -> float:
         """Negative log-likelihood of the references, in nats, summed over all their tokens, without label smoothing."""
         with _autocast(self.device):
-            return reference_loss(self.model, split)
+            return reference_loss(self.model, split, self.settings.forward_tokens)
 
     def translate(self, sentences: list[str]) -> list[str]:
         """Translations by greedy search, in the order of the sentences."""
@@ -88,11 +94,11 @@ class FineTuningSteps:
         torch.manual_seed(seed)
         self._nll.zero_()
 
-    def __call__(self, batches: Sequence[Batch], rate: float) -> float | None:
-        """Take one step on batches at a learning rate; returns the norm of the gradient."""
-        scale = 1 / count_tokens(batches)
-        for source, target in batches:
-            self._add_gradients(source, target, scale)
+    def __call__(self, source: Tensor, target: Tensor, rate: float) -> float | None:
+        """Take one step on a batch (B, S), (B, T) at a learning rate; returns the norm of the gradient."""
+        tokens = int((target[:, 1:] != PAD).sum())
+        for rows in passes(source, target, self.learner.settings.forward_tokens):
+            self._add_gradients(source[rows], target[rows], 1 / tokens)
         norm = self.learner.step(rate)
         return float(norm) if self.learner.device.type == "cpu" else None
 

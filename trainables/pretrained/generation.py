@@ -13,7 +13,6 @@ from trainables.data.encoding.sequences import EncodedSplit, Sequences
 from trainables.pretrained.codec import Codec, to_model
 from trainables.pretrained.quiet import quiet
 
-SCORED_TOKENS = 2048  # of a batch: the logits of a large vocabulary take a gigabyte
 TOKENS, GPU_TOKENS = 4096, 32_768  # of the sources of a batch times hypotheses
 
 
@@ -40,10 +39,13 @@ def logits_of(network: Any, source: Tensor, target: Tensor) -> tuple[Tensor, Ten
 
 
 @torch.inference_mode()
-def reference_loss(network: Any, split: EncodedSplit) -> float:
-    """Negative log-likelihood of the references, in nats, summed over all their tokens, without label smoothing."""
+def reference_loss(network: Any, split: EncodedSplit, tokens: int) -> float:
+    """Negative log-likelihood of the references, in nats, summed over all their tokens, without label smoothing.
+
+    tokens: most of a batch, padding included.
+    """
     total = 0.0
-    for source, target in evaluation_batches(split, SCORED_TOKENS):
+    for source, target in evaluation_batches(split, tokens):
         logits, gold = logits_of(network, source.to(network.device), target.to(network.device))
         total += float(torch.nn.functional.cross_entropy(logits, gold, reduction="sum"))
     return total

@@ -42,11 +42,12 @@ class Learner:
         set_up(device)
         self.config, self.settings, self.device = config, config.training, device
         self._tokenizer = prepared.tokenizer
-        self.model = self.evaluated = build_model(config, prepared, device)
+        self.model = build_model(config, prepared, device)
         load_initial(self.model, config)
         freeze(self.model, self.settings.freeze)
-        self.optimizer = Optimizer(self.model, self.settings)
+        self.evaluated = self.model
         self.average: Average | None = None
+        self.optimizer = Optimizer(self.model, self.settings)
         if self.settings.ema_decay:
             self.evaluated = copy.deepcopy(self.model).requires_grad_(False)
             self.average = Average(self.model, self.evaluated, self.settings.ema_decay)

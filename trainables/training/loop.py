@@ -5,9 +5,8 @@ A round is an epoch, or as many steps or tokens as `training` says. Runs without
 
 import math
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, overload
 
@@ -21,7 +20,7 @@ from trainables.base.errors import Diverged
 from trainables.base.report import EpochReport, read_report
 from trainables.base.translation_config import TranslationConfig
 from trainables.base.translator_config import TranslatorConfig
-from trainables.data.encoding.batching import rounds_of, training_batches
+from trainables.data.encoding.batching import rounds_of
 from trainables.data.encoding.preparing import Prepared, PreparedText
 from trainables.data.encoding.sequences import EncodedSplit
 from trainables.scoring.metrics import find_metric
@@ -46,7 +45,7 @@ class Learns(Protocol):
 
     @property
     def evaluated(self) -> torch.nn.Module:
-        """The model that is validated and kept."""
+        """The model that is validated and used."""
         ...
 
     def state(self) -> dict[str, Any]:
@@ -78,8 +77,8 @@ class Steps(Protocol):
         """Begin a round. Its random numbers depend only on the seed, so checkpoints contain no random state."""
         ...
 
-    def __call__(self, batches: Sequence[Batch], rate: float) -> float | None:
-        """Take one step on `training.accumulation` batches, or what an epoch has left, at a learning rate.
+    def __call__(self, source: Tensor, target: Tensor, rate: float) -> float | None:
+        """Take one step on a batch at a learning rate.
 
         Returns the norm of the gradient, or None if reading it would wait for a GPU.
         """
@@ -110,22 +109,24 @@ class EagerStep:
         torch.manual_seed(seed)
         self._nll.zero_()
 
-    def __call__(self, batches: Sequence[Batch], rate: float) -> float | None:
-        """Take one step on batches at a learning rate; returns the norm of the gradient."""
+    def __call__(self, source: Tensor, target: Tensor, rate: float) -> float | None:
+        """Take one step on a batch (B, T) at a learning rate; returns the norm of the gradient."""
+        tokens = int((target[:, 1:] != PAD).sum())
         self.learner.optimizer.set_rate(rate)
         self.learner.optimizer.zero_grad()
-        self._add_gradients(batches, 1 / count_tokens(batches))
+        self._add_gradients(source, target, 1 / tokens)
         norm = self.learner.clip_and_step()
         return float(norm) if self._device.type == "cpu" else None
 
-    def _add_gradients(self, batches: Sequence[Batch], scale: float) -> None:
-        """Forward and backward pass of the objective, summed over the targets' tokens, times a scale."""
-        model, smoothing = self.learner.model, self.learner.settings.label_smoothing
-        for batch in batches:
-            source, target = (to_device(ids, self._device) for ids in batch)
+    def _add_gradients(self, source: Tensor, target: Tensor, scale: float) -> None:
+        """Forward and backward passes of the objective, summed over the target's tokens, times a scale."""
+        source, target = (to_device(ids, self._device) for ids in (source, target))
+        model, settings = self.learner.model, self.learner.settings
+        for rows in passes(source, target, settings.forward_tokens):
             with torch.autocast(self._device.type, torch.bfloat16, enabled=self._device.type == "cuda"):
-                hidden = model(source, target[:, :-1])
-                objective, nll = linear_cross_entropy(hidden, model.output.weight, target[:, 1:], smoothing, scale)
+                hidden, gold = model(source[rows], target[rows, :-1]), target[rows, 1:]
+                weight, smoothing = model.output.weight, settings.label_smoothing
+                objective, nll = linear_cross_entropy(hidden, weight, gold, smoothing, scale)
             objective.backward()  # type: ignore[no-untyped-call]
             self._nll += nll
 
@@ -134,9 +135,12 @@ class EagerStep:
         return float(self._nll)
 
 
-def count_tokens(batches: Sequence[Batch]) -> int:
-    """The target tokens that are predicted."""
-    return sum(int((target[:, 1:] != PAD).sum()) for _, target in batches)
+def passes(source: Tensor, target: Tensor, most: int | None) -> Iterator[slice]:
+    """The rows of each forward pass of a batch (B, S), (B, T): at most so many tokens, padding included; None: all."""
+    columns = source.shape[1] + target.shape[1] - 1
+    rows = len(source) if most is None else max(1, most // columns)
+    for first in range(0, len(source), rows):
+        yield slice(first, first + rows)
 
 
 def to_device(ids: Tensor, device: torch.device) -> Tensor:
@@ -190,12 +194,13 @@ def train(
         started, tokens = time.perf_counter(), 0
         step.begin(run.seed(progress))
         for number in steps:
-            taken, rate = next(batches), learning_rate(number, run.rounds.total_steps, config.training)
-            norm = step(taken, rate)
+            source, target = next(batches)
+            rate = learning_rate(number, run.rounds.total_steps, config.training)
+            norm = step(source, target, rate)
             if norm is not None and not math.isfinite(norm):
                 where = f"epoch {run.epoch(number)}, step {number}, at learning rate {rate:.3g}"
                 raise Diverged(f"the gradient became {norm} in {where}")
-            tokens += count_tokens(taken)
+            tokens += int((target[:, 1:] != PAD).sum())
         loss = step.loss() / tokens  # waits for a GPU only at the end of a round, to keep its queue full
         trained = Trained(loss, tokens, time.perf_counter() - started, measure(device))
         yield run.report(trained, progress), run.learner.evaluated
@@ -239,15 +244,12 @@ class TrainingRun:
         self.progress = report.progress(self.config.training.unit)
         return report
 
-    def batches(self) -> Iterator[list[Batch]]:
-        """The batches of each step that is left; the last step of an epoch may have fewer."""
-        settings, text = self.config.training, self.prepared.train
+    def batches(self) -> Iterator[Batch]:
+        """The batches of all steps that are left."""
         done, epoch_steps = self.rounds.step(self.progress), self.rounds.epoch_steps
         for epoch in range(done // epoch_steps, math.ceil(self.config.training.epochs)):
             start = max(0, done - epoch * epoch_steps)
-            left = training_batches(text, settings, self.config.seed, epoch + 1, start * settings.accumulation)
-            while taken := list(islice(left, settings.accumulation)):
-                yield taken
+            yield from self.prepared.batches(self.config.training, self.config.seed, epoch + 1, start)
 
     def steps(self) -> Iterator[tuple[int, range]]:
         """Each round that is left: the progress at its end, and its steps, counted from 1 over all epochs."""

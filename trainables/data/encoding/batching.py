@@ -1,6 +1,5 @@
 """Batches of sentence pairs of like lengths, in an order that depends on seed and epoch alone."""
 
-import math
 from collections.abc import Iterator
 from functools import lru_cache
 
@@ -107,13 +106,13 @@ def _filled(ids: np.ndarray, rows: int, first: int) -> Tensor:
 
 
 def count_batches(text: Encoded, config: TranslatorTraining) -> int:
-    """The batches of an epoch; the same number for every epoch."""
+    """Optimizer steps of an epoch; the same number for every epoch."""
     return sum(_batches_by_part(text, config))
 
 
 def rounds_of(text: Encoded, config: TranslatorTraining) -> Rounds:
     """The rounds of a training on the text."""
-    return Rounds(config, math.ceil(count_batches(text, config) / config.accumulation), text.target_tokens)
+    return Rounds(config, count_batches(text, config), text.target_tokens)
 
 
 def _batches_by_part(text: Encoded, config: TranslatorTraining) -> tuple[int, ...]:
