@@ -66,7 +66,9 @@ def test_it_starts_where_the_other_run_ended(first: tuple[TranslationConfig, Pat
 def test_frozen_parts_stay_as_they_were(first: tuple[TranslationConfig, Path], parts: tuple[str, ...]) -> None:
     config = starting(first, training__freeze=parts, training__epochs=1)
     text = text_of(config, first[1] / "cache")
-    before = {name: tensor.clone() for name, tensor in Learner(config, text, CPU).model.named_parameters()}
+    learner = Learner(config, text, CPU)
+    assert all(each.requires_grad for group in learner.optimizer.param_groups for each in group["params"])
+    before = {name: tensor.clone() for name, tensor in learner.model.named_parameters()}
     *_, (_, network) = train(config, text, device=CPU)
     frozen = tuple(begin for part in parts for begin in PARTS[part])  # type: ignore[index]
     for name, tensor in network.named_parameters():
