@@ -107,6 +107,27 @@ def test_a_command_whose_worker_is_killed_ends_and_another_waits_for_it(tmp_path
     assert figures(again)[-1] == figures(trained(tmp_path / "whole"))[-1]
 
 
+def test_a_command_ends_also_if_the_children_of_its_worker_are_killed_first(tmp_path: Path) -> None:
+    """As Ray does when it ends a worker."""
+    program = (
+        "import sys; from pathlib import Path; from commands import trained; "
+        "trained(Path(sys.argv[1], 'trials', '0'), trainer__does='orphan')"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    worker = subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], env=environment)
+    told, deadline = tmp_path / "trials" / "0" / "processes", time.monotonic() + 60
+    while not told.exists() or told.read_text().count(" ") < 2:
+        assert worker.poll() is None and time.monotonic() < deadline
+        time.sleep(0.02)
+    children = Path(f"/proc/{worker.pid}/task/{worker.pid}/children").read_text().split()
+    for process in (*map(int, children), worker.pid):
+        os.kill(process, signal.SIGKILL)
+    worker.wait()
+    while any(Path(f"/proc/{process}").exists() for process in told.read_text().split()):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
 def test_what_outlives_worker_and_guard_holds_the_locks(tmp_path: Path) -> None:
     """So a later driver waits for it, or refuses to start."""
     program = (
@@ -122,15 +143,18 @@ def test_what_outlives_worker_and_guard_holds_the_locks(tmp_path: Path) -> None:
     assert worker.stdout
     lock, told = Path(worker.stdout.readline().strip()), tmp_path / "run" / "trials" / "0" / "processes"
     deadline = time.monotonic() + 60
-    while not told.exists() or told.read_text().count(" ") < 1:
+    while not told.exists() or told.read_text().count(" ") < 2:
         assert worker.poll() is None and time.monotonic() < deadline
         time.sleep(0.02)
-    guard, command = map(int, told.read_text().split())
+    guard, trainer, child = map(int, told.read_text().split())
     for process in (guard, worker.pid):
         os.kill(process, signal.SIGKILL)
     worker.wait()
+    while Path(f"/proc/{trainer}").exists():
+        assert time.monotonic() < deadline, "the trainer dies with its guard"
+        time.sleep(0.02)
     assert not is_free(lock) and not is_free(told.with_name("lock"))
-    os.kill(command, signal.SIGKILL)
+    os.kill(child, signal.SIGKILL)
     while not (is_free(lock) and is_free(told.with_name("lock"))):
         assert time.monotonic() < deadline
         time.sleep(0.02)

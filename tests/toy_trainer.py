@@ -98,7 +98,9 @@ def misbehave(config: dict[str, Any], folder: Path, step: int) -> None:
         report(folder, step + 1, {"chain": 0, "quality": 0.1}, config)
         time.sleep(1000)
     elif does == "orphan":
-        (folder.parent / "processes").write_text(f"{os.getppid()} {os.getpid()}")
+        guard, trainer = os.getppid(), os.getpid()
+        if os.fork() == 0:
+            (folder.parent / "processes").write_text(f"{guard} {trainer} {os.getpid()}")
         time.sleep(1000)
     elif does == "dies":
         os.kill(os.getpid(), signal.SIGKILL)

@@ -7,6 +7,10 @@ program: by SIGTERM, and after the grace period by SIGKILL. When that input clos
 has died, and the command is killed at once. Whatever the command leaves behind when it ends is killed, too: its process
 group, and on Linux also processes that left the group. The exit status is that of the command.
 
+Two processes do this: the first one waits for the second, which is the guard. Ray kills the children of a worker that
+ends, but not their children, so the guard stays to end the command. If the guard itself is killed, the command dies
+with it, on Linux.
+
 It imports the standard library alone, so it starts at once.
 """
 
@@ -20,19 +24,34 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-PR_SET_CHILD_SUBREAPER = 36  # of Linux: orphans of the command become children of this process
+PR_SET_PDEATHSIG = 1  # of Linux: the signal for a process whose parent dies
+PR_SET_CHILD_SUBREAPER = 36  # orphans of the command become children of this process
 POLL_SECONDS = 0.05
 LEFTOVER_SECONDS = 10.0  # for processes to die of SIGKILL; one that waits for a disk takes its time
 
 
 def main(grace: float, given: str, command: list[str]) -> int:
-    """Run the command; returns its exit status, 128 + N if signal N ended it."""
-    with suppress(OSError, AttributeError):  # on other systems there is the process group alone
-        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    """Run the command under a guard of its own; returns its exit status, 128 + N if signal N ended it."""
+    if guard := os.fork():
+        status = os.waitstatus_to_exitcode(os.waitpid(guard, 0)[1])
+        return status if status >= 0 else 128 - status
+    os.setsid()
+    return run(grace, given, command)
+
+
+def run(grace: float, given: str, command: list[str]) -> int:
+    """Run the command in this process, the guard; returns its exit status."""
+    _control(PR_SET_CHILD_SUBREAPER, 1)
     # Descriptors of locks are inherited, so they are held as long as anything of the command is alive.
     with Path(given).open("rb") as stdin:
         try:
-            process = subprocess.Popen(command, stdin=stdin, start_new_session=True, close_fds=False)
+            process = subprocess.Popen(
+                command,
+                stdin=stdin,
+                start_new_session=True,
+                close_fds=False,
+                preexec_fn=lambda: _control(PR_SET_PDEATHSIG, signal.SIGKILL),
+            )
         except OSError as error:
             print(f"{command[0]}: can't be started: {error.strerror}", file=sys.stderr)
             return 127
@@ -43,6 +62,11 @@ def main(grace: float, given: str, command: list[str]) -> int:
         process.wait()
         _kill_orphans()
     return process.returncode if process.returncode >= 0 else 128 - process.returncode
+
+
+def _control(option: int, value: int) -> None:
+    with suppress(OSError, AttributeError):  # on other systems there is the process group alone
+        ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
 
 
 def _wait(process: subprocess.Popen[bytes], grace: float) -> None:
