@@ -1,4 +1,4 @@
-"""A Hugging Face Hub on this machine, with one corpus: what `datasets` asks of one, and no more."""
+"""A Hugging Face Hub on this machine, with one corpus or model: what its packages ask of one, and no more."""
 
 import hashlib
 import json
@@ -7,15 +7,18 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
-from typing import Any
+from typing import Any, Literal
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 
 
 @contextmanager
-def serve_hub(repository: str, files: Mapping[str, bytes]) -> Iterator[tuple[str, list[str]]]:
+def serve_hub(
+    repository: str, files: Mapping[str, bytes], kind: Literal["datasets", "models"] = "datasets"
+) -> Iterator[tuple[str, list[str]]]:
     """The address of the Hub, and what is asked of it."""
     asked: list[str] = []
+    place = f"/datasets/{repository}" if kind == "datasets" else f"/{repository}"
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -29,9 +32,9 @@ def serve_hub(repository: str, files: Mapping[str, bytes]) -> Iterator[tuple[str
         def _answer(self, body: bool) -> None:
             asked.append(f"{self.command} {self.path}")
             path = self.path.partition("?")[0]
-            if tree := re.fullmatch(rf"/api/datasets/{repository}/tree/\w+/?(.*)", path):
+            if tree := re.fullmatch(rf"/api/{kind}/{repository}/tree/\w+/?(.*)", path):
                 self._send_json(listed(tree[1]))
-            elif re.fullmatch(rf"/api/datasets/{repository}(/revision/\w+)?", path):
+            elif re.fullmatch(rf"/api/{kind}/{repository}(/revision/\w+)?", path):
                 self._send_json(
                     {
                         "id": repository,
@@ -41,7 +44,7 @@ def serve_hub(repository: str, files: Mapping[str, bytes]) -> Iterator[tuple[str
                         "siblings": [{"rfilename": name} for name in files],
                     }
                 )
-            elif (name := path.partition(f"/datasets/{repository}/resolve/{REVISION}/")[2]) in files:
+            elif (name := path.partition(f"{place}/resolve/{REVISION}/")[2]) in files:
                 self._send(200, files[name], body, {"ETag": f'"{blob(name)}"', "X-Repo-Commit": REVISION})
             else:
                 self._send(404, b"", body, {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": REVISION})

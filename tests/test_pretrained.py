@@ -1,6 +1,9 @@
 """Fine-tuning: the loss of transformers, the numbers of an uninterrupted training, codes that exist, a whole search."""
 
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from corpora import write_digits
+from hub_server import REVISION, serve_hub
 from tiny_pretrained import make_marian, make_nllb
 
 from search.pretrained.preparation import PREPARATION
@@ -232,3 +236,37 @@ def test_an_export_translates_alike_or_is_not_written(make: Make, folder: Path, 
     assert not (tmp_path / "wrong").exists()
     with pytest.raises(UserError, match="holds files"):
         export(model, Destination(form, tmp_path / "out"), valid, scored)
+
+
+PROGRAM = """
+import sys
+from trainables.base.errors import UserError
+from trainables.base.pretrained_config import PretrainedConfig
+from trainables.pretrained.model_files import digests, locate
+settings = PretrainedConfig(model="owner/tiny", revision=sys.argv[1] or None)
+try:
+    print(locate(settings), *digests(settings))
+except UserError as error:
+    print(error)
+"""
+
+
+def test_a_model_of_the_hub_is_fetched_once_by_its_commit(tmp_path: Path) -> None:
+    files = {"config.json": b"{}", "tokenizer_config.json": b"{}", "README.md": b"#", "model.safetensors": b"weights"}
+
+    def located(revision: str, hub: str) -> str:
+        settings = {"HF_ENDPOINT": hub or "http://127.0.0.1:9", "HF_HOME": str(tmp_path), "NO_PROXY": "127.0.0.1"}
+        command = [sys.executable, "-c", PROGRAM, revision]
+        done = subprocess.run(
+            command, capture_output=True, text=True, env={**os.environ, **settings}, cwd=Path(__file__).parents[1]
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    with serve_hub("owner/tiny", files, "models") as (hub, asked):
+        assert f"can change on the Hub; name the state that is meant; as it is now: {REVISION}" in located("", hub)
+        found = located(REVISION, hub)
+        assert found.split()[1:] == ["config.json", "model.safetensors", "tokenizer_config.json"]
+        assert not [line for line in asked if "README" in line]
+    assert located(REVISION, "") == found, "without the Hub"
+    assert "can't be fetched from the Hugging Face Hub" in located("f" * 40, "")

@@ -1,13 +1,13 @@
 """The files of a pretrained model: a folder, or fetched once from the Hugging Face Hub."""
 
-import re
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
 from trainables.base.errors import UserError
 from trainables.base.extras import need_extra
 from trainables.base.files import digest_of
-from trainables.base.pretrained_config import COMMIT, PretrainedConfig
+from trainables.base.pretrained_config import PretrainedConfig
 
 SMALL = ("*.json", "*.model", "*.spm", "*.txt", "*.tiktoken")  # configuration and tokenizer
 WEIGHTS = ("*.safetensors", "pytorch_model*.bin")  # the second only if a repository lacks the first
@@ -41,26 +41,35 @@ def digests(settings: PretrainedConfig) -> dict[str, str]:
 
 
 def _fetch(settings: PretrainedConfig) -> Path:
-    """The folder in the cache of the Hub's package; nothing is asked for that is there. Raises UserError."""
+    """The folder in the cache of the Hub's package; nothing is asked for if it is there. Raises UserError."""
     from huggingface_hub import HfApi, snapshot_download
 
     name, commit = settings.model, settings.revision
+    if commit is not None and (known := _cached(name, commit)):
+        return known
     try:
-        if commit is None:
-            commit = str(HfApi().model_info(name).sha)
-        else:
-            weights = [file for file in HfApi().list_repo_files(name, revision=commit) if file.endswith(".safetensors")]
-            return Path(snapshot_download(name, revision=commit, allow_patterns=[*SMALL, WEIGHTS[not weights]]))
+        if commit is not None:
+            safe = any(file.endswith(".safetensors") for file in HfApi().list_repo_files(name, revision=commit))
+            return Path(snapshot_download(name, revision=commit, allow_patterns=[*SMALL, WEIGHTS[not safe]]))
+        current = HfApi().model_info(name).sha
     except Exception as error:  # of the network, or of the Hub
-        try:  # without a network, what was fetched before
-            if commit is not None and re.fullmatch(COMMIT, commit):
-                return Path(snapshot_download(name, revision=commit, local_files_only=True))
-        except Exception:
-            pass
         said = " ".join(str(error).split())[:300]
         raise UserError(
             f"pretrained.model: {name}: is no folder, and can't be fetched from the Hugging Face Hub: {said}"
         ) from None
     raise UserError(
-        f"pretrained.revision: {name} can change on the Hub; name the state that is meant; as it is now: {commit}"
+        f"pretrained.revision: {name} can change on the Hub; name the state that is meant; as it is now: {current}"
     )
+
+
+def _cached(name: str, commit: str) -> Path | None:
+    """The folder of a model that was fetched before; None if a file is missing."""
+    from huggingface_hub import snapshot_download
+
+    for weights in WEIGHTS:
+        with suppress(Exception):  # it is incomplete, or not there
+            wanted = [*SMALL, weights]
+            folder = Path(snapshot_download(name, revision=commit, allow_patterns=wanted, local_files_only=True))
+            if any(folder.glob(weights)):
+                return folder
+    return None
