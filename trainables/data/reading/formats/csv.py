@@ -19,7 +19,9 @@ def read_csv(source: Source, config: DataConfig) -> Rows:
     Raises UserError.
     """
     lines = read_lines(source)
-    first = next(lines, "")
+    first = next(lines, None)
+    if first is None:
+        return iter(())
     separator = ";" if len(next(csv.reader([first]), [])) == 1 and ";" in first else ","
     cells = _cells(source, chain([first], lines), separator)
     return read_columns(source, config, cells, "semicolon" if separator == ";" else "comma")
