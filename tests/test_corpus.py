@@ -322,10 +322,12 @@ def test_no_other_module_looks_for_the_test_split() -> None:
     # A plan has the seconds that testing takes.
     plans = {"search/planning/simulation.py", "search/planning/estimate.py"}
     assert named["test"] - plans == {"trainables/base/data_config.py"}
-    by_read_test = {"trainables/data/corpora/corpus.py", "trainables/single_run.py", "search/translation/finals.py"}
-    digests = {"trainables/__main__.py", "search/planning/planned.py", "search/translation/preparation.py"}
+    by_read_test = {"trainables/data/corpora/corpus.py", "trainables/single_run.py"}
+    by_read_test |= {"search/translation/finals.py", "search/command/finals.py"}
+    digests = {"trainables/__main__.py", "search/planning/planned.py", "search/translation/text.py"}
+    digests |= {"search/translation/preparation.py", "search/command/preparation.py"}
     numbers = {"trainables/data/checks/facts.py", "trainables/data/reading/importing.py"}  # or plain files
-    scores = {"search/translation/final_metrics.py", "search/translation/later_tests.py"}
+    scores = {"search/translation/final_metrics.py", "search/translation/later_tests.py", "search/command/scoring.py"}
     assert named["tests"] - {"trainables/base/data_config.py"} == by_read_test | digests | numbers | scores
 
 

@@ -94,9 +94,10 @@ def tsv(some: list[Pair]) -> bytes:
     return lines([f"{en}\t{fr}" for en, fr in some])
 
 
-def csv(some: list[Pair], header: str = "fr,id,en") -> bytes:
+def csv(some: list[Pair], header: str = "fr,id,en", between: str = ",") -> bytes:
     quote = '"{}"'.format
-    return lines([header, *(f"{quote(fr)},7,{quote(en.replace(chr(34), chr(34) * 2))}" for en, fr in some)])
+    rows = [header.split(","), *([quote(fr), "7", quote(en.replace(chr(34), chr(34) * 2))] for en, fr in some)]
+    return lines([between.join(row) for row in rows])
 
 
 def jsonl(some: list[Pair], record: Callable[[str, str], Any] = lambda en, fr: {"fr": fr, "en": en, "id": 7}) -> bytes:
@@ -209,6 +210,7 @@ WITH_SPLITS: dict[str, tuple[Files, dict[str, Any]]] = {
     ),
     "TSV of a pair": (tables("{split}.en-fr.tsv", tsv), {}),
     "CSV with quotes": (tables("{split}.csv", csv), {}),
+    "CSV with semicolons": (tables("{split}.csv", lambda some: csv(some, between=";")), {}),
     "CSV with named columns": (
         tables("{split}.csv", lambda some: csv(some, "French,no,English")),
         {"columns": ("English", "French")},

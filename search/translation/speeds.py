@@ -13,9 +13,10 @@ from model.counting import count_flops
 from search.samplers.base import Task
 from search.samplers.design import balanced_design
 from search.settings.experiment import Experiment
+from search.translation.finals_config import as_translation_finals
 from search.translation.problem import TOKENS
 from trainables.base.config import TrialConfig
-from trainables.base.log import say
+from trainables.base.log import say, warn
 from trainables.base.sealing import Damaged, read_sealed, write_sealed
 from trainables.base.translation_config import TranslationConfig, as_translation
 from trainables.timing.config import SpeedConfig
@@ -52,6 +53,12 @@ def measure_seconds(experiment: Experiment, console: Console) -> None:
 
     configs = _shapes(experiment)
     say(f"speed: {len(configs)} untrained models of the space translate for a moment, {_by(experiment.search.speed)}")
+    beams = sorted({way.beam_size for way in as_translation_finals(experiment.finals).decodings})
+    if experiment.search.speed.beam not in beams:
+        warn(
+            f"search.speed.beam: the time is that of beam {experiment.search.speed.beam}, but the finals decode with "
+            f"{' or '.join(map(str, beams))}; set it to finals.beam_size to time what is scored"
+        )
     with console.status("measuring speed"):
         timings = measure(configs, experiment.search.speed, experiment.cache)
     _write(file, configs, timings, experiment.search.speed)
