@@ -223,6 +223,7 @@ def test_an_export_translates_alike_or_is_not_written(make: Make, folder: Path, 
     network, codec = load_trained(config, tmp_path / "trial", CPU)
     (tmp_path / "best").mkdir()
     save_merged(network, codec, tmp_path / "best", 3, 0.5)
+    (tmp_path / "best" / "translations.txt").write_text("un")
     valid, scored = (
         prepare_pretrained(config.data, config.pretrained, folder / "cache")[0].valid_text,
         scoring(config.data),
@@ -230,6 +231,7 @@ def test_an_export_translates_alike_or_is_not_written(make: Make, folder: Path, 
     model = FineTunedModel(network, codec, tmp_path / "best", 3, 0.5)
     found = export(model, Destination(form, tmp_path / "out"), valid, scored)
     assert found["float32"].equal == len(valid) and (tmp_path / "out" / "README.md").exists()
+    assert not (tmp_path / "out" / "translations.txt").exists(), "those of the test split stay in the run"
     other = FineTunedModel(FineTuner(config, codec, CPU).model.eval(), codec, tmp_path / "best", 3, 0.5)
     with pytest.raises(UserError, match="the exported model is another one"):
         export(other, Destination(form, tmp_path / "wrong"), valid, scored)

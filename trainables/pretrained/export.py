@@ -23,6 +23,7 @@ from trainables.pretrained.quiet import quiet
 from trainables.training.evaluation import corpus_bleu
 
 BATCH_TOKENS = 4096
+OF_THE_RUN = ("digests.json", "translations.txt")  # in best/, and no part of the model
 USAGE = {
     "huggingface": """```python
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
@@ -95,7 +96,8 @@ def _written(model: FineTunedModel, form: str, folder: Path, quantization: str) 
     """Write the model; yields what translates with it."""
     for pattern in SMALL:
         for file in model.folder.glob(pattern):
-            shutil.copy(file, folder)
+            if file.name not in OF_THE_RUN:
+                shutil.copy(file, folder)
     if form == "huggingface":
         for pattern in WEIGHTS:
             for file in model.folder.glob(pattern):
