@@ -55,6 +55,12 @@ class ModelConfig(Config):
         "all",
         description="one matrix for source, target and output (all), for target and output (decoder), or none",
     )
+    init_from: str | None = Field(
+        None,
+        min_length=1,
+        description="best/ of a run, whose weights training starts from, with its tokenizer; the architecture must be "
+        "the same; null: random weights",
+    )
 
     base_width: int | None = Field(
         None,

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from search.api.calls import load_run, resume, search
     from search.api.result import Result
     from search.finals.items import ItemFinals
+    from search.run_directory.overview import Overview, overviews
     from search.settings.experiment import Experiment
     from search.settings.problem import Curves, Problem
     from trainables.base.config import TrainingConfig, TrialConfig
@@ -29,12 +30,14 @@ __all__ = [
     "Experiment",
     "ItemFinals",
     "Metric",
+    "Overview",
     "Problem",
     "Result",
     "TrainingConfig",
     "TrialConfig",
     "UserError",
     "load_run",
+    "overviews",
     "resume",
     "search",
 ]
@@ -45,12 +48,14 @@ _PLACES = {
     "Experiment": "search.settings.experiment",
     "ItemFinals": "search.finals.items",
     "Metric": "trainables.base.metrics",
+    "Overview": "search.run_directory.overview",
     "Problem": "search.settings.problem",
     "Result": "search.api.result",
     "TrainingConfig": "trainables.base.config",
     "TrialConfig": "trainables.base.config",
     "UserError": "trainables.base.errors",
     "load_run": "search.api.calls",
+    "overviews": "search.run_directory.overview",
     "resume": "search.api.calls",
     "search": "search.api.calls",
 }

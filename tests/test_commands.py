@@ -27,7 +27,20 @@ from trainables.data.corpora.corpus import read_corpus, read_test
 ROOT = Path(__file__).parents[1]
 OLD = ROOT / "tests" / "runs" / "0.1"
 SPACE = {"training.warmup_steps": {"values": [100, 200]}}  # which every kind can search
-STARTS_NOTHING = ("doctor", "plan", "import", "replay", "translate", "clean", "--print_config", "--help")
+STARTS_NOTHING = (
+    "doctor",
+    "plan",
+    "import",
+    "replay",
+    "translate",
+    "clean",
+    "list",
+    "status",
+    "show",
+    "compare",
+    "--print_config",
+    "--help",
+)
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 PROGRAMS = ("python search/run.py", "babeltune", "python -m trainables")
 # What can't run in a test, and why.

@@ -38,7 +38,7 @@ def test_sentences_tokens_and_lengths_are_those_counted_by_hand() -> None:
     """Lengths have the end sign, which is predicted, and not the start sign, which is given."""
     words = cast(Tokenizer, Words())
     encoded = replace(encode_split(SHORT, words), overlong=1)
-    prepared = Prepared(encoded, encode_split(VALID, words), VALID, Scoring("13a"), words)
+    prepared = Prepared(encoded, encode_split(VALID, words), VALID, Scoring("13a"), words, 128)
     facts = corpus_facts(("en", "fr"), TRAIN, TEST, prepared, encode_split(TEST, words))
     train, valid, test = facts.splits
     assert train == SplitFacts(

@@ -107,16 +107,20 @@ RESUMED: dict[str, dict[Any, str]] = {
     },
     "data.split": {REFUSED: "valid test seed"},
     "data.filters": {REFUSED: "min_length max_length max_ratio copies garbled markup language deduplicate"},
-    "tokenizer": {NEW_STUDY: "kind vocab_size shared normalization character_coverage sample_lines byte_fallback"},
+    "tokenizer": {
+        REFUSED: "taken_from",
+        NEW_STUDY: "kind vocab_size shared normalization character_coverage sample_lines byte_fallback",
+    },
     "model": {
+        REFUSED: "init_from",
         NEW_STUDY: "encoder_layers decoder_layers d_model num_heads num_kv_heads ffn_dim dropout attention_dropout "
         "activation_dropout norm norm_type activation positions max_length max_distance tied_embeddings "
-        "layer_drop base_width"
+        "layer_drop base_width",
     },
     "training": {
-        REFUSED: "epochs report_steps report_tokens valid_pairs valid_metrics",
+        REFUSED: "epochs report_steps report_tokens valid_pairs valid_metrics freeze",
         NEW_STUDY: "batch_tokens batch_sentences batch_shapes learning_rate warmup_steps schedule label_smoothing "
-        "clip_norm forward_tokens final_rate beta1 beta2 epsilon weight_decay ema_decay",
+        "clip_norm forward_tokens bpe_dropout final_rate beta1 beta2 epsilon weight_decay ema_decay",
     },
     "space.model.d_model": {NEW_STUDY: "values min max distribution q"},
     "search": {

@@ -40,6 +40,7 @@ VALUES: dict[str, list[Any]] = {  # of the fields that are no choice among words
     "training.warmup_steps": [0, 2],
     "training.label_smoothing": [0.0, 0.1],
     "training.clip_norm": [0.1, 0.2],
+    "training.bpe_dropout": [0.0, 0.2],
     "training.forward_tokens": [None, 50],
     "training.final_rate": [0.0, 0.5],
     "training.beta1": [0.9, 0.8],

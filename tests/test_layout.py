@@ -49,11 +49,13 @@ ROOMS = {
     "ctranslate2": {
         "trainables.export.ctranslate2_spec",
         "trainables.export.ctranslate2_translator",
+        "trainables.pretrained.export",
         "trainables.timing.engines",
     },
     "transformers": {
         "trainables.export.huggingface",
         "trainables.pretrained.codec",
+        "trainables.pretrained.export",
         "trainables.pretrained.network",
         "trainables.pretrained.quiet",
         "trainables.pretrained.trained",

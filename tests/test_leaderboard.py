@@ -195,10 +195,16 @@ def test_every_number_is_what_the_models_of_its_line_make_it(tmp_path: Path) -> 
     for row, one in zip(rows, board.ranking, strict=True):
         line = one.stored("test_bleu")
         assert row.pop("model.d_model") == str(line["config"]["model.d_model"])
-        assert row.keys() == line.keys() - {"config", "final_trials"}
+        assert row.pop("num_seeds") == str(len(line["seeds"]))
+        low, high = line["test_bleu_ci"]
+        assert (row.pop("test_bleu_low"), row.pop("test_bleu_high")) == (str(low), str(high))
         for key, cell in row.items():
-            value = line[key]
-            assert cell == (" ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)), key
+            if key not in line:  # an end of an interval
+                name, _, end = key.rpartition("_")
+                assert cell == str(line[f"{name}_ci"][["low", "high"].index(end)]), key
+            else:
+                assert cell == str(line[key]) and not isinstance(line[key], list | tuple), key
+        assert row.keys() >= line.keys() - {"config", "final_trials", "seeds", *(k for k in line if k.endswith("_ci"))}
 
 
 @pytest.mark.parametrize(

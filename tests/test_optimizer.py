@@ -29,6 +29,7 @@ ALL: dict[str, Any] = {
     "training__weight_decay": 0.1,
     "training__ema_decay": 0.9,
     "training__beta1": 0.8,
+    "training__bpe_dropout": 0.2,
 }
 
 

@@ -17,12 +17,15 @@ from trainables.base.checkpoint_files import STATE, last_checkpoints
 from trainables.base.errors import Diverged, UserError
 from trainables.base.pretrained_config import FineTunedConfig
 from trainables.base.report import EpochReport
+from trainables.data.corpora.scoring import scoring
 from trainables.data.encoding.batching import training_batches
+from trainables.export.exporting import Destination
 
 needed = [pytest.importorskip(package, reason="needs the extra pretrained") for package in ("transformers", "peft")]
 
 from search.pretrained.finals import FineTunedSystem  # noqa: E402
 from trainables.pretrained.codec import load_codec, prepare_pretrained  # noqa: E402
+from trainables.pretrained.export import FineTunedModel, export  # noqa: E402
 from trainables.pretrained.fine_tuning import FineTuner, FineTuningSteps  # noqa: E402
 from trainables.pretrained.generation import logits_of, reference_loss, translate  # noqa: E402
 from trainables.pretrained.network import count, trained_parameters  # noqa: E402
@@ -109,14 +112,14 @@ def test_a_divided_batch_gives_the_gradients_of_the_whole_one(make: Make, folder
     assert found[0] == pytest.approx(found[1], rel=1e-4)
 
 
-def test_smoothing_and_frozen_parts_decide_what_is_learned(make: Make, folder: Path) -> None:
+def test_frozen_parts_are_not_learned(make: Make, folder: Path) -> None:
     config = make(tuning="full", training__freeze=("encoder", "embeddings"))
     learner = FineTuner(config, load_codec(config.pretrained), CPU)
     names = [name for name, _ in trained_parameters(learner.model)]
     assert names and all(".decoder." in name and "embed" not in name for name in names)
     adapted = FineTuner(make(training__freeze=("encoder",)), learner.codec, CPU)
     assert all(".decoder." in name and "lora" in name for name in adapted.trained)
-    with pytest.raises(ValueError, match="freeze: leaves nothing to train"):
+    with pytest.raises(ValueError, match="freeze: leaves no layer to train"):
         make(training__freeze=("encoder", "decoder"))
 
 
@@ -206,3 +209,26 @@ def test_a_model_that_changed_is_refused(make: Make, folder: Path, tmp_path: Pat
     (copy / "config.json").write_text((copy / "config.json").read_text() + " ")
     with pytest.raises(UserError, match=r"config\.json changed since this run began"):
         PREPARATION.pin_data(experiment, known)
+
+
+@pytest.mark.parametrize("form", ["ctranslate2", "huggingface"])
+def test_an_export_translates_alike_or_is_not_written(make: Make, folder: Path, tmp_path: Path, form: str) -> None:
+    pytest.importorskip("ctranslate2", reason="needs the extra export")
+    config = make(training__learning_rate=0.005, tuning="full")
+    reports(config, folder / "cache", tmp_path / "trial")
+    network, codec = load_trained(config, tmp_path / "trial", CPU)
+    (tmp_path / "best").mkdir()
+    save_merged(network, codec, tmp_path / "best", 3, 0.5)
+    valid, scored = (
+        prepare_pretrained(config.data, config.pretrained, folder / "cache")[0].valid_text,
+        scoring(config.data),
+    )
+    model = FineTunedModel(network, codec, tmp_path / "best", 3, 0.5)
+    found = export(model, Destination(form, tmp_path / "out"), valid, scored)
+    assert found["float32"].equal == len(valid) and (tmp_path / "out" / "README.md").exists()
+    other = FineTunedModel(FineTuner(config, codec, CPU).model.eval(), codec, tmp_path / "best", 3, 0.5)
+    with pytest.raises(UserError, match="the exported model is another one"):
+        export(other, Destination(form, tmp_path / "wrong"), valid, scored)
+    assert not (tmp_path / "wrong").exists()
+    with pytest.raises(UserError, match="holds files"):
+        export(model, Destination(form, tmp_path / "out"), valid, scored)

@@ -181,6 +181,11 @@ def test_a_whole_search_leaves_a_ranking_the_best_model_and_a_report(
     with (run_dir / "leaderboard.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [int(row["trial"]) for row in rows] == [first["trial"], second["trial"]]
+    with (run_dir / "trials.csv").open(newline="") as file:
+        told = {int(row["trial"]): row for row in csv.DictReader(file)}
+    last = {line.trial: line.report for line in read_lines(run_dir / "trials.jsonl")}
+    assert told.keys() == last.keys() == set(range(5))
+    assert all(float(told[trial]["valid_bleu"]) == report.score("valid_bleu") for trial, report in last.items())
 
     frozen = json.loads((run_dir / "finalists.json").read_text())
     assert {entry["trial"] for entry in frozen["finalists"]} == {first["trial"], second["trial"]}

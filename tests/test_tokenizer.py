@@ -112,6 +112,7 @@ def test_the_cache_tells_apart_all_that_decides_a_tokenizer(tmp_path: Path, monk
         "character_coverage": [0.99],
         "sample_lines": [3],
         "byte_fallback": [True],
+        "taken_from": ["best"],
     }
     assert settings.keys() == TokenizerConfig.model_fields.keys(), "a new setting: say which values to compare"
     text = Split(["a b", "c"], ["d", "e f"])
@@ -132,7 +133,7 @@ def test_the_cache_tells_apart_all_that_decides_a_tokenizer(tmp_path: Path, monk
     folders += [tokenizer_folder(config, Corpus(other, text, []), tmp_path) for other in texts]
     monkeypatch.setattr("sentencepiece.__version__", "0.0.1")  # whose pieces may be others
     folders.append(tokenizer_folder(config, corpus, tmp_path))
-    assert len(set(folders)) == len(folders) == 2 + 11 + 6 + 1
+    assert len(set(folders)) == len(folders) == 2 + 12 + 6 + 1
 
 
 def test_the_digest_tells_apart_pieces_and_scores_of_either_side(corpus: Corpus, tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ from trainables.base.errors import Diverged, UserError
 from trainables.base.report import EpochReport
 from trainables.base.rounds import Rounds
 from trainables.base.translation_config import TranslationConfig, TranslationTraining
+from trainables.data.encoding import preparing
 from trainables.data.encoding.batching import count_batches, training_batches
 from trainables.data.encoding.preparing import prepare
 from trainables.data.encoding.sequences import EncodedSplit
@@ -270,7 +271,7 @@ def test_there_is_dropout_in_every_round_of_training_and_none_in_validation(
         return repeat(next(training_batches(split, config, seed, 1)), 5)
 
     # The weights stay as they are, and batches, too: what differs between rounds are masks alone.
-    monkeypatch.setattr(training, "training_batches", first_batch)
+    monkeypatch.setattr(preparing, "training_batches", first_batch)
     monkeypatch.setattr(training, "rounds_of", lambda _, config: Rounds(config, 5, 500))
     changes = {"training__learning_rate": 1e-12, "training__epochs": 3, "training__report_steps": steps}
     plain, _ = run(tiny(corpus, **changes, model__dropout=0.0), corpus)

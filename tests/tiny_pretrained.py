@@ -82,6 +82,11 @@ def _trained(folder: Path, network: Any, tokenizer: Any, pairs: Pairs, steps: in
     """Train on random batches, and write the folder of `from_pretrained`."""
     optimizer, rng = torch.optim.AdamW(network.parameters(), lr=3e-3), np.random.default_rng(1)
     network.train()
+    for module in network.modules():  # as in the models that people have
+        if "Sinusoidal" in type(module).__name__:
+            module.requires_grad_(False)
+    padding = torch.tensor([tokenizer.pad_token_id])
+    network.get_input_embeddings().weight.register_hook(lambda grad: grad.index_fill(0, padding, 0.0))
     for _ in range(steps):
         chosen = [pairs[row] for row in rng.integers(len(pairs), size=16)]
         sources, targets = ([pair[side] for pair in chosen] for side in (0, 1))

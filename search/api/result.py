@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from search.finals.board import flat_entry
 from search.record.journal import read_lines
+from search.record.table import trial_rows
 from search.settings.experiment import Experiment
 from search.settings.problem import TRANSLATION
 from search.settings.stored import stored_experiment
+from trainables.base.config import TrialConfig
 from trainables.base.errors import UserError
 from trainables.base.files import full_path
 from trainables.base.sealing import read_sealed
@@ -59,24 +62,37 @@ class Result:
         if not file.exists():
             raise UserError(f"{self.path}: the search has not ended, so there is no ranking; resume it")
         board = read_sealed(file)
-        return pd.json_normalize([_flat(entry) for entry in board["ranking"]], max_level=0)
+        lists = ("seeds", "final_trials")
+        rows = [{**flat_entry(entry), **{key: entry[key] for key in lists}} for entry in board["ranking"]]
+        return pd.json_normalize(rows, max_level=0)
+
+    def trial(self, number: int | None = None) -> "StudyTrial":
+        """A trial by its number; by default the one in `best/`, or before the ranking the best so far.
+
+        Raises:
+            UserError: If there is none.
+        """
+        from search.run_directory.trials import find_trial
+
+        return find_trial(self.experiment, number)
+
+    def config(self, number: int | None = None) -> TrialConfig:
+        """The whole configuration of a trial, with which it can be trained again; `number` as in `trial`.
+
+        Raises:
+            UserError: If there is none.
+        """
+        return self.experiment.trial.with_values(self.trial(number).params)
 
     @cached_property
     def trials(self) -> pd.DataFrame:
         """A row for each trial of the search, by number.
 
-        Columns: `outcome`, `epochs`, the last score by the name of the metric, and a column for each hyperparameter.
+        Columns: `outcome`, `epochs`, the last score by the name of the metric, `device_seconds`, `dollars` if there is
+        a price, `message`, and a column for each hyperparameter. `trials.csv` is the same.
         """
-        rows = [
-            {
-                "trial": trial.number,
-                "outcome": str(trial.outcome),
-                "epochs": trial.epochs,
-                self.experiment.search.metric: trial.scores[trial.progress] if trial.scores else None,
-                **trial.params,
-            }
-            for trial in self._trials()
-        ]
+        search, lines = self.experiment.search, read_lines(self.path / "trials.jsonl")
+        rows = trial_rows(self._trials(), lines, search.metric, search.budget.price_per_gpu_hour)
         return pd.DataFrame(rows).set_index("trial") if rows else pd.DataFrame()
 
     @cached_property
@@ -171,17 +187,6 @@ class Result:
         return f'<iframe srcdoc="{page}" style="width: 100%; height: 600px; border: 0"></iframe>'
 
     def _trials(self) -> "list[StudyTrial]":
-        from search.record.study import Study
+        from search.run_directory.trials import trials_of
 
-        study = Study(self.path / "study.db", "search", self.experiment.search.direction, "read")
-        return list(study.trials.values())
-
-
-def _flat(entry: dict[str, Any]) -> dict[str, Any]:
-    """An entry of the leaderboard with a column for each end of an interval and each hyperparameter."""
-    intervals = {key.removesuffix("_ci"): ends for key, ends in entry.items() if key.endswith("_ci")}
-    ends = {
-        f"{name}_{end}": x for name, both in intervals.items() for end, x in zip(("low", "high"), both, strict=True)
-    }
-    rest = {key: value for key, value in entry.items() if key != "config" and not key.endswith("_ci")}
-    return {**rest, **ends, **entry["config"]}
+        return list(trials_of(self.experiment).values())

@@ -1,6 +1,7 @@
 """The last step of a search: from tested finalists to ranking, best model and report."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from search.finals.board import Cost, Leaderboard
 from search.finals.deciding import explain_ranking
@@ -9,8 +10,10 @@ from search.finals.protocol import Finals
 from search.finals.stages import Statistics, TestMetric
 from search.record.journal import JournalLine
 from search.record.study import Study
+from search.record.table import as_csv, trial_rows
 from search.report.page import Findings, write_report
 from search.settings.experiment import Experiment
+from trainables.base.files import write_atomically
 from trainables.base.sealing import read_sealed
 
 
@@ -80,7 +83,13 @@ def conclude(experiment: Experiment, results: Results, remarks: Remarks) -> Lead
         planned=remarks.planned,
     )
     write_report(run_dir / "report.html", findings)
+    write_atomically(run_dir / "trials.csv", as_csv(_rows(experiment, results)))
     return board
+
+
+def _rows(experiment: Experiment, results: Results) -> list[dict[str, Any]]:
+    search = experiment.search
+    return trial_rows(results.study.trials.values(), results.trials, search.metric, search.budget.price_per_gpu_hour)
 
 
 def _cost(experiment: Experiment, study: Study, trials: list[JournalLine]) -> Cost:

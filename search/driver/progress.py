@@ -16,11 +16,12 @@ from search.planning.time_left import TimeLeft
 from search.record.journal import JournalLine
 from search.record.trial import StudyTrial
 from search.settings.wording import clock, count, describe, duration, plain
+from trainables.base.log import logger
 from trainables.base.outcomes import Outcome
 from trainables.base.wording import amount
 
 NODES_SECONDS = 5.0  # after which the nodes of a cluster are counted again
-LINE_SECONDS = 60.0  # between lines on how things stand, where there is no terminal
+LINE_SECONDS = 60.0  # between lines on how things stand, in the log and where there is no terminal
 MOST_SHOWN = 8  # trials in training, each on a line of its own
 BAR = 12  # columns
 PHASES = {"trial": "search", "final": "finals"}
@@ -90,9 +91,11 @@ class TrialProgress:
             self.best, self.new_best = (score, trial.number), trial.number
         self._look()
         now = self.left.clock()
-        if not self.on_terminal and now >= self.line_told + LINE_SECONDS:
+        if now >= self.line_told + LINE_SECONDS:
             self.line_told = now
-            self.console.print(self._in_a_line(), highlight=False, markup=False, soft_wrap=True)
+            logger.info(self._in_a_line())  # `babeltune status` reads it
+            if not self.on_terminal:
+                self.console.print(self._in_a_line(), highlight=False, markup=False, soft_wrap=True)
 
     def trial_parked(self, trial: StudyTrial) -> None:
         self.left.trial_parked(trial)

@@ -1,5 +1,6 @@
 """The content of leaderboard.json, which is a public interface (docs/reference/run.md)."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -124,6 +125,17 @@ class Leaderboard:
         noise = {f"{_short(self.metric)}_std_of_seeds": significance.pop("std_of_seeds")}
         ranking = [entry.stored(self.metric) for entry in self.ranking]
         return {**record, "ranking": ranking, "significance": {**significance, **noise}}
+
+
+def flat_entry(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """An entry of the stored ranking with one value in each cell: the ends of intervals, and each hyperparameter."""
+    intervals = {key.removesuffix("_ci"): ends for key, ends in entry.items() if key.endswith("_ci")}
+    ends = {
+        f"{name}_{end}": x for name, both in intervals.items() for end, x in zip(("low", "high"), both, strict=True)
+    }
+    lists = ("seeds", "final_trials")
+    rest = {key: value for key, value in entry.items() if key not in ("config", *lists) and not key.endswith("_ci")}
+    return {**rest, "num_seeds": len(entry["seeds"]), **ends, **entry["config"]}
 
 
 def read_leaderboard(file: Path) -> Leaderboard:

@@ -1,7 +1,5 @@
 """The ranking by the score on the test data: leaderboard.json and leaderboard.csv."""
 
-import csv
-import io
 import json
 import math
 from collections.abc import Collection, Mapping, Sequence
@@ -12,13 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from search.finals.board import Cost, DataSize, Leaderboard, LeaderboardEntry, Significance
+from search.finals.board import Cost, DataSize, Leaderboard, LeaderboardEntry, Significance, flat_entry
 from search.finals.choosing import Finalist
 from search.finals.compromises import choose, explain_choice, mark_front
 from search.finals.deciding import decided_by
 from search.finals.item_tests import RESAMPLES, SEED, SHUFFLES
 from search.finals.significance import LEVEL, Comparison, Evidence, weigh
 from search.finals.stages import FinalModel, Statistics, Systems, TestMetric
+from search.record.table import as_csv
 from search.settings.goals import GoalsConfig
 from trainables.base.files import write_atomically
 
@@ -134,7 +133,7 @@ def write_leaderboard(
     )
     stored = board.stored()
     write_atomically(folder / "leaderboard.json", json.dumps(stored, indent=2, ensure_ascii=False))
-    write_atomically(folder / "leaderboard.csv", _csv(stored["ranking"]))
+    write_atomically(folder / "leaderboard.csv", as_csv(list(map(flat_entry, stored["ranking"]))))
     return board
 
 
@@ -165,16 +164,3 @@ def _ranked(place: int, ranking: Ranking) -> LeaderboardEntry:
         pareto=False,  # until all are compared
         untrained=entry.finalist.trial in ranking.untrained,
     )
-
-
-def _csv(ranking: list[dict[str, Any]]) -> str:
-    table = io.StringIO()
-    config_keys = list(dict.fromkeys(key for entry in ranking for key in entry["config"]))
-    plain_keys = [key for key in ranking[0] if key not in ("config", "final_trials")]
-    writer = csv.writer(table)
-    writer.writerow([*plain_keys, *config_keys])
-    for entry in ranking:
-        values = [entry[key] for key in plain_keys]
-        cells = [" ".join(map(str, value)) if isinstance(value, list | tuple) else value for value in values]
-        writer.writerow([*cells, *(entry["config"].get(key) for key in config_keys)])
-    return table.getvalue()

@@ -63,8 +63,12 @@ class FinalModel:
 
     @property
     def identity(self) -> str:
-        """A checksum of this training, which its results contain."""
-        return checksum([self.config.model_dump(mode="json"), *(line.stored() for line in self.lines[-1:])])
+        """A checksum of this training, which its results contain.
+
+        Keys with their defaults are left out, so that a later version with further keys knows the results again.
+        """
+        config = self.config.model_dump(mode="json", exclude_defaults=True)
+        return checksum([config, *(line.stored() for line in self.lines[-1:])])
 
     @contextmanager
     def checkpoints(self, cache: Path) -> Iterator[Path]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from search.finals.board import read_leaderboard
 from search.finals.stages import FinalModel
 from search.settings.experiment import Experiment
 from search.translation.corpus_facts import CorpusFacts, corpus_facts
@@ -20,8 +21,12 @@ from trainables.base.pretrained_config import FineTunedConfig, as_fine_tuned
 from trainables.base.sealing import Damaged, read_sealed, write_sealed
 from trainables.base.yaml_files import dump_yaml, read_yaml
 from trainables.data.corpora.cache import cached_corpus
+from trainables.data.corpora.scoring import scoring
 from trainables.data.reading.text import Split
+from trainables.export.checking import Comparison
+from trainables.export.exporting import Destination
 from trainables.pretrained.codec import Codec, prepare_pretrained
+from trainables.pretrained.export import FineTunedModel, export
 from trainables.pretrained.generation import reference_loss, translate
 from trainables.pretrained.trained import load_trained, read_merged, save_merged
 from trainables.training.device import default_device
@@ -100,7 +105,8 @@ class FineTunedSystems:
             )
         if finals.export:
             raise UserError(
-                f"finals.export: best/ is a folder of from_pretrained already; drop {', '.join(finals.export)}"
+                f"finals.export: {', '.join(finals.export)}: best/ is a folder of from_pretrained; export it after the "
+                f"search by `{program('export')}`"
             )
 
     def load(self, model: FinalModel, cache: Path) -> FineTunedSystem:
@@ -144,6 +150,18 @@ class FineTunedSystems:
         network, codec = read_merged(kept, default_device())
         decoding = Decoding(**read_yaml(folder / "decoding.yaml"))
         return BestFineTuned(FineTunedSystem(config, network, codec), decoding)
+
+    def export(self, experiment: Experiment, destination: Destination, trial: int | None) -> dict[str, Comparison]:
+        """Write the model of best/ for another program; see `trainables.pretrained.export.export`. Raises UserError."""
+        if trial is not None and trial != read_leaderboard(experiment.run_dir / "leaderboard.json").chosen:
+            raise UserError(f"--trial: {trial}: only the model of best/ of a search for fine-tuning can be exported")
+        best, folder = self.read_best(experiment), experiment.run_dir / "best"
+        decoding = best.decoding
+        model = FineTunedModel(
+            best.system.network, best.system.codec, folder, decoding.beam_size, decoding.length_penalty
+        )
+        data = best.config.data
+        return export(model, destination, cached_corpus(data, experiment.cache).valid, scoring(data))
 
     def facts(self, test: Split, experiment: Experiment) -> CorpusFacts:
         best, data = self.read_best(experiment), as_fine_tuned(experiment.trial).data

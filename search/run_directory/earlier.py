@@ -29,6 +29,7 @@ FINALS = (
     "finals",
     "leaderboard.json",
     "leaderboard.csv",
+    "trials.csv",
     "best",
     "export",
     "report.html",

@@ -19,6 +19,7 @@ from trainables.base.checkpoint_files import last_checkpoints
 from trainables.base.errors import UserError
 from trainables.base.installed import program
 from trainables.base.translation_config import as_translation
+from trainables.base.translator_config import TranslatorConfig
 from trainables.export.checking import Comparison
 from trainables.export.exporting import Destination
 
@@ -38,8 +39,13 @@ def export_run(run_dir: Path, destination: Destination, trial: int | None = None
         UserError: If there is no such model, or it can't be exported.
     """
     experiment = stored_experiment(run_dir)
-    if experiment.problem != TRANSLATION:
+    if not issubclass(experiment.definition.config, TranslatorConfig):
         raise UserError(f"{run_dir}: is a search for {experiment.definition.title}, whose models have no other form")
+    if experiment.problem != TRANSLATION:
+        exported: dict[str, Comparison] = experiment.definition.part("finals").systems.export(
+            experiment, destination, trial
+        )
+        return exported
     board = read_leaderboard(run_dir / "leaderboard.json")
     entry = _entry(board, board.chosen if trial is None else trial)
     best = read_best(run_dir) if entry.trial == board.chosen else read_finalist(experiment, entry)

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +14,10 @@ from search.finals.board import LeaderboardEntry, read_leaderboard
 from search.finals.leaderboard import compare_beside
 from search.finals.significance import Evidence
 from search.finals.stages import FinalModel, TestMetric
-from search.record.journal import JournalLine, read_lines
 from search.settings.experiment import Experiment
 from search.translation.final_metrics import FinalMetrics, Score
 from search.translation.finals_config import Decoding
+from search.translation.ranked import ranked_models
 from search.translation.scoring import known_on_test, signatures_on
 from search.translation.systems import Systems
 from trainables.base.checkpoint_files import last_checkpoints
@@ -119,36 +118,19 @@ def _stored(place: int, scores: dict[str, list[float]], evidence: dict[str, Evid
 
 
 def _models(experiment: Experiment, entry: LeaderboardEntry) -> list[FinalModel]:
-    """The models of an entry of the ranking, with what was reported of them. Raises UserError if one was removed."""
-    kind = "final" if entry.final_trials else "trial"
-    lines = read_lines(experiment.run_dir / f"{kind}s.jsonl")
-    made = partial(_model, experiment, entry, f"{kind}s", lines)
-    return [made(*pair) for pair in zip(entry.final_trials or [entry.trial], entry.seeds, strict=True)]
-
-
-def _model(
-    experiment: Experiment, entry: LeaderboardEntry, folder: str, lines: list[JournalLine], number: int, seed: int
-) -> FinalModel:
-    place, needed = experiment.run_dir / folder / str(number), experiment.finals.last_checkpoints
+    """The models of an entry of the ranking. Raises UserError if one was removed."""
     if experiment.storage is not None:
         raise UserError(
             f"score: the models of this run are in {experiment.storage}; only those in a folder can be scored"
         )
-    if len(last_checkpoints(place, needed)) < needed:
-        raise UserError(
-            f"{place}: has no whole checkpoint, so its model can't be scored (`clean` removes those of finals that are "
-            "over); restore it from a copy"
-        )
-    return FinalModel(
-        problem=experiment.problem,
-        config=experiment.trial.with_values({**entry.config, "seed": seed}),
-        trial=entry.trial,
-        number=number,
-        train_seconds=0.0,
-        folder=place,
-        lines=[line for line in lines if line.trial == number],
-        last_checkpoints=needed,
-    )
+    models = ranked_models(experiment, entry)
+    for model in models:
+        if len(last_checkpoints(model.folder, model.last_checkpoints)) < model.last_checkpoints:
+            raise UserError(
+                f"{model.folder}: has no whole checkpoint, so its model can't be scored (`clean` removes those of "
+                "finals that are over); restore it from a copy"
+            )
+    return models
 
 
 def _translations(systems: Systems, model: FinalModel, sources: list[str], cache: Path) -> list[str]:

@@ -8,10 +8,12 @@ from rich.console import Console
 
 from model.counting import count_flops
 from search.settings.experiment import Experiment
+from search.settings.searchable import is_among
 from search.translation.shown_pairs import show_pairs
 from search.translation.text import pin_text
 from trainables.base.config import TrialConfig, digest
 from trainables.base.errors import UserError
+from trainables.base.files import digest_of
 from trainables.base.installed import version_of
 from trainables.base.log import say, warn
 from trainables.base.translation_config import TokenizerConfig, TranslationConfig, as_translation
@@ -55,6 +57,7 @@ class TranslationPreparation(TextPreparation):
     def prepare(self, experiment: Experiment, console: Console) -> None:
         """Read and check the corpus, train the tokenizers, and say what there is."""
         trial, cache = as_translation(experiment.trial), experiment.cache
+        _check_initial(experiment)
         corpus = self.read(experiment)
         from trainables.data.encoding.preparing import (  # takes seconds: a wrong path is told before
             count_unknown,
@@ -81,6 +84,25 @@ class TranslationPreparation(TextPreparation):
                 )
         if experiment.training.unit != "epoch":
             tell_rounds(experiment, prepare(trial.data, trial.tokenizer, cache))
+
+    def pin_data(self, experiment: Experiment, known: Mapping[str, Any]) -> dict[str, Any]:
+        """Digests of the splits, and of the model that trials start from. Raises UserError if one changed."""
+        from trainables.training.initial import initial_files
+
+        splits = super().pin_data(experiment, known)
+        for file in initial_files(as_translation(experiment.trial)):
+            if not file.is_file():
+                raise UserError(f"model.init_from: {file}: is missing; restore it")
+            name, found = f"initial {file.name}", {"file": str(file), "sha256": digest_of(file)}
+            if known and known.get(name, found)["sha256"] != found["sha256"]:
+                raise UserError(f"model.init_from: {file}: changed since this run began; restore it")
+            splits[name] = found
+        return splits
+
+    def files(self, config: TrialConfig) -> list[Path]:
+        from trainables.training.initial import initial_files
+
+        return [*super().files(config), *initial_files(as_translation(config))]
 
     def share(self, experiment: Experiment) -> Storage:
         """With corpus and tokenizers in it for all nodes, and the tokenizers that it had in the cache here."""
@@ -133,6 +155,23 @@ class TranslationPreparation(TextPreparation):
 
 
 PREPARATION = TranslationPreparation()
+
+
+def _check_initial(experiment: Experiment) -> None:
+    """Raises UserError if trials can't start from the model of `model.init_from`."""
+    from trainables.training.initial import FREE, check_initial
+
+    trial = as_translation(experiment.trial)
+    if trial.tokenizer.taken_from is None:
+        return
+    if experiment.storage:
+        raise UserError("storage: a model to start from is read from a folder; use an output_dir that all nodes share")
+    free = [f"model.{name}" for name in FREE] if trial.model.init_from else ["model"]
+    groups = ("model.", "tokenizer.")
+    for path in experiment.space.domains:
+        if path.startswith(groups) and not is_among(path, free):
+            raise UserError(f"space: {path}: is decided by the model that trials start from; drop it")
+    check_initial(trial)
 
 
 def tokenizer_variants(experiment: Experiment) -> list[TokenizerConfig]:

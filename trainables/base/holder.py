@@ -112,3 +112,14 @@ def this_machine() -> str:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:  # not Linux
         return platform.node()
+
+
+def is_driven(run_dir: Path) -> bool:
+    """Whether a driver works in a run directory, on this machine or another one, by its heartbeats."""
+    files = [file for file in (run_dir / "locks").glob("*") if file.name.isdigit()]
+    try:
+        newest = max(files, key=lambda file: int(file.name))
+        silent = time.time() - newest.stat().st_mtime
+        return silent < SILENT_SECONDS and not _read(newest.read_bytes()).get("ended")
+    except (ValueError, OSError):  # there is none
+        return False

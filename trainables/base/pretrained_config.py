@@ -1,19 +1,18 @@
 """The configuration of the fine-tuning of a pretrained translation model."""
 
 import re
-from typing import Literal, Self
+from typing import Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 
 from model.config import Config
 from trainables.base.data_config import DataConfig
 from trainables.base.files import full_path
 from trainables.base.metric_config import Metrics
-from trainables.base.translator_config import METRICS_FIELD, TranslatorConfig, TranslatorTraining
+from trainables.base.translator_config import METRICS_FIELD, Part, TranslatorConfig, TranslatorTraining
 
 ON_HUB = r"[\w.-]+(/[\w.-]+)?"
 COMMIT = r"[0-9a-f]{40}"
-Part = Literal["encoder", "decoder", "embeddings"]
 
 
 class PretrainedConfig(Config):
@@ -98,13 +97,10 @@ class FineTuningConfig(TranslatorTraining):
     def batch_shapes(self) -> None:
         """Batches have as many shapes as they need."""
 
-    @model_validator(mode="after")
-    def _learns_something(self) -> Self:
-        if len(set(self.freeze)) < len(self.freeze):
-            raise ValueError("freeze: names a part twice")
-        if {"encoder", "decoder"} <= set(self.freeze):
-            raise ValueError("freeze: leaves nothing to train; drop encoder or decoder")
-        return self
+    @property
+    def bpe_dropout(self) -> float:
+        """Sentences always have the same pieces."""
+        return 0.0
 
 
 class FineTunedConfig(TranslatorConfig):

@@ -1,15 +1,16 @@
 """The configuration of the training of one translation model."""
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from model.config import Config, ModelConfig
 from model.counting import count_parameters
 from trainables.base.config import TrialConfig
 from trainables.base.data_config import DataConfig
+from trainables.base.files import full_path
 from trainables.base.metric_config import Metrics
-from trainables.base.translator_config import METRICS_FIELD, TranslatorConfig, TranslatorTraining
+from trainables.base.translator_config import METRICS_FIELD, Part, TranslatorConfig, TranslatorTraining
 
 
 class TokenizerConfig(Config):
@@ -37,6 +38,17 @@ class TokenizerConfig(Config):
     byte_fallback: bool = Field(
         False, description="write a character without a piece as its bytes, for 256 pieces of the vocabulary"
     )
+    taken_from: str | None = Field(
+        None,
+        min_length=1,
+        description="best/ of a run, whose tokenizer is used as it is; null: that of model.init_from, or a new one",
+    )
+
+    @field_validator("taken_from")
+    @classmethod
+    def _absolute(cls, folder: str | None) -> str | None:
+        """By the whole path, as workers run in other folders."""
+        return None if folder is None else str(full_path(folder))
 
 
 class TranslationTraining(TranslatorTraining):
@@ -75,14 +87,30 @@ class TranslationTraining(TranslatorTraining):
         description="validate and keep an exponential moving average of the weights with this decay, such as 0.999; 0: "
         "the weights",
     )
+    bpe_dropout: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="probability that a merge of BPE is left out, each time that a sentence is trained on; such as 0.1",
+    )
     label_smoothing: float = Field(0.1, ge=0, lt=1, description="mass spread over the whole vocabulary")
     clip_norm: float = Field(1.0, gt=0, description="largest norm of the gradient")
+    freeze: tuple[Part, ...] = Field(
+        (), description="parts that are not trained: encoder, decoder, embeddings (with positions)"
+    )
 
     @model_validator(mode="after")
-    def _one_pass_of_a_shape(self) -> Self:
-        if self.forward_tokens is not None and self.batch_shapes is not None:
+    def _shapes_stay(self) -> Self:
+        if self.batch_shapes is None:
+            return self
+        if self.forward_tokens is not None:
             raise ValueError(
                 f"forward_tokens: {self.forward_tokens}: a batch of batch_shapes is one forward pass; set one to null"
+            )
+        if self.bpe_dropout:
+            raise ValueError(
+                f"bpe_dropout: {self.bpe_dropout}: sentences change their lengths, and batch_shapes fixes them; set "
+                "bpe_dropout to 0, or batch_shapes to null"
             )
         return self
 
@@ -90,6 +118,7 @@ class TranslationTraining(TranslatorTraining):
 class TranslationConfig(TranslatorConfig):
     """Everything that determines one run; on one machine it gives the same numbers, on a GPU up to rounding."""
 
+    fixed = (*TranslatorConfig.fixed, "model.init_from", "tokenizer.taken_from")
     data: DataConfig = DataConfig()
     tokenizer: TokenizerConfig = TokenizerConfig()
     model: ModelConfig = ModelConfig()
@@ -97,12 +126,32 @@ class TranslationConfig(TranslatorConfig):
     metrics: Metrics = Field(Metrics({}), description=METRICS_FIELD)
     seed: int = Field(1, ge=0, lt=2**31, description="seed of initialisation, batch order and dropout")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _with_the_tokenizer_of_its_weights(cls, value: Any) -> Any:
+        """Let model.init_from name the tokenizer, too; both by whole paths, as workers run in other folders."""
+        if not isinstance(value, dict):
+            return value
+        model, tokenizer = value.get("model"), value.get("tokenizer") or {}
+        if isinstance(model, dict) and isinstance(tokenizer, dict) and isinstance(model.get("init_from"), str):
+            model = {**model, "init_from": str(full_path(model["init_from"]))}
+            taken = tokenizer.get("taken_from") or model["init_from"]
+            value = {**value, "model": model, "tokenizer": {**tokenizer, "taken_from": taken}}
+        return value
+
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
+        if self.model.init_from is not None and self.tokenizer.taken_from != self.model.init_from:
+            raise ValueError("tokenizer.taken_from: weights and tokenizer belong together; drop it, or model.init_from")
         if self.model.tied_embeddings == "all" and not self.tokenizer.shared:
             raise ValueError(
                 "model.tied_embeddings: 'all' needs one vocabulary, but tokenizer.shared is false; "
                 "use 'decoder' or 'none', or share the tokenizer"
+            )
+        if self.training.bpe_dropout and self.tokenizer.kind != "bpe":
+            raise ValueError(
+                f"training.bpe_dropout: {self.training.bpe_dropout} leaves out merges of BPE, but tokenizer.kind is "
+                f"{self.tokenizer.kind}; use bpe, or 0"
             )
         longest = self.model.longest
         if longest is not None and self.data.max_tokens > longest:

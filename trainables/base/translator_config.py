@@ -1,6 +1,6 @@
 """What the configurations of all problems with translators have: text, batches, and metrics of translations."""
 
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -9,6 +9,7 @@ from trainables.base.data_config import DataConfig
 from trainables.base.errors import did_you_mean
 from trainables.base.metric_config import BUILT_IN, Metrics
 
+Part = Literal["encoder", "decoder", "embeddings"]  # of a model
 METRICS_FIELD = (
     "further metrics of translations by name, such as {comet: {model: Unbabel/wmt22-comet-da}}; in reports valid_NAME, "
     "in the ranking test_NAME"
@@ -48,6 +49,11 @@ class TranslatorTraining(TrainingConfig):
             ...
 
         @property
+        def bpe_dropout(self) -> float:
+            """The probability that a merge of a training sentence's pieces is left out."""
+            ...
+
+        @property
         def learning_rate(self) -> float:
             """The peak of the rate."""
             ...
@@ -67,6 +73,19 @@ class TranslatorTraining(TrainingConfig):
             """Share of the peak below which no rate falls."""
             ...
 
+        @property
+        def freeze(self) -> "tuple[Part, ...]":
+            """The parts that are not trained."""
+            ...
+
+    @model_validator(mode="after")
+    def _learns_something(self) -> Self:
+        if len(set(self.freeze)) < len(self.freeze):
+            raise ValueError("freeze: names a part twice")
+        if {"encoder", "decoder"} <= set(self.freeze):
+            raise ValueError("freeze: leaves no layer to train; drop encoder or decoder")
+        return self
+
     @model_validator(mode="after")
     def _one_batch_rule(self) -> Self:
         if (self.batch_tokens is None) == (self.batch_sentences is None):
@@ -82,7 +101,7 @@ class TranslatorConfig(TrialConfig):
     The class of a problem has the fields `data`, `training`, `metrics` and `seed`, and any others.
     """
 
-    fixed = ("data", "training.valid_pairs", "training.valid_metrics")
+    fixed: ClassVar[tuple[str, ...]] = ("data", "training.valid_pairs", "training.valid_metrics", "training.freeze")
     beside = ("metrics",)
     if TYPE_CHECKING:
         data: DataConfig

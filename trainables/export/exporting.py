@@ -22,12 +22,16 @@ class Destination:
     quantization: str = EXACT  # the type of the weights
 
     def check(self, trained: TrainedModel) -> None:
-        """Raises UserError if the form can't hold the model, or the folder has files."""
+        """Raises UserError if the form can't hold the model, or as `check_place`."""
+        if why := FORMS[self.form].refusal(trained.config):
+            raise UserError(why)
+        self.check_place()
+
+    def check_place(self) -> None:
+        """Raises UserError for an unknown type of weights, a missing package, or a folder with files."""
         form = FORMS[self.form]
         if self.quantization not in form.quantizations:
             raise UserError(f"--quantization: {self.form} has {', '.join(form.quantizations)}, not {self.quantization}")
-        if why := form.refusal(trained.config):
-            raise UserError(why)
         form.need(f"--to {self.form}")
         if self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
             raise UserError(f"{self.folder}: holds files; name an empty or a new folder")

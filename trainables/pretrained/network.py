@@ -46,6 +46,9 @@ def load_network(config: FineTunedConfig, device: torch.device) -> Any:
             parameter.requires_grad_(False)
     if not any(parameter.requires_grad for parameter in network.parameters()):
         raise UserError("training.freeze: leaves nothing to train; drop a part")
+    for module in network.modules():
+        if isinstance(module, nn.Embedding) and module.weight.requires_grad:
+            _keep_padding(module)
     return network.to(device)
 
 
@@ -64,6 +67,15 @@ def count(network: nn.Module) -> tuple[int, int]:
 def merge(network: Any) -> Any:
     """The model of transformers with its adapters added to its matrices; the network itself if it has none."""
     return network.merge_and_unload() if hasattr(network, "merge_and_unload") else network
+
+
+def _keep_padding(embedding: nn.Embedding) -> None:
+    """Keep the zeros of padding, which also start MarianMT's decoder: a tied output matrix would change them."""
+    row = embedding.padding_idx
+    if row is not None and not embedding.weight[row].any():
+        embedding.weight.register_hook(  # type: ignore[no-untyped-call]
+            lambda grad: grad.index_fill(0, torch.tensor([row], device=grad.device), 0.0)
+        )
 
 
 def _with_adapters(network: Any, config: LoraConfig) -> Any:

@@ -13,6 +13,7 @@ from trainables.data.encoding.preparing import Prepared
 from trainables.data.encoding.sequences import EncodedSplit
 from trainables.training.device import set_up
 from trainables.training.evaluation import reference_loss, translate
+from trainables.training.initial import freeze, load_initial
 from trainables.training.optimizer import Average, Optimizer
 
 
@@ -37,13 +38,16 @@ class Learner:
     """
 
     def __init__(self, config: TranslationConfig, prepared: Prepared, device: torch.device):
-        """Raises TooLarge."""
+        """Raises TooLarge, and UserError for `model.init_from`."""
         set_up(device)
         self.config, self.settings, self.device = config, config.training, device
         self._tokenizer = prepared.tokenizer
-        self.model = self.evaluated = build_model(config, prepared, device)
-        self.optimizer = Optimizer(self.model, self.settings)
+        self.model = build_model(config, prepared, device)
+        load_initial(self.model, config)
+        freeze(self.model, self.settings.freeze)
+        self.evaluated = self.model
         self.average: Average | None = None
+        self.optimizer = Optimizer(self.model, self.settings)
         if self.settings.ema_decay:
             self.evaluated = copy.deepcopy(self.model).requires_grad_(False)
             self.average = Average(self.model, self.evaluated, self.settings.ema_decay)

@@ -20,7 +20,7 @@ from trainables.base.errors import Diverged
 from trainables.base.report import EpochReport, read_report
 from trainables.base.translation_config import TranslationConfig
 from trainables.base.translator_config import TranslatorConfig
-from trainables.data.encoding.batching import rounds_of, training_batches
+from trainables.data.encoding.batching import rounds_of
 from trainables.data.encoding.preparing import Prepared, PreparedText
 from trainables.data.encoding.sequences import EncodedSplit
 from trainables.scoring.metrics import find_metric
@@ -249,7 +249,7 @@ class TrainingRun:
         done, epoch_steps = self.rounds.step(self.progress), self.rounds.epoch_steps
         for epoch in range(done // epoch_steps, math.ceil(self.config.training.epochs)):
             start = max(0, done - epoch * epoch_steps)
-            yield from training_batches(self.prepared.train, self.config.training, self.config.seed, epoch + 1, start)
+            yield from self.prepared.batches(self.config.training, self.config.seed, epoch + 1, start)
 
     def steps(self) -> Iterator[tuple[int, range]]:
         """Each round that is left: the progress at its end, and its steps, counted from 1 over all epochs."""

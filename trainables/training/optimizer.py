@@ -38,7 +38,8 @@ class Optimizer(torch.optim.AdamW):
         groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
         for parameter, scale in scales_of_rates(model):
             decays = settings.weight_decay > 0 and parameter.dim() > 1
-            groups.setdefault((scale, decays), []).append(parameter)
+            if parameter.requires_grad:  # a frozen one would decay where each parameter has a gradient, as in graphs
+                groups.setdefault((scale, decays), []).append(parameter)
         rate, decay = settings.learning_rate, settings.weight_decay
         described: list[dict[str, Any]] = [
             {"params": parameters, "scale": scale, "weight_decay": decay if decays else 0.0}

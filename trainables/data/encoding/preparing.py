@@ -1,24 +1,30 @@
 """From configuration to text in ids, once for all trials of a process that share it."""
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
+from torch import Tensor
 
 from model.special_tokens import BOS, UNK
 from trainables.base.data_config import DataConfig
 from trainables.base.errors import UserError
 from trainables.base.translation_config import TokenizerConfig
+from trainables.base.translator_config import TranslatorTraining
 from trainables.base.wording import count
 from trainables.data.corpora.cache import cached_corpus
 from trainables.data.corpora.scoring import Scoring, scoring
+from trainables.data.encoding.batching import training_batches
+from trainables.data.encoding.bpe_dropout import BpeDropout, VariedPieces
 from trainables.data.encoding.encoding import encode_split, encode_text
 from trainables.data.encoding.sequences import Encoded, EncodedSplit, parts_of
 from trainables.data.encoding.tokenizer import Tokenizer, tokenizer_folder, train_tokenizer
 from trainables.data.reading.text import Split, stored
 
+IdBatch = tuple[Tensor, Tensor]  # source (B, S) and target (B, T)
 SAMPLE_SEED = 1  # of the validation pairs that reports are scored on
 
 
@@ -39,12 +45,28 @@ class PreparedText:
         source, target = ([side[row] for row in rows] for side in self.valid_text.sides)
         return EncodedSplit(self.valid.source.chosen(rows), self.valid.target.chosen(rows)), Split(source, target)
 
+    def batches(self, settings: TranslatorTraining, seed: int, epoch: int, start: int) -> Iterator[IdBatch]:
+        """The batches of an epoch without the first `start`; see `training_batches`."""
+        return training_batches(self.train, settings, seed, epoch, start)
+
 
 @dataclass(frozen=True)
 class Prepared(PreparedText):
     """A corpus in the ids of a tokenizer of ours. Trials with equal data and tokenizer settings share it."""
 
     tokenizer: Tokenizer
+    longest: int  # pieces of a training sentence
+
+    def batches(self, settings: TranslatorTraining, seed: int, epoch: int, start: int) -> Iterator[IdBatch]:
+        """As `PreparedText.batches`; with BPE-dropout, sentences have other pieces in each epoch."""
+        batches, probability = super().batches(settings, seed, epoch, start), settings.bpe_dropout
+        if not probability:
+            yield from batches
+            return
+        source, target = (BpeDropout(side, probability) for side in (self.tokenizer.source, self.tokenizer.target))
+        varied = VariedPieces(source, target, self.longest)
+        for number, batch in enumerate(batches, start):
+            yield varied(batch, f"{seed} {epoch} {number}")
 
     @cached_property
     def untrained_nll_per_char(self) -> float:
@@ -67,7 +89,7 @@ def prepare(data: DataConfig, tokenizer: TokenizerConfig, cache: Path) -> Prepar
         raise UserError(
             f"data.max_tokens: no training pair is as short as {count(data.max_tokens, 'token', 'tokens')}; raise it"
         )
-    return Prepared(train, encode_split(corpus.valid, pieces), corpus.valid, scoring(data), pieces)
+    return Prepared(train, encode_split(corpus.valid, pieces), corpus.valid, scoring(data), pieces, data.max_tokens)
 
 
 def count_unknown(tokenizer: Tokenizer, sources: list[str], name: str) -> list[str]:

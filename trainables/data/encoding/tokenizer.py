@@ -97,9 +97,25 @@ def train_tokenizer(config: TokenizerConfig, corpus: Corpus, cache: Path) -> Tok
     models = {"tokenizer": (source, target)} if config.shared else {"source": (source,), "target": (target,)}
     with locked(folder / "lock"):
         for name, sides in models.items():
-            if not _is_whole(folder / f"{name}.model"):
-                keep_model(folder / f"{name}.model", _train_apart(config, sides))
+            file = folder / f"{name}.model"
+            if config.taken_from is not None:
+                taken = _taken(Path(config.taken_from) / file.name)
+                if not _is_whole(file) or file.read_bytes() != taken:
+                    keep_model(file, taken)
+            elif not _is_whole(file):
+                keep_model(file, _train_apart(config, sides))
     return load_tokenizer(folder)
+
+
+def _taken(file: Path) -> bytes:
+    """A model of another run. Raises UserError."""
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise UserError(
+            f"tokenizer.taken_from: {file}: can't be read ({error.strerror}); name best/ of a run, whose tokenizer is "
+            "shared or not as tokenizer.shared says"
+        ) from None
 
 
 def _train_apart(config: TokenizerConfig, sides: tuple[Sequence[str], ...]) -> bytes:
@@ -152,7 +168,8 @@ def tokenizer_folder(config: TokenizerConfig, corpus: Corpus, cache: Path) -> Pa
 
 def name_tokenizer(config: TokenizerConfig, fingerprint: str, version: str) -> str:
     """The name of its folder. fingerprint: of the training text; version: of sentencepiece."""
-    return digest([config.model_dump(), fingerprint, version])
+    new = {"taken_from"} if config.taken_from is None else set()  # a key that version 0.1 lacked
+    return digest([config.model_dump(exclude=new), fingerprint, version])
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:

@@ -1,0 +1,80 @@
+"""Weights to start from: those of another run's best model, of the same architecture (`model.init_from`)."""
+
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from model.config import ModelConfig
+from model.transformer import Transformer
+from trainables.base.errors import UserError
+from trainables.base.files import digest_of
+from trainables.base.mistakes import validate
+from trainables.base.sealing import Damaged, read_sealed
+from trainables.base.translation_config import TranslationConfig
+from trainables.base.translator_config import Part
+from trainables.base.yaml_files import read_yaml
+
+WEIGHTS, CONFIG, DIGESTS = "model.safetensors", "config.yaml", "digests.json"  # in best/
+# Fields of a model that change none of its weights.
+FREE = ("dropout", "attention_dropout", "activation_dropout", "layer_drop", "init_from")
+# Names of parameters begin with these.
+PARTS: dict[Part, tuple[str, ...]] = {
+    "encoder": ("encoder.", "encoder_norm."),
+    "decoder": ("decoder.", "decoder_norm."),
+    "embeddings": ("source_embedding.", "target_embedding.", "source_positions.", "target_positions."),
+}
+
+
+def initial_files(config: TranslationConfig) -> list[Path]:
+    """The files of the model that training starts from, and of the tokenizer that is taken over; none without."""
+    start, taken = config.model.init_from, config.tokenizer.taken_from
+    names = ("tokenizer.model",) if config.tokenizer.shared else ("source.model", "target.model")
+    weights = [Path(start) / WEIGHTS] if start else []
+    return weights + ([Path(taken) / name for name in names] if taken else [])
+
+
+def check_initial(config: TranslationConfig) -> None:
+    """Raises UserError if the model of `model.init_from` is damaged, or of another architecture, with what differs."""
+    if config.model.init_from is None:
+        return
+    folder = Path(config.model.init_from)
+    for name in (WEIGHTS, CONFIG):
+        if not (folder / name).is_file():
+            raise UserError(f"model.init_from: {folder}: lacks {name}; name best/ of a run that has ended")
+    if (folder / DIGESTS).is_file() and read_sealed(folder / DIGESTS).get(WEIGHTS) != digest_of(folder / WEIGHTS):
+        raise Damaged(f"model.init_from: {folder / WEIGHTS}: was changed since its run; restore it")
+    theirs = validate(TranslationConfig, read_yaml(folder / CONFIG), str(folder / CONFIG))
+    decides = [name for name in ModelConfig.model_fields if name not in FREE and name not in theirs.model.unused]
+    wanted = {f"model.{name}": (getattr(theirs.model, name), getattr(config.model, name)) for name in decides}
+    for name in ("vocab_size", "shared"):
+        wanted[f"tokenizer.{name}"] = getattr(theirs.tokenizer, name), getattr(config.tokenizer, name)
+    if differing := [f"{key}: {their}" for key, (their, our) in wanted.items() if their != our]:
+        raise UserError(f"model.init_from: {folder}: is of another architecture; write {', '.join(differing)}")
+
+
+def load_initial(model: Transformer, config: TranslationConfig) -> None:
+    """Give a model the weights of `model.init_from`, if that is set. Raises UserError."""
+    if config.model.init_from is None:
+        return
+    check_initial(config)
+    file = Path(config.model.init_from) / WEIGHTS
+    try:
+        weights = load_file(file)
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"model.init_from: {file}: can't be read: {' '.join(str(error).split())}") from None
+    own = dict(model.named_parameters())  # a matrix with several names has one of them
+    if {name: tensor.shape for name, tensor in weights.items()} != {name: tensor.shape for name, tensor in own.items()}:
+        raise UserError(f"model.init_from: {file}: its tensors are not those of this model; another vocabulary?")
+    with torch.no_grad():
+        for name, parameter in own.items():
+            parameter.copy_(weights[name])
+
+
+def freeze(model: Transformer, parts: tuple[Part, ...]) -> None:
+    """Keep parts of a model as they are. The output matrix belongs to the embeddings if it is one of them."""
+    begins = tuple(begin for part in parts for begin in PARTS[part])
+    for name, parameter in model.named_parameters():
+        if begins and name.startswith(begins):
+            parameter.requires_grad_(False)
