@@ -143,7 +143,7 @@ trainers: .trainers/installed
 
 .trainers/installed: examples/trainers.txt
 	test -x $(TRAINERS) || $(PYTHON) -m venv .trainers
-	$(TRAINERS) -m pip install --quiet $(TORCH)
+	$(TRAINERS) -m pip install --quiet --constraint constraints.txt $(TORCH)
 	$(TRAINERS) -m pip install --quiet --requirement examples/trainers.txt
 	$(TRAINERS) -m pip install --quiet --no-deps joeynmt==2.3.0
 	touch $@

@@ -18,6 +18,7 @@ NUMBERS: dict[str, list[Any]] = {
     "max_distance": [1, 9],
     "layer_drop": [0.0],  # it is of training alone
     "base_width": [None, 12],
+    "init_from": [None],
 }
 
 

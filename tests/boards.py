@@ -3,7 +3,7 @@
 from itertools import combinations
 
 from search.finals.board import Cost, DataSize, Leaderboard, LeaderboardEntry, Significance
-from search.finals.significance import Comparison
+from search.finals.comparison import Comparison
 from search.settings.experiment import Experiment
 from search.space.space import Params
 from search.translation.finals import FINALS

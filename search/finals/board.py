@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from search.finals.significance import Comparison
+from search.finals.comparison import Comparison
 from search.settings.goals import PARAMETERS, TRAIN_SECONDS
 from search.space.space import Params
 from trainables.base.sealing import Damaged, read_sealed

@@ -12,10 +12,11 @@ import numpy as np
 
 from search.finals.board import Cost, DataSize, Leaderboard, LeaderboardEntry, Significance, flat_entry
 from search.finals.choosing import Finalist
+from search.finals.comparison import Comparison
 from search.finals.compromises import choose, explain_choice, mark_front
 from search.finals.deciding import decided_by
 from search.finals.item_tests import RESAMPLES, SEED, SHUFFLES
-from search.finals.significance import LEVEL, Comparison, Evidence, weigh
+from search.finals.significance import LEVEL, Evidence, weigh
 from search.finals.stages import FinalModel, Statistics, Systems, TestMetric
 from search.record.table import as_csv
 from search.settings.goals import GoalsConfig

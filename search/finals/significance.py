@@ -15,6 +15,7 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import stdtr, stdtrit
 
+from search.finals.comparison import Comparison
 from search.finals.item_tests import SEED, bootstrap_p, randomisation_p, resampled_sums, shuffled_sums
 from search.finals.stages import Systems, TestMetric
 
@@ -46,20 +47,6 @@ class SeedNoise:
     variance: float
     interaction: float
     degrees: int
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Two systems, by their places in the list; p-values are two-sided."""
-
-    a: int
-    b: int
-    difference: float  # score of a minus score of b
-    ci: tuple[float, float]  # of the difference, over seeds and items
-    p_bootstrap: float  # for these models on other items
-    p_randomisation: float  # for these models on these items
-    p_nested: float  # for other seeds and other items; agrees with ci
-    p_holm: float  # the larger of the last two, corrected for the number of comparisons
 
 
 @dataclass(frozen=True)

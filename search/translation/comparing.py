@@ -9,8 +9,9 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from search.finals.board import Leaderboard, LeaderboardEntry, read_leaderboard
+from search.finals.comparison import Comparison
 from search.finals.leaderboard import compare_beside
-from search.finals.significance import Comparison, Evidence
+from search.finals.significance import Evidence
 from search.finals.stages import TestMetric
 from search.settings.experiment import Experiment
 from search.settings.wording import short_value

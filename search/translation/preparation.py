@@ -87,10 +87,8 @@ class TranslationPreparation(TextPreparation):
 
     def pin_data(self, experiment: Experiment, known: Mapping[str, Any]) -> dict[str, Any]:
         """Digests of the splits, and of the model that trials start from. Raises UserError if one changed."""
-        from trainables.training.initial import initial_files
-
         splits = super().pin_data(experiment, known)
-        for file in initial_files(as_translation(experiment.trial)):
+        for file in _initial_files(as_translation(experiment.trial)):
             if not file.is_file():
                 raise UserError(f"model.init_from: {file}: is missing; restore it")
             name, found = f"initial {file.name}", {"file": str(file), "sha256": digest_of(file)}
@@ -100,9 +98,7 @@ class TranslationPreparation(TextPreparation):
         return splits
 
     def files(self, config: TrialConfig) -> list[Path]:
-        from trainables.training.initial import initial_files
-
-        return [*super().files(config), *initial_files(as_translation(config))]
+        return [*super().files(config), *_initial_files(as_translation(config))]
 
     def share(self, experiment: Experiment) -> Storage:
         """With corpus and tokenizers in it for all nodes, and the tokenizers that it had in the cache here."""
@@ -157,13 +153,22 @@ class TranslationPreparation(TextPreparation):
 PREPARATION = TranslationPreparation()
 
 
+def _initial_files(config: TranslationConfig) -> list[Path]:
+    """The files that `model.init_from` and `tokenizer.taken_from` name."""
+    if config.model.init_from is None and config.tokenizer.taken_from is None:
+        return []
+    from trainables.training.initial import initial_files  # it imports torch
+
+    return initial_files(config)
+
+
 def _check_initial(experiment: Experiment) -> None:
     """Raises UserError if trials can't start from the model of `model.init_from`."""
-    from trainables.training.initial import FREE, check_initial
-
     trial = as_translation(experiment.trial)
     if trial.tokenizer.taken_from is None:
         return
+    from trainables.training.initial import FREE, check_initial
+
     if experiment.storage:
         raise UserError("storage: a model to start from is read from a folder; use an output_dir that all nodes share")
     free = [f"model.{name}" for name in FREE] if trial.model.init_from else ["model"]
