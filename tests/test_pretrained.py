@@ -183,7 +183,7 @@ def test_codes_that_the_model_does_not_know_are_refused(make: Make) -> None:
 def test_a_model_that_cannot_be_used_is_said_in_a_sentence(make: Make, folder: Path, tmp_path: Path) -> None:
     config = make()
     mistakes: list[tuple[dict[str, Any], str]] = [
-        ({"pretrained__model": str(tmp_path / "none")}, "is no folder"),
+        ({"pretrained__model": str(tmp_path / "none")}, "is not a folder"),
         ({"pretrained__model": str(folder)}, "lacks config.json"),
         ({"data__max_tokens": 65}, "data.max_tokens: 65 is more than the 64 that this model takes"),
     ]

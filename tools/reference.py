@@ -156,7 +156,8 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
     """Called by mkdocs for each page."""
     for file, name in OUTSIDE.items():
         markdown = re.sub(rf"\]\(((?:\.\./)*)\.\./{file}", rf"](\1{name}", markdown)
-    markdown = re.sub(r"\[([^\]]+)\]\((?:\.\./)+examples/\w+\.(?:py|yaml)\)", r"`\1`", markdown)  # not a page of the site
+    not_pages = r"\[([^\]]+)\]\((?:\.\./)+examples/\w+\.(?:py|yaml)\)"
+    markdown = re.sub(not_pages, r"`\1`", markdown)
     return expand(markdown)
 
 

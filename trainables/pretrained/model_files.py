@@ -26,7 +26,7 @@ def locate(settings: PretrainedConfig) -> Path:
     need_packages("problem: pretrained")
     folder = _fetch(settings) if settings.on_hub and not Path(settings.model).is_dir() else Path(settings.model)
     if not folder.is_dir():
-        raise UserError(f"pretrained.model: {settings.model}: is no folder; name one that `save_pretrained` wrote")
+        raise UserError(f"pretrained.model: {settings.model}: is not a folder; name one that `save_pretrained` wrote")
     for needed in ("config.json", "tokenizer_config.json"):
         if not (folder / needed).is_file():
             raise UserError(f"pretrained.model: {settings.model}: lacks {needed}; copy all files of the model there")
@@ -55,7 +55,7 @@ def _fetch(settings: PretrainedConfig) -> Path:
     except Exception as error:  # of the network, or of the Hub
         said = " ".join(str(error).split())[:300]
         raise UserError(
-            f"pretrained.model: {name}: is no folder, and can't be fetched from the Hugging Face Hub: {said}"
+            f"pretrained.model: {name}: is not a folder, and can't be fetched from the Hugging Face Hub: {said}"
         ) from None
     raise UserError(
         f"pretrained.revision: {name} can change on the Hub; name the state that is meant; as it is now: {current}"
