@@ -208,12 +208,16 @@ def test_without_a_terminal_there_is_a_line_a_minute_and_nothing_is_drawn_again(
     assert "\r" not in said and "\x1b" not in said
 
 
-def test_quiet_means_that_nothing_is_counted_nor_estimated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_quiet_means_that_nothing_is_counted_nor_estimated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "babeltune")
     search = Search(tmp_path)
     search.console = Console(quiet=True)
     monkeypatch.setattr("search.planning.time_left.play_on", lambda *_: pytest.fail("an estimate nobody sees"))
     with search.progress() as progress:
         search.train(search.start(progress), 1.0, to=progress)
+    assert "epochs" not in caplog.text, "`status` would tell what was not counted"
 
 
 @pytest.mark.parametrize(

@@ -91,7 +91,7 @@ class TrialProgress:
             self.best, self.new_best = (score, trial.number), trial.number
         self._look()
         now = self.left.clock()
-        if now >= self.line_told + LINE_SECONDS:
+        if not self.console.quiet and now >= self.line_told + LINE_SECONDS:
             self.line_told = now
             logger.info(self._in_a_line())  # `babeltune status` reads it
             if not self.on_terminal:
