@@ -355,7 +355,8 @@ def test_files_of_a_run(thing: str, place: Path, here: Path) -> None:
             check(call(["publish", "runs/half"]))
         if file.startswith("best") or file == "experiment.yaml":
             check(call(["translate", "runs/half"], stdin=b"one two\n"))
-        check(call(["clean", "--output_dir", "runs"]))
+        for command in (["clean", "--output_dir", "runs"], ["list"], ["status", "runs/half"], ["show", "runs/half"]):
+            check(call(command))
 
 
 @pytest.mark.parametrize("text", [b"\xff\xfe", b"\0\n", b"x" * 100_000, b"\n" * 2000, b"\xed\xa0\x80\n", b""])

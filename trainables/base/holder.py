@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from trainables.base.errors import UserError
+from trainables.base.files import parse_json, read_bytes
 
 BEAT_SECONDS = 2.0
 SILENT_SECONDS = 12.0  # after these, a driver counts as lost
@@ -99,7 +100,7 @@ class Holder:
 def _read(content: bytes) -> dict[str, Any]:
     """The content; empty if it is damaged, just being written, or of version 0.1, which wrote nothing."""
     try:
-        record = json.loads(content)
+        record = parse_json(content)
     except ValueError:
         return {}
     return record if isinstance(record, dict) else {}
@@ -120,6 +121,6 @@ def is_driven(run_dir: Path) -> bool:
     try:
         newest = max(files, key=lambda file: int(file.name))
         silent = time.time() - newest.stat().st_mtime
-        return silent < SILENT_SECONDS and not _read(newest.read_bytes()).get("ended")
+        return silent < SILENT_SECONDS and not _read(read_bytes(newest)).get("ended")
     except (ValueError, OSError):  # there is none
         return False
