@@ -38,6 +38,7 @@ STARTED = 1_760_000_000  # seconds since 1970
 def searched(trials: int) -> Findings:
     """What a halved search of so many trials has found."""
     tree = make_experiment("random", trials, 0).model_dump(mode="json")
+    tree |= {"name": "large"}
     tree["training"] |= {"epochs": EPOCHS}
     tree["search"] |= {"scheduler": {"kind": "asha", "rungs": list(RUNGS)}}
     experiment = Experiment.model_validate(tree)

@@ -86,7 +86,7 @@ class _Leaves:
         return max(0.0, variance) / self.variance
 
     def _of_number(self, column: int) -> float:
-        """Between two neighbouring splits the mean is constant: each leaf adds to it from its lower end to its upper."""
+        """Between neighbouring splits the mean is constant: each leaf adds to it from its lower to its upper end."""
         low, high, span = self.low[:, column], self.high[:, column], self.spans[:, column]
         adds = self.values * np.divide(self.volumes, span, out=np.zeros_like(span), where=span > 0)
         ends = np.unique(np.concatenate([low, high]))
