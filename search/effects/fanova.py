@@ -4,11 +4,13 @@ The numbers are those of Optuna's `FanovaImportanceEvaluator`, which walks each 
 splits. Here a tree is the arrays of its leaves' boxes: the mean over all other hyperparameters is a sum over leaves.
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
+from search.space.domain import Scalar
 from search.space.space import Params
 
 if TYPE_CHECKING:
@@ -45,7 +47,7 @@ def fanova(
     return shares
 
 
-def _encode(distribution: BaseDistribution, values: list[object]) -> tuple[np.ndarray, np.ndarray]:
+def _encode(distribution: BaseDistribution, values: Sequence[Scalar]) -> tuple[np.ndarray, np.ndarray]:
     """The columns of a hyperparameter, (trials, columns), and their lower and upper ends, (columns, 2).
 
     A number is a column as it is; each of listed values has a column that is 1 for it and 0 for others.

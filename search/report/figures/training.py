@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from itertools import accumulate
-from typing import Any
 
 from search.finals.board import LeaderboardEntry
 from search.record.journal import JournalLine
@@ -21,8 +20,17 @@ def learning_curves(experiment: Experiment, trials: list[StudyTrial], ranking: l
     plot = empty_plot(unit, metric, legend=True)
     others = [trial for trial in trials if trial.scores and trial.number not in colours]
     if others:
-        plot.add(**_joined(others), mode="lines+markers", line={"color": GREY, "width": 1.2}, marker={"size": 4})
-        plot.data[-1] |= {"name": "other trials", "hovertemplate": f"{unit} %{{x}}: %{{y:.2f}}<extra>%{{text}}</extra>"}
+        x, y, text = _joined(others)
+        plot.add(
+            x=x,
+            y=y,
+            text=text,
+            mode="lines+markers",
+            line={"color": GREY, "width": 1.2},
+            marker={"size": 4},
+            name="other trials",
+            hovertemplate=f"{unit} %{{x}}: %{{y:.2f}}<extra>%{{text}}</extra>",
+        )
     for trial in trials:
         if trial.number in colours and trial.scores:
             plot.add(
@@ -48,14 +56,14 @@ def learning_curves(experiment: Experiment, trials: list[StudyTrial], ranking: l
     return Figure("learning-curves", "How the trials learnt", caption, alternative, plot)
 
 
-def _joined(trials: list[StudyTrial]) -> dict[str, list[Any]]:
-    """The curves of many trials as one line with gaps, which a browser draws at once."""
+def _joined(trials: list[StudyTrial]) -> tuple[list[float | None], list[float | None], list[str | None]]:
+    """The curves of many trials as one line with gaps, which a browser draws at once: x, y, text."""
     x, y, text = list[float | None](), list[float | None](), list[str | None]()
     for trial in trials:
         x += [*trial.scores, None]
         y += [*trial.scores.values(), None]
         text += [*[f"trial {trial.number}, {trial.outcome}"] * len(trial.scores), None]
-    return {"x": x[:-1], "y": y[:-1], "text": text[:-1]}
+    return x[:-1], y[:-1], text[:-1]
 
 
 def curves_figure(
