@@ -73,7 +73,8 @@ def test_two_settings_that_work_apart_share_by_their_variance() -> None:
     """On a grid without noise: 3 and 1 are 9 to 1."""
     paths = ("model.dropout", "training.label_smoothing")
     space = SearchSpace.model_validate({path: {"values": [0.0, 0.1]} for path in paths})
-    grid: list[Params] = [{paths[0]: a, paths[1]: b} for a, b in product((0.0, 0.1), repeat=2)] * 20
+    cells: list[Params] = [{paths[0]: a, paths[1]: b} for a, b in product((0.0, 0.1), repeat=2)]
+    grid = cells * 20
     scores = np.array([3 * (p[paths[0]] == 0.1) + 1 * (p[paths[1]] == 0.1) for p in grid], dtype=float)
     assert fanova(space.to_optuna(), grid, scores) == pytest.approx({paths[0]: 0.9, paths[1]: 0.1}, abs=0.03)
 

@@ -17,7 +17,7 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync")
 QUIET = ("--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage")
 SECONDS = 90.0
-DRAWN = 1.0  # seconds from the load of a page until its figures are drawn
+DRAWN = 0.7  # seconds from the load of a page until its figures are drawn
 
 
 class Browser:
