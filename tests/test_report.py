@@ -31,8 +31,8 @@ from search.translation.attention_figures import AttendedSentence, Attention
 from search.translation.corpus_facts import CorpusFacts, SideFacts, SplitFacts
 from search.translation.finals import FINALS
 from search.translation.problem import TRANSLATION
-from search.translation.sections import Sample
 from search.translation.sections import render as render_sections
+from search.translation.sentences import Bucket, Sample, Sentences
 from trainables.base.outcomes import Outcome
 
 SPACE = {
@@ -142,7 +142,11 @@ PARAMS: Params = {"model.d_model": 128, "training.learning_rate": 0.00432109}
 def render(folder: Path, experiment: Experiment, leaderboard: Leaderboard, scores: dict[int, list[float]]) -> Page:
     params = leaderboard.ranking[0].config
     trials = [trial for trial in make_trials(params) if trial.number in scores]
-    samples = [Sample("a <b>bold</b> & source", "référence", {"trial 2": "</script><script>alert(1)</script>"})]
+    shown = [Sample("a <b>bold</b> & source", "référence", {"trial 2": "</script><script>alert(1)</script>"})]
+    worst = [Sample("worst", "pire", {"trial 2": "translation"}, 41, 3.25)]
+    buckets = [Bucket("1–10", 25, [31.5] * len(leaderboard.ranking))]
+    systems = [entry.trial for entry in leaderboard.ranking]
+    sentences = Sentences(shown, True, worst, TEST_BLEU, "words", TEST_BLEU, systems, buckets)
     finals = lines({0: [20.0, 25.0], 1: [21.0, 26.0], 2: [19.0, 22.0], 3: [19.0, 23.0]})
     report = folder / "report.html"
     opened, spending = ["2026-01-01T01:01:01+0000", "2026-01-02T03:04:05+0000"], ["31 of 40 epochs (78%)"]
@@ -154,7 +158,7 @@ def render(folder: Path, experiment: Experiment, leaderboard: Leaderboard, score
         leaderboard=leaderboard,
         by=TEST_BLEU,
         data=FINALS.describe_data(leaderboard),
-        sections=render_sections(leaderboard, experiment, samples, [attended()], facts()),
+        sections=render_sections(leaderboard, experiment, sentences, [attended()], facts()),
         test_opened=opened,
         spending=spending,
         planned=["22 of 20 epochs planned"],
@@ -266,7 +270,9 @@ def test_every_cell_of_the_tables_is_what_was_found(tmp_path: Path) -> None:
     }
     other = replace(other, figures={**other.figures, **figures})
     page = render(tmp_path, make_experiment(), board(entry(1, 2, 26.0, 1, PARAMS), other), SCORES)
-    ranking, pairs, measures, data, trials = page.tables
+    ranking, pairs, measures, lengths, data, trials = page.tables
+    assert lengths == [["words", "sentences", "trial 2", "trial 0"], ["1–10", "25", "31.50", "31.50"]]
+    assert "sentence 41 BLEU 3.25" in " ".join(page.text.split())
     assert ranking[1:] == [
         ["1", "1", "2", "26.00", "24.5–27.4", "2", "0.30", "24.00", "0.5000", "1,000,000", "128", "0.00432"],
         ["2", "2", "0", "22.50", "21.0–23.9", "1", "–", "20.50", "1.0000", "500,000", "64", "–"],
