@@ -122,7 +122,7 @@ RESUMED: dict[str, dict[Any, str]] = {
         NEW_STUDY: "batch_tokens batch_sentences batch_shapes learning_rate warmup_steps schedule label_smoothing "
         "clip_norm forward_tokens bpe_dropout final_rate beta1 beta2 epsilon weight_decay ema_decay",
     },
-    "space.model.d_model": {NEW_STUDY: "values min max distribution q"},
+    "space.model.d_model": {NEW_STUDY: "values min max distribution q probabilities"},
     "search": {
         REFUSED: "metric deterministic",
         GOES_ON: "goal goals trials stop_when_settled max_parameters exportable seed",

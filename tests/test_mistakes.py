@@ -116,7 +116,7 @@ FILES = [  # the content of x.yaml
         "x.yaml: space.model.d_model: ",
         "write model.d_model: …",
     ),
-    ("space: {model.d_model: {value: [8]}}", "x.yaml: space.model.d_model.value: unknown key", "did you mean values?"),
+    ("space: {model.d_model: {value: [8]}}", "x.yaml: space.model.d_model: value is one", "write {values: [8]}"),
     ("space: {model.positions: {values: [alibbi]}}", "x.yaml: space.model.positions: 'alibbi'", "did you mean alibi?"),
     (
         "space: {training.clip_norm: {min: 0.1, max: 1.0}}\nsearch: {sampler: grid}",

@@ -77,6 +77,15 @@ def test_a_run_is_running_while_its_driver_writes(runs: Path) -> None:
     assert overview(run).state == State.STOPPED
 
 
+def test_resume_without_a_name_lists_what_was_stopped(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["resume", "--output_dir", str(runs)]) == 2
+    said = capsys.readouterr().err.splitlines()
+    assert "name the run, as in" in said[0] and said[0].endswith("stopped are")
+    assert len(said) == 2 and said[1].startswith(f"{runs / 'stopped'}: ") and "valid BLEU" in said[1]
+    assert main(["resume", "--output_dir", str(runs / "other")]) == 2
+    assert "no run in" in capsys.readouterr().err
+
+
 def test_the_status_of_a_search_has_what_its_driver_last_said(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = runs / "stopped"
     now = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}"

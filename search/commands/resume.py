@@ -9,14 +9,17 @@ from rich.console import Console
 
 from search.commands import COMMANDS
 from search.commands.lines import Levels
+from search.commands.listing import ago
 from search.commands.search import search, with_keys
 from search.remote.fetching import fetch_run
 from search.run_directory.changes import find_change
 from search.run_directory.finding import EXPERIMENT, find_run, places_of
+from search.run_directory.overview import State, overviews
 from search.run_directory.trust import ALL, PUBLISHED, check_trust
 from search.settings.experiment import Experiment
 from search.settings.problem import TRANSLATION
 from search.settings.stored import stored_experiment, stored_problem
+from search.settings.wording import count
 from trainables.base.arguments import peek
 from trainables.base.command_line import override, parse_options, take
 from trainables.base.errors import UserError
@@ -59,6 +62,19 @@ def _options(arguments: list[str]) -> type[BaseModel]:
     return Resuming
 
 
+def _which(output_dir: Path) -> str:
+    """A message that lists the runs in a folder that were stopped, the latest first."""
+    ask = f"resume: name the run, as in `{program('resume')} {output_dir}/NAME`"
+    stopped = [run for run in overviews(output_dir) if run.state == State.STOPPED]
+    if not stopped:
+        return f"{ask}; no run in {output_dir} is stopped, and one that has ended is extended by more trials"
+    found = [
+        f"{run.path}: {', '.join(filter(None, (count(run.trials, 'trial', 'trials'), run.best, ago(run.latest))))}"
+        for run in stopped
+    ]
+    return "\n".join([f"{ask}; stopped are", *found])
+
+
 def resumed_experiment(arguments: list[str], verb: str) -> Resumed:
     """The experiment of a run, with the changed keys of the command line. verb: the command, for messages.
 
@@ -68,6 +84,8 @@ def resumed_experiment(arguments: list[str], verb: str) -> Resumed:
     own, options = take(OfRun, parse_options(_options(arguments), arguments, about))
     url = own.run if "://" in own.run else None
     output_dir = peek(arguments, "output_dir")
+    if not own.run and verb == "resume":
+        raise UserError(_which(Path(output_dir or "runs")))
     run_dir = fetch_run(url, Path("runs")) if url else find_run(verb, own.run, output_dir=output_dir)
     if output_dir and Path(output_dir).resolve() == run_dir.parent.resolve():
         options.pop("output_dir", None)  # it said where the run is

@@ -18,11 +18,13 @@ from search.run_directory.trust import BASE_URL, followed, is_said
 from search.settings.experiment import Experiment, experiment_class
 from search.settings.preparation import Preparation
 from search.settings.problem import TRANSLATION
+from search.settings.sweep_file import Sweep, read_sweep
 from search.tracking.login import check_login
 from trainables.base.arguments import peek
 from trainables.base.command_line import parse_options, read_config, take
 from trainables.base.ending import INTERRUPTED, lasting_output
 from trainables.base.errors import UserError
+from trainables.base.files import named_path
 from trainables.base.help_pages import Program
 from trainables.base.installed import config_folder, program
 from trainables.base.locks import check_locks
@@ -37,6 +39,7 @@ class OfSearch(Levels):
     """The options of `babeltune search` besides the keys of a search."""
 
     version: bool = Field(False, description="print versions, for a bug report, and exit")
+    sweep: str | None = Field(None, title="FILE", description="a W&B sweep, whose keys replace those of the config")
 
 
 def with_keys(own: type[BaseModel], problem: str) -> type[BaseModel]:
@@ -57,7 +60,19 @@ def main(arguments: list[str], console: Console) -> int:
     if own.version:
         show_version(console)
         return 0
-    experiment, file, places = read_config(experiment_class(problem), options, config_folder() / "quickstart.yaml")
+    sweeps: list[Sweep] = []
+
+    def overlay(base: dict[str, Any]) -> tuple[Path, dict[str, Any]]:
+        sweeps.append(read_sweep(named_path("--sweep", own.sweep or ""), base))
+        for remark in sweeps[0].remarks:
+            say(Console(stderr=True), f"{sweeps[0].file.name}: {remark}")  # also beside --print_config
+        return sweeps[0].file, sweeps[0].keys
+
+    experiment, file, places = read_config(
+        experiment_class(problem), options, config_folder() / "quickstart.yaml", overlay if own.sweep else None
+    )
+    for sweep in sweeps:
+        sweep.check_goal(experiment)
     with blame(places):
         experiment = _named(experiment, file)
         return search(experiment, followed(experiment), console, own.level)

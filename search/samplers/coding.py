@@ -39,9 +39,16 @@ class Coding:
         }
 
     def draw(self, uniform: np.ndarray) -> np.ndarray:
-        """Places for uniform draws in [0, 1), (points, hyperparameters); each value of a list has an equal share."""
+        """Places for uniform draws in [0, 1), (points, hyperparameters).
+
+        Each value of a list has a share of its probability, or an equal one.
+        """
         steps = np.where(np.isfinite(self._counts), self._counts, 2.0)
-        stepped = np.minimum(np.floor(uniform * steps), steps - 1) / np.maximum(steps - 1, 1)
+        chosen = np.floor(uniform * steps)
+        for column, (_, domain) in enumerate(self._domains):
+            if domain.shares:
+                chosen[:, column] = np.searchsorted(np.cumsum(domain.shares), uniform[:, column], side="right")
+        stepped = np.minimum(chosen, steps - 1) / np.maximum(steps - 1, 1)
         return np.where(np.isfinite(self._counts), stepped, uniform)
 
     def columns(self, places: np.ndarray) -> np.ndarray:

@@ -1,16 +1,20 @@
 """The fields of an experiment besides those of a trial, and the form of each."""
 
+import copy
 import re
+from collections.abc import Mapping
+from typing import Any
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from model.config import Config
 from search.settings.finals import FinalsConfig
 from search.settings.problem import TRANSLATION
 from search.settings.searching import SearchConfig
 from search.settings.tracking import TrackingConfig
+from search.space.grammar import take_constants
 from search.space.space import SearchSpace
-from trainables.base.config import RunName
+from trainables.base.config import RunName, flatten, set_paths
 from trainables.base.files import full_path
 
 
@@ -40,6 +44,19 @@ class ExperimentFields(Config):
     search: SearchConfig
     finals: FinalsConfig
     tracking: TrackingConfig = TrackingConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _set_constants(cls, tree: Any) -> Any:
+        """Constants of the space, as sweeps have them, are values of the base."""
+        if not isinstance(tree, Mapping) or not isinstance(tree.get("space"), Mapping):
+            return tree
+        space, constants = take_constants(tree["space"])
+        given = flatten(dict(tree))
+        for path, value in constants.items():
+            if given.get(path, value) != value:
+                raise ValueError(f"space.{path}: is {value!r} there and {given[path]!r} outside of space; drop one")
+        return set_paths(copy.deepcopy({**tree, "space": space}), constants) if constants else tree
 
     @field_validator("cluster")
     @classmethod

@@ -1,5 +1,7 @@
 """The domain of one hyperparameter."""
 
+import bisect
+import itertools
 import math
 import re
 from functools import cached_property
@@ -8,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from model.config import Config
+from search.space.grammar import read_form
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -26,6 +29,9 @@ class Domain(Config):
         | None
     ) = Field(None, description="uniform by default; int_uniform if min and max are written without a point")
     q: int | float | None = Field(None, gt=0, description="step of the q_ distributions")
+    probabilities: tuple[float, ...] | None = Field(
+        None, description="how often random draws take each of the values; equally often by default"
+    )
 
     @field_validator("values", mode="before")
     @classmethod
@@ -44,7 +50,7 @@ class Domain(Config):
             raise ValueError(f"write {{values: {list(domain)}}}")
         if not isinstance(domain, dict | Domain):
             raise ValueError(f"{domain!r} is no choice; write {{values: [{domain}, …]}}, or set it outside of space")
-        return domain
+        return read_form(domain) if isinstance(domain, dict) else domain
 
     @model_validator(mode="after")
     def _one_form(self) -> Self:
@@ -55,7 +61,10 @@ class Domain(Config):
                 raise ValueError(f"distribution: {self.distribution} needs min and max, not values")
             if len(set(map(identity, self.values))) < len(self.values):
                 raise ValueError(f"values: {list(self.values)} holds a value twice")
+            self._check_probabilities(self.values)
             return self
+        if self.probabilities is not None:
+            raise ValueError("probabilities: belong to values, not to min and max; drop them")
         if self.min is None or self.max is None:
             raise ValueError("values: missing; a hyperparameter needs values, or min and max")
         if self.distribution == "categorical":
@@ -66,9 +75,22 @@ class Domain(Config):
             raise ValueError(f"min: {self.min:g} must be positive for {self.distribution}")
         if (self.distribution or "").startswith("q_") and self.q is None:
             raise ValueError(f"q: missing; {self.distribution} needs a step")
+        if self.distribution == "int_uniform" and self.q is not None:
+            raise ValueError("q: int_uniform takes every whole number; for steps write distribution: q_uniform")
         if self._is_int and not (float(self.min).is_integer() and float(self.max).is_integer()):
             raise ValueError("min: int_uniform needs whole numbers for min and max")
         return self
+
+    def _check_probabilities(self, values: tuple[Scalar, ...]) -> None:
+        if self.probabilities is None:
+            return
+        if len(self.probabilities) != len(values):
+            raise ValueError(f"probabilities: {len(self.probabilities)} for {len(values)} values; give one for each")
+        total = math.fsum(self.probabilities)
+        if not (all(probability > 0 for probability in self.probabilities) and math.isclose(total, 1, abs_tol=1e-6)):
+            raise ValueError(
+                f"probabilities: must be positive and add up to 1, not to {total:g}; drop values that must not be tried"
+            )
 
     @property
     def _is_log(self) -> bool:
@@ -115,11 +137,29 @@ class Domain(Config):
             return math.log(value / self.min) / math.log(self.max / self.min)
         return (value - self.min) / (self.max - self.min)
 
+    @cached_property
+    def shares(self) -> tuple[float, ...] | None:
+        """The share of each step of `near` in random draws, if they are not equal."""
+        if self.probabilities is None or self.values is None:
+            return None
+        share = {identity(value): each for value, each in zip(self.values, self.probabilities, strict=True)}
+        return tuple(share[identity(value)] for value in self._by_rank)
+
+    @cached_property
+    def _by_rank(self) -> list[Scalar]:
+        assert self.values is not None
+        return sorted(self.values, key=lambda v: self._ranks[identity(v)])
+
     def at(self, unit: float) -> Scalar:
-        """The value at a place in [0, 1). Each listed value, and each step of a range, has an equal share."""
+        """The value at a place in [0, 1).
+
+        Each listed value has a share of its probability, or an equal one, as has each step of a range.
+        """
         if self.values is not None:
-            by_rank = sorted(self.values, key=lambda v: self._ranks[identity(v)])
-            return by_rank[min(int(unit * len(by_rank)), len(by_rank) - 1)]
+            if self.shares:
+                ends = list(itertools.accumulate(self.shares))
+                return self._by_rank[min(bisect.bisect_right(ends, unit), len(ends) - 1)]
+            return self._by_rank[min(int(unit * len(self._by_rank)), len(self._by_rank) - 1)]
         assert self.min is not None and self.max is not None
         count = self.count()
         if count < math.inf:
@@ -136,7 +176,7 @@ class Domain(Config):
         if count == math.inf:
             return self.at(min(max(unit, 0.0), 1.0))
         step = min(max(round(unit * (count - 1)), 0), int(count) - 1)
-        return self.at((step + 0.5) / count)
+        return self._by_rank[step] if self.values is not None else self.at((step + 0.5) / count)
 
     def _snap(self, value: float) -> int | float:
         """The value rounded to the step of q_log_uniform_values, within the range."""

@@ -2,12 +2,13 @@
 
 import itertools
 import math
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
-from pydantic import ConfigDict, RootModel
+from pydantic import ConfigDict, RootModel, model_validator
 
 from search.space.domain import Domain, Scalar, identity
+from search.space.grammar import flat, sweep_form
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -22,6 +23,11 @@ class SearchSpace(RootModel[dict[str, Domain]]):
 
     model_config = ConfigDict(frozen=True)
     root: dict[str, Domain] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nesting(cls, tree: Any) -> Any:
+        return flat(tree) if isinstance(tree, Mapping) else tree
 
     @property
     def domains(self) -> dict[str, Domain]:
@@ -43,6 +49,12 @@ class SearchSpace(RootModel[dict[str, Domain]]):
     def to_optuna(self) -> "dict[str, BaseDistribution]":
         """Optuna's distribution of each hyperparameter."""
         return {path: domain.to_optuna() for path, domain in self.domains.items()}
+
+    def to_sweep(self) -> dict[str, Any]:
+        """The space as `parameters` of a sweep that W&B accepts."""
+        return {
+            path: sweep_form(domain.model_dump(mode="json", exclude_none=True)) for path, domain in self.domains.items()
+        }
 
     def distance(self, first: Params, second: Params) -> float:
         """The largest difference in one hyperparameter, in 0..1.

@@ -42,7 +42,7 @@ class Feed:
                 "goal": experiment.search.direction,
                 "unit": experiment.training.unit,
                 "study": study,
-                "parameters": experiment.space.model_dump(mode="json", exclude_none=True),
+                "parameters": experiment.space.to_sweep(),
             }
         )
 

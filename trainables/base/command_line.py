@@ -2,6 +2,7 @@
 
 import re
 from argparse import ArgumentParser
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, NoReturn, TypeVar, cast, get_args, get_origin
 
@@ -93,20 +94,29 @@ def parse_options(
 
 
 def read_config(
-    config_class: type[T], options: dict[str, Any], default_file: Path | None = None
+    config_class: type[T],
+    options: dict[str, Any],
+    default_file: Path | None = None,
+    overlay: Callable[[dict[str, Any]], tuple[Path, dict[str, Any]]] | None = None,
 ) -> tuple[T, Path, dict[str, str]]:
     """The value that options describe, with `config` and `print_config`; its file; the source of each key, for `blame`.
+
+    overlay: gets the keys of file and options; returns a second file, and its keys, which replace those of the first.
 
     Raises UserError.
     """
     own, options = take(Common, options)
     file = default_file or Path() if own.config is None else find_config(own.config)
-    tree = read_yaml(file) if file.name else {}
-    value = validate(config_class, merge(tree, options, find_kinds(config_class)), str(file), options)
+    tree, kinds = read_yaml(file) if file.name else {}, find_kinds(config_class)
+    places, shown = dict.fromkeys(flatten(tree), f"{file}: "), str(file)
+    if overlay is not None:
+        second, keys = overlay(merge(tree, options, kinds))
+        tree, shown = merge(tree, keys, kinds), f"{second}, over {file}"
+        places |= dict.fromkeys(flatten(keys), f"{second}: ")
+    value = validate(config_class, merge(tree, options, kinds), shown, options)
     if own.print_config:
         _print_and_exit(value)
-    said = dict.fromkeys(flatten(options), OPTION)
-    return value, file, said | {key: f"{file}: " for key in flatten(tree) if key not in said}
+    return value, file, places | dict.fromkeys(flatten(options), OPTION)
 
 
 def override(value: T, options: dict[str, Any], file: Path) -> tuple[T, set[str]]:
