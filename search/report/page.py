@@ -8,7 +8,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from search.finals.board import Leaderboard
+from search.finals.board import Leaderboard, LeaderboardEntry
 from search.finals.stages import TestMetric
 from search.record.journal import JournalLine
 from search.record.trial import StudyTrial
@@ -60,7 +60,7 @@ class Findings:
     reports: list[JournalLine]  # the lines of trials.jsonl
     finals: list[JournalLine]  # the lines of finals.jsonl
     leaderboard: Leaderboard | None  # None while the search runs
-    by: TestMetric  # of the ranking
+    by: TestMetric | None  # of the ranking; None as long as there is none
     data: str  # a line about the data
     sections: str = ""  # the sections of the problem, as HTML
     # When finalists were frozen, after which the test data could be read: the last one is for this ranking, the others
@@ -74,65 +74,68 @@ class Findings:
 
 def write_report(file: Path, found: Findings) -> None:
     """Write the page as one file."""
-    experiment, trials, board, by = found.experiment, found.trials, found.leaderboard, found.by
+    write_atomically(file, render(found, file.parent))
+
+
+def render(found: Findings, run_dir: Path) -> str:
+    """The page. run_dir: the folder that it lies in."""
+    experiment, board, by = found.experiment, found.leaderboard, found.by
     ranking = board.ranking if board else []
-    metrics = experiment.search.metrics
-    page = PAGE.get_template("report.html.jinja").render(
+    return PAGE.get_template("report.html.jinja").render(
         found=found,
         experiment=experiment,
         metric=experiment.search.compared_by,
         board=board,
-        by=by,
-        valid={name: metrics[name] for name in metrics if ranking and name in ranking[0].figures},
-        sized=bool(ranking) and ranking[0].num_parameters is not None,
-        answer=answer(board, by, metrics) if board else [],
         summary=summarise(experiment, found.starts, found.reports, found.finals, board),
-        colours=colours_of(ranking),
-        ranked_by=titled(board, by, metrics) if board else "",
-        forms=ranking_forms(board, by, list(experiment.space.domains)) if board else {},
-        figures=_figures(found),
-        fronts=_fronts(found),
-        explained=explain(experiment, trials, found.finals, ranking) if found.reports else None,
+        figures=_figures(found, ranking),
+        explained=explain(experiment, found.trials, found.finals, ranking),
         paths=list(experiment.space.domains),
-        final_epochs=sum({line.trial: line.report.epoch for line in found.finals}.values()),
-        final_seconds=sum(line.report.device_seconds for line in found.finals),
-        repeatable=experiment.search.deterministic or experiment.search.concurrency == 1,
-        methods=describe_methods(experiment, board, by, trials) if board else "",
-        references=references(experiment, by),
-        citation=CITATION,
-        files={name: what for name, what in FILES.items() if (file.parent / name).exists()},
-        translates=board is not None and isinstance(experiment.trial, TranslatorConfig),
-        yaml=dump_yaml(experiment),
-        program=program(),
-        run_dir=file.parent,
         plotly=plotly_js(),
         dark=DARK,
         short_name=short_name,
         short_value=short_value,
         duration=duration,
         plain=plain,
-        interval=partial(told_interval, by),
-        signed=lambda difference, fewer=0: f"{difference:+.{max(0, by.metric.digits - fewer)}f}",
+        **(_about_ranking(found, board, by, run_dir) if board and by else {}),
     )
-    write_atomically(file, page)
 
 
-def _figures(found: Findings) -> list[Figure]:
-    """The figures of the ranking and of the training, as far as there is anything to draw."""
-    experiment, board = found.experiment, found.leaderboard
-    ranking, curves = board.ranking if board else [], experiment.definition.curves
-    if not found.reports:
-        return []
+def _about_ranking(found: Findings, board: Leaderboard, by: TestMetric, run_dir: Path) -> dict[str, Any]:
+    """What the page has once there is a ranking."""
+    experiment, ranking, metrics = found.experiment, board.ranking, found.experiment.search.metrics
+    goals = experiment.search.besides or (PARAMETERS,)
+    return {
+        "by": by,
+        "answer": answer(board, by, metrics),
+        "ranked_by": titled(board, by, metrics),
+        "forms": ranking_forms(board, by, list(experiment.space.domains)),
+        "colours": colours_of(ranking),
+        "valid": {name: metrics[name] for name in metrics if name in ranking[0].figures},
+        "sized": ranking[0].num_parameters is not None,
+        "fronts": [front_figure(ranking, by, name) for name in goals if len(ranking) > 1 and ranking[0].cost(name)],
+        "final_epochs": sum({line.trial: line.report.epoch for line in found.finals}.values()),
+        "final_seconds": sum(line.report.device_seconds for line in found.finals),
+        "methods": describe_methods(experiment, board, by, found.trials),
+        "references": references(experiment, by),
+        "citation": CITATION,
+        "repeatable": experiment.search.deterministic or experiment.search.concurrency == 1,
+        "translates": isinstance(experiment.trial, TranslatorConfig),
+        "program": program(),
+        "run_dir": run_dir,
+        "files": {name: what for name, what in FILES.items() if (run_dir / name).exists()},
+        "yaml": dump_yaml(experiment),
+        "interval": partial(told_interval, by),
+        "signed": lambda difference, fewer=0: f"{difference:+.{max(0, by.metric.digits - fewer)}f}",
+    }
+
+
+def _figures(found: Findings, ranking: list[LeaderboardEntry]) -> list[Figure]:
+    """The figures of the ranking and of the training."""
+    experiment, board, by, curves = found.experiment, found.leaderboard, found.by, found.experiment.definition.curves
     return [
-        *([ranking_figure(ranking, found.by)] if board and board.decided_by == found.by.name else []),
+        *([ranking_figure(ranking, by)] if board and by and board.decided_by == by.name else []),
         learning_curves(experiment, found.trials, ranking),
         *([curves_figure(curves, ranking[0], found.reports, found.finals)] if curves and ranking else []),
         progress_figure(experiment, found.reports, found.spending),
         *timeline(found.reports, found.finals, ranking),
     ]
-
-
-def _fronts(found: Findings) -> list[Figure]:
-    ranking = found.leaderboard.ranking if found.leaderboard else []
-    goals = found.experiment.search.besides or (PARAMETERS,)
-    return [front_figure(ranking, found.by, name) for name in goals if len(ranking) > 1 and ranking[0].cost(name)]

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from search.finals.board import Leaderboard
@@ -19,16 +19,21 @@ class Progress:
     """How far a search is that runs.
 
     Attributes:
-        at: When the page was written, as text.
+        at: When the page was written, in seconds since 1970.
         standing: How many epochs are done, how much time is left, and what the trials do.
         running: A line for each trial in training.
         every: Seconds after which the page looks for a newer one.
     """
 
-    at: str
+    at: float
     standing: str
     running: list[str]
     every: int
+
+    @property
+    def time(self) -> str:
+        """The time of it, in UTC."""
+        return _moment(datetime.fromtimestamp(self.at, UTC).isoformat())
 
 
 def summarise(
