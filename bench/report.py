@@ -1,14 +1,17 @@
 """What a report costs after 250, 500, 1,000 and 2,000 trials: CPU seconds, and the size of the page.
 
-python bench/report.py [TRIALS ...] [--keep FILE] [--profile]
+python bench/report.py [TRIALS ...] [--keep FILE] [--browser] [--profile]
 
 A halved search on the space of configs/architecture.yaml with the scores of bench/landscape.py, eight epochs, rungs at
-1, 2 and 4; three finalists. --keep writes the last page to FILE. --profile prints where the time goes.
+1, 2 and 4; three finalists. --keep writes the last page to FILE, --browser opens each in Chromium, and --profile prints
+where the time goes.
 """
 
 import argparse
+import asyncio
 import cProfile
 import pstats
+import sys
 import time
 from itertools import islice
 from pathlib import Path
@@ -121,10 +124,25 @@ def board(ranking: list[LeaderboardEntry], trials: int, epochs: int) -> Leaderbo
     )
 
 
+async def opening(file: Path) -> float:
+    """CPU seconds of the page's process until the page is shown in a window of 1280 by 900 pixels."""
+    from browser import browser
+
+    async with browser() as tab:
+        await tab.call("Performance.enable")
+        await tab.window(1280, 900)
+        before = await tab.seconds()
+        await tab.open(file)
+        await asyncio.sleep(2)
+        return await tab.seconds() - before
+
+
 def main() -> None:
+    sys.path.append(str(Path(__file__).parents[1] / "tools"))  # the browser
     parser = argparse.ArgumentParser()
     parser.add_argument("trials", nargs="*", type=int, default=[250, 500, 1000, 2000])
     parser.add_argument("--keep", type=Path)
+    parser.add_argument("--browser", action="store_true")
     parser.add_argument("--profile", action="store_true")
     options = parser.parse_args()
     with TemporaryDirectory() as folder:
@@ -138,7 +156,8 @@ def main() -> None:
             write_report(file, found)
             profile.disable()
             seconds, size = time.process_time() - started, file.stat().st_size
-            print(f"{trials} trials: {seconds:.1f} CPU s, {size / 1e6:.2f} MB", flush=True)
+            opened = f", {asyncio.run(opening(file)):.2f} CPU s to open" if options.browser else ""
+            print(f"{trials} trials: {seconds:.1f} CPU s, {size / 1e6:.2f} MB{opened}", flush=True)
             if options.profile:
                 pstats.Stats(profile).sort_stats("cumulative").print_stats(45)
 

@@ -69,8 +69,8 @@ def layout(x: str, y: str, height: int = 360, legend: bool = False, **more: Any)
         "showlegend": legend,
         **more,
         "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom"},
-        "xaxis": {**axis, "title": {"text": x, "standoff": 12}, **more.get("xaxis", {})},
-        "yaxis": {**axis, "title": {"text": y, "standoff": 12}, **more.get("yaxis", {})},
+        "xaxis": {**axis, "title": {"text": x, "standoff": 12, "font": {"size": 13}}, **more.get("xaxis", {})},
+        "yaxis": {**axis, "title": {"text": y, "standoff": 12, "font": {"size": 13}}, **more.get("yaxis", {})},
     }
 
 

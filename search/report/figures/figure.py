@@ -119,7 +119,7 @@ def empty_plot(x: str, y: str, height: int = 360, legend: bool = False) -> Plot:
             "hoverlabel": {"align": "left"},
             "showlegend": legend,
             "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom"},
-            "xaxis": {**axis, "title": {"text": x, "standoff": 12}},
-            "yaxis": {**axis, "title": {"text": y, "standoff": 12}},
+            "xaxis": {**axis, "title": {"text": x, "standoff": 12, "font": {"size": 13}}},
+            "yaxis": {**axis, "title": {"text": y, "standoff": 12, "font": {"size": 13}}},
         }
     )

@@ -48,7 +48,7 @@ def learning_curves(experiment: Experiment, trials: list[StudyTrial], ranking: l
         _mark_epochs(plot, experiment.training.epochs)
     stopped = sum(trial.outcome == Outcome.STOPPED for trial in trials)
     told = f"{count(len(trials), 'trial', 'trials')}, of which {count(stopped, 'was', 'were')} stopped at a rung"
-    caption = f"{told}; the finalists in colour."
+    caption = f"{told}; the finalists in colour." if ranking else f"{told}."
     ends = [(t.number, t.progress, t.scores[t.progress]) for t in trials if t.scores]
     alternative = f"{metric} at the last {unit}: " + "; ".join(
         f"trial {number} {score:.2f} after {unit} {progress}" for number, progress, score in ends
