@@ -114,7 +114,7 @@ def test_each_slot_has_its_trials_and_no_two_at_a_time() -> None:
     }
     assert bars[("trial 0", 0)] == bars[("trial 0", 60)] != bars[("trial 1", 0)] == bars[("trial 2", 60)]
     assert ("final 7", 180) in bars and as_plotly(slots).layout.xaxis.title.text.startswith("minutes since")
-    assert slots.alternative == "2 slots, which trained or validated 62% of the time"
+    assert slots.alternative == "Up to 2 trials at a time, 1.2 on average"
     assert gpus.alternative == "On average 50% of the time in which trials trained"
     (line,) = as_plotly(gpus).data
     assert set(line.y) == {50.0}

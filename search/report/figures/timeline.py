@@ -55,10 +55,10 @@ def timeline(reports: list[JournalLine], finals: list[JournalLine], ranking: lis
         line = {"color": colour, "width": 0.6 * LANE}
         plot.add(x=x, y=y, text=text, mode="lines", line=line, name=name, hovertemplate="%{text}<extra></extra>")
     plot.axis("y", range=[lanes + 0.6, 0.4], dtick=max(1, lanes // 8), showgrid=False)
-    share = sum(each.end - each.begin for each in stretches) / (lanes * (end - start)) if end > start else 1.0
-    told = f"{count(lanes, 'slot', 'slots')}, which trained or validated {min(1.0, share):.0%} of the time"
-    caption = f"{told}. A bar is the time for one report; finalists and their retrainings in colour."
-    figure = Figure("timeline-figure", "What the slots did", caption, told, plot)
+    mean = sum(each.end - each.begin for each in stretches) / (end - start) if end > start else lanes
+    told = f"Up to {count(lanes, 'trial', 'trials')} at a time, {min(mean, lanes):.1f} on average"
+    caption = f"{told}. A bar is the training and validation for one report; finalists and their retrainings in colour."
+    figure = Figure("timeline-figure", "What ran when", caption, told, plot)
     return [figure, *_gpu_use(stretches, start, scale, unit)]
 
 
