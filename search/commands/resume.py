@@ -11,6 +11,7 @@ from search.commands import COMMANDS
 from search.commands.lines import Levels
 from search.commands.listing import ago
 from search.commands.search import search, with_keys
+from search.record.journal import read_lines
 from search.remote.fetching import fetch_run
 from search.run_directory.changes import find_change
 from search.run_directory.finding import EXPERIMENT, find_run, places_of
@@ -25,6 +26,7 @@ from trainables.base.command_line import override, parse_options, take
 from trainables.base.errors import UserError
 from trainables.base.help_pages import Program
 from trainables.base.installed import program
+from trainables.base.log import say, shown_on
 from trainables.base.mistakes import OPTION, blame
 
 
@@ -62,6 +64,18 @@ def _options(arguments: list[str]) -> type[BaseModel]:
     return Resuming
 
 
+def _without_fewer_trials(experiment: Experiment, stored: Experiment) -> Experiment:
+    """The experiment; with the stored number of trials if the search has ended with more than the new one."""
+    trials, run_dir = experiment.search.trials, stored.run_dir
+    if trials is None or not (run_dir / "finalists.json").exists():  # before, fewer trials end the search sooner
+        return experiment
+    done = len({line.trial for line in read_lines(run_dir / "trials.jsonl")})
+    if trials >= done or trials == stored.search.trials:
+        return experiment
+    say(f"search.trials {trials}: the search has ended with {count(done, 'trial', 'trials')}, and all of them stay")
+    return experiment.with_values({"search.trials": stored.search.trials})
+
+
 def _which(output_dir: Path) -> str:
     """A message that lists the runs in a folder that were stopped, the latest first."""
     ask = f"resume: name the run, as in `{program('resume')} {output_dir}/NAME`"
@@ -92,6 +106,8 @@ def resumed_experiment(arguments: list[str], verb: str) -> Resumed:
     stored = stored_experiment(run_dir, url, own.trust)
     experiment, given = override(stored, options, run_dir / "experiment.yaml")
     given |= {"storage"} if url else set()
+    with shown_on(Console(), own.level):
+        experiment = _without_fewer_trials(experiment, stored)
     if verb == "publish" and experiment != stored.model_copy(update={"tracking": experiment.tracking}):
         raise UserError("publish: does not change a search; it only takes the keys of tracking")
     if not own.trust:
