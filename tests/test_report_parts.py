@@ -45,12 +45,15 @@ def test_the_head_says_when_on_what_and_at_what_cost() -> None:
         experiment, [START, {**START, "device": "NVIDIA B200"}], reports, finals, board(entry(1, 0, 9, 1, {}))
     )
     assert found == {
-        "date": "2 January 2026, 03:04 UTC to 2 January 2026, 03:50 UTC, in 2 starts",
+        "date": "2 January 2026, 03:04 to 03:50 UTC, in 2 starts",
         "duration": "67 min by the clock for the search",
         "cost": "60 min on devices, search and finals, $3.00 at $3 an hour",
         "hardware": "NVIDIA B200; EPYC, 16 cores; Linux x86_64",
         "versions": "python 3.11.7, torch 2.13.0",
     }
+    late = [replace(reports[0], time="2026-01-03T00:10:00+00:00")]
+    days = summarise(experiment, [START], late, [], None)["date"]
+    assert days == "2 January 2026, 03:04 UTC to 3 January 2026, 00:10 UTC"
     assert summarise(experiment, [], [], [], None) == {}, "of a search that has just begun"
 
 

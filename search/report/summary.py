@@ -48,7 +48,7 @@ def summarise(
     times = [line.time for line in (*reports[-1:], *finals[-1:]) if line.time]
     if starts:
         begun, last = starts[0]["at"], max(times, default="")
-        found["date"] = f"{_moment(begun)}{f' to {_moment(last)}' if last else ''}"
+        found["date"] = _moments(begun, last) if last else _moment(begun)
         if len(starts) > 1:
             found["date"] += f", in {count(len(starts), 'start', 'starts')}"
     seconds = Totals(reports).seconds + Totals(finals).seconds
@@ -62,6 +62,13 @@ def summarise(
         found["hardware"] = "; ".join(str(starts[-1][name]) for name in MACHINE if starts[-1].get(name))
         found["versions"] = ", ".join(f"{name} {starts[-1][name]}" for name in VERSIONS if starts[-1].get(name))
     return found
+
+
+def _moments(begun: str, last: str) -> str:
+    """Two moments, with one date if it is the same."""
+    first, second = _moment(begun), _moment(last)
+    day, time = second.split(", ")
+    return f"{first.rpartition(' ')[0]} to {time}" if first.startswith(f"{day},") else f"{first} to {second}"
 
 
 def _moment(text: str) -> str:
