@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from search.api.calls import load_run, resume, search
+    from search.api.calls import compare, load_run, resume, search, train
     from search.api.result import Result
     from search.finals.items import ItemFinals
     from search.run_directory.overview import Overview, overviews
@@ -36,10 +36,12 @@ __all__ = [
     "TrainingConfig",
     "TrialConfig",
     "UserError",
+    "compare",
     "load_run",
     "overviews",
     "resume",
     "search",
+    "train",
 ]
 
 _PLACES = {
@@ -54,10 +56,12 @@ _PLACES = {
     "TrainingConfig": "trainables.base.config",
     "TrialConfig": "trainables.base.config",
     "UserError": "trainables.base.errors",
+    "compare": "search.api.calls",
     "load_run": "search.api.calls",
     "overviews": "search.run_directory.overview",
     "resume": "search.api.calls",
     "search": "search.api.calls",
+    "train": "search.api.calls",
 }
 
 

@@ -12,8 +12,10 @@ import pytest
 import yaml
 
 from search import load_run, overviews
+from search.commands.resume import resumed_experiment
 from search.run import main
 from search.run_directory.overview import State, latest_progress, overview
+from search.settings.stored import stored_experiment
 from trainables.base.config import flatten
 from trainables.base.data_config import DataConfig
 from trainables.base.errors import UserError
@@ -75,6 +77,26 @@ def test_a_run_is_running_while_its_driver_writes(runs: Path) -> None:
     old = time.time() - SILENT_SECONDS - 1
     os.utime(file, (old, old))
     assert overview(run).state == State.STOPPED
+
+
+def test_resume_without_a_name_lists_what_was_stopped(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["resume", "--output_dir", str(runs)]) == 2
+    said = capsys.readouterr().err.splitlines()
+    assert "name the run, as in" in said[0] and said[0].endswith("stopped are")
+    assert len(said) == 2 and said[1].startswith(f"{runs / 'stopped'}: ") and "valid BLEU" in said[1]
+    assert main(["resume", "--output_dir", str(runs / "other")]) == 2
+    assert "no run in" in capsys.readouterr().err
+
+
+def test_fewer_trials_change_nothing_once_a_search_has_ended(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def trials(name: str, number: int) -> int | None:
+        arguments = [str(runs / name), "--trust", "--search.trials", str(number)]
+        return resumed_experiment(arguments, "resume").experiment.search.trials
+
+    before = stored_experiment(runs / "ended", trust=True).search.trials
+    assert trials("ended", 1) == before and "search.trials 1: the search has ended with" in capsys.readouterr().out
+    (runs / "stopped" / "finalists.json").unlink()
+    assert (trials("ended", 99), trials("stopped", 1)) == (99, 1) and not capsys.readouterr().out
 
 
 def test_the_status_of_a_search_has_what_its_driver_last_said(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:

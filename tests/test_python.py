@@ -2,6 +2,7 @@
 
 import ast
 import html
+import io
 import logging
 import math
 import os
@@ -15,6 +16,7 @@ import uuid
 import warnings
 from collections import Counter
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,10 @@ import search
 from search import Experiment, Result, UserError, load_run, resume
 from search.api.calls import _call
 from search.record.journal import read_lines
+from search.run import main
+from search.run_directory.training_again import Repeated
 from search.settings.known_runs import KEPT
+from trainables.base.report import EpochReport
 from trainables.base.sealing import read_sealed
 
 ROOT = Path(__file__).parents[1]
@@ -76,6 +81,25 @@ def test_two_searches_of_a_process_equal_two_calls_of_the_command(config: Path, 
         boards = [read_sealed(run_dir / "leaderboard.json")["ranking"] for run_dir in (called.path, typed)]
         assert boards[0][0]["test_bleu"] == boards[1][0]["test_bleu"]
     assert scores(found.path) != scores(other.path)
+
+
+def test_a_trial_is_trained_again_as_in_the_search(
+    found: Result, capsysbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = search.train(found.path, 1, quiet=True)
+    said = capsysbinary.readouterr().out.decode()
+    assert folder == found.path.parent / "called-trial-1"
+    assert "epoch 1: valid BLEU" in said and "1 report equal to the search, in all figures" in said
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"un deux\n\ntrois\n")))
+    assert main(["translate", str(folder)]) == 0
+    assert len(capsysbinary.readouterr().out.splitlines()) == 3
+    with pytest.raises(UserError, match="has no trial 7"):
+        search.train(found.path, 7)
+    with pytest.raises(UserError, match="called-trial-1 holds a run with"):
+        search.train(found.path, 0, name=folder.name)
+    report = EpochReport(1, 2, {"valid_bleu": 3.0, "train_loss": 1.0}, train_seconds=1, eval_seconds=1)
+    other = replace(report, figures={"valid_bleu": 3.0, "train_loss": 1.1}, train_seconds=9)
+    assert Repeated(report, other).differing == ["train_loss"] and Repeated(report, None).differing == []
 
 
 FAILING = """

@@ -8,12 +8,10 @@ import torch
 
 from model.transformer import Transformer
 from trainables.acceleration.captured import choose_step
-from trainables.base.config import flatten
-from trainables.base.errors import UserError
-from trainables.base.files import make_folder, write_atomically
+from trainables.base.claiming import claim
+from trainables.base.files import write_atomically
 from trainables.base.translation_config import TranslationConfig
 from trainables.base.wording import count
-from trainables.base.yaml_files import dump_yaml, read_yaml
 from trainables.data.corpora.corpus import read_test
 from trainables.data.corpora.scoring import scoring
 from trainables.data.encoding.preparing import count_unknown, prepare
@@ -28,7 +26,7 @@ def train_model(config: TranslationConfig, cache: Path, folder: Path, threads: i
     prepared = prepare(config.data, config.tokenizer, cache)
     for warning in count_unknown(prepared.tokenizer, prepared.valid_text.source, config.data.valid):
         print(f"warning: {warning}")
-    _claim(folder, config)
+    claim(folder, config)
     pairs = count(len(prepared.train), "training pair", "training pairs")
     print(f"{pairs} ({prepared.train.overlong:,} overlong), {folder}")
     print("epoch  train loss  valid loss  valid BLEU  seconds")
@@ -68,16 +66,3 @@ def score_model(
                 f"mean sentence BLEU {scores.sentence_bleu:.2f}"
             )
     print(metrics.signatures()["bleu"])
-
-
-def _claim(folder: Path, config: TranslationConfig) -> None:
-    """Write the configuration into the run's folder. Raises UserError if another one was trained there."""
-    file = folder / "config.yaml"
-    if (folder / "study.db").exists():
-        raise UserError(f"--name: {folder} is the directory of a search; choose another name")
-    if file.exists():
-        trained, asked = flatten(read_yaml(file)), flatten(config.model_dump(mode="json"))
-        if other := [f"{path} {trained.get(path)}" for path in asked if trained.get(path) != asked[path]]:
-            raise UserError(f"--name: {folder} holds a run with {', '.join(other)}; choose another name")
-    make_folder(folder)
-    write_atomically(file, dump_yaml(config))

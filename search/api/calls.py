@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from threading import Thread
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from search.api.result import Result
 from search.settings.experiment import Experiment
@@ -23,6 +23,9 @@ from trainables.base.ending import INTERRUPTED
 from trainables.base.errors import UserError
 from trainables.base.files import named_path
 from trainables.base.yaml_files import dump_yaml
+
+if TYPE_CHECKING:  # it imports torch
+    from search.translation.comparing import ComparedRuns
 
 TERMINAL_SECONDS = 3.0  # before the signal is sent, as a terminal may have sent it
 END_SECONDS = 60.0  # the longest time in which an interrupted search ends
@@ -75,6 +78,53 @@ def resume(
     name, written = os.fspath(run), {key: _written(value) for key, value in (changes or {}).items()}
     _call(["resume", name, *(f"--{key}={text}" for key, text in written.items()), *(["--trust"] * trust)], quiet)
     return load_run(Path("runs") / name.rstrip("/").rpartition("/")[2] if "://" in name else name)
+
+
+def train(
+    run: str | os.PathLike[str],
+    trial: int | None = None,
+    name: str | None = None,
+    trust: bool = False,
+    quiet: bool = False,
+) -> Path:
+    """Train one trial of a run again, to its last epoch.
+
+    Args:
+        run: The directory of the run.
+        trial: The number of the trial; by default the one in `best/`, or before the ranking the best so far.
+        name: The folder for its checkpoints, beside the run; "RUN-trial-N" by default.
+        trust: Whether to use the code that is named in somebody else's run.
+        quiet: Print only the scores.
+
+    Returns:
+        The folder, which `babeltune translate` takes.
+
+    Raises:
+        UserError, RuntimeError, KeyboardInterrupt: As `search`.
+    """
+    result = load_run(run, trust)
+    number = result.trial(trial).number
+    name = name or f"{result.path.name}-trial-{number}"
+    _call(["train", str(result.path), f"--trial={number}", f"--name={name}", *(["--trust"] * trust)], quiet)
+    return result.path.parent / name
+
+
+def compare(*runs: str | os.PathLike[str], trust: bool = False) -> "ComparedRuns":
+    """Compare the best models of runs with the same test, by paired tests over their seeds and its sentences.
+
+    Args:
+        runs: The directories of two or more runs; the metric is that of the first.
+        trust: Whether to import the metrics of somebody else's run, which are code.
+
+    Returns:
+        Scores, intervals, tests, and the keys in which the configurations differ.
+
+    Raises:
+        UserError: If a run has not ended, has another test, or does not translate.
+    """
+    from search.translation.comparing import comparable, compare_runs
+
+    return compare_runs(comparable([load_run(run, trust).experiment for run in runs], trust))
 
 
 def load_run(run: str | os.PathLike[str], trust: bool = False) -> Result:

@@ -33,6 +33,7 @@ COMMANDS = {
     "list": Command("list the runs in a folder", "listing:main", "listing:Listing"),
     "status": Command("how far a search is, also from another terminal", "status:main", "status:StatusOf"),
     "show": Command("one trial of a run: its configuration and scores", "show:main", "show:Showing"),
+    "train": Command("train one trial of a run again, to its end", "train:main", "train:TrainingAgain"),
     "compare": Command("compare the best models of runs, by paired tests", "compare:main", "compare:Comparing"),
     "fetch": Command("fetch a run from its storage, without its checkpoints", "fetch:main", "fetch:Fetching"),
     "publish": Command("send a search to W&B, or the rest of it", "publish:main", "resume:Resuming"),

@@ -8,15 +8,11 @@ from model.config import Config
 from search.commands import COMMANDS
 from search.commands.lines import say
 from search.run_directory.finding import find_run
-from search.run_directory.trust import check_trust
 from search.settings.stored import stored_experiment
 from trainables.base.command_line import parse_arguments
 from trainables.base.errors import UserError
 from trainables.base.help_pages import Program
 from trainables.base.installed import program
-from trainables.base.translator_config import TranslatorConfig
-
-CODE = ("metrics", "finals.neural_metric")  # keys of a run that this command follows
 
 
 class Comparing(Config):
@@ -34,16 +30,9 @@ def main(arguments: list[str], console: Console) -> int:
         raise UserError(f"compare: name two or more runs, as in `{program('compare')} runs/A runs/B`")
     folders = [find_run("compare", run, output_dir=options.output_dir) for run in options.runs]
     experiments = [stored_experiment(folder, trust=options.trust) for folder in folders]
-    for experiment in experiments:
-        if not issubclass(experiment.definition.config, TranslatorConfig):
-            raise UserError(
-                f"compare: {experiment.run_dir} is a search for {experiment.definition.title}, which does not translate"
-            )
-        if not options.trust:
-            check_trust(experiment, (), CODE)
-    from search.translation.comparing import compare_runs, differences_table, scores_table, sentences
+    from search.translation.comparing import comparable, compare_runs, differences_table, scores_table, sentences
 
-    compared = compare_runs(experiments)
+    compared = compare_runs(comparable(experiments, options.trust))
     console.print(scores_table(compared))
     for sentence in sentences(compared):
         say(console, sentence)

@@ -15,11 +15,13 @@ from rich.console import Console
 
 from model.config import Config
 from search.commands.lines import output_file, say
-from search.run_directory.finding import find_run
+from search.run_directory.finding import EXPERIMENT, find_run, places_of
 from search.run_directory.trust import check_trust
 from search.settings.problem import COMMAND, TRANSLATION
 from search.settings.stored import problem_of_run, stored_experiment
 from search.translation.finals_config import Decoding
+from trainables.base.checkpoint_files import STATE, checkpoints_of
+from trainables.base.claiming import CONFIG
 from trainables.base.command_line import parse_config
 from trainables.base.errors import UserError
 from trainables.base.files import digest_of, named_path
@@ -41,7 +43,9 @@ DRAWN = 20  # sentences on an attention page
 class Translating(Config):
     """The model, its decoding, and the output."""
 
-    run: CliPositionalArg[str] = Field("", description="directory of a search that has ended, or name in output_dir")
+    run: CliPositionalArg[str] = Field(
+        "", description="directory of a search that has ended, or of one training; or its name in output_dir"
+    )
     output_dir: str = Field("runs", min_length=1, description="folder of the runs, for a run that is given by its name")
     beam_size: int | None = Field(None, ge=1, description="hypotheses of beam search; 1 is greedy; as in the finals")
     length_penalty: float | None = Field(
@@ -92,17 +96,18 @@ def main(arguments: list[str], console: Console) -> int:
     """Translate standard input. Raises UserError."""
     about = "Translate standard input, line by line, with the best model of a run."
     options, _ = parse_config(Translating, arguments, Program(program("translate"), about))
-    run_dir = find_run("translate", options.run, "best", options.output_dir)
+    single = _single_training(options)
+    run_dir = single or find_run("translate", options.run, "best", options.output_dir)
     problem = problem_of_run(run_dir)
     if problem == COMMAND:
         return _translate_by_command(run_dir, options)
     if problem != TRANSLATION:
         return _translate_plainly(run_dir, problem, options)
-    from search.translation.best import read_best
+    from search.translation.best import read_best, read_trained
 
-    best = read_best(run_dir)
+    best = read_trained(run_dir) if single else read_best(run_dir)
     if options.to_corpus:
-        model = digest_of(run_dir / "best" / "model.safetensors")
+        model = digest_of(checkpoints_of(run_dir)[0] / STATE if single else run_dir / "best" / "model.safetensors")
         _make_corpus(named_path("--to_corpus", options.to_corpus), best, model, options, console)
         return 0
     output, attention = (output_file(f"--{name}", getattr(options, name)) for name in ("output", "attention"))
@@ -119,6 +124,14 @@ def main(arguments: list[str], console: Console) -> int:
         if len(sentences) > DRAWN:
             print(f"{options.attention}: the first {DRAWN} of {len(sentences)} sentences", file=sys.stderr)
     return 0
+
+
+def _single_training(options: Translating) -> Path | None:
+    """The folder that is named, if it is one training without a search: of `python -m trainables`, or of `train`."""
+    for folder in places_of(options.run, options.output_dir) if options.run and "\0" not in options.run else ():
+        if (folder / CONFIG).is_file() and not (folder / EXPERIMENT).exists() and checkpoints_of(folder):
+            return folder.absolute()
+    return None
 
 
 def _translate_by_command(run_dir: Path, options: Translating) -> int:

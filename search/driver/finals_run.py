@@ -14,6 +14,7 @@ from search.record.study import Study
 from search.record.trial import StudyTrial
 from search.run_directory.checking import check_finalists
 from search.run_directory.earlier import Earlier
+from search.run_directory.earlier_finals import take_over_finals
 from search.schedulers.unranked import ToTheEnd
 from search.settings.wording import count
 from trainables.base.config import TrialConfig
@@ -72,11 +73,13 @@ class FinalsRun:
 
     def _retrained(self, finalists: list[Finalist], search: Study, finals: Study) -> list[FinalModel]:
         plan = FinalsPlan(self.experiment, finalists)
+        kept = take_over_finals(self.earlier, self.experiment, plan, finals)
         spent = spent_on(search, Totals(read_lines(self.run_dir / "trials.jsonl"))) + self.earlier.spent()
         cleaner = CheckpointCleaner(self.trainer.checkpoints("final"), keep_completed=True)
         cleaner.sweep(finals.over)
         trainings, of = count(len(plan.points), "training", "trainings"), count(len(finalists), "finalist", "finalists")
-        say(f"finals: {trainings} of {of}")
+        known = f"; {kept} {'is' if kept == 1 else 'are'} known from earlier finals" if kept else ""
+        say(f"finals: {trainings} of {of}{known}")
         self.trainer.train(StudyRun("final", finals, plan, ToTheEnd(), len(plan.points), spent, [cleaner]))
         return [
             self._model("final", plan.config(trial.params), trial, int(str(trial.params["finalist"])))

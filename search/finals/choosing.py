@@ -134,7 +134,7 @@ class FinalsPlan:
     """Proposes each finalist with each seed, as trials of a separate study."""
 
     def __init__(self, experiment: Experiment, finalists: list[Finalist]):
-        self.base = experiment.trial
+        self.base, self.metric = experiment.trial, experiment.search.metric
         self.points: list[Params] = [
             {"finalist": f.trial, "seed": seed} for f in finalists for seed in final_seeds(experiment)
         ]

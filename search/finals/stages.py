@@ -65,10 +65,11 @@ class FinalModel:
     def identity(self) -> str:
         """A checksum of this training, which its results contain.
 
-        Keys with their defaults are left out, so that a later version with further keys knows the results again.
+        Keys with their defaults are left out, so that a later version with further keys knows the results again. So is
+        the number, as later finals may take the training over under another one.
         """
         config = self.config.model_dump(mode="json", exclude_defaults=True)
-        return checksum([config, *(line.stored() for line in self.lines[-1:])])
+        return checksum([config, *({**line.stored(), "trial": None} for line in self.lines[-1:])])
 
     @contextmanager
     def checkpoints(self, cache: Path) -> Iterator[Path]:

@@ -35,6 +35,7 @@ FINALS = (
     "report.html",
     "finalist_speeds.json",
 )
+TAKEN_FINALS = "taken_finals.json"  # the trainings of earlier finals that later ones have taken over
 STUDY = ("study.db", "study.db-wal", "study.db-shm", "trials.jsonl", "trials", "speeds.json")
 
 
@@ -59,7 +60,16 @@ class Earlier:
     @property
     def finals_name(self) -> str:
         """The name of the study of the finals; each extension has a new one."""
-        return f"finals-{len(self.folders) + 1}" if self.folders else "finals"
+        return self.finals_name_of(self.folder / str(len(self.folders) + 1))
+
+    def finals_name_of(self, folder: Path) -> str:
+        """The name of the study of the finals in one of the folders."""
+        return "finals" if folder.name == "1" else f"finals-{folder.name}"
+
+    def study_file(self, folder: Path) -> Path:
+        """The file with the study of the finals in one of the folders: a later move may have taken it along."""
+        later = self.folders[int(folder.name) - 1 :]
+        return next((each / "study.db" for each in later if (each / "study.db").exists()), self.run_dir / "study.db")
 
     @property
     def studies(self) -> int:
@@ -76,7 +86,7 @@ class Earlier:
         total = Spent()
         for folder in self.folders:
             record = _record(folder)
-            total += Spent(**record["finals_spent"])
+            total += Spent(**record["finals_spent"]) + _taken_finals(folder)
             if record["study"]:
                 taken = set(map(int, read_sealed(folder / "taken.json")))
                 lines = [line for line in read_lines(folder / "trials.jsonl") if line.trial not in taken]
@@ -175,7 +185,7 @@ class Earlier:
                 results = [result.name for result in _results(checkpoints)]
                 ignored = shutil.ignore_patterns(*results)
                 target = self.run_dir / "trials" / str(copy.number)
-                shutil.copytree(checkpoints, target, ignore=ignored, copy_function=_link)
+                shutil.copytree(checkpoints, target, ignore=ignored, copy_function=link)
         journal = Journal(self.run_dir / "trials.jsonl")
         for line in lines:
             known = before.trials[line.trial].scores
@@ -190,6 +200,15 @@ class Earlier:
             sync(self.run_dir)
         write_sealed(folder / "taken.json", {str(old): new for old, new in numbers.items()})
         return len(numbers), len(before.trials)
+
+
+def _taken_finals(folder: Path) -> Spent:
+    """What the trainings cost that later finals have taken over and count, as a negative sum."""
+    if not (folder / TAKEN_FINALS).exists():
+        return Spent()
+    taken = set(map(int, read_sealed(folder / TAKEN_FINALS)))
+    totals = Totals(line for line in read_lines(folder / "finals.jsonl") if line.trial in taken)
+    return Spent(-totals.epochs, -totals.seconds)
 
 
 def _results(folder: Path) -> list[Path]:
@@ -207,7 +226,7 @@ def _copy(trial: StudyTrial, study: Study, copy: StudyTrial, origin: str) -> Non
         study.finish(copy, trial.outcome, trial.attributes.message)
 
 
-def _link(source: str, target: str) -> None:
+def link(source: str, target: str) -> None:
     """Link a checkpoint, if possible; it is never changed in place, so no second copy is needed."""
     try:
         os.link(source, target)

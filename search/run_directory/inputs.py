@@ -54,6 +54,15 @@ def _known_experiment(file: Path, record: dict[str, Any]) -> str | None:
     return seal
 
 
+def recorded_splits(run_dir: Path) -> dict[str, Any]:
+    """What the record says of each split. Raises Damaged if the record is damaged or missing."""
+    file = run_dir / INPUTS
+    splits: dict[str, Any] = {}
+    if file.exists() or is_sealed(run_dir / "experiment.yaml"):  # version 0.1 kept none
+        splits = read_sealed(file).get("splits", {})
+    return splits
+
+
 def pin_made(experiment: Experiment, configs: Sequence[TrialConfig]) -> None:
     """Record what was made from the data for these trials, or compare it with the record of the run.
 

@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save_file
 from model.transformer import Transformer
 from search.settings.stored import is_sealed
 from search.translation.finals_config import Decoding
+from trainables.base.claiming import CONFIG
 from trainables.base.errors import UserError
 from trainables.base.files import digest_of, publish_folder, remove
 from trainables.base.installed import program
@@ -19,8 +20,10 @@ from trainables.base.translation_config import TranslationConfig
 from trainables.base.yaml_files import dump_yaml, read_yaml
 from trainables.data.encoding.tokenizer import Tokenizer, load_tokenizer, save_tokenizer
 from trainables.training.device import default_device
+from trainables.training.trained import load_model
 
 DIGESTS = "digests.json"  # of the other files in best/
+DEFAULT = Decoding(5, 1.0)
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,16 @@ def read_best(run_dir: Path) -> BestModel:
     return BestModel(config, model.to(default_device()).eval(), tokenizer, _read_decoding(folder / "decoding.yaml"))
 
 
+def read_trained(folder: Path) -> BestModel:
+    """The model of one training without a search, with the default decoding. Raises UserError.
+
+    folder: that of `python -m trainables`, or of `babeltune train`, beside which its cache is.
+    """
+    file = folder / CONFIG
+    config = validate(TranslationConfig, read_yaml(file), str(file))
+    return BestModel(config, *load_model(config, folder.parent / ".cache", folder, default_device()), DEFAULT)
+
+
 def _check_digests(folder: Path, sealed: bool, again: str) -> None:
     """Raises Damaged for a file that was changed. sealed: whether the run's version wrote digests."""
     if not (sealed or (folder / DIGESTS).exists()):
@@ -87,7 +100,7 @@ def _check_digests(folder: Path, sealed: bool, again: str) -> None:
 def _read_decoding(file: Path) -> Decoding:
     """The decoding of the finals; a default for runs of earlier versions, which lack the file. Raises UserError."""
     if not file.is_file():
-        return Decoding(5, 1.0)
+        return DEFAULT
     try:
         decoding = Decoding(**read_yaml(file))
         return Decoding(int(decoding.beam_size), float(decoding.length_penalty))

@@ -13,6 +13,7 @@ from search.finals.comparison import Comparison
 from search.finals.leaderboard import compare_beside
 from search.finals.significance import Evidence
 from search.finals.stages import TestMetric
+from search.run_directory.trust import check_trust
 from search.settings.experiment import Experiment
 from search.settings.wording import short_value
 from search.translation.final_metrics import FinalMetrics, Score
@@ -20,12 +21,14 @@ from search.translation.ranked import ranked_models
 from search.translation.scoring import known_on_test
 from trainables.base.config import flatten
 from trainables.base.errors import UserError
+from trainables.base.installed import program
 from trainables.base.sealing import read_sealed
-from trainables.base.translator_config import as_translator
+from trainables.base.translator_config import TranslatorConfig, as_translator
 from trainables.data.corpora.cache import cached_corpus
 from trainables.data.corpora.corpus import digest_test, read_test
 
 TEST = "test"  # the first test of a run
+CODE = ("metrics", "finals.neural_metric")  # keys of a run that a comparison follows
 SURE = 0.05  # p-values below this are called differences
 
 
@@ -48,6 +51,20 @@ class ComparedRuns:
     scores: list[float]
     evidence: Evidence
     differing: dict[str, list[Any]]
+
+
+def comparable(experiments: Sequence[Experiment], trusted: bool) -> Sequence[Experiment]:
+    """The experiments. Raises UserError if they can't be compared: too few, not of translators, or not trusted."""
+    if len({experiment.run_dir for experiment in experiments}) < 2:
+        raise UserError(f"compare: name two or more runs, as in `{program('compare')} runs/A runs/B`")
+    for experiment in experiments:
+        if not issubclass(experiment.definition.config, TranslatorConfig):
+            raise UserError(
+                f"compare: {experiment.run_dir} is a search for {experiment.definition.title}, which does not translate"
+            )
+        if not trusted:
+            check_trust(experiment, (), CODE)
+    return experiments
 
 
 def compare_runs(experiments: Sequence[Experiment]) -> ComparedRuns:
