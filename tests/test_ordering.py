@@ -34,7 +34,7 @@ def open_queue(folder: Path, search: Experiment, slots: int) -> Queue:
         SearchPlan(search),
     )
     clock = WorkClock(study, journal.lines, lambda trial: work_of_report(as_translation(plan.config(trial.params))))
-    places, scheduler = Checkpoints(folder / "trials"), make_scheduler(search)
+    places, scheduler = Checkpoints(folder / "trials"), make_scheduler(search, plan.chance)
     work = Work(search, Records(study, journal, places), Rules(plan, scheduler, clock=clock))
     return Queue(work, slots)
 

@@ -91,8 +91,9 @@ def open_work(folder: Path, search: str | Experiment = "asha", slots: int = 1) -
     search = experiment(search) if isinstance(search, str) else search
     folder.mkdir(exist_ok=True)
     study, journal = Study(folder / "study.db", "search", "maximize"), Journal(folder / "trials.jsonl")
-    plan, scheduler, endings = SearchPlan(search), make_scheduler(search), [budget_of(search, slots)]
-    return Work(search, Records(study, journal, Checkpoints(folder / "trials")), Rules(plan, scheduler, endings))
+    plan, endings = SearchPlan(search), [budget_of(search, slots)]
+    rules = Rules(plan, make_scheduler(search, plan.chance), endings)
+    return Work(search, Records(study, journal, Checkpoints(folder / "trials")), rules)
 
 
 def sqlite(study: Study) -> sqlalchemy.Engine:
