@@ -86,7 +86,8 @@ test-lease: install-dev
 test-faults: install-dev
 	FAULTS_ALL=1 $(BIN)/python -m pytest --timeout 1800 tests/test_damage.py tests/test_run.py tests/test_watchdog.py \
 		tests/test_beginning.py tests/test_hostile.py tests/test_soak.py tests/test_architectures.py \
-		tests/test_scoring.py tests/test_python.py tests/test_problems.py tests/test_command_search.py tests/test_trainers.py
+		tests/test_scoring.py tests/test_python.py tests/test_problems.py tests/test_command_search.py tests/test_trainers.py \
+		tests/test_work.py tests/test_ordering.py tests/test_growth.py tests/test_metric_search.py tests/test_members.py
 
 # The object store's tests on Azurite, Microsoft's emulator, too; needs npm.
 test-emulators: install-dev .emulators/node_modules/.bin/azurite-blob

@@ -4,7 +4,8 @@ python bench/search_quality.py DIR [SEEDS] [POLICY ...]
 
 DIR has nmthpo_PAIR.csv, and nmtlc_KIND_PAIR.json if there are learning curves; docs/search-quality.md explains the
 measures. Prints a row per policy: whole runs for each pair and their mean, then regret and kill rate with successive
-halving. A policy is a sampler, a comma, and workers: default,4. Optuna's gp takes long.
+halving, each with its standard error. A policy is a sampler, a comma, and workers (with learning curves at least four);
+then, if you like, a comma and the least chance of asha_promotion, or null: default,4,null. Optuna's gp takes long.
 """
 
 import json
@@ -21,10 +22,12 @@ MARKS = (5, 10, 20, 40)
 
 
 def replay(folder: Path, pair: str, policy: str, seeds: int) -> dict[str, Any]:
-    sampler, workers = policy.split(",")
+    sampler, workers, *chance = policy.split(",")
     with tempfile.TemporaryDirectory() as place:
         out = Path(place) / "measures.json"
         options = ["--tables", folder, "--pair", pair, "--policy", sampler, "--workers", workers, "--seeds", seeds]
+        options += ["--curve_workers", max(4, int(workers))]
+        options += [f"--scheduler.chance={least}" for least in chance]
         command = [sys.executable, ROOT / "search/run.py", "replay", *options, "--json", out]
         subprocess.run(list(map(str, command)), check=True, stdout=subprocess.DEVNULL)
         measures: dict[str, Any] = json.loads(out.read_text())
@@ -36,12 +39,13 @@ def row(policy: str, found: dict[str, dict[str, Any]]) -> str:
     systems = {pair: measures for pair, measures in found.items() if "nr_20" in measures}
     cells = [policy]
     for measures in systems.values():
-        cells.append(" / ".join(f"{measures[f'nr_{mark}']:.3f}" for mark in MARKS))
+        cells.append(" / ".join(f"{measures[f'nr_{mark}']:.3f} ± {measures[f'nr_{mark}_se']:.3f}" for mark in MARKS))
         cells.append(f"{measures['ftc_p50']:g} / {measures['ftc_p90']:g}")
     cells.append(" / ".join(f"{mean(m[f'nr_{mark}'] for m in systems.values()):.3f}" for mark in (20, 40)))
     for measures in found.values():
         for curve in measures.get("curves", {}).values():
-            cells.append(f"{curve['regret_20R']:.3f}, kill {curve['kill_rate']:.3f}")
+            regret = f"{curve['regret_20R']:.3f} ± {curve['regret_20R_se']:.3f}"
+            cells.append(f"{regret}, kill {curve['kill_rate']:.3f}")
     return f"| {' | '.join(cells)} |"
 
 

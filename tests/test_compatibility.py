@@ -8,6 +8,7 @@ import pytest
 import yaml
 from test_run import run, run_here
 
+from search.schedulers.promotion import PromotionSettings
 from search.settings.experiment import Experiment, experiment_class
 from search.settings.problem import TRANSLATION
 from search.settings.stored import stored_experiment
@@ -51,11 +52,22 @@ def test_a_run_of_an_earlier_version_is_resumed_to_the_same_ranking(
     assert (old_run / "report.html").is_file() and not (old_run / "earlier").exists()
 
 
+@pytest.mark.parametrize("scheduler", ["asha_promotion", {"kind": "asha_promotion", "rungs": None}])
+def test_a_run_from_before_the_models_chance_goes_on_by_rank_alone(scheduler: object, old_run: Path) -> None:
+    file = old_run / "experiment.yaml"
+    tree = {**read_yaml(file), "search": {"metric": "valid_bleu", "scheduler": scheduler}}
+    file.write_text(yaml.safe_dump(tree))
+    found = stored_experiment(old_run).search.scheduler
+    assert isinstance(found, PromotionSettings) and found.chance is None
+    assert PromotionSettings().chance == 0.2
+
+
 def test_a_run_of_an_earlier_version_goes_on_with_the_scores_that_it_began_with(old_run: Path) -> None:
     stored = stored_experiment(old_run)
     trial = as_translation(stored.trial)
     assert trial.data.bleu_tokenize == "13a", "whatever its language"
     assert trial.tokenizer.normalization == "nmt_nfkc"
+    assert trial.training.scored_pairs is None, "all validation pairs"
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from reports import line_of
 from test_run import run_here
 
-from search.finals.deciding import decided_by, explain_decisions, explain_ranking
+from search.finals.deciding import decided_by, explain_decisions, explain_ranking, explain_rungs
 from search.record.attributes import Attributes
 from search.record.study import Study
 from search.settings.experiment import Experiment
@@ -159,3 +159,44 @@ def test_a_search_without_bleu_is_decided_by_loss_and_says_so(
     assert "Ranking by valid loss per character" in report and "Ranking by test BLEU" not in report
     assert "compare 4 systems that are all below 1" in report
     assert "learning_rate: 0.006" in (folder / "best" / "config.yaml").read_text()
+
+
+def searched(metric: str, *trials: tuple[float, float, float]) -> list[str]:
+    """The sentences on a search whose trials had such a score at epoch 2, in the end, and such a final BLEU."""
+    experiment = Experiment.model_validate({"training": {"epochs": 8}, "search": {"metric": metric}})
+    study = Study(None, "search", experiment.search.direction)
+    for at_rung, at_end, bleu in trials:
+        trial = study.add({}, {})
+        study.report(trial, 2, at_rung)
+        study.report(trial, 8, at_end)
+        trial.figures = {"valid_bleu": bleu}
+        study.finish(trial, Outcome.COMPLETED)
+    return explain_rungs(study, experiment)
+
+
+def test_where_a_loss_is_compared_it_is_told_how_well_rungs_predicted_what_finals_rank_by() -> None:
+    """The order of the losses at the rung against that of final BLEU: 1, 2, 3, 4, 5 against 1, 2, 3, 5, 4."""
+    trials = [(5.0, 3.0, 10.0), (4.0, 3.0, 20.0), (3.0, 3.0, 30.0), (2.0, 3.0, 50.0), (1.0, 3.0, 40.0)]
+    (sentence,) = searched("valid_loss", *trials)
+    assert "finals rank by valid BLEU, but trials were compared by valid loss per token at epoch 2" in sentence
+    assert "rank correlation 0.90 over 5 trials" in sentence and "search.metric: valid_bleu" in sentence
+    assert searched("valid_loss", *trials[:3]) == [], "three say too little"
+    assert searched("valid_bleu", *trials) == [], "the same metric, and too few to doubt a rung"
+    doubted = [(float(n), 20.0 - n, 0.0) for n in range(9)]
+    assert "valid BLEU at epoch 2 said next to nothing about final scores" in searched("valid_bleu", *doubted)[0]
+    told = [(float(n), 20.0 + n, 0.0) for n in range(9)]
+    assert searched("valid_bleu", *told) == []
+
+
+def test_a_rung_compares_what_finals_rank_by_unless_the_search_says_what() -> None:
+    def metric(**tree: object) -> str:
+        return Experiment.model_validate(tree).search.metric
+
+    assert metric() == "valid_bleu" and metric(finals={"rank_by": "chrf"}) == "valid_chrf"
+    assert metric(finals={"rank_by": "chrf"}, search={"trials": 3}) == "valid_chrf"
+    assert metric(finals={"rank_by": "chrf"}, search={"metric": "valid_bleu"}) == "valid_bleu"
+    assert metric(finals={"rank_by": "chrf"}, search={"goals": ["valid_bleu", "-parameters"]}) == "valid_bleu"
+    assert metric(finals={"rank_by": "ter"}, problem="pretrained") == "valid_ter"
+    assert metric(metrics={"costly": {"model": "x"}}, finals={"rank_by": "costly"}) == "valid_bleu", (
+        "it may cost much at each report"
+    )

@@ -203,8 +203,7 @@ def test_what_is_believed_of_running_trials_changes_no_mean_and_makes_their_plac
     grid = np.random.default_rng(1).random((200, 2))
     running = np.array([[0.9, 0.9], [0.95, 0.1]])
     mean, deviation = model.predict(np.vstack((grid, running)))
-    model.believe(running)
-    after, less = model.predict(np.vstack((grid, running)))
+    after, less = model.believing(running).predict(np.vstack((grid, running)))
     assert after == pytest.approx(mean, abs=1e-5)
     assert (less <= deviation + 1e-9).all()
     variance, noise = deviation[-2:] ** 2, model.noise**2 + gaussian_process.JITTER
@@ -362,11 +361,11 @@ def test_what_trials_that_run_may_find_is_no_more_to_be_gained(told: Told) -> No
     for place, merit in ((0.0, 10.0), (0.2, 20.0), (0.5, 12.0), (0.9, 15.0)):
         told.trial(place, merit, outcome=Outcome.COMPLETED)
     grid = np.linspace(0, 1, 91)[:, None]
-    before = sampler._improvement(gather(told.study), told.study)[0](grid)
+    before = sampler._improvement(told.study)[0](grid)
     told.trial(0.7)
     found = gather(told.study)
     assert [params["model.dropout"] for params in found.pending] == [0.7]
-    lost = before - sampler._improvement(found, told.study)[0](grid)
+    lost = before - sampler._improvement(told.study)[0](grid)
     assert (lost > -1e-6).all() and lost[70] > max(0.1, lost[0], lost[45])
     proposed = [0.7]
     for _ in range(4):
@@ -513,5 +512,5 @@ def test_a_prior_raises_what_is_expected_where_it_was_good_elsewhere() -> None:
     for prior in (Prior(SPACE, [elsewhere]), Prior(SPACE, [[(params, -score) for params, score in elsewhere]])):
         sampler = SearchPlan(experiment("default", RANGE), prior).sampler
         assert isinstance(sampler, ModelSampler)
-        ends.append(sampler._improvement(gather(told.study), told.study)[0](np.array([[0.0], [1.0]])))
+        ends.append(sampler._improvement(told.study)[0](np.array([[0.0], [1.0]])))
     assert ends[0][1] > ends[0][0] + 0.1 and ends[1][0] > ends[1][1] + 0.1

@@ -83,7 +83,7 @@ def rules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 ASHA_4 = {"kind": "asha", "rungs": None, "reduction_factor": 4}
 FLAT = "search: {scheduler: asha, reduction_factor: 4, rungs: [1, 2], startup_trials: 4, prior: [runs/other]}"
-PROMOTION_4 = {**ASHA_4, "kind": "asha_promotion"}
+PROMOTION_4 = {**ASHA_4, "kind": "asha_promotion", "chance": 0.2}
 
 
 @pytest.mark.parametrize(
@@ -99,11 +99,7 @@ PROMOTION_4 = {**ASHA_4, "kind": "asha_promotion"}
         ("{scheduler: {kind: asha, reduction_factor: 4}}", ["--search.scheduler", "asha"], ASHA_4),
         ("{scheduler: {kind: asha, reduction_factor: 4}}", ["--search.scheduler=none"], {"kind": "none"}),
         ("{scheduler: {kind: gentle, rungs: [1]}}", ["--search.scheduler", "asha"], {**ASHA_4, "reduction_factor": 3}),
-        (
-            "{scheduler: {reduction_factor: 4}}",
-            ["--search.scheduler=asha_promotion"],
-            {**ASHA_4, "kind": "asha_promotion"},
-        ),
+        ("{scheduler: {reduction_factor: 4}}", ["--search.scheduler=asha_promotion"], PROMOTION_4),
     ],
 )
 def test_a_word_a_mapping_and_options_say_the_same(

@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[1]
 FLOORS = {"model": 0, "trainables": 1, "search": 2}
 ROOMS = {
     "ray": {
+        "search.cluster.draining",
         "search.cluster.joining",
         "search.cluster.local_ray",
         "search.cluster.starting",

@@ -120,12 +120,18 @@ def test_measures_are_means_over_searches(curves: Table, monkeypatch: pytest.Mon
     found = measure_systems(curves, Policy(RANDOM), 2, 1)
     assert [found[f"regret_{count}"] for count in (5, 10, 20, 40)] == pytest.approx([1.5, 1.2, 1.0, 1.0])
     assert [found[f"nr_{count}"] * gap for count in (5, 10, 20, 40)] == pytest.approx([1.5, 1.2, 1.0, 1.0])
+    assert found["nr_5_se"] * gap == pytest.approx(0.5) and found["nr_10_se"] * gap == pytest.approx(0.8)
     assert found["ftc_p50"] == (6 + 41) / 2 and found["ftc_p90"] == pytest.approx(6 + 0.9 * 35)
     worst = min(system.score for system in curves.systems.values())
     outcomes = [Found([best - 2, best - 1], killed=True), Found([], killed=False)]
     monkeypatch.setattr(measures, "_over_seeds", lambda search, seeds: outcomes)
     assert measure_curves(curves, Policy(RANDOM), 2) == pytest.approx(
-        {"regret_20R": (1 + best - worst) / 2, "kill_rate": 0.5, "finished_runs": 1.0}
+        {
+            "regret_20R": (1 + best - worst) / 2,
+            "regret_20R_se": abs(best - worst - 1) / 2,  # the standard error of two values is half their distance
+            "kill_rate": 0.5,
+            "finished_runs": 1.0,
+        }
     )
 
 

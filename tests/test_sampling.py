@@ -27,6 +27,7 @@ from search.samplers.gaussian_process import GaussianProcess
 from search.samplers.optuna_samplers import OptunaSampler
 from search.space.domain import Scalar
 from search.space.space import Params, SearchSpace
+from trainables.base.outcomes import Outcome
 
 MIXED: dict[str, Any] = {
     "model.d_model": {"values": [256, 64, 128]},
@@ -212,14 +213,13 @@ def test_a_prediction_takes_the_known_noise_of_each_score_into_account() -> None
         if len(extra) > 9:
             new = np.array([[0.2], [0.7]])
             scores, points = np.append(scores, model.predict(new)[0]), np.vstack((points, new))
-            model.believe(new)
+            model = model.believing(new)
         covariance = model._kernel(points, points) + np.diag(model.noise**2 + gaussian_process.JITTER + extra)
         cross = model._kernel(at, points)
         mean, deviation = model.predict(at)
         assert mean == pytest.approx(cross @ np.linalg.solve(covariance, scores))
         assert deviation**2 == pytest.approx(signal - np.diag(cross @ np.linalg.solve(covariance, cross.T)))
-    model.believe(np.zeros((0, 1)))
-    assert len(model._points) == 11
+    assert model.believing(np.zeros((0, 1))) is model and len(model._points) == 11
     (far,) = model._kernel(np.array([[0.0]]), np.array([[1.0]]))[0]
     assert far == pytest.approx(signal * (1 - 1 / (1 + math.exp(-model._parameters[0])))), "opposite ends"
 
@@ -248,10 +248,10 @@ def test_what_is_expected_is_the_improvement_on_the_best_that_the_model_believes
         model = GaussianProcess(columns, found.scores - expected(places), found.noise, np.array([0, 1]))
         best = max(model.predict(np.column_stack((places, 0 * places)))[0] + expected(places))
         if pending:
-            model.believe(np.array([[0.5 / 0.9, 0.0]]))
+            model = model.believing(np.array([[0.5 / 0.9, 0.0]]))
         mean, deviation = model.predict(np.column_stack((at, 0 * at)))
         u = (mean + expected(at) - best) / deviation
-        value, noise = model_sampler(prior=prior)._improvement(found, told.study)
+        value, noise = model_sampler(prior=prior)._improvement(told.study)
         assert value(at) == pytest.approx(np.log(deviation * (norm.pdf(u) + u * norm.cdf(u))), rel=1e-4, abs=1e-4)
         assert noise == model.noise
 
@@ -347,3 +347,45 @@ def test_optuna_sees_places_and_ranks() -> None:
     assert ranges["model.tied"] == "CategoricalDistribution(choices=(0, 1))"
     bare = OptunaSampler(task_of(MIXED), lambda seed: TPESampler(seed=seed), fill=False)
     assert bare._frozen(study, add(study, MIXED, {"model.dropout": 0.4})).params == {"model.dropout": 0.5}
+
+
+# -- the chance to end as the best
+
+
+def test_the_chance_of_a_trial_is_that_of_its_measured_final_score_under_the_model(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sampler, study = model_sampler(), Study(None, "search", "maximize")
+    rates = [0.1 * n for n in range(6)]
+    for number, rate in enumerate(rates[:5]):
+        trial = add(study, RANGE, {"model.dropout": rate})
+        study.report(trial, 1, 10.0 + number)
+        if number == 3:
+            assert sampler.chance_of_best(study, [trial]) is None, "three have finished"
+        if number < 4:
+            study.report(trial, 2, 20.0 + number)
+            study.finish(trial, Outcome.COMPLETED)
+    fits: list[Any] = []
+    monkeypatch.setattr(gaussian_process.GaussianProcess, "_fit", spy(fits, gaussian_process.GaussianProcess._fit))
+    found = sampler.chance_of_best(study, [study.trials[4]])
+    assert found is not None
+    (chance,) = found
+    assert sampler.propose(study) is not None and len(fits) == 1, "both have one fit"
+    evidence, scores = sampler._learnt(study)
+    assert scores is not None
+    mean, deviation = scores.predict(sampler._coding.places([study.trials[4].params]))
+    best = max(score for score, lead in zip(evidence.scores, evidence.lead, strict=True) if lead == 0)
+    assert chance == pytest.approx(norm.sf(best, mean[0], math.hypot(deviation[0], scores.noise)))
+    assert 0.3 < chance < 1, "at its rung it leads those who have finished"
+    pending = add(study, RANGE, {"model.dropout": rates[5]})
+    assert sampler.chance_of_best(study, [study.trials[4]]) == [chance] and len(fits) == 1, "who runs changes nothing"
+    study.report(pending, 1, 5.0)
+    assert sampler.chance_of_best(study, [study.trials[4]]) != [chance] and len(fits) == 2
+
+
+def spy(calls: list[Any], function: Any) -> Any:
+    def called(*arguments: Any) -> Any:
+        calls.append(arguments)
+        return function(*arguments)
+
+    return called

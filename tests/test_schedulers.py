@@ -1,6 +1,7 @@
 """What every scheduler keeps to, and the rule of each kind."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -10,7 +11,7 @@ import pytest
 from search.engine.decisions import add_heir, carry_out, let_pass
 from search.engine.proposals import make_scheduler
 from search.goals.costs import Cost
-from search.record.forecasting import fit
+from search.record.forecasting import fit, misleads
 from search.record.study import Study
 from search.record.trial import StudyTrial
 from search.schedulers import SCHEDULERS, Decision, Scheduler, Task, arrivals
@@ -20,7 +21,7 @@ from search.schedulers.gentle import Gentle
 from search.schedulers.halving import Halving
 from search.schedulers.median import MedianStopping
 from search.schedulers.population import Population, perturb
-from search.schedulers.promotion import Hyperband, Promotion, misleads
+from search.schedulers.promotion import Hyperband, Promotion
 from search.settings.experiment import Experiment
 from search.space.space import SearchSpace
 from trainables.base.config import TrainingConfig
@@ -316,6 +317,46 @@ def test_all_pass_a_rung_that_says_nothing_of_the_end(field: Field) -> None:
     field.end(field.trial(8.0, 0.7), "completed")
     assert field.act(promotion, field.trial(0.2)) == "go"
     assert field.promoted(promotion) == 7, "who waited goes on, too"
+
+
+@pytest.mark.parametrize("kind", ["asha", "gentle", "median", FRONT])
+def test_every_kind_that_stops_ignores_a_rung_that_misleads(kind: str, field: Field) -> None:
+    kinds: dict[str, Scheduler] = {
+        "asha": Halving((1,)),
+        "gentle": Gentle((1,)),
+        "median": MedianStopping((1,)),
+        FRONT: FrontPromotion((1,), 3, (Cost("alike", known=lambda params: 1.0),)),
+    }
+    scheduler = kinds[kind]
+    told, misled = [(float(n), 2.0 * n) for n in range(9)], [(float(n), 20.0 - 2 * n) for n in range(9)]
+    decided = []
+    for ends in (told, misled):
+        again = Field(None, field.direction)
+        for merits in ends:
+            again.end(again.trial(*merits), "completed")
+        decided.append(scheduler.decide(again.study, again.trial(0.5)))
+    assert decided[0] in ("stop", "park") and decided[1] == "go"
+
+
+def test_the_model_has_a_word_in_promotion_where_ranks_have_none(field: Field) -> None:
+    """Four have reached the rung, of which one passes by rank: others pass by chance, the most likely one first."""
+    chances: dict[int, float] = {}
+    asked: list[list[int]] = []
+
+    def chance(study: Study, trials: Sequence[StudyTrial]) -> list[float] | None:
+        asked.append([trial.number for trial in trials])
+        return [chances[trial.number] for trial in trials] if chances else None
+
+    promotion = Promotion((1,), 4, chance=chance)
+    assert [field.act(promotion, field.trial(merit)) for merit in (1.0, 4.0, 2.0)] == ["park"] * 3
+    assert field.promoted(promotion) is None, "the model can't say yet"
+    chances.update({0: 0.2, 1: 0.1, 2: 0.3, 3: 0.19, 4: 0.2})
+    assert field.act(promotion, field.trial(3.0)) == "park"
+    assert [field.promoted(promotion) for _ in range(4)] == [2, 0, 1, None], "the least likely of them by its rank"
+    assert field.act(promotion, field.trial(0.0)) == "go", "it never waits"
+    asked.clear()
+    field.act(promotion, field.trial(5.0, 5.0))
+    assert asked == [], "only at a rung"
 
 
 def test_the_latest_who_finished_say_whether_a_rung_is_believed(field: Field, monkeypatch: pytest.MonkeyPatch) -> None:

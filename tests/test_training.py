@@ -263,6 +263,15 @@ def test_reports_but_the_last_are_scored_on_a_sample_of_the_validation_pairs(cor
     assert prepared.valid_sample(None)[0] is prepared.valid_sample(10_000)[0] is prepared.valid
 
 
+def test_so_many_pairs_are_scored_as_the_difference_that_matters_needs(corpus: Path) -> None:
+    def scored(**settings: object) -> int | None:
+        return tiny(corpus, **{f"training__{name}": value for name, value in settings.items()}).training.scored_pairs
+
+    assert scored() == 2622 == scored(valid_difference=0.5) and scored(valid_difference=1.0) == 656
+    assert scored(valid_pairs=7) == 7 == scored(valid_pairs=7, valid_difference=None)
+    assert scored(valid_difference=None) is None
+
+
 @pytest.mark.parametrize("steps", [None, 5])
 def test_there_is_dropout_in_every_round_of_training_and_none_in_validation(
     steps: int | None, corpus: Path, monkeypatch: pytest.MonkeyPatch

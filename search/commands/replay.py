@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 
 from model.config import Config
-from search.replay.measures import Policy, measure_curves, measure_systems
+from search.replay.measures import CURVE_WORKERS, Policy, measure_curves, measure_systems
 from search.replay.tables import Table, read_curves, read_run, read_systems
 from search.samplers import SAMPLERS, SamplerSettings
 from search.samplers.prior import Findings
@@ -38,7 +38,13 @@ class Replaying(Config):
         SCHEDULERS.default, description="for tables of learning curves, with its settings as in a search"
     )
     seeds: int = Field(30, ge=1, description="simulated searches")
-    workers: int = Field(1, ge=1, description="runs at a time, for tables without curves; with curves always four")
+    workers: int = Field(1, ge=1, description="runs at a time, for tables of final scores")
+    curve_workers: int = Field(
+        CURVE_WORKERS,
+        ge=1,
+        validation_alias=AliasChoices("curve_workers", "curve-workers"),
+        description="runs at a time, for tables of learning curves",
+    )
     prior_pairs: str = Field(
         "",
         validation_alias=AliasChoices("prior_pairs", "prior-pairs"),
@@ -70,11 +76,12 @@ def main(arguments: list[str], console: Console) -> int:
         "scheduler": options.scheduler.kind,
         "seeds": options.seeds,
         "workers": options.workers,
+        "curve_workers": options.curve_workers,
         "prior_pairs": options.prior_pairs,
     }
     for table in systems:
         measures |= measure_systems(table, policy, options.seeds, options.workers)
-    by_kind = {table.name: measure_curves(table, policy, options.seeds) for table in curves}
+    by_kind = {table.name: measure_curves(table, policy, options.seeds, options.curve_workers) for table in curves}
     if by_kind:
         measures |= next(iter(by_kind.values()))  # scratch before fine-tuning
         measures["curves"] = by_kind

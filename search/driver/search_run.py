@@ -19,7 +19,7 @@ from search.engine.checkpoint_cleaner import CheckpointCleaner
 from search.engine.ordering import check_slots
 from search.engine.proposals import SearchPlan, expected_trials, make_scheduler
 from search.finals.board import Leaderboard
-from search.finals.deciding import explain_decisions
+from search.finals.deciding import explain_decisions, explain_rungs
 from search.finals.leaderboard import Entry
 from search.finals.protocol import Finals
 from search.record.budget import spent_on
@@ -155,11 +155,11 @@ class SearchRun:
 
     def _search(self, study: Study, trainer: Trainer) -> None:
         settings = self.experiment.search
-        scheduler = make_scheduler(self.experiment)
+        plan = SearchPlan(self.experiment, keep_prior(self.experiment))
+        scheduler = make_scheduler(self.experiment, plan.chance)
         expected = expected_trials(self.experiment, scheduler)
         cleaner = CheckpointCleaner(trainer.checkpoints("trial"), keep_completed=self.experiment.finals.seeds == 0)
         cleaner.sweep(study.over)
-        plan = SearchPlan(self.experiment, keep_prior(self.experiment))
         trainer.train(StudyRun("trial", study, plan, scheduler, expected, self.earlier.spent(), [cleaner]))
         if study.ended:
             say(f"the search ends with {count(len(study.trials), 'trial', 'trials')}: {study.ended}")
@@ -179,7 +179,8 @@ class SearchRun:
         spent = self.earlier.spent() + searched + retrained
         spending = trainer.budget(spent).describe() + ([study.ended] if study.ended else [])
         self._pin_made(study)
-        notes = explain_decisions(study, self.experiment) + describe_starts(self.run_dir)
+        notes = explain_decisions(study, self.experiment) + explain_rungs(study, self.experiment)
+        notes += describe_starts(self.run_dir)
         planned = self.plan.compare(searched, searched + retrained) if self.plan else []
         remarks = Remarks(self.earlier.test_opened(), spending, planned, notes)
         return conclude(self.experiment, Results(study, trials, finals, entries), remarks)

@@ -1,6 +1,7 @@
 """Makes the sampler, scheduler and budget of an experiment, and proposes its trials."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -9,8 +10,11 @@ from threadpoolctl import threadpool_limits
 
 from search.record.budget import Budget, Spent
 from search.record.study import Study
+from search.record.trial import StudyTrial
 from search.samplers import Prior, Proposal, Task
+from search.samplers.base import Foresight
 from search.schedulers import Breeder, Scheduler
+from search.schedulers.base import Chance
 from search.settings.costs import costs_of, within_limits
 from search.settings.experiment import Experiment
 from search.space.space import Params
@@ -33,9 +37,14 @@ class Plan(Protocol):
         ...
 
 
-def make_scheduler(experiment: Experiment) -> Scheduler:
-    """The scheduler of the search. Raises UserError if a user's own scheduler fails."""
-    return experiment.search.scheduler.make(replace(experiment.scheduler_task, costs=costs_of(experiment)))
+def make_scheduler(experiment: Experiment, chance: Chance | None = None) -> Scheduler:
+    """The scheduler of the search. chance: which trials may end as the best, see `SearchPlan.chance`.
+
+    Raises UserError if a user's own scheduler fails.
+    """
+    return experiment.search.scheduler.make(
+        replace(experiment.scheduler_task, costs=costs_of(experiment), chance=chance)
+    )
 
 
 def expected_trials(experiment: Experiment, scheduler: Scheduler) -> float:
@@ -102,6 +111,19 @@ class SearchPlan:
             return Proposal(self.first)
         with threadpool_limits(1):  # more threads are no faster, and trials need the cores
             return self.sampler.propose(study)
+
+    @property
+    def chance(self) -> Chance | None:
+        """Which trials may end as the best, by the sampler's model; None if it has none."""
+        sampler = self.sampler
+        if not isinstance(sampler, Foresight):
+            return None
+
+        def chance(study: Study, trials: Sequence[StudyTrial]) -> Sequence[float] | None:
+            with threadpool_limits(1):
+                return sampler.chance_of_best(study, trials)
+
+        return chance
 
     def config(self, params: Params) -> TrialConfig:
         """The base configuration with these values."""

@@ -1,13 +1,20 @@
-"""Tells the user if another metric decided, because all scores by the first one were equal or near zero."""
+"""Tells the user how trials were compared: if another metric decided, and how well rungs predicted final scores.
 
+Another metric decides if all scores by the first one are equal or near zero.
+"""
+
+import math
 from collections.abc import Sequence
 
 from search.finals.stages import TestMetric
+from search.record.forecasting import misleads, rank_correlation
 from search.record.study import Study
 from search.record.trial import StudyTrial
 from search.settings.experiment import Experiment
 from trainables.base.metrics import Metric
 from trainables.base.outcomes import Outcome
+
+ENOUGH_ENDS = 4  # trials that were trained to the end, for a word about a rung
 
 
 def decided_by(name: str, metric: Metric, scores: Sequence[float]) -> str:
@@ -29,6 +36,42 @@ def explain_decisions(study: Study, experiment: Experiment) -> list[str]:
     if not metric.tells_apart(ended):
         sentences.append(f"{_why(metric, ended)} at the end of the search: the finalists were chosen {by}")
     return sentences
+
+
+def explain_rungs(study: Study, experiment: Experiment) -> list[str]:
+    """A sentence for each rung that compared another metric than finals rank by, or predicted final scores badly."""
+    definition, compared_by = experiment.definition, experiment.search.metric
+    ranked_by = definition.rung_metrics.get(getattr(experiment.finals, "rank_by", ""), compared_by)
+    title = experiment.search.metrics[ranked_by].title
+    sentences = []
+    for rung in experiment.rungs:
+        ends = _ends(study, rung, experiment, ranked_by)
+        if len(ends) < ENOUGH_ENDS:
+            continue
+        at_rung, at_end = zip(*ends, strict=True)
+        agreement = f"rank correlation {rank_correlation(at_rung, at_end):.2f} over {len(ends)} trials"
+        where = f"{experiment.search.compared_by.title} at {experiment.training.unit} {rung}"
+        if ranked_by != compared_by:
+            sentences.append(
+                f"finals rank by {title}, but trials were compared by {where}: {agreement} with the final {title}; "
+                f"search.metric: {ranked_by} compares what finals do"
+            )
+        elif misleads(at_rung, at_end):
+            sentences.append(
+                f"{where} said next to nothing about final scores ({agreement}), so it stopped no trial more"
+            )
+    return sentences
+
+
+def _ends(study: Study, rung: int, experiment: Experiment, ranked_by: str) -> list[tuple[float, float]]:
+    """The score at the rung and the final one by which finals rank, of trials that were trained to the end."""
+    metric, same = experiment.search.metrics[ranked_by], ranked_by == experiment.search.metric
+    found = []
+    for trial in study.reached[rung]:
+        if trial.outcome == Outcome.COMPLETED:
+            end = study.final(trial) if same else metric.worth(trial.figures.get(ranked_by, math.nan))
+            found.append((study.merit(trial, rung), end))
+    return [(at_rung, at_end) for at_rung, at_end in found if math.isfinite(at_rung) and math.isfinite(at_end)]
 
 
 def explain_ranking(scores: Sequence[float], by: TestMetric, experiment: Experiment) -> list[str]:

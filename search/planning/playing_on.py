@@ -16,6 +16,7 @@ from search.engine.rules import Records, Rules
 from search.engine.work import Work
 from search.finals.choosing import choose_finalists, final_seeds
 from search.planning import made_up
+from search.planning.chances import simulated_chance
 from search.planning.made_up import JournalInMemory, NoCheckpoints, VirtualStudy
 from search.planning.seen import Seen, Standing, Trials
 from search.planning.virtual_time import play, seconds_in_slots, unlogged
@@ -97,7 +98,8 @@ class _Course:
             rules = Rules(now.trials.plan, ToTheEnd())
         else:
             self.drawn = _Drawn(seen, now.trials, self.quality, self.rng)
-            rules = Rules(self.drawn, make_scheduler(self.experiment), [now.trials.budget])
+            scheduler = make_scheduler(self.experiment, simulated_chance(self.experiment))
+            rules = Rules(self.drawn, scheduler, [now.trials.budget])
         self.work = Work(self.experiment, records, rules)
 
     def play(self) -> Left:

@@ -8,6 +8,7 @@ from search.engine.proposals import Plan, make_budget, make_scheduler
 from search.engine.rules import Records, Rules
 from search.engine.work import Work
 from search.finals.choosing import choose_finalists, final_seeds
+from search.planning.chances import simulated_chance
 from search.planning.made_up import Curves, DrawnPlan, JournalInMemory, NoCheckpoints, VirtualStudy
 from search.planning.size import parameters_of, state_bytes
 from search.planning.speeds import Seconds, Speeds
@@ -68,7 +69,8 @@ class _Simulation:
         self.budget = make_budget(experiment, slots.count, slots.gpus)
         self.curves, self.plan = curves, plan
         records = Records(self.study, self.journal, NoCheckpoints(Path("trials")))
-        self.work = Work(experiment, records, Rules(self.plan, make_scheduler(experiment), [self.budget]))
+        scheduler = make_scheduler(experiment, simulated_chance(experiment))
+        self.work = Work(experiment, records, Rules(self.plan, scheduler, [self.budget]))
         self.seconds: dict[int, Seconds] = {}  # by the number of the trial, like its bytes
         self.state_bytes: dict[int, float] = {}
         self.disk = 0.0

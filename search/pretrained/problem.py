@@ -14,6 +14,7 @@ PRETRAINED = Problem(
         "valid_loss": Metric("valid loss per token", "minimize", digits=4, changed_by=("pretrained",)),
     },
     further_metrics=further_metrics,
+    rung_metrics=TRANSLATION.rung_metrics,
     preparation="search.pretrained.preparation:PREPARATION",
     training="trainables.pretrained.training:TRAINING",
     finals="search.pretrained.finals:FINALS",

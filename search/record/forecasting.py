@@ -1,11 +1,16 @@
-"""Forecasts of a trial's final score from its score at a rung."""
+"""Forecasts of a trial's final score from its score at a rung, and whether the rung says anything about it."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
 PENALTY = 1.0  # of the slope, in runs: as if one more run had shown a slope of 0
+LEAST_CORRELATION = 0.3  # of scores at a rung with final ones; a rung below it is ignored
+ENOUGH_FINISHED = 8  # finished trials before a rung may be ignored
+SURE = 1.28  # standard deviations, for a one-sided confidence of 0.9
 LEAST_STD = 1e-9  # of a forecast, as no regression over a few runs is certain
 
 
@@ -48,3 +53,24 @@ def fit(rung_values: Sequence[float], finals: Sequence[float]) -> Forecast:
     residual = y - mean - slope * z
     freedom = len(x) - 1 - float(z @ z) / shrunk
     return Forecast(centre, scale, mean, slope, float(np.sqrt(residual @ residual / freedom)), len(x))
+
+
+@lru_cache
+def misleads(at_rung: tuple[float, ...], at_end: tuple[float, ...]) -> bool:
+    """Whether scores at a rung say next to nothing about final scores, by the trials that were trained to the end.
+
+    That is so if their rank correlation is below 0.3 with a confidence of 0.9 (Fisher's z). The bound is far below the
+    correlation of a good rung, because only trials that passed the rungs are seen, which lowers the correlation.
+    """
+    if len(at_end) < ENOUGH_FINISHED:
+        return False
+    most = np.arctanh(np.clip(rank_correlation(at_rung, at_end), -0.999, 0.999)) + SURE / math.sqrt(len(at_end) - 3)
+    return bool(most < np.arctanh(LEAST_CORRELATION))
+
+
+def rank_correlation(at_rung: tuple[float, ...], at_end: tuple[float, ...]) -> float:
+    """Spearman's rank correlation; 0 if one of them is constant."""
+    from scipy.stats import spearmanr  # takes a second to import
+
+    varied = len(set(at_rung)) > 1 and len(set(at_end)) > 1
+    return float(spearmanr(at_rung, at_end).statistic) if varied else 0.0

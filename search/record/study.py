@@ -38,6 +38,7 @@ class Study:
     - `running`: trials that have not ended, by number; `active`: those of them that do not wait at a rung.
     - `over`: trials that have ended. `heirs`: trials with a parent.
     - `reached`: by progress, the trials with a score there.
+    - `version`: rises with each new trial, score, loss or end, so that what was computed from them can be kept.
     """
 
     def __init__(self, file: Path | None, name: str, direction: Literal["maximize", "minimize"], mode: "Mode" = "new"):
@@ -72,6 +73,7 @@ class Study:
         self.reached: defaultdict[int, list[StudyTrial]] = defaultdict(list)
         self.over: list[StudyTrial] = []
         self.heirs: list[StudyTrial] = []
+        self.version = 0
         self._least = -math.inf  # below this score the loss decides
         self._standings: dict[int, Standing] = {}
         self._ranking: list[Standing] = []
@@ -95,6 +97,7 @@ class Study:
         self._rank(trial)
 
     def _rank(self, trial: StudyTrial) -> None:
+        self.version += 1
         if old := self._standings.pop(trial.number, None):
             del self._ranking[bisect_left(self._ranking, old)]
         if trial.scores:
@@ -145,6 +148,7 @@ class Study:
     def recall(self, lines: Iterable[JournalLine], metric: Metric) -> None:
         """Read what belongs to the scores from the journal: figures, and losses if the metric has another `instead`."""
         self._least = metric.least
+        self.version += 1
         for line in lines:
             trial = self.trials.get(line.trial)
             if trial and (progress := line.report.progress(trial.unit)) in trial.scores:

@@ -1,10 +1,11 @@
 """Measures how good a policy is on a table, as means over many simulated searches."""
 
+import math
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from statistics import fmean
+from statistics import fmean, stdev
 from typing import TypeVar
 
 import numpy as np
@@ -13,6 +14,7 @@ from search.record.trial import StudyTrial
 from search.replay.simulation import CurveSimulation, Found, Until, evaluate
 from search.replay.tables import Table
 from search.samplers import SAMPLERS, Prior, Sampler, SamplerSettings
+from search.samplers.base import Foresight
 from search.samplers.prior import Findings
 from search.schedulers import SCHEDULERS, Scheduler, SchedulerSettings
 from search.schedulers import Task as SchedulerTask
@@ -42,10 +44,11 @@ class Policy:
         prior = Prior(table.space, list(self.prior)) if self.prior else None
         return self.sampler.make(table.task(seed), prior)
 
-    def make_scheduler(self, table: Table) -> Scheduler:
+    def make_scheduler(self, table: Table, sampler: Sampler | None = None) -> Scheduler:
         """The scheduler for a search whose trials are as long as the table's median run; it ranks comparable systems.
 
-        Raises UserError for one that can't work on tables.
+        sampler: of the same search; its model may say which systems can end as the best. Raises UserError for a
+        scheduler that can't work on tables.
         """
 
         def comparable(trial: StudyTrial) -> Scalar:
@@ -53,7 +56,9 @@ class Policy:
 
         if self.scheduler.breeds:
             raise UserError(f"--scheduler: {self.scheduler.kind} makes new trials, which no table has; name another")
-        task = SchedulerTask(TrainingConfig(epochs=table.length), table.space, None, 0, comparable=comparable)
+        chance = sampler.chance_of_best if isinstance(sampler, Foresight) else None
+        training = TrainingConfig(epochs=table.length)
+        task = SchedulerTask(training, table.space, None, 0, comparable=comparable, chance=chance)
         try:
             self.scheduler.check(task)
         except ValueError as error:
@@ -74,20 +79,22 @@ def measure_systems(table: Table, policy: Policy, seeds: int, workers: int) -> d
     runs = _over_seeds(partial(_evaluate, table, policy, workers), seeds)
     measures: dict[str, float] = {}
     for count in EVALUATIONS:
-        regret = fmean(table.best - max(run[:count]) for run in runs)
-        measures[f"regret_{count}"] = regret
-        measures[f"nr_{count}"] = regret / (table.best - table.median)
+        regrets = [table.best - max(run[:count]) for run in runs]
+        regret, gap = fmean(regrets), table.best - table.median
+        measures |= {f"regret_{count}": regret, f"nr_{count}": regret / gap, f"nr_{count}_se": _error(regrets) / gap}
     until = [next((i + 1 for i, s in enumerate(run) if s >= table.best - NEAR), len(run) + 1) for run in runs]
     measures["ftc_p50"], measures["ftc_p90"] = (float(np.percentile(until, share)) for share in (50, 90))
     return measures
 
 
-def measure_curves(table: Table, policy: Policy, seeds: int) -> dict[str, float]:
-    """Regret when four workers have spent 20 median runs, and how often the best started system was stopped."""
-    outcomes = _over_seeds(partial(_simulate, table, policy), seeds)
+def measure_curves(table: Table, policy: Policy, seeds: int, workers: int = CURVE_WORKERS) -> dict[str, float]:
+    """Regret when workers have spent 20 median runs, and how often the best started system was stopped."""
+    outcomes = _over_seeds(partial(_simulate, table, policy, workers), seeds)
     worst = min(system.score for system in table.systems.values())
+    regrets = [table.best - max(outcome.finished, default=worst) for outcome in outcomes]
     return {
-        "regret_20R": fmean(table.best - max(outcome.finished, default=worst) for outcome in outcomes),
+        "regret_20R": fmean(regrets),
+        "regret_20R_se": _error(regrets),
         "kill_rate": fmean(outcome.killed for outcome in outcomes),
         "finished_runs": fmean(len(outcome.finished) for outcome in outcomes),
     }
@@ -98,9 +105,16 @@ def _evaluate(table: Table, policy: Policy, workers: int, seed: int) -> list[flo
     return evaluate(table, sampler, workers, Until(EVALUATIONS[-1], LONGEST, table.best - NEAR))
 
 
-def _simulate(table: Table, policy: Policy, seed: int) -> Found:
-    sampler, scheduler = policy.make_sampler(table, seed), policy.make_scheduler(table)
-    return CurveSimulation(table, sampler, scheduler, CURVE_WORKERS, BUDGET_RUNS * table.length).run()
+def _error(values: list[float]) -> float:
+    """The standard error of the mean."""
+    return stdev(values) / math.sqrt(len(values)) if len(values) > 1 else math.nan
+
+
+def _simulate(table: Table, policy: Policy, workers: int, seed: int) -> Found:
+    sampler = policy.make_sampler(table, seed)
+    return CurveSimulation(
+        table, sampler, policy.make_scheduler(table, sampler), workers, BUDGET_RUNS * table.length
+    ).run()
 
 
 def _over_seeds(search: Callable[[int], T], seeds: int) -> list[T]:

@@ -1,6 +1,6 @@
 """The interface of samplers, and draws of a space that several of them use."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
@@ -8,6 +8,7 @@ import numpy as np
 
 from search.goals.costs import Cost
 from search.record.study import Study
+from search.record.trial import StudyTrial
 from search.space.space import LARGEST_GRID, Params, SearchSpace
 
 VAIN_DRAWS = 2000  # after so many draws without a new trial, a finite space is listed as a whole
@@ -52,6 +53,15 @@ class Sampler(Protocol):
 
     def propose(self, study: Study) -> Proposal | None:
         """The next configuration; None if there is no new one."""
+        ...
+
+
+@runtime_checkable
+class Foresight(Protocol):
+    """A sampler with a model of final scores, which a scheduler may ask which trials are worth more training."""
+
+    def chance_of_best(self, study: Study, trials: Sequence[StudyTrial]) -> list[float] | None:
+        """The probability of each trial to end with the best score so far, from the study alone; None if unknown."""
         ...
 
 

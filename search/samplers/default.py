@@ -1,7 +1,7 @@
 """The default sampler: a balanced start, then the largest expected improvement under a Gaussian process."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, ClassVar, Literal
@@ -10,14 +10,16 @@ import numpy as np
 from pydantic import Field, field_validator
 
 from search.record.study import Study
+from search.record.trial import StudyTrial
 from search.samplers.base import Proposal, Task, distinct, list_all, uniform_draws
 from search.samplers.coding import Coding
 from search.samplers.design import balanced_design, draw_pool
-from search.samplers.evidence import Evidence, gather, informative_trials
+from search.samplers.evidence import ENOUGH_RUNS, Evidence, gather, informative_trials
 from search.samplers.kind import SamplerSettings, Startup
 from search.samplers.prior import Prior
 from search.space.space import Params
 from trainables.base.files import full_path
+from trainables.base.outcomes import Outcome
 
 if TYPE_CHECKING:  # it imports SciPy
     from search.samplers.models import ScoreModel
@@ -28,6 +30,7 @@ ROUNDS, SHORTLIST = 3, 40  # rounds of moves around the best candidates; valid t
 TOO_NEAR = 0.02  # trials that differ by less in every hyperparameter, as a share of its domain, count as equal
 PARENTS, CHILDREN = 8, 30  # the best candidates, which are moved, and the moves of each
 
+ENOUGH_SCORES = 2  # that a model needs
 MARGIN = 1e-9  # above the greatest cost, so that a point there counts
 
 Value = Callable[[np.ndarray], np.ndarray]  # the value of candidates: (n, hyperparameters) -> (n,)
@@ -47,6 +50,8 @@ class ModelSampler:
         self._prior = prior
         begin = balanced_design if prior is None else prior.start
         self._start = begin(task, start, self._listed)
+        self._seen: tuple[Study | None, int, Evidence | None] = (None, 0, None)  # a study, its version, its evidence
+        self._fitted: tuple[object, ScoreModel | None] = (None, None)  # the evidence that a model was fitted to
 
     def propose(self, study: Study) -> Proposal | None:
         known = study.known
@@ -55,10 +60,10 @@ class ModelSampler:
             for params in self._start:
                 if self._task.space.key(params) not in known:
                     return Proposal(params)
-        evidence = gather(study)
-        if len(evidence.scores) < 2:
+        evidence, scores = self._learnt(study)
+        if scores is None:
             return self._apart(study, rng)
-        value, noise = self._improvement(evidence, study)
+        value, noise = self._improvement(study)
         if self._listed is not None:
             left = [params for params in self._listed if self._task.space.key(params) not in known]
         else:
@@ -69,21 +74,47 @@ class ModelSampler:
         expected = {"gain": math.exp(values.max()) * evidence.scale, "noise": noise * evidence.scale}
         return Proposal(left[int(np.argmax(values))], expected)
 
-    def _improvement(self, evidence: Evidence, study: Study) -> tuple[Value, float]:
+    def chance_of_best(self, study: Study, trials: Sequence[StudyTrial]) -> list[float] | None:
+        """The probability of each trial to end with the best score so far; None before four trials have finished."""
+        leading = [trial for trial in study.best(ENOUGH_RUNS) if trial.outcome == Outcome.COMPLETED]
+        evidence, scores = self._learnt(study)
+        if len(leading) < ENOUGH_RUNS or scores is None:
+            return None
+        best = float(evidence.scores[evidence.lead == 0].max())
+        chances: list[float] = scores.chances(self._coding.places([trial.params for trial in trials]), best).tolist()
+        return chances
+
+    def _learnt(self, study: Study) -> "tuple[Evidence, ScoreModel | None]":
+        """The evidence in the study and a model of it; None if there are too few scores.
+
+        The model is fitted once for the same scores, so the decision at a rung and the proposals share it.
+        """
+        from search.samplers.models import ScoreModel  # imports SciPy, and reading a configuration imports this file
+
+        known, version, evidence = self._seen
+        if evidence is None or known is not study or version != study.version:
+            evidence = gather(study)
+            self._seen = study, study.version, evidence
+        key = study, evidence.key
+        if key != self._fitted[0]:
+            enough = len(evidence.scores) >= ENOUGH_SCORES
+            self._fitted = key, ScoreModel(evidence, self._coding, self._prior) if enough else None
+        return evidence, self._fitted[1]
+
+    def _improvement(self, study: Study) -> tuple[Value, float]:
         """The logarithm of the expected improvement of candidates; and the noise of a score.
 
         It is the improvement over the best score that the model predicts for a trial or, if costs count, the growth of
         the front. Both are for standardised scores. Running trials are taken at their predicted mean.
         """
-        # SciPy is slow to import, and reading a configuration imports this file.
-        from search.samplers.gaussian_process import log_expected_improvement
-        from search.samplers.models import ScoreModel
+        from search.samplers.gaussian_process import log_expected_improvement  # imports SciPy
 
-        scores = ScoreModel(evidence, self._coding, self._prior)
+        evidence, scores = self._learnt(study)
+        assert scores is not None
         places = self._coding.places(evidence.configurations)
         heights = scores.predict(places)[0]
         pending = self._coding.places(evidence.pending)
-        scores.believe(pending)
+        scores = scores.believing(pending)
         if self._task.costs:
             heights = np.concatenate((heights, scores.predict(pending)[0]))
             return self._front_growth(scores, heights, evidence, study), scores.noise
@@ -175,6 +206,7 @@ class DefaultSettings(SamplerSettings):
     """A Gaussian process for few, costly trials."""
 
     expects: ClassVar[bool] = True
+    foresees: ClassVar[bool] = True
 
     kind: Literal["default"] = "default"
     startup_trials: Startup = 3

@@ -31,6 +31,12 @@ class Evidence:
     lead: np.ndarray
     pending: list[Params]  # running trials without a score here
     scale: float  # a standardised difference of 1 in units of the study's metric
+    numbers: tuple[int, ...]  # the trials of the scores
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """A key that is equal for equal scores of the same trials, whatever is pending."""
+        return self.numbers, self.scores.tobytes(), self.noise.tobytes(), self.lead.tobytes()
 
 
 @dataclass(frozen=True)
@@ -81,6 +87,7 @@ def gather(study: Study) -> Evidence:
         np.array([score.lead for score in scores]),
         [t.params for t in trials if t.running and t.number not in scored],
         scale,
+        tuple(score.trial for score in scores),
     )
 
 

@@ -1,6 +1,7 @@
 """A Gaussian process over configurations, which predicts scores, and its expected improvement."""
 
 import math
+from copy import copy
 
 import numpy as np
 from scipy.linalg import cho_solve, cholesky, solve_triangular
@@ -52,12 +53,15 @@ class GaussianProcess:
         variance = math.exp(self._parameters[-1]) - np.einsum("nm,nm->m", half, half)
         return cross @ self._weights, np.sqrt(np.maximum(variance, 1e-12))
 
-    def believe(self, points: np.ndarray) -> None:
-        """Add running trials (m, columns), with their predicted means as scores (the "Kriging believer")."""
-        if len(points):
-            mean, _ = self.predict(points)
-            noise = np.concatenate((self._extra, np.zeros(len(points))))
-            self._condition(np.vstack((self._points, points)), np.concatenate((self._scores, mean)), noise)
+    def believing(self, points: np.ndarray) -> "GaussianProcess":
+        """The process with running trials (m, columns), at their predicted means (the "Kriging believer")."""
+        if not len(points):
+            return self
+        mean, _ = self.predict(points)
+        noise = np.concatenate((self._extra, np.zeros(len(points))))
+        process = copy(self)
+        process._condition(np.vstack((self._points, points)), np.concatenate((self._scores, mean)), noise)
+        return process
 
     def _condition(self, points: np.ndarray, scores: np.ndarray, noise: np.ndarray) -> None:
         self._points, self._scores, self._extra = points, scores, noise

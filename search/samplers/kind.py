@@ -18,6 +18,7 @@ class SamplerSettings(Kind):
     """A kind of sampler: a subclass, in the table in `search.samplers`."""
 
     expects: ClassVar[bool] = False  # notes the expected gain of its proposals, as search.stop_when_settled needs
+    foresees: ClassVar[bool] = False  # its samplers are a Foresight
     fronts: ClassVar[bool] = True  # it can search with several goals
     learns: ClassVar[bool] = True  # its proposals depend on scores
     ends: ClassVar[bool] = False  # it ends by itself, so search.trials may be null

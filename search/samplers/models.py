@@ -1,9 +1,11 @@
 """Models of scores and of costs over configurations."""
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import ndtr
 
 from search.goals.costs import Cost
 from search.record.study import Study
@@ -39,9 +41,17 @@ class ScoreModel:
         mean, deviation = self._process.predict(self._columns(places))
         return mean + self._prior(places), deviation
 
-    def believe(self, places: np.ndarray) -> None:
-        """Add running trials; see `GaussianProcess.believe`."""
-        self._process.believe(self._columns(places))
+    def believing(self, places: np.ndarray) -> "ScoreModel":
+        """The model with running trials; see `GaussianProcess.believing`."""
+        model = copy(self)
+        model._process = self._process.believing(self._columns(places))
+        return model
+
+    def chances(self, places: np.ndarray, best: float) -> np.ndarray:
+        """The probability that the measured final score at each place is above `best`: (n, hyperparameters) -> (n,)."""
+        mean, deviation = self.predict(places)
+        chance: np.ndarray = ndtr((mean - best) / np.hypot(deviation, self.noise))
+        return chance
 
     def _columns(self, places: np.ndarray, lead: np.ndarray | float = 0.0) -> np.ndarray:
         """(points, hyperparameters) places -> (points, columns + 1)."""

@@ -40,18 +40,20 @@ class Field:
         """The LATEST trials that were trained to the end."""
         return [study.trials[number] for number in self._finished[-LATEST:]]
 
-    def first_waiting(self, study: Study, rungs: tuple[int, ...], rung: int, live: set[int]) -> StudyTrial | None:
-        """The best trial that is parked at this rung and that no worker has."""
-        place = 0
-        while place < len(self._waiting):
+    def first_waiting(
+        self, study: Study, rungs: tuple[int, ...], rung: int, live: set[int], most: int = 1
+    ) -> list[StudyTrial]:
+        """The best trials that are parked at this rung and that no worker has, at most so many."""
+        place, found = 0, list[StudyTrial]()
+        while place < len(self._waiting) and len(found) < most:
             trial = study.trials[self._waiting[place][1]]
             if not _waits(trial, rungs, rung):
                 del self._waiting[place]  # a trial that has continued never waits here again
-            elif trial.number in live:
-                place += 1
-            else:
-                return trial
-        return None
+                continue
+            place += 1
+            if trial.number not in live:
+                found.append(trial)
+        return found
 
     def all_waiting(self, study: Study, rungs: tuple[int, ...], rung: int, live: set[int]) -> list[StudyTrial]:
         """All trials that are parked at this rung and that no worker has, the best first."""

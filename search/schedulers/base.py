@@ -1,7 +1,7 @@
 """The interface of schedulers, and what those that rank trials share."""
 
 import math
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
@@ -11,6 +11,10 @@ from search.space.space import Params
 
 Decision = Literal["go", "park", "stop"]
 Comparable = Callable[[StudyTrial], Hashable]  # trials are ranked only among those with the same value
+
+# The probability of each of these trials to end as the best, by a model of final scores; None if it can't say yet. It
+# depends on the study alone.
+Chance = Callable[[Study, Sequence[StudyTrial]], Sequence[float] | None]
 
 
 @runtime_checkable

@@ -14,6 +14,7 @@ from search.record.study import Study
 from search.record.trial import StudyTrial
 from search.schedulers.arrivals import Arrivals, Field
 from search.schedulers.base import Comparable, Decision, all_alike, finite
+from search.schedulers.trust import is_doubted
 
 ENOUGH_FINISHED = 6  # finished trials that a forecast needs
 SURE = 1.28  # standard deviations, for a one-sided confidence of 0.9
@@ -27,7 +28,8 @@ class FrontPromotion:
     Once six trials have finished, a regression of final scores on the rung's scores gives a forecast for each trial. It
     waits if, with a confidence of 0.9, it will be worse than the median of the final scores, or than the best of those
     that cost no more. Until then the best floor(n / reduction_factor) of n trials are promoted, by their non-dominated
-    rank at the rung. The best trial at a rung always continues.
+    rank at the rung. The best trial at a rung always continues. All trials pass a rung that predicts final scores
+    badly, see `is_doubted`.
     """
 
     rungs: tuple[int, ...]
@@ -66,6 +68,8 @@ class FrontPromotion:
         if len(finished) < ENOUGH_FINISHED:
             first = self._first_by_rank(study, rung, field)
             return [trial for trial in trials if trial.number in first]
+        if is_doubted(study, field, rung):
+            return trials
         hopeful = self._hopeful(study, rung, finished)
         return [trial for trial in trials if field.ahead(study.merit(trial, rung), trial.number) == 0 or hopeful(trial)]
 

@@ -12,6 +12,7 @@ from search.record.trial import StudyTrial
 from search.schedulers.arrivals import Arrivals
 from search.schedulers.base import Comparable, Decision, all_alike, finite
 from search.schedulers.kind import AtRungs, Task
+from search.schedulers.trust import is_doubted
 
 ENOUGH_FINISHED = 4
 LEAST_CHANCE = 0.1
@@ -26,7 +27,7 @@ class Gentle:
     a probability below 0.1 to beat the best of them.
 
     So the first trials at a rung continue, and so does a trial equal to the median. A rung that predicts final scores
-    badly stops no trial, as the forecast is then wide.
+    badly stops no trial: the forecast is wide, and with more finished trials the rung is ignored, see `is_doubted`.
     """
 
     rungs: tuple[int, ...]
@@ -50,7 +51,7 @@ class Gentle:
             return "go"
         mean, std = fit([at_rung for at_rung, _ in finished], [at_end for _, at_end in finished]).predict(mine)
         chance = 1 - NormalDist(mean, std).cdf(field.best_final)
-        return "stop" if chance < LEAST_CHANCE else "go"
+        return "stop" if chance < LEAST_CHANCE and not is_doubted(study, field, rung) else "go"
 
     def promote(self, study: Study, live: set[int]) -> StudyTrial | None:
         return None

@@ -9,6 +9,7 @@ from search.record.trial import StudyTrial
 from search.schedulers.arrivals import Arrivals
 from search.schedulers.base import Comparable, Decision, all_alike, finite
 from search.schedulers.kind import AtRungs, Factor, Task, quarter, rungs_field
+from search.schedulers.trust import is_doubted
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,8 @@ class Halving:
     """A trial that reaches a rung continues or ends at once (Li et al. 2020, as implemented in Ray Tune).
 
     It continues if it is among the best ceil(n / reduction_factor) of the n trials that have reached the rung so far,
-    itself included. So the first trial always continues, and equal trials are treated equally.
+    itself included. So the first trial always continues, and equal trials are treated equally. All trials pass a rung
+    that predicts final scores badly, see `is_doubted`.
     """
 
     rungs: tuple[int, ...]
@@ -33,8 +35,9 @@ class Halving:
         if trial.progress not in self.rungs:
             return "go"
         field = self._arrivals.field(study, trial)
-        ahead = field.ahead(study.merit(trial, trial.progress))
-        return "go" if ahead < -(-len(field) // self.reduction_factor) else "stop"
+        if field.ahead(study.merit(trial, trial.progress)) < -(-len(field) // self.reduction_factor):
+            return "go"
+        return "go" if is_doubted(study, field, trial.progress) else "stop"
 
     def promote(self, study: Study, live: set[int]) -> StudyTrial | None:
         return None

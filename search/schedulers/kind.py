@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 
 from search.goals.costs import Cost
-from search.schedulers.base import Comparable, Scheduler, all_alike
+from search.schedulers.base import Chance, Comparable, Scheduler, all_alike
 from search.space.space import SearchSpace
 from trainables.base.config import TrainingConfig
 from trainables.base.errors import UserError
@@ -29,6 +29,7 @@ class Task:
         seed: The seed of its random numbers.
         costs: The other goals, if there are several.
         comparable: Returns the same value for trials that may be ranked together.
+        chance: The sampler's estimate of which trials may end as the best; None if it has none.
     """
 
     training: TrainingConfig
@@ -37,6 +38,7 @@ class Task:
     seed: int
     costs: tuple[Cost, ...] = ()
     comparable: Comparable = all_alike
+    chance: Chance | None = None
 
 
 def rungs_field(default: str) -> Any:

@@ -10,6 +10,7 @@ from search.record.trial import StudyTrial
 from search.schedulers.arrivals import Arrivals
 from search.schedulers.base import Comparable, Decision, all_alike, finite
 from search.schedulers.kind import AtRungs, Task, quarter, rungs_field
+from search.schedulers.trust import is_doubted
 
 ENOUGH_OTHERS = 3  # the median of fewer trials says little
 
@@ -20,7 +21,8 @@ class MedianStopping:
 
     The averages are taken up to the same progress (Golovin et al. 2017, Google Vizier). The others are all trials that
     have reached this rung; until there are three of them, every trial continues. A trial equal to the median continues,
-    and so does the best one at the rung, even if all scores decline.
+    and so does the best one at the rung, even if all scores decline. All trials pass a rung that predicts final scores
+    badly, see `is_doubted`.
     """
 
     rungs: tuple[int, ...]
@@ -40,10 +42,13 @@ class MedianStopping:
         rung = trial.progress
         if rung not in self.rungs or len(self._by_score.field(study, trial)) <= ENOUGH_OTHERS:
             return "go"
-        leads = self._by_score.field(study, trial).ahead(study.merit(trial, rung)) == 0
+        field = self._by_score.field(study, trial)
+        leads = field.ahead(study.merit(trial, rung)) == 0
         best = max(study.merit(trial, progress) for progress in trial.scores)
         mine = -_running_average(study, trial, rung), trial.number
-        return "go" if leads or best >= self._by_average.field(study, trial).median(without=mine) else "stop"
+        if leads or best >= self._by_average.field(study, trial).median(without=mine):
+            return "go"
+        return "go" if is_doubted(study, field, rung) else "stop"
 
     def promote(self, study: Study, live: set[int]) -> StudyTrial | None:
         return None

@@ -1,23 +1,23 @@
 """Successive halving by promotion: trials wait at a rung until they are among the best there."""
 
 import math
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
-from typing import ClassVar, Literal
+from functools import cached_property
+from typing import Annotated, ClassVar, Literal
 
-import numpy as np
+from pydantic import Field as Setting
 
 from search.record.study import Study
 from search.record.trial import StudyTrial
 from search.schedulers.arrivals import Arrivals, Field
-from search.schedulers.base import Comparable, Decision, Scheduler, all_alike, finite
+from search.schedulers.base import Chance, Comparable, Decision, Scheduler, all_alike, finite
 from search.schedulers.kind import AtRungs, Factor, Task, quarter, rungs_field
+from search.schedulers.trust import is_doubted
 
 GOLDEN = (math.sqrt(5) - 1) / 2
-LEAST_CORRELATION = 0.3  # of scores at a rung with final ones; a rung below it is ignored
-ENOUGH_FINISHED = 8  # finished trials before a rung may be ignored
-SURE = 1.28  # standard deviations, for a one-sided confidence of 0.9
+CHANCE = 0.2  # of ending as the best, with which a trial passes a rung whatever its rank
+MOST_ASKED = 300  # of the trials of a group that wait at a rung, the best so many are asked for their chance
 
 
 @dataclass(frozen=True)
@@ -27,12 +27,18 @@ class Promotion:
     The best floor(n / reduction_factor) of the n trials that have reached a rung are promoted, from the highest rung
     down, the best first. All others wait there, so the first trial waits until reduction_factor have come. Of equal
     trials the one with the lower number is better. A trial that is among the best when it reports continues at once.
-    All trials pass a rung that predicts final scores badly, see `misleads`.
+    All trials pass a rung that predicts final scores badly, see `is_doubted`.
+
+    A model proposes trials that are alike, so the best third of them is not the best third of the space, and ranks at a
+    rung can be wrong. So a trial also passes, whatever its rank, if the sampler's model gives it a probability of
+    `least_chance` or more to end as the best. Whenever a worker is free, this is asked again for all trials that wait.
     """
 
     rungs: tuple[int, ...]
     reduction_factor: int = 2
     comparable: Comparable = all_alike
+    chance: Chance | None = None  # of the sampler's model; None: by rank alone
+    least_chance: float = CHANCE
 
     def bracket(self, trial: StudyTrial) -> int:
         """The number of lowest rungs at which the trial is not ranked."""
@@ -43,17 +49,30 @@ class Promotion:
             return "stop"
         if trial.progress not in self._own_rungs(trial):
             return "go"
-        return "go" if self._may_pass(study, trial, self._arrivals.field(study, trial)) else "park"
+        field = self._arrivals.field(study, trial)
+        ahead = field.ahead(study.merit(trial, trial.progress), trial.number)
+        if ahead < self._passing(study, field, trial.progress):
+            return "go"
+        return "go" if (self._chances(study, [trial]) or [0.0])[0] >= self.least_chance else "park"
 
     def promote(self, study: Study, live: set[int]) -> StudyTrial | None:
+        most = 1 if self.chance is None else MOST_ASKED
         for rung in reversed(self.rungs):
-            found = []
+            ranked: list[tuple[StudyTrial, int, bool]] = []  # trials that wait, how many are ahead, whether they pass
             for field in self._arrivals.fields(study, rung).values():
-                trial = field.first_waiting(study, self.rungs, rung, live)
-                if trial is not None and self._may_pass(study, trial, field):
-                    found.append((field.ahead(study.merit(trial, rung), trial.number), trial.number))
+                passing = self._passing(study, field, rung)
+                for trial in field.first_waiting(study, self.rungs, rung, live, most):
+                    if (merit := study.merit(trial, rung)) > -math.inf:
+                        ahead = field.ahead(merit, trial.number)
+                        ranked.append((trial, ahead, ahead < passing))
+            chances = self._chances(study, [trial for trial, _, _ in ranked]) or [0.0] * len(ranked)
+            found = [
+                (-chance, ahead, trial.number)  # the most likely to win first, then the best by rank
+                for (trial, ahead, passes), chance in zip(ranked, chances, strict=True)
+                if passes or chance >= self.least_chance
+            ]
             if found:
-                return study.trials[min(found)[1]]
+                return study.trials[min(found)[-1]]
         return None
 
     def _own_rungs(self, trial: StudyTrial) -> tuple[int, ...]:
@@ -66,24 +85,28 @@ class Promotion:
     def _arrivals(self) -> Arrivals:
         return Arrivals(self._own_rungs, self._group)
 
-    def _may_pass(self, study: Study, trial: StudyTrial, field: Field) -> bool:
-        """Whether the trial is among the best at its present rung."""
-        rung = trial.progress
-        ends = [(t.scores[rung], t.value) for t in field.finished(study) if t.value is not None]
-        doubted = misleads(tuple(score for score, _ in ends), tuple(value for _, value in ends))
-        passing = len(field) if doubted else len(field) // self.reduction_factor
-        mine = study.merit(trial, rung)
-        return mine > -math.inf and field.ahead(mine, trial.number) < passing
+    def _chances(self, study: Study, trials: list[StudyTrial]) -> Sequence[float] | None:
+        """The probability of each trial to end as the best; None if the model does not know it, or there is none."""
+        return self.chance(study, trials) if self.chance is not None and trials else None
+
+    def _passing(self, study: Study, field: Field, rung: int) -> int:
+        """How many of the field's trials may pass the rung by their rank."""
+        return len(field) if is_doubted(study, field, rung) else len(field) // self.reduction_factor
 
 
 class PromotionSettings(AtRungs):
-    """Parks all trials at the rungs and promotes the best ones."""
+    """Parks all trials at the rungs and promotes the best, and those that may still become the best."""
 
     fronts: ClassVar[bool] = True
 
     kind: Literal["asha_promotion"] = "asha_promotion"
     rungs: tuple[int, ...] | None = rungs_field("a quarter of training.epochs, but at least 2")
     reduction_factor: Factor = 3
+    chance: Annotated[float, Setting(gt=0, le=1)] | None = Setting(
+        CHANCE,
+        description="a trial also passes a rung if the model of sampler default gives it this probability to end as "
+        "the best; null: by rank alone",
+    )
 
     def default_rungs(self, epochs: int) -> tuple[int]:
         return (quarter(epochs),)
@@ -94,24 +117,8 @@ class PromotionSettings(AtRungs):
             from search.schedulers.front import FrontPromotion  # it imports SciPy
 
             return FrontPromotion(rungs, self.reduction_factor, task.costs, task.comparable)
-        return Promotion(rungs, self.reduction_factor, task.comparable)
-
-
-@lru_cache
-def misleads(at_rung: tuple[float, ...], at_end: tuple[float, ...]) -> bool:
-    """Whether scores at a rung say next to nothing about final scores, by the trials that were trained to the end.
-
-    That is so if their rank correlation is below 0.3 with a confidence of 0.9 (Fisher's z). The bound is far below the
-    correlation of a good rung, because only trials that passed the rungs are seen, which lowers the correlation.
-    """
-    from scipy.stats import spearmanr  # takes a second to import
-
-    if len(at_end) < ENOUGH_FINISHED:
-        return False
-    varied = len(set(at_rung)) > 1 and len(set(at_end)) > 1
-    correlation = float(spearmanr(at_rung, at_end).statistic) if varied else 0.0
-    most = np.arctanh(min(correlation, 0.999)) + SURE / math.sqrt(len(at_end) - 3)
-    return bool(most < np.arctanh(LEAST_CORRELATION))
+        chance = None if self.chance is None else task.chance
+        return Promotion(rungs, self.reduction_factor, task.comparable, chance, self.chance or CHANCE)
 
 
 @dataclass(frozen=True)

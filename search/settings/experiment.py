@@ -67,7 +67,19 @@ class Experiment(ExperimentFields):
         if cls is Experiment and isinstance(value, dict):
             made: Self = experiment_class(problem_of(value)).model_validate(value)  # type: ignore[assignment]
             return made
-        return handler(value)
+        return handler(cls._comparing_as_finals(value))
+
+    @classmethod
+    def _comparing_as_finals(cls, value: Any) -> Any:
+        """With `search.metric` as finals rank, unless the search says what it compares."""
+        if cls is Experiment or not isinstance(value, dict):
+            return value
+        search, finals = value.get("search", {}), value.get("finals")
+        ranked_by = finals.get("rank_by") if isinstance(finals, dict) else None
+        metric = cls.definition.rung_metrics.get(ranked_by) if isinstance(ranked_by, str) else None
+        if metric is None or not isinstance(search, dict) or search.keys() & {"metric", "goal", "goals"}:
+            return value
+        return {**value, "search": {**search, "metric": metric}}
 
     if TYPE_CHECKING:  # the fields that the trials of every problem have
         training: TrainingConfig

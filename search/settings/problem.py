@@ -49,6 +49,8 @@ class Problem:
         title: Its name in messages and in the report.
         config: The configuration class of a trial; the space varies its fields.
         metrics: The metrics that can compare trials, by their names in reports. The first is the default.
+        rung_metrics: By the metric that finals rank by (`finals.rank_by`): its name in reports, where it costs next to
+            nothing. It is the default of `search.metric`, so that trials are compared by what finals compare.
         further_metrics: Those that reports have as well if the configuration of a trial asks for them.
         costs: What models cost when they are used, by names for `search.goals` and `search.limits`, besides their size.
         training: How trials are trained, in worker processes: see `trainables.worker.Training`.
@@ -70,6 +72,7 @@ class Problem:
     training: Any
     finals: Any
     further_metrics: Callable[[Any], Mapping[str, Metric]] = field(default=lambda config: {})
+    rung_metrics: Mapping[str, str] = field(default_factory=dict)
     costs: Mapping[str, ModelCost] = field(default_factory=dict)
     preparation: Any = "search.settings.preparation:NOTHING"
     planning: Any = None

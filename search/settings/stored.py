@@ -39,6 +39,10 @@ def stored_experiment(run_dir: Path, url: str | None = None, trust: bool = False
         _as_version_0_1_meant_it(tree)
     if isinstance(tree["search"], dict):
         _give_settings_to_their_kinds(tree["search"])
+        _stop_by_rank_alone(tree["search"])
+    fields: dict[str, Any] = getattr(chosen.model_fields["training"].annotation, "model_fields", {})
+    if isinstance(tree["training"], dict) and "valid_difference" in fields:
+        tree["training"].setdefault("valid_difference", None)  # all pairs, as there was no such key
     stored = validate(chosen, tree, str(file))
     storage = url.rstrip("/").rpartition("/")[0] if url else stored.storage
     return stored.model_copy(update={"name": run_dir.name, "output_dir": str(run_dir.parent), "storage": storage})
@@ -124,3 +128,10 @@ def _give_settings_to_their_kinds(search: dict[str, Any]) -> None:
         if isinstance(search.get(key), str) and search[key] in kinds:
             known = kinds[search[key]].model_fields
             search[key] = {"kind": search[key], **{name: settings[name] for name in settings if name in known}}
+
+
+def _stop_by_rank_alone(search: dict[str, Any]) -> None:
+    """Keep the rule by which `asha_promotion` decided before it had `chance`."""
+    scheduler = search.get("scheduler")
+    if isinstance(scheduler, dict) and scheduler.get("kind") == "asha_promotion":
+        scheduler.setdefault("chance", None)

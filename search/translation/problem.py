@@ -54,6 +54,7 @@ TRANSLATION = Problem(
         "valid_loss": Metric("valid loss per token", "minimize", digits=4, changed_by=("tokenizer",)),
     },
     further_metrics=further_metrics,
+    rung_metrics={"bleu": "valid_bleu", "chrf": "valid_chrf", "ter": "valid_ter"},
     costs={
         SECONDS: ModelCost(
             "seconds per sentence",

@@ -1,5 +1,6 @@
 """What the configurations of all problems with translators have: text, batches, and metrics of translations."""
 
+import math
 from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
@@ -10,6 +11,8 @@ from trainables.base.errors import did_you_mean
 from trainables.base.metric_config import BUILT_IN, Metrics
 
 Part = Literal["encoder", "decoder", "embeddings"]  # of a model
+SCATTER = 20.0  # BLEU; a rule of thumb, by which 2,000 sentences show a difference of two systems to within 0.45
+SURE = 1.28  # standard deviations, for a one-sided confidence of 0.9
 METRICS_FIELD = (
     "further metrics of translations by name, such as {comet: {model: Unbabel/wmt22-comet-da}}; in reports valid_NAME, "
     "in the ranking test_NAME"
@@ -27,7 +30,14 @@ class TranslatorTraining(TrainingConfig):
     valid_pairs: int | None = Field(
         None,
         ge=1,
-        description="score reports except the last on at most this many validation pairs, always the same; null: all",
+        description="score reports except the last on at most this many validation pairs, always the same; null: as "
+        "many as valid_difference needs",
+    )
+    valid_difference: float | None = Field(
+        0.5,
+        gt=0,
+        description="the difference in BLEU that reports except the last should show with a confidence of 0.9, which "
+        "decides how many validation pairs they are scored on (0.5: 2,622; 1: 656); null: all",
     )
     valid_metrics: tuple[str, ...] = Field(
         (),
@@ -78,6 +88,16 @@ class TranslatorTraining(TrainingConfig):
             """The parts that are not trained."""
             ...
 
+    @property
+    def scored_pairs(self) -> int | None:
+        """The most validation pairs that a report is scored on, except the last; None: all.
+
+        Two systems on the same n sentences differ in BLEU with a standard error of about SCATTER / sqrt(n).
+        """
+        if self.valid_pairs is not None or self.valid_difference is None:
+            return self.valid_pairs
+        return math.ceil((SURE * SCATTER / self.valid_difference) ** 2)
+
     @model_validator(mode="after")
     def _learns_something(self) -> Self:
         if len(set(self.freeze)) < len(self.freeze):
@@ -101,7 +121,13 @@ class TranslatorConfig(TrialConfig):
     The class of a problem has the fields `data`, `training`, `metrics` and `seed`, and any others.
     """
 
-    fixed: ClassVar[tuple[str, ...]] = ("data", "training.valid_pairs", "training.valid_metrics", "training.freeze")
+    fixed: ClassVar[tuple[str, ...]] = (
+        "data",
+        "training.valid_pairs",
+        "training.valid_difference",
+        "training.valid_metrics",
+        "training.freeze",
+    )
     beside = ("metrics",)
     if TYPE_CHECKING:
         data: DataConfig

@@ -277,7 +277,7 @@ class TrainingRun:
     def _validate(self, trained: Trained, progress: int) -> EpochReport:
         """The report. Both losses are in nats per token without label smoothing, so they are the same quantity."""
         step = self.rounds.step(progress)
-        most = self.config.training.valid_pairs if progress < self.rounds.last else None
+        most = self.config.training.scored_pairs if progress < self.rounds.last else None
         (valid, text), epoch = self.prepared.valid_sample(most), self.epoch(step)
         if not math.isfinite(trained.loss):
             raise Diverged(f"the training loss became {trained.loss} in epoch {epoch}")
