@@ -103,8 +103,8 @@ def test_the_methods_are_those_of_the_search() -> None:
 
 
 def test_each_slot_has_its_trials_and_no_two_at_a_time() -> None:
-    """Trials 0 and 1 side by side; then 0 goes on where it was, 2 comes where 1 was, and 7 is a retraining of 1."""
-    reports = [at(0, 1, 1), at(1, 1, 1), at(0, 2, 2), at(2, 1, 2)]
+    """Trials 0 and 1 side by side; then 0 goes on where it was, 2 comes where 1 was a little sooner; 7 is a 1 again."""
+    reports = [at(0, 1, 1, 45, eval_seconds=15.0), at(1, 1, 5 / 6, 50), at(0, 2, 2), at(2, 1, 2)]
     finals = [at(7, 1, 4, gpu_utilization=50.0)]
     ranking = [replace(entry(1, 1, 30.0, 1, {}), final_trials=[7])]
     slots, gpus = timeline(reports, finals, ranking)
