@@ -21,7 +21,7 @@ from search.report.summary import summarise
 from search.settings.experiment import Experiment
 
 START = {
-    "at": "2026-01-02T03:04:05+0000",
+    "at": "2026-01-02T04:04:05+0100",
     "torch": "2.13.0",
     "python": "3.11.7",
     "device": "NVIDIA H200",

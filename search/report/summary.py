@@ -46,8 +46,8 @@ def summarise(
     """The facts by their names. starts: of the driver, from inputs.json."""
     found: dict[str, str] = {}
     times = [line.time for line in (*reports[-1:], *finals[-1:]) if line.time]
-    if starts:
-        begun, last = starts[0]["at"], max(times, default="")
+    if begun := starts[0].get("at") if starts else None:
+        last = max(times, default="")
         found["date"] = _moments(begun, last) if last else _moment(begun)
         if len(starts) > 1:
             found["date"] += f", in {count(len(starts), 'start', 'starts')}"
@@ -72,7 +72,6 @@ def _moments(begun: str, last: str) -> str:
 
 
 def _moment(text: str) -> str:
-    """2026-01-02T03:04:05+0000 -> "2 January 2026, 03:04 UTC"."""
-    when = datetime.fromisoformat(text)
-    zone = when.strftime("%Z").replace("UTC+00:00", "UTC")
-    return f"{when.day} {when:%B %Y, %H:%M} {zone}".rstrip()
+    """2026-01-02T04:04:05+0100 -> "2 January 2026, 03:04 UTC"."""
+    when = datetime.fromisoformat(text).astimezone(UTC)
+    return f"{when.day} {when:%B %Y, %H:%M} UTC"
