@@ -61,7 +61,7 @@ def summarise(
     if starts:
         found["hardware"] = "; ".join(str(starts[-1][name]) for name in MACHINE if starts[-1].get(name))
         found["versions"] = ", ".join(f"{name} {starts[-1][name]}" for name in VERSIONS if starts[-1].get(name))
-    return found
+    return {name: fact for name, fact in found.items() if fact}
 
 
 def _moments(begun: str, last: str) -> str:
