@@ -32,6 +32,12 @@ def costs_of(experiment: Experiment) -> tuple[Cost, ...]:
     return tuple(_cost(experiment, name) for name in experiment.search.besides)
 
 
+def seconds_of(experiment: Experiment) -> Cost | None:
+    """The seconds of a whole training, if `search.budget` is in time or money."""
+    in_time = experiment.search.budget.limits.keys() - {"epochs"}
+    return _cost(experiment, TRAIN_SECONDS) if in_time else None
+
+
 def measure_costs(experiment: Experiment, console: Console) -> None:
     """Measure what costs are computed from, unless the run has it, and check that a model is within the limits.
 
