@@ -28,6 +28,7 @@ SEARCHES = [
     "scoring",
     "soak",
     "report_page",
+    "report_browser",
     "deciding",
     "metric_search",
     "several_tests",

@@ -165,7 +165,7 @@ def test_a_host_that_is_about_to_go_hands_its_trial_on(
     driver = cluster.start(f"{SEARCH} --config {config} --cluster auto --name drained", shown, folder / "driver")
     wait_for_reports(run_dir, 2, driver)
     told = cluster.hosts.ssh(
-        2, "bash -ic 'python -c \"from search.cluster.spot_notice import drain; drain(120)\"'", check=False
+        2, "bash -ic 'python -c \"from search.cluster.draining import drain; drain(120, str(1))\"'", check=False
     )
     assert told.returncode == 0, told.stdout + told.stderr
     assert driver.wait(timeout=250) == 0, shown.read_text()

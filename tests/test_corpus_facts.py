@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import cast
 
 import numpy as np
+from as_plotly import as_plotly
 
 from model.special_tokens import BOS, EOS
 from search.translation.corpus_facts import SideFacts, SplitFacts, corpus_facts
@@ -70,7 +71,7 @@ def test_sentences_tokens_and_lengths_are_those_counted_by_hand() -> None:
     )
 
     figure = length_figure(facts)
-    drawn = {line.name: dict(zip(line.x, line.y, strict=True)) for line in figure.plot.data}
+    drawn = {line.name: dict(zip(line.x, line.y, strict=True)) for line in as_plotly(figure).data}
     assert drawn == {
         "en": {0: 0, 1: 0, 2: 1, 3: 1, 4: 1, 5: 1},
         "fr": {0: 0, 1: 0, 2: 1, 3: 2, 4: 0, 5: 1},

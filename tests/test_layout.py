@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[1]
 FLOORS = {"model": 0, "trainables": 1, "search": 2}
 ROOMS = {
     "ray": {
+        "search.cluster.draining",
         "search.cluster.joining",
         "search.cluster.local_ray",
         "search.cluster.starting",
@@ -42,6 +43,7 @@ ROOMS = {
         "search.engine.proposals",
         "search.finals.choosing",
         "search.samplers.optuna_samplers",
+        "search.effects.fanova",
         "search.effects.importance",
     },
     "datasets": {"trainables.data.reading.published.hub"},
@@ -63,12 +65,7 @@ ROOMS = {
     "peft": {"trainables.pretrained.network"},
     "obstore": {"trainables.sharing.connection", "trainables.sharing.object_store"},
     "plotly": {
-        "search.report.figures.figure",
-        "search.report.figures.training",
-        "search.report.figures.settings",
-        "search.translation.attention_figures",
-        "search.report.page",
-        "search.translation.attention_page",
+        "search.report.library",
     },
 }
 

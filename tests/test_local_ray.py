@@ -124,7 +124,7 @@ def test_a_long_tmpdir_is_no_hindrance_and_no_folder_at_all_a_sentence(
     long = tmp_path / ("x" * 80)
     long.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(long))
-    with temporary_folder(local_ray_module._short_folder()) as folder:
+    with temporary_folder(local_ray_module.short_folder()) as folder:
         assert len(str(folder)) < 40
     monkeypatch.setattr("search.cluster.local_ray.roots", lambda: [long])
     with pytest.raises(UserError, match=r"TMPDIR: .* set TMPDIR to a folder with a short path"), local_ray(1):

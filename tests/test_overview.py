@@ -84,7 +84,8 @@ def test_resume_without_a_name_lists_what_was_stopped(runs: Path, capsys: pytest
     said = capsys.readouterr().err.splitlines()
     assert "name the run, as in" in said[0] and said[0].endswith("stopped are")
     assert len(said) == 2 and said[1].startswith(f"{runs / 'stopped'}: ") and "valid BLEU" in said[1]
-    assert main(["resume", "--output_dir", str(runs / "other")]) == 2
+    shutil.rmtree(runs / "stopped")
+    assert main(["resume", "--output_dir", str(runs)]) == 2
     assert "no run in" in capsys.readouterr().err
 
 

@@ -220,6 +220,21 @@ def test_quiet_means_that_nothing_is_counted_nor_estimated(
     assert "epochs" not in caplog.text, "`status` would tell what was not counted"
 
 
+@pytest.mark.parametrize("quiet", [True, False])
+def test_how_things_stand_is_said_to_who_asks(quiet: bool, tmp_path: Path) -> None:
+    """Such as the report of a search that runs, also where the terminal says nothing."""
+    search = Search(tmp_path)
+    search.console = Console(quiet=quiet, file=StringIO())
+    with search.progress() as progress:
+        first, second = search.start(progress), search.start(progress)
+        search.train(first, 1.0, 4.0, to=progress)
+        search.end(first, "completed", progress)
+        search.train(second, 3.0, to=progress)
+        line, running = progress.standing()
+    assert line.startswith("search: 12 of about ") and " left; 1/6 trials done, 1 running, best valid BLEU 4.00" in line
+    assert [each.split(" epochs")[0] for each in running] == ["trial   1   1 of 4"]
+
+
 @pytest.mark.parametrize(
     ("metric", "best"),
     [

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from as_plotly import as_plotly
 from boards import TEST_BLEU, board, entry
 from optuna.trial import TrialState
 from reports import line_of
@@ -19,16 +20,19 @@ from search.finals.board import Leaderboard
 from search.record.attributes import Attributes
 from search.record.journal import JournalLine
 from search.record.trial import StudyTrial
-from search.report.figures.settings import effects_figure, parallel_coordinates, slices
-from search.report.page import Findings, answer, explain, write_report
+from search.report.answer import answer
+from search.report.explaining import explain
+from search.report.figures.coordinates import parallel_coordinates
+from search.report.figures.settings import effects_figure, slices
+from search.report.page import Findings, write_report
 from search.settings.experiment import Experiment
 from search.space.space import Params
 from search.translation.attention_figures import AttendedSentence, Attention
 from search.translation.corpus_facts import CorpusFacts, SideFacts, SplitFacts
 from search.translation.finals import FINALS
 from search.translation.problem import TRANSLATION
-from search.translation.sections import Sample
 from search.translation.sections import render as render_sections
+from search.translation.sentences import Bucket, Sample, Sentences
 from trainables.base.outcomes import Outcome
 
 SPACE = {
@@ -138,7 +142,11 @@ PARAMS: Params = {"model.d_model": 128, "training.learning_rate": 0.00432109}
 def render(folder: Path, experiment: Experiment, leaderboard: Leaderboard, scores: dict[int, list[float]]) -> Page:
     params = leaderboard.ranking[0].config
     trials = [trial for trial in make_trials(params) if trial.number in scores]
-    samples = [Sample("a <b>bold</b> & source", "référence", {"trial 2": "</script><script>alert(1)</script>"})]
+    shown = [Sample("a <b>bold</b> & source", "référence", {"trial 2": "</script><script>alert(1)</script>"})]
+    worst = [Sample("worst", "pire", {"trial 2": "translation"}, 41, 3.25)]
+    buckets = [Bucket("1–10", 25, [31.5] * len(leaderboard.ranking))]
+    systems = [entry.trial for entry in leaderboard.ranking]
+    sentences = Sentences(shown, True, worst, TEST_BLEU, "words", TEST_BLEU, systems, buckets)
     finals = lines({0: [20.0, 25.0], 1: [21.0, 26.0], 2: [19.0, 22.0], 3: [19.0, 23.0]})
     report = folder / "report.html"
     opened, spending = ["2026-01-01T01:01:01+0000", "2026-01-02T03:04:05+0000"], ["31 of 40 epochs (78%)"]
@@ -150,7 +158,7 @@ def render(folder: Path, experiment: Experiment, leaderboard: Leaderboard, score
         leaderboard=leaderboard,
         by=TEST_BLEU,
         data=FINALS.describe_data(leaderboard),
-        sections=render_sections(leaderboard, experiment, samples, [attended()], facts()),
+        sections=render_sections(leaderboard, experiment, sentences, [attended()], facts()),
         test_opened=opened,
         spending=spending,
         planned=["22 of 20 epochs planned"],
@@ -163,7 +171,7 @@ def test_the_page_holds_all_sections_and_needs_no_network(tmp_path: Path) -> Non
     ranked = board(entry(1, 2, 26.0, 1, PARAMS), entry(2, 0, 22.5, 2, PARAMS))
     page = render(tmp_path, make_experiment(), ranked, SCORES)
     loaded = [attrs.get(key) or "" for _, attrs in page.tags for key in ("src", "href")]
-    assert all(not url or url.startswith("data:") for url in loaded)
+    assert all(not url or url.startswith("data:") for url in loaded), "beside the page lie no files"
     images = [attrs for _, attrs in page.tags if attrs.get("role") == "img"]
     assert [tag for tag, _ in page.tags].count("figure") == len(images)
     assert len(images) == 2 + 3 + 1 + len(SPACE) + 3 + 1, "finalists, training, coordinates, slices, attention, lengths"
@@ -190,7 +198,9 @@ def test_the_page_holds_all_sections_and_needs_no_network(tmp_path: Path) -> Non
     assert "25 (5.0%)" in page.text and "3 (0.6%)" in page.text, "test sentences that training saw"
     assert "Too few trials with scores to tell the effects apart: 6 are needed" in page.text
     assert "opened once before" in page.text and "2026-01-01T01:01:01" in page.text
-    assert re.search(r"plotly\.js v\d", (tmp_path / "report.html").read_text()), "the library is inside"
+    assert re.search(r"plotly\.js (\(cartesian[^)]*\) )?v\d", (tmp_path / "report.html").read_text()), (
+        "the library is inside"
+    )
 
 
 def ranked_by(*systems: tuple[float, int, int]) -> Leaderboard:
@@ -260,7 +270,9 @@ def test_every_cell_of_the_tables_is_what_was_found(tmp_path: Path) -> None:
     }
     other = replace(other, figures={**other.figures, **figures})
     page = render(tmp_path, make_experiment(), board(entry(1, 2, 26.0, 1, PARAMS), other), SCORES)
-    ranking, pairs, measures, data, trials = page.tables
+    ranking, pairs, measures, lengths, data, trials = page.tables
+    assert lengths == [["words", "sentences", "trial 2", "trial 0"], ["1–10", "25", "31.50", "31.50"]]
+    assert "sentence 41 BLEU 3.25" in " ".join(page.text.split())
     assert ranking[1:] == [
         ["1", "1", "2", "26.00", "24.5–27.4", "2", "0.30", "24.00", "0.5000", "1,000,000", "128", "0.00432"],
         ["2", "2", "0", "22.50", "21.0–23.9", "1", "–", "20.50", "1.0000", "500,000", "64", "–"],
@@ -339,21 +351,25 @@ def test_a_forecast_is_never_drawn_as_a_score(unit: str) -> None:
     found = analyse(experiment.space, seen)
     finals = sorted(trial.scores[8] for trial in trials if trial.outcome == "completed")
     for figure in slices(experiment, trials, found):
-        assert figure.plot.layout.yaxis.title.text == f"valid BLEU at {unit} 8" and figure.plot.layout.showlegend
-        measured, forecast = figure.plot.data[:2]
+        assert (
+            as_plotly(figure).layout.yaxis.title.text == f"valid BLEU at {unit} 8"
+            and as_plotly(figure).layout.showlegend
+        )
+        measured, forecast = as_plotly(figure).data[:2]
         assert (measured.name, measured.marker.symbol, sorted(measured.y)) == ("measured", "circle", finals)
-        assert all(text.endswith(f" at {unit} 8") for text in measured.text)
+        assert f"measured at {unit} 8" in measured.hovertemplate and f"forecast for {unit} 8" in forecast.hovertemplate
         assert (forecast.name, forecast.marker.symbol, len(forecast.y)) == ("forecast", "circle-open", 12)
-        assert all(re.search(rf"forecast for {unit} 8, from {unit} [24]", text) for text in forecast.text)
 
-    plot = parallel_coordinates(experiment, trials, found, []).plot
+    plot = as_plotly(parallel_coordinates(experiment, trials, found, []))
     legend = {line.name: (line.line.dash, line.marker.symbol) for line in plot.data if line.showlegend is None}
     marks = {f"measured at {unit} 8": ("solid", "circle"), f"forecast for {unit} 8": ("dot", "circle-open")}
     assert legend == marks and f"valid BLEU<br>at {unit} 8" in [each.text for each in plot.layout.annotations]
-    for line in plot.data[2:]:
-        kind = f"forecast for {unit} 8" if "forecast" in line.hovertemplate else f"measured at {unit} 8"
-        assert (line.line.dash, line.marker.symbol) == marks[kind] and f"{unit} 8" in line.hovertemplate
-    assert sum("forecast" in line.hovertemplate for line in plot.data[2:]) == 12
+    dots, circles = [trace for trace in plot.data if trace.mode == "markers"]
+    assert (dots.marker.symbol, circles.marker.symbol, len(circles.text)) == ("circle", "circle-open", 12)
+    assert all(text.endswith(f" at {unit} 8") for text in dots.text)
+    assert all(re.search(rf"forecast for {unit} 8, from {unit} [24]", text) for text in circles.text)
+    dashes = {trace.line.dash: sum(y is None for y in trace.y) + 1 for trace in plot.data if trace.mode == "lines"}
+    assert set(dashes) == {"solid", "dot"}
 
     explained = explain(experiment, trials, [], [])
     assert explained is not None and explained.stage == f"at {unit} 8"
@@ -375,10 +391,10 @@ def test_no_bar_runs_off_the_scale() -> None:
     found = analyse(HALVED.space, seen)
     assert [effect.path for effect in found.effects if effect.needed is not None] == ["model.encoder_layers"]
     figure = effects_figure(found, "BLEU")
-    assert figure.plot.layout.xaxis.title.text == "difference in BLEU at epoch 8"
+    assert as_plotly(figure).layout.xaxis.title.text == "difference in BLEU at epoch 8"
     assert "Not drawn, as these trials cannot tell: encoder_layers." in figure.caption
-    assert "encoder layer" not in figure.alternative and len(figure.plot.data) == 2
+    assert "encoder layer" not in figure.alternative and len(as_plotly(figure).data) == 2
     for effect in slices(HALVED, trials, found):
-        assert all(2 * margin <= seen.scale for margin in effect.plot.data[-1].error_y.array)
+        assert all(2 * margin <= seen.scale for margin in as_plotly(effect).data[-1].error_y.array)
     layers = slices(HALVED, trials, found)[0]
     assert re.fullmatch(r"No mean at 1, 2: these trials cannot tell it; about \d+ would\.", layers.caption)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from as_plotly import as_plotly
 from boards import TEST_BLEU, entry
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,11 +19,11 @@ from search.effects.observing import observe
 from search.record.attributes import Attributes
 from search.record.journal import JournalLine
 from search.record.trial import StudyTrial
-from search.report.figures.figure import COLOURS, GREY, Figure
+from search.report.explaining import Explanation, explain
+from search.report.figures.coordinates import parallel_coordinates
+from search.report.figures.figure import COLOURS, GREY, SHADES, Figure
 from search.report.figures.ranking import front_figure, ranking_figure
-from search.report.figures.settings import parallel_coordinates
 from search.report.figures.training import curves_figure, learning_curves, progress_figure
-from search.report.page import Explanation, explain
 from search.settings.experiment import Experiment
 from search.translation.problem import TRANSLATION
 from trainables.base.outcomes import Outcome
@@ -86,7 +87,7 @@ def explained(metric: str) -> tuple[Explanation, dict[str, Figure]]:
 def test_what_matters_is_what_sets_the_best_trials_apart(metric: str) -> None:
     """The best, not the worst, where the metric is a loss as well."""
     shares = {}
-    for method in explained(metric)[1]["importance-figure"].plot.data:
+    for method in as_plotly(explained(metric)[1]["importance-figure"]).data:
         shares[method.name] = dict(zip(method.y, method.x, strict=True))
         assert sum(method.x) == pytest.approx(1)
     assert shares["PED-ANOVA"]["num_heads"] > 2 * shares["PED-ANOVA"]["dropout"], "it tells the best from all"
@@ -118,7 +119,7 @@ def test_effects_are_drawn_as_differences_of_the_metric_itself(metric: str) -> N
             [np.log2(float(str(t.params["training.learning_rate"]))) for t in trials], list(final.values()), 1
         )[0],
     }
-    drawn = {bar.y[0]: bar for bar in figures["effects-figure"].plot.data}
+    drawn = {bar.y[0]: bar for bar in as_plotly(figures["effects-figure"]).data}
     assert list(drawn) == sorted(rises, key=lambda label: abs(rises[label])), "the largest on top"
     for label, rise in rises.items():
         assert drawn[label].x[0] == pytest.approx(rise)
@@ -131,7 +132,7 @@ def test_effects_are_drawn_as_differences_of_the_metric_itself(metric: str) -> N
     assert f" {unit}." in found.effects[0] and found.effects[0].startswith("Each 0.1 more of dropout: ")
 
     for figure, (path, values) in zip(found.slices, ((p, d.get("values")) for p, d in SPACE.items()), strict=True):
-        measured, means = figure.plot.data
+        measured, means = as_plotly(figure).data
         cells = [f"{t.params[path]:g}" if values else t.params[path] for t in trials]
         assert list(zip(measured.x, measured.y, strict=True)) == list(zip(cells, final.values(), strict=True))
         if values:
@@ -148,6 +149,17 @@ def test_settings_that_changed_while_models_trained_are_not_explained() -> None:
     assert explain(experiment_of("valid_bleu", space=space, search={"scheduler": "pbt"}), trials, [], []) is None
 
 
+def split(trace: Any) -> list[list[float]]:
+    """The lines that one trace draws, with gaps between."""
+    parts: list[list[float]] = [[]]
+    for value in trace.y:
+        if value is None:
+            parts.append([])
+        else:
+            parts[-1].append(value)
+    return parts
+
+
 @BOTH
 def test_lines_of_trials_rise_from_the_lowest_to_the_highest_score(metric: str) -> None:
     """The better a trial the higher it lies on the others, and the darker; the words name the best five."""
@@ -159,19 +171,24 @@ def test_lines_of_trials_rise_from_the_lowest_to_the_highest_score(metric: str) 
     best = sorted(final, key=lambda number: final[number], reverse=not is_lower_better(metric))
     ranking = [entry(1, best[3], 30.0, 1, {}), entry(2, best[-1], 20.0, 2, {})]
     figure = parallel_coordinates(experiment, trials, found, ranking)
-    lines = [line for line in figure.plot.data if line.x[0] is not None]
-    assert [line.hovertemplate.split(":")[0] for line in lines] == [f"trial {number}" for number in reversed(best)]
+    curves = [trace for trace in as_plotly(figure).data if trace.mode == "lines"]
+    lines = [(trace.line, part) for trace in curves for part in split(trace)]
     low, high = min(final.values()), max(final.values())
-    for line, number in zip(lines, reversed(best), strict=True):
-        assert line.y[-1] == pytest.approx((final[number] - low) / (high - low))
+    merit = [(part[-1] if not is_lower_better(metric) else 1 - part[-1]) for _, part in lines]
+    others = [line for line, _ in lines if line.color in SHADES]
+    assert [SHADES.index(line.color) for line in others] == sorted(SHADES.index(line.color) for line in others)
+    assert merit[: len(others)] == sorted(merit[: len(others)]), "the better a trial, the darker, and on top"
+    assert [(line.color, line.width) for line, _ in lines[len(others) :]] == [(COLOURS[1], 3), (COLOURS[0], 3)]
+    assert {line.width for line in others} == {1.3} and len(lines) == len(trials)
+    (marks,) = [trace for trace in as_plotly(figure).data if trace.mode == "markers"]
+    assert [text.split(":")[0] for text in marks.text] == [f"trial {number}" for number in reversed(best)]
+    by_end = {round(part[-1], 9): part for _, part in lines}
+    for height, number in zip(marks.y, reversed(best), strict=True):
+        assert height == pytest.approx((final[number] - low) / (high - low))
+        part = by_end[round(height, 9)]
         places = [trials[number].params["model.num_heads"], trials[number].params["model.dropout"]]
         spots = [(2, 4, 8).index(places[0]) / 2, (0.0, 0.1, 0.2).index(places[1]) / 2]
-        assert list(line.y[:2]) == pytest.approx(spots, abs=0.026), "those of one value side by side"
-        coloured = {best[3]: COLOURS[0], best[-1]: COLOURS[1]}.get(number)
-        assert (line.line.color == coloured) if coloured else line.line.color.startswith("rgb(")
-        assert line.line.width == (3 if coloured else 1.3)
-    shades = [int(line.line.color[4:].split(",")[0]) for line in lines if line.line.color.startswith("rgb(")]
-    assert shades == sorted(shades, reverse=True) and shades[0] > shades[-1]
+        assert list(part[:2]) == pytest.approx(spots, abs=0.026), "those of one value side by side"
     named = [told.split(",")[0].split(": ")[-1] for told in figure.alternative.split("; ")]
     assert named == [f"trial {number}" for number in best[:5]]
 
@@ -196,20 +213,20 @@ def reports_of(metric: str, epoch: float = 1) -> list[JournalLine]:
 @pytest.mark.parametrize("epoch", [1, 0.5])
 def test_the_best_so_far_is_that_of_all_reports_so_far(metric: str, epoch: float) -> None:
     figure = progress_figure(experiment_of(metric, space=SPACE), reports_of(metric, epoch), [])
-    (line,) = figure.plot.data
+    (line,) = as_plotly(figure).data
     merits = [10.0, 50.0, 50.0, 50.0, 50.0, 50.0, 60.0, 60.0, 60.0]
     assert list(line.y) == pytest.approx([score(metric, merit) for merit in merits])
     assert list(line.x) == pytest.approx([epoch * n for n in range(1, 10)])
-    assert figure.plot.layout.yaxis.title.text.startswith("best valid ")
+    assert as_plotly(figure).layout.yaxis.title.text.startswith("best valid ")
     best = TRANSLATION.metrics[metric].show(score(metric, 60))
     assert f"The best score, {best}, was first reached after {7 * epoch:g} of {9 * epoch:g}" in figure.caption
-    assert not figure.plot.layout.shapes
+    assert not as_plotly(figure).layout.shapes
 
 
 def test_the_budget_is_a_line_where_its_epochs_end() -> None:
     experiment = experiment_of("valid_loss", space=SPACE, search={"budget": {"epochs": 40}})
     figure = progress_figure(experiment, reports_of("valid_loss"), ["9 of 40 epochs (22%)"])
-    assert [shape.x0 for shape in figure.plot.layout.shapes] == [40]
+    assert [shape.x0 for shape in as_plotly(figure).layout.shapes] == [40]
     assert figure.caption.endswith("earlier studies: 9 of 40 epochs (22%).")
 
 
@@ -229,14 +246,15 @@ def test_learning_curves_are_the_scores_of_each_trial(metric: str) -> None:
     ]
     experiment = experiment_of(metric, space=SPACE, search={"scheduler": {"rungs": [1, 2]}})
     figure = learning_curves(experiment, trials, [entry(1, 0, 20.0, 1, {}), entry(2, 7, 19.0, 1, {})])
-    lines = {line.name: line for line in figure.plot.data}
-    assert list(lines) == ["trial 1", "trial 2", "trial 0"], "finalists on top; one without a score has no line"
+    others, best = as_plotly(figure).data
+    assert (others.name, best.name) == ("other trials", "trial 0"), "finalists on top; one without a score has no line"
+    assert (others.line.color, best.line.color) == (GREY, COLOURS[0])
+    drawn = dict(zip((1, 2, 0), [*split(others), list(best.y)], strict=True))
     for number, merits in CURVES.items():
-        line = lines[f"trial {number}"]
-        assert list(line.x) == list(range(1, len(merits) + 1))
-        assert list(line.y) == pytest.approx([score(metric, merit) for merit in merits])
-        assert (line.line.color, line.showlegend) == ((COLOURS[0], True) if number == 0 else (GREY, False))
-    assert [shape.x0 for shape in figure.plot.layout.shapes] == [1, 2]
+        assert drawn[number] == pytest.approx([score(metric, merit) for merit in merits])
+    assert list(best.x) == [1, 2, 3] and list(others.x) == [1, 2, None, 1, 2, 3, 4]
+    assert others.text[0] == "trial 1, stopped" and others.text[-1] == "trial 2, completed"
+    assert [shape.x0 for shape in as_plotly(figure).layout.shapes] == [1, 2]
     assert "4 trials, of which 1 was stopped" in figure.caption
     last = {0: (30, 3), 1: (20, 2), 2: (55, 4)}
     told = [f"trial {n} {score(metric, merit):.2f} after epoch {epoch}" for n, (merit, epoch) in last.items()]
@@ -255,7 +273,7 @@ def test_losses_are_those_of_the_best_configuration_seed_by_seed(retrained: bool
     best = replace(best, final_trials=[3, 0] if retrained else [])
     figure = curves_figure(LOSSES, best, reports, finals)
     drawn = {}
-    for curve in figure.plot.data:
+    for curve in as_plotly(figure).data:
         assert list(curve.x) == [1, 2]
         assert curve.line.color == COLOURS[curve.name == "valid loss"]
         drawn[curve.hovertemplate.split("<extra>")[1].removesuffix("</extra>")] = (list(curve.y), curve.showlegend)
@@ -275,7 +293,7 @@ def test_losses_are_those_of_the_best_configuration_seed_by_seed(retrained: bool
 def test_intervals_of_the_ranking_are_those_of_the_leaderboard() -> None:
     ranking = [entry(place, trial, 30.0 - place, 1, {}) for place, trial in enumerate((4, 0, 9, 2, 7, 5), 1)]
     figure = ranking_figure(ranking, TEST_BLEU)
-    drawn = list(reversed(figure.plot.data))
+    drawn = list(reversed(as_plotly(figure).data))
     for place, (point, line) in enumerate(zip(drawn, ranking, strict=True)):
         low, high = line.score_ci
         assert (point.y[0], point.x[0]) == (f"trial {line.trial}", line.score)
@@ -298,7 +316,7 @@ def test_the_front_is_of_those_that_none_is_as_good_as_and_better(systems: list[
         line = entry(number + 1, 10 + number, bleu, 1, {})
         ranking.append(replace(line, num_parameters=1_000_000 * size, pareto=not beaten))
     figure = front_figure(ranking, TEST_BLEU)
-    front, *points = figure.plot.data
+    front, *points = as_plotly(figure).data
     on_front = {(line.num_parameters, line.score) for line in ranking if line.pareto}
     assert set(zip(front.x, front.y, strict=True)) == on_front and list(front.x) == sorted(front.x)
     assert list(front.y) == sorted(front.y), "larger ones on it are better"

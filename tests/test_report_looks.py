@@ -1,10 +1,13 @@
 """All that each figure of the report holds, down to its colours and widths, against what is written here by hand."""
 
 import json
+import math
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
+from as_plotly import as_plotly
 from boards import TEST_BLEU, entry
 from optuna.trial import TrialState
 from reports import line_of
@@ -15,9 +18,10 @@ from search.effects.importance import Importance
 from search.effects.observing import Score
 from search.record.attributes import Attributes
 from search.record.trial import StudyTrial
-from search.report.figures.figure import Figure
+from search.report.figures.coordinates import parallel_coordinates
+from search.report.figures.figure import Figure, empty_plot
 from search.report.figures.ranking import front_figure, ranking_figure
-from search.report.figures.settings import effects_figure, importance_figure, parallel_coordinates, slices
+from search.report.figures.settings import effects_figure, importance_figure, slices
 from search.report.figures.training import curves_figure, learning_curves, progress_figure
 from search.settings.experiment import Experiment
 from search.translation.length_figure import length_figure
@@ -43,7 +47,7 @@ def experiment_of(**changes: Any) -> Experiment:
 
 def plotted(figure: Figure) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Its traces, and its layout but for plotly's own template."""
-    plot = figure.plot.to_plotly_json()
+    plot = as_plotly(figure).to_plotly_json()
     plot["layout"].pop("template", None)
     return plot["data"], plot["layout"]
 
@@ -58,14 +62,15 @@ def layout(x: str, y: str, height: int = 360, legend: bool = False, **more: Any)
     return {
         "height": height,
         "margin": {"l": 10, "r": 16, "t": 24, "b": 10},
-        "paper_bgcolor": "white",
-        "plot_bgcolor": "white",
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
         "font": {"family": "system-ui, sans-serif", "size": 13, "color": INK},
+        "hoverlabel": {"align": "left"},
         "showlegend": legend,
         **more,
         "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom"},
-        "xaxis": {**axis, "title": {"text": x}, **more.get("xaxis", {})},
-        "yaxis": {**axis, "title": {"text": y}, **more.get("yaxis", {})},
+        "xaxis": {**axis, "title": {"text": x, "standoff": 12, "font": {"size": 13}}, **more.get("xaxis", {})},
+        "yaxis": {**axis, "title": {"text": y, "standoff": 12, "font": {"size": 13}}, **more.get("yaxis", {})},
     }
 
 
@@ -81,11 +86,19 @@ def label(x: float, text: str) -> dict[str, Any]:
 
 
 def test_a_figure_is_a_division_that_fits_its_page_and_needs_the_library_of_the_page() -> None:
-    html = ranking_figure([entry(1, 4, 30.0, 1, {})], TEST_BLEU).html()
-    assert html.startswith("<div ") and '<div id="ranking-figure"' in html
-    assert len(html) < 20_000, "plotly.js is not in it"
-    options = json.loads("{" + html.rpartition("{")[2].partition("}")[0] + "}")
-    assert options == {"responsive": True, "displayModeBar": False}
+    figure = ranking_figure([entry(1, 4, 30.0, 1, {})], TEST_BLEU)
+    html = figure.html()
+    assert html.startswith('<div id="ranking-figure" class="plot" style="height: 124px">')
+    content = html.partition('<script type="application/json">')[2].removesuffix("</script></div>")
+    assert "<" not in content, "text of a figure can't end its script"
+    (point,), looks = json.loads(content).values()
+    assert point["error_x"]["array"] == [1.4] and looks == figure.plot.layout
+
+
+def test_numbers_that_json_has_not_are_left_out() -> None:
+    plot = empty_plot("x", "y")
+    plot.add(x=[1.0, math.inf], y=np.array([0.1234567, math.nan]))
+    assert json.loads(plot.json())["data"] == [{"type": "scatter", "x": [1.0, None], "y": [0.123457, None]}]
 
 
 def trial(number: int, outcome: str, scores: dict[int, float], params: dict[str, Any] | None = None) -> StudyTrial:
@@ -100,26 +113,34 @@ def test_learning_curves(unit: str, ticks: dict[str, Any]) -> None:
         trial(1, "diverged", {}),
         trial(2, "stopped", {2: 3.25}),
         trial(3, "completed", {2: 9.0, 4: 11.0}),
+        trial(4, "stopped", {2: 2.5, 4: 2.75}),
     ]
     experiment = experiment_of(training=training, search={"scheduler": {"rungs": [2]}})
     figure = learning_curves(experiment, trials, [entry(1, 3, 20.0, 1, {}), entry(2, 0, 19.0, 1, {})])
 
     def curve(number: int, x: list[int], y: list[float], outcome: str, colour: str) -> dict[str, Any]:
-        ours = colour != GREY
         return points(
             x=x,
             y=y,
             mode="lines+markers",
-            line={"color": colour, "width": 2.5 if ours else 1.2},
-            marker={"size": 6 if ours else 4},
+            line={"color": colour, "width": 2.5},
+            marker={"size": 6},
             name=f"trial {number}",
-            showlegend=ours,
             hovertemplate=f"{unit} %{{x}}: %{{y:.2f}}<extra>trial {number}, {outcome}</extra>",
         )
 
     curves, looks = plotted(figure)
     assert curves == [
-        curve(2, [2], [3.25], "stopped", GREY),
+        points(
+            x=[2, None, 2, 4],
+            y=[3.25, None, 2.5, 2.75],
+            text=["trial 2, stopped", None, "trial 4, stopped", "trial 4, stopped"],
+            mode="lines+markers",
+            line={"color": GREY, "width": 1.2},
+            marker={"size": 4},
+            name="other trials",
+            hovertemplate=f"{unit} %{{x}}: %{{y:.2f}}<extra>%{{text}}</extra>",
+        ),
         curve(0, [2, 4], [10.0, 12.5], "completed", ORANGE),
         curve(3, [2, 4], [9.0, 11.0], "completed", BLUE),
     ]
@@ -127,10 +148,10 @@ def test_learning_curves(unit: str, ticks: dict[str, Any]) -> None:
     more: dict[str, Any] = {"shapes": [rung], "annotations": [label(2, "rung")], "xaxis": ticks}
     assert looks == layout(unit, "valid BLEU", legend=True, **more)
     assert (figure.name, figure.heading) == ("learning-curves", "How the trials learnt")
-    assert figure.caption == "4 trials, of which 1 was stopped at a rung; the finalists in colour."
+    assert figure.caption == "5 trials, of which 2 were stopped at a rung; the finalists in colour."
     assert figure.alternative == (
         f"valid BLEU at the last {unit}: trial 0 12.50 after {unit} 4; trial 2 3.25 after {unit} 2; "
-        f"trial 3 11.00 after {unit} 4"
+        f"trial 3 11.00 after {unit} 4; trial 4 2.75 after {unit} 4"
     )
 
 
@@ -174,7 +195,7 @@ def test_losses() -> None:
 def test_ticks_stand_at_whole_epochs_ten_to_twenty_of_them(epochs: int, apart: int) -> None:
     lines = [line_of(3, epoch) for epoch in range(1, epochs + 1)]
     figure = curves_figure(LOSSES, replace(entry(1, 3, 20.0, 1, {}), seeds=[1], final_trials=[]), lines, [])
-    assert figure.plot.layout.xaxis.dtick == apart
+    assert as_plotly(figure).layout.xaxis.dtick == apart
 
 
 def test_progress() -> None:
@@ -286,7 +307,7 @@ def test_the_front_of_speed_has_intervals_on_both_axes() -> None:
     first, second = entry(1, 4, 30.0, 1, {}), entry(2, 5, 29.0, 2, {})
     ranking = [replace(first, figures={**first.figures, **figures}, pareto=True), second]
     figure = front_figure(ranking, TEST_BLEU, "seconds_per_sentence")
-    _, point = figure.plot.data
+    _, point = as_plotly(figure).data
     assert point.error_x.array == pytest.approx((1.96 * 0.02 * 0.05,)) and point.error_x.visible
     assert figure.heading == "Quality and speed" and figure.alternative.startswith(
         "trial 4 0.02 seconds for a sentence"
@@ -378,23 +399,30 @@ def test_parallel_coordinates() -> None:
         3: [0.5, 0.25, 0.525, -0.175, 0.75],
         1: [1.025, 1.0, 1.0, 0.25, 1.0],
     }
-    shades = {0: "rgb(227, 230, 234)", 2: "rgb(192, 198, 205)", 3: "rgb(158, 167, 177)", 1: BLUE}
-    assert curves[2:] == [
-        points(
+    shades = {0: "#e3e6ea", 2: "#d2d7dc", 3: "#b1b8c1", 1: BLUE}
+
+    def lines(number: int, dash: str, width: float = 1.3) -> dict[str, Any]:
+        return points(
             x=[0, 1, 2, 3, 4],
             y=pytest.approx(places[number]),
-            mode="lines+markers",
-            line={"color": shades[number], "width": 3 if number == 1 else 1.3, "dash": dash},
-            marker={"symbol": symbol, "size": [0, 0, 0, 0, 8], "color": shades[number]},
+            mode="lines",
+            line={"color": shades[number], "width": width, "dash": dash},
             showlegend=False,
-            hovertemplate=f"trial {number}: {TOLD[number]}<extra></extra>",
+            hoverinfo="skip",
         )
-        for number, symbol, dash in (
-            (0, "circle", "solid"),
-            (2, "circle-open", "dot"),
-            (3, "circle-open", "dot"),
-            (1, "circle", "solid"),
+
+    assert curves[2:6] == [lines(0, "solid"), lines(2, "dot"), lines(3, "dot"), lines(1, "solid", width=3)]
+    assert curves[6:] == [
+        points(
+            x=[4, 4],
+            y=pytest.approx([places[number][-1] for number in numbers]),
+            mode="markers",
+            marker={"symbol": symbol, "size": 8, "color": [shades[number] for number in numbers]},
+            text=[f"trial {number}: {TOLD[number]}" for number in numbers],
+            showlegend=False,
+            hovertemplate="%{text}<extra></extra>",
         )
+        for numbers, symbol in (([0, 1], "circle"), ([2, 3], "circle-open"))
     ]
     names = ["num_heads", "learning_rate", "activation", "label_smoothing", "valid BLEU<br>at epoch 4"]
     ticks: list[dict[float, str]] = [
@@ -439,10 +467,10 @@ def test_an_axis_that_all_use_needs_no_room_below_it() -> None:
     space = {"model.num_heads": SPACE["model.num_heads"]}
     alone = Analysis([], [], 0, None, [], 9, {0: SCORES[0]}, "at epoch 4")
     figure = parallel_coordinates(experiment_of(space=space), TRIALS[:1], alone, [])
-    assert list(figure.plot.layout.yaxis.range) == pytest.approx([-0.1, 1.22])
-    assert [line.name for line in figure.plot.data] == ["measured at epoch 4", None], "there is no forecast"
-    assert list(figure.plot.data[1].y) == [1.0, 0.0], "of one score"
-    assert [text.text for text in figure.plot.layout.annotations][-5:] == ["10", "10.2", "10.5", "10.8", "11"]
+    assert list(as_plotly(figure).layout.yaxis.range) == pytest.approx([-0.1, 1.22])
+    assert [line.name for line in as_plotly(figure).data] == ["measured at epoch 4", None, None], "there is no forecast"
+    assert list(as_plotly(figure).data[1].y) == [1.0, 0.0], "of one score"
+    assert [text.text for text in as_plotly(figure).layout.annotations][-5:] == ["10", "10.2", "10.5", "10.8", "11"]
 
 
 @pytest.mark.parametrize(("most", "ticks"), [(12, [str(n) for n in range(1, 13)]), (13, ["1", "4", "7", "10", "13"])])
@@ -451,7 +479,7 @@ def test_an_axis_lists_a_dozen_values_and_of_more_the_quarters(most: int, ticks:
     only = trial(0, "completed", {}, {"training.warmup_steps": 3})
     found = Analysis([], [], 0, None, [], 9, {0: SCORES[0]}, "at epoch 4")
     figure = parallel_coordinates(experiment_of(space=space), [only], found, [])
-    assert [text.text for text in figure.plot.layout.annotations if text.x == 0][1:] == ticks
+    assert [text.text for text in as_plotly(figure).layout.annotations if text.x == 0][1:] == ticks
 
 
 def test_settings_one_by_one() -> None:
@@ -459,14 +487,15 @@ def test_settings_one_by_one() -> None:
 
     def scores(name: str, kind: str, x: list[Any], numbers: list[int]) -> dict[str, Any]:
         symbol, colour = ("circle", BLUE) if kind == "measured" else ("circle-open", GREY)
+        when = "at epoch 4" if kind == "measured" else "for epoch 4"
         return points(
             x=x,
             y=[SCORES[number].value for number in numbers],
             mode="markers",
             name=kind,
             marker={"symbol": symbol, "size": 8, "color": colour, "line": {"width": 1.5, "color": colour}},
-            text=[f"trial {number}: {TOLD[number]}" for number in numbers],
-            hovertemplate=f"%{{text}}<br>{name} %{{x}}<extra></extra>",
+            text=[str(number) for number in numbers],
+            hovertemplate=f"trial %{{text}}: %{{y:.2f}}, {kind} {when}<br>{name} %{{x}}<extra></extra>",
         )
 
     def means(x: list[Any], y: list[float], margins: list[float], mode: str = "lines+markers") -> dict[str, Any]:

@@ -2,46 +2,24 @@
 
 import html
 import json
-import re
-import shutil
-import subprocess
-import tempfile
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 import pytest
+from chromium import DESK, PHONE, needs_chromium, shown_at
 from processes import IN_CLOSED_NETWORK, can_close_network, packets_out
 from test_run import assert_sound, run, write_config
 
 from search.record.journal import read_lines
 from search.record.study import Study
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-WIDTHS = (1280, 390)  # a desk, a phone
+WIDTHS = (DESK, PHONE)
 SPACE: dict[str, dict[str, list[Any]]] = {
     "model.encoder_layers": {"values": [1, 2]},
     "model.d_model": {"values": [16, 32]},
     "model.activation": {"values": ["relu", "swiglu"]},
 }
-# Stands at the top of the report: what goes wrong, and what is there in the end, is told to the page around it.
-PROBE = """<script>
-const errors = [];
-const keep = (...what) => errors.push(what.map(String).join(" "));
-console.error = keep;
-addEventListener("error", (event) => keep(event.message));
-addEventListener("unhandledrejection", (event) => keep(event.reason));
-addEventListener("load", () => setTimeout(() => parent.postMessage(JSON.stringify({
-  errors,
-  overflow: document.documentElement.scrollWidth - document.documentElement.clientWidth,
-  pictures: [...document.querySelectorAll("[role=img]")].map((picture) => ({
-    name: picture.querySelector(".js-plotly-plot")?.id,
-    height: picture.getBoundingClientRect().height,
-    alternative: picture.getAttribute("aria-label"),
-    marks: picture.querySelectorAll(".point, .js-line, .hm image").length,
-  })),
-}), "*"), 500));
-</script>"""
 
 
 @pytest.fixture(scope="module")
@@ -95,35 +73,8 @@ def test_the_effects_of_a_grid_are_its_marginal_means(grid: Path) -> None:
 @pytest.fixture(scope="module")
 def rendered(grid: Path) -> dict[int, dict[str, Any]]:
     """What a browser says of the report, by the width of its window."""
-    if CHROMIUM is None:
-        pytest.skip("no chromium on PATH: the report was not rendered")
-    report = (grid / "report.html").read_text(encoding="utf-8")
-    (grid / "probed.html").write_text(report.replace("<head>", f"<head>{PROBE}", 1), encoding="utf-8")
-    # A window can't be as narrow as a phone; a frame in it can.
-    frames = "".join(f'<iframe src="probed.html" width="{width}" height="900"></iframe>' for width in WIDTHS)
-    listen = (
-        "const frames = [...document.querySelectorAll('iframe')];"
-        "addEventListener('message', (event) => { const pre = document.createElement('pre');"
-        "pre.id = frames.find((frame) => frame.contentWindow === event.source).width;"
-        "pre.textContent = event.data; document.body.append(pre); });"
-    )
-    (grid / "frames.html").write_text(f"<!doctype html><body>{frames}<script>{listen}</script></body>")
-    with tempfile.TemporaryDirectory() as profile:
-        quiet = ("--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update")
-        command = [CHROMIUM, "--headless", "--no-sandbox", *quiet, f"--user-data-dir={profile}"]
-        url = (grid / "frames.html").as_uri()
-        done = subprocess.run(
-            [*command, "--virtual-time-budget=20000", "--window-size=1800,1000", "--dump-dom", url],
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-    found = {
-        int(width): json.loads(html.unescape(text))
-        for width, text in re.findall(r'<pre id="(\d+)">(.*?)</pre>', done.stdout, re.DOTALL)
-    }
-    assert set(found) == set(WIDTHS), f"the browser said nothing of the page: {done.stderr[-2000:]}"
-    return found
+    needs_chromium()
+    return shown_at(grid / "report.html", WIDTHS)
 
 
 @pytest.mark.parametrize("width", WIDTHS)
@@ -140,6 +91,7 @@ def test_a_browser_shows_every_picture_and_nothing_overflows(rendered: dict[int,
         "learning-curves",
         "loss-figure",
         "progress-figure",
+        "timeline-figure",
         "parallel-coordinates",
         "effects-figure",
         *(f"setting-{path.replace('.', '-')}" for path in SPACE),

@@ -255,6 +255,7 @@ def test_a_signal_to_end_says_how_to_go_on(number: int, tmp_path: Path) -> None:
     assert "Traceback" not in shown + errors
 
 
+@rarer  # five searches; test_budget.py, test_extension.py and test_earlier_finals.py have the parts
 def test_a_budget_ends_a_search_that_is_then_extended_and_changed(tmp_path: Path) -> None:
     config = write_config(
         tmp_path,

@@ -23,6 +23,9 @@ SEARCH = {"trials": 5, "concurrency": 2, "deterministic": True, "scheduler": {"r
 FINALS = {"top": 1, "seeds": 1, "beam_size": 1}
 
 
+rarer = pytest.mark.skipif(not os.environ.get("FAULTS_ALL"), reason="make test-faults")
+
+
 @pytest.fixture(scope="module")
 def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     training = {"epochs": 2, "batch_tokens": 128, "warmup_steps": 20}
@@ -66,6 +69,7 @@ def load() -> Iterator[None]:
             other.wait()
 
 
+@rarer  # test_ordering.py has it without Ray, and the test below compares two searches, too
 def test_two_searches_with_two_slots_are_equal_to_the_last_digit(config: Path, expected: list[Any]) -> None:
     with load():
         done = run("--config", str(config), "--name", "loaded")
@@ -100,9 +104,6 @@ def wait_for(driver: subprocess.Popen[str], file: Path) -> None:
     while not (file.exists() and file.stat().st_size):
         assert driver.poll() is None and time.monotonic() < deadline
         time.sleep(0.05)
-
-
-rarer = pytest.mark.skipif(not os.environ.get("FAULTS_ALL"), reason="make test-faults")
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ def local_ray(slots: int, online: bool = False) -> Iterator[None]:
     slots: trials at a time. online: whether trials need the network. Raises UserError if Ray does not start.
     """
     proxies = {name: os.environ.get(name, "") for name in NOWHERE} if online else {}
-    with temporary_folder(_short_folder()) as folder, _own_settings():
+    with temporary_folder(short_folder()) as folder, _own_settings():
         try:
             with _environment(NOWHERE):
                 start_ray(
@@ -51,7 +51,7 @@ def local_ray(slots: int, online: bool = False) -> Iterator[None]:
             ray.shutdown()
 
 
-def _short_folder() -> Path:
+def short_folder() -> Path:
     """A folder for temporary folders, with a path that is short enough for sockets. Raises UserError."""
     for root in roots():
         longest = len(os.fsencode(root / f"babeltune-{os.getuid()}")) + LONGEST_SOCKET

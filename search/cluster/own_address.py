@@ -22,7 +22,17 @@ def own_address(peers: Sequence[str]) -> str:
             raise OSError(f"{peer} is only reached from {address}, which other nodes can't reach; fix its name in DNS")
         return address
     addresses = {str(info[4][0]) for info in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)}
-    return min((a for a in addresses if not a.startswith("127.")), default="127.0.0.1")
+    return min((a for a in addresses if not a.startswith("127.")), default=_outer_address())
+
+
+def _outer_address() -> str:
+    """The address of the way out of this machine; the loopback without one."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # an address for documentation (RFC 5737); nothing is sent
+        except OSError:
+            return "127.0.0.1"
+        return str(probe.getsockname()[0])
 
 
 def free_port() -> int:

@@ -4,15 +4,14 @@ python -m search.cluster.spot_notice CLOUD    beside `ray start` on each worker;
 """
 
 import json
-import os
-import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
+
+from search.cluster.draining import drain
 
 POLL_SECONDS = 5.0
 GCP_SECONDS = 30  # from notice to end
@@ -49,16 +48,6 @@ def wait_for_notice(seconds_left: Callable[[], float | None], poll: float = POLL
         time.sleep(poll)
 
 
-def drain(seconds: float) -> None:
-    """Tell Ray that this machine will end."""
-    ray = Path(sys.executable).with_name("ray")
-    reason = ["--reason", "DRAIN_NODE_REASON_PREEMPTION", "--reason-message", "the cloud takes this machine away"]
-    # A Ray in a private folder is found by its processes, but only if its address is given; otherwise a new Ray starts.
-    environment = {"RAY_ADDRESS": "auto", **os.environ}
-    command = [str(ray), "drain-node", *reason, "--deadline-remaining-seconds", str(int(seconds))]
-    subprocess.run(command, check=True, env=environment)
-
-
 def _ask(url: str, headers: dict[str, str], method: str = "GET") -> str:
     request = urllib.request.Request(url, headers=headers, method=method)
     with urllib.request.urlopen(request, timeout=5) as answer:
@@ -66,4 +55,5 @@ def _ask(url: str, headers: dict[str, str], method: str = "GET") -> str:
 
 
 if __name__ == "__main__":
-    drain(wait_for_notice({"aws": aws_seconds, "gcp": gcp_seconds}[sys.argv[1]]))
+    left = wait_for_notice({"aws": aws_seconds, "gcp": gcp_seconds}[sys.argv[1]])
+    drain(left, "the cloud takes this machine away")

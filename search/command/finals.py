@@ -13,6 +13,7 @@ from search.finals.items import choose_best
 from search.finals.leaderboard import Entry
 from search.finals.stages import FinalModel, Statistics, TestMetric
 from search.settings.experiment import Experiment
+from search.translation.sentences import study_sentences
 from search.translation.text import size_of_text
 from trainables.data.corpora.corpus import read_test
 from trainables.scoring.metrics import check_metric
@@ -77,7 +78,8 @@ class CommandFinalsPart:
         return board.corpus.describe()
 
     def sections(self, entries: list[Entry], test: Tests, board: Leaderboard, experiment: Experiment) -> str:
-        return write_sections(entries, test["test"], board, experiment)
+        sentences = study_sentences(self, entries, test, experiment)
+        return write_sections(sentences, board, experiment)
 
 
 FINALS = CommandFinalsPart()

@@ -8,17 +8,17 @@ from search.command.finals_config import command_of
 from search.command.preparation import promises
 from search.command.scoring import CommandMetrics
 from search.finals.board import Leaderboard
-from search.finals.leaderboard import Entry
 from search.report.figures.figure import colours_of
-from search.report.page import PAGE, TEMPLATES
+from search.report.page import PAGE
 from search.settings.experiment import Experiment
-from search.translation.sections import beside, choose_samples
-from trainables.data.reading.text import Split
+from search.translation.sections import beside
+from search.translation.sentences import Sentences
+from search.translation.templates import FOLDERS
 
-OWN = PAGE.overlay(loader=FileSystemLoader([Path(__file__).parent, TEMPLATES]))
+OWN = PAGE.overlay(loader=FileSystemLoader([Path(__file__).parent, *FOLDERS]))
 
 
-def write_sections(entries: list[Entry], test: Split, board: Leaderboard, experiment: Experiment) -> str:
+def write_sections(sentences: Sentences, board: Leaderboard, experiment: Experiment) -> str:
     """The sections as HTML."""
     config = command_of(experiment)
     by, *others = CommandMetrics(experiment).test_metrics()
@@ -29,7 +29,7 @@ def write_sections(entries: list[Entry], test: Split, board: Leaderboard, experi
         by=by,
         others=others,
         beside=beside,
-        samples=choose_samples(test, entries[:2]),
+        sentences=sentences,
         command=config.command,
         promises=promises(config),
     )

@@ -35,6 +35,7 @@ COMMANDS = {
     "show": Command("one trial of a run: its configuration and scores", "show:main", "show:Showing"),
     "train": Command("train one trial of a run again, to its end", "train:main", "train:TrainingAgain"),
     "compare": Command("compare the best models of runs, by paired tests", "compare:main", "compare:Comparing"),
+    "join": Command("search on several machines that come and go, such as an array job", "join:main", "join:Joining"),
     "fetch": Command("fetch a run from its storage, without its checkpoints", "fetch:main", "fetch:Fetching"),
     "publish": Command("send a search to W&B, or the rest of it", "publish:main", "resume:Resuming"),
     "translate": Command("translate with the best model of a run", "translate:main", "translate:Translating"),

@@ -78,8 +78,10 @@ def _without_fewer_trials(experiment: Experiment, stored: Experiment) -> Experim
 
 def _which(output_dir: Path) -> str:
     """A message that lists the runs in a folder that were stopped, the latest first."""
-    ask = f"resume: name the run, as in `{program('resume')} {output_dir}/NAME`"
-    stopped = [run for run in overviews(output_dir) if run.state == State.STOPPED]
+    ask, known = f"resume: name the run, as in `{program('resume')} runs/NAME`", overviews(output_dir)
+    stopped = [run for run in known if run.state == State.STOPPED]
+    if not known:
+        return ask
     if not stopped:
         return f"{ask}; no run in {output_dir} is stopped, and one that has ended is extended by more trials"
     found = [

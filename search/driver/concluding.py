@@ -11,9 +11,12 @@ from search.finals.stages import Statistics, TestMetric
 from search.record.journal import JournalLine
 from search.record.study import Study
 from search.record.table import as_csv, trial_rows
+from search.report.live import LOCK
 from search.report.page import Findings, write_report
+from search.run_directory.inputs import read_starts
 from search.settings.experiment import Experiment
 from trainables.base.files import write_atomically
+from trainables.base.locks import locked
 from trainables.base.sealing import read_sealed
 
 
@@ -81,9 +84,11 @@ def conclude(experiment: Experiment, results: Results, remarks: Remarks) -> Lead
         test_opened=[*remarks.opened_before, read_sealed(run_dir / "finalists.json")["frozen_at"]],
         spending=remarks.spending,
         planned=remarks.planned,
+        starts=read_starts(run_dir),
     )
-    write_report(run_dir / "report.html", findings)
     write_atomically(run_dir / "trials.csv", as_csv(_rows(experiment, results)))
+    with locked(run_dir / LOCK):
+        write_report(run_dir / "report.html", findings)
     return board
 
 

@@ -131,10 +131,18 @@ class TrialProgress:
     def _score(self, trial: StudyTrial) -> str:
         return f"{self.metric.title} {self.metric.show(trial.scores[trial.progress]):>6}" if trial.scores else ""
 
-    def _look(self) -> None:
-        """Put into words how things stand, in the thread that changes them; `_draw` is called by another."""
+    def standing(self) -> tuple[str, tuple[str, ...]]:
+        """How things stand in a line, and a line for each trial in training; also where the terminal says nothing."""
         if self.console.quiet:
-            return
+            self._count()
+        return self._in_a_line(), self.shown.running
+
+    def _look(self) -> None:
+        if not self.console.quiet:
+            self._count()
+
+    def _count(self) -> None:
+        """Put into words how things stand, in the thread that changes them; `_draw` is called by another."""
         spent, left = self.budget.spent(self.study, self.trials.journal), self.left.left
         ended = len(self.study.trials) - len(self.study.running)
         parked = len(self.study.running) - len(self.live)

@@ -7,7 +7,7 @@ from rich.table import Table
 
 from search.finals.board import Leaderboard
 from search.finals.stages import TestMetric
-from search.report.page import titled, told_interval
+from search.report.answer import titled, told_interval
 from trainables.base.metrics import Metric
 
 BESIDE = 2  # columns for further scores, which 80 columns have room for

@@ -12,6 +12,7 @@ from search.cluster.watchdog import Watchdog
 from search.driver.beginning import remove_leftovers
 from search.driver.concluding import Remarks, Results, conclude
 from search.driver.finals_run import FinalsRun
+from search.driver.live_report import LiveReport
 from search.driver.ranking_table import ranking_table
 from search.driver.study_run import StudyRun, Trainer
 from search.engine.checkpoint_cleaner import CheckpointCleaner
@@ -99,6 +100,7 @@ class SearchRun:
                 cluster = self.experiment.cluster
                 say("starting: Ray and the processes that train")
                 with (
+                    LiveReport(self.run_dir) as trainer.live,
                     running_ray(cluster, self.slots.count, online=self.storage is not None),
                     Watchdog(self.run_dir, lock, cluster, self.experiment.search.watchdog_seconds) as trainer.watchdog,
                 ):

@@ -10,6 +10,7 @@ from rich.console import Console
 from search.cluster.joining import count_workers
 from search.cluster.slots import Slots
 from search.cluster.tuning import run_work, worker_setup
+from search.driver.live_report import LiveReport
 from search.driver.progress import TrialProgress
 from search.engine.ordering import WorkClock
 from search.engine.proposals import Plan, make_budget
@@ -54,6 +55,7 @@ class Trainer:
     tracker: Tracker
     console: Console
     keep_safe: Callable[[], None]  # see `SearchRun`
+    live: LiveReport | None = None
     watchdog: Listener | None = None
 
     def __post_init__(self) -> None:
@@ -88,6 +90,7 @@ class Trainer:
             [
                 progress,
                 *self.tracker.listeners(kind, study),
+                *([self.live.of(progress.standing)] if self.live else []),
                 *([self.watchdog] if self.watchdog else []),
                 *run.listeners,
             ],

@@ -4,15 +4,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import optuna
-from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvaluator, get_param_importances
+from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import create_trial
 
+from search.effects.fanova import fanova
 from search.record.quiet_optuna import quiet_optuna
 from search.space.space import Params, SearchSpace
 
 LEAST_TRIALS = 10  # with fewer trials, importance is not computed
 TOP = 0.1, 5  # PED-ANOVA uses the best tenth of the trials, but at least five
-SEED = 0  # of fANOVA's random forest
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def importances(space: SearchSpace, configurations: list[Params], scores: np.nda
     )
     share, trials = TOP
     top = max(share, trials / len(scores))
-    fanova = get_param_importances(study, evaluator=FanovaImportanceEvaluator(seed=SEED))
+    shares = fanova(distributions, configurations, np.asarray(scores))
     ped_anova = get_param_importances(study, evaluator=PedAnovaImportanceEvaluator(target_quantile=top))
-    found = [Importance(path, fanova.get(path), ped_anova.get(path, 0.0)) for path in space.domains]
+    found = [Importance(path, shares.get(path), ped_anova.get(path, 0.0)) for path in space.domains]
     return sorted(found, key=lambda each: -max(each.fanova or 0.0, each.ped_anova))

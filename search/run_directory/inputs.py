@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from search.run_directory.trust import FOLLOWED
 from search.settings.experiment import Experiment
 from search.settings.preparation import Preparation
@@ -77,9 +75,15 @@ def pin_made(experiment: Experiment, configs: Sequence[TrialConfig]) -> None:
         write_sealed(file, {**record, "tokenizers": found})
 
 
+def read_starts(run_dir: Path) -> list[dict[str, Any]]:
+    """The drivers' starts: when, the versions, and the machine of each. Raises UserError."""
+    starts: list[dict[str, Any]] = read_sealed(run_dir / INPUTS)["starts"]
+    return starts
+
+
 def describe_starts(run_dir: Path) -> list[str]:
     """Sentences on versions and machines that changed during the run."""
-    starts: list[dict[str, Any]] = read_sealed(run_dir / INPUTS)["starts"]
+    starts = read_starts(run_dir)
     return [
         f"the run used {name} {', then '.join(dict.fromkeys(str(start.get(name)) for start in starts))}"
         for name in _differing(starts)
@@ -99,6 +103,8 @@ def _own_code(experiment: Experiment) -> dict[str, str]:
 
 
 def _this_start() -> dict[str, Any]:
+    import torch  # seconds, and a live report reads the record
+
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
     return {
         "at": time.strftime("%Y-%m-%dT%H:%M:%S%z"),

@@ -10,7 +10,7 @@ from search.finals.choosing import FinalsPlan, read_finalists
 from search.finals.protocol import Finals
 from search.record.study import Study
 from search.record.trial import StudyTrial
-from search.report.page import answer
+from search.report.answer import answer
 from search.run_directory.earlier import Earlier
 from search.settings.experiment import Experiment
 from search.tracking.feed import Feed, FeedListener, describe_report

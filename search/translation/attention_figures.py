@@ -5,13 +5,12 @@ from html import escape
 from typing import Any, Literal
 
 import numpy as np
-import plotly.graph_objects as go
 import torch
 
 from model.attention_maps import attention_maps
 from model.decoding import Hypothesis
 from model.special_tokens import BOS, EOS
-from search.report.figures.figure import INK, Figure
+from search.report.figures.figure import FONT, INK, Figure, Plot
 from search.translation.best import BestModel
 from trainables.training.evaluation import find_hypotheses
 
@@ -125,9 +124,10 @@ def attention_figure(attention: Attention, name: str, every_head: bool = False) 
     layers, heads = attention.percent.shape[:2]
     last = (layers - 1, None)
     views = [(layer, head) for layer in range(layers) for head in (None, *range(heads))] if every_head else [last]
-    plot = go.Figure(layout=_layout(attention))
+    plot = Plot(_layout(attention))
     for layer, head in views:
-        plot.add_heatmap(
+        plot.add(
+            "heatmap",
             z=attention.view(layer, head),
             coloraxis="coloraxis",
             xgap=1,
@@ -136,7 +136,8 @@ def attention_figure(attention: Attention, name: str, every_head: bool = False) 
             meta=attention.alternative(layer, head),  # for a page that switches between them
             hovertemplate="%{y} attends %{z}% to %{x}<extra></extra>",
         )
-    return AttentionFigure(name, attention.name, attention.title(*last), attention.alternative(*last), plot, attention)
+    title, alternative = attention.title(*last), attention.alternative(*last)
+    return AttentionFigure(name, attention.name, title, alternative, plot, attention, own_colours=True)
 
 
 def _layout(attention: Attention) -> dict[str, Any]:
@@ -153,11 +154,11 @@ def _layout(attention: Attention) -> dict[str, Any]:
         for tokens in (attention.columns, attention.rows)
     )
     return {
-        "template": "none",
         "height": LABELS + CELL * len(attention.rows),
         "margin": {"l": 10, "r": 30, "t": 10, "b": 10},  # on the right, space for the last label, which is slanted
+        "paper_bgcolor": "#ffffff",
         "plot_bgcolor": "#e6e8eb",
-        "font": {"family": "system-ui, sans-serif", "size": 12, "color": INK},
+        "font": {"family": FONT, "size": 12, "color": INK},
         "coloraxis": {"colorscale": SCALE, "cmin": 0, "cmax": 100, "showscale": False},
         "xaxis": x | {"side": "top", "tickangle": -60},
         "yaxis": y | {"autorange": "reversed"},

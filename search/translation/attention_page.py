@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from plotly.offline import get_plotlyjs
-
 from model.decoding import Hypothesis
+from search.report.figures.figure import DARK
+from search.report.library import plotly_js
 from search.translation.attention_figures import attend, attention_figure
 from search.translation.best import BestModel
 from search.translation.templates import OWN
@@ -18,5 +18,7 @@ def write_attention_page(file: Path, best: BestModel, sentences: list[tuple[str,
         attended = attend(best, source, found)
         figures = [attention_figure(kind, f"attention-{number}-{kind.key}", every_head=True) for kind in attended.kinds]
         shown.append((attended, figures))
-    page = OWN.get_template("attention.html.jinja").render(shown=shown, data=best.config.data, plotly=get_plotlyjs())
+    page = OWN.get_template("attention.html.jinja").render(
+        shown=shown, data=best.config.data, plotly=plotly_js(), dark=DARK
+    )
     write_atomically(file, page)

@@ -17,6 +17,7 @@ from search.translation.final_metrics import FinalMetrics, Score, Tests
 from search.translation.problem import LOSS, TRANSLATION
 from search.translation.scoring import ScoredModel, score_all
 from search.translation.sections import write_sections
+from search.translation.sentences import study_sentences
 from search.translation.speeds import seconds_of_finalists
 from search.translation.systems import Systems
 from search.translation.text import size_of_text
@@ -143,7 +144,8 @@ class TranslationFinals:
         return board.corpus.describe()
 
     def sections(self, entries: list[Entry], test: Tests, board: Leaderboard, experiment: Experiment) -> str:
-        return write_sections(entries, test["test"], board, experiment, self.systems)
+        sentences = study_sentences(self, entries, test, experiment)
+        return write_sections(sentences, test["test"], board, experiment, self.systems)
 
 
 FINALS = TranslationFinals(TransformerSystems())

@@ -10,7 +10,7 @@ def length_figure(facts: CorpusFacts) -> Figure:
     train = facts.splits[0]
     plot = empty_plot("tokens of a sentence", "training sentences", height=280, legend=True)
     for side, colour in ((train.source, COLOURS[0]), (train.target, COLOURS[1])):
-        plot.add_scatter(
+        plot.add(
             x=list(range(len(side.histogram))),
             y=side.histogram,
             mode="lines",

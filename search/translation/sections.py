@@ -1,9 +1,6 @@
 """Sections of the report for translation: other scores, samples, attention, the corpus."""
 
-from dataclasses import dataclass
-
 from search.finals.board import Leaderboard, LeaderboardEntry
-from search.finals.leaderboard import Entry
 from search.finals.stages import TestMetric
 from search.report.figures.figure import colours_of
 from search.settings.experiment import Experiment
@@ -12,36 +9,25 @@ from search.translation.attention_figures import AttendedSentence, attention_fig
 from search.translation.corpus_facts import CorpusFacts
 from search.translation.final_metrics import FinalMetrics
 from search.translation.length_figure import length_figure
+from search.translation.sentences import Sentences
 from search.translation.systems import Systems
 from search.translation.templates import OWN
 from trainables.base.translator_config import as_translator
 from trainables.data.reading.text import Split
 
-SAMPLES = 12  # sentences shown in the report
-
-
-@dataclass(frozen=True)
-class Sample:
-    """A test sentence and its translations by the systems."""
-
-    source: str
-    reference: str
-    translations: dict[str, str]  # "trial 3" -> its translation; the best system first
-
 
 def write_sections(
-    entries: list[Entry], test: Split, board: Leaderboard, experiment: Experiment, systems: Systems
+    sentences: Sentences, test: Split, board: Leaderboard, experiment: Experiment, systems: Systems
 ) -> str:
     """The sections as HTML. best/ of the run must exist."""
-    samples = choose_samples(test, entries[:2])
-    attended = systems.attended([sample.source for sample in samples], experiment)
-    return render(board, experiment, samples, attended, systems.facts(test, experiment))
+    attended = systems.attended([sample.source for sample in sentences.samples], experiment)
+    return render(board, experiment, sentences, attended, systems.facts(test, experiment))
 
 
 def render(
     board: Leaderboard,
     experiment: Experiment,
-    samples: list[Sample],
+    sentences: Sentences,
     attended: list[AttendedSentence],
     corpus: CorpusFacts,
 ) -> str:
@@ -57,7 +43,7 @@ def render(
         beside=beside,
         titles={name: metrics[name].title for name in metrics.names},
         run_dir=experiment.run_dir,
-        samples=samples,
+        sentences=sentences,
         attended=[
             (sentence, [attention_figure(kind, f"attention-{number}-{kind.key}") for kind in sentence.kinds])
             for number, sentence in enumerate(attended, 1)
@@ -75,15 +61,3 @@ def beside(entry: LeaderboardEntry, other: TestMetric) -> str:
     if value is None or interval is None:
         return "–" if value is None else f"{value:.{digits}f}"
     return f"{value:.{digits}f} ({interval[0]:.{digits}f}–{interval[1]:.{digits}f})"
-
-
-def choose_samples(test: Split, entries: list[Entry]) -> list[Sample]:
-    """Sentences from the whole test split, with the translations of each system's first seed."""
-    return [
-        Sample(
-            test.source[row],
-            test.target[row],
-            {f"trial {entry.finalist.trial}": entry.results[0].translations[row] for entry in entries},
-        )
-        for row in range(0, len(test), max(1, len(test) // SAMPLES))[:SAMPLES]
-    ]

@@ -6,4 +6,5 @@ from jinja2 import FileSystemLoader
 
 from search.report.page import PAGE, TEMPLATES
 
-OWN = PAGE.overlay(loader=FileSystemLoader([Path(__file__).parent, TEMPLATES]))
+FOLDERS = [Path(__file__).parent, TEMPLATES]
+OWN = PAGE.overlay(loader=FileSystemLoader(FOLDERS))

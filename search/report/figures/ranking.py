@@ -15,7 +15,7 @@ def ranking_figure(ranking: list[LeaderboardEntry], by: TestMetric) -> Figure:
     for entry in reversed(ranking):
         low, high = entry.score_ci
         score = entry.score
-        plot.add_scatter(
+        plot.add(
             x=[score],
             y=[f"trial {entry.trial}"],
             error_x={"type": "data", "symmetric": False, "array": [high - score], "arrayminus": [score - low]},
@@ -23,7 +23,7 @@ def ranking_figure(ranking: list[LeaderboardEntry], by: TestMetric) -> Figure:
             marker={"size": 11, "color": colours.get(entry.trial, GREY)},
             hovertemplate=f"{by.metric.show(score)} [{low:.4g}, {high:.4g}]<extra>trial {entry.trial}</extra>",
         )
-    plot.update_yaxes(type="category")
+    plot.axis("y", type="category")
     alternative = "; ".join(
         f"trial {e.trial} {by.metric.show(e.score)} [{e.score_ci[0]:.4g}, {e.score_ci[1]:.4g}]" for e in ranking
     )
@@ -47,7 +47,7 @@ def front_figure(ranking: list[LeaderboardEntry], by: TestMetric, cost: str = PA
     front = [entry for entry in order if entry.pareto]
     title, axis = TITLES.get(cost, (f"Quality and {cost}", cost))
     plot = empty_plot(axis, by.metric.title, height=320)
-    plot.add_scatter(
+    plot.add(
         x=[costs[entry.trial] for entry in front],
         y=[entry.score for entry in front],
         mode="lines",
@@ -59,7 +59,7 @@ def front_figure(ranking: list[LeaderboardEntry], by: TestMetric, cost: str = PA
         value, score, (low, high) = costs[entry.trial], entry.score, entry.score_ci
         error = NORMAL_95 * value * (entry.figures.get(f"{cost}_error") or 0.0)
         told = _told(value)
-        plot.add_scatter(
+        plot.add(
             x=[value],
             y=[score],
             error_x={"type": "data", "array": [error], "visible": error > 0},

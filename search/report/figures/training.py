@@ -3,12 +3,10 @@
 from collections import defaultdict
 from itertools import accumulate
 
-import plotly.graph_objects as go
-
 from search.finals.board import LeaderboardEntry
 from search.record.journal import JournalLine
 from search.record.trial import StudyTrial
-from search.report.figures.figure import COLOURS, GREY, INK, Figure, colours_of, empty_plot
+from search.report.figures.figure import COLOURS, GREY, Figure, Plot, colours_of, empty_plot
 from search.settings.experiment import Experiment
 from search.settings.problem import Curves
 from search.settings.wording import count, plain
@@ -20,31 +18,52 @@ def learning_curves(experiment: Experiment, trials: list[StudyTrial], ranking: l
     metric, colours = experiment.search.compared_by.title, colours_of(ranking)
     unit = experiment.training.unit
     plot = empty_plot(unit, metric, legend=True)
-    for trial in sorted(trials, key=lambda trial: trial.number in colours):  # the coloured ones on top
-        if not trial.scores:
-            continue
-        plot.add_scatter(
-            x=list(trial.scores),
-            y=list(trial.scores.values()),
+    others = [trial for trial in trials if trial.scores and trial.number not in colours]
+    if others:
+        x, y, text = _joined(others)
+        plot.add(
+            x=x,
+            y=y,
+            text=text,
             mode="lines+markers",
-            line={"color": colours.get(trial.number, GREY), "width": 2.5 if trial.number in colours else 1.2},
-            marker={"size": 6 if trial.number in colours else 4},
-            name=f"trial {trial.number}",
-            showlegend=trial.number in colours,
-            hovertemplate=f"{unit} %{{x}}: %{{y:.2f}}<extra>trial {trial.number}, {trial.outcome}</extra>",
+            line={"color": GREY, "width": 1.2},
+            marker={"size": 4},
+            name="other trials",
+            hovertemplate=f"{unit} %{{x}}: %{{y:.2f}}<extra>%{{text}}</extra>",
         )
+    for trial in trials:
+        if trial.number in colours and trial.scores:
+            plot.add(
+                x=list(trial.scores),
+                y=list(trial.scores.values()),
+                mode="lines+markers",
+                line={"color": colours[trial.number], "width": 2.5},
+                marker={"size": 6},
+                name=f"trial {trial.number}",
+                hovertemplate=f"{unit} %{{x}}: %{{y:.2f}}<extra>trial {trial.number}, {trial.outcome}</extra>",
+            )
     for rung in experiment.rungs:
-        plot.add_vline(x=rung, line={"dash": "dot", "color": INK, "width": 1}, annotation_text="rung")
+        plot.upright(rung, "rung", dash="dot")
     if unit == "epoch":
         _mark_epochs(plot, experiment.training.epochs)
     stopped = sum(trial.outcome == Outcome.STOPPED for trial in trials)
     told = f"{count(len(trials), 'trial', 'trials')}, of which {count(stopped, 'was', 'were')} stopped at a rung"
-    caption = f"{told}; the finalists in colour."
+    caption = f"{told}; the finalists in colour." if ranking else f"{told}."
     ends = [(t.number, t.progress, t.scores[t.progress]) for t in trials if t.scores]
     alternative = f"{metric} at the last {unit}: " + "; ".join(
         f"trial {number} {score:.2f} after {unit} {progress}" for number, progress, score in ends
     )
     return Figure("learning-curves", "How the trials learnt", caption, alternative, plot)
+
+
+def _joined(trials: list[StudyTrial]) -> tuple[list[float | None], list[float | None], list[str | None]]:
+    """The curves of many trials as one line with gaps, which a browser draws at once: x, y, text."""
+    x, y, text = list[float | None](), list[float | None](), list[str | None]()
+    for trial in trials:
+        x += [*trial.scores, None]
+        y += [*trial.scores.values(), None]
+        text += [*[f"trial {trial.number}, {trial.outcome}"] * len(trial.scores), None]
+    return x[:-1], y[:-1], text[:-1]
 
 
 def curves_figure(
@@ -59,7 +78,7 @@ def curves_figure(
     names = {key: key.replace("_", " ") for key in curves.figures}
     for seed, run in zip(entry.seeds, runs, strict=True):
         for place, (key, name) in enumerate(names.items()):
-            plot.add_scatter(
+            plot.add(
                 x=[report.epoch for report in run],
                 y=[report.score(key) for report in run],
                 mode="lines+markers",
@@ -85,7 +104,7 @@ def progress_figure(experiment: Experiment, reports: list[JournalLine], spending
     best = list(accumulate((line.report.score(metric) for line in reports), best_of))
     trained = _epochs_trained(reports)
     plot = empty_plot("epochs trained, over all trials", f"best {shown.title} so far")
-    plot.add_scatter(
+    plot.add(
         x=trained,
         y=best,
         mode="lines",
@@ -96,7 +115,7 @@ def progress_figure(experiment: Experiment, reports: list[JournalLine], spending
     caption = f"The best score, {shown.show(best[-1])}, was first reached after {plain(first)} of {plain(trained[-1])} "
     caption += "epochs. If the line still rises at its end, more trials or more epochs may help."
     if limit := experiment.search.budget.epochs:
-        plot.add_vline(x=limit, line={"dash": "dot", "color": INK, "width": 1}, annotation_text="budget")
+        plot.upright(limit, "budget", dash="dot")
     if spending:
         caption += f" Spent, including finals and earlier studies: {'; '.join(spending)}."
     return Figure("progress-figure", "What the search found, and when", caption, caption, plot)
@@ -112,6 +131,6 @@ def _epochs_trained(reports: list[JournalLine]) -> list[float]:
     return list(accumulate(steps))
 
 
-def _mark_epochs(plot: go.Figure, epochs: float) -> None:
+def _mark_epochs(plot: Plot, epochs: float) -> None:
     """Ticks at whole epochs."""
-    plot.update_xaxes(dtick=max(1, int(epochs // 10)))
+    plot.axis("x", dtick=max(1, int(epochs // 10)))

@@ -1,0 +1,1 @@
+"""Machines that search together, each of which may come late and leave early."""
