@@ -92,7 +92,7 @@ class SearchPlan:
 
     def propose(self, study: Study) -> Proposal | None:
         """The next configuration; None if there are enough trials, or no new configuration."""
-        if self.trials is not None and len(study.trials) >= self.trials:
+        if self.trials is not None and len(study.trials) + len(study.ahead) >= self.trials:
             return None
         if len(study.trials) < len(self.first):
             left = (params for params in self.first if self._key(params) not in study.known)

@@ -94,7 +94,7 @@ class VirtualStudy(Study):
         self.trials[trial.number] = trial
         self._note(trial)
 
-    def set_wall_seconds(self, seconds: float) -> None:
+    def set_wall_seconds(self, seconds: float, idle: float = 0.0) -> None:
         """Do nothing: real time does not count here."""
 
 

@@ -59,9 +59,10 @@ class ModelSampler:
         self._fitted: tuple[object, ScoreModel | None] = (None, None)  # the evidence that a model was fitted to
 
     def propose(self, study: Study) -> Proposal | None:
-        known = study.known
-        rng = np.random.default_rng([self._task.seed, len(study.trials)])
-        if len(study.trials) < len(self._start):
+        known = study.known | {self._task.space.key(params) for params in study.ahead}
+        number = len(study.trials) + len(study.ahead)  # that the trial will have
+        rng = np.random.default_rng([self._task.seed, number])
+        if number < len(self._start):
             for params in self._start:
                 if self._task.space.key(params) not in known:
                     return Proposal(params)
@@ -73,7 +74,7 @@ class ModelSampler:
         if self._listed is not None:
             left = [params for params in self._listed if self._task.space.key(params) not in known]
         else:
-            left = self._search(value, evidence, study, rng)
+            left = self._search(value, evidence, study, known, rng)
         if not left:
             return None
         places = self._coding.places(left)
@@ -167,7 +168,7 @@ class ModelSampler:
         evidence, scores = self._learnt(study)
         assert scores is not None
         heights = scores.heights
-        pending = self._coding.places(evidence.pending)
+        pending = self._coding.places([*evidence.pending, *study.ahead])
         scores = scores.believing(pending)
         if self._task.costs:
             heights = np.concatenate((heights, scores.predict(pending)[0]))
@@ -203,7 +204,9 @@ class ModelSampler:
         """Valid trials from the whole space, whose greatest cost is the greatest that counts."""
         return self._listed or draw_pool(self._task, np.random.default_rng([self._task.seed, 5]))
 
-    def _search(self, value: Value, evidence: Evidence, study: Study, rng: np.random.Generator) -> list[Params]:
+    def _search(
+        self, value: Value, evidence: Evidence, study: Study, known: set[str], rng: np.random.Generator
+    ) -> list[Params]:
         """New trials of high value in a space that is too large to list: draws, then moves around the best of them.
 
         Points are checked for validity in the order of their value, as the checks are what takes time.
@@ -214,16 +217,17 @@ class ModelSampler:
         if self._beliefs:
             points[::4] = self._beliefs.draw(points[::4], rng)
         tried = self._places_of(study)[[trial.number for trial in informative_trials(study)]]
+        tried = np.concatenate((tried, self._coding.places(study.ahead)))
         found: dict[str, Params] = {}
         parents = self._coding.places(incumbents)
         for _ in range(ROUNDS):
             points = np.concatenate((points, self._moved(parents, rng)))
             by_value = points[np.argsort(-value(points), kind="stable")]
-            found |= {self._task.space.key(p): p for p in islice(self._trials(by_value, tried, study.known), SHORTLIST)}
+            found |= {self._task.space.key(p): p for p in islice(self._trials(by_value, tried, known), SHORTLIST)}
             points = self._coding.places(list(found.values()))
             if len(points):
                 parents = points[np.argsort(-value(points), kind="stable")[:PARENTS]]
-        return list(found.values()) or list(islice(self._random(study.known, rng), 1))
+        return list(found.values()) or list(islice(self._random(known, rng), 1))
 
     def _apart(self, study: Study, rng: np.random.Generator) -> Proposal | None:
         """For a study without scores: of some random trials, the one that is farthest from all others."""

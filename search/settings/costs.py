@@ -78,14 +78,15 @@ def within_limits(experiment: Experiment) -> Callable[[Params], Params | None]:
         if name in costs and costs[name].is_known(experiment)
     }
     known = [(_known(experiment, name), most) for name, most in limits.items()]
+    valid = experiment.acceptance()
 
     def accept(params: Params) -> Params | None:
-        accepted = experiment.accept(params)
+        accepted = valid(params)
         if accepted is not None and all(cost(accepted) <= most for cost, most in known):
             return accepted
         return None
 
-    return accept if known else experiment.accept
+    return accept if known else valid
 
 
 def _cost(experiment: Experiment, name: str) -> Cost:

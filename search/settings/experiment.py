@@ -3,8 +3,8 @@
 import math
 import os
 import random
-from collections.abc import Iterator, Mapping
-from functools import cache, cached_property
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -172,7 +172,7 @@ class Experiment(ExperimentFields):
         if self.search.sampler.ends:
             raise ValueError(f"search.first: {self.search.sampler.kind} has an order of its own; drop this")
 
-    @cached_property
+    @property
     def _conditions(self) -> tuple[Condition, ...]:
         known = known_fields(self.as_given)
         return tuple(read_condition(text, known) for text in self.search.where)
@@ -180,7 +180,7 @@ class Experiment(ExperimentFields):
     @property
     def around(self) -> Around:
         """The space around the base."""
-        return Around(self.trial, self.space, self.accept, self.probes)
+        return Around(self.trial, self.space, self.acceptance(), self.probes)
 
     def first_trials(self) -> list[Params]:
         """The trials that the search begins with. Raises ValueError for some that the space can't have."""
@@ -190,7 +190,8 @@ class Experiment(ExperimentFields):
             raise ValueError(f"search.{error}") from None
 
     def _has_a_valid_trial(self) -> bool:
-        return any(self.accept(params) is not None for params in self.probes())
+        accept = self.acceptance()
+        return any(accept(params) is not None for params in self.probes())
 
     def probes(self) -> Iterator[Params]:
         """All combinations of a small space, or PROBES draws of a larger one; valid or not."""
@@ -217,22 +218,28 @@ class Experiment(ExperimentFields):
 
     def accept(self, params: Params) -> Params | None:
         """The parameters without those that the others make unused; None if they make no valid trial."""
-        try:
-            config = self.trial.with_values(params)
-        except ValidationError:
-            return None
-        if (config.num_parameters or 0) > self.search.most.get(PARAMETERS, math.inf):
-            return None
-        if (
-            self.search.exportable
-            and self.definition.refusal
-            and self.definition.refusal(self.search.exportable, config)
-        ):
-            return None
-        if not all(condition.allows(config) for condition in self._conditions):
-            return None
-        unused = config.unused
-        return {path: value for path, value in params.items() if path not in unused}
+        return self.acceptance()(params)
+
+    def acceptance(self) -> Callable[[Params], Params | None]:
+        """The function `accept`, for many calls: what they have in common is computed once."""
+        base, search, refusal, conditions = self.trial, self.search, self.definition.refusal, self._conditions
+        most = search.most.get(PARAMETERS, math.inf)
+
+        def accept(params: Params) -> Params | None:
+            try:
+                config = base.with_values(params)
+            except ValidationError:
+                return None
+            if most < math.inf and (config.num_parameters or 0) > most:
+                return None
+            if search.exportable and refusal and refusal(search.exportable, config):
+                return None
+            if not all(condition.allows(config) for condition in conditions):
+                return None
+            unused = config.unused
+            return {path: value for path, value in params.items() if path not in unused}
+
+        return accept
 
     @property
     def rungs(self) -> tuple[int, ...]:
