@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 TORCH ?= torch==2.13.0
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
-.PHONY: install bundle install-dev lock search test test-lowest release test-cluster test-lease test-faults test-emulators test-wandb-online mutants coverage pictures first-hour docs notebook soak trainers bench bench-gpu check format clean
+.PHONY: install bundle install-dev lock search test test-lowest release test-cluster test-lease test-faults test-emulators test-wandb-online mutants coverage pictures first-hour regular-day docs notebook soak trainers bench bench-gpu check format clean
 
 # What the main job needs, in the versions of constraints.txt; torch has another build for each kind of GPU, so it comes
 # first and may be another: `make install TORCH=torch==2.14.1`. EXTRAS=aws,storage adds what pyproject.toml lists.
@@ -123,6 +123,10 @@ pictures: install-dev
 # an hour on two idle cores; needs the network for pip.
 first-hour:
 	$(PYTHON) tools/first_hour.py
+
+# docs/results/regular-day.md: three searches, compared, extended and read as tables, in the same way.
+regular-day:
+	$(PYTHON) tools/regular_day.py
 
 # The documentation as a site, in site/; a warning, such as a link that leads nowhere, is an error.
 docs: install-dev

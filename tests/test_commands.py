@@ -37,6 +37,7 @@ STARTS_NOTHING = (
     "list",
     "status",
     "show",
+    "report",
     "compare",
     "--print_config",
     "--help",

@@ -100,6 +100,17 @@ def test_fewer_trials_change_nothing_once_a_search_has_ended(runs: Path, capsys:
     assert (trials("ended", 99), trials("stopped", 1)) == (99, 1) and not capsys.readouterr().out
 
 
+def test_the_report_of_a_search_that_was_stopped(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = runs / "stopped"
+    assert main(["report", str(run)]) == 0
+    assert capsys.readouterr().out.strip() == str(run / "report.html")
+    assert "was stopped before its ranking" in (run / "report.html").read_text()
+    assert main(["report", str(runs / "ended")]) == 2
+    assert "holds no report.json, as earlier versions wrote none" in capsys.readouterr().err
+    beat(run)
+    assert main(["report", str(run)]) == 2 and "the search runs" in capsys.readouterr().err
+
+
 def test_the_status_of_a_search_has_what_its_driver_last_said(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = runs / "stopped"
     now = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}"

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from boards import TEST_BLEU, board, entry
-from first_hour import as_it_stays
+from recording import as_it_stays
 from reports import line_of
 from rich.console import Console
 from test_work import budget_of

@@ -102,6 +102,15 @@ def test_a_trial_is_trained_again_as_in_the_search(
     assert Repeated(report, other).differing == ["train_loss"] and Repeated(report, None).differing == []
 
 
+def test_the_report_is_written_again_without_the_test(found: Result) -> None:
+    page, opened = found.report.read_text(), (found.path / "test_opened.jsonl").read_text()
+    found.report.unlink()
+    assert found.write_report() == found.report
+    # This process is not run.py.
+    pages = [text.replace("python search/run.py", "babeltune") for text in (page, found.report.read_text())]
+    assert pages[0] == pages[1] and (found.path / "test_opened.jsonl").read_text() == opened
+
+
 FAILING = """
 from search.samplers import Proposal
 

@@ -190,6 +190,19 @@ class Result:
         """The HTML report."""
         return self.path / "report.html"
 
+    def write_report(self) -> Path:
+        """Write the report again, such as with a newer version, without opening the test data.
+
+        Returns:
+            The HTML report.
+
+        Raises:
+            UserError: If the search runs, or has no report of a trial yet.
+        """
+        from search.report.rewriting import rewrite_report
+
+        return rewrite_report(self.experiment)
+
     def _repr_html_(self) -> str | None:
         """The report for a notebook; None before the search has ended."""
         if not self.report.exists():

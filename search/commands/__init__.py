@@ -34,6 +34,7 @@ COMMANDS = {
     "status": Command("how far a search is, also from another terminal", "status:main", "status:StatusOf"),
     "show": Command("one trial of a run: its configuration and scores", "show:main", "show:Showing"),
     "train": Command("train one trial of a run again, to its end", "train:main", "train:TrainingAgain"),
+    "report": Command("write the report of a run again, without its test data", "report:main", "report:Reporting"),
     "compare": Command("compare the best models of runs, by paired tests", "compare:main", "compare:Comparing"),
     "join": Command("search on several machines that come and go, such as an array job", "join:main", "join:Joining"),
     "fetch": Command("fetch a run from its storage, without its checkpoints", "fetch:main", "fetch:Fetching"),

@@ -13,6 +13,7 @@ from search.record.study import Study
 from search.record.table import as_csv, trial_rows
 from search.report.live import LOCK
 from search.report.page import Findings, write_report
+from search.report.rewriting import keep_findings
 from search.run_directory.inputs import read_starts
 from search.settings.experiment import Experiment
 from trainables.base.files import write_atomically
@@ -89,6 +90,7 @@ def conclude(experiment: Experiment, results: Results, remarks: Remarks) -> Lead
     write_atomically(run_dir / "trials.csv", as_csv(_rows(experiment, results)))
     with locked(run_dir / LOCK):
         write_report(run_dir / "report.html", findings)
+    keep_findings(run_dir, findings)
     return board
 
 

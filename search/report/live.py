@@ -51,8 +51,11 @@ class Driver:
         return heard
 
 
-def found_so_far(run_dir: Path, progress: Progress) -> Findings | None:
-    """What a search has found so far; None before its first report. Raises UserError."""
+def found_so_far(run_dir: Path, progress: Progress | None) -> Findings | None:
+    """What a search has found so far; None before its first report. Raises UserError.
+
+    progress: how far it is, if it runs.
+    """
     experiment = stored_experiment(run_dir)
     reports, finals = read_lines(run_dir / "trials.jsonl"), read_lines(run_dir / "finals.jsonl")
     if not reports:

@@ -33,6 +33,7 @@ FINALS = (
     "best",
     "export",
     "report.html",
+    "report.json",
     "finalist_speeds.json",
 )
 TAKEN_FINALS = "taken_finals.json"  # the trainings of earlier finals that later ones have taken over

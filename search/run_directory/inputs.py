@@ -54,11 +54,14 @@ def _known_experiment(file: Path, record: dict[str, Any]) -> str | None:
 
 def recorded_splits(run_dir: Path) -> dict[str, Any]:
     """What the record says of each split. Raises Damaged if the record is damaged or missing."""
-    file = run_dir / INPUTS
-    splits: dict[str, Any] = {}
-    if file.exists() or is_sealed(run_dir / "experiment.yaml"):  # version 0.1 kept none
-        splits = read_sealed(file).get("splits", {})
+    splits: dict[str, Any] = _record_of(run_dir).get("splits", {})
     return splits
+
+
+def _record_of(run_dir: Path) -> dict[str, Any]:
+    """The record of a run; empty for one of version 0.1, which kept none. Raises Damaged."""
+    file = run_dir / INPUTS
+    return read_sealed(file) if file.exists() or is_sealed(run_dir / "experiment.yaml") else {}
 
 
 def pin_made(experiment: Experiment, configs: Sequence[TrialConfig]) -> None:
@@ -76,8 +79,8 @@ def pin_made(experiment: Experiment, configs: Sequence[TrialConfig]) -> None:
 
 
 def read_starts(run_dir: Path) -> list[dict[str, Any]]:
-    """The drivers' starts: when, the versions, and the machine of each. Raises UserError."""
-    starts: list[dict[str, Any]] = read_sealed(run_dir / INPUTS)["starts"]
+    """The drivers' starts: when, the versions, and the machine of each. Raises Damaged."""
+    starts: list[dict[str, Any]] = _record_of(run_dir).get("starts", [])
     return starts
 
 
