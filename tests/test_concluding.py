@@ -30,7 +30,7 @@ def test_the_cost_is_what_trials_trained_themselves() -> None:
         for epoch in range(inherited + 1, epochs + 1):
             study.report(trial, epoch, 1.0)
         study.finish(trial, Outcome.COMPLETED if epochs == 6 else Outcome.STOPPED)
-    study.set_wall_seconds(75.5)
+    study.set_wall_seconds(75.5, 1.5)
     seconds = {"train_seconds": 10.0, "eval_seconds": 2.0}
     lines = [
         line_of(0, 6, **seconds),
@@ -43,6 +43,7 @@ def test_the_cost_is_what_trials_trained_themselves() -> None:
         epochs_full=6 + 6 + 2,
         gpu_seconds=12 + 3 + 24,
         wall_seconds=75.5,
+        idle_seconds=1.5,
     )
 
 

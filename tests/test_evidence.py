@@ -164,8 +164,10 @@ def test_of_many_trials_the_best_the_latest_and_those_that_run_are_used(
     told.trial(0.0)
     for number in range(1, 15):
         told.trial(number / 100, 20.0 - number, outcome=Outcome.COMPLETED)
-    numbers = [trial.number for trial in evidence.informative_trials(told.study)]
-    assert numbers == [0, 1, 2, 3, 12, 13, 14]
+    for step, latest in ((1, [12, 13, 14]), (5, [10, 11, 12, 13, 14])):
+        monkeypatch.setattr(evidence, "STEP", step)
+        numbers = [trial.number for trial in evidence.informative_trials(told.study)]
+        assert numbers == [0, 1, 2, 3, *latest], "the latest ones change with every fifth trial"
 
 
 def test_two_words_are_as_far_apart_as_the_ends_of_a_range_and_what_is_unused_from_all() -> None:

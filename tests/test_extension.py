@@ -118,19 +118,19 @@ RESUMED: dict[str, dict[Any, str]] = {
         "layer_drop base_width",
     },
     "training": {
-        REFUSED: "epochs report_steps report_tokens valid_pairs valid_difference valid_metrics freeze",
+        REFUSED: "epochs report_steps report_tokens precision valid_pairs valid_difference valid_metrics freeze",
         NEW_STUDY: "batch_tokens batch_sentences batch_shapes learning_rate warmup_steps schedule label_smoothing "
         "clip_norm forward_tokens bpe_dropout final_rate beta1 beta2 epsilon weight_decay ema_decay",
     },
-    "space.model.d_model": {NEW_STUDY: "values min max distribution q probabilities"},
+    "space.model.d_model": {NEW_STUDY: "values min max distribution q probabilities", GOES_ON: "belief"},
     "search": {
         REFUSED: "metric deterministic",
-        GOES_ON: "goal goals trials stop_when_settled max_parameters exportable seed",
+        GOES_ON: "goal goals trials first where stop_when_settled max_parameters exportable seed",
         NOTHING: "max_retries concurrency gpus_per_trial watchdog_seconds",
     },
     "search.speed": {GOES_ON: "engine quantization device threads batch beam lines"},
-    "search.sampler": {GOES_ON: "kind startup_trials prior"},
-    "search.scheduler": {GOES_ON: "kind rungs reduction_factor chance"},
+    "search.sampler": {GOES_ON: "kind startup_trials prior per_second"},
+    "search.scheduler": {GOES_ON: "kind rungs reduction_factor"},
     "search.budget": {GOES_ON: "epochs gpu_hours dollars price_per_gpu_hour wall_hours"},
     "finals": {
         GOES_ON: "top min_distance seeds average_checkpoints beam_size length_penalty rank_by rank_tests neural_metric",

@@ -296,7 +296,7 @@ def test_the_search_of_a_large_space_comes_near_the_most_valuable_point() -> Non
         asked.append(len(points))
         return -((points - top) ** 2).sum(1)
 
-    found = sampler._search(value, gather(told), told, np.random.default_rng(0))
+    found = sampler._search(value, gather(told), told, told.known, np.random.default_rng(0))
     points = np.array([list(params.values()) for params in found])
     assert np.abs(points - top).max(1).min() < 0.1
     assert asked[0] == default.CANDIDATES + default.CHILDREN, "draws, and children of the only incumbent"

@@ -110,6 +110,17 @@ class Result:
 
         return open_study(self.path / "study.db", "search", self.experiment.search.direction, "read")[1]
 
+    @property
+    def idle_seconds(self) -> float:
+        """How long slots were free between two trainings of the search, over all slots; also while it runs."""
+        from search.record.study import Study
+
+        study = Study(self.path / "study.db", "search", self.experiment.search.direction, "read")
+        try:
+            return study.idle_seconds
+        finally:
+            study.close()
+
     @cached_property
     def best(self) -> Any:
         """The best model, on a GPU if there is one.

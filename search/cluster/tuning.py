@@ -63,8 +63,13 @@ def run_work(
     """
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # the work reports processes that die
     guard = Guard()
+
+    def prepare() -> None:
+        guard(partial(work.prepare, slots.count), None)
+
     queue = Queue(work, slots.count) if work.rules.clock else None
     scheduler = OrderedScheduler(work, guard, queue) if queue else WorkScheduler(work, guard)
+    step = scheduler.take_due if isinstance(scheduler, OrderedScheduler) else prepare
     ask = queue.next if queue else partial(work.next, slots.count, group_size)
     # Tune's own records, which are never read. The file of the lock has the number of this driver as its name.
     scratch = work.checkpoints.folder / f".tune-{setup.driver_lock.name}"
@@ -84,7 +89,7 @@ def run_work(
             name="tune",
             storage_path=str(scratch),
             verbose=0,
-            callbacks=[Steps(scheduler.take_due)] if isinstance(scheduler, OrderedScheduler) else [],
+            callbacks=[Steps(step)],
             failure_config=tune.FailureConfig(max_failures=0),
         ),
     )

@@ -106,4 +106,5 @@ def _cost(experiment: Experiment, study: Study, trials: list[JournalLine]) -> Co
         epochs_full=sum(experiment.training.epochs - trial.inherited for trial in study.trials.values()),
         gpu_seconds=sum(line.report.device_seconds for line in trials),
         wall_seconds=study.wall_seconds,
+        idle_seconds=study.idle_seconds,
     )

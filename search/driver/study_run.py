@@ -14,6 +14,7 @@ from search.driver.live_report import LiveReport
 from search.driver.progress import TrialProgress
 from search.engine.ordering import WorkClock
 from search.engine.proposals import Plan, make_budget
+from search.engine.ready import LEAST_SLOTS, ReadyPlan
 from search.engine.rules import Ending, Records, Rules
 from search.engine.settling import Settled
 from search.engine.work import Listener, Work
@@ -82,6 +83,8 @@ class Trainer:
         if experiment.search.deterministic and kind == "trial":
             work_of_report = experiment.definition.work_of_report
             clock = WorkClock(study, journal.lines, lambda trial: work_of_report(plan.config(trial.params)))
+        if kind == "trial" and clock is None and self.slots.count >= LEAST_SLOTS:
+            plan = ReadyPlan(plan, self.slots.count)
         endings: list[Ending] = [budget, *settled] if kind == "trial" else []  # the search left enough for finals
         work = Work(
             experiment,

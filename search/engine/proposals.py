@@ -15,10 +15,10 @@ from search.samplers import Prior, Proposal, Task
 from search.samplers.base import Foresight
 from search.schedulers import Breeder, Scheduler
 from search.schedulers.base import Chance
-from search.settings.costs import costs_of, within_limits
+from search.settings.costs import costs_of, seconds_of, within_limits
 from search.settings.experiment import Experiment
 from search.space.space import Params
-from trainables.base.config import TrialConfig, flatten
+from trainables.base.config import TrialConfig
 
 NOTHING = Spent()
 
@@ -71,44 +71,33 @@ def make_budget(experiment: Experiment, slots: int, gpus: float, before: Spent =
 
 def express(config: TrialConfig, experiment: Experiment) -> Params | None:
     """The parameters that give this trial in the experiment's space; None if the space does not contain it."""
-    values = flatten(config.model_dump())
-    params: Params = {}
-    for path, distribution in experiment.space.to_optuna().items():
-        if path in config.unused:
-            continue
-        try:
-            internal = distribution.to_internal_repr(values[path])
-        except (ValueError, TypeError):  # not one of the choices, or not a number
-            return None
-        if not distribution._contains(internal):
-            return None
-        params[path] = distribution.to_external_repr(internal)
-    if experiment.accept(params) is None:
-        return None
-    same = experiment.trial.with_values({**params, **{path: values[path] for path in config.unused}}) == config
-    return params if same else None
+    return experiment.around.express(config)
 
 
 class SearchPlan:
-    """Proposes the base first, if the space contains it, then what the sampler proposes, up to `search.trials`.
+    """Proposes what `search.first` names, then what the sampler proposes, up to `search.trials`.
 
-    So results can be compared with the model that the user would have trained without a search. A grid keeps its
-    own order.
+    By default the base is first, or the nearest trial that the space contains, so that results can be compared with the
+    model that the user would have trained without a search. A grid keeps its own order.
     """
 
     def __init__(self, experiment: Experiment, prior: Prior | None = None):
         self.base, self.trials = experiment.trial, experiment.search.trials
         self.distributions = experiment.space.to_optuna()
-        task = Task(experiment.space, within_limits(experiment), experiment.search.seed, costs_of(experiment))
+        accept, costs = within_limits(experiment), costs_of(experiment)
+        task = Task(experiment.space, accept, experiment.search.seed, costs, seconds_of(experiment))
         self.sampler = experiment.search.sampler.make(task, prior)
-        self.first = None if experiment.search.sampler.ends else express(experiment.trial, experiment)
+        self.first = [] if experiment.search.sampler.ends else experiment.first_trials()
+        self._key = experiment.space.key
 
     def propose(self, study: Study) -> Proposal | None:
         """The next configuration; None if there are enough trials, or no new configuration."""
-        if self.trials is not None and len(study.trials) >= self.trials:
+        if self.trials is not None and len(study.trials) + len(study.ahead) >= self.trials:
             return None
-        if self.first is not None and not study.trials:
-            return Proposal(self.first)
+        if len(study.trials) < len(self.first):
+            left = (params for params in self.first if self._key(params) not in study.known)
+            if (params := next(left, None)) is not None:
+                return Proposal(params)
         with threadpool_limits(1):  # more threads are no faster, and trials need the cores
             return self.sampler.propose(study)
 

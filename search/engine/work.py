@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from search.engine.decisions import carry_out
 from search.engine.next_trial import NextTrial
+from search.engine.ready import IdleSlots, ReadyPlan
 from search.engine.rules import Records, Rules
 from search.record.journal import JournalLine, make_line
 from search.record.trial import StudyTrial
@@ -65,6 +66,7 @@ class Work:
         self.next_trial = NextTrial(records, rules, self.live, self._tell_end)
         self._started = time.monotonic()
         self._wall_before = self.study.wall_seconds
+        self.idle = IdleSlots(self.study.idle_seconds)
         self.instead = experiment.search.compared_by.instead
         self.study.recall(self.journal.lines, experiment.search.compared_by)
         self._recover()
@@ -107,10 +109,19 @@ class Work:
         if trial is None:
             self._end_parked()
             return FINISHED
+        self.idle.taken()
         group = [self._hand_out(trial, trial.number)]
         while len(group) < group_size and (another := self.next_trial.another([each.config for each in group])):
             group.append(self._hand_out(another, trial.number))
         return replace(group[0], others=tuple(group[1:]))
+
+    def prepare(self, slots: int) -> None:
+        """Make a proposal ahead if all slots are taken; see `ReadyPlan`."""
+        plan, taken = self.rules.plan, len(set(self.live.values()))
+        if not isinstance(plan, ReadyPlan) or taken < slots or not plan.lacks(self.study):
+            return
+        if self.rules.reason_to_end(self.records) is None:
+            plan.prepare(self.study)
 
     def _hand_out(self, trial: StudyTrial, first: int) -> Assignment:
         self.live[trial.number] = first
@@ -180,7 +191,9 @@ class Work:
         """The worker has released the trial: it ended, was parked, or crashed. A crashed one may start again."""
         if number not in self.live:
             return
-        del self.live[number]
+        first = self.live.pop(number)
+        if first not in self.live.values():
+            self.idle.freed()
         trial = self.study.trials[number]
         if not trial.running or self._parked(trial):
             return
@@ -230,4 +243,4 @@ class Work:
             listener.trial_ended(trial)
 
     def _count_time(self) -> None:
-        self.study.set_wall_seconds(self._wall_before + time.monotonic() - self._started)
+        self.study.set_wall_seconds(self._wall_before + time.monotonic() - self._started, self.idle.seconds)

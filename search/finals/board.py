@@ -41,6 +41,7 @@ class Cost:
     epochs_full: float  # if every trial had been trained to the end
     gpu_seconds: float  # device time of all trials; without a GPU, the time in CPU slots
     wall_seconds: float
+    idle_seconds: float = 0.0  # that slots were free between two trainings, over all slots
 
 
 @dataclass(frozen=True)

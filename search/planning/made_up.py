@@ -66,7 +66,7 @@ class DrawnPlan:
         """The next configuration; the same until it is added to the study."""
         if len(study.trials) >= min(self.trials or self.most, self.most):
             return None
-        if self._experiment.search.sampler.ends or (self._real.first and not study.trials):
+        if self._experiment.search.sampler.ends or len(study.trials) < len(self._real.first):
             return self._real.propose(study)
         if self._next is None or self._next[0] < len(study.trials):
             learnt = len(study.trials) // LEARNING if self._experiment.search.sampler.learns else 0
@@ -94,7 +94,7 @@ class VirtualStudy(Study):
         self.trials[trial.number] = trial
         self._note(trial)
 
-    def set_wall_seconds(self, seconds: float) -> None:
+    def set_wall_seconds(self, seconds: float, idle: float = 0.0) -> None:
         """Do nothing: real time does not count here."""
 
 

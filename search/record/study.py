@@ -38,7 +38,9 @@ class Study:
     - `running`: trials that have not ended, by number; `active`: those of them that do not wait at a rung.
     - `over`: trials that have ended. `heirs`: trials with a parent.
     - `reached`: by progress, the trials with a score there.
-    - `version`: rises with each new trial, score, loss or end, so that what was computed from them can be kept.
+    - `version`: rises with each new trial, score, loss or end, so that what was computed from them can be kept;
+      `results` rises with scores and ends alone.
+    - `ahead`: configurations that will be the next trials; a sampler that proposes now counts them as running.
     """
 
     def __init__(self, file: Path | None, name: str, direction: Literal["maximize", "minimize"], mode: "Mode" = "new"):
@@ -65,7 +67,8 @@ class Study:
             for trial in study.get_trials(deepcopy=False)
         }
         spent = study.user_attrs.get("wall_seconds", 0.0)
-        self.wall_seconds = float(unsealed(spent, str(file))["seconds"] if isinstance(spent, dict) else spent)
+        times = unsealed(spent, str(file)) if isinstance(spent, dict) else {"seconds": spent}
+        self.wall_seconds, self.idle_seconds = float(times["seconds"]), float(times.get("idle", 0.0))
         self.ended: str | None = study.user_attrs.get("ended")  # why the search ended early, if it did
         self.known: set[str] = set()
         self.running: dict[int, StudyTrial] = {}
@@ -73,7 +76,8 @@ class Study:
         self.reached: defaultdict[int, list[StudyTrial]] = defaultdict(list)
         self.over: list[StudyTrial] = []
         self.heirs: list[StudyTrial] = []
-        self.version = 0
+        self.version = self.results = 0
+        self.ahead: list[Params] = []
         self._least = -math.inf  # below this score the loss decides
         self._standings: dict[int, Standing] = {}
         self._ranking: list[Standing] = []
@@ -201,6 +205,7 @@ class Study:
         if loss is not None:
             trial.losses[progress] = loss
         self.reached[progress].append(trial)
+        self.results += 1
         self._rank(trial)
 
     def set_attributes(self, trial: StudyTrial, attributes: Attributes) -> None:
@@ -229,12 +234,13 @@ class Study:
         del self.running[trial.number]
         self.rest(trial)
         self.over.append(trial)
+        self.results += 1
         self._rank(trial)
 
-    def set_wall_seconds(self, seconds: float) -> None:
-        """Write how long drivers have worked on the study."""
-        self.writer.set_study_attribute("wall_seconds", sealed({"seconds": seconds}))
-        self.wall_seconds = seconds
+    def set_wall_seconds(self, seconds: float, idle: float = 0.0) -> None:
+        """Write how long drivers have worked on the study. idle: seconds that slots waited for their next trial."""
+        self.writer.set_study_attribute("wall_seconds", sealed({"seconds": seconds, "idle": idle}))
+        self.wall_seconds, self.idle_seconds = seconds, idle
 
     def set_ended(self, reason: str | None) -> None:
         """Write why the search ends; None if it continues."""

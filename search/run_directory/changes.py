@@ -1,5 +1,6 @@
 """Which keys may change when a search is resumed, and what such a change means."""
 
+import re
 from enum import Enum
 
 from search.settings.experiment import Experiment
@@ -24,6 +25,7 @@ INDIFFERENT = (
     "command.timeout_seconds",
     "command.grace_seconds",
 )
+BELIEF = re.compile(r"space\..+\.belief(\.(value|confidence))?")  # it decides what is proposed, not what a trial is
 
 
 class Change(Enum):
@@ -68,7 +70,7 @@ def find_change(stored: Experiment, experiment: Experiment) -> Change:
                     f"resume: {key} can't change, as {scheduler.kind} trains a population as a whole; start a new "
                     "search"
                 )
-    if any(_below(key, meaning) and not _below(key, INDIFFERENT) for key in changed):
+    if any(_below(key, meaning) and not _below(key, INDIFFERENT) and not BELIEF.fullmatch(key) for key in changed):
         return Change.NEW_STUDY
     return Change.GOES_ON if any(not _below(key, INDIFFERENT) for key in changed) else Change.NOTHING
 

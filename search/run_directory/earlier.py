@@ -192,7 +192,7 @@ class Earlier:
             known = before.trials[line.trial].scores
             if line.trial in numbers and line.report.progress(old.training.unit) in known:
                 journal.append(replace(line, trial=numbers[line.trial]))
-        study.set_wall_seconds(before.wall_seconds)
+        study.set_wall_seconds(before.wall_seconds, before.idle_seconds)
         journal.close()
         study.close()
         before.close()

@@ -23,12 +23,14 @@ class Task:
         accept: Takes a draw of the space; returns it without unused hyperparameters, or None if it is no valid trial.
         seed: The seed of its random numbers.
         costs: What else counts; then the search is for a front of scores and costs.
+        seconds: The seconds of a whole training, if the budget is in time or money; then gains are per second.
     """
 
     space: SearchSpace
     accept: Callable[[Params], Params | None]
     seed: int
     costs: tuple[Cost, ...] = ()
+    seconds: Cost | None = None
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, ClassVar, Literal
@@ -12,6 +13,7 @@ from pydantic import Field, field_validator
 from search.record.study import Study
 from search.record.trial import StudyTrial
 from search.samplers.base import Proposal, Task, distinct, list_all, uniform_draws
+from search.samplers.belief import Beliefs
 from search.samplers.coding import Coding
 from search.samplers.design import balanced_design, draw_pool
 from search.samplers.evidence import ENOUGH_RUNS, Evidence, gather, informative_trials
@@ -22,7 +24,7 @@ from trainables.base.files import full_path
 from trainables.base.outcomes import Outcome
 
 if TYPE_CHECKING:  # it imports SciPy
-    from search.samplers.models import ScoreModel
+    from search.samplers.models import CostModel, ScoreModel
 
 LISTED = 5000  # in a space of at most so many combinations, every one is a candidate
 CANDIDATES = 2000  # random draws from a larger space
@@ -49,30 +51,73 @@ class ModelSampler:
         self._listed = list_all(task) if task.space.size() <= LISTED else None
         self._prior = prior
         begin = balanced_design if prior is None else prior.start
-        self._start = begin(task, start, self._listed)
+        self._beliefs = Beliefs(task.space, self._coding)
+        self._start = self._believed_first(begin(task, start, self._listed))
+        self._places: tuple[Study | None, np.ndarray] = (None, np.empty(0))  # a study, and the places of its trials
+        self._timed: tuple[object, CostModel | None] = (None, None)  # the trials that a model was fitted to
         self._seen: tuple[Study | None, int, Evidence | None] = (None, 0, None)  # a study, its version, its evidence
         self._fitted: tuple[object, ScoreModel | None] = (None, None)  # the evidence that a model was fitted to
 
     def propose(self, study: Study) -> Proposal | None:
-        known = study.known
-        rng = np.random.default_rng([self._task.seed, len(study.trials)])
-        if len(study.trials) < len(self._start):
+        known = study.known | {self._task.space.key(params) for params in study.ahead}
+        number = len(study.trials) + len(study.ahead)  # that the trial will have
+        rng = np.random.default_rng([self._task.seed, number])
+        if number < len(self._start):
             for params in self._start:
                 if self._task.space.key(params) not in known:
                     return Proposal(params)
         evidence, scores = self._learnt(study)
         if scores is None:
             return self._apart(study, rng)
-        value, noise = self._improvement(study)
+        gain, noise = self._improvement(study)
+        value = self._preferred(gain, study)
         if self._listed is not None:
             left = [params for params in self._listed if self._task.space.key(params) not in known]
         else:
-            left = self._search(value, evidence, study, rng)
+            left = self._search(value, evidence, study, known, rng)
         if not left:
             return None
-        values = value(self._coding.places(left))
-        expected = {"gain": math.exp(values.max()) * evidence.scale, "noise": noise * evidence.scale}
-        return Proposal(left[int(np.argmax(values))], expected)
+        places = self._coding.places(left)
+        row = int(np.argmax(value(places)))
+        expected = math.exp(gain(places[row : row + 1]).item())
+        return Proposal(left[row], {"gain": expected * evidence.scale, "noise": noise * evidence.scale})
+
+    def _believed_first(self, start: list[Params]) -> list[Params]:
+        """The first trials, the first of them with the values that the user believes in."""
+        if not self._beliefs or not start:
+            return start
+        exact = self._task.accept({**start[0], **self._beliefs.values})
+        first = self._beliefs.best([*([exact] if exact is not None else []), *self._pool])
+        return [first, *(params for params in start[1:] if params != first)]
+
+    def _preferred(self, gain: Value, study: Study) -> Value:
+        """The value of candidates: the logarithm of the gain, per second if time is what is short, and beliefs."""
+        seconds = self._seconds_of(study)
+        finished = sum(trial.outcome == Outcome.COMPLETED for trial in study.over)
+        weight = self._beliefs.weight(finished) if self._beliefs else 0.0
+        if seconds is None and not weight:
+            return gain
+
+        def value(places: np.ndarray) -> np.ndarray:
+            values = gain(places)
+            if weight:
+                values = values + weight * self._beliefs.log_density(places)
+            if seconds is not None:
+                values = values - seconds.axes([self._coding.params(place) for place in places])[0].places
+            return values
+
+        return value
+
+    def _seconds_of(self, study: Study) -> "CostModel | None":
+        """A model of the logarithm of a training's seconds, fitted once for the same trials."""
+        from search.samplers.models import CostModel
+
+        if self._task.seconds is None:
+            return None
+        key = study, sum(trial.outcome == Outcome.COMPLETED for trial in study.over)
+        if self._timed[0] != key:
+            self._timed = key, CostModel([self._task.seconds], study, self._coding)
+        return self._timed[1]
 
     def chance_of_best(self, study: Study, trials: Sequence[StudyTrial]) -> list[float] | None:
         """The probability of each trial to end with the best score so far; None before four trials have finished."""
@@ -101,6 +146,17 @@ class ModelSampler:
             self._fitted = key, ScoreModel(evidence, self._coding, self._prior) if enough else None
         return evidence, self._fitted[1]
 
+    def _places_of(self, study: Study) -> np.ndarray:
+        """The places of all trials, by their numbers: (trials, hyperparameters)."""
+        known, places = self._places
+        if known is not study:
+            places = self._coding.places([])
+        new = [study.trials[number].params for number in range(len(places), len(study.trials))]
+        if new:
+            places = np.concatenate((places, self._coding.places(new)))
+        self._places = study, places
+        return places
+
     def _improvement(self, study: Study) -> tuple[Value, float]:
         """The logarithm of the expected improvement of candidates; and the noise of a score.
 
@@ -111,9 +167,8 @@ class ModelSampler:
 
         evidence, scores = self._learnt(study)
         assert scores is not None
-        places = self._coding.places(evidence.configurations)
-        heights = scores.predict(places)[0]
-        pending = self._coding.places(evidence.pending)
+        heights = scores.heights
+        pending = self._coding.places([*evidence.pending, *study.ahead])
         scores = scores.believing(pending)
         if self._task.costs:
             heights = np.concatenate((heights, scores.predict(pending)[0]))
@@ -149,7 +204,9 @@ class ModelSampler:
         """Valid trials from the whole space, whose greatest cost is the greatest that counts."""
         return self._listed or draw_pool(self._task, np.random.default_rng([self._task.seed, 5]))
 
-    def _search(self, value: Value, evidence: Evidence, study: Study, rng: np.random.Generator) -> list[Params]:
+    def _search(
+        self, value: Value, evidence: Evidence, study: Study, known: set[str], rng: np.random.Generator
+    ) -> list[Params]:
         """New trials of high value in a space that is too large to list: draws, then moves around the best of them.
 
         Points are checked for validity in the order of their value, as the checks are what takes time.
@@ -157,17 +214,20 @@ class ModelSampler:
         order = np.argsort(-evidence.scores, kind="stable")
         incumbents = [evidence.configurations[row] for row in order[:PARENTS]]
         points = self._coding.draw(rng.random((CANDIDATES, len(self._task.space.domains))))
-        tried = self._coding.places([trial.params for trial in informative_trials(study)])
+        if self._beliefs:
+            points[::4] = self._beliefs.draw(points[::4], rng)
+        tried = self._places_of(study)[[trial.number for trial in informative_trials(study)]]
+        tried = np.concatenate((tried, self._coding.places(study.ahead)))
         found: dict[str, Params] = {}
         parents = self._coding.places(incumbents)
         for _ in range(ROUNDS):
             points = np.concatenate((points, self._moved(parents, rng)))
             by_value = points[np.argsort(-value(points), kind="stable")]
-            found |= {self._task.space.key(p): p for p in islice(self._trials(by_value, tried, study.known), SHORTLIST)}
+            found |= {self._task.space.key(p): p for p in islice(self._trials(by_value, tried, known), SHORTLIST)}
             points = self._coding.places(list(found.values()))
             if len(points):
                 parents = points[np.argsort(-value(points), kind="stable")[:PARENTS]]
-        return list(found.values()) or list(islice(self._random(study.known, rng), 1))
+        return list(found.values()) or list(islice(self._random(known, rng), 1))
 
     def _apart(self, study: Study, rng: np.random.Generator) -> Proposal | None:
         """For a study without scores: of some random trials, the one that is farthest from all others."""
@@ -205,6 +265,7 @@ class ModelSampler:
 class DefaultSettings(SamplerSettings):
     """A Gaussian process for few, costly trials."""
 
+    believes: ClassVar[bool] = True
     expects: ClassVar[bool] = True
     foresees: ClassVar[bool] = True
 
@@ -217,6 +278,12 @@ class DefaultSettings(SamplerSettings):
         "higher is better)",
     )
 
+    per_second: bool = Field(
+        True,
+        description="where search.budget is in time or money, weigh the gain that is expected of a trial against the "
+        "seconds that it will take",
+    )
+
     @field_validator("prior")
     @classmethod
     def _absolute(cls, paths: tuple[str, ...]) -> tuple[str, ...]:
@@ -227,4 +294,5 @@ class DefaultSettings(SamplerSettings):
         return self.prior
 
     def make(self, task: Task, prior: Prior | None = None) -> ModelSampler:
+        task = task if self.per_second else replace(task, seconds=None)
         return ModelSampler(task, self.startup_trials + bool(task.costs), prior)

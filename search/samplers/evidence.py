@@ -13,7 +13,7 @@ from trainables.base.outcomes import DIED, Outcome
 
 ENOUGH_RUNS = 4  # finished runs that a forecast needs; scores at one progress that a comparison needs
 OWN_SCATTER = 0.3  # the share of a forecast's variance that is the run's own; similar configurations share the rest
-MOST_TRIALS = 1000  # that are used at most
+MOST_TRIALS, STEP = 1000, 64  # trials that are used at most; the latest ones change in steps
 LEAST_LEAD = 0.05  # the lead of a run that has not finished is at least this
 
 
@@ -50,10 +50,11 @@ class Score:
 
 
 def informative_trials(study: Study) -> list[StudyTrial]:
-    """The trials to learn from: all, or of more than MOST_TRIALS the best, the latest, and the running ones."""
+    """The trials to learn from: all, or of more than MOST_TRIALS the best, the latest, and the active ones."""
     if len(study.trials) <= MOST_TRIALS:
         return list(study.trials.values())
-    latest = range(len(study.trials) - MOST_TRIALS // 2, len(study.trials))
+    first = (len(study.trials) - MOST_TRIALS // 2) // STEP * STEP  # so proposals in a row have one evidence
+    latest = range(first, len(study.trials))
     numbers = {*(trial.number for trial in study.best(MOST_TRIALS // 2)), *latest, *study.active}
     return [study.trials[number] for number in sorted(numbers)]
 

@@ -1,6 +1,7 @@
 """A Gaussian process over configurations, which predicts scores, and its expected improvement."""
 
 import math
+from collections.abc import Callable
 from copy import copy
 
 import numpy as np
@@ -13,6 +14,7 @@ from scipy.special import erfcx, expit
 # noise variance and signal variance. Every hyperparameter spans 0..1, and scores have variance 1.
 SHARES, LENGTHSCALE, NOISE, SIGNAL = (0.4, 1.0), (0.15, 0.4), (-4.2, 1.0), (0.0, 1.0)
 JITTER = 1e-6
+BLOCK = 64  # points whose kernel is computed at a time
 FIT_POINTS, POINTS = 150, 400  # the most points that parameters are fitted to, and that predictions use
 
 
@@ -72,12 +74,28 @@ class GaussianProcess:
 
     def _kernel(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
         """(n, columns), (m, columns) -> (n, m)."""
-        lengthscale = math.exp(self._parameters[-3])
         kernel = np.full((len(left), len(right)), math.exp(self._parameters[-1]))
-        for share, columns in zip(expit(self._parameters[:-3]), self._columns, strict=True):
-            values, rows = np.unique(left[:, columns], axis=0, return_inverse=True)  # values of a list repeat
-            kernel *= (1 - share * _unlike(cdist(values, right[:, columns]), lengthscale))[rows]
+        shares = zip(expit(self._parameters[:-3]).tolist(), self._columns, strict=True)
+        factors = [self._factors(share, left[:, columns], right[:, columns]) for share, columns in shares]
+        for start in range(0, len(left), BLOCK):  # a block stays in the processor's cache
+            rows = slice(start, start + BLOCK)
+            for factor in factors:
+                kernel[rows] *= factor(rows)
         return kernel
+
+    def _factors(self, share: float, left: np.ndarray, right: np.ndarray) -> Callable[[slice], np.ndarray]:
+        """The factors of a hyperparameter in the kernel, as a function of rows on the left: -> (rows, m)."""
+        lengthscale = math.exp(self._parameters[-3])
+
+        def factors(points: np.ndarray) -> np.ndarray:
+            found: np.ndarray = 1 - share * _unlike(cdist(points, right), lengthscale)
+            return found
+
+        if len(np.unique(left[:BLOCK, 0])) > BLOCK // 2:
+            return lambda rows: factors(left[rows])
+        values, place = _distinct(left)  # values of a list repeat
+        table = factors(values)
+        return lambda rows: table[place[rows]]
 
     def _fit(self, points: np.ndarray, scores: np.ndarray, noise: np.ndarray) -> np.ndarray:
         """The most probable log odds of the shares, log lengthscale, log noise variance and log signal variance."""
@@ -123,6 +141,15 @@ class GaussianProcess:
         gradient[-2] = np.trace(outer) * common
         gradient[-1] = np.trace(outer) * signal + each.sum()
         return float(loss), gradient + off / self._priors[:, 1]
+
+
+def _distinct(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The distinct rows of points (n, columns), and which of them each row is, (n,)."""
+    if points.shape[1] == 1:  # many times as fast as for rows
+        values, place = np.unique(points[:, 0], return_inverse=True)
+        return values[:, None], place
+    values, place = np.unique(points, axis=0, return_inverse=True)
+    return values, place.ravel()
 
 
 def _representative(scores: np.ndarray, most: int) -> np.ndarray:

@@ -17,6 +17,7 @@ Startup = Annotated[int, Field(ge=1, description="trials before the model decide
 class SamplerSettings(Kind):
     """A kind of sampler: a subclass, in the table in `search.samplers`."""
 
+    believes: ClassVar[bool] = False  # it uses the beliefs of the space
     expects: ClassVar[bool] = False  # notes the expected gain of its proposals, as search.stop_when_settled needs
     foresees: ClassVar[bool] = False  # its samplers are a Foresight
     fronts: ClassVar[bool] = True  # it can search with several goals
@@ -38,6 +39,8 @@ class SamplerSettings(Kind):
 
 class NamedSampler(Named, SamplerSettings, extra="allow"):
     """A user's own sampler: `module:Name` is called with the task, and the settings by their names."""
+
+    believes: ClassVar[bool] = True  # its author's choice
 
     def make(self, task: Task, prior: Prior | None = None) -> Sampler:
         """See SamplerSettings. Raises UserError if the user's class fails, or has no `propose`."""

@@ -30,6 +30,7 @@ class ScoreModel:
         scores = evidence.scores - self._prior(places)
         owners = np.append(coding.owners, coding.owners.max(initial=-1) + 1)  # the lead is one more hyperparameter
         self._process = GaussianProcess(self._columns(places, evidence.lead), scores, evidence.noise, owners)
+        self.heights = self.predict(places)[0]  # the predicted final scores of the configurations, (n,)
 
     @property
     def noise(self) -> float:

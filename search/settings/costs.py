@@ -32,6 +32,12 @@ def costs_of(experiment: Experiment) -> tuple[Cost, ...]:
     return tuple(_cost(experiment, name) for name in experiment.search.besides)
 
 
+def seconds_of(experiment: Experiment) -> Cost | None:
+    """The seconds of a whole training, if `search.budget` is in time or money."""
+    in_time = experiment.search.budget.limits.keys() - {"epochs"}
+    return _cost(experiment, TRAIN_SECONDS) if in_time else None
+
+
 def measure_costs(experiment: Experiment, console: Console) -> None:
     """Measure what costs are computed from, unless the run has it, and check that a model is within the limits.
 
@@ -72,14 +78,15 @@ def within_limits(experiment: Experiment) -> Callable[[Params], Params | None]:
         if name in costs and costs[name].is_known(experiment)
     }
     known = [(_known(experiment, name), most) for name, most in limits.items()]
+    valid = experiment.acceptance()
 
     def accept(params: Params) -> Params | None:
-        accepted = experiment.accept(params)
+        accepted = valid(params)
         if accepted is not None and all(cost(accepted) <= most for cost, most in known):
             return accepted
         return None
 
-    return accept if known else experiment.accept
+    return accept if known else valid
 
 
 def _cost(experiment: Experiment, name: str) -> Cost:

@@ -3,7 +3,7 @@
 import math
 import os
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -19,7 +19,9 @@ from pydantic import (
 )
 
 from search.schedulers import Task
+from search.settings.conditions import Condition, check_types, known_fields, read_condition
 from search.settings.fields import ExperimentFields
+from search.settings.first import BASE, Around
 from search.settings.goals import PARAMETERS
 from search.settings.problem import TRANSLATION, Problem, find_problem
 from search.settings.searchable import fit_space, is_among
@@ -107,6 +109,13 @@ class Experiment(ExperimentFields):
         if self.training.unit != "epoch" and not self.definition.reports_within_epochs:
             raise ValueError(f"{self.training.report_key}: {self.definition.title} reports by whole epochs; drop it")
         search.sampler.check(self.space)
+        if not search.sampler.believes:
+            for path, domain in self.space.domains.items():
+                if domain.belief is not None:
+                    raise ValueError(
+                        f"space.{path}.belief: sampler {search.sampler.kind} makes no use of it; use sampler default, "
+                        "or drop it"
+                    )
         if search.trials is None and not search.sampler.ends and not search.budget.limits:
             raise ValueError(
                 f"search.trials: null never ends with {search.sampler.kind}; give a number, or a search.budget of "
@@ -134,17 +143,55 @@ class Experiment(ExperimentFields):
         if search.exportable is not None and self.definition.refusal is None:
             raise ValueError(f"search.exportable: {self.definition.title} has no models that can be exported; drop it")
         search.scheduler.check(self.scheduler_task)
+        self._check_conditions()
         if not self._has_a_valid_trial():
             raise ValueError(
                 "space: no combination of its values makes a valid trial"
+                + (" that meets search.where" if search.where else "")
                 + (f" of at most {search.most[PARAMETERS]:,.0f} parameters" if PARAMETERS in search.most else "")
                 + (f" that can be exported for {search.exportable}" if search.exportable else "")
                 + "; see the constraints of its fields"
             )
+        self._check_first()
         return self
 
+    def _check_conditions(self) -> None:
+        """Raises ValueError for a condition that is not understood, that can't be computed, or that no trial meets."""
+        try:
+            probes = [dict(probe) for probe in self.probes()] if self.search.where else []
+            for condition in self._conditions:
+                check_types(condition, self.trial, probes)
+        except ValueError as error:
+            raise ValueError(f"search.where: {error}") from None
+
+    def _check_first(self) -> None:
+        """Raises ValueError for first trials that the space can't have."""
+        if self.search.first == (BASE,):
+            return
+        self.first_trials()
+        if self.search.sampler.ends:
+            raise ValueError(f"search.first: {self.search.sampler.kind} has an order of its own; drop this")
+
+    @property
+    def _conditions(self) -> tuple[Condition, ...]:
+        known = known_fields(self.as_given)
+        return tuple(read_condition(text, known) for text in self.search.where)
+
+    @property
+    def around(self) -> Around:
+        """The space around the base."""
+        return Around(self.trial, self.space, self.acceptance(), self.probes)
+
+    def first_trials(self) -> list[Params]:
+        """The trials that the search begins with. Raises ValueError for some that the space can't have."""
+        try:
+            return self.around.first(self.search.first)
+        except ValueError as error:
+            raise ValueError(f"search.{error}") from None
+
     def _has_a_valid_trial(self) -> bool:
-        return any(self.accept(params) is not None for params in self.probes())
+        accept = self.acceptance()
+        return any(accept(params) is not None for params in self.probes())
 
     def probes(self) -> Iterator[Params]:
         """All combinations of a small space, or PROBES draws of a larger one; valid or not."""
@@ -171,19 +218,28 @@ class Experiment(ExperimentFields):
 
     def accept(self, params: Params) -> Params | None:
         """The parameters without those that the others make unused; None if they make no valid trial."""
-        try:
-            config = self.trial.with_values(params)
-        except ValidationError:
-            return None
-        if (config.num_parameters or 0) > self.search.most.get(PARAMETERS, math.inf):
-            return None
-        if (
-            self.search.exportable
-            and self.definition.refusal
-            and self.definition.refusal(self.search.exportable, config)
-        ):
-            return None
-        return {path: value for path, value in params.items() if path not in config.unused}
+        return self.acceptance()(params)
+
+    def acceptance(self) -> Callable[[Params], Params | None]:
+        """The function `accept`, for many calls: what they have in common is computed once."""
+        base, search, refusal, conditions = self.trial, self.search, self.definition.refusal, self._conditions
+        most = search.most.get(PARAMETERS, math.inf)
+
+        def accept(params: Params) -> Params | None:
+            try:
+                config = base.with_values(params)
+            except ValidationError:
+                return None
+            if most < math.inf and (config.num_parameters or 0) > most:
+                return None
+            if search.exportable and refusal and refusal(search.exportable, config):
+                return None
+            if not all(condition.allows(config) for condition in conditions):
+                return None
+            unused = config.unused
+            return {path: value for path, value in params.items() if path not in unused}
+
+        return accept
 
     @property
     def rungs(self) -> tuple[int, ...]:

@@ -8,6 +8,7 @@ from search.record.budget import BudgetConfig
 from search.samplers import SAMPLERS, SamplerSettings
 from search.schedulers import SCHEDULERS, SchedulerSettings
 from search.settings.goals import SECONDS, TRAIN_SECONDS, GoalsConfig
+from search.space.domain import Scalar
 from trainables.export.forms import FormName
 from trainables.timing.config import SpeedConfig
 
@@ -24,6 +25,16 @@ class SearchConfig(GoalsConfig):
     )
     trials: int | None = Field(
         20, ge=1, description="configurations to try; null: all of a grid, or as many as the budget allows"
+    )
+    first: tuple[Literal["base"] | dict[str, Scalar], ...] = Field(
+        ("base",),
+        description="what is tried first: base (the trial around which the space is, or the nearest one in it), or "
+        "changes of it, as [base, {model.d_model: 512}]",
+    )
+    where: tuple[str, ...] = Field(
+        (),
+        description='conditions that trials must meet, as ["model.encoder_layers >= model.decoder_layers"]: with '
+        "fields of a trial, numbers, words in quotes, and, or, not, in, + - * / // %",
     )
     stop_when_settled: bool = Field(
         False,

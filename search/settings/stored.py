@@ -39,7 +39,7 @@ def stored_experiment(run_dir: Path, url: str | None = None, trust: bool = False
         _as_version_0_1_meant_it(tree)
     if isinstance(tree["search"], dict):
         _give_settings_to_their_kinds(tree["search"])
-        _stop_by_rank_alone(tree["search"])
+        _decide_as_before(tree["search"])
     fields: dict[str, Any] = getattr(chosen.model_fields["training"].annotation, "model_fields", {})
     if isinstance(tree["training"], dict) and "valid_difference" in fields:
         tree["training"].setdefault("valid_difference", None)  # all pairs, as there was no such key
@@ -130,8 +130,12 @@ def _give_settings_to_their_kinds(search: dict[str, Any]) -> None:
             search[key] = {"kind": search[key], **{name: settings[name] for name in settings if name in known}}
 
 
-def _stop_by_rank_alone(search: dict[str, Any]) -> None:
-    """Keep the rule by which `asha_promotion` decided before it had `chance`."""
-    scheduler = search.get("scheduler")
-    if isinstance(scheduler, dict) and scheduler.get("kind") == "asha_promotion":
-        scheduler.setdefault("chance", None)
+def _decide_as_before(search: dict[str, Any]) -> None:
+    """Set what decides about trials to what it was before these keys."""
+    for part, kind, key, value in (
+        ("scheduler", "asha_promotion", "chance", None),
+        ("sampler", "default", "per_second", False),
+    ):
+        settings = search.get(part)
+        if isinstance(settings, dict) and settings.get("kind") == kind:
+            settings.setdefault(key, value)

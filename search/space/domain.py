@@ -18,6 +18,18 @@ if TYPE_CHECKING:
 Scalar = bool | int | float | str | None
 
 
+class Belief(Config):
+    """Where the user expects the best value of a hyperparameter."""
+
+    value: Scalar = Field(description="the value that is expected to be the best")
+    confidence: Literal["low", "medium", "high"] = Field("medium", description="how sure that is")
+
+    @field_validator("value", mode="before")
+    @classmethod
+    def _read_exponent(cls, value: Any) -> Any:
+        return _number(value)
+
+
 class Domain(Config):
     """The domain of one hyperparameter: a list of `values`, or a range from `min` to `max`."""
 
@@ -32,16 +44,16 @@ class Domain(Config):
     probabilities: tuple[float, ...] | None = Field(
         None, description="how often random draws take each of the values; equally often by default"
     )
+    belief: Belief | None = Field(
+        None,
+        description="where the best value is expected, as {value: 0.001, confidence: high}: sampler default tries it "
+        "early, and trusts it less with each finished trial",
+    )
 
     @field_validator("values", mode="before")
     @classmethod
     def _read_exponents(cls, values: Any) -> Any:
-        # YAML 1.1 reads 1e-3 as text.
-        if isinstance(values, list | tuple):
-            return [
-                float(v) if isinstance(v, str) and re.fullmatch(r"[+-]?[\d.]+[eE][+-]?\d+", v) else v for v in values
-            ]
-        return values
+        return [_number(value) for value in values] if isinstance(values, list | tuple) else values
 
     @model_validator(mode="before")
     @classmethod
@@ -91,6 +103,14 @@ class Domain(Config):
             raise ValueError(
                 f"probabilities: must be positive and add up to 1, not to {total:g}; drop values that must not be tried"
             )
+
+    @model_validator(mode="after")
+    def _can_be_believed(self) -> Self:
+        try:
+            self.belief and self.take(self.belief.value)
+        except ValueError as error:
+            raise ValueError(f"belief.value: {error}") from None
+        return self
 
     @property
     def _is_log(self) -> bool:
@@ -178,6 +198,29 @@ class Domain(Config):
         step = min(max(round(unit * (count - 1)), 0), int(count) - 1)
         return self._by_rank[step] if self.values is not None else self.at((step + 0.5) / count)
 
+    def take(self, value: Scalar) -> Scalar:
+        """The value as this domain writes it. Raises ValueError if it is not in the domain."""
+        if self.values is not None:
+            if identity(value) not in self._ranks:
+                raise ValueError(f"{value!r} is not one of {list(self.values)}")
+            return self._by_rank[self._ranks[identity(value)]]
+        assert self.min is not None and self.max is not None
+        if isinstance(value, bool) or not isinstance(value, int | float) or not self.min <= value <= self.max:
+            raise ValueError(f"{value!r} is not between {self.min:g} and {self.max:g}")
+        step = 1 if self._is_int else None if self._is_log else self.q
+        if step is not None and abs((steps := (value - self.min) / step) - round(steps)) > 1e-8:
+            raise ValueError(f"{value!r} is no step of {step:g} from {self.min:g}")
+        return int(value) if self._is_int else float(value)
+
+    def nearest(self, value: Scalar) -> Scalar:
+        """The value of the domain that is nearest to any value; the first one if nothing is near."""
+        if not self.is_ordered or isinstance(value, bool) or not isinstance(value, int | float):
+            listed = self.values or (self.near(0.0),)
+            return next((each for each in listed if identity(each) == identity(value)), listed[0])
+        if self.values is not None:
+            return min(self._by_rank, key=lambda each: abs(float(str(each)) - value))
+        return self.near(self.unit(value))
+
     def _snap(self, value: float) -> int | float:
         """The value rounded to the step of q_log_uniform_values, within the range."""
         assert self.min is not None and self.max is not None
@@ -220,6 +263,12 @@ class Domain(Config):
         if self._is_int:
             return tuple(int(self.min) + i for i in range(int(count)))
         return tuple(self.min + i * (self.q or 0) for i in range(int(count)))
+
+
+def _number(value: Any) -> Any:
+    """The value, or the number that it is: YAML 1.1 reads 1e-3 as text."""
+    is_number = isinstance(value, str) and re.fullmatch(r"[+-]?[\d.]+[eE][+-]?\d+", value)
+    return float(value) if is_number else value
 
 
 def identity(value: Scalar) -> object:

@@ -53,7 +53,8 @@ class SearchSpace(RootModel[dict[str, Domain]]):
     def to_sweep(self) -> dict[str, Any]:
         """The space as `parameters` of a sweep that W&B accepts."""
         return {
-            path: sweep_form(domain.model_dump(mode="json", exclude_none=True)) for path, domain in self.domains.items()
+            path: sweep_form(domain.model_dump(mode="json", exclude_none=True, exclude={"belief"}))
+            for path, domain in self.domains.items()
         }
 
     def distance(self, first: Params, second: Params) -> float:
