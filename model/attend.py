@@ -24,6 +24,10 @@ def attend(
     allowed; causal: no query sees a later key (S = T);
     dropout: of the attention weights; bias: (1 or B, H, T, S). -> (B, H, T, head_size).
     """
+    if query.device.type == "cpu" and torch.is_autocast_enabled("cpu"):  # its kernels are slow in bfloat16
+        with torch.autocast("cpu", enabled=False):
+            query, key, value = query.float(), key.float(), value.float()
+            return attend(query, key, value, mask, causal, dropout, None if bias is None else bias.float())
     if dropout and query.device.type == "cpu":  # PyTorch's fused kernel does not support dropout there
         return drop(attention_weights(query, key, mask, causal, bias), dropout).to(value.dtype) @ value
     if bias is None:

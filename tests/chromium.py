@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser import CHROMIUM, browser
+from browser import CHROMIUM, Browser, browser
 
 DESK, PHONE = 1280, 390
 PAPER = {"A4": 688, "Letter": 710}  # pixels between the margins, 14 mm each
@@ -84,13 +84,16 @@ def cut_on_paper(page: Path, then: str) -> list[list[str]]:
     return asyncio.run(look())
 
 
-def value_of(page: Path, *scripts: str) -> list[Any]:
-    """The values of expressions in a page, one after another."""
+def value_of(page: Path, *steps: str | float) -> list[Any]:
+    """The values of expressions in a page, one after another; for a number, so many seconds pass."""
+
+    async def take(tab: Browser, step: str | float) -> Any:
+        return await (tab.evaluate(step) if isinstance(step, str) else asyncio.sleep(step))
 
     async def look() -> list[Any]:
         async with browser() as tab:
             await tab.window(DESK, 900)
             await tab.open(page)
-            return [await tab.evaluate(script) for script in scripts]
+            return [await take(tab, step) for step in steps]
 
     return asyncio.run(look())

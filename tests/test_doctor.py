@@ -14,7 +14,7 @@ import torch
 from search.commands.doctor import Gpu, Machine, describe_machine, find_obstacles
 
 COMMAND = [sys.executable, str(Path(__file__).parents[1] / "search" / "run.py"), "doctor"]
-SOUND = Machine("A Processor", "AVX2", 8, None, 0.1, 64.0, 60.0, 500.0, 100.0, 100.0, 95.0, (), False, (), 8)
+SOUND = Machine("A Processor", "AVX2", 8, None, 0.1, 64.0, 60.0, 500.0, 100.0, 100.0, 95.0, 90.0, (), False, (), 8)
 GPU = Gpu("A GPU", 80.0, 79.0, 600.0)
 
 
@@ -43,10 +43,17 @@ def test_it_tells_when_mkl_takes_its_slow_path() -> None:
 @pytest.mark.parametrize(
     ("machine", "message"),
     [
-        (replace(SOUND, product_gflops=40.0, together_gflops=40.0), r"40 of the 100 GFLOP/s .* \"MKL on AMD\""),
+        (
+            replace(SOUND, product_gflops=40.0, together_gflops=40.0, bf16_gflops=40.0),
+            r"40 of the 100 GFLOP/s .* \"MKL on AMD\"",
+        ),
         (replace(SOUND, load=6.0), r"other processes use 6\.0 of 8 cores"),
         (replace(SOUND, load=6.0, together_gflops=40.0), r"other processes use 6\.0 of 8 cores"),
         (replace(SOUND, together_gflops=55.0), r"each reaches 55 instead of 100 GFLOP/s"),
+        (
+            replace(SOUND, bf16_gflops=300.0),
+            r"bfloat16 products are 3\.0 times as fast on a core",
+        ),
         (replace(SOUND, quota=2.5), r"the time of 2\.5 cores, though it sees 8: set search\.concurrency to 2"),
         (replace(SOUND, free_gib=3.0), r"3\.0 are free: set search\.concurrency to 3"),
         (replace(SOUND, disk_gib=1.0), r"1\.0 GiB of disk"),

@@ -86,7 +86,7 @@ def test_resume_without_a_name_lists_what_was_stopped(runs: Path, capsys: pytest
     assert len(said) == 2 and said[1].startswith(f"{runs / 'stopped'}: ") and "valid BLEU" in said[1]
     shutil.rmtree(runs / "stopped")
     assert main(["resume", "--output_dir", str(runs)]) == 2
-    assert "no run in" in capsys.readouterr().err
+    assert "none is stopped" in capsys.readouterr().err
 
 
 def test_fewer_trials_change_nothing_once_a_search_has_ended(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,18 +1,25 @@
 """A report in Chromium: whole on paper, readable in the dark, its table sorted and filtered, drawn where one looks."""
 
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from boards import board, entry
 from chromium import DESK, PHONE, cut_on_paper, needs_chromium, shown_at, value_of
-from test_report import PARAMS, SCORES, make_experiment, render
+from test_report import PARAMS, SCORES, lines, make_experiment, make_trials, render
+
+from search.report.page import Findings, write_report
+from search.report.summary import Progress
 
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     needs_chromium()
     folder = tmp_path_factory.mktemp("report")
-    render(folder, make_experiment(), board(entry(1, 2, 26.0, 1, PARAMS), entry(2, 0, 22.5, 2, PARAMS)), SCORES)
+    ranked = board(entry(1, 2, 26.0, 1, PARAMS), entry(2, 0, 22.5, 2, PARAMS))
+    how = "nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:2.6.0"  # without a space to break it at
+    render(folder, make_experiment(), replace(ranked, signatures={"bleu": how}), SCORES)
     return folder / "report.html"
 
 
@@ -52,3 +59,17 @@ def test_trials_are_sorted_and_filtered(page: Path) -> None:
     )
     found = value_of(page, rows, click, rows, click, rows, word, rows)
     assert found[::2] == [["0", "1", "2", "3"], ["3", "1", "0", "2"], ["2", "0", "1", "3"], ["3"]]
+
+
+def test_the_page_of_a_search_that_runs_loads_itself_again_but_not_under_a_reader(tmp_path: Path) -> None:
+    """What a reader has unfolded stays so."""
+    needs_chromium()
+    experiment, file = make_experiment(), tmp_path / "report.html"
+    progress = Progress(time.time(), "search: 9 of about 12 epochs", ["trial 3"], every=1)
+    found = Findings(experiment, make_trials({}), lines(SCORES), [], None, None, "", progress=progress)
+    write_report(file, found)
+    table = '[...document.querySelectorAll("details")].at(-1)'
+    begin, is_old = f"window.before = true; {table}.open = true", "window.before === true"
+    types = f'{begin}; document.querySelector(".filter").focus()'
+    assert value_of(file, types, 1.5, is_old)[-1] is True
+    assert value_of(file, begin, 2.5, is_old, f"{table}.open")[-2:] == [False, True]

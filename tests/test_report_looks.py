@@ -204,7 +204,9 @@ def test_progress() -> None:
     curves, looks = plotted(figure := progress_figure(experiment, lines, ["3 of 40 epochs", "1 of 9 hours"]))
     hover = "after %{x:.4g} epochs: %{y:.2f}<extra></extra>"
     line = {"color": BLUE, "shape": "hv"}
-    assert curves == [points(x=[1, 3, 4], y=[5.0, 8.0, 8.0], mode="lines", line=line, hovertemplate=hover)]
+    assert curves == [
+        points(x=[1, 3, 4], y=[5.0, 8.0, 8.0], mode="lines", line=line, cliponaxis=False, hovertemplate=hover)
+    ]
     budget: dict[str, Any] = {
         "shapes": [upright(40, dash="dot", color=INK, width=1)],
         "annotations": [label(40, "budget")],

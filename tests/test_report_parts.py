@@ -21,7 +21,7 @@ from search.report.summary import summarise
 from search.settings.experiment import Experiment
 
 START = {
-    "at": "2026-01-02T03:04:05+0000",
+    "at": "2026-01-02T04:04:05+0100",
     "torch": "2.13.0",
     "python": "3.11.7",
     "device": "NVIDIA H200",
@@ -45,12 +45,15 @@ def test_the_head_says_when_on_what_and_at_what_cost() -> None:
         experiment, [START, {**START, "device": "NVIDIA B200"}], reports, finals, board(entry(1, 0, 9, 1, {}))
     )
     assert found == {
-        "date": "2 January 2026, 03:04 UTC to 2 January 2026, 03:50 UTC, in 2 starts",
+        "date": "2 January 2026, 03:04 to 03:50 UTC, in 2 starts",
         "duration": "67 min by the clock for the search",
         "cost": "60 min on devices, search and finals, $3.00 at $3 an hour",
         "hardware": "NVIDIA B200; EPYC, 16 cores; Linux x86_64",
         "versions": "python 3.11.7, torch 2.13.0",
     }
+    late = [replace(reports[0], time="2026-01-03T00:10:00+00:00")]
+    days = summarise(experiment, [START], late, [], None)["date"]
+    assert days == "2 January 2026, 03:04 UTC to 3 January 2026, 00:10 UTC"
     assert summarise(experiment, [], [], [], None) == {}, "of a search that has just begun"
 
 
@@ -100,8 +103,8 @@ def test_the_methods_are_those_of_the_search() -> None:
 
 
 def test_each_slot_has_its_trials_and_no_two_at_a_time() -> None:
-    """Trials 0 and 1 side by side; then 0 goes on where it was, 2 comes where 1 was, and 7 is a retraining of 1."""
-    reports = [at(0, 1, 1), at(1, 1, 1), at(0, 2, 2), at(2, 1, 2)]
+    """Trials 0 and 1 side by side; then 0 goes on where it was, 2 comes where 1 was a little sooner; 7 is a 1 again."""
+    reports = [at(0, 1, 1, 45, eval_seconds=15.0), at(1, 1, 5 / 6, 50), at(0, 2, 2), at(2, 1, 2)]
     finals = [at(7, 1, 4, gpu_utilization=50.0)]
     ranking = [replace(entry(1, 1, 30.0, 1, {}), final_trials=[7])]
     slots, gpus = timeline(reports, finals, ranking)

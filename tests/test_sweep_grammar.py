@@ -3,6 +3,7 @@
 import math
 import random
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from search.run import main
 from search.samplers import SAMPLERS
 from search.samplers.coding import Coding
 from search.settings.experiment import Experiment
-from search.settings.sweep_file import read_sweep
+from search.settings.sweep_file import _map, read_sweep
 from search.space.domain import Domain
 from search.space.space import SearchSpace
 from trainables.base.config import flatten
@@ -67,6 +68,24 @@ def test_what_makes_no_sense_is_refused_with_what_to_write(form: dict[str, Any],
     with pytest.raises(ValidationError) as caught:
         Domain.model_validate(form)
     assert instead in str(caught.value)
+
+
+JUNK = st.one_of(
+    st.none(), st.booleans(), st.floats(), st.integers(), st.text(max_size=3), st.lists(st.integers(), max_size=2)
+)
+NAMES = ("value", "values", "min", "max", "q", "mu", "sigma", "distribution", "probabilities", "parameters")
+WORDS = st.sampled_from(("normal", "log_normal", "constant", "q_log_uniform", "inv_log_uniform", "beta", "uniform"))
+
+
+@given(st.dictionaries(st.sampled_from(NAMES), st.one_of(JUNK, WORDS), max_size=5))
+def test_rubbish_is_read_or_refused(form: dict[str, Any]) -> None:
+    with suppress(ValidationError):
+        SearchSpace.model_validate({"a": form})
+    for key in ("method", "metric", "early_terminate", "run_cap", "parameters"):
+        for value in form.values():
+            with suppress(ValueError):
+                keys: dict[str, Any] = {}
+                list(_map({**SWEEP, key: value}, keys, 5))
 
 
 def test_draws_follow_the_probabilities() -> None:

@@ -34,6 +34,7 @@ GPU_SIZE = 8192
 TRIAL_GIB = 0.9  # memory of a CPU trial with d_model 256: docs/performance.md
 CHECKPOINTS_GIB = 5.0  # disk space for a search with some tens of such trials
 SLOW_PATH = 0.7  # below this share of oneDNN's speed, MKL does not use all instructions of the processor
+FASTER = 1.5  # from this multiple of float32's speed on, bfloat16 is worth a try
 SHARED = 0.7  # below this share of a single core's speed, cores are probably hyperthreads
 BUSY = 0.25  # the share of cores that other processes may use without a warning
 
@@ -69,6 +70,7 @@ class Machine:
     product_gflops: float  # PyTorch's float32 matrix product on a single core
     onednn_gflops: float | None  # the same by oneDNN, which detects the processor's instructions; None without oneDNN
     together_gflops: float  # on each core while all cores work
+    bf16_gflops: float  # a bfloat16 product on a single core
     gpus: tuple[Gpu, ...]
     idle_mps: bool  # whether NVIDIA's multi-process service is installed, but does not run
     open_clusters: tuple[str, ...]  # addresses of Ray clusters that ask for no token
@@ -101,7 +103,7 @@ def describe_machine(machine: Machine) -> list[tuple[str, str]]:
         (
             "matrix product",
             f"{machine.product_gflops:.0f} GFLOP/s on a single core, {machine.together_gflops:.0f} on each core if all "
-            f"work (float32, {SIZE} × {SIZE})",
+            f"work (float32, {SIZE} × {SIZE}); {machine.bf16_gflops:.0f} in bfloat16",
         ),
     ]
     for gpu in machine.gpus:
@@ -120,6 +122,12 @@ def find_obstacles(machine: Machine) -> list[str]:
             f"matrix products reach {machine.product_gflops:.0f} of the {machine.onednn_gflops:.0f} GFLOP/s that a "
             "core can do: PyTorch's MKL does not use all instructions of this processor, as is usual with AMD; "
             'docs/performance.md, "MKL on AMD", says how to change that'
+        )
+    if not machine.gpus and machine.bf16_gflops > FASTER * machine.product_gflops:
+        found.append(
+            "training computes in float32, and bfloat16 products are "
+            f"{machine.bf16_gflops / machine.product_gflops:.1f} times as fast on a core: try training.precision: "
+            'bf16 (docs/performance.md, "Precision on a CPU")'
         )
     if machine.load > BUSY * machine.cores:
         found.append(f"other processes use {machine.load:.1f} of {machine.cores} cores, which slows a search down")
@@ -175,6 +183,7 @@ def examine(output_dir: Path) -> Machine:
         onednn = min(_timings(lambda: F.linear(packed_left, packed_right)))
     with ThreadPoolExecutor(cores, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         counts = pool.map(lambda _: len(_timings(lambda: left @ right)), range(cores))
+    in_bf16 = left.bfloat16(), right.bfloat16()
     flop = 2 * SIZE**3 / 1e9
     return Machine(
         processor=processor(),
@@ -188,6 +197,7 @@ def examine(output_dir: Path) -> Machine:
         product_gflops=flop / alone,
         onednn_gflops=flop / onednn if onednn else None,
         together_gflops=flop * sum(counts) / cores / SECONDS,
+        bf16_gflops=flop / min(_timings(lambda: in_bf16[0] @ in_bf16[1])),
         gpus=tuple(examine_gpu(torch.device("cuda", index)) for index in range(torch.cuda.device_count())),
         idle_mps=shutil.which("nvidia-cuda-mps-control") is not None and not (_mps_folder() / "control").exists(),
         open_clusters=tuple(open_clusters()),

@@ -14,7 +14,7 @@ from search.commands.search import search, with_keys
 from search.record.journal import read_lines
 from search.remote.fetching import fetch_run
 from search.run_directory.changes import find_change
-from search.run_directory.finding import EXPERIMENT, find_run, places_of
+from search.run_directory.finding import EXPERIMENT, NEWEST, find_run, places_of
 from search.run_directory.overview import State, overviews
 from search.run_directory.trust import ALL, PUBLISHED, check_trust
 from search.settings.experiment import Experiment
@@ -83,7 +83,8 @@ def _which(output_dir: Path) -> str:
     if not known:
         return ask
     if not stopped:
-        return f"{ask}; no run in {output_dir} is stopped, and one that has ended is extended by more trials"
+        there = ", ".join(f"{run.path}" for run in known[:NEWEST])
+        return f"{ask}; none is stopped, and one that has ended is extended by changed keys: there is {there}"
     found = [
         f"{run.path}: {', '.join(filter(None, (count(run.trials, 'trial', 'trials'), run.best, ago(run.latest))))}"
         for run in stopped

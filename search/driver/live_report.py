@@ -32,7 +32,7 @@ class LiveReport:
 
     def __init__(self, run_dir: Path, first: float = FIRST):
         """first: seconds after which the process starts."""
-        self.run_dir, self.begun, self.first = run_dir, time.time(), first
+        self.run_dir, self.begun = run_dir, time.time()
         self.next = self.begun + first  # when it is told next
         self.process: subprocess.Popen[bytes] | None = None
         self.standing: Standing = lambda: ("", ())

@@ -46,9 +46,9 @@ def summarise(
     """The facts by their names. starts: of the driver, from inputs.json."""
     found: dict[str, str] = {}
     times = [line.time for line in (*reports[-1:], *finals[-1:]) if line.time]
-    if starts:
-        begun, last = starts[0]["at"], max(times, default="")
-        found["date"] = f"{_moment(begun)}{f' to {_moment(last)}' if last else ''}"
+    if begun := starts[0].get("at") if starts else None:
+        last = max(times, default="")
+        found["date"] = _moments(begun, last) if last else _moment(begun)
         if len(starts) > 1:
             found["date"] += f", in {count(len(starts), 'start', 'starts')}"
     seconds = Totals(reports).seconds + Totals(finals).seconds
@@ -61,11 +61,17 @@ def summarise(
     if starts:
         found["hardware"] = "; ".join(str(starts[-1][name]) for name in MACHINE if starts[-1].get(name))
         found["versions"] = ", ".join(f"{name} {starts[-1][name]}" for name in VERSIONS if starts[-1].get(name))
-    return found
+    return {name: fact for name, fact in found.items() if fact}
+
+
+def _moments(begun: str, last: str) -> str:
+    """Two moments, with one date if it is the same."""
+    first, second = _moment(begun), _moment(last)
+    day, time = second.split(", ")
+    return f"{first.rpartition(' ')[0]} to {time}" if first.startswith(f"{day},") else f"{first} to {second}"
 
 
 def _moment(text: str) -> str:
-    """2026-01-02T03:04:05+0000 -> "2 January 2026, 03:04 UTC"."""
-    when = datetime.fromisoformat(text)
-    zone = when.strftime("%Z").replace("UTC+00:00", "UTC")
-    return f"{when.day} {when:%B %Y, %H:%M} {zone}".rstrip()
+    """2026-01-02T04:04:05+0100 -> "2 January 2026, 03:04 UTC"."""
+    when = datetime.fromisoformat(text).astimezone(UTC)
+    return f"{when.day} {when:%B %Y, %H:%M} UTC"

@@ -1,5 +1,6 @@
 """A W&B sweep file as keys of a search; what has no counterpart is named."""
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,7 +68,7 @@ def read_sweep(file: Path, base: Mapping[str, Any]) -> Sweep:
     Raises:
         UserError: For what can't be read or mapped, with the key.
     """
-    tree = read_stored(file)
+    tree = read_stored(file, "--sweep")
     if "parameters" not in tree:
         raise UserError(f"{file}: parameters: missing; a sweep needs them. A configuration is given by --config")
     known = ("method", "metric", "parameters", "early_terminate", *TAKEN, *WITHOUT)
@@ -85,7 +86,7 @@ def read_sweep(file: Path, base: Mapping[str, Any]) -> Sweep:
 def _map(tree: Mapping[str, Any], keys: dict[str, Any], epochs: int | None) -> Iterator[str]:
     """Set the keys for all but the parameters. Yields remarks. Raises ValueError."""
     method = tree.get("method", "bayes")
-    if method not in SAMPLERS:
+    if not isinstance(method, str) or method not in SAMPLERS:
         raise ValueError(f"method: {method!r} has no counterpart; use one of {', '.join(SAMPLERS)}")
     set_paths(keys, {"search.sampler": SAMPLERS[method]})
     yield f"method {method} is search.sampler {SAMPLERS[method]}"
@@ -140,7 +141,8 @@ def _epochs(keys: Mapping[str, Any], base: Mapping[str, Any]) -> int | None:
     if any(given.get(f"training.{key}") is not None for key in ("report_steps", "report_tokens")):
         return None
     epochs = given.get("training.epochs", TrainingConfig.model_fields["epochs"].default)
-    return epochs if isinstance(epochs, int) else None
+    whole = isinstance(epochs, int | float) and math.isfinite(epochs) and epochs == int(epochs)
+    return int(epochs) if whole else None
 
 
 def _metric(tree: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -17,6 +17,8 @@ def read_form(form: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of a domain for one of W&B's forms. Raises ValueError for a form that makes no sense here."""
     fields = dict(form)
     distribution = fields.get("distribution")
+    if not isinstance(distribution, str | None):
+        return fields  # the domain says what it must be
     if "value" in fields or distribution == "constant":
         raise ValueError("value: is one value, nothing to search; set the key outside of space")
     if distribution in UNBOUNDED or "mu" in fields or "sigma" in fields:

@@ -14,6 +14,7 @@ from trainables.data.encoding.preparing import Prepared
 from trainables.training.learner import Learner
 from trainables.training.loop import Batch, to_device
 from trainables.training.loss import linear_cross_entropy
+from trainables.training.precision import autocast
 
 
 class StackedStep:
@@ -76,9 +77,7 @@ class StackedStep:
         """Add the gradients of each model's objective per token; returns their negative log-likelihoods, (K,)."""
         before, gold = target[..., :-1], target[..., 1:]
         # Without autocast's cache of cast weights: a captured step would not contain the casts of an earlier pass.
-        with torch.autocast(
-            self._device.type, torch.bfloat16, enabled=self._device.type == "cuda", cache_enabled=not self._sizes
-        ):
+        with autocast(self._device, self.learners[0].settings.precision, cache_enabled=not self._sizes):
             hidden: Sequence[Tensor]
             weights: Sequence[Tensor]
             if self._stack is None:

@@ -11,6 +11,7 @@ from trainables.base.errors import did_you_mean
 from trainables.base.metric_config import BUILT_IN, Metrics
 
 Part = Literal["encoder", "decoder", "embeddings"]  # of a model
+Precision = Literal["auto", "float32", "bf16"]
 SCATTER = 20.0  # BLEU; a rule of thumb, by which 2,000 sentences show a difference of two systems to within 0.45
 SURE = 1.28  # standard deviations, for a one-sided confidence of 0.9
 METRICS_FIELD = (
@@ -50,6 +51,11 @@ class TranslatorTraining(TrainingConfig):
         description="most tokens per batch: pairs times (longest source + longest target)",
     )
     batch_sentences: int | None = Field(None, ge=1, description="or: sentence pairs per batch (batch_tokens: null)")
+    precision: Precision = Field(
+        "auto",
+        description="type of numbers in the matrix products of training: float32, bf16, or auto, which is bf16 on GPUs "
+        "that compute it and float32 elsewhere. bf16 is also faster on CPUs with its instructions, see doctor",
+    )
 
     if TYPE_CHECKING:  # fields or properties of each class
 
@@ -127,6 +133,7 @@ class TranslatorConfig(TrialConfig):
         "training.valid_difference",
         "training.valid_metrics",
         "training.freeze",
+        "training.precision",
     )
     beside = ("metrics",)
     if TYPE_CHECKING:

@@ -20,14 +20,14 @@ def read_yaml(file: Path) -> dict[str, Any]:
     return with_new_names(read_stored(file), file)
 
 
-def read_stored(file: Path) -> dict[str, Any]:
-    """The mapping in a YAML file, unchanged. Raises UserError."""
+def read_stored(file: Path, option: str = "--config") -> dict[str, Any]:
+    """The mapping in a YAML file, unchanged. Raises UserError; option: the one that names the file."""
     try:
         tree = yaml.load(read_text(file, LARGEST), _UniqueKeys)
     except OSError as error:
-        raise UserError(f"{file}: {error.strerror or error}; name an existing YAML file with --config") from None
+        raise UserError(f"{file}: {error.strerror or error}; name an existing YAML file with {option}") from None
     except UnicodeDecodeError:
-        raise UserError(f"{file}: not a text file; --config takes YAML") from None
+        raise UserError(f"{file}: not a text file; {option} takes YAML") from None
     except yaml.MarkedYAMLError as error:
         raise UserError(_place(file, error)) from None
     except (yaml.YAMLError, ValueError) as error:

@@ -15,6 +15,7 @@ from trainables.pretrained.generation import logits_of, reference_loss, translat
 from trainables.pretrained.network import load_network, trained_parameters
 from trainables.training.device import set_up
 from trainables.training.loop import passes, to_device
+from trainables.training.precision import autocast
 
 
 class FineTuner:
@@ -71,12 +72,12 @@ class FineTuner:
 
     def reference_loss(self, split: EncodedSplit) -> float:
         """Negative log-likelihood of the references, in nats, summed over all their tokens, without label smoothing."""
-        with _autocast(self.device):
+        with autocast(self.device, self.settings.precision):
             return reference_loss(self.model, split, self.settings.forward_tokens)
 
     def translate(self, sentences: list[str]) -> list[str]:
         """Translations by greedy search, in the order of the sentences."""
-        with _autocast(self.device):
+        with autocast(self.device, self.settings.precision):
             return translate(self.model, self.codec, sentences)
 
 
@@ -110,7 +111,7 @@ class FineTuningSteps:
         """Forward and backward pass of the objective, summed over the target's tokens, times a scale."""
         device, smoothing = self.learner.device, self.learner.settings.label_smoothing
         source, target = (to_device(ids, device) for ids in (source, target))
-        with _autocast(device):
+        with autocast(device, self.learner.settings.precision):
             logits, gold = logits_of(self.learner.model, source, target)
         log_p = logits.log_softmax(dim=-1)
         nll = -log_p.gather(1, gold.unsqueeze(1)).sum()
@@ -118,8 +119,3 @@ class FineTuningSteps:
         if objective.requires_grad:  # not if layer drop skipped all layers with adapters
             (objective * scale).backward()  # type: ignore[no-untyped-call]
         self._nll += nll.detach()
-
-
-def _autocast(device: torch.device) -> torch.autocast:
-    """Products in bfloat16 on a GPU, as for our own models."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")

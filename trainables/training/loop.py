@@ -31,6 +31,7 @@ from trainables.training.gpu import GpuFigures, measure, start_measuring
 from trainables.training.learner import Learner
 from trainables.training.loss import linear_cross_entropy
 from trainables.training.optimizer import learning_rate
+from trainables.training.precision import autocast
 
 Batch = tuple[Tensor, Tensor]  # source (B, S) and target (B, T), ids
 C = TypeVar("C", bound=TranslatorConfig)
@@ -123,7 +124,7 @@ class EagerStep:
         source, target = (to_device(ids, self._device) for ids in (source, target))
         model, settings = self.learner.model, self.learner.settings
         for rows in passes(source, target, settings.forward_tokens):
-            with torch.autocast(self._device.type, torch.bfloat16, enabled=self._device.type == "cuda"):
+            with autocast(self._device, settings.precision):
                 hidden, gold = model(source[rows], target[rows, :-1]), target[rows, 1:]
                 weight, smoothing = model.output.weight, settings.label_smoothing
                 objective, nll = linear_cross_entropy(hidden, weight, gold, smoothing, scale)

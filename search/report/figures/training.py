@@ -109,6 +109,7 @@ def progress_figure(experiment: Experiment, reports: list[JournalLine], spending
         y=best,
         mode="lines",
         line={"color": COLOURS[0], "shape": "hv"},
+        cliponaxis=False,  # the last step may be at the edge
         hovertemplate="after %{x:.4g} epochs: %{y:.2f}<extra></extra>",
     )
     first = trained[best.index(best[-1])]
