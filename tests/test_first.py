@@ -81,6 +81,7 @@ def test_a_first_trial_that_the_space_lacks_is_refused_in_a_sentence() -> None:
     assert "search.first[1].model.droput: names no field of a trial; did you mean model.dropout?" in mistake(
         first=["base", {"model.droput": 0.1}]
     )
+    assert "'bsae' is neither base nor changes of it" in mistake(first=["bsae"])
     assert "the space does not vary it, so it stays 256" in mistake(first=[{"model.d_model": 512}])
     assert "search.first: grid has an order of its own" in mistake(
         {"model.encoder_layers": {"values": [1, 2]}}, sampler="grid", first=["base", {"model.encoder_layers": 1}]

@@ -24,6 +24,7 @@ from search.schedulers.halving import Halving
 from search.schedulers.promotion import Promotion
 from search.schedulers.unranked import ToTheEnd
 from search.settings.experiment import Experiment
+from search.space.domain import Belief
 from trainables.base.errors import UserError
 from trainables.base.outcomes import Outcome
 
@@ -121,6 +122,7 @@ def test_measures_are_means_over_searches(curves: Table, monkeypatch: pytest.Mon
     assert [found[f"regret_{count}"] for count in (5, 10, 20, 40)] == pytest.approx([1.5, 1.2, 1.0, 1.0])
     assert [found[f"nr_{count}"] * gap for count in (5, 10, 20, 40)] == pytest.approx([1.5, 1.2, 1.0, 1.0])
     assert found["nr_5_se"] * gap == pytest.approx(0.5) and found["nr_10_se"] * gap == pytest.approx(0.8)
+    assert found["ftc_mean"] == (6 + 41) / 2
     assert found["ftc_p50"] == (6 + 41) / 2 and found["ftc_p90"] == pytest.approx(6 + 0.9 * 35)
     worst = min(system.score for system in curves.systems.values())
     outcomes = [Found([best - 2, best - 1], killed=True), Found([], killed=False)]
@@ -222,3 +224,17 @@ def test_a_broken_table_is_told(tmp_path: Path) -> None:
     (tmp_path / "nmtlc_scratch_x.json").write_text("[1]")
     with pytest.raises(UserError, match="not a table of systems"):
         read_curves(tmp_path / "nmtlc_scratch_x.json")
+
+
+def test_a_belief_in_a_table_is_one_of_its_space(tables: Path) -> None:
+    table = read_systems(tables / "nmthpo_aa-bb.csv")
+    believed = table.believing({"num_layers": Belief(value=4, confidence="high")})
+    sampler = Policy(SAMPLERS.read("default")).make_sampler(believed, 0)
+    proposal = sampler.propose(Study(None, "replay", "maximize"))
+    assert proposal is not None and proposal.params["num_layers"] == 4 and believed.systems == table.systems
+    with pytest.raises(UserError, match=r"--beliefs\.num_layers\.value: 3 is not one of"):
+        table.believing({"num_layers": Belief(value=3)})
+    with pytest.raises(
+        UserError, match="--beliefs: layers is no hyperparameter of nmthpo_aa-bb; did you mean num_layers"
+    ):
+        table.believing({"layers": Belief(value=4)})

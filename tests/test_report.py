@@ -311,6 +311,7 @@ def test_every_cell_of_the_tables_is_what_was_found(tmp_path: Path) -> None:
         "epochs trained 10 of the 16 that all trials would have had without stopping: 6 saved",
         "device time 3 min (200 GPU-seconds;",
         "by the clock 67 min",
+        "idle slots 3.4 s between two trainings, over all slots",
         "finals 8 more epochs, 3 min of device time",  # four of two epochs, 25 s each
         "8,000 training, 500 validation, 500 test pairs",
         f"12 training pairs above {make_experiment().trial.model_dump()['data']['max_tokens']} tokens were left out",

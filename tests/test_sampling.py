@@ -224,6 +224,22 @@ def test_a_prediction_takes_the_known_noise_of_each_score_into_account() -> None
     assert far == pytest.approx(signal * (1 - 1 / (1 + math.exp(-model._parameters[0])))), "opposite ends"
 
 
+def test_a_kernel_that_is_slightly_indefinite_gets_more_noise_and_no_other_does() -> None:
+    """As it is with a long lengthscale, full shares and many running trials."""
+    rng = np.random.default_rng(0)
+    points, scores = rng.random((12, 3)), rng.normal(size=12)
+    model = GaussianProcess(points, scores, np.zeros(12), np.arange(3))
+    definite = np.cov(rng.normal(size=(5, 50)))
+    assert (gaussian_process._factor(definite) == np.linalg.cholesky(definite)).all()
+    model._parameters = np.array([6.0, 6.0, 6.0, 2.0, -14.0, 0.0])
+    many = rng.random((80, 3))
+    covariance = model._kernel(many, many)
+    assert np.linalg.eigvalsh(covariance).min() < -1e-3, "or this shows nothing"
+    model._condition(many, many[:, 0], np.zeros(80))
+    mean, deviation = model.predict(rng.random((5, 3)))
+    assert np.isfinite(mean).all() and (deviation > 0).all()
+
+
 # -- the model's proposals
 
 

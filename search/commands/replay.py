@@ -17,6 +17,7 @@ from search.samplers import SAMPLERS, SamplerSettings
 from search.samplers.prior import Findings
 from search.schedulers import SCHEDULERS, SchedulerSettings
 from search.settings.wording import count
+from search.space.domain import Belief
 from trainables.base.command_line import parse_config
 from trainables.base.errors import UserError, did_you_mean
 from trainables.base.files import named_path, write_atomically
@@ -50,6 +51,9 @@ class Replaying(Config):
         validation_alias=AliasChoices("prior_pairs", "prior-pairs"),
         description="other pairs of this folder, separated by commas, whose tables are the sampler's prior",
     )
+    beliefs: dict[str, Belief] = Field(
+        {}, description="where the best values are expected, as {num_layers: {value: 4, confidence: high}}"
+    )
     output: str = Field("", validation_alias=AliasChoices("output", "json"), description="JSON file for the measures")
 
 
@@ -63,6 +67,9 @@ def main(arguments: list[str], console: Console) -> int:
         raise UserError(f"--tables: {options.tables} is not a folder; name one of tables, or the directory of a run")
     tables, output = named_path("--tables", options.tables), named_path("--output", options.output)
     systems, curves = find_tables(tables, options.pair)
+    if options.beliefs and not options.policy.believes:
+        raise UserError(f"--beliefs: {options.policy.kind} makes no use of them; drop them, or use default")
+    systems, curves = ([table.believing(options.beliefs) for table in tables] for tables in (systems, curves))
     options.scheduler.need("--scheduler")
     options.policy.need("--policy")
     if options.policy.sources:

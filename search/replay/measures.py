@@ -83,6 +83,7 @@ def measure_systems(table: Table, policy: Policy, seeds: int, workers: int) -> d
         regret, gap = fmean(regrets), table.best - table.median
         measures |= {f"regret_{count}": regret, f"nr_{count}": regret / gap, f"nr_{count}_se": _error(regrets) / gap}
     until = [next((i + 1 for i, s in enumerate(run) if s >= table.best - NEAR), len(run) + 1) for run in runs]
+    measures["ftc_mean"] = fmean(until)
     measures["ftc_p50"], measures["ftc_p90"] = (float(np.percentile(until, share)) for share in (50, 90))
     return measures
 

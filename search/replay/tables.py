@@ -2,7 +2,8 @@
 
 import csv
 import math
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from io import StringIO
 from itertools import accumulate
 from pathlib import Path
@@ -11,9 +12,9 @@ from typing import Any
 
 from search.samplers import Task
 from search.settings.wording import count
-from search.space.domain import Domain, Scalar
+from search.space.domain import Belief, Domain, Scalar
 from search.space.space import Params, SearchSpace
-from trainables.base.errors import UserError
+from trainables.base.errors import UserError, did_you_mean
 from trainables.base.files import parse_json, read_bytes, read_text
 from trainables.base.outcomes import Outcome
 
@@ -59,6 +60,21 @@ class Table:
     def system(self, params: Params) -> System:
         """The system with these hyperparameters. Raises KeyError."""
         return self.systems[self.space.key(params)]
+
+    def believing(self, beliefs: Mapping[str, Belief]) -> "Table":
+        """The table with beliefs in its space, as `belief` in that of a search. Raises UserError."""
+        domains = dict(self.space.domains)
+        for path, belief in beliefs.items():
+            if path not in domains:
+                raise UserError(
+                    f"--beliefs: {path} is no hyperparameter of {self.name}{did_you_mean(path, [*domains])}"
+                )
+            try:
+                domains[path].take(belief.value)
+            except ValueError as error:
+                raise UserError(f"--beliefs.{path}.value: {error}") from None
+            domains[path] = Domain(values=domains[path].values, belief=belief)
+        return replace(self, space=SearchSpace(domains))
 
     def task(self, seed: int) -> Task:
         """A search in which only systems of the table are valid trials."""

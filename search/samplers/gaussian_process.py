@@ -14,6 +14,7 @@ from scipy.special import erfcx, expit
 # noise variance and signal variance. Every hyperparameter spans 0..1, and scores have variance 1.
 SHARES, LENGTHSCALE, NOISE, SIGNAL = (0.4, 1.0), (0.15, 0.4), (-4.2, 1.0), (0.0, 1.0)
 JITTER = 1e-6
+MORE_NOISE = 10.0 ** np.arange(-5, 5)  # variances that are tried where a covariance is not positive definite
 BLOCK = 64  # points whose kernel is computed at a time
 FIT_POINTS, POINTS = 150, 400  # the most points that parameters are fitted to, and that predictions use
 
@@ -69,7 +70,7 @@ class GaussianProcess:
         self._points, self._scores, self._extra = points, scores, noise
         covariance = self._kernel(points, points)
         covariance[np.diag_indices(len(points))] += math.exp(self._parameters[-2]) + JITTER + noise
-        self._factor = cholesky(covariance, lower=True, check_finite=False)
+        self._factor = _factor(covariance)
         self._weights = cho_solve((self._factor, True), scores, check_finite=False)
 
     def _kernel(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
@@ -141,6 +142,20 @@ class GaussianProcess:
         gradient[-2] = np.trace(outer) * common
         gradient[-1] = np.trace(outer) * signal + each.sum()
         return float(loss), gradient + off / self._priors[:, 1]
+
+
+def _factor(covariance: np.ndarray) -> np.ndarray:
+    """The lower Cholesky factor of a covariance (n, n), with the least more noise with which it has one.
+
+    A long lengthscale makes a product of shares slightly indefinite, which shows with many running trials.
+    """
+    for noise in (0.0, *MORE_NOISE):
+        try:
+            found: np.ndarray = cholesky(covariance + noise * np.eye(len(covariance)), lower=True, check_finite=False)
+        except np.linalg.LinAlgError:
+            continue
+        return found
+    raise AssertionError("covariances are finite, and have a diagonal of at most MORE_NOISE")
 
 
 def _distinct(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

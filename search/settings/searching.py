@@ -1,12 +1,13 @@
 """How configurations are proposed, stopped and scheduled."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from search.record.budget import BudgetConfig
 from search.samplers import SAMPLERS, SamplerSettings
 from search.schedulers import SCHEDULERS, SchedulerSettings
+from search.settings.first import BASE
 from search.settings.goals import SECONDS, TRAIN_SECONDS, GoalsConfig
 from search.space.domain import Scalar
 from trainables.export.forms import FormName
@@ -26,8 +27,8 @@ class SearchConfig(GoalsConfig):
     trials: int | None = Field(
         20, ge=1, description="configurations to try; null: all of a grid, or as many as the budget allows"
     )
-    first: tuple[Literal["base"] | dict[str, Scalar], ...] = Field(
-        ("base",),
+    first: tuple[str | dict[str, Scalar], ...] = Field(
+        (BASE,),
         description="what is tried first: base (the trial around which the space is, or the nearest one in it), or "
         "changes of it, as [base, {model.d_model: 512}]",
     )
@@ -67,6 +68,14 @@ class SearchConfig(GoalsConfig):
         "epoch; null: never. A dead Ray is noticed anyway",
     )
     seed: int = Field(0, ge=0, lt=2**31, description="seed of the proposals")
+
+    @field_validator("first", mode="before")
+    @classmethod
+    def _base_or_changes(cls, first: Any) -> Any:
+        for entry in first if isinstance(first, list | tuple) else ():
+            if not isinstance(entry, dict) and entry != BASE:
+                raise ValueError(f"{entry!r} is neither base nor changes of it, such as {{model.d_model: 512}}")
+        return first
 
     @field_validator("gpus_per_trial")
     @classmethod
