@@ -22,6 +22,7 @@ LONG = 60.0  # seconds; for a longer step, the output in the middle is shown, to
 BETWEEN = 8  # lines of the output in the middle
 LONGEST = 45  # lines of an output that are kept: the first and the last
 CONTROL = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07]*\x07|\x1b[()][A-Z0-9]")
+OF_PIP = re.compile(r"WARNING: Location ")  # what pip says of the places that this machine gives it
 UP = re.compile(r"\x1b\[(\d*)A")
 
 
@@ -156,9 +157,9 @@ def page(session: Session, done: list[Done], folder: Path, commit: str) -> str:
 
 
 def _shortened(text: str) -> str:
-    lines = text.splitlines()
+    lines = [line for line in text.splitlines() if not OF_PIP.match(line)]
     if len(lines) <= LONGEST:
-        return text
+        return "\n".join(lines)
     left_out = len(lines) - LONGEST
     return "\n".join([*lines[: LONGEST // 2], f"[… {left_out} lines]", *lines[-(LONGEST - LONGEST // 2) :]])
 
