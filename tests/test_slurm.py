@@ -1,4 +1,4 @@
-"""The Slurm script with stubs of Slurm and Ray: it starts a search, or says within a minute what did not start."""
+"""The scripts for Slurm and SkyPilot with stubs: they start a search, or say within a minute what did not start."""
 
 import os
 import signal
@@ -7,7 +7,9 @@ import subprocess
 import time
 from pathlib import Path
 
+import jsonschema
 import pytest
+import yaml
 
 from search.cluster.own_address import free_port, own_address
 
@@ -115,3 +117,48 @@ def test_the_address_of_a_head_is_one_that_its_peers_reach(monkeypatch: pytest.M
     first, second = socket.socket(), free_port()
     with first:
         first.bind(("", second))  # nobody had it
+
+
+SKY = yaml.safe_load((SCRIPT.parent / "sky.yaml").read_text())
+
+
+@pytest.mark.parametrize(("rank", "known"), [("0", False), ("0", True), ("1", False)])
+def test_a_node_of_skypilot_leads_or_joins(rank: str, known: bool, tmp_path: Path) -> None:
+    """Its script with stubs: the first node searches, or resumes what the storage has; the others train."""
+    stubs = tmp_path / ".venv" / "bin"
+    stubs.mkdir(parents=True)
+    (stubs / "activate").write_text(f'PATH="{stubs}:$PATH"\n')
+    (stubs / "ray").write_text(
+        '#!/bin/bash\n[[ $1 == status ]] && { printf " 1 node_a\\n 1 node_b\\n"; exit; }\n'
+        f'echo "ray $*" >> {tmp_path}/calls\n'
+    )
+    fetched = "exit 0" if known else "exit 2"
+    (stubs / "python").write_text(
+        f'#!/bin/bash\n[[ $2 == fetch ]] && {fetched}\necho "python $*" >> {tmp_path}/calls\n'
+    )
+    for stub in ("ray", "python"):
+        (stubs / stub).chmod(0o755)
+    with socket.socket() as port:  # as the head, for which the others wait
+        port.bind(("127.0.0.1", 0))
+        port.listen()
+        script = SKY["run"].replace("port=6399", f"port={port.getsockname()[1]}")
+        given = {"SKYPILOT_NODE_RANK": rank, "SKYPILOT_NUM_NODES": "2", "SKYPILOT_NODE_IPS": "127.0.0.1\n10.0.0.2"}
+        done = subprocess.run(
+            ["bash", "-c", script], cwd=tmp_path, env={**os.environ, **SKY["envs"], **given}, timeout=30, text=True
+        )
+    assert done.returncode == 0
+    calls = (tmp_path / "calls").read_text()
+    searched = {
+        (
+            "0",
+            False,
+        ): "python search/run.py --config multi30k --data.path corpus --name first --storage s3://BUCKET/runs",
+        ("0", True): "python search/run.py resume s3://BUCKET/runs/first --trust --cluster 127.0.0.1:",
+    }
+    assert ("ray start --head" in calls) == (rank == "0")
+    assert searched[rank, known] in calls if rank == "0" else "python" not in calls and "--block" in calls
+
+
+def test_skypilot_takes_the_file() -> None:
+    schemas = pytest.importorskip("sky.utils.schemas", reason="skypilot is not installed")
+    jsonschema.validate(SKY, schemas.get_task_schema())

@@ -1,8 +1,8 @@
 """Pictures of a report, for the README and the documentation: python tools/pictures.py [RUN].
 
 docs/report-desktop.png and docs/report-phone.png are the top of the run's report at the widths of a desktop and a
-phone, docs/report-dark.png is further down in the dark, and docs/report-print.png is a figure's page on paper, by
-Chromium. Without a run, the quickstart runs first, and docs/terminal.svg is its output.
+phone; docs/report-wide.png, report-dark.png and report-print.png are parts of it on a wide screen, in the dark and on
+paper, by Chromium. Without a run, the quickstart runs first, and docs/terminal.svg is its output.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ class View:
 VIEWS = {
     "desktop": View(960, 1140),
     "phone": View(390, 1590),
-    "wide": View(1440, 1200, begin="#about-learning-curves"),
+    "wide": View(1440, 1200, begin="#about-parallel-coordinates"),
     "dark": View(960, 1140, dark=True, begin="#about-ranking-figure"),
     "print": View(*PAPER, on_paper=True, begin="#about-learning-curves"),
 }

@@ -166,6 +166,9 @@ class Steps(tune.Callback):
     def __init__(self, call: Callable[[], None]):
         self.call = call
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {}  # what is called has open files
+
     def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         """Called by Tune."""
         self.call()
