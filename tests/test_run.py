@@ -87,12 +87,15 @@ def assert_numbers(run_dir: Path, board: dict[str, Any], references: list[str]) 
     """The leaderboard says what follows from journals, study and what the models of two seeds each wrote."""
     reports = [line.report for line in read_lines(run_dir / "trials.jsonl")]
     retrained = read_lines(run_dir / "finals.jsonl")
+    study = Study(run_dir / "study.db", "search", "maximize", "read")
+    assert study.idle_seconds >= 0
     assert board["search"] == {
         "trials": 5,
         "epochs_trained": len(reports),
         "epochs_full": 20,
         "gpu_seconds": pytest.approx(sum((r.train_seconds + r.eval_seconds) * r.devices for r in reports)),
-        "wall_seconds": Study(run_dir / "study.db", "search", "maximize", "read").wall_seconds,
+        "wall_seconds": study.wall_seconds,
+        "idle_seconds": study.idle_seconds,
     }
     greedy: dict[int, float] = {}  # BLEU on valid, by final trial
     for place, entry in enumerate(board["ranking"]):

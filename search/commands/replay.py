@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 
 from model.config import Config
-from search.replay.measures import CURVE_WORKERS, Policy, measure_curves, measure_systems
+from search.replay.measures import CURVE_WORKERS, NEAR, Policy, measure_curves, measure_systems
 from search.replay.tables import Table, read_curves, read_run, read_systems
 from search.samplers import SAMPLERS, SamplerSettings
 from search.samplers.prior import Findings
@@ -92,7 +92,7 @@ def main(arguments: list[str], console: Console) -> int:
     if by_kind:
         measures |= next(iter(by_kind.values()))  # scratch before fine-tuning
         measures["curves"] = by_kind
-    console.print(_shown(measures))
+    console.print(_shown(measures, len([*systems, *curves][0].systems)))
     if options.output:
         write_atomically(output, json.dumps(measures, indent=2))
     return 0
@@ -124,12 +124,32 @@ def _prior(options: Replaying) -> list[Findings]:
     return findings
 
 
-def _shown(measures: dict[str, object]) -> RichTable:
+MEANINGS = {  # of measures, without the number at their ends
+    "regret": "how far the best found is from the best there is after {} trainings, in the unit of the scores",
+    "nr": "the same as a share of best minus median: 0 is the best, and 1 a typical system",
+    "ftc_mean": f"trainings until a score within {NEAR:g} of the best",
+    "ftc_p50": "the same, median",
+    "ftc_p90": "the same, in nine of ten searches at most",
+    "regret_20R": "regret when the workers have spent 20 whole trainings",
+    "kill_rate": "share of searches that stopped the best system that they had begun",
+    "finished_runs": "systems that were trained to the end",
+}
+
+
+def _shown(measures: dict[str, object], systems: int) -> RichTable:
+    """The measures as a table. systems: the number of systems; after so many trainings, nothing is left to find."""
     title = f"{measures['pair']}, {measures['policy']}, {count(int(str(measures['seeds'])), 'seed', 'seeds')}"
-    shown = RichTable(title=title, title_justify="left", box=SIMPLE_HEAD)
-    shown.add_column("measure")
+    shown = RichTable(title=f"{title}, {systems} systems", title_justify="left", box=SIMPLE_HEAD)
+    shown.add_column("measure", no_wrap=True)
     shown.add_column("value", justify="right")
+    shown.add_column("what it is")
     for name, value in measures.items():
-        if isinstance(value, float):
-            shown.add_row(name, f"{value:.4f}")
+        kind, _, number = name.removesuffix("_se").partition("_")
+        if not isinstance(value, float) or name.endswith("_se") or (number.isdigit() and int(number) > systems):
+            continue
+        error = measures.get(f"{name}_se")
+        meaning = MEANINGS.get(name) or MEANINGS.get(kind, "")
+        shown.add_row(
+            name, f"{value:.4f}" + (f" ± {error:.4f}" if isinstance(error, float) else ""), meaning.format(number)
+        )
     return shown
