@@ -10,6 +10,7 @@ from test_run import write_config
 
 from search.cluster.slots import Slots
 from search.planning import fitting
+from search.planning.chances import chance_by_forecast, simulated_chance
 from search.planning.estimate import Estimate, Range, estimate
 from search.planning.extent import Extent, measure_extent
 from search.planning.fitting import check_disk, check_memory
@@ -20,10 +21,12 @@ from search.planning.simulation import MOST_TRIALS, Conditions, simulate
 from search.planning.size import parameters_of, work_of_pair
 from search.planning.speeds import Measured, Speeds
 from search.record.budget import Spent
+from search.record.study import Study
 from search.run import main
 from search.schedulers import SCHEDULERS
 from search.settings.experiment import Experiment
 from trainables.base.errors import UserError
+from trainables.base.outcomes import Outcome
 from trainables.base.rounds import Rounds
 
 SPACE: dict[str, Any] = {
@@ -239,3 +242,23 @@ def test_a_space_that_cannot_fit_is_refused_by_plan_and_search(
         assert main([*command, "--config", str(config)]) == 2
         assert "space: its largest model, d_model=2097152" in capsys.readouterr().err
     assert not list((tmp_path / "runs").glob("*/study.db"))
+
+
+def test_a_simulated_trial_may_end_as_the_best_as_far_as_its_rung_says_so() -> None:
+    """In place of the sampler's model, where that has one: final scores are twice those at the rung."""
+    study = Study(None, "search", "maximize")
+    for at_rung in (5.0, 6.0, 7.0, 9.0):
+        trial = study.add({}, {})
+        study.report(trial, 1, at_rung)
+        waiting = [trial]
+        assert chance_by_forecast(study, waiting) is None, "fewer than four have finished"
+        study.report(trial, 2, 2 * at_rung)
+        study.finish(trial, Outcome.COMPLETED)
+    waiting = [study.add({}, {}) for _ in range(3)]
+    for trial, at_rung in zip(waiting, (5.0, 9.0, 13.0), strict=True):
+        study.report(trial, 1, at_rung)
+    chances = chance_by_forecast(study, waiting)
+    assert chances is not None and chances[0] < 0.1 < chances[1] < 0.6 < 0.8 < chances[2]
+    for sampler, known in (("default", True), ("tpe", False), ("random", False)):
+        experiment = Experiment.model_validate({"search": {"sampler": sampler}})
+        assert (simulated_chance(experiment) is not None) == known

@@ -24,6 +24,7 @@ from trainables.base.config import TrainingConfig
 from trainables.base.errors import UserError
 
 EVALUATIONS = (5, 10, 20, 40)
+MANY, LATER = 16, (80, 128)  # with so many workers, also after these evaluations
 LONGEST = 100  # evaluations; a search that is not near the best after its last one counts as one more
 NEAR = 0.5  # a system within so much BLEU of the best counts as the best
 BUDGET_RUNS, CURVE_WORKERS = 20, 4
@@ -67,7 +68,7 @@ class Policy:
 
 
 def measure_systems(table: Table, policy: Policy, seeds: int, workers: int) -> dict[str, float]:
-    """Regret after EVALUATIONS whole runs, in BLEU and divided by (best - median), and the runs until near the best.
+    """Regret after whole runs, in BLEU and divided by (best - median), and the runs until near the best.
 
     Raises UserError if the best is no better than the median.
     """
@@ -78,7 +79,7 @@ def measure_systems(table: Table, policy: Policy, seeds: int, workers: int) -> d
         )
     runs = _over_seeds(partial(_evaluate, table, policy, workers), seeds)
     measures: dict[str, float] = {}
-    for count in EVALUATIONS:
+    for count in _marks(workers):
         regrets = [table.best - max(run[:count]) for run in runs]
         regret, gap = fmean(regrets), table.best - table.median
         measures |= {f"regret_{count}": regret, f"nr_{count}": regret / gap, f"nr_{count}_se": _error(regrets) / gap}
@@ -103,7 +104,13 @@ def measure_curves(table: Table, policy: Policy, seeds: int, workers: int = CURV
 
 def _evaluate(table: Table, policy: Policy, workers: int, seed: int) -> list[float]:
     sampler = policy.make_sampler(table, seed)
-    return evaluate(table, sampler, workers, Until(EVALUATIONS[-1], LONGEST, table.best - NEAR))
+    least = _marks(workers)[-1]
+    return evaluate(table, sampler, workers, Until(least, max(LONGEST, least), table.best - NEAR))
+
+
+def _marks(workers: int) -> tuple[int, ...]:
+    """The numbers of evaluations after which regret is measured."""
+    return EVALUATIONS if workers < MANY else EVALUATIONS + LATER
 
 
 def _error(values: list[float]) -> float:
