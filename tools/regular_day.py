@@ -1,7 +1,7 @@
 """A day of a regular, recorded: python tools/regular_day.py [REPOSITORY].
 
 Three searches of one corpus, compared; one of them is extended, and its tables are read. Their output and times become
-docs/results/regular-day.md. This takes about half an hour on two idle cores, and needs a network for `pip install`.
+docs/results/regular-day.md. This takes about ten minutes on two idle cores, and needs a network for `pip install`.
 REPOSITORY: the repository to clone, by default this one.
 """
 
@@ -9,7 +9,7 @@ import sys
 
 from recording import ROOT, Session, Step, record
 
-SEARCH = "babeltune --config own --data.path corpus --search.trials 5 --finals.top 2 --finals.seeds 2"
+SEARCH = "babeltune --config quickstart --data.path corpus --search.trials 5 --finals.top 2 --finals.seeds 2"
 TABLE = (
     "python -c \"import pandas as pd; t = pd.read_csv('runs/small/trials.csv'); "
     "print(t[['trial', 'outcome', 'epochs', 'valid_bleu', 'device_seconds']].to_string(index=False))\""
@@ -20,9 +20,9 @@ RANKING = (
 )
 STEPS = (
     Step("Install", "make install"),
-    Step("A search", f"{SEARCH} --training.epochs 4 --name small"),
-    Step("The same with longer training", f"{SEARCH} --training.epochs 8 --name longer"),
-    Step("The same with another tokenizer", f"{SEARCH} --training.epochs 4 --tokenizer.kind unigram --name unigram"),
+    Step("A search", f"{SEARCH} --name small"),
+    Step("The same with longer training", f"{SEARCH} --training.epochs 6 --name longer"),
+    Step("The same with another tokenizer", f"{SEARCH} --tokenizer.kind unigram --name unigram"),
     Step("What runs there are", "babeltune list"),
     Step("Which is better, and is that sure", "babeltune compare longer small unigram"),
     Step("How one trial went", "babeltune show small --trial 2"),
