@@ -22,7 +22,7 @@ LONG = 60.0  # seconds; for a longer step, the output in the middle is shown, to
 BETWEEN = 8  # lines of the output in the middle
 LONGEST = 45  # lines of an output that are kept: the first and the last
 CONTROL = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07]*\x07|\x1b[()][A-Z0-9]")
-OF_PIP = re.compile(r"WARNING: Location ")  # what pip says of the places that this machine gives it
+OF_PIP = re.compile(r"WARNING: Location |.*pip-build-env-")  # what pip says of the places that this machine gives it
 UP = re.compile(r"\x1b\[(\d*)A")
 
 
@@ -90,7 +90,7 @@ def type_in(step: Step, typed: str, folder: Path) -> Done:
         as_it_stays(b"".join(piece for at, piece in pieces if at <= until).decode(errors="replace"))
         for until in (seconds, seconds / 2)
     )
-    between = "\n".join(half.splitlines()[-BETWEEN:]) if seconds > LONG else ""
+    between = "\n".join(_own_lines(half)[-BETWEEN:]) if seconds > LONG else ""
     return Done(step, typed, seconds, printed, between, os.waitstatus_to_exitcode(status))
 
 
@@ -156,8 +156,12 @@ def page(session: Session, done: list[Done], folder: Path, commit: str) -> str:
     return "\n".join(parts).replace(str(folder), "…").replace(str(folder.parent), "…")
 
 
+def _own_lines(text: str) -> list[str]:
+    return [line for line in text.splitlines() if not OF_PIP.match(line)]
+
+
 def _shortened(text: str) -> str:
-    lines = [line for line in text.splitlines() if not OF_PIP.match(line)]
+    lines = _own_lines(text)
     if len(lines) <= LONGEST:
         return "\n".join(lines)
     left_out = len(lines) - LONGEST

@@ -26,7 +26,7 @@ from trainables.base.command_line import override, parse_options, take
 from trainables.base.errors import UserError
 from trainables.base.help_pages import Program
 from trainables.base.installed import program
-from trainables.base.log import say, shown_on
+from trainables.base.log import shown_on, warn
 from trainables.base.mistakes import OPTION, blame
 
 
@@ -72,7 +72,7 @@ def _without_fewer_trials(experiment: Experiment, stored: Experiment) -> Experim
     done = len({line.trial for line in read_lines(run_dir / "trials.jsonl")})
     if trials >= done or trials == stored.search.trials:
         return experiment
-    say(f"search.trials {trials}: the search has ended with {count(done, 'trial', 'trials')}, and all of them stay")
+    warn(f"search.trials {trials}: the search has ended with {count(done, 'trial', 'trials')}, and all of them stay")
     return experiment.with_values({"search.trials": stored.search.trials})
 
 
