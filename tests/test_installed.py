@@ -94,7 +94,7 @@ def test_each_configuration_names_the_schema_and_holds_to_it(name: str) -> None:
 # -- completion
 
 TRIES = [
-    (["re"], {"resume", "replay"}),
+    (["re"], {"resume", "replay", "report"}),
     (["--search.sampler", "cm"], {"cmaes"}),
     (["resume", "x", "--search.tri"], {"--search.trials"}),
     (["translate", "--be"], {"--beam_size"}),

@@ -22,6 +22,7 @@ class Field:
         self._waiting: list[Key] = []
         self._finished: list[int] = []
         self.best_final = -math.inf  # the highest final merit
+        self.doubt = (0, False)  # kept by `trust.is_doubted`: after so many finished trials, whether the rung misleads
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -35,6 +36,11 @@ class Field:
         skipped = len(self) if without is None else bisect_left(self._keys, without)
         count = len(self) - (without is not None)
         return -sum(self._keys[i + (i >= skipped)][0] for i in ((count - 1) // 2, count // 2)) / 2
+
+    @property
+    def num_finished(self) -> int:
+        """How many trials were trained to the end."""
+        return len(self._finished)
 
     def finished(self, study: Study) -> list[StudyTrial]:
         """The LATEST trials that were trained to the end."""
