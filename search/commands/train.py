@@ -45,9 +45,9 @@ def main(arguments: list[str], console: Console) -> int:
     repeated, differing = 0, set[str]()
     with lasting_output(), shown_on(console, options.level):
         experiment.definition.part("preparation").prepare(experiment, Console(quiet=True))
-        from search.run_directory.training_again import train_again
+        from search.run_directory.training_again import repeat_trial
 
-        for each in train_again(experiment, trial, folder):
+        for each in repeat_trial(experiment, trial, folder):
             score = f"epoch {each.report.epoch:.4g}: {metric.title} {metric.show(each.report.score(name))}"
             if each.recorded is not None:
                 repeated += 1

@@ -36,7 +36,7 @@ class Repeated:
         return [name for name, value in self.recorded.figures.items() if self.report.figures.get(name) != value]
 
 
-def train_again(experiment: Experiment, trial: StudyTrial, folder: Path) -> Iterator[Repeated]:
+def repeat_trial(experiment: Experiment, trial: StudyTrial, folder: Path) -> Iterator[Repeated]:
     """Train a trial to its last epoch, with one CPU thread or on the first GPU, as one slot of a search does.
 
     A folder that has a checkpoint goes on after it; its last report comes first again.
