@@ -48,6 +48,7 @@ VALUES: dict[str, list[Any]] = {  # of the fields that are no choice among words
     "training.epsilon": [1e-8, 1e-4],
     "training.weight_decay": [0.0, 0.1],
     "training.ema_decay": [0.0, 0.9],
+    "training.patience": [None, 1],
     "model.layer_drop": [0.0, 0.6],
     "model.base_width": [None, 8],
 }
