@@ -12,6 +12,7 @@ from trainables.base.errors import did_you_mean, either, shortened
 from trainables.base.metrics import Direction, Metric
 
 PARAMETERS, SECONDS, TRAIN_SECONDS = "parameters", "seconds_per_sentence", "train_seconds"
+MEMORY = "memory_mib"
 WORDS = {"fastest": SECONDS, "smallest": PARAMETERS, "cheapest": TRAIN_SECONDS}
 PHRASE = re.compile(r"(\w+) within (\d+(?:\.\d+)?) (\w+) of the best")
 EXAMPLE = "fastest within 0.5 valid_bleu of the best"

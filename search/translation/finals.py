@@ -11,9 +11,10 @@ from search.finals.board import DataSize, Leaderboard
 from search.finals.leaderboard import Entry
 from search.finals.stages import FinalModel, Statistics, TestMetric
 from search.settings.experiment import Experiment
-from search.settings.goals import SECONDS
+from search.settings.goals import MEMORY, SECONDS
 from search.settings.searching import SearchConfig
 from search.translation.final_metrics import FinalMetrics, Score, Tests
+from search.translation.memory import memory_of
 from search.translation.problem import LOSS, TRANSLATION
 from search.translation.scoring import ScoredModel, score_all
 from search.translation.sections import write_sections
@@ -118,9 +119,14 @@ class TranslationFinals:
             **{f"valid_{name}": entry.valid(f"valid_{name}") for name in reported},
             LOSS: entry.valid(LOSS),
             **speed,
+            **self._memory(entry, experiment),
             "beam_size": results[0].decoding.beam_size,
             "length_penalty": results[0].decoding.length_penalty,
         }
+
+    def _memory(self, entry: Entry, experiment: Experiment) -> dict[str, float]:
+        asked = MEMORY in (*experiment.search.besides, *experiment.search.limits)
+        return {MEMORY: memory_of(experiment)(entry.models[0].config)} if asked else {}
 
     def data(self, experiment: Experiment, test: Tests) -> DataSize:
         return size_of_text(as_translator(experiment.trial).data, experiment.cache, test)

@@ -1,7 +1,7 @@
 """Translation models trained from scratch on parallel text: the default problem."""
 
 from model.counting import count_flops
-from search.settings.goals import SECONDS, ModelCost
+from search.settings.goals import MEMORY, SECONDS, ModelCost
 from search.settings.problem import Curves, Problem
 from search.translation.finals_config import TranslationFinals
 from trainables.acceleration.stackable import can_train_as_one
@@ -62,6 +62,7 @@ TRANSLATION = Problem(
             "search.translation.speeds:measure_seconds",
             "speeds.json",
         ),
+        MEMORY: ModelCost("MiB while it translates", "search.translation.memory:memory_of"),
     },
     preparation="search.translation.preparation:PREPARATION",
     training="trainables.translation:TRAINING",

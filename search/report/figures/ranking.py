@@ -3,7 +3,7 @@
 from search.finals.board import LeaderboardEntry
 from search.finals.stages import TestMetric
 from search.report.figures.figure import GREY, INK, Figure, colours_of, empty_plot
-from search.settings.goals import PARAMETERS, SECONDS, TRAIN_SECONDS
+from search.settings.goals import MEMORY, PARAMETERS, SECONDS, TRAIN_SECONDS
 
 NORMAL_95 = 1.96  # standard errors
 
@@ -35,6 +35,7 @@ def ranking_figure(ranking: list[LeaderboardEntry], by: TestMetric) -> Figure:
 TITLES = {
     PARAMETERS: ("Quality and size", "parameters"),
     SECONDS: ("Quality and speed", "seconds for a sentence"),
+    MEMORY: ("Quality and memory", "MiB while it translates"),
     TRAIN_SECONDS: ("Quality and the time of training", "seconds of a training"),
 }
 
