@@ -80,14 +80,15 @@ test-cluster: install-dev
 test-lease: install-dev
 	LEASE_ROUNDS=200 $(BIN)/python -m pytest --timeout 900 tests/test_lease.py
 
-# Every file of a finished and of a half-finished run damaged in five ways, each process of Ray killed,
-# a driver killed at its first writes, more hostile files and arguments, a search into each of eleven scripts:
-# about 50 minutes.
+# What `make test` leaves out as it takes long (tests marked as rare): every file of a finished and of a half-finished run
+# damaged in five ways, each process of Ray killed, searches of each problem killed, a driver killed at its first writes, more
+# hostile files and arguments, a search into each of eleven scripts: about 80 minutes.
 test-faults: install-dev
 	FAULTS_ALL=1 $(BIN)/python -m pytest --timeout 1800 tests/test_damage.py tests/test_run.py tests/test_watchdog.py \
 		tests/test_beginning.py tests/test_hostile.py tests/test_soak.py tests/test_architectures.py \
 		tests/test_scoring.py tests/test_python.py tests/test_problems.py tests/test_command_search.py tests/test_trainers.py \
-		tests/test_work.py tests/test_ordering.py tests/test_growth.py tests/test_metric_search.py tests/test_members.py
+		tests/test_work.py tests/test_ordering.py tests/test_growth.py tests/test_metric_search.py tests/test_members.py \
+		tests/test_export.py tests/test_examples.py tests/test_deciding.py tests/test_pretrained_search.py
 
 # The object store's tests on Azurite, Microsoft's emulator, too; needs npm.
 test-emulators: install-dev .emulators/node_modules/.bin/azurite-blob

@@ -1,6 +1,5 @@
 """What every architecture of the space promises, and what each block choice is."""
 
-import os
 from typing import Any
 
 import pytest
@@ -189,7 +188,7 @@ def test_activation_dropout_falls_on_what_the_activation_gives(activation: str, 
     assert_close(block.eval()(x), block.contract(hidden))
 
 
-@pytest.mark.skipif(not os.environ.get("FAULTS_ALL"), reason="make test-faults; its numbers are tested one by one")
+@pytest.mark.rare  # its numbers are tested one by one
 def test_deepnorm_trains_twelve_layers() -> None:
     """Copying a sequence, a few steps: plain post-norm does not move at this depth."""
 

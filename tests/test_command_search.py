@@ -35,6 +35,7 @@ def undisturbed(config: Path) -> Path:
     return config.parent / "runs" / "undisturbed"
 
 
+@pytest.mark.rare
 def test_a_search_that_is_killed_finds_the_same(config: Path, undisturbed: Path) -> None:
     """The driver and all of its workers are killed, so no process is left to end the commands but their guards."""
     run_dir = config.parent / "runs" / "killed"
@@ -79,7 +80,7 @@ def test_it_has_promotion_intervals_a_report_and_a_model_to_use(undisturbed: Pat
     assert found.translate(["the house"]) == found.best.translate(["the house"])
 
 
-@pytest.mark.skipif(not os.environ.get("FAULTS_ALL"), reason="make test-faults")
+@pytest.mark.rare
 def test_bad_commands_are_bad_trials_and_the_search_goes_on(tmp_path: Path) -> None:
     outcomes = {
         "fails": "failed",

@@ -120,6 +120,7 @@ def test_a_lone_finalist_that_does_not_translate_is_told() -> None:
     assert explain_ranking([1.5], TEST_BLEU, EXPERIMENT) == []
 
 
+@pytest.mark.rare
 def test_a_search_without_bleu_is_decided_by_loss_and_says_so(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

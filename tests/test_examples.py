@@ -21,6 +21,7 @@ def pictures(cells: list[Any]) -> int:
     return sum("image/png" in output.get("data", {}) for cell in cells for output in cell["outputs"])
 
 
+@pytest.mark.rare
 def test_the_notebook_runs(tmp_path: Path) -> None:
     """With fewer and shorter trials."""
     for package in ("nbclient", "ipykernel", "matplotlib"):

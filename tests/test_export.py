@@ -262,7 +262,7 @@ def old_run(tmp_path: Path) -> Path:
     return Path(shutil.copytree(OLD_RUN, tmp_path / "old"))
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", ["ctranslate2", pytest.param("huggingface", marks=pytest.mark.rare)])
 def test_a_run_is_exported_and_its_model_card_translates(
     old_run: Path, form: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -133,7 +133,8 @@ RESUMED: dict[str, dict[Any, str]] = {
     "search.scheduler": {GOES_ON: "kind rungs reduction_factor"},
     "search.budget": {GOES_ON: "epochs gpu_hours dollars price_per_gpu_hour wall_hours"},
     "finals": {
-        GOES_ON: "top min_distance seeds average_checkpoints beam_size length_penalty rank_by rank_tests neural_metric",
+        GOES_ON: "top min_distance seeds most_seeds margin average_checkpoints beam_size length_penalty rank_by "
+        "rank_tests neural_metric",
         NOTHING: "export",
     },
     "tracking": {NOTHING: "wandb project entity base_url tags notes flush_seconds tensorboard"},

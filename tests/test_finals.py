@@ -287,7 +287,7 @@ def test_checkpoints_of_a_final_that_failed_do_not_stay(tmp_path: Path) -> None:
     )
     finals = Study(None, "finals", "maximize")
     run = FinalsRun(cast(Trainer, trainer), Earlier(experiment.run_dir))
-    models = run._retrained(choose_finalists(search, experiment).finalists, search, finals)
+    models = run._retrained(FinalsPlan(experiment, choose_finalists(search, experiment).finalists), finals, Spent())
     assert [model.number for model in models] == [1]
     assert [path.name for path in folder.iterdir()] == ["1"]
 

@@ -2,7 +2,6 @@
 
 import cProfile
 import gc
-import os
 from pathlib import Path
 
 import pytest
@@ -23,7 +22,6 @@ from search.space.space import SearchSpace
 from trainables.sharing.checkpoint_places import Checkpoints
 
 SLOTS = 4
-rarer = pytest.mark.skipif(not os.environ.get("FAULTS_ALL"), reason="make test-faults")
 
 
 def open_long(folder: Path, scheduler: str, trials: int) -> Work:
@@ -64,7 +62,7 @@ class CallsAt:
 
 
 @pytest.mark.parametrize(
-    "scheduler", ["asha_promotion", *(pytest.param(name, marks=rarer) for name in ("asha", "median"))]
+    "scheduler", ["asha_promotion", *(pytest.param(name, marks=pytest.mark.rare) for name in ("asha", "median"))]
 )
 def test_a_trial_costs_as_many_calls_after_hundreds_of_trials_as_at_first(scheduler: str, tmp_path: Path) -> None:
     work, profile = open_long(tmp_path, scheduler, trials=600), cProfile.Profile()

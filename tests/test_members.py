@@ -120,7 +120,7 @@ def scores(run_dir: Path) -> Any:
     return [{key: line[key] for key in kept} for line in board]
 
 
-@pytest.mark.skipif(not os.environ.get("FAULTS_ALL"), reason="make test-faults")
+@pytest.mark.rare
 def test_four_machines_of_which_each_is_killed_once_find_the_same(tmp_path: Path) -> None:
     config = write_config(
         tmp_path,

@@ -1,7 +1,6 @@
 """A search that compares trials and ranks finalists by a tiny neural metric, in the process and as a command."""
 
 import json
-import os
 import sys
 from collections import Counter
 from pathlib import Path
@@ -54,6 +53,7 @@ if __name__ == "__main__":
 '''
 
 
+@pytest.mark.rare
 def test_a_search_is_ranked_by_a_tiny_neural_metric(tmp_path: Path) -> None:
     (tmp_path / "tiny.py").write_text(TINY)
     logs = {name: tmp_path / f"{name}.log" for name in ("tiny", "piped")}
@@ -129,7 +129,7 @@ def test_a_search_is_ranked_by_a_tiny_neural_metric(tmp_path: Path) -> None:
     assert changed.returncode == 2 and "metrics.tiny.direction decides what is compared" in changed.stderr
 
 
-@pytest.mark.skipif(not os.environ.get("FAULTS_ALL"), reason="make test-faults; test_metrics.py has its parts")
+@pytest.mark.rare  # test_metrics.py has its parts
 def test_a_metric_that_fails_ends_the_search_in_a_sentence_and_it_goes_on(tmp_path: Path) -> None:
     """It is not the fault of a trial, so none is counted as failed."""
     code = "import os\ndef share(source, found, wanted):\n    os.stat('{there}')\n    return [len(f) for f in found]\n"

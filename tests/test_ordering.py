@@ -1,6 +1,5 @@
 """`search.deterministic`: proposals and decisions are the same in whatever order workers are ready."""
 
-import os
 import random
 from functools import partial
 from pathlib import Path
@@ -91,10 +90,7 @@ def play(folder: Path, search: Experiment, slots: int, seed: int) -> list[Any]:
     return [found, lines]
 
 
-FIVE = pytest.param(5, marks=pytest.mark.skipif(not os.environ.get("FAULTS_ALL"), reason="make test-faults"))
-
-
-@pytest.mark.parametrize("slots", [2, FIVE])
+@pytest.mark.parametrize("slots", [2, pytest.param(5, marks=pytest.mark.rare)])
 @pytest.mark.parametrize("scheduler", ["asha", "asha_promotion", "hyperband", "median", "gentle"])
 def test_the_order_in_which_workers_are_ready_changes_nothing(scheduler: str, slots: int, tmp_path: Path) -> None:
     search = experiment(scheduler).with_values({"search.sampler": "default"})

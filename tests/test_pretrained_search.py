@@ -49,10 +49,17 @@ def numbers(run_dir: Path) -> list[dict[str, Any]]:
     return [{key: value for key, value in line.items() if key not in TIMES} for line in lines]
 
 
-def test_a_killed_search_ends_with_the_same_numbers_and_a_model_to_use(config: Path) -> None:
+@pytest.fixture(scope="module")
+def whole(config: Path) -> Path:
+    """A run that nothing disturbed."""
     done = run("--config", str(config), "--name", "whole")
     assert done.returncode == 0, done.stderr
     assert "parameters are trained in the base trial" in done.stdout
+    return config.parent / "runs" / "whole"
+
+
+@pytest.mark.rare
+def test_a_killed_search_ends_with_the_same_numbers(config: Path, whole: Path) -> None:
     runs, arguments = config.parent / "runs", ["--config", str(config), "--name", "killed"]
     driver = subprocess.Popen([*COMMAND, *arguments], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 200
@@ -63,13 +70,15 @@ def test_a_killed_search_ends_with_the_same_numbers_and_a_model_to_use(config: P
     driver.wait()
     done = run("resume", str(runs / "killed"))
     assert done.returncode == 0, done.stderr
-    assert numbers(runs / "killed") == numbers(runs / "whole")
+    assert numbers(runs / "killed") == numbers(whole)
 
-    found = load_run(runs / "whole")
+
+def test_a_search_leaves_a_model_to_use(whole: Path) -> None:
+    found = load_run(whole)
     best, *_ = found.ranking.to_dict("records")
     assert best["test_bleu"] > 10 and best["test_ppl_per_char"] < 2
     page = found.report.read_text(encoding="utf-8")
     assert "What the best model attends to" not in page and "pairs also in training" in page
-    assert (runs / "whole" / "best" / "model.safetensors").exists()
+    assert (whole / "best" / "model.safetensors").exists()
     sentence, blank = found.best.translate(["one two", ""])
     assert sentence and blank == ""

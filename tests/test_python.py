@@ -67,7 +67,7 @@ def found(config: Path) -> Result:
     return result
 
 
-@pytest.mark.skipif(not os.environ.get("FAULTS_ALL"), reason="two more searches; make test-faults runs it")
+@pytest.mark.rare  # two more searches
 def test_two_searches_of_a_process_equal_two_calls_of_the_command(config: Path, found: Result, tmp_path: Path) -> None:
     """They have two corpora and two seeds."""
     changes = {"data.path": str(write_digits(tmp_path / "other", train=500)), "search.seed": 1}

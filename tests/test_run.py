@@ -229,13 +229,14 @@ def test_a_driver_killed_in_the_middle_is_resumed_to_the_end(tmp_path: Path) -> 
     assert (run_dir / "leaderboard.json").exists()
 
 
-rarer = pytest.mark.skipif(not os.environ.get("FAULTS_ALL"), reason="make test-faults")
-
-
 @pytest.mark.parametrize(
     "number",
     # The others are taken as it is: test_ending.py.
-    [signal.SIGINT, pytest.param(signal.SIGTERM, marks=rarer), pytest.param(signal.SIGHUP, marks=rarer)],
+    [
+        signal.SIGINT,
+        pytest.param(signal.SIGTERM, marks=pytest.mark.rare),
+        pytest.param(signal.SIGHUP, marks=pytest.mark.rare),
+    ],
 )
 def test_a_signal_to_end_says_how_to_go_on(number: int, tmp_path: Path) -> None:
     config = write_config(tmp_path)
@@ -258,7 +259,7 @@ def test_a_signal_to_end_says_how_to_go_on(number: int, tmp_path: Path) -> None:
     assert "Traceback" not in shown + errors
 
 
-@rarer  # five searches; test_budget.py, test_extension.py and test_earlier_finals.py have the parts
+@pytest.mark.rare  # five searches; test_budget.py, test_extension.py and test_earlier_finals.py have the parts
 def test_a_budget_ends_a_search_that_is_then_extended_and_changed(tmp_path: Path) -> None:
     config = write_config(
         tmp_path,

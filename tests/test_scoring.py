@@ -1,7 +1,6 @@
 """A translation is scored as its language is scored, in every script and every place."""
 
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -161,11 +160,8 @@ def test_a_tokenizer_that_is_not_installed_is_named_with_its_cure(
         read_corpus(DataConfig(path=str(folder), target="tgt", target_language="ja"))
 
 
-rarer = pytest.mark.skipif(not os.environ.get("FAULTS_ALL"), reason="make test-faults")
-
-
 @pytest.mark.parametrize(
-    "language", ["zh", *(pytest.param(other, marks=rarer) for other in (*WORDS, *SPACED) if other != "zh")]
+    "language", ["zh", *(pytest.param(other, marks=pytest.mark.rare) for other in (*WORDS, *SPACED) if other != "zh")]
 )
 def test_a_search_crowns_the_model_that_learned_and_goes_on_after_one_that_diverged(
     language: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

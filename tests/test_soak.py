@@ -1,6 +1,5 @@
 """The short form of `make soak`: a real search, killed a few times, ends as if undisturbed."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +9,7 @@ import pytest
 SOAK = Path(__file__).parents[1] / "bench" / "soak.py"
 
 
-@pytest.mark.skipif(not os.environ.get("FAULTS_ALL"), reason="make test-faults")
+@pytest.mark.rare
 def test_a_search_by_promotion_survives_kills_at_random_moments() -> None:
     command = [
         sys.executable,

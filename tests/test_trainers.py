@@ -57,7 +57,7 @@ def test_a_known_trainer_trains_pauses_continues_and_translates(kind: str, exact
 
 
 @there
-@pytest.mark.skipif(not os.environ.get("FAULTS_ALL"), reason="make test-faults")
+@pytest.mark.rare
 @pytest.mark.parametrize("kind", ["joeynmt", "huggingface"])
 def test_a_search_that_is_killed_keeps_what_its_trainer_promises(kind: str, tmp_path: Path) -> None:
     """An exact trainer gives the numbers of an undisturbed search; of any, no score that was reported changes."""

@@ -23,9 +23,6 @@ SEARCH = {"trials": 5, "concurrency": 2, "deterministic": True, "scheduler": {"r
 FINALS = {"top": 1, "seeds": 1, "beam_size": 1}
 
 
-rarer = pytest.mark.skipif(not os.environ.get("FAULTS_ALL"), reason="make test-faults")
-
-
 @pytest.fixture(scope="module")
 def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     training = {"epochs": 2, "batch_tokens": 128, "warmup_steps": 20}
@@ -69,7 +66,7 @@ def load() -> Iterator[None]:
             other.wait()
 
 
-@rarer  # test_ordering.py has it without Ray, and the test below compares two searches, too
+@pytest.mark.rare  # test_ordering.py has it without Ray, and the test below compares two searches, too
 def test_two_searches_with_two_slots_are_equal_to_the_last_digit(config: Path, expected: list[Any]) -> None:
     with load():
         done = run("--config", str(config), "--name", "loaded")
@@ -106,13 +103,14 @@ def wait_for(driver: subprocess.Popen[str], file: Path) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.rare
 @pytest.mark.parametrize(
     ("victim", "journal"),
     [
         ("raylet/raylet", "trials.jsonl"),
-        pytest.param("gcs/gcs_server", "trials.jsonl", marks=rarer),
-        pytest.param("runtime_env/agent/main.py", "trials.jsonl", marks=rarer),
-        pytest.param("raylet/raylet", "finals.jsonl", marks=rarer),
+        ("gcs/gcs_server", "trials.jsonl"),
+        ("runtime_env/agent/main.py", "trials.jsonl"),
+        ("raylet/raylet", "finals.jsonl"),
     ],
 )
 def test_a_ray_that_dies_is_started_again(
@@ -134,7 +132,7 @@ def test_a_ray_that_dies_is_started_again(
     assert outcome(run_dir) == expected
 
 
-@rarer
+@pytest.mark.rare
 def test_a_search_that_says_nothing_starts_anew_and_gives_up_in_the_end(config: Path) -> None:
     driver = start(config, "silent", "--search.watchdog_seconds", "0.01")
     shown, errors = driver.communicate(timeout=150)

@@ -6,8 +6,11 @@ from typing import Any
 from search.finals.board import Cost, Leaderboard
 from search.finals.deciding import explain_ranking
 from search.finals.leaderboard import Entry, Ranking, compare, compare_beside, rank, write_leaderboard
+from search.finals.outlook import Settings, Trained, explain_open_pairs
 from search.finals.protocol import Finals
-from search.finals.stages import Statistics, TestMetric
+from search.finals.rounds import Rounds
+from search.finals.significance import Evidence
+from search.finals.stages import Statistics, Systems, TestMetric
 from search.record.journal import JournalLine
 from search.record.study import Study
 from search.record.table import as_csv, trial_rows
@@ -52,18 +55,23 @@ def conclude(experiment: Experiment, results: Results, remarks: Remarks) -> Lead
     def statistics(by: TestMetric) -> list[list[Statistics]]:
         return [ways.statistics(by, entry, test, experiment) for entry in entries]
 
-    beside = {other.name: compare_beside(statistics(other), other) for other in others}
+    rounds = Rounds.read(run_dir)
+    looks = rounds.looks(entries) if rounds else None
+    measured = statistics(metric)
+    evidence = compare(entries, measured, metric, looks)
+    beside = {other.name: compare_beside(statistics(other), other, looks) for other in others}
     untrained = [entry.finalist.trial for entry in entries if ways.is_untrained(entry, experiment)]
     ranking = Ranking(
         experiment=str(experiment.name),
         metric=metric,
         entries=entries,
-        evidence=compare(entries, statistics(metric), metric),
+        evidence=evidence,
         figures=[ways.figures(entry, experiment) for entry in entries],
         signatures=ways.signatures(experiment),
         goals=experiment.search,
         untrained=untrained,
-        beside={name: evidence for name, evidence in beside.items() if evidence},
+        beside={name: found for name, found in beside.items() if found},
+        outlook=[*(rounds.explain() if rounds else []), *_outlook(experiment, entries, evidence, measured, metric)],
     )
     notes = (
         remarks.notes
@@ -92,6 +100,17 @@ def conclude(experiment: Experiment, results: Results, remarks: Remarks) -> Lead
         write_report(run_dir / "report.html", findings)
     keep_findings(run_dir, findings)
     return board
+
+
+def _outlook(
+    experiment: Experiment, entries: list[Entry], evidence: Evidence, measured: Systems, by: TestMetric
+) -> list[str]:
+    """Sentences on finalists that were not told apart; none if their scores can't be compared."""
+    if not by.metric.tells_apart([entry.score for entry in entries]):
+        return []
+    finalists = [Trained(entry.finalist.trial, len(entry.models), entry.device_seconds) for entry in entries]
+    settings = Settings(experiment.finals.margin, experiment.search.budget.price_per_gpu_hour)
+    return explain_open_pairs(finalists, evidence, by, sum(map(len, measured[0][0])), settings)
 
 
 def _rows(experiment: Experiment, results: Results) -> list[dict[str, Any]]:

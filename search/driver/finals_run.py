@@ -2,13 +2,14 @@
 
 from typing import Literal
 
+from search.driver.race_run import RaceRun
 from search.driver.study_run import StudyRun, Trainer
 from search.engine.checkpoint_cleaner import CheckpointCleaner
 from search.finals.choosing import Finalist, FinalsPlan, choose_finalists, freeze_finalists
 from search.finals.leaderboard import Entry
 from search.finals.protocol import Finals
 from search.finals.stages import FinalModel
-from search.record.budget import spent_on
+from search.record.budget import Spent, spent_on
 from search.record.journal import Totals, read_lines
 from search.record.study import Study
 from search.record.trial import StudyTrial
@@ -41,22 +42,42 @@ class FinalsRun:
         purpose = "checking it before the retraining, and scoring after it"
         test = self.finals.open(self.experiment, purpose)
         self.trainer.keep_safe()
-        if self.experiment.finals.seeds:
-            models = self._retrained(finalists, search, finals)
-        else:
+        if not self.experiment.finals.seeds:
             config = self.experiment.trial.with_values
             models = [self._model("trial", config(f.params), search.trials[f.trial], f.trial) for f in finalists]
-        if not models:
-            raise UserError(f"{self.run_dir}: no finalist could be trained: {_first_failure(finals)}")
+            return self._tested(finalists, models, test)
+        plan = FinalsPlan(self.experiment, finalists)
+        kept = take_over_finals(self.earlier, self.experiment, plan, finals)
+        race = RaceRun(self.trainer, plan)
+        trainings, of = count(len(plan.points), "training", "trainings"), count(len(finalists), "finalist", "finalists")
+        known = f"; {kept} {'is' if kept == 1 else 'are'} known from earlier finals" if kept else ""
+        say(f"finals: {trainings} of {of}{known}")
+        before = spent_on(search, Totals(read_lines(self.run_dir / "trials.jsonl"))) + self.earlier.spent()
+        while True:
+            models = self._retrained(plan, finals, before)
+            if not models:
+                raise UserError(f"{self.run_dir}: no finalist could be trained: {_first_failure(finals)}")
+            entries = self._tested(finalists, models, test)
+            spent = before + spent_on(finals, Totals(read_lines(self.run_dir / "finals.jsonl")))
+            if not race.goes_on(entries, test, spent):
+                return self._ranked(finalists, entries)
+
+    def _tested(self, finalists: list[Finalist], models: list[FinalModel], test: object) -> list[Entry]:
+        """The finalists that have models, with their results."""
         say(f"ranking: {count(len(models), 'model is', 'models are')} tested")
-        console, gpus = self.trainer.console, self.trainer.slots.gpus
-        results = self.finals.test(models, test, self.experiment, gpus, console)
+        results = self.finals.test(models, test, self.experiment, self.trainer.slots.gpus, self.trainer.console)
         entries = []
         for finalist in finalists:
             mine = [pair for pair in zip(models, results, strict=True) if pair[0].trial == finalist.trial]
             if mine:
                 entries.append(Entry(finalist, [model for model, _ in mine], [result for _, result in mine]))
-            else:
+        return entries
+
+    @staticmethod
+    def _ranked(finalists: list[Finalist], entries: list[Entry]) -> list[Entry]:
+        """The entries, once it is said which finalists are not among them."""
+        for finalist in finalists:
+            if all(entry.finalist.trial != finalist.trial for entry in entries):
                 warn(f"trial {finalist.trial} is not ranked: none of its retrainings was completed")
         return entries
 
@@ -71,16 +92,11 @@ class FinalsRun:
             say(f"trial {trial} is too similar to trial {finalist} for the finals (finals.min_distance)")
         freeze_finalists(frozen, choice, self.experiment, self.earlier.test_opened())
 
-    def _retrained(self, finalists: list[Finalist], search: Study, finals: Study) -> list[FinalModel]:
-        plan = FinalsPlan(self.experiment, finalists)
-        kept = take_over_finals(self.earlier, self.experiment, plan, finals)
-        spent = spent_on(search, Totals(read_lines(self.run_dir / "trials.jsonl"))) + self.earlier.spent()
+    def _retrained(self, plan: FinalsPlan, finals: Study, before: Spent) -> list[FinalModel]:
+        """Train what the plan has. Returns the models so far. before: what was spent before the finals."""
         cleaner = CheckpointCleaner(self.trainer.checkpoints("final"), keep_completed=True)
         cleaner.sweep(finals.over)
-        trainings, of = count(len(plan.points), "training", "trainings"), count(len(finalists), "finalist", "finalists")
-        known = f"; {kept} {'is' if kept == 1 else 'are'} known from earlier finals" if kept else ""
-        say(f"finals: {trainings} of {of}{known}")
-        self.trainer.train(StudyRun("final", finals, plan, ToTheEnd(), len(plan.points), spent, [cleaner]))
+        self.trainer.train(StudyRun("final", finals, plan, ToTheEnd(), len(plan.points), before, [cleaner]))
         return [
             self._model("final", plan.config(trial.params), trial, int(str(trial.params["finalist"])))
             for trial in finals.trials.values()

@@ -191,6 +191,8 @@ class SearchRun:
         self.console.print(ranking_table(board, by, others, self.experiment.search.metrics))
         for note in board.notes:
             warn(note)
+        for sentence in board.outlook:
+            say(sentence)
         for line in board.ranking:
             costs = [f"; {name} {cost:.4g}" for name in self.experiment.search.besides if (cost := line.cost(name))]
             say(f"trial {line.trial}: {describe(line.config)}{''.join(costs)}")

@@ -113,6 +113,7 @@ class Leaderboard:
     further: dict[str, list[Comparison]]  # all pairs by other scores on the test data, by name
     chosen: int  # the trial whose model is in best/: the first, or what `search.goal` wished for
     significance: Significance
+    outlook: list[str] = field(default_factory=list)  # sentences on finalists that were not told apart
 
     @property
     def best(self) -> LeaderboardEntry:
@@ -160,6 +161,7 @@ def read_leaderboard(file: Path) -> Leaderboard:
             {name: _read_comparisons(pairs) for name, pairs in record.get("further", {}).items()},
             record.get("chosen", record["ranking"][0]["trial"]),
             Significance(**significance, std_of_seeds=noise),
+            record.get("outlook", []),
         )
     except (TypeError, KeyError, IndexError):
         raise Damaged(f"{file}: is damaged; restore it from a copy") from None

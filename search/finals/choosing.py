@@ -131,18 +131,31 @@ def final_seeds(experiment: Experiment) -> list[int]:
 
 
 class FinalsPlan:
-    """Proposes each finalist with each seed, as trials of a separate study."""
+    """Proposes each finalist with each seed, as trials of a separate study. A race adds points."""
 
     def __init__(self, experiment: Experiment, finalists: list[Finalist]):
         self.base, self.metric = experiment.trial, experiment.search.metric
-        self.points: list[Params] = [
-            {"finalist": f.trial, "seed": seed} for f in finalists for seed in final_seeds(experiment)
-        ]
+        first, most = len(final_seeds(experiment)), experiment.finals.most_seeds or 0
+        self.seeds = [experiment.seed + 1 + i for i in range(most)] if most else final_seeds(experiment)
         self.params = {f.trial: f.params for f in finalists}
+        self.points: list[Params] = [self.point(f.trial, place) for f in finalists for place in range(first)]
         self.distributions: dict[str, BaseDistribution] = {
             "finalist": CategoricalDistribution(tuple(self.params)),
-            "seed": CategoricalDistribution(tuple(final_seeds(experiment))),
+            "seed": CategoricalDistribution(tuple(self.seeds)),
         }
+
+    @property
+    def possible(self) -> list[Params]:
+        """All points that the plan may have."""
+        return [self.point(trial, place) for trial in self.params for place in range(len(self.seeds))]
+
+    def point(self, trial: int, place: int) -> Params:
+        """A finalist with its seed of this number, from 0."""
+        return {"finalist": trial, "seed": self.seeds[place]}
+
+    def next_point(self, trial: int) -> Params:
+        """A finalist with its next seed."""
+        return next(point for point in self.possible if point["finalist"] == trial and point not in self.points)
 
     def propose(self, study: Study) -> Proposal | None:
         """The next retraining; None after the last."""

@@ -15,3 +15,12 @@ class Comparison:
     p_randomisation: float  # for these models on these items
     p_nested: float  # for other seeds and other items; agrees with ci
     p_holm: float  # the larger of the last two, corrected for the number of comparisons
+
+    @property
+    def bound(self) -> float:
+        """What the absolute difference does not exceed, by its interval."""
+        return max(abs(end) for end in self.ci)
+
+    def equivalent(self, margin: float | None) -> bool:
+        """Whether the absolute difference is surely below the margin; not if there is none."""
+        return margin is not None and self.bound < margin

@@ -16,7 +16,7 @@ from search.finals.comparison import Comparison
 from search.finals.compromises import choose, explain_choice, mark_front
 from search.finals.deciding import decided_by
 from search.finals.item_tests import RESAMPLES, SEED, SHUFFLES
-from search.finals.significance import LEVEL, Evidence, weigh
+from search.finals.significance import LEVEL, Evidence, Looks, weigh
 from search.finals.stages import FinalModel, Statistics, Systems, TestMetric
 from search.record.table import as_csv
 from search.settings.goals import GoalsConfig
@@ -36,6 +36,11 @@ class Entry:
         """The mean score of its models on the test data."""
         return fmean(result.score for result in self.results)
 
+    @property
+    def device_seconds(self) -> float:
+        """Device seconds of one training."""
+        return fmean(sum(line.report.device_seconds for line in model.lines) for model in self.models)
+
     def valid(self, figure: str) -> float:
         """The mean of a figure in the last reports of its models."""
         return fmean(model.valid[figure] for model in self.models)
@@ -51,15 +56,15 @@ def rank(entries: list[Entry], metric: TestMetric) -> list[Entry]:
     return sorted(entries, key=key)
 
 
-def compare(ranked: list[Entry], statistics: Systems, metric: TestMetric) -> Evidence:
-    """Intervals, p-values and groups of ranked entries; statistics: as in `significance.weigh`."""
-    evidence = weigh(statistics, metric)
+def compare(ranked: list[Entry], statistics: Systems, metric: TestMetric, looks: Looks | None = None) -> Evidence:
+    """Intervals, p-values and groups of ranked entries; statistics, looks: as in `significance.weigh`."""
+    evidence = weigh(statistics, metric, looks)
     if metric.metric.tells_apart([entry.score for entry in ranked]):
         return evidence
     return replace(evidence, groups=[1] * len(ranked))
 
 
-def compare_beside(statistics: Systems, metric: TestMetric) -> Evidence | None:
+def compare_beside(statistics: Systems, metric: TestMetric, looks: Looks | None = None) -> Evidence | None:
     """Intervals, p-values and groups of systems in any order, by their places.
 
     None if there are no statistics of single items.
@@ -68,12 +73,15 @@ def compare_beside(statistics: Systems, metric: TestMetric) -> Evidence | None:
         return None
     scores = [fmean(score_of(metric, seed) for seed in seeds) for seeds in statistics]
     order = sorted(range(len(statistics)), key=lambda place: -metric.metric.worth(scores[place]))
-    evidence, places = weigh([statistics[place] for place in order], metric), np.argsort(order)
+    if looks:
+        looks = replace(looks, seeds=[[seeds[place] for place in order] for seeds in looks.seeds])
+    evidence, places = weigh([statistics[place] for place in order], metric, looks), np.argsort(order)
     return replace(
         evidence,
         intervals=[evidence.intervals[place] for place in places],
         groups=[evidence.groups[place] for place in places],
         comparisons=[replace(pair, a=order[pair.a], b=order[pair.b]) for pair in evidence.comparisons],
+        by_items={(order[a], order[b]): variance for (a, b), variance in evidence.by_items.items()},
     )
 
 
@@ -95,6 +103,7 @@ class Ranking:
     goals: GoalsConfig
     untrained: Collection[int] = ()  # the trials of finalists that have learnt nothing
     beside: Mapping[str, Evidence] = field(default_factory=dict)  # by other metrics of the finals, by name
+    outlook: Sequence[str] = ()  # sentences on finalists that were not told apart
 
 
 def write_leaderboard(
@@ -131,6 +140,7 @@ def write_leaderboard(
             std_of_seeds=math.sqrt(noise.variance) if noise.degrees else None,
             degrees_of_freedom=noise.degrees,
         ),
+        outlook=list(ranking.outlook),
     )
     stored = board.stored()
     write_atomically(folder / "leaderboard.json", json.dumps(stored, indent=2, ensure_ascii=False))

@@ -8,8 +8,10 @@ the whole method.
 """
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
+from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import brentq
@@ -17,6 +19,7 @@ from scipy.special import stdtr, stdtrit
 
 from search.finals.comparison import Comparison
 from search.finals.item_tests import SEED, bootstrap_p, randomisation_p, resampled_sums, shuffled_sums
+from search.finals.sequential import nominal_level, repeated_p
 from search.finals.stages import Systems, TestMetric
 
 LEVEL = 0.95
@@ -50,6 +53,29 @@ class SeedNoise:
 
 
 @dataclass(frozen=True)
+class Looks:
+    """How often systems were compared while seeds were added, for which p-values and intervals are corrected.
+
+    seeds: for each comparison, the present one last, the number of models of each system. most: that a system may have.
+    """
+
+    seeds: Sequence[Sequence[int]]
+    most: int
+
+    def shares(self, a: int, b: int) -> list[float]:
+        """The sum of 1 / seeds of two systems at each comparison of both, then the least that it may become."""
+        return [*(1 / seeds[a] + 1 / seeds[b] for seeds in self.seeds if seeds[a] and seeds[b]), 2 / self.most]
+
+
+class Difference(NamedTuple):
+    """What is known of a difference between two systems."""
+
+    ci: tuple[float, float]
+    p: float
+    by_items: float  # the variance that more seeds leave
+
+
+@dataclass(frozen=True)
 class Evidence:
     """A comparison of systems: an interval for each, all pairs, and groups without significant differences."""
 
@@ -57,10 +83,14 @@ class Evidence:
     comparisons: list[Comparison]
     groups: list[int]  # from 1
     noise: SeedNoise
+    by_items: Mapping[tuple[int, int], float]  # the variance of each pair's difference that more seeds leave
 
 
-def weigh(systems: Systems, metric: TestMetric) -> Evidence:
-    """Compare systems, the best one first. systems[i][j]: item statistics of system i's j-th seed."""
+def weigh(systems: Systems, metric: TestMetric, looks: Looks | None = None) -> Evidence:
+    """Compare systems, the best one first. systems[i][j]: item statistics of system i's j-th seed.
+
+    looks: None if the number of seeds was fixed beforehand.
+    """
     score = metric.of_sums
     tests = [_sums_of_test(systems, test) for test in range(len(systems[0][0]))]
     observed, resampled, totals, shuffled = (np.concatenate(parts, axis=-1) for parts in zip(*tests, strict=True))
@@ -72,20 +102,19 @@ def weigh(systems: Systems, metric: TestMetric) -> Evidence:
     scores = score(totals)
     resampled = np.stack([score(part.mean(axis=1)) for part in sums], axis=1)
     noise = seed_noise(scored)
-    raw = []
+    raw, by_items = [], {}
     for a, b in combinations(range(len(systems)), 2):
         swapped = shuffled[:, a] + totals[b] - shuffled[:, b]
         gap = float(scores[a] - scores[b])
         by_shuffling = randomisation_p(score(swapped), score(totals[a] + totals[b] - swapped), gap)
         by_resampling = bootstrap_p(resampled[:, a], resampled[:, b], gap)
-        ci, nested = compare(scored[a], scored[b], noise)
+        ci, nested, by_items[a, b] = compare(scored[a], scored[b], noise, looks.shares(a, b) if looks else None)
         raw.append(Comparison(a, b, scored[a].mean - scored[b].mean, ci, by_resampling, by_shuffling, nested, 1.0))
     corrected = holm([max(pair.p_nested, pair.p_randomisation) for pair in raw])
     pairs = [replace(pair, p_holm=p) for pair, p in zip(raw, corrected, strict=True)]
     apart = {(pair.a, pair.b): pair.p_holm < 1 - LEVEL for pair in pairs}
-    return Evidence(
-        [interval(system, noise, metric.bounds) for system in scored], pairs, groups(len(systems), apart), noise
-    )
+    intervals = [interval(system, noise, metric.bounds) for system in scored]
+    return Evidence(intervals, pairs, groups(len(systems), apart), noise, by_items)
 
 
 def _sums_of_test(systems: Systems, test: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -121,12 +150,17 @@ def interval(system: System, noise: SeedNoise, bounds: tuple[float, float]) -> t
     return max(bounds[0], system.mean + low), min(bounds[1], system.mean + high)
 
 
-def compare(a: System, b: System, noise: SeedNoise) -> tuple[tuple[float, float], float]:
-    """The confidence interval and the p-value of the difference between a and b on paired items."""
+def compare(a: System, b: System, noise: SeedNoise, shares: Sequence[float] | None = None) -> Difference:
+    """Compare a and b on paired items. shares: see `Looks`."""
     difference, share = a.mean - b.mean, 1 / len(a.observed) + 1 / len(b.observed)
     error = _Error(a.resampled.mean(axis=1) - b.resampled.mean(axis=1), share, noise)
-    low, high = error.quantiles()
-    return (difference + low, difference + high), error.beyond(difference)
+    level, p = 1 - LEVEL, error.beyond(difference)
+    if shares is not None and error.variance(share):
+        *variances, least = map(error.variance, shares)
+        information = [least / variance for variance in variances]
+        level, p = nominal_level(information, level), repeated_p(p, information)
+    low, high = error.quantiles(level)
+    return Difference((difference + low, difference + high), p, error.variance(0))
 
 
 class _Error:
@@ -143,10 +177,14 @@ class _Error:
         variance = float(np.var(deviations))
         left = max(0.0, 1 - noise.interaction * share / variance) if variance else 0.0
         self.items = deviations * math.sqrt(left)
-        self.seeds, self.degrees = math.sqrt(noise.variance * share), noise.degrees
+        self.noise, self.seeds, self.degrees = noise, math.sqrt(noise.variance * share), noise.degrees
 
-    def quantiles(self) -> tuple[float, float]:
-        tail = (1 - LEVEL) / 2
+    def variance(self, share: float) -> float:
+        """The variance of the error if the sum of 1 / seeds were this."""
+        return float(np.var(self.items)) + self.noise.variance * share
+
+    def quantiles(self, level: float = 1 - LEVEL) -> tuple[float, float]:
+        tail = level / 2
         if not self.seeds:
             low, high = np.quantile(self.items, [tail, 1 - tail])
             return float(low), float(high)

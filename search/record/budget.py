@@ -111,6 +111,15 @@ class Budget:
         """What was spent so far."""
         return self.before + spent_on(study, journal.totals)
 
+    def refuses(self, more: Spent) -> str | None:
+        """Why this cost does not fit beside what was spent before; None if it does."""
+        for key, limit in self.config.limits.items():
+            used, needed = self._amount(key, self.before), self._amount(key, more)
+            if used + needed > limit * (1 + 1e-9):
+                left = max(0.0, limit - used)
+                return f"search.budget.{key} {limit:g} has {left:.4g} {UNITS[key]} left, and {needed:.4g} are needed"
+        return None
+
     def share(self, spent: Spent) -> float | None:
         """The share that is spent of the limit that will be reached first; None without limits."""
         return max((self._amount(key, spent) / limit for key, limit in self.config.limits.items()), default=None)

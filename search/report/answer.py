@@ -24,7 +24,7 @@ def _end(by: TestMetric, end: float) -> str:
 
 
 def answer(leaderboard: Leaderboard, by: TestMetric, metrics: Mapping[str, Metric]) -> list[str]:
-    """Three sentences: which model is best, by how much and how significantly, and at what cost.
+    """Sentences: which model is best, by how much and how significantly, what that leaves open, and at what cost.
 
     by: the metric of the ranking. metrics: those of the problem.
     """
@@ -60,7 +60,7 @@ def answer(leaderboard: Leaderboard, by: TestMetric, metrics: Mapping[str, Metri
             f"It leads the next finalist, trial {second.trial}, by {show(lead)} {by.short}, more than chance among "
             f"{chance} (paired tests, 95%)."
         )
-    return [*sentences, _spent(cost)]
+    return [*sentences, *leaderboard.outlook, _spent(cost)]
 
 
 def _setting(entry: LeaderboardEntry) -> str:

@@ -25,6 +25,7 @@ from trainables.base.sealing import read_sealed, write_sealed
 
 FINALS = (
     "finalists.json",
+    "race.json",
     "finals.jsonl",
     "finals",
     "leaderboard.json",

@@ -42,25 +42,26 @@ class KeptTraining:
 
 
 def take_over_finals(earlier: Earlier, experiment: Experiment, plan: FinalsPlan, finals: Study) -> int:
-    """Add the trainings of earlier finals that are in the plan to the study, with checkpoints and results.
+    """Add the trainings of earlier finals that the plan may have to the study, with checkpoints and results.
 
     They come first in the plan. A kill at any moment is harmless: the next driver completes what was begun.
 
     Returns:
         The number of trainings that need not be repeated.
     """
-    found = dict(_matching(earlier, experiment, plan))
-    points = [*(plan.points[place] for place in found), *(p for at, p in enumerate(plan.points) if at not in found)]
+    found = list(_matching(earlier, experiment, plan))
+    known = [point for point, _ in found]
+    points = [*known, *(point for point in plan.points if point not in known)]
     if any(trial.params != point for trial, point in zip(finals.trials.values(), points, strict=False)):
         return 0  # an earlier version began these finals, and took nothing over
     plan.points = points
     if len(finals.trials) >= len(found) and not any(finals.trials[number].running for number in range(len(found))):
         return len(found)
-    for folder in {kept.earlier for kept in found.values()}:
-        numbers = {str(kept.number): new for new, kept in enumerate(found.values()) if kept.earlier == folder}
+    for folder in {kept.earlier for _, kept in found}:
+        numbers = {str(kept.number): new for new, (_, kept) in enumerate(found) if kept.earlier == folder}
         write_sealed(folder / TAKEN_FINALS, numbers)
     journal = Journal(earlier.run_dir / "finals.jsonl")
-    for number, kept in enumerate(found.values()):
+    for number, (_, kept) in enumerate(found):
         _take(kept, number, points[number], plan, finals, journal)
     journal.close()
     return len(found)
@@ -87,16 +88,16 @@ def _take(kept: KeptTraining, number: int, params: Params, plan: FinalsPlan, fin
     finals.finish(trial, Outcome.COMPLETED)
 
 
-def _matching(earlier: Earlier, experiment: Experiment, plan: FinalsPlan) -> Iterator[tuple[int, KeptTraining]]:
-    """The places in the plan whose training is there already, the newest if there are several."""
+def _matching(earlier: Earlier, experiment: Experiment, plan: FinalsPlan) -> Iterator[tuple[Params, KeptTraining]]:
+    """The points that the plan may have whose training is there already, the newest if there are several."""
     if experiment.storage is not None:  # the checkpoints are elsewhere
         return
     kept = [training for folder in reversed(earlier.folders) for training in _kept(earlier, folder)]
-    for place, point in enumerate(plan.points):
+    for point in plan.possible:
         config = plan.config(point)
         for training in kept:
             if training.config == config and training.has_checkpoints(experiment.finals.last_checkpoints):
-                yield place, training
+                yield point, training
                 break
 
 

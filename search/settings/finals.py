@@ -1,6 +1,8 @@
 """Settings of the finals: which trials get there, and with how many seeds they are retrained."""
 
-from pydantic import Field
+from typing import Self
+
+from pydantic import Field, model_validator
 
 from model.config import Config
 
@@ -19,6 +21,26 @@ class FinalsConfig(Config):
     seeds: int = Field(
         2, ge=0, description="fresh seeds to retrain each with; 0 scores the models of the search itself"
     )
+    most_seeds: int | None = Field(
+        None,
+        ge=3,
+        description="makes the finals a race: after the first `seeds`, further seeds go where they most likely show "
+        "that a finalist differs from the best one, or is equivalent, up to so many for each, within the budget",
+    )
+    margin: float | None = Field(
+        None,
+        gt=0,
+        description="finalists whose scores surely differ by less, in units of finals.rank_by, count as equivalent",
+    )
+
+    @model_validator(mode="after")
+    def _race_has_room(self) -> Self:
+        if self.most_seeds is not None and not 2 <= self.seeds < self.most_seeds:
+            raise ValueError(
+                f"most_seeds: a race begins with finals.seeds of at least 2, to see how much seeds differ, and goes "
+                f"on; with most_seeds {self.most_seeds}, give finals.seeds 2 to {self.most_seeds - 1}"
+            )
+        return self
 
     @property
     def last_checkpoints(self) -> int:
