@@ -9,7 +9,7 @@ from boards import TEST_BLEU
 from reports import line_of
 from test_leaderboard import entry
 
-from search.driver.concluding import _cost
+from search.driver.concluding import Results, search_cost
 from search.finals.board import Cost
 from search.record.attributes import Attributes
 from search.record.study import Study
@@ -37,7 +37,7 @@ def test_the_cost_is_what_trials_trained_themselves() -> None:
         line_of(1, 2, **seconds, devices=0.25),
         line_of(2, 6, **seconds, devices=2.0),
     ]
-    assert _cost(experiment, study, lines) == Cost(
+    assert search_cost(experiment, Results(study, lines, [], [])) == Cost(
         trials=3,
         epochs_trained=6 + 2 + 2,
         epochs_full=6 + 6 + 2,

@@ -9,6 +9,7 @@ from reports import make_report
 from test_extension import experiment_in
 from test_work import Killed
 
+from search.driver.standing import find_standing, keep_frozen, standing_folder
 from search.finals.choosing import Finalist, FinalsPlan
 from search.record.budget import Spent, spent_on
 from search.record.journal import Journal, Totals, make_line, read_lines
@@ -28,8 +29,8 @@ FINALISTS = [
 ]
 
 
-def hold(run_dir: Path, experiment: Experiment, finalists: Sequence[Finalist] = FINALISTS) -> None:
-    """Finals of the experiment, all trained and tested; the last one failed."""
+def hold(run_dir: Path, experiment: Experiment, finalists: Sequence[Finalist] = FINALISTS, failed: bool = True) -> None:
+    """Finals of the experiment, all trained and tested; perhaps the last one failed."""
     (run_dir / "trials.jsonl").touch()
     study = Study(run_dir / "study.db", Earlier(run_dir).finals_name, "maximize")
     plan, journal = FinalsPlan(experiment, list(finalists)), Journal(run_dir / "finals.jsonl")
@@ -43,20 +44,20 @@ def hold(run_dir: Path, experiment: Experiment, finalists: Sequence[Finalist] = 
             (draft / "state.pt").write_text(f"{run_dir.name} {plan.points[number]} {epoch}")
             publish_checkpoint(draft, f"epoch-{epoch}", {"sha256": digest_of(draft / "state.pt"), "report": {}})
         (run_dir / "finals" / str(number) / "test.json").write_text("{}")
-        study.finish(trial, Outcome.FAILED if number == len(plan.points) - 1 else Outcome.COMPLETED)
+        study.finish(trial, Outcome.FAILED if failed and number == len(plan.points) - 1 else Outcome.COMPLETED)
     record = [{"trial": f.trial, "config": f.params, "epochs": 4, "valid_bleu": f.score} for f in finalists]
     write_sealed(run_dir / "finalists.json", {"frozen_at": "day 1", "metric": "valid_bleu", "finalists": record})
     study.close()
     journal.close()
 
 
-def extended(run_dir: Path, **changes: Any) -> Experiment:
+def extended(run_dir: Path, failed: bool = True, **changes: Any) -> Experiment:
     """A run whose finals had two seeds of two finalists, extended."""
     run_dir.mkdir()
     old = experiment_in(run_dir, finals__seeds=2)
     Study(run_dir / "study.db", "search", "maximize").close()
     write_experiment(run_dir / "experiment.yaml", old)
-    hold(run_dir, old)
+    hold(run_dir, old, failed=failed)
     new = old.with_values({key.replace("__", "."): value for key, value in changes.items()})
     assert Earlier(run_dir).extend(new)
     return new
@@ -102,6 +103,48 @@ def test_what_changed_is_trained_again(
 ) -> None:
     new = extended(tmp_path / "run", **(changes or {"search__trials": 9}))
     assert take(tmp_path / "run", new, finalists)[0] == expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "stands"),
+    [
+        ({"search__trials": 9}, True),
+        ({"search__trials": 9, "search__sampler": "random", "search__budget__epochs": 900}, True),
+        ({"search__trials": 9, "search__concurrency": 2, "tracking__wandb": "disabled"}, True),
+        ({"search__trials": 9, "finals__margin": 0.5}, False),
+        ({"search__trials": 9, "finals__beam_size": 2}, False),
+        ({"search__trials": 9, "finals__export": ["ctranslate2"]}, False),
+        ({"search__trials": 9, "search__budget__price_per_gpu_hour": 2.0}, False),
+        ({"search__scheduler": "none", "search__goals": ["valid_bleu", "-parameters"]}, False),
+    ],
+)
+def test_a_ranking_stands_if_nothing_that_it_depends_on_has_changed(
+    changes: dict[str, Any], stands: bool, tmp_path: Path
+) -> None:
+    run_dir = tmp_path / "run"
+    new = extended(run_dir, failed=False, **changes)
+    earlier, folder = Earlier(run_dir), run_dir / "earlier" / "1"
+    assert find_standing(earlier, new, FINALISTS) is None, "it was never ranked"
+    (folder / "leaderboard.json").write_text("{}")
+    (folder / "best").mkdir()
+    assert find_standing(earlier, new, FINALISTS) is None, "an earlier version has kept too little"
+    write_sealed(folder / "report.json", {"about_ranking": []})
+    assert find_standing(earlier, new, FINALISTS) == (folder if stands else None)
+    assert find_standing(earlier, new, FINALISTS[:1]) is None
+    if stands:
+        keep_frozen(folder, run_dir)
+        assert standing_folder(earlier) == folder and earlier.test_opened() == ["day 1"]
+        write_sealed(run_dir / "finalists.json", {"frozen_at": "day 2"})
+        assert standing_folder(earlier) is None
+
+
+def test_a_ranking_without_all_its_trainings_does_not_stand(tmp_path: Path) -> None:
+    new = extended(tmp_path / "run", search__trials=9)
+    folder = tmp_path / "run" / "earlier" / "1"
+    (folder / "leaderboard.json").write_text("{}")
+    (folder / "best").mkdir()
+    write_sealed(folder / "report.json", {"about_ranking": []})
+    assert find_standing(Earlier(tmp_path / "run"), new, FINALISTS) is None, "the one that failed is tried again"
 
 
 def test_a_damaged_checkpoint_is_not_taken_over(tmp_path: Path) -> None:

@@ -174,8 +174,20 @@ def test_the_best_model_translates(found: Result) -> None:
 
 
 def test_a_search_is_extended(found: Result, config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    opened, before = (found.path / "test_opened.jsonl").read_text(), found.ranking
     more = resume(found.path, {"search.trials": 3})
-    assert len(more.trials) == 3 and "trial   2  completed" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert len(more.trials) == 3 and "trial   2  completed" in printed
+    assert "whose ranking stands; the test data stay closed" in printed, "the third trial is no finalist"
+    assert (found.path / "test_opened.jsonl").read_text() == opened and more.ranking.equals(before)
+    board = read_sealed(more.path / "leaderboard.json")
+    assert board["search"]["trials"] == 3 and board["ranking"][0]["final_trials"] == [0]
+    report = more.report.read_text(encoding="utf-8")
+    assert "The best of 3 configurations" in report
+    assert len(read_sealed(more.path / "report.json")["test_opened"]) == 1, "it counts as one ranking"
+    assert len(more.translate(["one two"])) == 1
+    assert load_run(more.path).ranking.equals(before), "what a report keeps is whole"
+    assert (more.path / "finals" / "0").is_dir() and len(read_lines(more.path / "finals.jsonl")) == 1
 
 
 def test_a_notebook_gets_lines_and_no_progress_bar(

@@ -102,6 +102,18 @@ def test_the_methods_are_those_of_the_search() -> None:
     assert not any("ASHA" in each for each in references(plain, TEST_BLEU))
 
 
+def test_the_methods_of_a_race_say_how_seeds_were_added() -> None:
+    experiment = Experiment.model_validate({"finals": {"most_seeds": 6}})
+    raced = board(entry(1, 4, 30.0, 1, {}, seeds=5), entry(2, 3, 29.0, 1, {}), entry(3, 1, 28.0, 1, {}, seeds=3))
+    told = describe_methods(experiment, raced, TEST_BLEU, [])
+    assert "retrained with 2 to 5 seeds, added where they would most likely decide" in told
+    assert "with Holm's correction and, as seeds were added after looks at the scores, alpha spending." in told
+    assert any("Lan and DeMets (1983)" in reference for reference in references(experiment, TEST_BLEU))
+    plain = Experiment.model_validate({})
+    assert "spending" not in describe_methods(plain, raced, TEST_BLEU, [])
+    assert not any("Lan" in reference for reference in references(plain, TEST_BLEU))
+
+
 def test_each_slot_has_its_trials_and_no_two_at_a_time() -> None:
     """Trials 0 and 1 side by side; then 0 goes on where it was, 2 comes where 1 was a little sooner; 7 is a 1 again."""
     reports = [at(0, 1, 1, 45, eval_seconds=15.0), at(1, 1, 5 / 6, 50), at(0, 2, 2), at(2, 1, 2)]

@@ -1,7 +1,6 @@
 """The last step of a search: from tested finalists to ranking, best model and report."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from search.finals.board import Cost, Leaderboard
 from search.finals.deciding import explain_ranking
@@ -31,7 +30,7 @@ class Results:
     study: Study  # of the search
     trials: list[JournalLine]  # the lines of trials.jsonl
     finals: list[JournalLine]  # the lines of finals.jsonl
-    entries: list[Entry]
+    entries: list[Entry]  # none if the ranking of earlier finals stands
 
 
 @dataclass(frozen=True)
@@ -73,13 +72,12 @@ def conclude(experiment: Experiment, results: Results, remarks: Remarks) -> Lead
         beside={name: found for name, found in beside.items() if found},
         outlook=[*(rounds.explain() if rounds else []), *_outlook(experiment, entries, evidence, measured, metric)],
     )
-    notes = (
-        remarks.notes
-        + explain_ranking([entry.score for entry in entries], metric, experiment)
-        + [f"trial {trial} is untrained: its validation loss is no lower than without learning" for trial in untrained]
-    )
-    cost, data = _cost(experiment, results.study, results.trials), ways.data(experiment, test)
-    board = write_leaderboard(run_dir, ranking, cost, data, notes)
+    about = [
+        *explain_ranking([entry.score for entry in entries], metric, experiment),
+        *(f"trial {trial} is untrained: its validation loss is no lower than without learning" for trial in untrained),
+    ]
+    cost, data = search_cost(experiment, results), ways.data(experiment, test)
+    board = write_leaderboard(run_dir, ranking, cost, data, [*remarks.notes, *about])
     ways.keep_best(next(entry for entry in entries if entry.finalist.trial == board.chosen), experiment)
     findings = Findings(
         experiment=experiment,
@@ -95,11 +93,21 @@ def conclude(experiment: Experiment, results: Results, remarks: Remarks) -> Lead
         planned=remarks.planned,
         starts=read_starts(run_dir),
     )
-    write_atomically(run_dir / "trials.csv", as_csv(_rows(experiment, results)))
-    with locked(run_dir / LOCK):
-        write_report(run_dir / "report.html", findings)
-    keep_findings(run_dir, findings)
+    write_findings(findings, board.notes[len(remarks.notes) :])
     return board
+
+
+def write_findings(found: Findings, about_ranking: list[str]) -> None:
+    """Write trials.csv and report.html, and what it takes to write the report again.
+
+    about_ranking: the notes of the leaderboard that are about the ranking.
+    """
+    run_dir, search = found.experiment.run_dir, found.experiment.search
+    rows = trial_rows(found.trials, found.reports, search.metric, search.budget.price_per_gpu_hour)
+    write_atomically(run_dir / "trials.csv", as_csv(rows))
+    with locked(run_dir / LOCK):
+        write_report(run_dir / "report.html", found)
+    keep_findings(run_dir, found, about_ranking)
 
 
 def _outlook(
@@ -113,17 +121,14 @@ def _outlook(
     return explain_open_pairs(finalists, evidence, by, sum(map(len, measured[0][0])), settings)
 
 
-def _rows(experiment: Experiment, results: Results) -> list[dict[str, Any]]:
-    search = experiment.search
-    return trial_rows(results.study.trials.values(), results.trials, search.metric, search.budget.price_per_gpu_hour)
-
-
-def _cost(experiment: Experiment, study: Study, trials: list[JournalLine]) -> Cost:
+def search_cost(experiment: Experiment, results: Results) -> Cost:
+    """What the search has spent."""
+    study = results.study
     return Cost(
         trials=len(study.trials),
         epochs_trained=sum(trial.trained for trial in study.trials.values()),
         epochs_full=sum(experiment.training.epochs - trial.inherited for trial in study.trials.values()),
-        gpu_seconds=sum(line.report.device_seconds for line in trials),
+        gpu_seconds=sum(line.report.device_seconds for line in results.trials),
         wall_seconds=study.wall_seconds,
         idle_seconds=study.idle_seconds,
     )

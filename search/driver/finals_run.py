@@ -3,6 +3,7 @@
 from typing import Literal
 
 from search.driver.race_run import RaceRun
+from search.driver.standing import find_standing, keep_frozen, standing_folder
 from search.driver.study_run import StudyRun, Trainer
 from search.engine.checkpoint_cleaner import CheckpointCleaner
 from search.finals.choosing import Finalist, FinalsPlan, choose_finalists, freeze_finalists
@@ -33,11 +34,20 @@ class FinalsRun:
         self.finals: Finals = self.experiment.definition.part("finals")
 
     def run(self, search: Study, finals: Study) -> list[Entry]:
-        """Freeze the finalists of the search, retrain them in the study of the finals, test all."""
+        """Freeze the finalists of the search, retrain them in the study of the finals, test all.
+
+        Returns:
+            The tested finalists; none if they are those of earlier finals, whose ranking stands.
+        """
         if not (self.run_dir / "finalists.json").exists():
             self._freeze(search, finals)
             self.trainer.keep_safe()
         finalists = check_finalists(self.run_dir / "finalists.json", search)
+        plan = FinalsPlan(self.experiment, finalists)
+        if (standing := standing_folder(self.earlier)) is not None:
+            take_over_finals(self.earlier, self.experiment, plan, finals)
+            say(f"finals: the finalists are those of {standing}, whose ranking stands; the test data stay closed")
+            return []
         # Errors in the test data are found before the retraining.
         purpose = "checking it before the retraining, and scoring after it"
         test = self.finals.open(self.experiment, purpose)
@@ -46,7 +56,6 @@ class FinalsRun:
             config = self.experiment.trial.with_values
             models = [self._model("trial", config(f.params), search.trials[f.trial], f.trial) for f in finalists]
             return self._tested(finalists, models, test)
-        plan = FinalsPlan(self.experiment, finalists)
         kept = take_over_finals(self.earlier, self.experiment, plan, finals)
         race = RaceRun(self.trainer, plan)
         trainings, of = count(len(plan.points), "training", "trainings"), count(len(finalists), "finalist", "finalists")
@@ -90,7 +99,10 @@ class FinalsRun:
             raise UserError(f"{self.run_dir}: no trial came far enough for the finals: {_first_failure(search)}")
         for trial, finalist in choice.passed_over.items():
             say(f"trial {trial} is too similar to trial {finalist} for the finals (finals.min_distance)")
-        freeze_finalists(frozen, choice, self.experiment, self.earlier.test_opened())
+        if (standing := find_standing(self.earlier, self.experiment, choice.finalists)) is not None:
+            keep_frozen(standing, self.run_dir)
+        else:
+            freeze_finalists(frozen, choice, self.experiment, self.earlier.test_opened())
 
     def _retrained(self, plan: FinalsPlan, finals: Study, before: Spent) -> list[FinalModel]:
         """Train what the plan has. Returns the models so far. before: what was spent before the finals."""

@@ -14,6 +14,7 @@ from search.driver.concluding import Remarks, Results, conclude
 from search.driver.finals_run import FinalsRun
 from search.driver.live_report import LiveReport
 from search.driver.ranking_table import ranking_table
+from search.driver.standing import conclude_standing, standing_folder
 from search.driver.study_run import StudyRun, Trainer
 from search.engine.checkpoint_cleaner import CheckpointCleaner
 from search.engine.ordering import check_slots
@@ -183,7 +184,10 @@ class SearchRun:
         notes += describe_starts(self.run_dir)
         planned = self.plan.compare(searched, searched + retrained) if self.plan else []
         remarks = Remarks(self.earlier.test_opened(), spending, planned, notes)
-        return conclude(self.experiment, Results(study, trials, finals, entries), remarks)
+        results = Results(study, trials, finals, entries)
+        if (standing := standing_folder(self.earlier)) is not None:
+            return conclude_standing(standing, self.experiment, results, remarks)
+        return conclude(self.experiment, results, remarks)
 
     def _announce(self, board: Leaderboard) -> None:
         finals: Finals = self.experiment.definition.part("finals")

@@ -113,7 +113,7 @@ def write_leaderboard(
     data: DataSize | None = None,
     notes: Sequence[str] = (),
 ) -> Leaderboard:
-    """Write leaderboard.json, and its ranking as leaderboard.csv.
+    """Rank the finalists, and write leaderboard.json and leaderboard.csv.
 
     notes: sentences on anything else.
     """
@@ -142,10 +142,15 @@ def write_leaderboard(
         ),
         outlook=list(ranking.outlook),
     )
+    store_leaderboard(folder, board)
+    return board
+
+
+def store_leaderboard(folder: Path, board: Leaderboard) -> None:
+    """Write leaderboard.json, and its ranking as leaderboard.csv."""
     stored = board.stored()
     write_atomically(folder / "leaderboard.json", json.dumps(stored, indent=2, ensure_ascii=False))
     write_atomically(folder / "leaderboard.csv", as_csv(list(map(flat_entry, stored["ranking"]))))
-    return board
 
 
 def _by_trials(evidence: Evidence, trials: Sequence[int]) -> list[Comparison]:

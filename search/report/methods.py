@@ -21,7 +21,13 @@ def describe_methods(experiment: Experiment, board: Leaderboard, by: TestMetric,
     """How the search was done and its result was tested, in a few sentences."""
     search, significance, best = experiment.search, board.significance, board.ranking[0]
     stopped = sum(trial.outcome == Outcome.STOPPED for trial in trials)
-    seeds = count(len(best.seeds), "seed", "seeds")
+    numbers = sorted({len(entry.seeds) for entry in board.ranking})
+    seeds = f"{count(numbers[-1], 'seed', 'seeds')} each"
+    raced = experiment.finals.most_seeds is not None
+    if raced:
+        seeds = (
+            f"{' to '.join(map(str, numbers[:1] + numbers[1:][-1:]))} seeds, added where they would most likely decide"
+        )
     sentences = []
     if experiment.space.domains:
         hyperparameters = count(len(experiment.space.domains), "hyperparameter", "hyperparameters")
@@ -39,10 +45,11 @@ def describe_methods(experiment: Experiment, board: Leaderboard, by: TestMetric,
     finalists = count(len(board.ranking), "finalist was", "finalists were")
     again = "retrained with" if best.final_trials else "taken from the search with"
     sentences.append(
-        f"The {finalists} fixed before the test data were read, and {again} {seeds} each. We report "
+        f"The {finalists} fixed before the test data were read, and {again} {seeds}. We report "
         f"{by.metric.title} as means over seeds, with {significance.level:.0%} bootstrap intervals over {by.items} and "
         f"seeds ({significance.resamples} samples). Systems were compared in pairs by bootstrap and approximate "
-        f"randomisation tests ({significance.shuffles} shuffles), with Holm's correction."
+        f"randomisation tests ({significance.shuffles} shuffles), with Holm's correction"
+        f"{' and, as seeds were added after looks at the scores, alpha spending' if raced else ''}."
     )
     if signatures := [f"{name}: {how}" for name, how in board.signatures.items()]:
         sentences.append(f"Signatures: {'; '.join(signatures)}.")
@@ -59,6 +66,8 @@ def references(experiment: Experiment, by: TestMetric) -> list[str]:
         found.append(HALVING)
     if "bleu" in by.name or "chrf" in by.name:
         found.append("Post (2018), A Call for Clarity in Reporting BLEU Scores (sacreBLEU)")
+    if experiment.finals.most_seeds is not None:
+        found.append("Lan and DeMets (1983), Discrete Sequential Boundaries for Clinical Trials")
     return [
         *found,
         "Koehn (2004), Statistical Significance Tests for Machine Translation Evaluation",

@@ -18,11 +18,17 @@ from trainables.base.sealing import read_sealed, write_sealed
 
 KEPT = "report.json"  # what a report has that follows from no other file of the run
 FIELDS = ("data", "sections", "test_opened", "spending", "planned")
+ABOUT_RANKING = "about_ranking"  # the notes of the leaderboard that are about the ranking, not about the search
 
 
-def keep_findings(run_dir: Path, found: Findings) -> None:
+def keep_findings(run_dir: Path, found: Findings, about_ranking: list[str]) -> None:
     """Keep what `rewrite_report` needs besides the other files of the run."""
-    write_sealed(run_dir / KEPT, {name: getattr(found, name) for name in FIELDS})
+    write_sealed(run_dir / KEPT, {**{name: getattr(found, name) for name in FIELDS}, ABOUT_RANKING: about_ranking})
+
+
+def kept_findings(run_dir: Path) -> dict[str, Any]:
+    """What `keep_findings` kept; empty for a run of an earlier version, which kept nothing. Raises Damaged."""
+    return read_sealed(run_dir / KEPT) if (run_dir / KEPT).exists() else {}
 
 
 def rewrite_report(experiment: Experiment) -> Path:
@@ -49,10 +55,9 @@ def rewrite_report(experiment: Experiment) -> Path:
 
 def _ranked(experiment: Experiment) -> Findings:
     run_dir = experiment.run_dir
-    if not (run_dir / KEPT).exists():
+    if not (kept := kept_findings(run_dir)):
         again = f"`{program('resume')} {run_dir}` writes the report, and opens the test data for it"
         raise UserError(f"{run_dir}: holds no {KEPT}, as earlier versions wrote none; {again}")
-    kept: dict[str, Any] = read_sealed(run_dir / KEPT)
     ways: Finals = experiment.definition.part("finals")
     so_far = found_so_far(run_dir, None)
     assert so_far is not None, "a ranking has trials with reports"

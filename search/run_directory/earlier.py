@@ -81,7 +81,8 @@ class Earlier:
     def test_opened(self) -> list[str]:
         """The times at which earlier finalists were frozen; since then the test split could be read."""
         files = [folder / "finalists.json" for folder in self.folders]
-        return [read_sealed(file)["frozen_at"] for file in files if file.exists()]
+        times = [read_sealed(file)["frozen_at"] for file in files if file.exists()]
+        return list(dict.fromkeys(times))  # a ranking that stood after an extension is one
 
     def spent(self) -> Spent:
         """What earlier finals cost, and the trials that were not taken over."""

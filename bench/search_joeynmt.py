@@ -1,7 +1,7 @@
 """JoeyNMT on the embedded corpus: what a search finds, against the configuration it starts from, at equal epochs.
 
     make trainers
-    python bench/joeynmt.py [--round 200] [--epochs 9] [--trials 12] [--output_dir runs]
+    python bench/search_joeynmt.py [--round 200] [--epochs 9] [--trials 12] [--output_dir runs]
 
 Both are retrained with the same fresh seeds, and their test BLEU has the interval of the finals. Prints a table.
 """
