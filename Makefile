@@ -177,7 +177,7 @@ bench-gpu: install
 	$(BIN)/python bench/gpu.py $(if $(DATA),--data $(DATA)) $(if $(GRID),--grid)
 
 # How soon sampler `default` and other people's find the best of trained systems, with one and four runs at a time, in an
-# environment of their own: TABLES=DIR has nmthpo_PAIR.csv; HOW_LONG of one core.
+# environment of their own: TABLES=DIR has nmthpo_PAIR.csv; about an hour of one core.
 OPTIMISERS := .optimisers-venv/bin/python
 
 .optimisers-venv/installed: bench/optimisers.txt | install
