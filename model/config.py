@@ -58,8 +58,8 @@ class ModelConfig(Config):
     init_from: str | None = Field(
         None,
         min_length=1,
-        description="best/ of a run, whose weights training starts from, with its tokenizer; the architecture must be "
-        "the same; null: random weights",
+        description="best/ of a run, or the folder of one training (`train RUN --trial N`), whose weights training "
+        "starts from, with its tokenizer; the architecture must be the same; null: random weights",
     )
 
     base_width: int | None = Field(

@@ -120,7 +120,8 @@ RESUMED: dict[str, dict[Any, str]] = {
     "training": {
         REFUSED: "epochs report_steps report_tokens precision valid_pairs valid_difference valid_metrics freeze",
         NEW_STUDY: "batch_tokens batch_sentences batch_shapes learning_rate warmup_steps schedule label_smoothing "
-        "clip_norm forward_tokens bpe_dropout final_rate beta1 beta2 epsilon weight_decay ema_decay",
+        "clip_norm forward_tokens bpe_dropout final_rate beta1 beta2 epsilon weight_decay ema_decay "
+        "patience",
     },
     "space.model.d_model": {NEW_STUDY: "values min max distribution q probabilities", GOES_ON: "belief"},
     "search": {

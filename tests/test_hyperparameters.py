@@ -48,6 +48,7 @@ VALUES: dict[str, list[Any]] = {  # of the fields that are no choice among words
     "training.epsilon": [1e-8, 1e-4],
     "training.weight_decay": [0.0, 0.1],
     "training.ema_decay": [0.0, 0.9],
+    "training.patience": [None, 1],
     "model.layer_drop": [0.0, 0.6],
     "model.base_width": [None, 8],
 }
@@ -57,13 +58,14 @@ BESIDE: dict[str, dict[str, Any]] = {  # what a field needs to matter
     "model.max_length": {"model.positions": "learned"},
     "model.max_distance": {"model.positions": "relative"},
     "training.batch_sentences": {"training.batch_tokens": None},
+    "training.patience": {"training.epochs": 5, "training.learning_rate": 0.5},
 }
 Trained = Callable[[dict[str, Any]], str]
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    """From dotted values to the name of the weights that one epoch with them leaves."""
+    """From dotted values to the name of the weights that training with them leaves, which is one epoch if not said."""
     folder = write_digits(tmp_path_factory.mktemp("digits"), train=60, valid=2, test=2)
     for language in ("en", "fr"):  # what each normalization takes for something else
         with (folder / f"train.{language}").open("a", encoding="utf-8") as file:
@@ -80,7 +82,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     )
 
     def weights(values: dict[str, Any]) -> str:
-        ((_, model),) = train(base.with_values(values), text_of(base.with_values(values), folder / "cache"))
+        *_, (_, model) = train(base.with_values(values), text_of(base.with_values(values), folder / "cache"))
         name = hashlib.sha256()
         for parameter in model.parameters():
             name.update(repr(parameter.shape).encode() + parameter.detach().numpy().tobytes())

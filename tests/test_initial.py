@@ -14,7 +14,8 @@ from search.translation.preparation import PREPARATION
 from trainables.acceleration.stackable import can_train_as_one
 from trainables.base.errors import UserError
 from trainables.base.translation_config import TranslationConfig
-from trainables.training.initial import PARTS, check_initial
+from trainables.single_run import train_model
+from trainables.training.initial import PARTS, check_initial, initial_files
 from trainables.training.learner import Learner
 from trainables.training.loop import train
 
@@ -62,6 +63,26 @@ def test_it_starts_where_the_other_run_ended(first: tuple[TranslationConfig, Pat
     assert found == pytest.approx(report.score("valid_loss"), rel=1e-6)
 
 
+@pytest.mark.parametrize("tied", ["all", "none"])
+def test_it_starts_from_the_folder_of_one_training(first: tuple[TranslationConfig, Path], tied: str) -> None:
+    """The folder has the last weights, the configuration and the tokenizer; the old corpus is not needed."""
+    folder = first[1] / f"single-{tied}"
+    before = first[0].with_values({"model.tied_embeddings": tied})
+    network, tokenizer = train_model(before, first[1] / "cache", folder, 1)
+    config = starting(first, model__tied_embeddings=tied, model__init_from=str(folder), tokenizer__taken_from=None)
+    assert config.tokenizer.taken_from == str(folder)
+    check_initial(config)
+    text = text_of(config, first[1] / "cache")
+    assert text.tokenizer.digest() == tokenizer.digest()
+    learner = Learner(config, text, CPU)
+    expected = dict(network.named_parameters())
+    for name, tensor in learner.model.named_parameters():
+        assert torch.equal(tensor, expected[name]), name
+    assert [file.name for file in initial_files(config)] == ["state.pt", "tokenizer.model"]
+    (folder / "epoch-2" / "state.pt").write_bytes(b"torn")
+    assert initial_files(config)[0].parent.name == "epoch-1", "the newest that is whole"
+
+
 @pytest.mark.parametrize("parts", [(), ("encoder", "embeddings"), ("decoder",)])
 def test_frozen_parts_stay_as_they_were(first: tuple[TranslationConfig, Path], parts: tuple[str, ...]) -> None:
     config = starting(first, training__freeze=parts, training__epochs=1)
@@ -82,7 +103,7 @@ def test_what_differs_is_named(first: tuple[TranslationConfig, Path]) -> None:
     experiment = Experiment.model_validate({**config.model_dump(), "output_dir": str(first[1]), "name": "x"})
     with pytest.raises(UserError, match=r"another architecture; write model\.d_model: 16, tokenizer\.vocab_size: 60$"):
         PREPARATION.prepare(experiment, None)  # type: ignore[arg-type]
-    with pytest.raises(UserError, match=r"lacks model\.safetensors; name best/ of a run"):
+    with pytest.raises(UserError, match=r"lacks model\.safetensors; name best/ of a run that has ended, or the folder"):
         check_initial(starting(first, model__init_from=str(first[1]), tokenizer__taken_from=None))
 
 

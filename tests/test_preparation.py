@@ -10,6 +10,7 @@ from rich.console import Console
 from search.settings.experiment import Experiment
 from search.translation.preparation import PREPARATION
 from search.translation.shown_pairs import show_pairs
+from trainables.base.errors import UserError
 from trainables.base.log import shown_on
 from trainables.data.reading.text import Split
 
@@ -69,3 +70,21 @@ def test_pairs_come_before_warnings_and_unknown_characters_are_counted(
     (unknown,) = [line for line in told if "characters" in line]
     assert unknown.startswith("warning: 2 of 40 source sentences of valid have characters that the tokenizer has not")
     assert "ß (U+00DF)" in unknown and "七 (U+4E03)" in unknown
+
+
+def test_rounds_shorter_than_the_largest_batch_of_the_space_are_refused(tmp_path: Path) -> None:
+    """Before anything starts, not by trials that fail."""
+    experiment = Experiment.model_validate(
+        {
+            "name": "r",
+            "output_dir": str(tmp_path),
+            "data": {"path": str(write_digits(tmp_path / "corpus"))},
+            "tokenizer": {"vocab_size": 60},
+            "training": {"report_tokens": 500, "batch_tokens": 100},
+            "space": {"training.batch_tokens": {"values": [100, 4000]}},
+            "search": {"scheduler": "none"},
+        }
+    )
+    message = r"space\.training\.batch_tokens: with 4,000, training\.report_tokens: 500 is less than the .* of a batch"
+    with pytest.raises(UserError, match=message):
+        PREPARATION.prepare(experiment, Console())

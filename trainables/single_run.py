@@ -15,7 +15,7 @@ from trainables.base.wording import count
 from trainables.data.corpora.corpus import read_test
 from trainables.data.corpora.scoring import scoring
 from trainables.data.encoding.preparing import count_unknown, prepare
-from trainables.data.encoding.tokenizer import Tokenizer
+from trainables.data.encoding.tokenizer import Tokenizer, save_tokenizer
 from trainables.training.evaluation import score, translate
 from trainables.training.loop import train
 
@@ -27,6 +27,7 @@ def train_model(config: TranslationConfig, cache: Path, folder: Path, threads: i
     for warning in count_unknown(prepared.tokenizer, prepared.valid_text.source, config.data.valid):
         print(f"warning: {warning}")
     claim(folder, config)
+    save_tokenizer(prepared.tokenizer, folder)  # for who starts from this model
     pairs = count(len(prepared.train), "training pair", "training pairs")
     print(f"{pairs} ({prepared.train.overlong:,} overlong), {folder}")
     print("epoch  train loss  valid loss  valid BLEU  seconds")

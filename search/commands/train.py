@@ -19,6 +19,7 @@ from trainables.base.ending import lasting_output
 from trainables.base.help_pages import Program
 from trainables.base.installed import program
 from trainables.base.log import shown_on
+from trainables.base.translation_config import as_translation
 
 
 class TrainingAgain(Levels, Config):
@@ -46,6 +47,8 @@ def main(arguments: list[str], console: Console) -> int:
     with lasting_output(), shown_on(console, options.level):
         experiment.definition.part("preparation").prepare(experiment, Console(quiet=True))
         from search.run_directory.training_again import repeat_trial
+        from trainables.data.encoding.preparing import prepare
+        from trainables.data.encoding.tokenizer import save_tokenizer
 
         for each in repeat_trial(experiment, trial, folder):
             score = f"epoch {each.report.epoch:.4g}: {metric.title} {metric.show(each.report.score(name))}"
@@ -65,5 +68,7 @@ def main(arguments: list[str], console: Console) -> int:
             else f"{reports} equal to the search, in all figures",
         )
     if experiment.problem == TRANSLATION:
+        config = as_translation(experiment.trial.with_values(trial.params))
+        save_tokenizer(prepare(config.data, config.tokenizer, experiment.cache).tokenizer, folder)  # as for init_from
         say(console, f"`{program('translate')} {folder}` translates with it")
     return 0

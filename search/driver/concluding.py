@@ -10,7 +10,8 @@ from search.finals.protocol import Finals
 from search.finals.rounds import Rounds
 from search.finals.significance import Evidence
 from search.finals.stages import Statistics, Systems, TestMetric
-from search.record.journal import JournalLine
+from search.record.budget import spent_on
+from search.record.journal import JournalLine, Totals
 from search.record.study import Study
 from search.record.table import as_csv, trial_rows
 from search.report.live import LOCK
@@ -123,12 +124,12 @@ def _outlook(
 
 def search_cost(experiment: Experiment, results: Results) -> Cost:
     """What the search has spent."""
-    study = results.study
+    study, totals = results.study, Totals(results.trials)
     return Cost(
         trials=len(study.trials),
-        epochs_trained=sum(trial.trained for trial in study.trials.values()),
+        epochs_trained=spent_on(study, totals).epochs,
         epochs_full=sum(experiment.training.epochs - trial.inherited for trial in study.trials.values()),
-        gpu_seconds=sum(line.report.device_seconds for line in results.trials),
+        gpu_seconds=totals.seconds,
         wall_seconds=study.wall_seconds,
         idle_seconds=study.idle_seconds,
     )

@@ -51,7 +51,8 @@ class Totals:
     def add(self, line: JournalLine) -> None:
         """Add a line to the sums."""
         trial, report = line.trial, line.report
-        self.epochs += report.epoch - self.epochs_of.get(trial, 0)
+        if not report.repeats:
+            self.epochs += report.epoch - self.epochs_of.get(trial, 0)
         self.epochs_of[trial] = report.epoch
         self.seconds += report.device_seconds
         self.seconds_of[trial] += report.device_seconds

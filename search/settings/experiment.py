@@ -132,6 +132,8 @@ class Experiment(ExperimentFields):
                 f"finals.average_checkpoints: {self.finals.last_checkpoints} is more than training.epochs {epochs}; "
                 f"give {epochs} or less"
             )
+        if getattr(self.training, "patience", None) is not None or "training.patience" in self.space.domains:
+            self._patience_fits()
         if changing := [path for path in self.space.domains if is_among(path, search.compared_by.changed_by)]:
             others = [name for name, metric in search.metrics.items() if not is_among(changing[0], metric.changed_by)]
             raise ValueError(
@@ -240,6 +242,18 @@ class Experiment(ExperimentFields):
             return {path: value for path, value in params.items() if path not in unused}
 
         return accept
+
+    def _patience_fits(self) -> None:
+        """Raises ValueError for what can't be had with patience."""
+        if self.finals.last_checkpoints > 1:
+            raise ValueError(
+                "finals.average_checkpoints: with training.patience a training ends with its best model, and the "
+                "checkpoints before are of others; give 1, or use training.ema_decay"
+            )
+        if self.search.scheduler.breeds:
+            raise ValueError(
+                f"training.patience: {self.search.scheduler.kind} goes on from trials that have ended; drop it"
+            )
 
     @property
     def rungs(self) -> tuple[int, ...]:

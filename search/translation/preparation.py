@@ -210,6 +210,16 @@ def tell_rounds(experiment: Experiment, prepared: "PreparedText") -> None:
     training = as_translator(experiment.trial).training
     unit, rounds = training.unit, rounds_of(prepared.train, training)
     rounds.check()
+    for name in ("batch_tokens", "batch_sentences"):  # the fewest steps an epoch
+        domain = experiment.space.domains.get(f"training.{name}")
+        if domain is None:
+            continue
+        largest = max(int(size) for size in domain.values or (domain.max,) if isinstance(size, int | float))
+        sizes = {"batch_tokens": None, "batch_sentences": None, name: largest}
+        try:
+            rounds_of(prepared.train, training.model_copy(update=sizes)).check()
+        except UserError as error:
+            raise UserError(f"space.training.{name}: with {largest:,}, {error}") from None
     say(f"{rounds.per_epoch:,} {unit}s an epoch in the base trial, a report every {training.report_every:,}")
     if behind := [rung for rung in experiment.rungs if rung >= rounds.last]:
         warn(

@@ -18,11 +18,12 @@ OWN = (  # fields that may differ between trials that are computed as one
 def can_train_as_one(configs: Sequence[TranslationConfig]) -> bool:
     """Whether trials of these configurations can be trained as one computation.
 
-    A single one always can. Several can if they differ only in OWN, their batches have equal shapes, and nothing is
-    frozen.
+    A single one always can. Several can if they differ only in OWN, their batches have equal shapes, nothing is frozen,
+    and all train to the end.
     """
     if len(configs) == 1:
         return True
     first, *others = ({k: v for k, v in flatten(config.model_dump()).items() if k not in OWN} for config in configs)
-    shaped = configs[0].training.batch_shapes is not None and not configs[0].training.freeze
+    training = configs[0].training
+    shaped = training.batch_shapes is not None and not training.freeze and training.patience is None
     return shaped and all(other == first for other in others) and configs[0].model.stackable

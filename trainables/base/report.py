@@ -36,6 +36,11 @@ class EpochReport:
         """Seconds of training and validation times devices: half an hour on a quarter of a GPU is 450 s."""
         return (self.train_seconds + self.eval_seconds) * self.devices
 
+    @property
+    def repeats(self) -> bool:
+        """Whether it repeats an earlier report, without training; see trainables/training/patience.py."""
+        return self.figures.get("tokens") == 0
+
     def stored(self) -> dict[str, Any]:
         """All numbers by name, including the figures, for files and other processes."""
         values = {each.name: getattr(self, each.name) for each in fields(self)}

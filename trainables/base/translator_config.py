@@ -45,6 +45,13 @@ class TranslatorTraining(TrainingConfig):
         description="further scores of each report's translations, beside BLEU: chrf, ter, or names of `metrics`; "
         "that of search.metric is added",
     )
+    patience: int | None = Field(
+        None,
+        ge=1,
+        description="end a training after so many reports in a row without a lower validation loss per character, and "
+        "keep the model of the best report, whose scores later reports repeat, so that trials stay comparable at "
+        "rungs; null: keep the last model",
+    )
     batch_tokens: int | None = Field(
         1024,
         ge=1,

@@ -70,6 +70,14 @@ class FineTuner:
         for name, parameter in self.trained.items():
             parameter.copy_(weights[name])
 
+    def best_weights(self) -> dict[str, Tensor]:
+        """The weights that are trained, on the CPU."""
+        return {name: parameter.detach().cpu().clone() for name, parameter in self.trained.items()}
+
+    def keep(self, weights: dict[str, Tensor]) -> None:
+        """Set the weights, for a training that has ended."""
+        self.load_weights(weights)
+
     def reference_loss(self, split: EncodedSplit) -> float:
         """Negative log-likelihood of the references, in nats, summed over all their tokens, without label smoothing."""
         with autocast(self.device, self.settings.precision):

@@ -1,13 +1,19 @@
-"""Weights to start from: those of another run's best model, of the same architecture (`model.init_from`)."""
+"""Weights to start from, of the same architecture (`model.init_from`).
+
+They are those of another run's best model, in best/, or the last ones of a single training, in the folder that
+`babeltune train` or `python -m trainables` wrote.
+"""
 
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
+from torch import Tensor
 
 from model.config import ModelConfig
 from model.transformer import Transformer
+from trainables.base.checkpoint_files import STATE, newest_checkpoint
 from trainables.base.errors import UserError
 from trainables.base.files import digest_of
 from trainables.base.mistakes import validate
@@ -15,6 +21,7 @@ from trainables.base.sealing import Damaged, read_sealed
 from trainables.base.translation_config import TranslationConfig
 from trainables.base.translator_config import Part
 from trainables.base.yaml_files import read_yaml
+from trainables.training.checkpoint import load_state
 
 WEIGHTS, CONFIG, DIGESTS = "model.safetensors", "config.yaml", "digests.json"  # in best/
 # Fields of a model that change none of its weights.
@@ -31,7 +38,7 @@ def initial_files(config: TranslationConfig) -> list[Path]:
     """The files of the model that training starts from, and of the tokenizer that is taken over; none without."""
     start, taken = config.model.init_from, config.tokenizer.taken_from
     names = ("tokenizer.model",) if config.tokenizer.shared else ("source.model", "target.model")
-    weights = [Path(start) / WEIGHTS] if start else []
+    weights = [_weights_file(Path(start))] if start else []
     return weights + ([Path(taken) / name for name in names] if taken else [])
 
 
@@ -40,9 +47,12 @@ def check_initial(config: TranslationConfig) -> None:
     if config.model.init_from is None:
         return
     folder = Path(config.model.init_from)
-    for name in (WEIGHTS, CONFIG):
-        if not (folder / name).is_file():
-            raise UserError(f"model.init_from: {folder}: lacks {name}; name best/ of a run that has ended")
+    missing = next((file.name for file in (_weights_file(folder), folder / CONFIG) if not file.is_file()), None)
+    if missing is not None:
+        raise UserError(
+            f"model.init_from: {folder}: lacks {missing}; name best/ of a run that has ended, or the folder of one "
+            "training, as `train RUN --trial N` leaves it"
+        )
     if (folder / DIGESTS).is_file() and read_sealed(folder / DIGESTS).get(WEIGHTS) != digest_of(folder / WEIGHTS):
         raise Damaged(f"model.init_from: {folder / WEIGHTS}: was changed since its run; restore it")
     theirs = validate(TranslationConfig, read_yaml(folder / CONFIG), str(folder / CONFIG))
@@ -54,18 +64,32 @@ def check_initial(config: TranslationConfig) -> None:
         raise UserError(f"model.init_from: {folder}: is of another architecture; write {', '.join(differing)}")
 
 
+def _weights_file(folder: Path) -> Path:
+    """The file with the weights: that of best/, or of the newest complete checkpoint of a single training."""
+    found = None if (folder / WEIGHTS).exists() else newest_checkpoint(folder)
+    return folder / WEIGHTS if found is None else found[0] / STATE
+
+
+def _read_weights(file: Path) -> dict[str, Tensor]:
+    if file.name == WEIGHTS:
+        return load_file(file)
+    weights: dict[str, Tensor] = load_state(file.parent, torch.device("cpu"))["model"]
+    return weights
+
+
 def load_initial(model: Transformer, config: TranslationConfig) -> None:
     """Give a model the weights of `model.init_from`, if that is set. Raises UserError."""
     if config.model.init_from is None:
         return
     check_initial(config)
-    file = Path(config.model.init_from) / WEIGHTS
+    file = _weights_file(Path(config.model.init_from))
     try:
-        weights = load_file(file)
-    except (OSError, SafetensorError) as error:
+        weights = _read_weights(file)
+    except (OSError, SafetensorError, RuntimeError, KeyError) as error:
         raise UserError(f"model.init_from: {file}: can't be read: {' '.join(str(error).split())}") from None
-    own = dict(model.named_parameters())  # a matrix with several names has one of them
-    if {name: tensor.shape for name, tensor in weights.items()} != {name: tensor.shape for name, tensor in own.items()}:
+    own = dict(model.named_parameters())  # a matrix with several names has one of them; a checkpoint has all
+    found = {name: tensor.shape for name, tensor in weights.items() if name in own or file.name == WEIGHTS}
+    if found != {name: tensor.shape for name, tensor in own.items()}:
         raise UserError(f"model.init_from: {file}: its tensors are not those of this model; another vocabulary?")
     with torch.no_grad():
         for name, parameter in own.items():

@@ -78,6 +78,14 @@ class Learner:
             self.average.steps.copy_(state["average_steps"])
         self.optimizer.restore(state["optimizer"]["state"])
 
+    def best_weights(self) -> dict[str, Tensor]:
+        """The weights of the validated model, on the CPU."""
+        return {name: tensor.cpu() for name, tensor in _weights(self.evaluated).items()}  # clones, also on a CPU
+
+    def keep(self, weights: dict[str, Tensor]) -> None:
+        """Give the validated model these weights, for a training that has ended."""
+        self.evaluated.load_state_dict(weights)
+
     def reference_loss(self, split: EncodedSplit) -> float:
         """See `evaluation.reference_loss`."""
         return reference_loss(self.evaluated, split)

@@ -31,6 +31,7 @@ from trainables.training.gpu import GpuFigures, measure, start_measuring
 from trainables.training.learner import Learner
 from trainables.training.loss import linear_cross_entropy
 from trainables.training.optimizer import learning_rate
+from trainables.training.patience import Patience
 from trainables.training.precision import autocast
 
 Batch = tuple[Tensor, Tensor]  # source (B, S) and target (B, T), ids
@@ -55,6 +56,14 @@ class Learns(Protocol):
 
     def load(self, state: dict[str, Any]) -> None:
         """Restore the state of a checkpoint."""
+        ...
+
+    def best_weights(self) -> dict[str, Tensor]:
+        """The weights of the validated model, on the CPU."""
+        ...
+
+    def keep(self, weights: dict[str, Tensor]) -> None:
+        """Give the validated model these weights, for a training that has ended."""
         ...
 
     def reference_loss(self, split: EncodedSplit) -> float:
@@ -191,6 +200,9 @@ def train(
         yield run.resume(*found), run.learner.evaluated.eval()
     batches = run.batches()
     for progress, steps in run.steps():
+        if run.patience is not None and run.patience.is_over:
+            yield run.repeat_best(progress), run.learner.evaluated
+            continue
         start_measuring(device)
         started, tokens = time.perf_counter(), 0
         step.begin(run.seed(progress))
@@ -233,13 +245,18 @@ class TrainingRun:
         self.rounds = rounds_of(prepared.train, config.training)
         self.rounds.check()
         self.progress = 0  # before the first round
+        most = config.training.patience
+        self.patience = Patience(most) if most else None
         self._further_metrics = {
             name: find_metric(name, config.data, config.metrics) for name in config.training.valid_metrics
         }
 
     def resume(self, checkpoint: Path, values: dict[str, Any]) -> EpochReport:
         """Continue after a checkpoint with the given report."""
-        self.learner.load(load_state(checkpoint, self.learner.device))
+        state = load_state(checkpoint, self.learner.device)
+        if self.patience is not None and "patience" in state:
+            self.patience.load(state["patience"])
+        self.learner.load(state)
         report = read_report(values)
         # The checkpoint may be from another trial, whose batches had other sizes (search/schedulers/population.py).
         self.progress = report.progress(self.config.training.unit)
@@ -268,12 +285,45 @@ class TrainingRun:
         return -(-step // self.rounds.epoch_steps)
 
     def report(self, trained: Trained, progress: int) -> EpochReport:
-        """The report after a round, validated and saved. Raises Diverged."""
+        """The report after a round, validated and saved. Raises Diverged.
+
+        With patience, the last report is of the best model, which is kept.
+        """
+        if self.patience is not None and progress == self.rounds.last:
+            valid, text = self.prepared.valid_sample(self.config.training.scored_pairs)  # as for the reports before
+            loss = self.learner.reference_loss(valid) / sum(map(len, text.target))
+            if not self.patience.expects(loss):
+                self.learner.keep(self.patience.weights)
         report = self._validate(trained, progress)
-        if self.checkpoints:
-            unit = self.config.training.unit
-            save_checkpoint(self.checkpoints, unit, progress, self.learner.state(), report.stored(), self.keep)
+        if self.patience is not None:
+            self.patience.see(report, self.learner.best_weights())
+        self._save(report, progress)
         return report
+
+    def repeat_best(self, progress: int) -> EpochReport:
+        """The best report so far in place of a round of training; the last one is scored on all validation pairs."""
+        assert self.patience is not None and self.patience.report is not None
+        self.learner.keep(self.patience.weights)
+        if progress == self.rounds.last:
+            untrained = Trained(self.patience.report.score("train_loss"), 0, 0.0, GpuFigures())
+            report = self._validate(untrained, progress)
+        else:
+            report = self.patience.repeat(
+                self.rounds.epoch(progress), self.rounds.step(progress), self._token(progress)
+            )
+        self._save(report, progress)
+        return report
+
+    def _save(self, report: EpochReport, progress: int) -> None:
+        if self.checkpoints:
+            state, unit = self.learner.state(), self.config.training.unit
+            if self.patience is not None and progress < self.rounds.last:
+                state["patience"] = self.patience.state()
+            save_checkpoint(self.checkpoints, unit, progress, state, report.stored(), self.keep)
+
+    def _token(self, progress: int) -> int | None:
+        """The target tokens at a report; None unless progress counts them."""
+        return progress if self.config.training.unit == "token" else None
 
     def _validate(self, trained: Trained, progress: int) -> EpochReport:
         """The report. Both losses are in nats per token without label smoothing, so they are the same quantity."""
@@ -293,7 +343,7 @@ class TrainingRun:
         return EpochReport(
             epoch=self.rounds.epoch(progress),
             step=step,
-            token=progress if self.config.training.unit == "token" else None,
+            token=self._token(progress),
             figures={
                 "train_loss": trained.loss,  # per target token, with dropout, mean over the epoch or round
                 "valid_loss": nll_sum / valid.target_tokens,
