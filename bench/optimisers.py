@@ -119,8 +119,8 @@ class Hebo(Peer):
 
     Its proposals are drawn from the front of three acquisition functions; for several workers HEBO draws several
     without replacement, which is done here one by one. The front is that of all untried systems, not the one that
-    NSGA-II finds in the whole space: HEBO can't be told which points are missing, and NSGA-II took 3 to 6 s in the space of
-    a table.
+    NSGA-II finds in the whole space: HEBO can't be told which points are missing, and NSGA-II took 3 to 6 s in the
+    space of a table.
     """
 
     def __init__(self, task: Task):
