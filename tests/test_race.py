@@ -43,14 +43,14 @@ GROWING = st.lists(st.floats(0.01, 1), min_size=1, max_size=6).map(sorted)
 
 
 def test_the_levels_of_looks_add_up_to_the_level() -> None:
-    """Paths of a Brownian motion: after each look, level × t of them have crossed a bound."""
+    """Paths of a Brownian motion: after each look, level × t³ of them have crossed a bound."""
     times = np.array([0.3, 0.42, 0.5, 0.8, 0.81, 1.0])
     steps = np.random.default_rng(0).normal(size=(200_000, len(times))) * np.sqrt(np.diff([0, *times]))
     p_values = 2 * ndtr(-np.abs(np.cumsum(steps, axis=1)) / np.sqrt(times))
     for level in (0.05, 0.2):
         levels = [nominal_level(list(times[: look + 1]), level) for look in range(len(times))]
         crossed = np.logical_or.accumulate(p_values < levels, axis=1).mean(axis=0)
-        assert crossed == pytest.approx(level * times, abs=4 * math.sqrt(level / 200_000))
+        assert crossed == pytest.approx(level * times**3, abs=4 * math.sqrt(level / 200_000))
 
 
 @settings(max_examples=30)

@@ -14,7 +14,7 @@ from search.finals.comparison import Comparison
 from search.finals.sequential import nominal_level
 from search.finals.significance import LEVEL, Evidence, Looks
 
-FUTILE = 0.05  # a race is over if all seeds that are left bring an answer with a smaller probability
+FUTILE = 0.1  # a race is over if all seeds that are left bring an answer with a smaller probability
 
 
 @dataclass(frozen=True)
