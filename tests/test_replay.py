@@ -117,11 +117,14 @@ def test_measures_are_means_over_searches(curves: Table, monkeypatch: pytest.Mon
     """Measures of two searches whose scores are given, by hand."""
     best, gap = curves.best, curves.best - curves.median
     runs = [[best - 3, best - 1, best - 2, best - 9, best - 9, *[best - 0.4] * 7, *[best] * 28], [best - 2.0] * 40]
-    monkeypatch.setattr(measures, "_over_seeds", lambda search, seeds: runs)
+    seconds = [[0.2] * 40 + [9.0], [0.1, 0.5]]  # of the first 40 proposals, a search's mean is .2 and .3
+    searches = [measures.WholeRuns(*each) for each in zip(runs, seconds, strict=True)]
+    monkeypatch.setattr(measures, "_over_seeds", lambda search, seeds: searches)
     found = measure_systems(curves, Policy(RANDOM), 2, 1)
     assert [found[f"regret_{count}"] for count in (5, 10, 20, 40)] == pytest.approx([1.5, 1.2, 1.0, 1.0])
     assert [found[f"nr_{count}"] * gap for count in (5, 10, 20, 40)] == pytest.approx([1.5, 1.2, 1.0, 1.0])
     assert found["nr_5_se"] * gap == pytest.approx(0.5) and found["nr_10_se"] * gap == pytest.approx(0.8)
+    assert found["proposal_seconds"] == pytest.approx(0.25)
     assert found["ftc_mean"] == (6 + 41) / 2
     assert found["ftc_p50"] == (6 + 41) / 2 and found["ftc_p90"] == pytest.approx(6 + 0.9 * 35)
     worst = min(system.score for system in curves.systems.values())

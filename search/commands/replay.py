@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 
 from model.config import Config
-from search.replay.measures import CURVE_WORKERS, NEAR, Policy, measure_curves, measure_systems
+from search.replay.measures import CURVE_WORKERS, LONGEST, NEAR, TIMED, Policy, measure_curves, measure_systems
 from search.replay.tables import Table, read_curves, read_run, read_systems
 from search.samplers import SAMPLERS, SamplerSettings
 from search.samplers.prior import Findings
@@ -45,6 +45,9 @@ class Replaying(Config):
         ge=1,
         validation_alias=AliasChoices("curve_workers", "curve-workers"),
         description="runs at a time, for tables of learning curves",
+    )
+    longest: int = Field(
+        LONGEST, ge=1, description="trainings of a search that is not near the best yet, for tables of final scores"
     )
     prior_pairs: str = Field(
         "",
@@ -87,7 +90,7 @@ def main(arguments: list[str], console: Console) -> int:
         "prior_pairs": options.prior_pairs,
     }
     for table in systems:
-        measures |= measure_systems(table, policy, options.seeds, options.workers)
+        measures |= measure_systems(table, policy, options.seeds, options.workers, options.longest)
     by_kind = {table.name: measure_curves(table, policy, options.seeds, options.curve_workers) for table in curves}
     if by_kind:
         measures |= next(iter(by_kind.values()))  # scratch before fine-tuning
@@ -130,6 +133,7 @@ MEANINGS = {  # of measures, without the number at their ends
     "ftc_mean": f"trainings until a score within {NEAR:g} of the best",
     "ftc_p50": "the same, median",
     "ftc_p90": "the same, in nine of ten searches at most",
+    "proposal_seconds": f"CPU seconds for a proposal, mean of the first {TIMED} of each search",
     "regret_20R": "regret when the workers have spent 20 whole trainings",
     "kill_rate": "share of searches that stopped the best system that they had begun",
     "finished_runs": "systems that were trained to the end",

@@ -1,19 +1,21 @@
 """Measures how good a policy is on a table, as means over many simulated searches."""
 
 import math
+import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from statistics import fmean, stdev
 from typing import TypeVar
 
 import numpy as np
 
+from search.record.study import Study
 from search.record.trial import StudyTrial
 from search.replay.simulation import CurveSimulation, Found, Until, evaluate
 from search.replay.tables import Table
-from search.samplers import SAMPLERS, Prior, Sampler, SamplerSettings
+from search.samplers import SAMPLERS, Prior, Proposal, Sampler, SamplerSettings
 from search.samplers.base import Foresight
 from search.samplers.prior import Findings
 from search.schedulers import SCHEDULERS, Scheduler, SchedulerSettings
@@ -25,7 +27,8 @@ from trainables.base.errors import UserError
 
 EVALUATIONS = (5, 10, 20, 40)
 MANY, LATER = 16, (80, 128)  # with so many workers, also after these evaluations
-LONGEST = 100  # evaluations; a search that is not near the best after its last one counts as one more
+LONGEST = 100  # evaluations, by default; a search that is not near the best after its last one counts as one more
+TIMED = EVALUATIONS[-1]  # proposals of each search, as later ones take longer and not all searches have them
 NEAR = 0.5  # a system within so much BLEU of the best counts as the best
 BUDGET_RUNS, CURVE_WORKERS = 20, 4
 
@@ -67,17 +70,42 @@ class Policy:
         return self.scheduler.make(task)
 
 
-def measure_systems(table: Table, policy: Policy, seeds: int, workers: int) -> dict[str, float]:
+@dataclass
+class Timed:
+    """A sampler whose proposals take note of their CPU seconds."""
+
+    sampler: Sampler
+    seconds: list[float] = field(default_factory=list)
+
+    def propose(self, study: Study) -> Proposal | None:
+        """See Sampler."""
+        before = time.process_time()
+        proposal = self.sampler.propose(study)
+        self.seconds.append(time.process_time() - before)
+        return proposal
+
+
+@dataclass(frozen=True)
+class WholeRuns:
+    """A simulated search of whole runs."""
+
+    scores: list[float]  # of the systems, in the order in which they ended
+    seconds: list[float]  # CPU seconds of each proposal
+
+
+def measure_systems(table: Table, policy: Policy, seeds: int, workers: int, longest: int = LONGEST) -> dict[str, float]:
     """Regret after whole runs, in BLEU and divided by (best - median), and the runs until near the best.
 
-    Raises UserError if the best is no better than the median.
+    longest: the most evaluations of a search; it goes on to the last measure of regret in any case. Raises UserError if
+    the best is no better than the median.
     """
     if table.best <= table.median:
         raise UserError(
             f"{table.name}: half of its {len(table.systems)} systems score {table.best:.2f} as the best does, so there "
             "is nothing to find; name a table whose systems differ"
         )
-    runs = _over_seeds(partial(_evaluate, table, policy, workers), seeds)
+    searches = _over_seeds(partial(_evaluate, table, policy, workers, longest), seeds)
+    runs = [search.scores for search in searches]
     measures: dict[str, float] = {}
     for count in _marks(workers):
         regrets = [table.best - max(run[:count]) for run in runs]
@@ -86,6 +114,7 @@ def measure_systems(table: Table, policy: Policy, seeds: int, workers: int) -> d
     until = [next((i + 1 for i, s in enumerate(run) if s >= table.best - NEAR), len(run) + 1) for run in runs]
     measures["ftc_mean"] = fmean(until)
     measures["ftc_p50"], measures["ftc_p90"] = (float(np.percentile(until, share)) for share in (50, 90))
+    measures["proposal_seconds"] = fmean(fmean(search.seconds[:TIMED]) for search in searches)
     return measures
 
 
@@ -102,10 +131,11 @@ def measure_curves(table: Table, policy: Policy, seeds: int, workers: int = CURV
     }
 
 
-def _evaluate(table: Table, policy: Policy, workers: int, seed: int) -> list[float]:
-    sampler = policy.make_sampler(table, seed)
+def _evaluate(table: Table, policy: Policy, workers: int, longest: int, seed: int) -> WholeRuns:
+    sampler = Timed(policy.make_sampler(table, seed))
     least = _marks(workers)[-1]
-    return evaluate(table, sampler, workers, Until(least, max(LONGEST, least), table.best - NEAR))
+    scores = evaluate(table, sampler, workers, Until(least, max(longest, least), table.best - NEAR))
+    return WholeRuns(scores, sampler.seconds)
 
 
 def _marks(workers: int) -> tuple[int, ...]:
