@@ -273,7 +273,7 @@ def test_what_would_tell_two_finalists_apart_is_said() -> None:
         f"{within}; more seeds would not tell them apart, but a test of about 6,300 sentences might."
     )
     assert told(0.0, (-1.21, 1.21)) == f"{within}; they are too close to be told apart at a reasonable cost."
-    assert told(0.5, (-0.2, 1.21), degrees=0) == f"{within}."
+    assert told(0.5, (-0.2, 1.21), degrees=0).startswith(f"{within} as they were trained; with one seed each")
     assert told(0.5, (-0.2, 1.21), margin=1.5) == (
         "Trials 7 and 3 are equivalent: they are equal to within 1.3 BLEU (95%), and finals.margin is 1.5."
     )

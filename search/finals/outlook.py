@@ -59,10 +59,10 @@ def explain_open_pairs(
 def _needs(
     pair: Comparison, both: tuple[Trained, Trained], evidence: Evidence, settings: Settings, items: tuple[int, str]
 ) -> str:
-    """What would tell a pair apart if its difference is as it seems; empty where nothing is known of the seeds."""
+    """What would tell a pair apart if its difference is as it seems."""
     noise, gap, spread = evidence.noise, abs(pair.difference), evidence.by_items[pair.a, pair.b]
     if not noise.degrees:
-        return ""
+        return " as they were trained; with one seed each, nothing is known of other trainings"
     for more in range(1, MOST_SEEDS + 1):
         seeds = max(each.seeds for each in both) + more
         degrees = noise.degrees + sum(seeds - each.seeds for each in both)
