@@ -28,7 +28,8 @@ from trainables.data.encoding.batching import training_batches
 from trainables.data.encoding.preparing import Prepared
 from trainables.training.device import CPU
 from trainables.training.learner import Learner
-from trainables.training.loop import EagerStep, TrainingRun, train
+from trainables.training.loop import EagerStep, train
+from trainables.training.training_run import TrainingRun
 
 # Of losses, relative. Sums in another order differ by 1e-7 in the first step; Adam makes whole steps of the noise where
 # a gradient is zero (biases of keys), which by the third epoch was 3e-4 on one kind of processor, 2e-5 on another.

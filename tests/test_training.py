@@ -36,15 +36,15 @@ from trainables.data.encoding import preparing
 from trainables.data.encoding.batching import count_batches, training_batches
 from trainables.data.encoding.preparing import prepare
 from trainables.data.encoding.sequences import EncodedSplit
-from trainables.training import learner
-from trainables.training import loop as training
+from trainables.training import learner, loop, training_run
 from trainables.training.checkpoint import load_state
 from trainables.training.evaluation import reference_loss, translate
 from trainables.training.gpu import GpuFigures, measure
 from trainables.training.learner import build_model
-from trainables.training.loop import Batch, EagerStep, train
+from trainables.training.loop import EagerStep, train
 from trainables.training.optimizer import learning_rate
 from trainables.training.trained import load_model
+from trainables.training.training_run import Batch
 from trainables.translation import TRAINING
 
 CPU = torch.device("cpu")
@@ -281,7 +281,7 @@ def test_there_is_dropout_in_every_round_of_training_and_none_in_validation(
 
     # The weights stay as they are, and batches, too: what differs between rounds are masks alone.
     monkeypatch.setattr(preparing, "training_batches", first_batch)
-    monkeypatch.setattr(training, "rounds_of", lambda _, config: Rounds(config, 5, 500))
+    monkeypatch.setattr(training_run, "rounds_of", lambda _, config: Rounds(config, 5, 500))
     changes = {"training__learning_rate": 1e-12, "training__epochs": 3, "training__report_steps": steps}
     plain, _ = run(tiny(corpus, **changes, model__dropout=0.0), corpus)
     dropped, _ = run(tiny(corpus, **changes, model__dropout=0.5), corpus)
@@ -321,7 +321,8 @@ def test_a_report_says_what_training_took_and_what_validation(corpus: Path, monk
 
         return call
 
-    monkeypatch.setattr(training, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+    for module in (loop, training_run):
+        monkeypatch.setattr(module, "time", SimpleNamespace(perf_counter=lambda: now[0]))
     monkeypatch.setattr(EagerStep, "__call__", takes(1, EagerStep.__call__))
     monkeypatch.setattr(EagerStep, "loss", takes(100, EagerStep.loss))  # on a GPU this waits for the steps
     monkeypatch.setattr(learner, "translate", takes(1000, translate))
@@ -331,8 +332,8 @@ def test_a_report_says_what_training_took_and_what_validation(corpus: Path, monk
         measured.append("to here")
         return GpuFigures(1.5, 87.0)
 
-    monkeypatch.setattr(training, "start_measuring", lambda device: measured.append("from here"))
-    monkeypatch.setattr(training, "measure", measure)
+    monkeypatch.setattr(loop, "start_measuring", lambda device: measured.append("from here"))
+    monkeypatch.setattr(loop, "measure", measure)
     config = tiny(corpus, training__epochs=2)
     reports = [report for report, _ in train(config, text_of(config, corpus / "cache"), device=CPU)]
     steps = reports[0].step

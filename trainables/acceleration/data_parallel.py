@@ -24,8 +24,9 @@ from trainables.base.report import EpochReport
 from trainables.base.temporary import temporary_folder
 from trainables.base.translation_config import TranslationConfig
 from trainables.data.encoding.preparing import Prepared, prepare
-from trainables.training.loop import EagerStep, TrainingRun, train
+from trainables.training.loop import EagerStep, train
 from trainables.training.optimizer import learning_rate
+from trainables.training.training_run import TrainingRun
 
 TOO_LARGE = "too-large"  # a file beside the checkpoints
 OTHER_MASKS = 104_729  # distance between the seeds of the processes

@@ -20,8 +20,9 @@ from trainables.data.encoding.batching import training_batches
 from trainables.data.encoding.preparing import Prepared, prepare
 from trainables.training.device import default_device
 from trainables.training.gpu import measure, start_measuring
-from trainables.training.loop import Batch, Trained, TrainingRun, train
+from trainables.training.loop import train
 from trainables.training.optimizer import learning_rate
+from trainables.training.training_run import Batch, Trained, TrainingRun
 
 STEPS, ROUNDS = 20, 3  # for the measurement
 

@@ -12,9 +12,10 @@ from trainables.base.translation_config import TranslationConfig
 from trainables.data.encoding.batching import batch_sizes
 from trainables.data.encoding.preparing import Prepared
 from trainables.training.learner import Learner
-from trainables.training.loop import Batch, to_device
+from trainables.training.loop import to_device
 from trainables.training.loss import linear_cross_entropy
 from trainables.training.precision import autocast
+from trainables.training.training_run import Batch
 
 
 class StackedStep:
