@@ -132,7 +132,7 @@ def test_a_race_is_over_when_all_pairs_with_the_best_are_answered() -> None:
 
 
 def test_the_chance_of_an_answer_is_that_of_simulated_seeds() -> None:
-    """Of true differences that are all as likely and gave the present estimate, some get an answer by more seeds."""
+    """True differences that are all as likely, and gave the present estimate, get an answer by more seeds as often."""
     rng, draws, items = np.random.default_rng(0), 2_000_000, 0.01
     race = state([0, 0.4], [60, 60], margin=0.7, most=200, items=items)
     race = replace(race, evidence=replace(race.evidence, noise=SeedNoise(1.0, 0.0, 10_000)))

@@ -41,7 +41,7 @@ OF_TRIALS = tuple(
 
 
 def find_standing(earlier: Earlier, experiment: Experiment, finalists: list[Finalist]) -> Path | None:
-    """The folder in earlier/ whose ranking is that of these finalists; None if they have to be ranked anew."""
+    """The folder in earlier/ whose ranking is that of these finalists; None if they have to be ranked again."""
     folder = earlier.folders[-1] if earlier.folders else None
     if folder is None or experiment.storage is not None or not (folder / BOARD).exists():
         return None
