@@ -36,9 +36,10 @@ class FinalsConfig(Config):
     @model_validator(mode="after")
     def _race_has_room(self) -> Self:
         if self.most_seeds is not None and not 2 <= self.seeds < self.most_seeds:
+            first = "2" if self.most_seeds == 3 else f"2 to {self.most_seeds - 1}"
             raise ValueError(
                 f"most_seeds: a race begins with finals.seeds of at least 2, to see how much seeds differ, and goes "
-                f"on; with most_seeds {self.most_seeds}, give finals.seeds 2 to {self.most_seeds - 1}"
+                f"on; with most_seeds {self.most_seeds}, give finals.seeds {first}"
             )
         return self
 
