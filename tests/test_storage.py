@@ -17,26 +17,33 @@ import torch
 from corpora import write_digits
 from heard import heard
 from object_store import BUCKET, object_store
+from safetensors.torch import save_file
 from test_run import COMMAND, assert_sound, write_config
 
+from model.config import ModelConfig
+from model.transformer import Transformer
 from search.record.study import Study
 from search.remote import lease
 from search.remote.fetching import fetch_run, sole_access
 from search.remote.run_copy import RunCopy
 from search.run import main
-from search.settings.experiment import Experiment
+from search.settings.experiment import Experiment, experiment_class
 from search.translation.preparation import PREPARATION
 from trainables.base.checkpoint_files import last_checkpoints, newest_checkpoint
 from trainables.base.data_config import DataConfig
 from trainables.base.errors import StorageFails, UserError
 from trainables.base.sealing import Damaged
 from trainables.base.translation_config import TokenizerConfig, TranslationConfig
+from trainables.base.yaml_files import dump_yaml
 from trainables.data.encoding.preparing import prepare
+from trainables.pretrained.model_files import locate
 from trainables.sharing.checkpoint_places import Checkpoints
 from trainables.sharing.corpora import bring_corpus
 from trainables.sharing.object_store import Store
 from trainables.sharing.storage import Storage, find_place, new_driver
 from trainables.training.checkpoint import save_checkpoint
+from trainables.training.initial import at_hand, load_initial
+from trainables.translation import TRAINING
 
 ENDED = {"host": "elsewhere", "pid": 1, "ended": True}
 
@@ -109,6 +116,74 @@ def test_a_node_gets_corpus_and_tokenizer_without_the_test_split(
     assert len(storage.shared.find("tokenizers")) == 3
     files = sorted(cache.glob("tokenizers/*/*.model"))
     assert {file.read_bytes() for file in files} == {storage.shared.read(k) for k in storage.shared.find("tokenizers")}
+
+
+@pytest.mark.parametrize("single", [False, True], ids=["best", "single-training"])
+def test_a_node_gets_the_model_that_training_starts_from(
+    reach: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, single: bool
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "node"))
+    (tmp_path / "node").mkdir()
+    data, settings = DataConfig(path=str(write_digits(tmp_path / "corpus"))), TokenizerConfig(vocab_size=60)
+    first = TranslationConfig(data=data, tokenizer=settings, model=ModelConfig(d_model=16, num_heads=2, ffn_dim=16))
+    start, prepared = tmp_path / "start", prepare(data, settings, tmp_path / "head" / ".cache")
+    start.mkdir()
+    tokenizer = prepared.tokenizer.source
+    model = Transformer(first.model, *[tokenizer.vocab_size()] * 2)
+    (start / "tokenizer.model").write_bytes(tokenizer.serialized_model_proto())
+    (start / "config.yaml").write_text(dump_yaml(first))
+    if single:
+        save_checkpoint(start, "epoch", 1, {"model": model.state_dict()}, {"epoch": 1})
+    else:
+        save_file(dict(model.named_parameters()), start / "model.safetensors")
+    config = first.with_values({"model.init_from": str(start)})
+    head = {**config.model_dump(), "name": "run", "output_dir": str(tmp_path / "head")}
+    storage = PREPARATION.share(Experiment.model_validate({**head, "storage": f"s3://{BUCKET}/starts-{single}"}))
+    start.rename(tmp_path / "out-of-sight")
+    with pytest.raises(UserError, match=r"tokenizer\.taken_from: .* can't be read"):
+        prepare(data, config.tokenizer, tmp_path / "another")
+    there = at_hand(config, TRAINING.bring(config, storage))
+    brought = prepare(data, there.tokenizer, TRAINING.bring(config, storage)).tokenizer.source
+    assert brought.serialized_model_proto() == tokenizer.serialized_model_proto()
+    started = Transformer(there.model, *[tokenizer.vocab_size()] * 2)
+    load_initial(started, there)
+    for ours, theirs in zip(started.parameters(), model.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_a_node_fine_tunes_a_model_that_only_the_driver_has(
+    reach: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("peft")
+    from tiny_pretrained import make_marian
+
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "node"))
+    (tmp_path / "node").mkdir()
+    text = write_digits(tmp_path / "corpus", train=60, valid=5, test=5)
+    lines = [(text / f"train.{side}").read_text(encoding="utf-8").splitlines() for side in ("en", "fr")]
+    model = make_marian(tmp_path / "model", list(zip(*lines, strict=True)), steps=1)
+    tree = {
+        "problem": "pretrained",
+        "name": "run",
+        "output_dir": str(tmp_path / "head"),
+        "storage": f"s3://{BUCKET}/fine-tuning",
+        "data": {"path": str(text), "max_tokens": 64},
+        "pretrained": {"model": str(model)},
+        "training": {"epochs": 1, "batch_tokens": 600},
+    }
+    experiment = experiment_class("pretrained").model_validate(tree)
+    storage = experiment.definition.part("preparation").share(experiment)
+    training = experiment.definition.part("training")
+
+    def figures(cache: Path, folder: Path) -> dict[str, float]:
+        ((_, report),) = training.train([experiment.trial], cache, [folder], 0, 1)
+        return dict(report.figures)
+
+    here = figures(experiment.cache, tmp_path / "a")
+    for path in (text, model):
+        path.rename(tmp_path / f"hidden-{path.name}")
+    locate.cache_clear()
+    assert figures(training.bring(experiment.trial, storage), tmp_path / "b") == here
 
 
 # -- checkpoints

@@ -498,10 +498,7 @@ def test_gpu_figures_are_what_the_gpu_tells_and_never_an_error(monkeypatch: pyte
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="a setting of glibc's")
 def test_a_process_that_trains_keeps_the_memory_that_it_frees() -> None:
-    """In a process of its own, as the setting is for life: once the heap holds them, large blocks come without page faults.
-
-    The heap grows in the first rounds, for as long as small blocks lie in the way.
-    """
+    """In a process of its own, as the setting is for life. The heap grows while small blocks lie in the way."""
     program = (
         "import resource, torch\n"
         "from trainables.training.freed_memory import keep_freed_memory\n"

@@ -11,8 +11,9 @@ from trainables.base.errors import Diverged
 from trainables.base.report import Report
 from trainables.base.translation_config import TranslationConfig
 from trainables.data.encoding.preparing import prepare
-from trainables.sharing.corpora import bring_corpus
+from trainables.sharing.corpora import bring_corpus, bring_record
 from trainables.sharing.storage import Storage
+from trainables.training.initial import at_hand, bring_start
 from trainables.training.loop import train
 
 
@@ -22,6 +23,7 @@ class TranslationTraining:
     def train(
         self, configs: Sequence[TranslationConfig], cache: Path, folders: Sequence[Path], gpus: int, keep: int
     ) -> Generator[Report]:
+        configs = [at_hand(config, cache) for config in configs]
         if len(configs) > 1:
             yield from train_side_by_side(configs, cache, folders, keep)
             return
@@ -39,7 +41,9 @@ class TranslationTraining:
                 yield 0, error.with_traceback(None)  # its frames hold the model
 
     def bring(self, config: TranslationConfig, storage: Storage) -> Path:
-        return bring_corpus(storage, config)
+        cache = bring_record(storage)
+        bring_start(storage, config, cache)
+        return bring_corpus(storage, at_hand(config, cache))
 
 
 TRAINING = TranslationTraining()

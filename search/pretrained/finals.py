@@ -28,6 +28,7 @@ from trainables.export.exporting import Destination
 from trainables.pretrained.codec import Codec, prepare_pretrained
 from trainables.pretrained.export import FineTunedModel, export
 from trainables.pretrained.generation import reference_loss, translate
+from trainables.pretrained.model_files import at_hand
 from trainables.pretrained.trained import load_trained, read_merged, save_merged
 from trainables.training.device import default_device
 
@@ -112,7 +113,7 @@ class FineTunedSystems:
     def load(self, model: FinalModel, cache: Path) -> FineTunedSystem:
         config = as_fine_tuned(model.config)
         with model.checkpoints(cache) as folder:
-            network, codec = load_trained(config, folder, default_device(), model.last_checkpoints)
+            network, codec = load_trained(at_hand(config, cache), folder, default_device(), model.last_checkpoints)
         return FineTunedSystem(config, network, codec)
 
     def untrained_nll_per_char(self, config: TrialConfig, experiment: Experiment) -> float:

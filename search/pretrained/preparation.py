@@ -13,8 +13,11 @@ from trainables.base.config import TrialConfig
 from trainables.base.errors import UserError
 from trainables.base.log import say, warn
 from trainables.base.pretrained_config import FineTunedConfig, as_fine_tuned
-from trainables.pretrained.model_files import digests, need_packages
-from trainables.sharing.storage import Storage
+from trainables.data.corpora.cache import cached_corpus
+from trainables.pretrained.model_files import digests, files_of, name_of, need_packages
+from trainables.sharing.corpora import store_corpus
+from trainables.sharing.inputs import store_inputs
+from trainables.sharing.storage import Storage, new_driver
 
 if TYPE_CHECKING:  # it imports torch
     from trainables.training.gpu import Need
@@ -27,8 +30,6 @@ class PretrainedPreparation(TextPreparation):
 
     def prepare(self, experiment: Experiment, console: Console) -> None:
         """Read and check the corpus and the models, and say what there is."""
-        if experiment.storage:
-            raise UserError("storage: a pretrained model is read from a folder; use an output_dir that all nodes share")
         need_packages("problem: pretrained")
         corpus = self.read(experiment)
         from trainables.pretrained.codec import prepare_pretrained  # takes seconds: a wrong path is told before
@@ -47,7 +48,12 @@ class PretrainedPreparation(TextPreparation):
                 tell_rounds(experiment, prepared)
 
     def share(self, experiment: Experiment) -> Storage:
-        raise AssertionError("refused by prepare")
+        """With the corpus in it, and the models."""
+        assert experiment.storage
+        corpus = cached_corpus(as_fine_tuned(experiment.trial).data, experiment.cache)
+        models = [config.pretrained for config in variants(experiment)]
+        inputs = store_inputs(experiment.storage, {name_of(model): files_of(model) for model in models})
+        return Storage(experiment.run_url, new_driver(), store_corpus(experiment.storage, corpus), inputs)
 
     def pin_data(self, experiment: Experiment, known: Mapping[str, Any]) -> dict[str, Any]:
         """Digests of the splits, and of the files of the models. Raises UserError if one changed."""

@@ -21,7 +21,8 @@ from trainables.base.translator_config import as_translator
 from trainables.base.wording import count
 from trainables.data.corpora.cache import cached_corpus, cached_test_digest
 from trainables.data.corpora.corpus import Corpus, training_files
-from trainables.sharing.corpora import bring_corpus, share, store_corpus
+from trainables.sharing.corpora import share, store_corpus
+from trainables.sharing.inputs import store_inputs
 from trainables.sharing.storage import Storage, new_driver
 
 if TYPE_CHECKING:  # they import torch
@@ -101,10 +102,13 @@ class TranslationPreparation(TextPreparation):
         return [*super().files(config), *_initial_files(as_translation(config))]
 
     def share(self, experiment: Experiment) -> Storage:
-        """With corpus and tokenizers in it for all nodes, and the tokenizers that it had in the cache here."""
+        """With corpus, tokenizers and initial weights in it for all nodes; tokenizers that it had are taken over."""
         assert experiment.storage
         corpus = cached_corpus(as_translation(experiment.trial).data, experiment.cache)
-        storage = Storage(experiment.run_url, new_driver(), store_corpus(experiment.storage, corpus))
+        from trainables.training.initial import files_of_start
+
+        inputs = store_inputs(experiment.storage, files_of_start(as_translation(experiment.trial)))
+        storage = Storage(experiment.run_url, new_driver(), store_corpus(experiment.storage, corpus), inputs)
         for config in tokenizer_variants(experiment):
             share(storage, as_translation(experiment.trial).data, config, experiment.cache)
         return storage
@@ -142,12 +146,14 @@ class TranslationPreparation(TextPreparation):
 
     def measure(self, configs: list[TrialConfig], cache: Path, storage: Storage | None) -> "Need | None":
         from trainables.acceleration.gpu_memory import measure_need
+        from trainables.training.initial import at_hand
+        from trainables.translation import TRAINING
 
         models = [as_translation(config) for config in configs]
         for model in models if storage else ():
             assert storage
-            cache = bring_corpus(storage, model)
-        return measure_need(models, cache)
+            cache = TRAINING.bring(model, storage)
+        return measure_need([at_hand(model, cache) for model in models], cache)
 
 
 PREPARATION = TranslationPreparation()
@@ -169,8 +175,6 @@ def _check_initial(experiment: Experiment) -> None:
         return
     from trainables.training.initial import FREE, check_initial
 
-    if experiment.storage:
-        raise UserError("storage: a model to start from is read from a folder; use an output_dir that all nodes share")
     free = [f"model.{name}" for name in FREE] if trial.model.init_from else ["model"]
     groups = ("model.", "tokenizer.")
     for path in experiment.space.domains:

@@ -21,6 +21,7 @@ from trainables.data.reading.text import Split
 from trainables.export.forms import FORMS
 from trainables.training.device import default_device
 from trainables.training.evaluation import reference_loss, translate
+from trainables.training.initial import at_hand
 from trainables.training.trained import load_model
 
 if TYPE_CHECKING:  # it imports plotly, which workers don't need
@@ -30,7 +31,7 @@ if TYPE_CHECKING:  # it imports plotly, which workers don't need
 def read_transformer(model: FinalModel, cache: Path) -> tuple[Transformer, Tokenizer]:
     """The model after its last report, with averaged weights if so configured. Raises UserError."""
     with model.checkpoints(cache) as folder:
-        config = as_translation(model.config)
+        config = at_hand(as_translation(model.config), cache)
         return load_model(config, cache, folder, default_device(), model.last_checkpoints)
 
 

@@ -4,10 +4,12 @@ from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
+from trainables.base.config import digest
 from trainables.base.errors import UserError
 from trainables.base.extras import need_extra
 from trainables.base.files import digest_of
-from trainables.base.pretrained_config import PretrainedConfig
+from trainables.base.pretrained_config import FineTunedConfig, PretrainedConfig
+from trainables.sharing.inputs import input_folder
 
 SMALL = ("*.json", "*.model", "*.spm", "*.txt", "*.tiktoken")  # configuration and tokenizer
 WEIGHTS = ("*.safetensors", "pytorch_model*.bin")  # the second only if a repository lacks the first
@@ -35,9 +37,26 @@ def locate(settings: PretrainedConfig) -> Path:
 
 def digests(settings: PretrainedConfig) -> dict[str, str]:
     """The digest of each file that a model consists of. Raises UserError."""
+    return {name: digest_of(file) for name, file in files_of(settings).items()}
+
+
+def files_of(settings: PretrainedConfig) -> dict[str, Path]:
+    """The files that a model consists of, by name. Raises UserError."""
     folder = locate(settings)
-    files = {file for pattern in (*SMALL, *WEIGHTS) for file in folder.glob(pattern)}
-    return {file.name: digest_of(file) for file in sorted(files)}
+    found = {file for pattern in (*SMALL, *WEIGHTS) for file in folder.glob(pattern)}
+    return {file.name: file for file in sorted(found)}
+
+
+def name_of(settings: PretrainedConfig) -> str:
+    """The name of a model among the inputs of a search."""
+    return digest([settings.model, settings.revision])
+
+
+def at_hand(config: FineTunedConfig, cache: Path) -> FineTunedConfig:
+    """The configuration, with the folder of the model on a node to which it was brought."""
+    folder = input_folder(name_of(config.pretrained), cache)
+    values = {"pretrained.model": str(folder), "pretrained.revision": None} if folder.is_dir() else {}
+    return config.with_values(values)
 
 
 def _fetch(settings: PretrainedConfig) -> Path:

@@ -12,7 +12,10 @@ from trainables.base.report import Report
 from trainables.data.encoding.preparing import PreparedText
 from trainables.pretrained.codec import prepare_pretrained
 from trainables.pretrained.fine_tuning import FineTuningSteps
+from trainables.pretrained.model_files import at_hand, name_of
 from trainables.pretrained.network import count
+from trainables.sharing.corpora import bring_text
+from trainables.sharing.inputs import bring_input
 from trainables.sharing.storage import Storage
 from trainables.training.loop import train
 
@@ -24,6 +27,7 @@ class PretrainedTraining:
         self, configs: Sequence[FineTunedConfig], cache: Path, folders: Sequence[Path], gpus: int, keep: int
     ) -> Generator[Report]:
         (config,), (folder,) = configs, folders
+        config = at_hand(config, cache)
         prepared, codec = prepare_pretrained(config.data, config.pretrained, cache)
 
         def make_step(config: FineTunedConfig, prepared: PreparedText, device: torch.device) -> FineTuningSteps:
@@ -38,7 +42,9 @@ class PretrainedTraining:
             yield 0, error.with_traceback(None)  # its frames hold the model
 
     def bring(self, config: FineTunedConfig, storage: Storage) -> Path:
-        raise AssertionError("search/pretrained/preparation.py refuses a storage")
+        cache = bring_text(storage, config.data)
+        bring_input(storage, name_of(config.pretrained), cache)
+        return cache
 
 
 TRAINING = PretrainedTraining()

@@ -45,9 +45,25 @@ def bring_corpus(storage: Storage, config: TranslationConfig) -> Path:
     return _bring(storage, config.data, config.tokenizer)
 
 
+def bring_text(storage: Storage, data: DataConfig) -> Path:
+    """A cache folder of this node with the corpus as text; it is fetched once per node."""
+    cache = bring_record(storage)
+    with locked(cache / "lock"):
+        _see_text(storage, cached_corpus(data, cache))
+    return cache
+
+
 @lru_cache(maxsize=4)
 def _bring(storage: Storage, data: DataConfig, tokenizer: TokenizerConfig) -> Path:
-    cache = user_folder() / "corpora" / storage.corpus / digest(storage.shared.url)
+    cache = bring_record(storage)
+    share(storage, data, tokenizer, cache)
+    return cache
+
+
+@lru_cache(maxsize=4)
+def bring_record(storage: Storage) -> Path:
+    """A cache folder of this node with a description of the corpus, and the validation text."""
+    cache = user_folder() / "corpora" / storage.corpus / digest([storage.shared.url, storage.inputs])
     make_folder(cache)
     hold(cache)  # until this process ends
     with locked(cache / "lock"):
@@ -57,7 +73,6 @@ def _bring(storage: Storage, data: DataConfig, tokenizer: TokenizerConfig) -> Pa
                 raise _gone(storage, f"corpora/{storage.corpus}")
             _fetch_text(storage, json.loads(content)["train"], cache / "texts", (FACTS,))
             write_atomically(cache / BROUGHT, content)
-    share(storage, data, tokenizer, cache)
     return cache
 
 

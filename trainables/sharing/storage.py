@@ -57,6 +57,7 @@ class Storage:
     url: str  # of the run in the storage
     driver: str  # the key of this driver; a later one has another
     corpus: str = ""  # the name of the corpus in the storage: its hash; empty without one
+    inputs: str = ""  # the name of the record of `trainables.sharing.inputs`: its hash; empty without one
 
     @property
     def root(self) -> Store:

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from model.config import ModelConfig
 from model.transformer import Transformer
-from trainables.base.checkpoint_files import STATE, newest_checkpoint
+from trainables.base.checkpoint_files import REPORT, STATE, newest_checkpoint
+from trainables.base.config import digest
 from trainables.base.errors import UserError
 from trainables.base.files import digest_of
 from trainables.base.mistakes import validate
@@ -21,6 +22,8 @@ from trainables.base.sealing import Damaged, read_sealed
 from trainables.base.translation_config import TranslationConfig
 from trainables.base.translator_config import Part
 from trainables.base.yaml_files import read_yaml
+from trainables.sharing.inputs import bring_input, input_folder
+from trainables.sharing.storage import Storage
 from trainables.training.checkpoint import load_state
 
 WEIGHTS, CONFIG, DIGESTS = "model.safetensors", "config.yaml", "digests.json"  # in best/
@@ -40,6 +43,36 @@ def initial_files(config: TranslationConfig) -> list[Path]:
     names = ("tokenizer.model",) if config.tokenizer.shared else ("source.model", "target.model")
     weights = [_weights_file(Path(start))] if start else []
     return weights + ([Path(taken) / name for name in names] if taken else [])
+
+
+def files_of_start(config: TranslationConfig) -> dict[str, dict[str, Path]]:
+    """The files of `initial_files`, and those that describe them, by their names in their folder; by `_name`."""
+    if config.tokenizer.taken_from is None:
+        return {}
+    folder, files = Path(config.tokenizer.taken_from), initial_files(config)
+    beside = [folder / CONFIG, folder / DIGESTS, *(file.with_name(REPORT) for file in files if file.name == STATE)]
+    found = [*files, *(file for file in beside if file.is_file())]
+    return {_name(config): {str(file.relative_to(folder)): file for file in found}}
+
+
+def bring_start(storage: Storage, config: TranslationConfig, cache: Path) -> None:
+    """Fetch what training starts from into the cache of this node, if it starts from anything. Raises StorageFails."""
+    if config.tokenizer.taken_from is not None:
+        bring_input(storage, _name(config), cache)
+
+
+def at_hand(config: TranslationConfig, cache: Path) -> TranslationConfig:
+    """The configuration, with the folder of what training starts from on a node to which it was brought."""
+    folder = input_folder(_name(config), cache)
+    if config.tokenizer.taken_from is None or not folder.is_dir():
+        return config
+    keys = ("tokenizer.taken_from", *(("model.init_from",) if config.model.init_from else ()))
+    return config.with_values(dict.fromkeys(keys, str(folder)))
+
+
+def _name(config: TranslationConfig) -> str:
+    """The name of what training starts from among the inputs of a search."""
+    return digest(config.tokenizer.taken_from)
 
 
 def check_initial(config: TranslationConfig) -> None:
