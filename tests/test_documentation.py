@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ NEW = {  # of the examples
 }
 
 
+@cache
 def sections(page: Path) -> set[str]:
     """The names by which a link reaches the sections of a page."""
     text = reference.expand(page.read_text(encoding="utf-8"))

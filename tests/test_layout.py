@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,7 @@ ROOMS = {
 }
 
 
+@cache
 def modules() -> dict[str, ast.Module]:
     files = [file for package in FLOORS for file in (ROOT / package).rglob("*.py")]
     return {
@@ -78,8 +80,9 @@ def modules() -> dict[str, ast.Module]:
     }
 
 
-def imports(tree: ast.Module) -> set[str]:
-    names = set()
+@cache
+def imports(tree: ast.Module) -> frozenset[str]:
+    names = set[str]()
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.module:
             folder = ROOT / node.module.replace(".", "/")
@@ -87,7 +90,7 @@ def imports(tree: ast.Module) -> set[str]:
             names.update(inside or {node.module})
         elif isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
-    return names
+    return frozenset(names)
 
 
 def test_no_package_imports_one_above_it() -> None:
@@ -98,7 +101,7 @@ def test_no_package_imports_one_above_it() -> None:
 
 
 def test_imports_of_modules_make_no_circle() -> None:
-    assert_no_circle({name: imports(tree) for name, tree in modules().items()})
+    assert_no_circle({name: set(imports(tree)) for name, tree in modules().items()})
 
 
 def test_imports_of_folders_make_no_circle() -> None:
@@ -171,7 +174,8 @@ def private_names(tree: ast.Module) -> list[str]:
                 if path.split(".")[0] in ("ray", "optuna", "torch"):
                     paths.append(path)
                     bound.add(alias.asname or alias.name.split(".")[0])
-    attributes = [ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
+    private = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and node.attr.startswith("_")]
+    attributes = [ast.unparse(node) for node in private]
     paths += [text for text in attributes if re.split(r"\W", text)[0] in bound]
     return [path for path in paths if re.search(r"\._(?!_)", path)]
 
