@@ -20,13 +20,14 @@ from model.special_tokens import BOS, EOS, PAD
 from model.transformer import Transformer
 from search.api.result import Result
 from search.commands.export import main
-from search.finals.board import read_leaderboard
+from search.finals.board import LeaderboardEntry, read_leaderboard
 from search.settings.experiment import Experiment
 from search.settings.stored import stored_experiment
-from search.translation.best import read_best
+from search.translation.best import BestModel, read_best
 from search.translation.exporting import export_best
-from search.translation.finalist_export import read_finalist
+from search.translation.finalist_export import best_seed
 from search.translation.finals import FINALS
+from search.translation.trained import TransformerSystems
 from trainables.base.errors import UserError
 from trainables.base.translation_config import TranslationConfig, as_translation
 from trainables.data.corpora.cache import cached_corpus
@@ -291,17 +292,21 @@ def test_a_finalist_is_exported_from_python(old_run: Path) -> None:
     assert re.search(r"\| test_chrf \| [\d.]+ \|", card) and "| signature of bleu | nrefs:1" in card
 
 
+def finalist(experiment: Experiment, entry: LeaderboardEntry) -> BestModel:
+    return TransformerSystems().read_finalist(*best_seed(experiment, entry), experiment.cache)
+
+
 def test_a_finalist_is_read_from_its_checkpoints_while_they_are_there(old_run: Path) -> None:
     experiment, board = stored_experiment(old_run), read_leaderboard(old_run / "leaderboard.json")
-    best, found = read_best(old_run), read_finalist(experiment, board.ranking[0])
+    best, found = read_best(old_run), finalist(experiment, board.ranking[0])
     assert found.config.model == best.config.model and found.decoding == best.decoding
     torch.testing.assert_close(found.model.state_dict(), best.model.state_dict())
     (old_run / "finals" / "0" / "test.json").unlink()
     with pytest.raises(UserError, match=r"lacks the results of trial \d+; .* writes them again"):
-        read_finalist(experiment, board.ranking[0])
+        finalist(experiment, board.ranking[0])
     shutil.rmtree(old_run / "finals" / "0" / "epoch-4")
     with pytest.raises(UserError, match=r"has no checkpoint of trial \d+ any more"):
-        read_finalist(experiment, board.ranking[0])
+        finalist(experiment, board.ranking[0])
 
 
 @pytest.mark.parametrize(
@@ -335,12 +340,16 @@ def test_a_search_exports_its_best_model_at_its_end_or_warns(
 ) -> None:
     experiment = stored_experiment(old_run)
     finals = experiment.finals.model_copy(update={"export": ("ctranslate2",)})
-    experiment, best = experiment.model_copy(update={"finals": finals}), read_best(old_run)
-    for _ in range(2):  # a search that is resumed writes it again
-        export_best(best, experiment)
-        assert (old_run / "export" / "ctranslate2" / "model.bin").is_file() and not caplog.messages
+    experiment, systems = experiment.model_copy(update={"finals": finals}), TransformerSystems()
+    earlier = old_run / "export" / "ctranslate2" / "of an earlier best model"
+    earlier.mkdir(parents=True)
+    export_best(systems, experiment)
+    assert (old_run / "export" / "ctranslate2" / "model.bin").is_file() and not caplog.messages
+    assert not earlier.exists()
+    best = read_best(old_run)
     foreign = best.config.model_copy(update={"model": ModelConfig(positions="transformer_xl")})
-    export_best(replace(best, config=foreign), experiment)
+    monkeypatch.setattr(systems, "read_best", lambda experiment: replace(best, config=foreign))
+    export_best(systems, experiment)
     assert "finals.export: ctranslate2: model.positions: transformer_xl is not in CTranslate2" in caplog.text
     assert not (old_run / "export" / "ctranslate2").exists()
     monkeypatch.setattr("trainables.base.extras.find_spec", lambda name: None)

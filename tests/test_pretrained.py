@@ -21,8 +21,8 @@ from trainables.base.checkpoint_files import STATE, last_checkpoints
 from trainables.base.errors import Diverged, UserError
 from trainables.base.pretrained_config import FineTunedConfig
 from trainables.base.report import EpochReport
-from trainables.data.corpora.scoring import scoring
 from trainables.data.encoding.batching import training_batches
+from trainables.export.card import Origin
 from trainables.export.exporting import Destination
 
 needed = [pytest.importorskip(package, reason="needs the extra pretrained") for package in ("transformers", "peft")]
@@ -223,21 +223,21 @@ def test_an_export_translates_alike_or_is_not_written(make: Make, folder: Path, 
     network, codec = load_trained(config, tmp_path / "trial", CPU)
     (tmp_path / "best").mkdir()
     save_merged(network, codec, tmp_path / "best", 3, 0.5)
-    (tmp_path / "best" / "translations.txt").write_text("un")
-    valid, scored = (
-        prepare_pretrained(config.data, config.pretrained, folder / "cache")[0].valid_text,
-        scoring(config.data),
-    )
-    model = FineTunedModel(network, codec, tmp_path / "best", 3, 0.5)
-    found = export(model, Destination(form, tmp_path / "out"), valid, scored)
-    assert found["float32"].equal == len(valid) and (tmp_path / "out" / "README.md").exists()
-    assert not (tmp_path / "out" / "translations.txt").exists(), "those of the test split stay in the run"
-    other = FineTunedModel(FineTuner(config, codec, CPU).model.eval(), codec, tmp_path / "best", 3, 0.5)
+    valid = prepare_pretrained(config.data, config.pretrained, folder / "cache")[0].valid_text
+    origin = Origin("trial 0 of a test", "digits.", {"test BLEU": "1.00"}, "By hand.")
+    model = FineTunedModel(config, network, codec, tmp_path / "best", 3, 0.5)
+    found = export(model, Destination(form, tmp_path / "out"), valid, origin)
+    assert found["float32"].equal == len(valid)
+    card = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+    for told in ("A fine-tuned ", "trial 0 of a test", "| test BLEU | 1.00 |", '| tuning | "full" |', "a beam of 3"):
+        assert told.removeprefix("a ") in card
+    assert "lora." not in card and "{" not in card.partition("## Scores")[0].replace("{}", "")
+    other = FineTunedModel(config, FineTuner(config, codec, CPU).model.eval(), codec, tmp_path / "best", 3, 0.5)
     with pytest.raises(UserError, match="the exported model is another one"):
-        export(other, Destination(form, tmp_path / "wrong"), valid, scored)
+        export(other, Destination(form, tmp_path / "wrong"), valid, origin)
     assert not (tmp_path / "wrong").exists()
     with pytest.raises(UserError, match="holds files"):
-        export(model, Destination(form, tmp_path / "out"), valid, scored)
+        export(model, Destination(form, tmp_path / "out"), valid, origin)
 
 
 PROGRAM = """

@@ -36,7 +36,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "training": {"epochs": 2, "batch_tokens": 600, "warmup_steps": 2},
         "space": {"lora.rank": {"values": [2, 4]}, "tuning": {"values": ["lora", "full"]}},
         "search": {"trials": 2, "concurrency": 1, "deterministic": True},
-        "finals": {"top": 2, "seeds": 1, "beam_size": 2},
+        "finals": {"top": 2, "seeds": 1, "beam_size": 2, "export": ["ctranslate2"]},
         "tracking": {"wandb": "disabled"},
     }
     file = folder / "tiny.yaml"
@@ -82,3 +82,5 @@ def test_a_search_leaves_a_model_to_use(whole: Path) -> None:
     assert (whole / "best" / "model.safetensors").exists()
     sentence, blank = found.best.translate(["one two", ""])
     assert sentence and blank == ""
+    card = (whole / "export" / "ctranslate2" / "README.md").read_text(encoding="utf-8")
+    assert f"rank 1 of 2 finalists of a search of 2 trials" in card and "| tuning |" in card

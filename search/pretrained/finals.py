@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from search.finals.board import read_leaderboard
 from search.finals.stages import FinalModel
 from search.settings.experiment import Experiment
 from search.translation.corpus_facts import CorpusFacts, corpus_facts
@@ -19,12 +18,14 @@ from trainables.base.installed import program
 from trainables.base.mistakes import validate
 from trainables.base.pretrained_config import FineTunedConfig, as_fine_tuned
 from trainables.base.sealing import Damaged, read_sealed, write_sealed
+from trainables.base.temporary import temporary_folder
 from trainables.base.yaml_files import dump_yaml, read_yaml
 from trainables.data.corpora.cache import cached_corpus
-from trainables.data.corpora.scoring import scoring
 from trainables.data.reading.text import Split
+from trainables.export.card import Origin
 from trainables.export.checking import Comparison
 from trainables.export.exporting import Destination
+from trainables.export.forms import FORMS
 from trainables.pretrained.codec import Codec, prepare_pretrained
 from trainables.pretrained.export import FineTunedModel, export
 from trainables.pretrained.generation import reference_loss, translate
@@ -104,11 +105,8 @@ class FineTunedSystems:
             raise UserError(
                 "finals.average_checkpoints: the mean of adapters' factors is not that of their products; set it to 1"
             )
-        if finals.export:
-            raise UserError(
-                f"finals.export: {', '.join(finals.export)}: best/ is a folder of from_pretrained; export it after the "
-                f"search by `{program('export')}`"
-            )
+        for form in finals.export:
+            FORMS[form].need(f"finals.export: {form}")
 
     def load(self, model: FinalModel, cache: Path) -> FineTunedSystem:
         config = as_fine_tuned(model.config)
@@ -152,17 +150,18 @@ class FineTunedSystems:
         decoding = Decoding(**read_yaml(folder / "decoding.yaml"))
         return BestFineTuned(FineTunedSystem(config, network, codec), decoding)
 
-    def export(self, experiment: Experiment, destination: Destination, trial: int | None) -> dict[str, Comparison]:
-        """Write the model of best/ for another program; see `trainables.pretrained.export.export`. Raises UserError."""
-        if trial is not None and trial != read_leaderboard(experiment.run_dir / "leaderboard.json").chosen:
-            raise UserError(f"--trial: {trial}: only the model of best/ of a search for fine-tuning can be exported")
-        best, folder = self.read_best(experiment), experiment.run_dir / "best"
-        decoding = best.decoding
-        model = FineTunedModel(
-            best.system.network, best.system.codec, folder, decoding.beam_size, decoding.length_penalty
-        )
-        data = best.config.data
-        return export(model, destination, cached_corpus(data, experiment.cache).valid, scoring(data))
+    def read_finalist(self, model: FinalModel, decoding: Decoding, cache: Path) -> BestFineTuned:
+        return BestFineTuned(self.load(model, cache), decoding)
+
+    def export(
+        self, best: BestFineTuned, destination: Destination, origin: Origin, cache: Path
+    ) -> dict[str, Comparison]:
+        destination.check_place()  # before the corpus is read
+        valid, decoding = cached_corpus(best.config.data, cache).valid, best.decoding
+        with temporary_folder() as folder:
+            own = best.system.network, best.system.codec, folder, decoding.beam_size, decoding.length_penalty
+            save_merged(*own)
+            return export(FineTunedModel(best.config, *own), destination, valid, origin)
 
     def facts(self, test: Split, experiment: Experiment) -> CorpusFacts:
         best, data = self.read_best(experiment), as_fine_tuned(experiment.trial).data

@@ -1,36 +1,23 @@
 """Exports the best model of a search: what its model card says, and the exports at the end (finals.export)."""
 
-from pathlib import Path
-
 from search.finals.board import Leaderboard, LeaderboardEntry, read_leaderboard
 from search.settings.experiment import Experiment
 from search.settings.goals import SECONDS
-from search.translation.best import BestModel
 from search.translation.finals_config import as_translation_finals
+from search.translation.systems import Systems
 from trainables.base.errors import UserError
 from trainables.base.files import remove
 from trainables.base.log import say, warn
-from trainables.data.corpora.cache import cached_corpus
 from trainables.export.card import Origin
-from trainables.export.checking import Comparison
-from trainables.export.exporting import Destination, export
-from trainables.export.trained import TrainedModel
+from trainables.export.exporting import Destination
 
 FOLDER = "export"  # in a run directory
 
 
-def export_model(best: BestModel, destination: Destination, origin: Origin, cache: Path) -> dict[str, Comparison]:
-    """Export a model, checked on the validation split of its corpus; see `export`. Raises UserError."""
-    decoding = best.decoding
-    trained = TrainedModel(best.config, best.model, best.tokenizer, decoding.beam_size, decoding.length_penalty)
-    destination.check(trained)  # before the corpus is read
-    return export(trained, destination, cached_corpus(best.config.data, cache).valid, origin)
+def export_best(systems: Systems, experiment: Experiment) -> None:
+    """Write the exports of best/ that `finals.export` asks for into the run, in place of earlier ones.
 
-
-def export_best(best: BestModel, experiment: Experiment) -> None:
-    """Write the exports that `finals.export` asks for into the run, in place of earlier ones; warns if one fails.
-
-    best: the model that the leaderboard chose, which must be written.
+    Warns if one fails. The leaderboard must be written.
     """
     for form in as_translation_finals(experiment.finals).export:
         folder = experiment.run_dir / FOLDER / form
@@ -38,7 +25,8 @@ def export_best(best: BestModel, experiment: Experiment) -> None:
         board = read_leaderboard(experiment.run_dir / "leaderboard.json")
         try:
             origin = describe(experiment, board, board.best)
-            found = export_model(best, Destination(form, folder), origin, experiment.cache)
+            best = systems.read_best(experiment)
+            found = systems.export(best, Destination(form, folder), origin, experiment.cache)
         except UserError as error:
             warn(f"finals.export: {form}: {error}")
         else:

@@ -8,17 +8,15 @@ from search.finals.leaderboard import Entry
 from search.finals.stages import FinalModel
 from search.record.journal import read_lines
 from search.settings.experiment import Experiment
-from search.settings.problem import TRANSLATION
 from search.settings.stored import stored_experiment
-from search.translation.best import BestModel, read_best
-from search.translation.exporting import describe, export_model
+from search.translation.exporting import describe
 from search.translation.finals import choose_best
+from search.translation.finals_config import Decoding
 from search.translation.scoring import known_on_test
-from search.translation.trained import read_transformer
+from search.translation.systems import Systems
 from trainables.base.checkpoint_files import last_checkpoints
 from trainables.base.errors import UserError
 from trainables.base.installed import program
-from trainables.base.translation_config import as_translation
 from trainables.base.translator_config import TranslatorConfig
 from trainables.export.checking import Comparison
 from trainables.export.exporting import Destination
@@ -41,15 +39,14 @@ def export_run(run_dir: Path, destination: Destination, trial: int | None = None
     experiment = stored_experiment(run_dir)
     if not issubclass(experiment.definition.config, TranslatorConfig):
         raise UserError(f"{run_dir}: is a search for {experiment.definition.title}, whose models have no other form")
-    if experiment.problem != TRANSLATION:
-        exported: dict[str, Comparison] = experiment.definition.part("finals").systems.export(
-            experiment, destination, trial
-        )
-        return exported
     board = read_leaderboard(run_dir / "leaderboard.json")
     entry = _entry(board, board.chosen if trial is None else trial)
-    best = read_best(run_dir) if entry.trial == board.chosen else read_finalist(experiment, entry)
-    return export_model(best, destination, describe(experiment, board, entry), experiment.cache)
+    systems: Systems = experiment.definition.part("finals").systems
+    if entry.trial == board.chosen:
+        best = systems.read_best(experiment)
+    else:
+        best = systems.read_finalist(*best_seed(experiment, entry), experiment.cache)
+    return systems.export(best, destination, describe(experiment, board, entry), experiment.cache)
 
 
 def _entry(board: Leaderboard, trial: int) -> LeaderboardEntry:
@@ -61,8 +58,8 @@ def _entry(board: Leaderboard, trial: int) -> LeaderboardEntry:
     return found[trial]
 
 
-def read_finalist(experiment: Experiment, entry: LeaderboardEntry) -> BestModel:
-    """The model of a finalist's best seed on the validation split, from its checkpoints. Raises UserError."""
+def best_seed(experiment: Experiment, entry: LeaderboardEntry) -> tuple[FinalModel, Decoding]:
+    """The training of a finalist that is best on the validation split, with its decoding. Raises UserError."""
     kind, numbers = ("final", entry.final_trials) if entry.final_trials else ("trial", [entry.trial])
     journal, folder = experiment.run_dir / f"{kind}s.jsonl", experiment.run_dir / f"{kind}s"
     lines, averaged = list(read_lines(journal)), experiment.finals.last_checkpoints
@@ -91,4 +88,4 @@ def read_finalist(experiment: Experiment, entry: LeaderboardEntry) -> BestModel:
         raise UserError(f"{folder}: lacks the results of trial {entry.trial}; {again}")
     finalists = {finalist.trial: finalist for finalist in read_finalists(experiment.run_dir / "finalists.json")}
     model, result = choose_best(Entry(finalists[entry.trial], models, results), experiment.search)
-    return BestModel(as_translation(model.config), *read_transformer(model, experiment.cache), result.decoding)
+    return model, result.decoding

@@ -13,6 +13,7 @@ from search.finals.stages import FinalModel, Statistics, TestMetric
 from search.settings.experiment import Experiment
 from search.settings.goals import MEMORY, SECONDS
 from search.settings.searching import SearchConfig
+from search.translation.exporting import export_best
 from search.translation.final_metrics import FinalMetrics, Score, Tests
 from search.translation.memory import memory_of
 from search.translation.problem import LOSS, TRANSLATION
@@ -141,6 +142,7 @@ class TranslationFinals:
     def keep_best(self, entry: Entry, experiment: Experiment) -> None:
         model, result = choose_best(entry, experiment.search)
         self.systems.write_best(model, result.decoding, result.translations, experiment)
+        export_best(self.systems, experiment)
 
     def read_best(self, experiment: Experiment) -> Any:
         return self.systems.read_best(experiment)

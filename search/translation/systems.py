@@ -9,6 +9,9 @@ from search.translation.corpus_facts import CorpusFacts
 from search.translation.finals_config import Decoding
 from trainables.base.config import TrialConfig
 from trainables.data.reading.text import Split
+from trainables.export.card import Origin
+from trainables.export.checking import Comparison
+from trainables.export.exporting import Destination
 
 if TYPE_CHECKING:  # it imports plotly, which workers don't need
     from search.translation.attention_figures import AttendedSentence
@@ -52,11 +55,22 @@ class Systems(Protocol):
     def write_best(
         self, model: FinalModel, decoding: Decoding, translations: list[str], experiment: Experiment
     ) -> None:
-        """Write best/ into the run, and the exports that `finals.export` asks for."""
+        """Write best/ into the run."""
         ...
 
     def read_best(self, experiment: Experiment) -> Any:
         """The model of best/. Raises UserError."""
+        ...
+
+    def read_finalist(self, model: FinalModel, decoding: Decoding, cache: Path) -> Any:
+        """Another finalist's model, as `read_best` returns that of best/, from its checkpoints. Raises UserError."""
+        ...
+
+    def export(self, best: Any, destination: Destination, origin: Origin, cache: Path) -> dict[str, Comparison]:
+        """Write a model of `read_best` for another program, checked on the validation split of its corpus.
+
+        origin: for the model card. Returns how its translations compare, by the type of weights. Raises UserError.
+        """
         ...
 
     def facts(self, test: Split, experiment: Experiment) -> CorpusFacts:

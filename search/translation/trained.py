@@ -9,7 +9,6 @@ from search.finals.stages import FinalModel
 from search.settings.experiment import Experiment
 from search.translation.best import BestModel, read_best, write_best
 from search.translation.corpus_facts import CorpusFacts, corpus_facts
-from search.translation.exporting import export_best
 from search.translation.finals_config import Decoding, as_translation_finals
 from trainables.base.config import TrialConfig
 from trainables.base.translation_config import as_translation
@@ -18,7 +17,11 @@ from trainables.data.encoding.encoding import encode_split
 from trainables.data.encoding.preparing import prepare
 from trainables.data.encoding.tokenizer import Tokenizer
 from trainables.data.reading.text import Split
+from trainables.export.card import Origin
+from trainables.export.checking import Comparison
+from trainables.export.exporting import Destination, export
 from trainables.export.forms import FORMS
+from trainables.export.trained import TrainedModel
 from trainables.training.device import default_device
 from trainables.training.evaluation import reference_loss, translate
 from trainables.training.initial import at_hand
@@ -75,12 +78,19 @@ class TransformerSystems:
     def write_best(
         self, model: FinalModel, decoding: Decoding, translations: list[str], experiment: Experiment
     ) -> None:
-        best = BestModel(as_translation(model.config), *read_transformer(model, experiment.cache), decoding)
-        write_best(experiment.run_dir, best, translations)
-        export_best(best, experiment)
+        write_best(experiment.run_dir, self.read_finalist(model, decoding, experiment.cache), translations)
 
     def read_best(self, experiment: Experiment) -> BestModel:
         return read_best(experiment.run_dir)
+
+    def read_finalist(self, model: FinalModel, decoding: Decoding, cache: Path) -> BestModel:
+        return BestModel(as_translation(model.config), *read_transformer(model, cache), decoding)
+
+    def export(self, best: BestModel, destination: Destination, origin: Origin, cache: Path) -> dict[str, Comparison]:
+        decoding = best.decoding
+        trained = TrainedModel(best.config, best.model, best.tokenizer, decoding.beam_size, decoding.length_penalty)
+        destination.check(trained)  # before the corpus is read
+        return export(trained, destination, cached_corpus(best.config.data, cache).valid, origin)
 
     def facts(self, test: Split, experiment: Experiment) -> CorpusFacts:
         best, data = read_best(experiment.run_dir), as_translation(experiment.trial).data

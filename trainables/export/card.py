@@ -7,14 +7,27 @@ from typing import Any
 
 import yaml
 
+from trainables.base.config import flatten
+from trainables.base.data_config import DataConfig
 from trainables.base.kinds import leaves
-from trainables.base.translation_config import TranslationConfig
+from trainables.base.translator_config import TranslatorConfig
 from trainables.export.checking import EQUAL, TIE, Comparison
 from trainables.export.forms import EXACT, FORMS
-from trainables.export.trained import TrainedModel
 
 SHOWN = 5  # lines that are translated otherwise
-PARTS = ("tokenizer.", "model.", "training.")  # keys that the card lists
+
+
+@dataclass(frozen=True)
+class Model:
+    """The model itself, in words."""
+
+    languages: tuple[str, str]
+    kind: str  # such as "A transformer of 1,000 parameters"
+    usage: str  # a program that translates with the folder; Markdown
+    beam_size: int
+    length_penalty: float
+    settings: Mapping[str, Any]  # the keys that decide what it is
+    base: str | None = None  # the model of the Hugging Face Hub that it was made from
 
 
 @dataclass(frozen=True)
@@ -28,24 +41,24 @@ class Origin:
 
 
 def model_card(
-    trained: TrainedModel, form: str, quantization: str, comparisons: Mapping[str, Comparison], origin: Origin
+    model: Model, form: str, quantization: str, comparisons: Mapping[str, Comparison], origin: Origin
 ) -> str:
     """The text of README.md, in Markdown."""
-    config, data = trained.config, trained.config.data
-    source, target = data.source_language or data.source, data.target_language or data.target
+    source, target = model.languages
     front = {"language": [source, target], "tags": ["translation"], "pipeline_tag": "translation"}
     front["library_name"] = FORMS[form].installs[1]
-    parameters = f"{trained.network.num_parameters():,}"
-    decoding = f"beam of {trained.beam_size}" if trained.beam_size > 1 else "greedy search"
+    if model.base:
+        front["base_model"] = model.base
+    decoding = f"beam of {model.beam_size}" if model.beam_size > 1 else "greedy search"
     sections = {
-        f"{source} to {target}": f"A transformer of {parameters} parameters that translates {source} to {target}: "
-        f"{origin.title}. This folder is for {form}, with weights in {quantization}.",
-        "Use": FORMS[form].usage(trained).strip(),
+        f"{source} to {target}": f"{model.kind} that translates {source} to {target}: {origin.title}. This folder is "
+        f"for {form}, with weights in {quantization}.",
+        "Use": model.usage.strip(),
         "Scores": f"{_table(('score', 'value'), origin.scores.items())}\n\nDecoded by {decoding}"
-        + (f", length penalty {trained.length_penalty:g}." if trained.beam_size > 1 else "."),
+        + (f", length penalty {model.length_penalty:g}." if model.beam_size > 1 else "."),
         "Training text": origin.corpus,
         "How it was found": origin.found,
-        "Configuration": _table(("key", "value"), _settings(config).items()),
+        "Configuration": _table(("key", "value"), model.settings.items()),
         "Check of this export": _check(comparisons),
         "Licence": "Not stated. It depends on the training text; name it here before you publish the model.",
     }
@@ -55,11 +68,16 @@ def model_card(
     return f"---\n{yaml.safe_dump(front, allow_unicode=True, sort_keys=False)}---\n\n{body}\n"
 
 
-def _settings(config: TranslationConfig) -> dict[str, Any]:
-    """The keys that decide what the model is, by their dotted names."""
-    tree = config.model_dump(mode="json")
-    used = {path for path in leaves(TranslationConfig) if path.startswith(PARTS) and path not in config.unused}
-    return {path: json.dumps(tree[path.partition(".")[0]][path.partition(".")[2]]) for path in sorted(used)}
+def languages(data: DataConfig) -> tuple[str, str]:
+    """The languages of a corpus, as the card names them."""
+    return data.source_language or data.source, data.target_language or data.target
+
+
+def settings_of(config: TranslatorConfig, parts: tuple[str, ...]) -> dict[str, Any]:
+    """The keys that decide what the model is: those that begin with one of the parts and have an effect."""
+    tree = flatten(config.model_dump(mode="json"))
+    used = {path for path in leaves(type(config)) if path.startswith(parts) and path not in config.unused}
+    return {path: json.dumps(tree[path]) for path in sorted(used)}
 
 
 def _check(comparisons: Mapping[str, Comparison]) -> str:

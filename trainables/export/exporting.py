@@ -7,9 +7,9 @@ from trainables.base.errors import UserError
 from trainables.base.files import make_folder, publish_folder, remove
 from trainables.data.corpora.scoring import scoring
 from trainables.data.reading.text import Split
-from trainables.export.card import Origin, model_card
+from trainables.export.card import Model, Origin, languages, model_card, settings_of
 from trainables.export.checking import Check, Comparison
-from trainables.export.forms import EXACT, FORMS
+from trainables.export.forms import EXACT, FORMS, Form
 from trainables.export.trained import TrainedModel
 
 
@@ -60,9 +60,20 @@ def export(trained: TrainedModel, destination: Destination, valid: Split, origin
             comparisons[quantization] = check.compare(form.load(draft, trained))
             if quantization == EXACT:
                 comparisons[EXACT].require_equal()
-        card = model_card(trained, destination.form, destination.quantization, comparisons, origin)
+        card = model_card(_described(trained, form), destination.form, destination.quantization, comparisons, origin)
         (drafts / destination.quantization / "README.md").write_text(card, encoding="utf-8")
         publish_folder(drafts / destination.quantization, folder)
     finally:
         remove(drafts)
     return comparisons
+
+
+def _described(trained: TrainedModel, form: Form) -> Model:
+    return Model(
+        languages=languages(trained.config.data),
+        kind=f"A transformer of {trained.network.num_parameters():,} parameters",
+        usage=form.usage(trained),
+        beam_size=trained.beam_size,
+        length_penalty=trained.length_penalty,
+        settings=settings_of(trained.config, ("tokenizer.", "model.", "training.")),
+    )

@@ -11,8 +11,10 @@ import torch
 
 from trainables.base.errors import UserError
 from trainables.base.files import make_folder, publish_folder, remove
-from trainables.data.corpora.scoring import Scoring
+from trainables.base.pretrained_config import FineTunedConfig
+from trainables.data.corpora.scoring import scoring
 from trainables.data.reading.text import Split
+from trainables.export.card import Model, Origin, languages, model_card, settings_of
 from trainables.export.checking import Comparison, Difference
 from trainables.export.exporting import Destination
 from trainables.export.forms import EXACT, FORMS
@@ -23,14 +25,13 @@ from trainables.pretrained.quiet import quiet
 from trainables.training.evaluation import corpus_bleu
 
 BATCH_TOKENS = 4096
-OF_THE_RUN = ("digests.json", "translations.txt")  # in best/, and no part of the model
 USAGE = {
     "huggingface": """```python
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
 tokenizer = AutoTokenizer.from_pretrained(".")
 model = AutoModelForSeq2SeqLM.from_pretrained(".")
-found = model.generate(**tokenizer(["…"], return_tensors="pt", padding=True))
+found = model.generate(**tokenizer(["{prefix}…"], return_tensors="pt", padding=True))
 print(tokenizer.batch_decode(found, skip_special_tokens=True))
 ```
 """,
@@ -53,6 +54,7 @@ Translate = Callable[[Sequence[str]], list[str]]
 class FineTunedModel:
     """A model with merged adapters, its folder of `from_pretrained`, and how it decodes."""
 
+    config: FineTunedConfig
     network: Any
     codec: Codec
     folder: Path
@@ -64,8 +66,8 @@ class FineTunedModel:
         return translate(self.network, self.codec, sentences, self.beam_size, self.length_penalty)
 
 
-def export(model: FineTunedModel, destination: Destination, valid: Split, scoring: Scoring) -> dict[str, Comparison]:
-    """Write a model into a folder, after it has translated the validation split like the model itself.
+def export(model: FineTunedModel, destination: Destination, valid: Split, origin: Origin) -> dict[str, Comparison]:
+    """Write a model and a model card into a folder, after it has translated the validation split like the model itself.
 
     Returns the comparisons by the type of weights. Raises UserError if the folder has files, or the form can't hold the
     model; the folder is then as it was.
@@ -81,10 +83,13 @@ def export(model: FineTunedModel, destination: Destination, valid: Split, scorin
             draft = drafts / quantization
             draft.mkdir(parents=True)
             with _written(model, destination.form, draft, quantization) as translated:
-                found[quantization] = _compare(model, own, translated(valid.source), valid, scoring)
+                found[quantization] = _compare(model, own, translated(valid.source), valid)
             if quantization == EXACT:
                 found[EXACT].require_equal()
-        (drafts / destination.quantization / "README.md").write_text(_readme(model, destination, found), "utf-8")
+        card = model_card(
+            _described(model, destination.form), destination.form, destination.quantization, found, origin
+        )
+        (drafts / destination.quantization / "README.md").write_text(card, encoding="utf-8")
         publish_folder(drafts / destination.quantization, folder)
     finally:
         remove(drafts)
@@ -96,8 +101,7 @@ def _written(model: FineTunedModel, form: str, folder: Path, quantization: str) 
     """Write the model; yields what translates with it."""
     for pattern in SMALL:
         for file in model.folder.glob(pattern):
-            if file.name not in OF_THE_RUN:
-                shutil.copy(file, folder)
+            shutil.copy(file, folder)
     if form == "huggingface":
         for pattern in WEIGHTS:
             for file in model.folder.glob(pattern):
@@ -151,14 +155,15 @@ def _by_ctranslate2(model: FineTunedModel, folder: Path) -> Translate:
     return translated
 
 
-def _compare(model: FineTunedModel, own: list[str], theirs: list[str], valid: Split, scoring: Scoring) -> Comparison:
+def _compare(model: FineTunedModel, own: list[str], theirs: list[str], valid: Split) -> Comparison:
+    scored = scoring(model.config.data)
     rows = [row for row, (our, their) in enumerate(zip(own, theirs, strict=True)) if our != their]
     pairs = [[_score(model, valid.source[row], found[row]) for found in (own, theirs)] for row in rows]
     gaps = [abs(our - their) for our, their in pairs]
     return Comparison(
         lines=len(own),
-        bleu=corpus_bleu(theirs, valid.target, scoring),
-        own_bleu=corpus_bleu(own, valid.target, scoring),
+        bleu=corpus_bleu(theirs, valid.target, scored),
+        own_bleu=corpus_bleu(own, valid.target, scored),
         differences=[Difference(row + 1, own[row], theirs[row], gap) for row, gap in zip(rows, gaps, strict=True)],
     )
 
@@ -172,19 +177,19 @@ def _score(model: FineTunedModel, sentence: str, translation: str) -> float:
     return float(log_p.sum()) / len(gold) ** model.length_penalty
 
 
-def _readme(model: FineTunedModel, destination: Destination, found: dict[str, Comparison]) -> str:
-    """How to use the folder, and how it was checked; Markdown."""
-    tokenizer, forced = model.codec.tokenizer, model.codec.forced
+def _described(model: FineTunedModel, form: str) -> Model:
+    tokenizer, forced, config = model.codec.tokenizer, model.codec.forced, model.config
     start = None if forced is None else [[tokenizer.convert_ids_to_tokens(forced)]]
-    usage = USAGE[destination.form]
-    if destination.form == "ctranslate2":
-        usage = usage.format(prefix=model.codec.prefix, start=start, beam=model.beam_size, penalty=model.length_penalty)
-    rows = [f"| {name} | {each.equal:,} of {each.lines:,} | {each.bleu:.2f} |" for name, each in found.items()]
-    return (
-        f"# A fine-tuned {type(model.network).__name__}\n\nIn this folder:\n\n{usage}\n"
-        f"It was decoded by a beam of {model.beam_size}, length penalty {model.length_penalty:g}.\n\n"
-        "The validation split, translated by this model and by the model that it was made from (BLEU "
-        f"{found[EXACT].own_bleu:.2f}):\n\n| weights | equal lines | BLEU |\n| --- | --- | --- |\n"
-        + "\n".join(rows)
-        + "\n"
+    usage = USAGE[form].replace("{prefix}", model.codec.prefix)
+    for name, value in {"start": start, "beam": model.beam_size, "penalty": model.length_penalty}.items():
+        usage = usage.replace(f"{{{name}}}", str(value))
+    parameters = sum(parameter.numel() for parameter in model.network.parameters())
+    return Model(
+        languages=languages(config.data),
+        kind=f"A fine-tuned {type(model.network).__name__} of {parameters:,} parameters",
+        usage=usage,
+        beam_size=model.beam_size,
+        length_penalty=model.length_penalty,
+        settings=settings_of(config, ("pretrained.", "tuning", "lora.", "training.")),
+        base=config.pretrained.model if config.pretrained.on_hub else None,
     )
