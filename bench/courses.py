@@ -13,6 +13,7 @@ from landscape import measured
 from search.cluster.slots import Slots
 from search.engine.proposals import SearchPlan
 from search.planning.made_up import SPEED, Curves
+from search.planning.own_models import MODELS
 from search.planning.simulation import Conditions, Course, simulate
 from search.planning.speeds import Speeds
 from search.settings.experiment import Experiment
@@ -21,7 +22,7 @@ from trainables.base.rounds import Rounds
 from trainables.base.translation_config import as_translation
 
 CASES = {"quickstart": 12, "multi30k": 24, "own": 24, "architecture": 30}  # trials
-SLOTS, SPEEDS, STEPS = Slots(2, 0.0), Speeds.by_work(), 300  # an epoch
+SLOTS, SPEEDS, STEPS = Slots(2, 0.0), Speeds.by_work(MODELS), 300  # an epoch
 DIVERGED = 1.5  # BLEU
 FIGURES = ("epochs", "device_seconds", "finals_device_seconds")
 
@@ -42,7 +43,7 @@ def conditions(experiment: Experiment) -> Conditions:
 def searched(experiment: Experiment, seed: int) -> Course:
     """A search with the sampler of the experiment."""
     experiment = experiment.model_copy(update={"search": experiment.search.model_copy(update={"seed": seed})})
-    curves = Landscape(experiment.trial, seed)
+    curves = Landscape(experiment.trial, seed, MODELS)
     return simulate(conditions(experiment), seed, curves, SearchPlan(experiment))
 
 

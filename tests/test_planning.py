@@ -15,10 +15,10 @@ from search.planning.estimate import Estimate, Range, estimate
 from search.planning.extent import Extent, measure_extent
 from search.planning.fitting import check_disk, check_memory
 from search.planning.kept import PLAN, compare_with_plan, describe_plan, keep_plan
+from search.planning.own_models import MODELS
 from search.planning.planned import PlannedSearch, plan_search
 from search.planning.probe import probe
 from search.planning.simulation import MOST_TRIALS, Conditions, simulate
-from search.planning.size import parameters_of, work_of_pair
 from search.planning.speeds import Measured, Speeds
 from search.record.budget import Spent
 from search.record.study import Study
@@ -34,7 +34,9 @@ SPACE: dict[str, Any] = {
     "model.encoder_layers": {"min": 1, "max": 4},
     "training.learning_rate": {"min": 0.001, "max": 0.01},
 }
-SECOND = Speeds([Measured(1e8, 1.0, 0.0, 0.0, 0, 0, 5, 0.0), Measured(1e12, 1.0, 0.0, 0.0, 0, 0, 5, 0.0)])  # an epoch
+SECOND = Speeds(
+    [Measured(1e8, 1.0, 0.0, 0.0, 0, 0, 5, 0.0), Measured(1e12, 1.0, 0.0, 0.0, 0, 0, 5, 0.0)], MODELS
+)  # an epoch
 TWO = Slots(2, 0.0)
 
 
@@ -66,8 +68,8 @@ def test_of_a_grid_what_makes_a_trial_is_counted() -> None:
     space = {"model.num_heads": {"values": [3, 4, 8]}, "model.d_model": {"values": [64, 96]}}
     extent = measure_extent(experiment(space=space))
     assert (extent.combinations, extent.valid) == (6, 5), "3 heads divide 96 alone"
-    limited = experiment(search={"max_parameters": parameters_of(extent.largest.config) - 1})
-    assert parameters_of(measure_extent(limited).largest.config) < parameters_of(extent.largest.config)
+    limited = experiment(search={"max_parameters": MODELS.parameters(extent.largest.config) - 1})
+    assert MODELS.parameters(measure_extent(limited).largest.config) < MODELS.parameters(extent.largest.config)
 
 
 # -- seconds of what was not measured
@@ -75,10 +77,10 @@ def test_of_a_grid_what_makes_a_trial_is_counted() -> None:
 
 def test_seconds_follow_the_operations_between_and_beyond_what_was_measured() -> None:
     config = experiment().trial
-    work = work_of_pair(config)
+    work = MODELS.work_of_pair(config)
 
     def speeds(*points: tuple[float, float]) -> float:
-        return Speeds([Measured(work * w, s, s / 10, 0.0, 0, 0, 5, 0.0) for w, s in points]).of(config).train
+        return Speeds([Measured(work * w, s, s / 10, 0.0, 0, 0, 5, 0.0) for w, s in points], MODELS).of(config).train
 
     assert speeds((1, 3.0)) == pytest.approx(3)
     assert speeds((0.25, 1.0), (4, 4.0)) == pytest.approx(2), "half way of the logarithms"
@@ -231,7 +233,7 @@ def test_a_model_that_can_not_be_trained_ends_the_probe_at_once(tmp_path: Path) 
     small = Experiment.load(write_config(tmp_path))
     huge = small.trial.with_values({"model.d_model": 2**20})
     with pytest.raises(UserError, match=r"could not be trained here, 2 at a time .*parameters don't fit"):
-        probe([huge], small.cache, 2, 1, 10)
+        probe(MODELS, [huge], small.cache, 2, 1, 10)
 
 
 def test_a_space_that_cannot_fit_is_refused_by_plan_and_search(

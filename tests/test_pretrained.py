@@ -32,7 +32,7 @@ from trainables.pretrained.codec import load_codec, prepare_pretrained  # noqa: 
 from trainables.pretrained.export import FineTunedModel, export  # noqa: E402
 from trainables.pretrained.fine_tuning import FineTuner, FineTuningSteps  # noqa: E402
 from trainables.pretrained.generation import logits_of, reference_loss, translate  # noqa: E402
-from trainables.pretrained.network import count, trained_parameters  # noqa: E402
+from trainables.pretrained.network import count, expected_count, load_network, trained_parameters  # noqa: E402
 from trainables.pretrained.trained import load_trained, read_merged, save_merged  # noqa: E402
 from trainables.pretrained.training import TRAINING  # noqa: E402
 
@@ -138,6 +138,16 @@ def test_adapters_have_the_parameters_of_their_rank(make: Make, targets: str, ma
     whole, trained = count(FineTuner(config, codec, CPU).model)
     assert trained == sum(3 * (height + width) for height, width in matrices)
     assert count(FineTuner(make(tuning="full"), codec, CPU).model)[0] == whole
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{}, {"lora__rank": 7, "lora__targets": "all-linear"}, {"tuning": "full"},
+     {"tuning": "full", "training__freeze": ("embeddings", "encoder")}],
+)  # fmt: skip
+def test_a_plan_knows_the_sizes_without_the_weights(make: Make, values: dict[str, Any]) -> None:
+    config = make(**values)
+    assert expected_count(config) == count(load_network(config, CPU))
 
 
 def test_what_is_kept_is_the_model_with_its_adapters(make: Make, folder: Path, tmp_path: Path) -> None:

@@ -12,7 +12,9 @@ import yaml
 from corpora import write_digits
 from test_run import COMMAND, ROOT, run
 
-from search import load_run
+from search import Experiment, load_run
+from search.planning.pretrained_models import MODELS
+from search.planning.probe import probe
 from search.record.journal import read_lines
 
 for package in ("transformers", "peft"):
@@ -55,6 +57,7 @@ def whole(config: Path) -> Path:
     done = run("--config", str(config), "--name", "whole")
     assert done.returncode == 0, done.stderr
     assert "parameters are trained in the base trial" in done.stdout
+    assert "and 4 of finals are expected" in " ".join(done.stdout.split())
     return config.parent / "runs" / "whole"
 
 
@@ -73,6 +76,14 @@ def test_a_killed_search_ends_with_the_same_numbers(config: Path, whole: Path) -
     assert numbers(runs / "killed") == numbers(whole)
 
 
+def test_a_plan_measures_steps_and_decoding(config: Path) -> None:
+    asked = Experiment.load(config)
+    configs = [asked.trial, asked.trial.with_values({"tuning": "full"})]
+    light, heavy = probe(MODELS, configs, asked.cache, 1, 2, 20)
+    assert light.work < heavy.work and light.memory > 50e6
+    assert light.train_seconds > 0 and light.valid_seconds > 0 and light.test_seconds > 0
+
+
 def test_a_search_leaves_a_model_to_use(whole: Path) -> None:
     found = load_run(whole)
     best, *_ = found.ranking.to_dict("records")
@@ -83,4 +94,4 @@ def test_a_search_leaves_a_model_to_use(whole: Path) -> None:
     sentence, blank = found.best.translate(["one two", ""])
     assert sentence and blank == ""
     card = (whole / "export" / "ctranslate2" / "README.md").read_text(encoding="utf-8")
-    assert f"rank 1 of 2 finalists of a search of 2 trials" in card and "| tuning |" in card
+    assert "rank 1 of 2 finalists of a search of 2 trials" in card and "| tuning |" in card

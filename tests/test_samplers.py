@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from search.engine.proposals import SearchPlan
-from search.planning.size import parameters_of
+from search.planning.own_models import MODELS
 from search.record.study import Study
 from search.record.trial import StudyTrial
 from search.samplers import SAMPLERS as TABLE
@@ -113,7 +113,7 @@ def test_the_base_comes_first_where_the_space_contains_it(sampler: str) -> None:
     assert len(drawn) == 6 and (drawn[0] == base) is (sampler != "grid")
     _, without = draw(experiment(sampler, space | {"model.num_heads": {"values": [4, 16]}}), most=4)
     assert base not in without, "8 heads are no value of it"
-    small = experiment(sampler, space, max_parameters=parameters_of(experiment(sampler, space).trial) - 1)
+    small = experiment(sampler, space, max_parameters=MODELS.parameters(experiment(sampler, space).trial) - 1)
     assert base not in draw(small)[1]
 
 

@@ -13,6 +13,7 @@ from search.engine.rules import Records, Rules
 from search.engine.work import Work
 from search.finals.choosing import FinalsPlan, choose_finalists
 from search.planning.made_up import Curves, DrawnPlan, JournalInMemory, NoCheckpoints, VirtualStudy
+from search.planning.own_models import MODELS
 from search.planning.pace import Pace
 from search.planning.playing_on import MOST_TRIALS, normal_scores
 from search.planning.seen import REPORT_SECONDS, WORKERS_SECONDS, Trials
@@ -220,7 +221,7 @@ class Watched:
     """A whole search on made-up curves, in virtual time, in which the time left is asked for at times."""
 
     def __init__(self, asked: Experiment, slots: int, seed: int):
-        curves, speeds = Curves(asked.trial, seed), Speeds.by_work()
+        curves, speeds = Curves(asked.trial, seed, MODELS), Speeds.by_work(MODELS)
         unit = speeds.of(asked.trial).train / 10
         plan = DrawnPlan(asked, curves, 300, seed)
         study, journal = VirtualStudy(asked.search.direction), JournalInMemory()

@@ -57,8 +57,9 @@ class SearchRun:
     def run(self) -> None:
         """Run the search, or the rest of it. Raises UserError for what the user can fix."""
         check_teardown(self.experiment)
-        planning = self.experiment.definition.planning
-        self.plan = self.experiment.definition.part("planning")(self.experiment) if planning else None
+        from search.planning.own_plan import OwnPlan  # takes seconds
+
+        self.plan = OwnPlan(self.experiment) if self.experiment.definition.planning else None
         if self.plan and not (self.run_dir / "study.db").exists():
             self.plan.check_memory()
         self.slots = find_slots(self.experiment, self.console, self.storage)

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 
 from search.cluster.slots import Slots
 from search.planning.extent import Extent
+from search.planning.models import models_of
 from search.planning.simulation import BEST_BYTES, Conditions, Course, simulate
-from search.planning.size import parameters_of
 from search.planning.speeds import Speeds
 from search.settings.experiment import Experiment
 from trainables.base.rounds import Rounds
@@ -75,7 +75,7 @@ def estimate(experiment: Experiment, extent: Extent, slots: Slots, rounds: Round
     rounds: those of the base. speeds: None if nothing was measured, for a search without
     limits in time.
     """
-    conditions = Conditions(experiment, slots, speeds or Speeds.by_work(), rounds)
+    conditions = Conditions(experiment, slots, speeds or Speeds.by_work(models_of(experiment)), rounds)
     courses = [simulate(conditions, seed) for seed in range(SEEDS)]
     finals_epochs = experiment.num_finals * experiment.training.epochs
     most = _most_epochs(experiment, finals_epochs)
@@ -111,7 +111,8 @@ def _most_epochs(experiment: Experiment, finals_epochs: float) -> float:
 
 def _disk(experiment: Experiment, courses: Sequence[Course], extent: Extent) -> Range:
     if experiment.storage:  # the checkpoints are there
-        return Range(RUN_BYTES, RUN_BYTES, RUN_BYTES + BEST_BYTES * parameters_of(extent.largest.config))
+        best = BEST_BYTES * models_of(experiment).parameters(extent.largest.config)
+        return Range(RUN_BYTES, RUN_BYTES, RUN_BYTES + best)
     return _range(courses, lambda course: course.disk).plus(Range(RUN_BYTES, RUN_BYTES, RUN_BYTES))
 
 

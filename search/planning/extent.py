@@ -6,7 +6,7 @@ from itertools import islice
 
 import numpy as np
 
-from search.planning.size import parameters_of, work_of_pair
+from search.planning.models import models_of
 from search.samplers.base import Task, list_all, uniform_draws
 from search.settings.experiment import Experiment
 from search.space.domain import Scalar
@@ -46,7 +46,7 @@ class Extent:
 
 def measure_extent(experiment: Experiment) -> Extent:
     """Examine the space; the result is always the same."""
-    space, combinations = experiment.space, experiment.space.size()
+    space, combinations, models = experiment.space, experiment.space.size(), models_of(experiment)
     task = Task(space, experiment.accept, seed=0)
     if combinations <= LISTED:
         draws = list_all(task)
@@ -64,10 +64,10 @@ def measure_extent(experiment: Experiment) -> Extent:
     return Extent(
         combinations,
         valid,
-        smallest=find(lambda config: -parameters_of(config)),
-        largest=find(lambda config: parameters_of(config)),
-        lightest=find(lambda config: -work_of_pair(config)),
-        heaviest=find(work_of_pair),
+        smallest=find(lambda config: -models.parameters(config)),
+        largest=find(models.parameters),
+        lightest=find(lambda config: -models.work_of_pair(config)),
+        heaviest=find(models.work_of_pair),
     )
 
 

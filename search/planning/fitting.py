@@ -7,13 +7,11 @@ from rich.filesize import decimal
 from search.planning.estimate import Estimate
 from search.planning.extent import Extent
 from search.planning.machine import available_memory, free_disk, gpu_memory
-from search.planning.size import parameters_of
+from search.planning.models import models_of
 from search.settings.experiment import Experiment
 from search.settings.wording import describe
 from trainables.base.errors import UserError
 from trainables.base.log import warn
-
-TRAINING_BYTES = 16  # for each parameter: the weight, its gradient and Adam's two moments in float32
 
 
 def check_memory(experiment: Experiment, extent: Extent) -> None:
@@ -25,12 +23,15 @@ def check_memory(experiment: Experiment, extent: Extent) -> None:
         return
     gpu = gpu_memory()
     there, what = (gpu, "its GPU has") if gpu is not None else (available_memory()[0], "it has")
-    parameters = parameters_of(extent.largest.config)
-    if (needed := TRAINING_BYTES * parameters) > there:
+    models, largest = models_of(experiment), extent.largest
+    parameters, needed = models.parameters(largest.config), models.training_bytes(largest.config)
+    if needed > there:
+        drop = "drop the largest values"
+        if largest.config.num_parameters is not None:
+            drop = f"set search.max_parameters to {_round_down(there / needed * parameters / 2)} or less, or {drop}"
         raise UserError(
-            f"space: its largest model, {describe(extent.largest.params)}, has {parameters:,} parameters; to train it "
-            f"takes {_bytes(needed)} on this machine, and {what} {_bytes(there)}; set search.max_parameters to "
-            f"{_round_down(there / TRAINING_BYTES / 2)} or less, or drop the largest values"
+            f"space: its largest model, {describe(largest.params)}, has {parameters:,} parameters; to train it takes "
+            f"{_bytes(needed)} on this machine, and {what} {_bytes(there)}; {drop}"
         )
 
 

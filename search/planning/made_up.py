@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from search.engine.proposals import SearchPlan
-from search.planning.size import work_of_pair
+from search.planning.models import Models
 from search.record.attributes import Attributes
 from search.record.journal import Journal, JournalLine
 from search.record.study import Study
@@ -32,12 +32,12 @@ MOST_DRAWS = 6
 class Curves:
     """Learning curves: larger models than the base reach higher scores; the rest is random, by the seed."""
 
-    def __init__(self, base: TrialConfig, seed: int):
-        self.base, self.seed = work_of_pair(base), seed
+    def __init__(self, base: TrialConfig, seed: int, models: Models):
+        self.base, self.seed, self._work = models.work_of_pair(base), seed, models.work_of_pair
 
     def quality(self, config: TrialConfig) -> float:
         """How good the final score is, in standard deviations; the same at each call."""
-        return SIZE_MATTERS * math.log(work_of_pair(config) / self.base) + self._chance(config, 0)
+        return SIZE_MATTERS * math.log(self._work(config) / self.base) + self._chance(config, 0)
 
     def score(self, config: TrialConfig, progress: float) -> float:
         """BLEU after this share of a whole training."""

@@ -15,18 +15,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from model.transformer import Transformer
-from search.planning.size import work_of_pair
+from search.planning.models import Models, Probed
 from search.planning.speeds import Measured
-from trainables.acceleration.captured import choose_step
 from trainables.base.config import TrialConfig
 from trainables.base.errors import UserError
-from trainables.base.translation_config import TranslationConfig, as_translation
+from trainables.base.translator_config import TranslatorConfig, as_translator
 from trainables.data.encoding.batching import count_batches, training_batches
-from trainables.data.encoding.preparing import Prepared, prepare
 from trainables.data.encoding.sequences import EncodedSplit
 from trainables.training.device import default_device
-from trainables.training.evaluation import EVALUATION_TOKENS, reference_loss, translate
+from trainables.training.evaluation import EVALUATION_TOKENS
 
 WARM_UP, FEWEST = 2, 5  # steps that are not counted; the fewest steps that are
 SECONDS = 3.0  # for the counted steps
@@ -35,7 +32,9 @@ START_SECONDS = 300.0  # the longest time that copies wait for each other
 _barrier: Any = None  # in each process, to wait for the other copies
 
 
-def probe(configs: Sequence[TrialConfig], cache: Path, copies: int, beam_size: int, test_pairs: int) -> list[Measured]:
+def probe(
+    models: Models, configs: Sequence[TrialConfig], cache: Path, copies: int, beam_size: int, test_pairs: int
+) -> list[Measured]:
     """Measure each configuration in `copies` processes at once, and return the means.
 
     copies: the trials at a time on this machine, or on one GPU. beam_size, test_pairs: of the finals. Raises UserError
@@ -44,7 +43,7 @@ def probe(configs: Sequence[TrialConfig], cache: Path, copies: int, beam_size: i
     context = multiprocessing.get_context("spawn")
     barrier = context.Barrier(copies, timeout=START_SECONDS)
     with ProcessPoolExecutor(copies, context, initializer=_join, initargs=(barrier,)) as pool:
-        asked = [pool.submit(_measure_all, list(configs), cache, beam_size, test_pairs) for _ in range(copies)]
+        asked = [pool.submit(_measure_all, models, list(configs), cache, beam_size, test_pairs) for _ in range(copies)]
         errors = [error for each in asked if (error := each.exception())]
     if errors:
         # If one fails, the others fail, too, as they wait for it.
@@ -76,14 +75,17 @@ def _mean(group: Sequence[Measured]) -> Measured:
     )
 
 
-def _measure_all(configs: list[TrialConfig], cache: Path, beam_size: int, test_pairs: int) -> list[Measured]:
+def _measure_all(
+    models: Models, configs: list[TrialConfig], cache: Path, beam_size: int, test_pairs: int
+) -> list[Measured]:
     torch.set_num_threads(1)
     measured = []
     try:
-        for config in map(as_translation, configs):
-            prepared = prepare(config.data, config.tokenizer, cache)
+        for config in configs:
+            models.prepare(config, cache)
             _barrier.wait()
-            measured.append(_measure(config, prepared, beam_size, test_pairs))
+            probed = models.probed(config, cache)
+            measured.append(_measure(as_translator(config), probed, models.work_of_pair(config), beam_size, test_pairs))
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
     except BaseException:
@@ -92,9 +94,8 @@ def _measure_all(configs: list[TrialConfig], cache: Path, beam_size: int, test_p
     return measured
 
 
-def _measure(config: TranslationConfig, prepared: Prepared, beam_size: int, test_pairs: int) -> Measured:
-    device = default_device()
-    step = choose_step(config, prepared, device)
+def _measure(config: TranslatorConfig, probed: Probed, work: float, beam_size: int, test_pairs: int) -> Measured:
+    device, prepared, step = default_device(), probed.prepared, probed.step
     step.begin(config.seed)
     times: list[float] = []
     epochs = (training_batches(prepared.train, config.training, config.seed, epoch) for epoch in count(1))
@@ -107,10 +108,10 @@ def _measure(config: TranslationConfig, prepared: Prepared, beam_size: int, test
         if len(times) >= WARM_UP + FEWEST and sum(times[WARM_UP:]) > SECONDS:
             break
     counted = times[WARM_UP:]
-    valid, test = _evaluation_seconds(step.learner.model, prepared, beam_size)
+    valid, test = _evaluation_seconds(probed, beam_size)
     scale = 1 if sys.platform == "darwin" else 1024  # units of ru_maxrss
     return Measured(
-        work=work_of_pair(config),
+        work=work,
         train_seconds=fmean(counted) * count_batches(prepared.train, config.training),
         valid_seconds=valid,
         test_seconds=test * test_pairs / len(prepared.valid),
@@ -121,27 +122,29 @@ def _measure(config: TranslationConfig, prepared: Prepared, beam_size: int, test
     )
 
 
-def _evaluation_seconds(model: Transformer, prepared: Prepared, beam_size: int) -> tuple[float, float]:
+def _evaluation_seconds(probed: Probed, beam_size: int) -> tuple[float, float]:
     """Seconds of validation, and of decoding the same sentences by beam search, extrapolated from some of them.
 
     An untrained model writes each translation up to its limit of length. A trained one ends about where the reference
-    does, so the measured time is reduced by this ratio.
+    does, so its measured time is reduced by this ratio.
     """
-    model.eval()
+    learner, prepared = probed.step.learner, probed.prepared
+    learner.evaluated.eval()
     valid, text = prepared.valid, prepared.valid_text
     order = np.argsort(valid.source.lengths, kind="stable")
     wanted = max(1, round(len(order) * min(1.0, EVALUATION_TOKENS / int(valid.source.lengths.sum()))))
     rows = order[np.linspace(0, len(order) - 1, wanted).round().astype(int)]
     started = time.perf_counter()
-    reference_loss(model, EncodedSplit(valid.source.chosen(rows), valid.target.chosen(rows)))
+    learner.reference_loss(EncodedSplit(valid.source.chosen(rows), valid.target.chosen(rows)))
     loss = (time.perf_counter() - started) * len(valid.target.ids) / int(valid.target.lengths[rows].sum())
     limits = 2 * valid.source.lengths[rows] + 10  # as in `length_limits`
-    if model.config.longest is not None:
-        limits = limits.clip(max=model.config.longest)
-    less = valid.target_tokens / int(limits.sum())
+    if probed.longest is not None:
+        limits = limits.clip(max=probed.longest)
+    whole = len(order) / len(rows)
+    less = whole if probed.trained else valid.target_tokens / int(limits.sum())
     decoding = []
     for size in dict.fromkeys((1, beam_size)):
         started = time.perf_counter()
-        translate(model, prepared.tokenizer, [text.source[row] for row in rows], size)
+        probed.translate([text.source[row] for row in rows], size)
         decoding.append((time.perf_counter() - started) * less)
     return loss + decoding[0], loss + decoding[-1]

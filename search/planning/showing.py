@@ -11,8 +11,8 @@ from rich.table import Table
 from search.planning.estimate import Range, Times, memory_needed
 from search.planning.extent import LISTED, Model
 from search.planning.machine import available_memory, free_disk
+from search.planning.models import Models, models_of
 from search.planning.planned import PlannedSearch, probed_configs
-from search.planning.size import parameters_of, work_of_pair
 from search.settings.experiment import Experiment
 from search.settings.wording import count, describe, duration
 from trainables.base.config import TrialConfig
@@ -26,7 +26,7 @@ def show_plan(experiment: Experiment, plan: PlannedSearch, console: Console) -> 
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
-    for name, value in [*_space(plan), *_amounts(experiment, plan)]:
+    for name, value in [*_space(plan, models_of(experiment)), *_amounts(experiment, plan)]:
         table.add_row(name, value)
     console.print(table, highlight=False, markup=False)
     if plan.speeds and plan.estimate.times:
@@ -39,7 +39,7 @@ def show_plan(experiment: Experiment, plan: PlannedSearch, console: Console) -> 
         )
 
 
-def _space(plan: PlannedSearch) -> list[tuple[str, str]]:
+def _space(plan: PlannedSearch, models: Models) -> list[tuple[str, str]]:
     extent = plan.extent
     size = "an infinite number of configurations, as a range is continuous"
     if extent.combinations < math.inf:
@@ -47,16 +47,16 @@ def _space(plan: PlannedSearch) -> list[tuple[str, str]]:
         size = f"{extent.combinations:,.0f} combinations, of which {about}{extent.valid:,.0f} are valid"
     return [
         ("space", size),
-        ("smallest model", _model(extent.smallest, extent.largest)),
-        ("largest model", _model(extent.largest, extent.smallest)),
+        ("smallest model", _model(extent.smallest, extent.largest, models)),
+        ("largest model", _model(extent.largest, extent.smallest, models)),
     ]
 
 
-def _model(model: Model, other: Model) -> str:
+def _model(model: Model, other: Model, models: Models) -> str:
     """The size of a model, and its hyperparameters that differ from another one's."""
     own = {path: value for path, value in model.params.items() if other.params.get(path) != value}
     shape = {path: value for path, value in own.items() if not path.startswith("training.") and "dropout" not in path}
-    return f"{parameters_of(model.config) / 1e6:,.2f}M parameters: {describe(shape) or 'as all others'}"
+    return f"{models.parameters(model.config) / 1e6:,.2f}M parameters: {describe(shape) or 'as all others'}"
 
 
 def _amounts(experiment: Experiment, plan: PlannedSearch) -> list[tuple[str, str]]:
@@ -97,6 +97,7 @@ def _bytes(value: float) -> str:
 def _models(experiment: Experiment, plan: PlannedSearch) -> Table:
     """A table of the measurements."""
     assert plan.speeds
+    models = models_of(experiment)
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("model", no_wrap=True)
     for heading in ("params", "s/epoch", "validation", "test split", "memory"):
@@ -104,7 +105,7 @@ def _models(experiment: Experiment, plan: PlannedSearch) -> Table:
     for config, each in zip(probed_configs(experiment, plan.extent), plan.speeds.measured, strict=True):
         table.add_row(
             _role(config, experiment, plan),
-            f"{parameters_of(config) / 1e6:,.2f}M",
+            f"{models.parameters(config) / 1e6:,.2f}M",
             f"{each.train_seconds:,.3g}",
             f"{each.valid_seconds:.2g} s",
             f"{each.test_seconds:.2g} s",
@@ -115,7 +116,8 @@ def _models(experiment: Experiment, plan: PlannedSearch) -> Table:
 
 def _role(config: TrialConfig, experiment: Experiment, plan: PlannedSearch) -> str:
     roles = {"lightest": plan.extent.lightest.config, "heaviest": plan.extent.heaviest.config, "base": experiment.trial}
-    return ", ".join(name for name, each in roles.items() if work_of_pair(each) == work_of_pair(config))
+    work = models_of(experiment).work_of_pair
+    return ", ".join(name for name, each in roles.items() if work(each) == work(config))
 
 
 def _budgets(experiment: Experiment, times: Times) -> Table:

@@ -10,7 +10,7 @@ from search.engine.work import Work
 from search.finals.choosing import choose_finalists, final_seeds
 from search.planning.chances import simulated_chance
 from search.planning.made_up import Curves, DrawnPlan, JournalInMemory, NoCheckpoints, VirtualStudy
-from search.planning.size import parameters_of, state_bytes
+from search.planning.models import models_of
 from search.planning.speeds import Seconds, Speeds
 from search.planning.virtual_time import play, seconds_in_slots
 from search.record.trial import StudyTrial
@@ -55,7 +55,7 @@ def simulate(conditions: Conditions, seed: int, curves: Curves | None = None, pl
     curves, plan: to replace the made-up ones, for bench/courses.py. The made-up plan replaces the sampler, as a
     Gaussian process would take longer than everything else here.
     """
-    curves = curves or Curves(conditions.experiment.trial, seed)
+    curves = curves or Curves(conditions.experiment.trial, seed, models_of(conditions.experiment))
     plan = plan or DrawnPlan(conditions.experiment, curves, MOST_TRIALS, seed)
     return _Simulation(conditions, curves, plan).run()
 
@@ -63,7 +63,7 @@ def simulate(conditions: Conditions, seed: int, curves: Curves | None = None, pl
 class _Simulation:
     def __init__(self, conditions: Conditions, curves: Curves, plan: Plan):
         self.experiment, self.slots = experiment, slots = conditions.experiment, conditions.slots
-        self.speeds, self.rounds = conditions.speeds, conditions.rounds
+        self.speeds, self.rounds, self.models = conditions.speeds, conditions.rounds, models_of(experiment)
         self.study = VirtualStudy(experiment.search.direction)
         self.journal = JournalInMemory()
         self.budget = make_budget(experiment, slots.count, slots.gpus)
@@ -85,7 +85,7 @@ class _Simulation:
         if trial.number not in self.seconds:
             config = self.plan.config(trial.params)
             self.seconds[trial.number] = self.speeds.of(config)
-            self.state_bytes[trial.number] = state_bytes(config)
+            self.state_bytes[trial.number] = self.models.state_bytes(config)
         return self.seconds[trial.number]
 
     def _report(self, trial: StudyTrial) -> EpochReport:
@@ -122,8 +122,8 @@ class _Simulation:
         settings = self.experiment.finals
         assert isinstance(settings, TranslationFinals)
         kept = max(KEEP, settings.average_checkpoints) if settings.seeds else KEEP
-        disk = sum(kept * state_bytes(config) for config in finals)
-        best = BEST_BYTES * max((parameters_of(config) for config in finals), default=0)
+        disk = sum(kept * self.models.state_bytes(config) for config in finals)
+        best = BEST_BYTES * max((self.models.parameters(config) for config in finals), default=0)
         trains = self.experiment.finals.seeds > 0
         return Course(
             trials=len(self.study.trials) * more,

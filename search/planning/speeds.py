@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from search.planning.size import work_of_pair
+from search.planning.models import Models
 from trainables.base.config import TrialConfig
 
 
@@ -13,7 +13,7 @@ from trainables.base.config import TrialConfig
 class Measured:
     """Measurements of one configuration, with as many trials at a time as the search has."""
 
-    work: float  # operations for each pair, by `work_of_pair`
+    work: float  # operations for each pair, by `Models.work_of_pair`
     train_seconds: float  # of an epoch
     valid_seconds: float  # of the validation after it
     test_seconds: float  # of the test split, decoded as in the finals
@@ -39,17 +39,18 @@ class Speeds:
     operations.
     """
 
-    def __init__(self, measured: Sequence[Measured]):
+    def __init__(self, measured: Sequence[Measured], models: Models):
+        self._models = models
         self.measured = sorted(measured, key=lambda each: each.work)
 
     @classmethod
-    def by_work(cls) -> "Speeds":
+    def by_work(cls, models: Models) -> "Speeds":
         """For a search without measurements: seconds whose ratios are right."""
-        return cls([Measured(1.0, 1.0, 0.0, 0.0, 0, 0, 0, 0.0)])
+        return cls([Measured(1.0, 1.0, 0.0, 0.0, 0, 0, 0, 0.0)], models)
 
     def of(self, config: TrialConfig) -> Seconds:
         """The seconds of an epoch, of its validation, and of the test split."""
-        work = work_of_pair(config)
+        work = self._models.work_of_pair(config)
         train, valid, test = (
             self._between(work, [getattr(each, name) for each in self.measured])
             for name in ("train_seconds", "valid_seconds", "test_seconds")

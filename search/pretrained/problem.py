@@ -17,6 +17,7 @@ PRETRAINED = Problem(
     rung_metrics=TRANSLATION.rung_metrics,
     preparation="search.pretrained.preparation:PREPARATION",
     training="trainables.pretrained.training:TRAINING",
+    planning="search.planning.pretrained_models:MODELS",
     finals="search.pretrained.finals:FINALS",
     finals_config=TranslationFinals,
     curves=TRANSLATION.curves,

@@ -56,7 +56,8 @@ class Problem:
         training: How trials are trained, in worker processes: see `trainables.worker.Training`.
         finals: How finalists are tested and kept: see `search.finals.protocol.Finals`.
         preparation: How the driver prepares the data: see `search.settings.preparation.Preparation`.
-        planning: What a search will take: see `search.planning.own_plan.OwnPlan`. None if that can't be estimated.
+        planning: What a plan needs to know of the models: see `search.planning.models.Models`. None if what a search
+            will take can't be estimated.
         finals_config: The class of `finals` in a configuration.
         curves: What the report plots of the best model.
         reports_within_epochs: Whether trials can report by steps or tokens (`training.report_steps`, `report_tokens`).

@@ -66,7 +66,7 @@ TRANSLATION = Problem(
     },
     preparation="search.translation.preparation:PREPARATION",
     training="trainables.translation:TRAINING",
-    planning="search.planning.own_plan:OwnPlan",
+    planning="search.planning.own_models:MODELS",
     finals="search.translation.finals:FINALS",
     finals_config=TranslationFinals,
     curves=Curves(

@@ -1,13 +1,16 @@
 """A pretrained network, and the part of it that is trained: adapters or all weights, without what is frozen."""
 
 from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
 from trainables.base.errors import TooLarge, UserError
-from trainables.base.pretrained_config import FineTunedConfig, LoraConfig
+from trainables.base.pretrained_config import FineTunedConfig, LoraConfig, PretrainedConfig
+from trainables.base.translator_config import Part
 from trainables.pretrained.model_files import locate
 from trainables.pretrained.quiet import quiet
 
@@ -35,21 +38,55 @@ def load_network(config: FineTunedConfig, device: torch.device) -> Any:
     except MemoryError as error:
         raise TooLarge(f"pretrained.model: {folder}: does not fit into memory: {error}") from error
     except (OSError, ValueError, KeyError, AttributeError) as error:
-        raise UserError(f"pretrained.model: {folder}: can't be read: {' '.join(str(error).split())[:300]}") from None
-    for module in network.modules():
-        if "Sinusoidal" in type(module).__name__:  # fixed, but transformers 5 loads some as if they were trained
-            module.requires_grad_(False)
-    if config.tuning == "lora":
-        network = _with_adapters(network, config.lora)
-    for name, parameter in network.named_parameters():
-        if parameter.requires_grad and _part_of(name) in config.training.freeze:
-            parameter.requires_grad_(False)
-    if not any(parameter.requires_grad for parameter in network.parameters()):
-        raise UserError("training.freeze: leaves nothing to train; drop a part")
+        raise _unreadable(folder, error) from None
+    network = _choose_trained(network, config.tuning, config.lora, config.training.freeze)
     for module in network.modules():
         if isinstance(module, nn.Embedding) and module.weight.requires_grad:
             _keep_padding(module)
     return network.to(device)
+
+
+def expected_count(config: FineTunedConfig) -> tuple[int, int]:
+    """As `count`, from the configuration of the model, without its weights. Raises UserError."""
+    lora, one = config.tuning == "lora", LoraConfig(rank=1, targets=config.lora.targets)
+    own, trained = _count_without_weights(config.pretrained, config.tuning, one, config.training.freeze)
+    return own, trained * (config.lora.rank if lora else 1)  # adapters are as large as their rank
+
+
+@lru_cache(maxsize=64)
+@quiet()
+def _count_without_weights(
+    settings: PretrainedConfig, tuning: str, lora: LoraConfig, freeze: tuple[Part, ...]
+) -> tuple[int, int]:
+    from transformers import AutoConfig, AutoModelForSeq2SeqLM
+
+    folder = locate(settings)
+    try:
+        with torch.device("meta"):
+            found = AutoConfig.from_pretrained(folder, local_files_only=True)
+            network = AutoModelForSeq2SeqLM.from_config(found)
+            return count(_choose_trained(network, tuning, lora, freeze))
+    except (OSError, ValueError, KeyError, AttributeError) as error:
+        raise _unreadable(folder, error) from None
+
+
+def _choose_trained(network: Any, tuning: str, lora: LoraConfig, freeze: tuple[Part, ...]) -> Any:
+    """The network, with adapters if these are trained, in which only what is trained requires gradients."""
+    for module in network.modules():
+        if "Sinusoidal" in type(module).__name__:  # fixed, but transformers 5 loads some as if they were trained
+            module.requires_grad_(False)
+    if tuning == "lora":
+        network = _with_adapters(network, lora)
+    for name, parameter in network.named_parameters():
+        if parameter.requires_grad and _part_of(name) in freeze:
+            parameter.requires_grad_(False)
+    if not any(parameter.requires_grad for parameter in network.parameters()):
+        raise UserError("training.freeze: leaves nothing to train; drop a part")
+    return network
+
+
+def _unreadable(folder: Path, error: Exception) -> UserError:
+    return UserError(f"pretrained.model: {folder}: can't be read: {' '.join(str(error).split())[:300]}")
 
 
 def trained_parameters(network: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
