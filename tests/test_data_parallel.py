@@ -21,6 +21,7 @@ from trainables.base.errors import TooLarge
 from trainables.base.report import EpochReport
 from trainables.base.translation_config import TranslationConfig, as_translation
 from trainables.training.loop import train
+from trainables.translation import PARTS
 
 CONFIG = {
     "data": {"limit": 200},
@@ -49,10 +50,12 @@ def figures(reports: list[EpochReport]) -> list[tuple[float, ...]]:
 
 def test_two_processes_give_the_numbers_of_one_and_go_on_from_a_checkpoint(tmp_path: Path) -> None:
     alone = figures([report for report, _ in train(config(), text_of(config(), tmp_path))])
-    together = train_data_parallel(config(), tmp_path, tmp_path / "trial", 2, keep=2)
+    together = train_data_parallel(PARTS, config(), tmp_path, tmp_path / "trial", 2, keep=2)
     first, _ = next(together)
     together.close()
-    again = figures([report for report, _ in train_data_parallel(config(), tmp_path, tmp_path / "trial", 2, keep=2)])
+    again = figures(
+        [report for report, _ in train_data_parallel(PARTS, config(), tmp_path, tmp_path / "trial", 2, keep=2)]
+    )
     assert again[0] == figures([first])[0]
     for ours, theirs in zip(again, alone, strict=True):
         assert ours == pytest.approx(theirs, rel=1e-4)
@@ -68,10 +71,10 @@ def test_memory_too_small_for_another_process_is_told_by_the_next_start(
     monkeypatch.setattr(data_parallel, "take_same_steps", take_same_steps)
     with pytest.raises(torch.OutOfMemoryError):
         data_parallel._follow(
-            config(), tmp_path, tmp_path / "trial", Group(1, 2, tmp_path / "rendezvous"), os.getppid()
+            PARTS, config(), tmp_path, tmp_path / "trial", Group(1, 2, tmp_path / "rendezvous"), os.getppid()
         )
     with pytest.raises(TooLarge, match="does not fit into one of its 2 GPUs"):
-        next(train_data_parallel(config(), tmp_path, tmp_path / "trial", 2, keep=2))
+        next(train_data_parallel(PARTS, config(), tmp_path, tmp_path / "trial", 2, keep=2))
 
 
 def test_the_others_end_with_a_process_that_is_killed(tmp_path: Path) -> None:
@@ -79,8 +82,9 @@ def test_the_others_end_with_a_process_that_is_killed(tmp_path: Path) -> None:
         "from pathlib import Path\n"
         "from test_data_parallel import config\n"
         "from trainables.acceleration.data_parallel import train_data_parallel\n"
+        "from trainables.translation import PARTS\n"
         "if __name__ == '__main__':\n"
-        f"    for _ in train_data_parallel(config(), Path('{tmp_path}'), Path('{tmp_path}/trial'), 2, 2):\n"
+        f"    for _ in train_data_parallel(PARTS, config(), Path('{tmp_path}'), Path('{tmp_path}/trial'), 2, 2):\n"
         "        print('reported', flush=True)\n"
         "        import time; time.sleep(60)\n"
     )

@@ -94,7 +94,8 @@ def test_stopped_and_resumed_it_ends_in_the_same_bytes(make: Make, folder: Path,
 
 def test_the_loss_is_that_of_transformers(make: Make, folder: Path) -> None:
     config = make(lora__dropout=0.0)
-    prepared, codec = prepare_pretrained(config.data, config.pretrained, folder / "cache")
+    prepared = prepare_pretrained(config.data, config.pretrained, folder / "cache")
+    codec = prepared.codec
     network = FineTuner(config, codec, CPU).model.eval()
     pairs = prepared.valid_text
     batch = codec.tokenizer(pairs.source, text_target=pairs.target, return_tensors="pt", padding=True)
@@ -108,8 +109,8 @@ def test_a_divided_batch_gives_the_gradients_of_the_whole_one(make: Make, folder
     found = []
     for tokens in (100, 10_000):
         config = make(training__forward_tokens=tokens, training__dropout=0.0, lora__dropout=0.0, tuning="full")
-        prepared, codec = prepare_pretrained(config.data, config.pretrained, folder / "cache")
-        steps = FineTuningSteps(config, codec, CPU)
+        prepared = prepare_pretrained(config.data, config.pretrained, folder / "cache")
+        steps = FineTuningSteps(config, prepared, CPU)
         steps.begin(1)
         norm = steps(*next(training_batches(prepared.train, config.training, 1, 1)), 0.001)
         found.append((norm, steps.loss()))
@@ -153,7 +154,8 @@ def test_a_plan_knows_the_sizes_without_the_weights(make: Make, values: dict[str
 def test_what_is_kept_is_the_model_with_its_adapters(make: Make, folder: Path, tmp_path: Path) -> None:
     config = make(training__learning_rate=0.01)
     reports(config, folder / "cache", tmp_path / "trial")
-    prepared, codec = prepare_pretrained(config.data, config.pretrained, folder / "cache")
+    prepared = prepare_pretrained(config.data, config.pretrained, folder / "cache")
+    codec = prepared.codec
     learner = FineTuner(config, codec, CPU)
     learner.load_weights(torch.load(last_checkpoints(tmp_path / "trial", 1)[0] / STATE)["model"])
     network, _ = load_trained(config, tmp_path / "trial", CPU)
@@ -213,6 +215,37 @@ def test_a_loss_that_is_not_finite_ends_the_trial(make: Make, folder: Path, tmp_
     assert isinstance(last, Diverged)
 
 
+def test_averaged_checkpoints_are_the_mean_of_merged_models(make: Make, folder: Path, tmp_path: Path) -> None:
+    config = make(training__learning_rate=0.01, lora__dropout=0.0)
+    reports(config, folder / "cache", tmp_path)
+    newest, before = last_checkpoints(tmp_path, 2)
+    single = []
+    for path in (newest, before):
+        shutil.copytree(path, tmp_path / f"only-{path.name}" / path.name)
+        single.append(load_trained(config, tmp_path / f"only-{path.name}", CPU)[0].state_dict())
+    mean = load_trained(config, tmp_path, CPU, averaged=2)[0].state_dict()
+    assert any(not torch.equal(single[0][name], single[1][name]) for name in mean)
+    for name, tensor in mean.items():
+        torch.testing.assert_close(tensor, (single[0][name] + single[1][name]) / 2)
+
+
+def test_two_processes_give_the_numbers_of_one(
+    make: Make, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if "nllb" in make().pretrained.model:
+        pytest.skip("one family is enough")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    config = make(lora__dropout=0.0, training__report_steps=None, training__batch_tokens=600)
+    alone, together = (
+        [report for _, report in TRAINING.train([config], folder / "cache", [tmp_path / name], gpus, 2)]
+        for name, gpus in (("alone", 0), ("together", 2))
+    )
+    for ours, theirs in zip(together, alone, strict=True):
+        assert isinstance(ours, EpochReport) and isinstance(theirs, EpochReport)
+        for name in ("train_loss", "valid_loss", "trained_parameters"):
+            assert ours.figures[name] == pytest.approx(theirs.figures[name], rel=1e-4)
+
+
 def test_a_model_that_changed_is_refused(make: Make, folder: Path, tmp_path: Path) -> None:
     copy = tmp_path / "model"
     shutil.copytree(make().pretrained.model, copy)
@@ -233,7 +266,7 @@ def test_an_export_translates_alike_or_is_not_written(make: Make, folder: Path, 
     network, codec = load_trained(config, tmp_path / "trial", CPU)
     (tmp_path / "best").mkdir()
     save_merged(network, codec, tmp_path / "best", 3, 0.5)
-    valid = prepare_pretrained(config.data, config.pretrained, folder / "cache")[0].valid_text
+    valid = prepare_pretrained(config.data, config.pretrained, folder / "cache").valid_text
     origin = Origin("trial 0 of a test", "digits.", {"test BLEU": "1.00"}, "By hand.")
     model = FineTunedModel(config, network, codec, tmp_path / "best", 3, 0.5)
     found = export(model, Destination(form, tmp_path / "out"), valid, origin)

@@ -5,12 +5,12 @@ from contextlib import closing
 from pathlib import Path
 
 from trainables.acceleration.captured import choose_step
-from trainables.acceleration.data_parallel import train_data_parallel
+from trainables.acceleration.data_parallel import ParallelStep, Parts, train_data_parallel
 from trainables.acceleration.side_by_side import train_side_by_side
 from trainables.base.errors import Diverged
 from trainables.base.report import Report
 from trainables.base.translation_config import TranslationConfig
-from trainables.data.encoding.preparing import prepare
+from trainables.data.encoding.preparing import Prepared, prepare
 from trainables.sharing.corpora import bring_corpus, bring_record
 from trainables.sharing.storage import Storage
 from trainables.training.initial import at_hand, bring_start
@@ -29,9 +29,9 @@ class TranslationTraining:
             return
         config, folder = configs[0], folders[0]
         if gpus > 1:
-            alone = train_data_parallel(config, cache, folder, gpus, keep)
+            alone = train_data_parallel(PARTS, config, cache, folder, gpus, keep)
         else:
-            prepared = prepare(config.data, config.tokenizer, cache)
+            prepared = _prepare(config, cache)
             alone = train(config, prepared, folder, keep=keep, make_step=choose_step)
         with closing(alone) as reports:
             try:
@@ -46,4 +46,9 @@ class TranslationTraining:
         return bring_corpus(storage, at_hand(config, cache))
 
 
+def _prepare(config: TranslationConfig, cache: Path) -> Prepared:
+    return prepare(config.data, config.tokenizer, cache)
+
+
+PARTS = Parts(_prepare, ParallelStep)
 TRAINING = TranslationTraining()

@@ -32,7 +32,7 @@ class PretrainedModels:
     def prepare(self, config: FineTunedConfig, cache: Path) -> "PreparedText":
         from trainables.pretrained.codec import prepare_pretrained
 
-        return prepare_pretrained(config.data, config.pretrained, cache)[0]
+        return prepare_pretrained(config.data, config.pretrained, cache)
 
     def probed(self, config: FineTunedConfig, cache: Path) -> Probed:
         from trainables.pretrained.codec import prepare_pretrained
@@ -40,8 +40,8 @@ class PretrainedModels:
         from trainables.pretrained.generation import translate
         from trainables.training.device import default_device
 
-        prepared, codec = prepare_pretrained(config.data, config.pretrained, cache)
-        step = FineTuningSteps(config, codec, default_device())
+        prepared = prepare_pretrained(config.data, config.pretrained, cache)
+        step, codec = FineTuningSteps(config, prepared, default_device()), prepared.codec
 
         def decode(sentences: list[str], beam_size: int) -> list[str]:
             return translate(step.learner.model, codec, sentences, beam_size)

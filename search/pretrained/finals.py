@@ -98,14 +98,7 @@ class FineTunedSystems:
     """See `search.translation.systems.Systems`."""
 
     def check(self, experiment: Experiment) -> None:
-        finals, trial = as_translation_finals(experiment.finals), as_fine_tuned(experiment.trial)
-        domain = experiment.space.domains.get("tuning")
-        tunings = [trial.tuning, *(domain.values or () if domain else ())]
-        if finals.average_checkpoints > 1 and "lora" in tunings:
-            raise UserError(
-                "finals.average_checkpoints: the mean of adapters' factors is not that of their products; set it to 1"
-            )
-        for form in finals.export:
+        for form in as_translation_finals(experiment.finals).export:
             FORMS[form].need(f"finals.export: {form}")
 
     def load(self, model: FinalModel, cache: Path) -> FineTunedSystem:
@@ -117,7 +110,7 @@ class FineTunedSystems:
     def untrained_nll_per_char(self, config: TrialConfig, experiment: Experiment) -> float:
         """That of the pretrained model without fine-tuning."""
         fine_tuned = as_fine_tuned(config)
-        prepared, _ = prepare_pretrained(fine_tuned.data, fine_tuned.pretrained, experiment.cache)
+        prepared = prepare_pretrained(fine_tuned.data, fine_tuned.pretrained, experiment.cache)
         network, _ = read_merged(fine_tuned.pretrained, default_device())
         loss = reference_loss(network, prepared.valid, fine_tuned.training.forward_tokens)
         return loss / sum(map(len, prepared.valid_text.target))
@@ -165,9 +158,9 @@ class FineTunedSystems:
 
     def facts(self, test: Split, experiment: Experiment) -> CorpusFacts:
         best, data = self.read_best(experiment), as_fine_tuned(experiment.trial).data
-        prepared, codec = prepare_pretrained(data, best.config.pretrained, experiment.cache)
+        prepared = prepare_pretrained(data, best.config.pretrained, experiment.cache)
         train = cached_corpus(data, experiment.cache).train
-        return corpus_facts((data.source, data.target), train, test, prepared, codec.encode_split(test))
+        return corpus_facts((data.source, data.target), train, test, prepared, prepared.codec.encode_split(test))
 
     def attended(self, sentences: list[str], experiment: Experiment) -> "list[AttendedSentence]":
         return []

@@ -40,8 +40,8 @@ class PretrainedPreparation(TextPreparation):
         for warning in corpus.warnings:
             warn(warning)
         for config in variants(experiment):
-            prepared, codec = prepare_pretrained(config.data, config.pretrained, experiment.cache)
-            tell_sizes(prepared, f"{codec.vocabulary:,} pieces of {config.pretrained.model}")
+            prepared = prepare_pretrained(config.data, config.pretrained, experiment.cache)
+            tell_sizes(prepared, f"{prepared.codec.vocabulary:,} pieces of {config.pretrained.model}")
             parameters, trained = count(load_network(config, CPU))
             say(f"{trained:,} of {parameters:,} parameters are trained in the base trial ({trained / parameters:.2%})")
             if config.training.unit != "epoch":

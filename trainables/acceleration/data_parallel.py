@@ -5,16 +5,15 @@ import os
 import threading
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
-from functools import partial
+from dataclasses import dataclass, replace
 from multiprocessing.connection import wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from model.transformer import Transformer
 from trainables.acceleration.group import Group, join, leave
 from trainables.base.checkpoint_files import newest_checkpoint
 from trainables.base.ending import end_with_parent
@@ -22,9 +21,10 @@ from trainables.base.errors import TooLarge
 from trainables.base.files import make_folder
 from trainables.base.report import EpochReport
 from trainables.base.temporary import temporary_folder
-from trainables.base.translation_config import TranslationConfig
-from trainables.data.encoding.preparing import Prepared, prepare
-from trainables.training.loop import EagerStep, train
+from trainables.base.translator_config import TranslatorConfig
+from trainables.data.encoding.preparing import PreparedText
+from trainables.training.learner import Learner
+from trainables.training.loop import EagerStep, Steps, train
 from trainables.training.optimizer import learning_rate
 from trainables.training.training_run import TrainingRun
 
@@ -32,10 +32,27 @@ TOO_LARGE = "too-large"  # a file beside the checkpoints
 OTHER_MASKS = 104_729  # distance between the seeds of the processes
 
 
-class ParallelStep(EagerStep):
-    """A `Step` whose batches are split over the processes of a group; losses and gradients are of the whole batch."""
+if TYPE_CHECKING:
 
-    def __init__(self, config: TranslationConfig, prepared: Prepared, device: torch.device, group: Group):
+    class LocalSteps:
+        """What `SplitSteps` is mixed into: the steps of a problem by one process."""
+
+        learner: Any
+        _nll: Tensor
+
+        def __init__(self, config: Any, prepared: Any, device: torch.device): ...
+        def begin(self, seed: int) -> None: ...
+        def _add_gradients(self, source: Tensor, target: Tensor, scale: float) -> None: ...
+        def loss(self) -> float: ...
+
+else:
+    LocalSteps = object
+
+
+class SplitSteps(LocalSteps):
+    """Steps whose batches are split over the processes of a group; losses and gradients are of the whole batch."""
+
+    def __init__(self, config: Any, prepared: Any, device: torch.device, group: Group):
         """Raises TooLarge."""
         super().__init__(config, prepared, device)
         self._group = group
@@ -47,11 +64,31 @@ class ParallelStep(EagerStep):
         rows = slice(self._group.rank, None, self._group.size)  # none if the batch has too few
         if len(source[rows]):
             super()._add_gradients(source[rows], target[rows], scale)
-        self._group.sum([_gradient(parameter) for parameter in self.learner.model.parameters()])
+        trained = [parameter for parameter in self.learner.model.parameters() if parameter.requires_grad]
+        self._group.sum([_gradient(parameter) for parameter in trained])
 
     def loss(self) -> float:
         self._group.sum([self._nll])
         return super().loss()
+
+
+class ParallelStep(SplitSteps, EagerStep):
+    """Those of a transformer of ours."""
+
+    learner: Learner
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the processes need to train a model; both are known by name, as the processes don't share memory.
+
+    Attributes:
+        prepare: The corpus of a trial, from its configuration and the cache.
+        steps: A class of steps, `SplitSteps` of a problem.
+    """
+
+    prepare: Callable[[Any, Path], Any]
+    steps: Callable[[Any, Any, torch.device, Group], Steps]
 
 
 def _gradient(parameter: Tensor) -> Tensor:
@@ -62,8 +99,8 @@ def _gradient(parameter: Tensor) -> Tensor:
 
 
 def train_data_parallel(
-    config: TranslationConfig, cache: Path, checkpoints: Path, size: int, keep: int
-) -> Generator[tuple[EpochReport, Transformer]]:
+    parts: Parts, config: TranslatorConfig, cache: Path, checkpoints: Path, size: int, keep: int
+) -> Generator[tuple[EpochReport, torch.nn.Module]]:
     """`train` by `size` processes, of which this is the first and the only one that validates and saves.
 
     Gradients are summed over the whole batch, so without dropout the numbers are those of one process except for
@@ -73,23 +110,31 @@ def train_data_parallel(
         raise TooLarge(f"model: its part of a batch does not fit into one of its {size} GPUs")
     with temporary_folder() as folder:
         group = Group(0, size, folder / "rendezvous")
-        with _others(config, cache, checkpoints, group) as end_others:
+        with _others(parts, config, cache, checkpoints, group) as end_others:
             join(group)
             try:
-                prepared, make_step = prepare(config.data, config.tokenizer, cache), partial(ParallelStep, group=group)
-                yield from train(config, prepared, checkpoints, group.device(), keep=keep, make_step=make_step)
+                prepared, device = parts.prepare(config, cache), group.device()
+
+                def make_step(config: Any, prepared: Any, device: torch.device) -> Steps:
+                    return parts.steps(config, prepared, device, group)
+
+                yield from train(config, prepared, checkpoints, device, keep=keep, make_step=make_step)
             finally:
                 end_others()  # before `leave`, as they may wait for this process
                 leave()
 
 
 @contextmanager
-def _others(config: TranslationConfig, cache: Path, checkpoints: Path, group: Group) -> Iterator[Callable[[], None]]:
+def _others(
+    parts: Parts, config: TranslatorConfig, cache: Path, checkpoints: Path, group: Group
+) -> Iterator[Callable[[], None]]:
     """Start the other processes; yields a function that ends them. If one dies, this one exits, as it would hang."""
     spawn = multiprocessing.get_context("spawn")
     others = [
         spawn.Process(
-            target=_follow, args=(config, cache, checkpoints, replace(group, rank=rank), os.getpid()), daemon=True
+            target=_follow,
+            args=(parts, config, cache, checkpoints, replace(group, rank=rank), os.getpid()),
+            daemon=True,
         )
         for rank in range(1, group.size)
     ]
@@ -117,22 +162,24 @@ def _die_with_any(others: list[SpawnProcess], needed: threading.Event) -> None:
         os._exit(1)
 
 
-def _follow(config: TranslationConfig, cache: Path, checkpoints: Path, group: Group, parent: int) -> None:
+def _follow(parts: Parts, config: TranslatorConfig, cache: Path, checkpoints: Path, group: Group, parent: int) -> None:
     """Run one of the other processes, until the first one ends it or the last step is taken."""
     end_with_parent(parent)
-    prepared = prepare(config.data, config.tokenizer, cache)
+    prepared = parts.prepare(config, cache)
     join(group)
     try:
-        take_same_steps(config, prepared, checkpoints, group)
+        take_same_steps(parts, config, prepared, checkpoints, group)
     except (TooLarge, torch.OutOfMemoryError):
         make_folder(checkpoints)
         (checkpoints / TOO_LARGE).touch()  # the next start of the trial reports it
         raise
 
 
-def take_same_steps(config: TranslationConfig, prepared: Prepared, checkpoints: Path, group: Group) -> None:
+def take_same_steps(
+    parts: Parts, config: TranslatorConfig, prepared: PreparedText, checkpoints: Path, group: Group
+) -> None:
     """Take the steps of `train`, without validation, from the same checkpoint. Raises TooLarge."""
-    step = ParallelStep(config, prepared, group.device(), group)
+    step = parts.steps(config, prepared, group.device(), group)
     run = TrainingRun(config, prepared, step.learner, checkpoints)
     if found := newest_checkpoint(checkpoints):
         run.resume(*found)

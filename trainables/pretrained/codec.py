@@ -153,9 +153,16 @@ def check_languages(settings: PretrainedConfig, data: DataConfig) -> None:
             )
 
 
+@dataclass(frozen=True)
+class PreparedPretrained(PreparedText):
+    """A corpus in the ids of a pretrained model, and its tokenizer."""
+
+    codec: Codec
+
+
 @lru_cache(maxsize=2)  # a worker keeps it for the next trial
-def prepare_pretrained(data: DataConfig, settings: PretrainedConfig, cache: Path) -> tuple[PreparedText, Codec]:
-    """The corpus in the ids of a pretrained model, and its tokenizer. Raises UserError."""
+def prepare_pretrained(data: DataConfig, settings: PretrainedConfig, cache: Path) -> PreparedPretrained:
+    """The corpus in the ids of a pretrained model. Raises UserError."""
     check_languages(settings, data)
     corpus, codec = cached_corpus(data, cache), load_codec(settings)
     most = data.max_tokens
@@ -182,7 +189,7 @@ def prepare_pretrained(data: DataConfig, settings: PretrainedConfig, cache: Path
             f"data.valid: {data.valid} has a sentence of {longest} tokens, and this model takes {codec.longest}; split "
             "it"
         )
-    return PreparedText(train, valid, corpus.valid, scoring(data)), codec
+    return PreparedPretrained(train, valid, corpus.valid, scoring(data), codec)
 
 
 def _cut(ids: np.ndarray, most: int) -> np.ndarray:

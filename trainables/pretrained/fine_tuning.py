@@ -7,10 +7,11 @@ import torch
 from torch import Tensor
 
 from model.special_tokens import PAD
+from trainables.acceleration.data_parallel import SplitSteps
 from trainables.base.errors import UserError
 from trainables.base.pretrained_config import FineTunedConfig
 from trainables.data.encoding.sequences import EncodedSplit
-from trainables.pretrained.codec import Codec
+from trainables.pretrained.codec import Codec, PreparedPretrained
 from trainables.pretrained.generation import logits_of, reference_loss, translate
 from trainables.pretrained.network import load_network, trained_parameters
 from trainables.training.device import set_up
@@ -92,9 +93,9 @@ class FineTuner:
 class FineTuningSteps:
     """Steps of fine-tuning; see `trainables.training.loop.Steps`."""
 
-    def __init__(self, config: FineTunedConfig, codec: Codec, device: torch.device):
+    def __init__(self, config: FineTunedConfig, prepared: PreparedPretrained, device: torch.device):
         """Raises UserError, TooLarge."""
-        self.learner = FineTuner(config, codec, device)
+        self.learner = FineTuner(config, prepared.codec, device)
         self._nll = torch.zeros((), device=device, dtype=torch.float64 if device.type == "cpu" else torch.float32)
 
     def begin(self, seed: int) -> None:
@@ -106,8 +107,7 @@ class FineTuningSteps:
     def __call__(self, source: Tensor, target: Tensor, rate: float) -> float | None:
         """Take one step on a batch (B, S), (B, T) at a learning rate; returns the norm of the gradient."""
         tokens = int((target[:, 1:] != PAD).sum())
-        for rows in passes(source, target, self.learner.settings.forward_tokens):
-            self._add_gradients(source[rows], target[rows], 1 / tokens)
+        self._add_gradients(source, target, 1 / tokens)
         norm = self.learner.step(rate)
         return float(norm) if self.learner.device.type == "cpu" else None
 
@@ -116,9 +116,13 @@ class FineTuningSteps:
         return float(self._nll)
 
     def _add_gradients(self, source: Tensor, target: Tensor, scale: float) -> None:
-        """Forward and backward pass of the objective, summed over the target's tokens, times a scale."""
+        """Forward and backward passes of the objective, summed over the target's tokens, times a scale."""
+        source, target = (to_device(ids, self.learner.device) for ids in (source, target))
+        for rows in passes(source, target, self.learner.settings.forward_tokens):
+            self._add_gradients_of_pass(source[rows], target[rows], scale)
+
+    def _add_gradients_of_pass(self, source: Tensor, target: Tensor, scale: float) -> None:
         device, smoothing = self.learner.device, self.learner.settings.label_smoothing
-        source, target = (to_device(ids, device) for ids in (source, target))
         with autocast(device, self.learner.settings.precision):
             logits, gold = logits_of(self.learner.model, source, target)
         log_p = logits.log_softmax(dim=-1)
@@ -127,3 +131,9 @@ class FineTuningSteps:
         if objective.requires_grad:  # not if layer drop skipped all layers with adapters
             (objective * scale).backward()  # type: ignore[no-untyped-call]
         self._nll += nll.detach()
+
+
+class ParallelFineTuningSteps(SplitSteps, FineTuningSteps):
+    """Those of one of several processes."""
+
+    learner: FineTuner

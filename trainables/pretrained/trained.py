@@ -21,15 +21,28 @@ def load_trained(
 ) -> tuple[Any, Codec]:
     """The model of the newest checkpoint, or the mean of the last `averaged` ones, with merged adapters.
 
-    Raises UserError if there are none.
+    With adapters it is the mean of the merged matrices, as the mean of factors is not that of their products. Raises
+    UserError if there are no checkpoints.
     """
     found = last_checkpoints(checkpoints, averaged)
     if not found:
         raise UserError(f"{checkpoints}: has no complete checkpoint; restore it, or train again under another name")
     codec = load_codec(config.pretrained)
+    groups = [[each] for each in found] if config.tuning == "lora" else [found]
+    network = _merged(config, codec, groups[0], device)
+    with torch.no_grad():
+        for number, group in enumerate(groups[1:], 2):
+            other = _merged(config, codec, group, device)
+            for mean, parameter in zip(network.parameters(), other.parameters(), strict=True):
+                mean.lerp_(parameter, 1 / number)
+    return network, codec
+
+
+def _merged(config: FineTunedConfig, codec: Codec, checkpoints: list[Path], device: torch.device) -> Any:
+    """The model with the mean of what was trained, in checkpoints, with merged adapters."""
     tuner = FineTuner(config, codec, device)
-    tuner.load_weights(average_weights(found, device))
-    return merge(tuner.model).eval(), codec
+    tuner.load_weights(average_weights(checkpoints, device))
+    return merge(tuner.model).eval()
 
 
 @quiet()
