@@ -175,6 +175,7 @@ def test_a_figure_that_is_not_finite_ends_a_trial_as_diverged(tmp_path: Path) ->
         ({"problem": "nowhere:MOONS"}, "problem: nowhere:MOONS can't be imported: ModuleNotFoundError"),
         ({"problem": "examples.moons:Classifier"}, "problem: examples.moons:Classifier is no Problem; see docs/prob"),
         ({"problem": NAMED, "training.report_steps": 5}, "training.report_steps: two moons reports by whole epochs"),
+        ({"problem": NAMED, "search.gpus_per_trial": 2}, "search.gpus_per_trial: two moons trains a trial on one GPU"),
         ({"problem": NAMED, "search.max_parameters": 9}, "two moons does not say how large its models are"),
         ({"problem": NAMED, "search.metric": "valid_bleu"}, "search.metric: must be valid_accuracy or valid_loss"),
         ({"problem": NAMED, "space": {"seed": {"values": [1]}}}, "seed: decides what is compared"),

@@ -37,5 +37,6 @@ COMMAND = Problem(
     preparation="search.command.preparation:PREPARATION",
     training="trainables.command.training:TRAINER",
     finals="search.command.finals:FINALS",
+    several_gpus=True,
     finals_config=CommandFinals,
 )

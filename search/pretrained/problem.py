@@ -22,4 +22,5 @@ PRETRAINED = Problem(
     finals_config=TranslationFinals,
     curves=TRANSLATION.curves,
     reports_within_epochs=True,
+    several_gpus=True,
 )

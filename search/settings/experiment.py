@@ -108,6 +108,8 @@ class Experiment(ExperimentFields):
             raise ValueError("teardown: there is no cluster to end; name it with cluster: auto, or drop teardown")
         if self.training.unit != "epoch" and not self.definition.reports_within_epochs:
             raise ValueError(f"{self.training.report_key}: {self.definition.title} reports by whole epochs; drop it")
+        if isinstance(search.gpus_per_trial, float) and search.gpus_per_trial > 1 and not self.definition.several_gpus:
+            raise ValueError(f"search.gpus_per_trial: {self.definition.title} trains a trial on one GPU; use at most 1")
         search.sampler.check(self.space)
         if not search.sampler.believes:
             for path, domain in self.space.domains.items():

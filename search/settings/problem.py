@@ -61,6 +61,7 @@ class Problem:
         finals_config: The class of `finals` in a configuration.
         curves: What the report plots of the best model.
         reports_within_epochs: Whether trials can report by steps or tokens (`training.report_steps`, `report_tokens`).
+        several_gpus: Whether a trial can be trained on several GPUs (`search.gpus_per_trial` above 1).
         train_as_one: Whether trials can be trained as one computation.
         work_of_report: The computation from one report of a trial to the next, in any unit; only ratios matter.
         refusal: Why a program can't hold the model of a trial, from the program's name (`search.exportable`) and the
@@ -80,6 +81,7 @@ class Problem:
     finals_config: type[FinalsConfig] = FinalsConfig
     curves: Curves | None = None
     reports_within_epochs: bool = False
+    several_gpus: bool = False
     train_as_one: Callable[[Sequence[Any]], bool] = alone
     work_of_report: Callable[[Any], float] = field(default=lambda config: 1.0)
     refusal: Callable[[str, Any], str | None] | None = None

@@ -75,6 +75,7 @@ TRANSLATION = Problem(
         "Both without label smoothing; train loss is taken with dropout, over the epoch.",
     ),
     reports_within_epochs=True,
+    several_gpus=True,
     train_as_one=can_train_as_one,
     work_of_report=work_of_report,
     refusal=refusal,
