@@ -313,5 +313,5 @@ def test_a_model_of_the_hub_is_fetched_once_by_its_commit(tmp_path: Path) -> Non
         found = located(REVISION, hub)
         assert found.split()[1:] == ["config.json", "model.safetensors", "tokenizer_config.json"]
         assert not [line for line in asked if "README" in line]
+        assert "can't be fetched from the Hugging Face Hub" in located("f" * 40, hub)
     assert located(REVISION, "") == found, "without the Hub"
-    assert "can't be fetched from the Hugging Face Hub" in located("f" * 40, "")

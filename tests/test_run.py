@@ -205,6 +205,7 @@ def test_a_whole_search_leaves_a_ranking_the_best_model_and_a_report(
     assert again.returncode == 2 and "resume" in again.stderr
 
 
+@pytest.mark.rare  # test_tracking.py has the same with W&B
 def test_a_driver_killed_in_the_middle_is_resumed_to_the_end(tmp_path: Path) -> None:
     search = {"trials": 5, "concurrency": 2, "scheduler": "asha_promotion"}
     config = write_config(tmp_path, search=search)

@@ -22,7 +22,7 @@ import yaml
 from heard import Heard, heard
 from processes import IN_CLOSED_NETWORK, can_close_network, packets_out
 from tensorboardX.proto.event_pb2 import Event
-from test_run import COMMAND, SPACE, run, write_config
+from test_run import COMMAND, SPACE, assert_sound, run, write_config
 from wandb_server import ENTITY, KEY, Fault, WandbServer, serve
 
 from search.record.journal import read_lines
@@ -76,7 +76,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     folder = tmp_path_factory.mktemp("watched")
     config = write_config(
         folder,
-        search={"trials": 5, "concurrency": 2},
+        search={"trials": 5, "concurrency": 2, "scheduler": "asha_promotion"},
         finals={"top": 2, "seeds": 1, "beam_size": 1},
         tracking={
             "wandb": "auto",
@@ -103,9 +103,11 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
             time.sleep(0.05)
         os.kill(driver.pid, signal.SIGKILL)
         driver.wait()
-        before = len(server.runs)
+        before, journal = len(server.runs), (run_dir / "trials.jsonl").read_bytes()
         resumed = run("resume", str(run_dir))
         assert resumed.returncode == 0, resumed.stderr
+        assert (run_dir / "trials.jsonl").read_bytes().startswith(journal.rpartition(b"\n")[0])
+        assert_sound(run_dir, trials=5)
         yield Watched(run_dir, server, resumed.stdout + resumed.stderr, before)
 
 
