@@ -7,6 +7,7 @@ from pathlib import Path
 
 from search.record.driver_log import LOG
 from search.remote.lease import Lease
+from search.settings.experiment import Experiment
 from search.tracking.tracked import FEED
 from trainables.base.checkpoint_files import checkpoint_number
 from trainables.base.errors import UserError
@@ -39,6 +40,16 @@ def fetch_run(url: str, folder: Path) -> Path:
         last, place = place, find_place(url) or place
         if place.url == last.url:  # otherwise a new driver has moved it meanwhile
             return run_dir
+
+
+def storage_of(experiment: Experiment) -> Storage | None:
+    """The storage with the checkpoints of a run, to read; None if the run has them. Raises StorageFails, UserError."""
+    if experiment.storage is None:
+        return None
+    place = find_place(experiment.run_url)
+    if place is None:
+        raise UserError(f"{experiment.run_url}: not a run, or one that has not begun")
+    return Storage(experiment.run_url, place.url.removeprefix(experiment.run_url).strip("/"))
 
 
 @contextmanager

@@ -6,15 +6,14 @@ from search.finals.board import Leaderboard, LeaderboardEntry, read_leaderboard
 from search.finals.choosing import read_finalists
 from search.finals.leaderboard import Entry
 from search.finals.stages import FinalModel
-from search.record.journal import read_lines
 from search.settings.experiment import Experiment
 from search.settings.stored import stored_experiment
 from search.translation.exporting import describe
 from search.translation.finals import choose_best
 from search.translation.finals_config import Decoding
+from search.translation.ranked import models_to_load
 from search.translation.scoring import known_on_test
 from search.translation.systems import Systems
-from trainables.base.checkpoint_files import last_checkpoints
 from trainables.base.errors import UserError
 from trainables.base.installed import program
 from trainables.base.translator_config import TranslatorConfig
@@ -60,32 +59,11 @@ def _entry(board: Leaderboard, trial: int) -> LeaderboardEntry:
 
 def best_seed(experiment: Experiment, entry: LeaderboardEntry) -> tuple[FinalModel, Decoding]:
     """The training of a finalist that is best on the validation split, with its decoding. Raises UserError."""
-    kind, numbers = ("final", entry.final_trials) if entry.final_trials else ("trial", [entry.trial])
-    journal, folder = experiment.run_dir / f"{kind}s.jsonl", experiment.run_dir / f"{kind}s"
-    lines, averaged = list(read_lines(journal)), experiment.finals.last_checkpoints
-    models = []
-    for number, seed in zip(numbers, entry.seeds, strict=True):
-        if not last_checkpoints(folder / str(number), averaged):
-            raise UserError(
-                f"{folder / str(number)}: has no checkpoint of trial {entry.trial} any more (`{program('clean')}` "
-                "removes those of all finalists but the best); export the best one, without --trial"
-            )
-        models.append(
-            FinalModel(
-                problem=experiment.problem,
-                config=experiment.trial.with_values({**entry.config, "seed": seed}),
-                trial=entry.trial,
-                number=number if kind == "final" else None,
-                train_seconds=0.0,
-                folder=folder / str(number),
-                lines=tuple(line for line in lines if line.trial == number),
-                last_checkpoints=averaged,
-            )
-        )
+    models = models_to_load(experiment, entry, "export the best one, without --trial")
     results = [known_on_test(model) for model in models]
     if None in results:
         again = f"`{program('resume')} {experiment.run_dir}` writes them again"
-        raise UserError(f"{folder}: lacks the results of trial {entry.trial}; {again}")
+        raise UserError(f"{models[0].folder.parent}: lacks the results of trial {entry.trial}; {again}")
     finalists = {finalist.trial: finalist for finalist in read_finalists(experiment.run_dir / "finalists.json")}
     model, result = choose_best(Entry(finalists[entry.trial], models, results), experiment.search)
     return model, result.decoding

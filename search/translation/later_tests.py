@@ -17,10 +17,9 @@ from search.finals.stages import FinalModel, TestMetric
 from search.settings.experiment import Experiment
 from search.translation.final_metrics import FinalMetrics, Score
 from search.translation.finals_config import Decoding
-from search.translation.ranked import ranked_models
+from search.translation.ranked import models_to_load
 from search.translation.scoring import known_on_test, signatures_on
 from search.translation.systems import Systems
-from trainables.base.checkpoint_files import last_checkpoints
 from trainables.base.data_config import DataConfig, test_key
 from trainables.base.errors import UserError
 from trainables.base.files import make_folder
@@ -59,7 +58,7 @@ def score_later(experiment: Experiment, data: DataConfig) -> Iterator[LaterTest]
             f"score: the models translate {config.data.source} to {config.data.target}; name no other languages"
         )
     ranking = read_leaderboard(run_dir / "leaderboard.json").ranking
-    models = [_models(experiment, entry) for entry in ranking]
+    models = [models_to_load(experiment, entry, "restore it from a copy") for entry in ranking]
     train, metrics = cached_corpus(config.data, experiment.cache).train, FinalMetrics(experiment)
     for key, name in data.tests.items():
         facts = digest_test(data, train, key)
@@ -115,22 +114,6 @@ def _stored(place: int, scores: dict[str, list[float]], evidence: dict[str, Evid
     found: dict[str, Any] = {name: values[place] for name, values in scores.items()}
     found |= {f"{name}_ci": each.intervals[place] for name, each in evidence.items()}
     return found | {f"{name}_group": each.groups[place] for name, each in evidence.items()}
-
-
-def _models(experiment: Experiment, entry: LeaderboardEntry) -> list[FinalModel]:
-    """The models of an entry of the ranking. Raises UserError if one was removed."""
-    if experiment.storage is not None:
-        raise UserError(
-            f"score: the models of this run are in {experiment.storage}; only those in a folder can be scored"
-        )
-    models = ranked_models(experiment, entry)
-    for model in models:
-        if len(last_checkpoints(model.folder, model.last_checkpoints)) < model.last_checkpoints:
-            raise UserError(
-                f"{model.folder}: has no whole checkpoint, so its model can't be scored (`clean` removes those of "
-                "finals that are over); restore it from a copy"
-            )
-    return models
 
 
 def _translations(systems: Systems, model: FinalModel, sources: list[str], cache: Path) -> list[str]:
