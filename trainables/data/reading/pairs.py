@@ -105,18 +105,11 @@ def _raw(text: Layout, config: DataConfig) -> Iterator[tuple[Source, int, str, s
     if text.plain:
         yield from ((text.sources[0], *row) for row in _read_sides(*text.sources))
     else:
-        yield from ((source, *row) for source in text.sources for row in _rows(source, config))
+        yield from ((source, *row) for source in text.sources for row in format_of(source).read(source, config))
 
 
 def _place(source: Source, number: int) -> str:
     return f"{format_of(source).unit} {number} of {source.label}"
-
-
-def _rows(source: Source, config: DataConfig) -> Rows:
-    form = format_of(source)
-    if not form.streams and source.name != source.file.name:
-        raise UserError(f"{source}: a file of this form can't be read while it is packed; unpack it")
-    return form.read(source, config)
 
 
 def _half_in(first: str, second: str) -> str | None:

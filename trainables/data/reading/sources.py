@@ -17,6 +17,7 @@ from typing import IO, cast
 
 from trainables.base.errors import UserError
 from trainables.base.files import open_file
+from trainables.base.temporary import temporary_folder
 
 DEPTH = 3  # folders in which is looked: that of the corpus, and those in it
 MOST = 50_000  # files that are looked at, the nearest first
@@ -70,6 +71,18 @@ class Source:
                     yield block
         except FAULTS as error:
             raise UserError(f"{self}: can't be read: {' '.join(str(error).split())}") from error
+
+    @contextmanager
+    def on_disk(self) -> Iterator[Path]:
+        """The file, or a temporary copy of what is compressed or lies in an archive, for who reads here and there."""
+        if not self.member and self.name == self.file.name:
+            yield self.file
+            return
+        with temporary_folder() as folder:
+            copy = folder / "unpacked"
+            with copy.open("wb") as file:
+                file.writelines(self.read())
+            yield copy
 
     @contextmanager
     def _open(self) -> Iterator[IO[bytes]]:

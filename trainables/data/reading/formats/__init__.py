@@ -21,7 +21,6 @@ class Format:
     read: Callable[[Source, DataConfig], Rows]  # raises UserError
     cells: bool = False  # text lies between separators, so quotes and commas may be left of another format
     unit: str = "line"  # what the number of a row counts
-    streams: bool = True  # read from the beginning to the end, so it may be compressed, or lie in an archive
 
 
 # By the end of a file's name, before that of its compression. A new format is a file beside these, and a line here.
@@ -31,8 +30,8 @@ FORMATS = {
     "jsonl": Format(read_jsonl),
     "json": Format(read_json, unit="record"),
     "tmx": Format(read_tmx),
-    "parquet": Format(read_parquet, unit="row", streams=False),
-    "arrow": Format(read_arrow, unit="row", streams=False),
+    "parquet": Format(read_parquet, unit="row"),
+    "arrow": Format(read_arrow, unit="row"),
 }
 
 

@@ -36,11 +36,12 @@ def _read(source: Source, config: DataConfig, open_batches: Callable[[Path, Choi
 
     read = 0
     try:
-        for columns, batch in open_batches(source.file, lambda schema: _find_columns(schema, config, source)):
-            sides = [_texts(batch, column, source) for column in columns]
-            for number, (first, second) in enumerate(zip(*sides, strict=True), read + 1):
-                yield number, first or "", second or ""
-            read += batch.num_rows
+        with source.on_disk() as path:
+            for columns, batch in open_batches(path, lambda schema: _find_columns(schema, config, source)):
+                sides = [_texts(batch, column, source) for column in columns]
+                for number, (first, second) in enumerate(zip(*sides, strict=True), read + 1):
+                    yield number, first or "", second or ""
+                read += batch.num_rows
     except (OSError, pyarrow.ArrowException) as error:
         raise UserError(f"{source}: can't be read: {' '.join(str(error).split())}") from None
 
