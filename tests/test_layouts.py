@@ -239,7 +239,10 @@ WITH_SPLITS: dict[str, tuple[Files, dict[str, Any]]] = {
     "TMX, gz": (packed(tables("{split}.tmx", tmx), "gz", gzip.compress), {}),
     "parquet": (tables("{split}.parquet", parquet), {}),
     "parquet of the hub": (on_the_hub() | {"builder.json": b"{}"}, {}),
-    "parquet, packed": (in_zip(packed(tables("{split}.parquet", parquet), "gz", gzip.compress)), {"path": "corpus.zip"}),
+    "parquet, packed": (
+        in_zip(packed(tables("{split}.parquet", parquet), "gz", gzip.compress)),
+        {"path": "corpus.zip"},
+    ),
     "arrow in a tar": (in_tar(tables("{split}.arrow", arrow)), {"path": "corpus.tar"}),
     "parquet, nested": (tables("{split}.parquet", parquet), {"columns": ("translation.en", "translation.fr")}),
     "arrow folder": (saved_by_datasets(), {}),
