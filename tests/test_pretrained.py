@@ -21,18 +21,23 @@ from trainables.base.checkpoint_files import STATE, last_checkpoints
 from trainables.base.errors import Diverged, UserError
 from trainables.base.pretrained_config import FineTunedConfig
 from trainables.base.report import EpochReport
+from trainables.data.corpora.cache import cached_corpus
 from trainables.data.encoding.batching import training_batches
+from trainables.data.encoding.sequences import parts_of
+from trainables.data.reading import text
 from trainables.export.card import Origin
 from trainables.export.exporting import Destination
 
 needed = [pytest.importorskip(package, reason="needs the extra pretrained") for package in ("transformers", "peft")]
 
 from search.pretrained.finals import FineTunedSystem  # noqa: E402
-from trainables.pretrained.codec import load_codec, prepare_pretrained  # noqa: E402
+from trainables.pretrained import encoding  # noqa: E402
+from trainables.pretrained.codec import load_codec  # noqa: E402
 from trainables.pretrained.export import FineTunedModel, export  # noqa: E402
 from trainables.pretrained.fine_tuning import FineTuner, FineTuningSteps  # noqa: E402
 from trainables.pretrained.generation import logits_of, reference_loss, translate  # noqa: E402
 from trainables.pretrained.network import count, expected_count, load_network, trained_parameters  # noqa: E402
+from trainables.pretrained.preparing import prepare_pretrained  # noqa: E402
 from trainables.pretrained.trained import load_trained, read_merged, save_merged  # noqa: E402
 from trainables.pretrained.training import TRAINING  # noqa: E402
 
@@ -213,6 +218,41 @@ def test_a_loss_that_is_not_finite_ends_the_trial(make: Make, folder: Path, tmp_
     config = make(tuning="full", training__learning_rate=1e20, training__warmup_steps=0)
     *_, (_, last) = TRAINING.train([config], folder / "cache", [tmp_path], 0, 2)
     assert isinstance(last, Diverged)
+
+
+@pytest.mark.parametrize("overlong", ["drop", "truncate"])
+def test_the_training_text_is_encoded_once_and_in_parts(
+    make: Make, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, overlong: str
+) -> None:
+    config = make(data__max_tokens=5, data__overlong=overlong)
+    monkeypatch.setattr(text, "BLOCK", 64)
+    monkeypatch.setattr(encoding, "PART", 128)
+    corpus, codec = cached_corpus(config.data, tmp_path), load_codec(config.pretrained)
+    found = prepare_pretrained(config.data, config.pretrained, tmp_path).train
+    expected: list[Any] = []  # the parts take turns at the blocks
+    for part in range(3):
+        for source, target in corpus.train.blocks(part, 3):
+            expected += zip(codec.encode_source(source), codec.encode_target(target), strict=True)
+    fits = [len(source) <= 5 and len(target) <= 6 for source, target in expected]
+    assert found.num_parts == 3 and 0 < found.overlong == fits.count(False) < 300
+    ids = [
+        tuple(side.ids[slice(*side.offsets[row : row + 2])].tolist() for side in (part.source, part.target))
+        for part in parts_of(found)
+        for row in range(len(part))
+    ]
+    if overlong == "drop":
+        expected = [pair for pair, whole in zip(expected, fits, strict=True) if whole]
+    else:
+        ends = [(source[-1], target[-1]) for source, target in expected]
+        assert [(source[-1], target[-1]) for source, target in ids] == ends
+        expected = [pair if whole else ([], []) for pair, whole in zip(expected, fits, strict=True)]
+        ids = [pair if whole else ([], []) for pair, whole in zip(ids, fits, strict=True)]
+    assert ids == [(list(source), list(target)) for source, target in expected]
+    assert found.target_tokens == sum(part.target.total - len(part) for part in parts_of(found))
+
+    prepare_pretrained.cache_clear()
+    monkeypatch.setattr(encoding, "_write_part", None)
+    assert len(prepare_pretrained(config.data, config.pretrained, tmp_path).train) == len(ids)
 
 
 def test_averaged_checkpoints_are_the_mean_of_merged_models(make: Make, folder: Path, tmp_path: Path) -> None:

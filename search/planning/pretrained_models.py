@@ -30,14 +30,14 @@ class PretrainedModels:
         return FLOAT * (parameters + 3 * trained)
 
     def prepare(self, config: FineTunedConfig, cache: Path) -> "PreparedText":
-        from trainables.pretrained.codec import prepare_pretrained
+        from trainables.pretrained.preparing import prepare_pretrained
 
         return prepare_pretrained(config.data, config.pretrained, cache)
 
     def probed(self, config: FineTunedConfig, cache: Path) -> Probed:
-        from trainables.pretrained.codec import prepare_pretrained
         from trainables.pretrained.fine_tuning import FineTuningSteps
         from trainables.pretrained.generation import translate
+        from trainables.pretrained.preparing import prepare_pretrained
         from trainables.training.device import default_device
 
         prepared = prepare_pretrained(config.data, config.pretrained, cache)

@@ -26,10 +26,11 @@ from trainables.export.card import Origin
 from trainables.export.checking import Comparison
 from trainables.export.exporting import Destination
 from trainables.export.forms import FORMS
-from trainables.pretrained.codec import Codec, prepare_pretrained
+from trainables.pretrained.codec import Codec
 from trainables.pretrained.export import FineTunedModel, export
 from trainables.pretrained.generation import reference_loss, translate
 from trainables.pretrained.model_files import at_hand
+from trainables.pretrained.preparing import prepare_pretrained
 from trainables.pretrained.trained import load_trained, read_merged, save_merged
 from trainables.training.device import default_device
 

@@ -32,8 +32,8 @@ class PretrainedPreparation(TextPreparation):
         """Read and check the corpus and the models, and say what there is."""
         need_packages("problem: pretrained")
         corpus = self.read(experiment)
-        from trainables.pretrained.codec import prepare_pretrained  # takes seconds: a wrong path is told before
         from trainables.pretrained.network import count, load_network
+        from trainables.pretrained.preparing import prepare_pretrained  # takes seconds: a wrong path is told before
         from trainables.training.device import CPU
 
         show_pairs(corpus.train, console)

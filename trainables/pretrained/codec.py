@@ -6,8 +6,6 @@ own padding may be any id, and 0 any piece.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,10 +16,6 @@ from model.special_tokens import PAD
 from trainables.base.data_config import DataConfig
 from trainables.base.errors import UserError
 from trainables.base.pretrained_config import PretrainedConfig
-from trainables.base.wording import count
-from trainables.data.corpora.cache import cached_corpus
-from trainables.data.corpora.scoring import scoring
-from trainables.data.encoding.preparing import PreparedText
 from trainables.data.encoding.sequences import EncodedSplit, Sequences
 from trainables.data.reading.language_codes import same_language
 from trainables.data.reading.text import Split
@@ -151,47 +145,3 @@ def check_languages(settings: PretrainedConfig, data: DataConfig) -> None:
             raise UserError(
                 f"pretrained.{side}: {code} is the language of data.{other} ({named[other][1]}); exchange the codes"
             )
-
-
-@dataclass(frozen=True)
-class PreparedPretrained(PreparedText):
-    """A corpus in the ids of a pretrained model, and its tokenizer."""
-
-    codec: Codec
-
-
-@lru_cache(maxsize=2)  # a worker keeps it for the next trial
-def prepare_pretrained(data: DataConfig, settings: PretrainedConfig, cache: Path) -> PreparedPretrained:
-    """The corpus in the ids of a pretrained model. Raises UserError."""
-    check_languages(settings, data)
-    corpus, codec = cached_corpus(data, cache), load_codec(settings)
-    most = data.max_tokens
-    if codec.longest is not None and most > codec.longest:
-        raise UserError(f"data.max_tokens: {most} is more than the {codec.longest} that this model takes; lower it")
-    sides: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
-    overlong = 0
-    for source, target in corpus.train.blocks():
-        pairs = zip(codec.encode_source(source), codec.encode_target(target), strict=True)
-        for pair in pairs:
-            if len(pair[0]) > most or len(pair[1]) - 1 > most:
-                overlong += 1
-                if data.overlong == "drop":
-                    continue
-                pair = _cut(pair[0], most), _cut(pair[1], most + 1)
-            for side, ids in zip(sides, pair, strict=True):
-                side.append(ids)
-    if not sides[0]:
-        raise UserError(f"data.max_tokens: no training pair is as short as {count(most, 'token', 'tokens')}; raise it")
-    train = EncodedSplit(Sequences.pack(sides[0]), Sequences.pack(sides[1]), overlong)
-    valid = codec.encode_split(corpus.valid)
-    if codec.longest is not None and (longest := int(valid.lengths.max())) > codec.longest:
-        raise UserError(
-            f"data.valid: {data.valid} has a sentence of {longest} tokens, and this model takes {codec.longest}; split "
-            "it"
-        )
-    return PreparedPretrained(train, valid, corpus.valid, scoring(data), codec)
-
-
-def _cut(ids: np.ndarray, most: int) -> np.ndarray:
-    """The first ids, and the last one, which ends the sequence."""
-    return ids if len(ids) <= most else np.concatenate([ids[: most - 1], ids[-1:]])

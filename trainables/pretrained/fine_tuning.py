@@ -11,9 +11,10 @@ from trainables.acceleration.data_parallel import SplitSteps
 from trainables.base.errors import UserError
 from trainables.base.pretrained_config import FineTunedConfig
 from trainables.data.encoding.sequences import EncodedSplit
-from trainables.pretrained.codec import Codec, PreparedPretrained
+from trainables.pretrained.codec import Codec
 from trainables.pretrained.generation import logits_of, reference_loss, translate
 from trainables.pretrained.network import load_network, trained_parameters
+from trainables.pretrained.preparing import PreparedPretrained
 from trainables.training.device import set_up
 from trainables.training.loop import passes, to_device
 from trainables.training.precision import autocast

@@ -1,5 +1,6 @@
 """The files of a pretrained model: a folder, or fetched once from the Hugging Face Hub."""
 
+from collections.abc import Iterable
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
@@ -40,10 +41,10 @@ def digests(settings: PretrainedConfig) -> dict[str, str]:
     return {name: digest_of(file) for name, file in files_of(settings).items()}
 
 
-def files_of(settings: PretrainedConfig) -> dict[str, Path]:
-    """The files that a model consists of, by name. Raises UserError."""
+def files_of(settings: PretrainedConfig, patterns: Iterable[str] = (*SMALL, *WEIGHTS)) -> dict[str, Path]:
+    """The files that a model consists of, by name; patterns: which of them. Raises UserError."""
     folder = locate(settings)
-    found = {file for pattern in (*SMALL, *WEIGHTS) for file in folder.glob(pattern)}
+    found = {file for pattern in patterns for file in folder.glob(pattern)}
     return {file.name: file for file in sorted(found)}
 
 

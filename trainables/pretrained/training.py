@@ -9,10 +9,10 @@ from trainables.acceleration.data_parallel import Parts, train_data_parallel
 from trainables.base.errors import Diverged
 from trainables.base.pretrained_config import FineTunedConfig
 from trainables.base.report import Report
-from trainables.pretrained.codec import PreparedPretrained, prepare_pretrained
 from trainables.pretrained.fine_tuning import FineTuningSteps, ParallelFineTuningSteps
 from trainables.pretrained.model_files import at_hand, name_of
 from trainables.pretrained.network import count
+from trainables.pretrained.preparing import PreparedPretrained, prepare_pretrained
 from trainables.sharing.corpora import bring_text
 from trainables.sharing.inputs import bring_input
 from trainables.sharing.storage import Storage

@@ -33,6 +33,7 @@ class EncodedText:
         """Read the index that `encode_text` wrote. Raises Damaged."""
         index = read_sealed(folder / INDEX)
         self._folder, self._ids, self._lengths = folder, np.dtype(index["ids"]), np.dtype(index["lengths"])
+        self._around = index.get("around", [[None, EOS], [BOS, EOS]])  # ids that are not in the files, of each side
         self._parts = [Part(**part) for part in index["parts"]]
         self._open: tuple[int, EncodedSplit] | None = None
         self._checked: set[int] = set()  # parts whose files have what was written
@@ -48,7 +49,8 @@ class EncodedText:
     @property
     def target_tokens(self) -> int:
         """Tokens that are predicted in one pass: all but BOS."""
-        return sum(part.target_ids for part in self._parts) + len(self)
+        outside = sum(special is not None for special in self._around[1])
+        return sum(part.target_ids for part in self._parts) + len(self) * (outside - 1)
 
     @property
     def num_parts(self) -> int:
@@ -76,8 +78,9 @@ class EncodedText:
         pieces = [piece.view(dtype) for piece, (dtype, _) in zip(np.split(content, ends[:-1]), sizes, strict=True)]
         source, target, *lengths = pieces
         offsets = [offsets_of(each) for each in lengths]
+        around = self._around
         return EncodedSplit(
-            Sequences(source, offsets[0], last=EOS), Sequences(target, offsets[1], BOS, EOS), part.overlong
+            Sequences(source, offsets[0], *around[0]), Sequences(target, offsets[1], *around[1]), part.overlong
         )
 
 
