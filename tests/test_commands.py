@@ -100,7 +100,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     monkeypatch.setattr(SearchRun, "run", lambda run: begun.append(run.experiment))
     monkeypatch.setattr("trainables.single_run.train", lambda config, *given, **named: map(begun.append, [config]))
     measured = [Measured(1e8 * (1 + number), 1.0, 0.1, 0.1, 5, 0, 5, 0.0) for number in range(3)]
-    monkeypatch.setattr(planned, "probe", lambda configs, *rest: measured[: len(configs)])
+    monkeypatch.setattr(planned, "probe", lambda models, configs, *rest: measured[: len(configs)])
     return begun
 
 
