@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,8 @@ from corpora import write_digits
 from test_run import COMMAND, ROOT, run
 
 from search import Experiment, load_run
+from search.planning import probe
 from search.planning.pretrained_models import MODELS
-from search.planning.probe import probe
 from search.record.journal import read_lines
 
 for package in ("transformers", "peft"):
@@ -76,10 +77,13 @@ def test_a_killed_search_ends_with_the_same_numbers(config: Path, whole: Path) -
     assert numbers(runs / "killed") == numbers(whole)
 
 
-def test_a_plan_measures_steps_and_decoding(config: Path) -> None:
+def test_a_plan_measures_steps_and_decoding(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In this process: that probes run in others is shown in test_planning.py."""
+    monkeypatch.setattr(probe, "_barrier", threading.Barrier(1), raising=False)
+    monkeypatch.setattr(probe, "SECONDS", 0.1)
     asked = Experiment.load(config)
     configs = [asked.trial, asked.trial.with_values({"tuning": "full"})]
-    light, heavy = probe(MODELS, configs, asked.cache, 1, 2, 20)
+    light, heavy = probe._measure_all(MODELS, configs, asked.cache, 2, 20)
     assert light.work < heavy.work and light.memory > 50e6
     assert light.train_seconds > 0 and light.valid_seconds > 0 and light.test_seconds > 0
 
