@@ -128,7 +128,7 @@ def test_distance_is_the_largest_difference_in_one_hyperparameter() -> None:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A corpus, and runs/run/finals/0 with a model that kept its last three checkpoints."""
     folder = tmp_path_factory.mktemp("finals")
-    write_digits(folder / "corpus", train=500)
+    write_digits(folder / "corpus")
     for _ in train(trial(folder), text_of(trial(folder), cache(folder)), checkpoints(folder), CPU, keep=3):
         pass
     return folder
