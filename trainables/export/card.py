@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -74,10 +75,17 @@ def languages(data: DataConfig) -> tuple[str, str]:
 
 
 def settings_of(config: TranslatorConfig, parts: tuple[str, ...]) -> dict[str, Any]:
-    """The keys that decide what the model is: those that begin with one of the parts and have an effect."""
+    """The keys that decide what the model is: those that begin with one of the parts and have an effect.
+
+    Folders have their last two names alone: the rest says only where they lie on this machine.
+    """
     tree = flatten(config.model_dump(mode="json"))
     used = {path for path in leaves(type(config)) if path.startswith(parts) and path not in config.unused}
-    return {path: json.dumps(tree[path]) for path in sorted(used)}
+    return {path: json.dumps(_short(tree[path])) for path in sorted(used)}
+
+
+def _short(value: Any) -> Any:
+    return "/".join(Path(value).parts[-2:]) if isinstance(value, str) and Path(value).is_absolute() else value
 
 
 def _check(comparisons: Mapping[str, Comparison]) -> str:
