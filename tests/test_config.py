@@ -12,12 +12,14 @@ from pydantic import ValidationError
 from model.config import ModelConfig
 from search.engine.proposals import SearchPlan
 from search.record.study import Study
+from search.run import main
 from search.settings.experiment import Experiment, experiment_class
 from search.settings.problem import TRANSLATION
 from trainables.base.command_line import parse_config
 from trainables.base.config import digest
 from trainables.base.errors import UserError
 from trainables.base.help_pages import Program
+from trainables.base.installed import config_folder
 from trainables.base.mistakes import validate
 from trainables.base.translation_config import TranslationConfig, as_translation
 from trainables.base.yaml_files import dump_yaml, read_yaml
@@ -221,3 +223,11 @@ def test_a_template_that_nobody_filled_in_is_told_by_its_line(tmp_path: Path) ->
     file.write_text("training:\n  epochs: 1\n  learning_rate: {{ lr }}\n")
     with pytest.raises(UserError, match=r"x.yaml: line 3: not valid YAML: a key must be text; quote"):
         read_yaml(file)
+
+
+def test_a_problem_that_is_named_alone_has_its_own_configuration(capsys: pytest.CaptureFixture[str]) -> None:
+    for problem, named in (("pretrained", "pretrained"), ("translation", "quickstart")):
+        assert main(["--problem", problem, "--print_config"]) == 0
+        printed = yaml.safe_load(capsys.readouterr().out)
+        expected = yaml.safe_load((config_folder() / f"{named}.yaml").read_text(encoding="utf-8"))
+        assert printed["problem"] == problem and printed["space"].keys() == expected["space"].keys()

@@ -6,7 +6,7 @@ from typing import Any
 
 ABOUT = (
     "Finds the best translation transformer: searches, retrains the finalists, ranks them by test BLEU. Without a "
-    "command it searches, with configs/quickstart.yaml unless --config names another configuration."
+    "command it searches, with configs/quickstart.yaml unless --config or --problem names another configuration."
 )
 
 

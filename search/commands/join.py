@@ -17,7 +17,7 @@ from trainables.base.arguments import peek
 from trainables.base.command_line import parse_options, read_config, take
 from trainables.base.errors import UserError
 from trainables.base.help_pages import Program
-from trainables.base.installed import config_folder, program
+from trainables.base.installed import default_config, program
 from trainables.base.log import shown_on
 from trainables.base.mistakes import blame
 from trainables.base.yaml_files import dump_yaml
@@ -73,7 +73,7 @@ def main(arguments: list[str], console: Console) -> int:
     about = Program(program("join"), COMMANDS["join"].about)
     problem = peek(arguments, "problem") or TRANSLATION
     own, options = take(OfMember, parse_options(with_keys(OfMember, problem), arguments, about))
-    experiment, _, places = read_config(experiment_class(problem), options, config_folder() / "quickstart.yaml")
+    experiment, _, places = read_config(experiment_class(problem), options, default_config(problem))
     with blame(places):
         if experiment.name is None:
             raise UserError("name: missing; machines that search together need one name for the run")

@@ -9,7 +9,7 @@ from trainables.base.arguments import peek
 from trainables.base.command_line import parse_config
 from trainables.base.errors import UserError
 from trainables.base.help_pages import Program
-from trainables.base.installed import config_folder, program
+from trainables.base.installed import default_config, program
 from trainables.base.log import say, shown_on
 
 ABOUT = (
@@ -21,9 +21,9 @@ Planning = experiment_class(TRANSLATION)  # its options
 
 def main(arguments: list[str], console: Console) -> int:
     """Plan the search that the options describe. Raises UserError, also for a search that can't fit."""
-    chosen = experiment_class(peek(arguments, "problem") or TRANSLATION)
+    problem = peek(arguments, "problem") or TRANSLATION
     about = Program(program("plan"), ABOUT)
-    experiment, _ = parse_config(chosen, arguments, about, config_folder() / "quickstart.yaml")
+    experiment, _ = parse_config(experiment_class(problem), arguments, about, default_config(problem))
     if experiment.definition.planning is None:
         raise UserError(
             f"problem: plan does not know how large the models of {experiment.problem} are; start the search itself"

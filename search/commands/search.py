@@ -26,7 +26,7 @@ from trainables.base.ending import INTERRUPTED, lasting_output
 from trainables.base.errors import UserError
 from trainables.base.files import named_path
 from trainables.base.help_pages import Program
-from trainables.base.installed import config_folder, program
+from trainables.base.installed import default_config, program
 from trainables.base.locks import check_locks
 from trainables.base.log import NOTICE, shown_on
 from trainables.base.log import say as tell
@@ -69,7 +69,7 @@ def main(arguments: list[str], console: Console) -> int:
         return sweeps[0].file, sweeps[0].keys
 
     experiment, file, places = read_config(
-        experiment_class(problem), options, config_folder() / "quickstart.yaml", overlay if own.sweep else None
+        experiment_class(problem), options, default_config(problem), overlay if own.sweep else None
     )
     for sweep in sweeps:
         sweep.check_goal(experiment)

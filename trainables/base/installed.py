@@ -60,6 +60,12 @@ def config_folder() -> Path:
     return Path(__file__).parents[2] / "search" / "configs"
 
 
+def default_config(problem: str) -> Path:
+    """The configuration of a search that names none: that of its problem if the program has one, else quickstart."""
+    own = config_folder() / f"{problem}.yaml"
+    return own if own.exists() else config_folder() / "quickstart.yaml"
+
+
 def list_configs() -> list[str]:
     """The names that `--config` takes."""
     return sorted(path.stem for path in config_folder().glob("*.yaml") if path.stem != "wandb-sweep")
