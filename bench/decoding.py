@@ -1,8 +1,9 @@
-"""Decoding on a CPU thread against Hugging Face's Marian and a decoder without caches: `make bench`.
+"""Decoding on a CPU thread against CTranslate2, Hugging Face's Marian and a decoder without caches: `make bench`.
 
 All have the weights of the model that trial.py trained, and translate the same 500 sentences. "Naive" computes the
 whole target again for each token, 32 sentences in file order, until the last of them ends; as it is slow, it gets every
 fourth sentence. Marian's `generate` gets 32 sentences in file order, and again our batches, sorted by length.
+CTranslate2 sorts them itself, into batches of as many tokens as ours.
 --data DIR as for trial.py.
 """
 
@@ -11,8 +12,10 @@ import warnings
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
+from ctranslate2 import Translator
 from peers import Marian
 from timing import Task, one_thread, per_cpu_second, print_ratios
 from torch import Tensor
@@ -26,6 +29,7 @@ from trainables.data.encoding.batching import group_by_length
 from trainables.data.encoding.preparing import prepare
 from trainables.data.encoding.sequences import Sequences
 from trainables.data.encoding.tokenizer import Tokenizer
+from trainables.export.ctranslate2_spec import write
 from trainables.training.evaluation import EVALUATION_TOKENS, translate
 from trainables.training.trained import load_model
 
@@ -33,7 +37,8 @@ SENTENCES, BATCH = 500, 32
 NAIVE_PART = 4  # it translates each fourth sentence
 OURS, NAIVE = "babeltune", f"naive, by {BATCH}"
 MARIAN, MARIAN_SORTED = f"Marian (Hugging Face), by {BATCH}", "Marian (Hugging Face), on our batches"
-SYSTEMS = (OURS, NAIVE, MARIAN, MARIAN_SORTED)
+QUANTIZATIONS = {"CTranslate2, float32": "float32", "CTranslate2, int8": "int8"}
+SYSTEMS = (OURS, *QUANTIZATIONS, MARIAN_SORTED, MARIAN, NAIVE)
 Search = Callable[[Tensor, int], Tensor]  # (B, S) ids, beam -> (B or B·beam, T) ids from BOS, the best of a beam first
 
 
@@ -89,6 +94,29 @@ def marian_search(model: Transformer) -> Search:
     return generate
 
 
+def ctranslate2_translator(
+    model: Transformer, tokenizer: Tokenizer, sentences: list[str], beam: int, quantization: str
+) -> Callable[[], list[str]]:
+    """A task that translates the sentences with CTranslate2, on one thread."""
+    with TemporaryDirectory() as folder:
+        write(model, tokenizer, Path(folder), quantization)
+        search = Translator(folder, inter_threads=1, intra_threads=1, compute_type=quantization)
+
+    def run() -> list[str]:
+        results = search.translate_batch(
+            [tokenizer.source_pieces(ids[:-1].tolist()) for ids in tokenizer.encode_source(sentences)],
+            beam_size=beam,
+            return_end_token=True,
+            min_decoding_length=0,
+            max_batch_size=EVALUATION_TOKENS // beam,
+            batch_type="tokens",
+        )
+        pieces = [[piece for piece in result.hypotheses[0] if piece != "</s>"] for result in results]
+        return tokenizer.decode_target([tokenizer.target.piece_to_id(each) for each in pieces])
+
+    return run
+
+
 def translator(name: str, beam: int, data: Path | None, output_dir: Path) -> Callable[[], list[str]]:
     """A task that translates its sentences at each call."""
     warnings.simplefilter("ignore")
@@ -98,6 +126,8 @@ def translator(name: str, beam: int, data: Path | None, output_dir: Path) -> Cal
     sentences = prepare(config.data, config.tokenizer, cache).valid_text.source[:SENTENCES]
     if name == OURS:
         return lambda: translate(model, tokenizer, sentences, beam)
+    if name in QUANTIZATIONS:
+        return ctranslate2_translator(model, tokenizer, sentences, beam, QUANTIZATIONS[name])
     if name == NAIVE:
         sentences = sentences[::NAIVE_PART]
     packed = Sequences.pack(tokenizer.encode_source(sentences))

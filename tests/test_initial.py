@@ -88,7 +88,7 @@ def test_frozen_parts_stay_as_they_were(first: tuple[TranslationConfig, Path], p
     config = starting(first, training__freeze=parts, training__epochs=1)
     text = text_of(config, first[1] / "cache")
     learner = Learner(config, text, CPU)
-    assert all(each.requires_grad for group in learner.optimizer.param_groups for each in group["params"])
+    assert all(each.requires_grad for each in learner.optimizer.parameters)
     before = {name: tensor.clone() for name, tensor in learner.model.named_parameters()}
     *_, (_, network) = train(config, text, device=CPU)
     frozen = tuple(begin for part in parts for begin in PARTS[part])  # type: ignore[index]

@@ -1,5 +1,7 @@
 """Settings of the training that papers tune: each against a reference, and all of them resumed after a kill."""
 
+import subprocess
+import sys
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -63,9 +65,9 @@ def test_it_is_adam_with_the_decay_of_adamw_for_matrices(decay: float) -> None:
     models = small(), small()
     matrices = [p for p in models[1].parameters() if p.dim() > 1]
     others = [p for p in models[1].parameters() if p.dim() == 1]
-    optimizer = Optimizer(models[0], settings)
+    optimizer: Any = Optimizer(models[0], settings)
     groups: list[dict[str, Any]] = [{"params": matrices}, {"params": others, "weight_decay": 0.0}]
-    reference = torch.optim.AdamW(groups, 0.01, (0.8, 0.9), 1e-4, decay)
+    reference: Any = torch.optim.AdamW(groups, 0.01, (0.8, 0.9), 1e-4, decay)
     for _ in range(3):
         for model, each in zip(models, (optimizer, reference), strict=True):
             each.zero_grad()
@@ -73,6 +75,22 @@ def test_it_is_adam_with_the_decay_of_adamw_for_matrices(decay: float) -> None:
             each.step()
     for one, other in zip(models[0].parameters(), models[1].parameters(), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
+
+
+def test_a_step_imports_no_compiler() -> None:
+    program = """
+import sys, torch
+from model.config import ModelConfig
+from model.transformer import Transformer
+from trainables.base.translation_config import TranslationTraining
+from trainables.training.optimizer import Optimizer
+model = Transformer(ModelConfig(d_model=8, num_heads=1, ffn_dim=8), 9, 9)
+before, optimizer = model.output.weight.clone(), Optimizer(model, TranslationTraining())
+model.output(model(torch.ones(1, 3, dtype=int), torch.ones(1, 3, dtype=int))).logsumexp(-1).sum().backward()
+optimizer.step()
+assert not torch.equal(model.output.weight, before) and "torch._dynamo" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 @pytest.mark.parametrize("most", [1, 150, 10_000])

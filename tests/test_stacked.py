@@ -281,11 +281,11 @@ def test_a_learner_takes_its_rate_where_a_capture_reads_it(corpus: Path) -> None
     config = members(corpus)[0]
     learner = Learner(config, text_of(config, corpus / "cache"), CPU)
     make_capturable(learner)
-    (place,) = (group["lr"] for group in learner.optimizer.param_groups)
+    (place,) = (group.rate for group in learner.optimizer.groups)
     learner.optimizer.set_rate(0.25)
     assert float(place) == 0.25
     learner.load(learner.state())
-    assert learner.optimizer.param_groups[0]["capturable"]
+    assert learner.optimizer.capturable
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU: captured steps are CUDA graphs")

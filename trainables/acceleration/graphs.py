@@ -92,9 +92,8 @@ def make_capturable(learner: Learner) -> None:
     """Give everything that a step reads and writes a fixed place in memory, so that the step can be captured."""
     for parameter in learner.model.parameters():
         parameter.grad = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad.zero_()
-    groups = learner.optimizer.param_groups
-    for group in groups:
-        group["lr"] = torch.zeros((), device=learner.model.output.weight.device)
+    for group in learner.optimizer.groups:
+        group.rate = torch.zeros((), device=learner.model.output.weight.device)
     before = copy.deepcopy(learner.optimizer.state_dict()["state"])
     averages = learner.average.tensors if learner.average else []
     kept = [tensor.clone() for tensor in averages]
@@ -104,5 +103,4 @@ def make_capturable(learner: Learner) -> None:
             tensor.copy_(before[number][name] if before else torch.zeros_like(tensor))
     for tensor, values in zip(averages, kept, strict=True):
         tensor.copy_(values)
-    for group in groups:
-        group["capturable"] = True
+    learner.optimizer.capturable = True

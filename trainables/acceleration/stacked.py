@@ -95,7 +95,7 @@ class StackedStep:
 
     def _clear_gradients(self) -> None:
         for learner in self.learners:
-            learner.optimizer.zero_grad(set_to_none=False)
+            learner.optimizer.zero_grad(keep=True)
 
     def _capture(self) -> StepGraphs:
         for learner in self.learners:

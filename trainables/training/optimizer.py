@@ -2,10 +2,12 @@
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim.adamw import adamw
 
 from model.config import ModelConfig
 from model.transformer import Transformer
@@ -28,36 +30,110 @@ def learning_rate(step: int, total_steps: int, config: TranslatorTraining) -> fl
     return config.learning_rate
 
 
-class Optimizer(torch.optim.AdamW):
+@dataclass
+class Group:
+    """Parameters with one learning rate and one decay."""
+
+    parameters: list[nn.Parameter]
+    scale: float  # of the learning rate
+    decay: float
+    rate: float | Tensor  # a tensor for a captured step, which reads it from there
+
+
+class Optimizer:
     """AdamW (Loshchilov and Hutter 2019); without `weight_decay` it is Adam.
 
     Biases and the gains of norms do not decay. With `model.base_width`, matrices have rates that depend on their width.
+
+    A step is PyTorch's fused one, and `state_dict` has the form of its own. The class `torch.optim.AdamW` would import
+    PyTorch's compiler, which takes each process that trains more than a second.
     """
 
     def __init__(self, model: Transformer, settings: TranslationTraining):
-        groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
+        found: dict[tuple[float, float], list[nn.Parameter]] = {}
         for parameter, scale in scales_of_rates(model):
-            decays = settings.weight_decay > 0 and parameter.dim() > 1
+            decay = settings.weight_decay if parameter.dim() > 1 else 0.0
             if parameter.requires_grad:  # a frozen one would decay where each parameter has a gradient, as in graphs
-                groups.setdefault((scale, decays), []).append(parameter)
-        rate, decay = settings.learning_rate, settings.weight_decay
-        described: list[dict[str, Any]] = [
-            {"params": parameters, "scale": scale, "weight_decay": decay if decays else 0.0}
-            for (scale, decays), parameters in groups.items()
+                found.setdefault((scale, decay), []).append(parameter)
+        self.groups = [
+            Group(parameters, scale, decay, settings.learning_rate) for (scale, decay), parameters in found.items()
         ]
-        super().__init__(described, rate, (settings.beta1, settings.beta2), settings.epsilon, fused=True)
+        self.capturable = False  # whether steps are captured as CUDA graphs
+        self._settings = settings
+        self._moments: dict[nn.Parameter, dict[str, Tensor]] = {}  # of the parameters that have had a gradient
+
+    @property
+    def parameters(self) -> list[nn.Parameter]:
+        """All that it trains, in the order of the state."""
+        return [parameter for group in self.groups for parameter in group.parameters]
 
     def set_rate(self, rate: float) -> None:
         """Use this learning rate for the next steps."""
-        for group in self.param_groups:
-            if isinstance(group["lr"], Tensor):
-                group["lr"].fill_(rate * group["scale"])  # a captured step reads it from there
+        for group in self.groups:
+            if isinstance(group.rate, Tensor):
+                group.rate.fill_(rate * group.scale)
             else:
-                group["lr"] = rate * group["scale"]
+                group.rate = rate * group.scale
 
-    def restore(self, state: dict[int, Any]) -> None:
+    def zero_grad(self, keep: bool = False) -> None:
+        """Forget the gradients. keep: fill them with zeros, so that they stay at their places in memory."""
+        for parameter in self.parameters:
+            if keep and parameter.grad is not None:
+                parameter.grad.zero_()
+            else:
+                parameter.grad = None
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """Move the parameters that have a gradient."""
+        settings = self._settings
+        for group in self.groups:
+            moved = [(parameter, parameter.grad) for parameter in group.parameters if parameter.grad is not None]
+            moments = [self._moments_of(parameter) for parameter, _ in moved]
+            adamw(
+                [parameter for parameter, _ in moved],
+                [gradient for _, gradient in moved],
+                [each["exp_avg"] for each in moments],
+                [each["exp_avg_sq"] for each in moments],
+                [],
+                [each["step"] for each in moments],
+                fused=True,
+                capturable=self.capturable,
+                amsgrad=False,
+                beta1=settings.beta1,
+                beta2=settings.beta2,
+                lr=group.rate,
+                weight_decay=group.decay,
+                eps=settings.epsilon,
+                maximize=False,
+            )
+
+    def _moments_of(self, parameter: nn.Parameter) -> dict[str, Tensor]:
+        if parameter not in self._moments:
+            self._moments[parameter] = {
+                "step": torch.zeros((), device=parameter.device),
+                "exp_avg": torch.zeros_like(parameter, memory_format=torch.preserve_format),
+                "exp_avg_sq": torch.zeros_like(parameter, memory_format=torch.preserve_format),
+            }
+        return self._moments[parameter]
+
+    def state_dict(self) -> dict[str, Any]:
+        """The moments and counts of the parameters, by number, and the settings of the groups."""
+        numbers = {parameter: number for number, parameter in enumerate(self.parameters)}
+        state = {numbers[parameter]: moments for parameter, moments in self._moments.items()}
+        groups = [
+            {"params": [numbers[p] for p in group.parameters], "lr": group.rate, "weight_decay": group.decay}
+            for group in self.groups
+        ]
+        return {"state": dict(sorted(state.items())), "param_groups": groups}
+
+    def restore(self, state: dict[int, dict[str, Tensor]]) -> None:
         """Restore the moments and counts of a checkpoint; settings stay those of this optimizer."""
-        self.load_state_dict({"state": state, "param_groups": self.state_dict()["param_groups"]})
+        parameters = self.parameters
+        self._moments = {
+            parameters[number]: {name: tensor.to(parameters[number].device) for name, tensor in moments.items()}
+            for number, moments in state.items()
+        }
 
 
 def scales_of_rates(model: Transformer) -> Iterator[tuple[nn.Parameter, float]]:
