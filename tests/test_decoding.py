@@ -1,5 +1,6 @@
 """Greedy and beam search against their rules, written plainly and without caches."""
 
+import math
 from collections.abc import Callable
 from typing import get_args
 
@@ -10,7 +11,8 @@ from torch.nn.utils.rnn import pad_sequence
 from torch.testing import assert_close
 
 from model.config import ModelConfig
-from model.decoding import beam_hypotheses, beam_search, greedy_search
+from model.decoding import beam_hypotheses, beam_search, greedy_search, top_candidates
+from model.packing import AVAILABLE, packed
 from model.special_tokens import BOS, EOS, PAD, UNK
 from model.transformer import Transformer
 
@@ -121,6 +123,17 @@ def test_beam_search_is_its_plain_self(width: int, penalty: float, positions: st
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("vocab", [9, 511, 512, 513, 700, 8000])
+def test_the_candidates_of_a_beam_are_the_best_of_all(vocab: int) -> None:
+    torch.manual_seed(vocab)
+    scores, log_p = torch.randn(3, 4), torch.randn(3, 4, vocab) * 3
+    scores[1, 2], log_p[0, 1], log_p[2, :, 5:] = -math.inf, -math.inf, -math.inf
+    sums = (scores.unsqueeze(2) + log_p).flatten(1)
+    candidates, places = top_candidates(scores, log_p, 8)
+    torch.testing.assert_close(candidates, sums.topk(8).values, rtol=0, atol=0)
+    torch.testing.assert_close(sums.gather(1, places), candidates, rtol=0, atol=0)
+
+
 def test_a_vocabulary_that_is_too_small_gives_fewer_hypotheses_than_the_beam_is_wide() -> None:
     """All that a model of one word can say within the limit of 12 tokens: the word 0 to 11 times."""
     torch.manual_seed(0)
@@ -131,6 +144,19 @@ def test_a_vocabulary_that_is_too_small_gives_fewer_hypotheses_than_the_beam_is_
     (found,) = beam_hypotheses(model, torch.tensor([[EOS]]), 20)
     assert [score for _, score in found] == pytest.approx(sorted(scores, reverse=True), abs=1e-5)
     assert sorted(len(ids) for ids, _ in found) == list(range(12)) and {i for ids, _ in found for i in ids} == {UNK}
+
+
+@torch.inference_mode()
+def test_packed_products_are_those_of_the_layers_which_stay_as_they_were() -> None:
+    model, ids = babbler(0).float(), padded(SOURCES)
+    forward = model.output.forward
+    hidden = model(ids, ids)
+    expected = model.output(hidden)
+    with packed(model):
+        assert AVAILABLE and model.output.forward != forward
+        for rows in (len(hidden), 1, 0):
+            assert_close(model.output(model(ids, ids)[:rows]), expected[:rows], rtol=1e-4, atol=1e-4)
+    assert model.output.forward == forward and torch.equal(model.output(model(ids, ids)), expected)
 
 
 def test_a_beam_of_one_is_greedy_search() -> None:

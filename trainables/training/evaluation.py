@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from model.decoding import Hypothesis, beam_hypotheses, beam_search, greedy_search
+from model.packing import packed
 from model.special_tokens import PAD
 from model.transformer import Transformer
 from trainables.data.corpora.scoring import Scoring
@@ -117,10 +118,10 @@ def _decode(
     tokens = EVALUATION_TOKENS if device.type == "cpu" else GPU_DECODING_TOKENS
     while True:
         try:
-            for rows in group_by_length(sequences.lengths, max(1, tokens // beam_size), None):
-                found.update(
-                    zip(rows.tolist(), search(torch.from_numpy(sequences.padded(rows)).to(device)), strict=True)
-                )
+            with torch.inference_mode(), packed(model):
+                for rows in group_by_length(sequences.lengths, max(1, tokens // beam_size), None):
+                    batch = torch.from_numpy(sequences.padded(rows)).to(device)
+                    found.update(zip(rows.tolist(), search(batch), strict=True))
             return [found[row] for row in range(len(source))]
         except torch.OutOfMemoryError:  # others may use the rest of the GPU
             if tokens <= SMALLEST_BATCH:
