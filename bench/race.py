@@ -68,11 +68,13 @@ class Finalists:
         scores = self.scenario.qualities[system] + self.items[system] + luck + own
         self.models[system].append(np.stack([scores, np.ones(ITEMS)], axis=1))
 
-    def compare(self, history: list[list[int]], most: int | None) -> tuple[list[int], Evidence, Looks]:
+    def compare(
+        self, history: list[list[int]], most: int | None, over: bool = False
+    ) -> tuple[list[int], Evidence, Looks]:
         """The order of the systems, the best first; what is known of them; and the comparisons so far."""
         means = [np.mean([model[:, 0].mean() for model in models]) for models in self.models]
         order = sorted(range(len(means)), key=lambda system: -means[system])
-        looks = Looks([[seeds[system] for system in order] for seeds in history], most or 0)
+        looks = Looks([[seeds[system] for system in order] for seeds in history], most or 0, over)
         systems = [[(model,) for model in self.models[system]] for system in order]
         return order, significance.weigh(systems, METRIC, looks if most else None), looks
 
@@ -116,6 +118,7 @@ def race(scenario: Scenario, seed: int, most: int, slots: int) -> tuple[Finalist
         order, evidence, looks = finalists.compare(history, most)
         state = Race(evidence, looks, [scenario.seconds[system] for system in order], scenario.margin)
         if state.promise < FUTILE:
+            order, evidence, _ = finalists.compare(history, most, over=True)
             return finalists, order, evidence
         given = [len(finalists.models[system]) for system in order]
         for _ in range(slots):

@@ -43,7 +43,7 @@ GROWING = st.lists(st.floats(0.01, 1), min_size=1, max_size=6).map(sorted)
 
 
 def test_the_levels_of_looks_add_up_to_the_level() -> None:
-    """Paths of a Brownian motion: after each look, level × t³ of them have crossed a bound."""
+    """Paths of a Brownian motion: after each look, level × t³ of them have crossed a bound; if it is the last, all."""
     times = np.array([0.3, 0.42, 0.5, 0.8, 0.81, 1.0])
     steps = np.random.default_rng(0).normal(size=(200_000, len(times))) * np.sqrt(np.diff([0, *times]))
     p_values = 2 * ndtr(-np.abs(np.cumsum(steps, axis=1)) / np.sqrt(times))
@@ -51,6 +51,10 @@ def test_the_levels_of_looks_add_up_to_the_level() -> None:
         levels = [nominal_level(list(times[: look + 1]), level) for look in range(len(times))]
         crossed = np.logical_or.accumulate(p_values < levels, axis=1).mean(axis=0)
         assert crossed == pytest.approx(level * times**3, abs=4 * math.sqrt(level / 200_000))
+        for last in (0, 2, 5):
+            bounds = [*levels[:last], nominal_level(list(times[: last + 1]), level, over=True)]
+            ever = (p_values[:, : last + 1] < bounds).any(axis=1).mean()
+            assert ever == pytest.approx(level, abs=4 * math.sqrt(level / 200_000))
 
 
 @settings(max_examples=30)
@@ -92,6 +96,9 @@ def test_looks_widen_intervals_and_raise_p_values() -> None:
         assert pair.ci[0] < before.ci[0] and pair.ci[1] > before.ci[1]
         assert (pair.p_nested < 0.05) == (not pair.ci[0] <= 0 <= pair.ci[1]), "they agree"
     assert raced.intervals == once.intervals
+    over = weigh(systems, SCORE, Looks([[2, 2, 2], [3, 2, 2], [3, 3, 2], [4, 4, 4]], most=8, over=True))
+    for at_once, pair, going in zip(once.comparisons, over.comparisons, raced.comparisons, strict=True):
+        assert going.ci[0] < pair.ci[0] <= at_once.ci[0] and at_once.p_nested <= pair.p_nested < going.p_nested
 
 
 # -- where the next seed goes

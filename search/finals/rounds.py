@@ -47,7 +47,7 @@ class Rounds:
             known |= {(int(str(point["finalist"])), int(str(point["seed"]))) for point in each}
             mine = [[(model.trial, model.config.seed) in known for model in entry.models] for entry in entries]
             seeds.append(list(map(sum, mine)))
-        return Looks(seeds, self.most)
+        return Looks(seeds, self.most, over=self.ended is not None)
 
     def explain(self) -> list[str]:
         """A sentence about the race, once it has ended."""

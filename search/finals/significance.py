@@ -57,10 +57,12 @@ class Looks:
     """How often systems were compared while seeds were added, for which p-values and intervals are corrected.
 
     seeds: for each comparison, the present one last, the number of models of each system. most: that a system may have.
+    over: whether no further one follows.
     """
 
     seeds: Sequence[Sequence[int]]
     most: int
+    over: bool = False
 
     def shares(self, a: int, b: int) -> list[float]:
         """The sum of 1 / seeds of two systems at each comparison of both, then the least that it may become."""
@@ -108,7 +110,8 @@ def weigh(systems: Systems, metric: TestMetric, looks: Looks | None = None) -> E
         gap = float(scores[a] - scores[b])
         by_shuffling = randomisation_p(score(swapped), score(totals[a] + totals[b] - swapped), gap)
         by_resampling = bootstrap_p(resampled[:, a], resampled[:, b], gap)
-        ci, nested, by_items[a, b] = compare(scored[a], scored[b], noise, looks.shares(a, b) if looks else None)
+        shares = looks.shares(a, b) if looks else None
+        ci, nested, by_items[a, b] = compare(scored[a], scored[b], noise, shares, looks is not None and looks.over)
         raw.append(Comparison(a, b, scored[a].mean - scored[b].mean, ci, by_resampling, by_shuffling, nested, 1.0))
     corrected = holm([max(pair.p_nested, pair.p_randomisation) for pair in raw])
     pairs = [replace(pair, p_holm=p) for pair, p in zip(raw, corrected, strict=True)]
@@ -150,15 +153,17 @@ def interval(system: System, noise: SeedNoise, bounds: tuple[float, float]) -> t
     return max(bounds[0], system.mean + low), min(bounds[1], system.mean + high)
 
 
-def compare(a: System, b: System, noise: SeedNoise, shares: Sequence[float] | None = None) -> Difference:
-    """Compare a and b on paired items. shares: see `Looks`."""
+def compare(
+    a: System, b: System, noise: SeedNoise, shares: Sequence[float] | None = None, over: bool = False
+) -> Difference:
+    """Compare a and b on paired items. shares, over: see `Looks`."""
     difference, share = a.mean - b.mean, 1 / len(a.observed) + 1 / len(b.observed)
     error = _Error(a.resampled.mean(axis=1) - b.resampled.mean(axis=1), share, noise)
     level, p = 1 - LEVEL, error.beyond(difference)
     if shares is not None and error.variance(share):
         *variances, least = map(error.variance, shares)
         information = [least / variance for variance in variances]
-        level, p = nominal_level(information, level), repeated_p(p, information)
+        level, p = nominal_level(information, level, over), repeated_p(p, information, over)
     low, high = error.quantiles(level)
     return Difference((difference + low, difference + high), p, error.variance(0))
 
