@@ -21,6 +21,7 @@ from model.special_tokens import BOS, EOS, PAD
 from model.transformer import Transformer
 from trainables.training.freed_memory import keep_freed_memory
 from trainables.training.loss import linear_cross_entropy
+from trainables.training.precision import autocast
 
 LONGEST = 512  # positions in the peers' tables
 
@@ -48,6 +49,16 @@ class Ours:
     def loss(self, source: Tensor, target: Tensor, smoothing: float) -> Tensor:
         hidden, weight = self.module(source, target[:, :-1]), self.module.output.weight
         return linear_cross_entropy(hidden, weight, target[:, 1:], smoothing, 1 / tokens(target))[0]
+
+
+class OursInBfloat16(Ours):
+    """As with `training.precision: bf16`."""
+
+    name = "babeltune, bf16"
+
+    def loss(self, source: Tensor, target: Tensor, smoothing: float) -> Tensor:
+        with autocast(torch.device("cpu"), "bf16"):
+            return super().loss(source, target, smoothing)
 
 
 class JoeyNMT:

@@ -1,9 +1,9 @@
 """Training on a CPU thread against JoeyNMT, torch.nn.Transformer and Hugging Face's Marian: `make bench`.
 
-All have the same weights, loss, optimizer and text, and are timed in turns by the CPU seconds of whole steps. "Own
-batches" are those of each system: ours have similar lengths, JoeyNMT's and the others' are in random order, as from
-their loaders; batches are made before the timing. --data DIR takes the training text of Multi30k (or files of the same
-names) in place of random tokens in sentences as long as those of Multi30k.
+All have the same weights, loss, optimizer and text, and are timed in turns by the CPU seconds of whole steps; ours also
+in bfloat16. "Own batches" are those of each system: ours have similar lengths, JoeyNMT's and the others' are in random
+order, as from their loaders; batches are made before the timing. --data DIR takes the training text of Multi30k (or
+files of the same names) in place of random tokens in sentences as long as those of Multi30k.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from peers import JoeyNMT, Marian, Ours, System, TorchTransformer, tokens
+from peers import JoeyNMT, Marian, Ours, OursInBfloat16, System, TorchTransformer, tokens
 from timing import Task, per_cpu_second, print_ratios
 from torch import Tensor
 from trial import bench_model, corpus_options
@@ -31,7 +31,8 @@ from trainables.data.encoding.sequences import EncodedSplit, Sequences
 
 VOCABULARY, SMOOTHING = 8000, 0.1
 BATCH_SENTENCES = 30  # as many target tokens a step as ours
-SYSTEMS = (Ours, JoeyNMT, TorchTransformer, Marian)
+SINGLE = (Ours, JoeyNMT, TorchTransformer, Marian)  # in single precision
+SYSTEMS = (Ours, OursInBfloat16, JoeyNMT, TorchTransformer, Marian)
 Batch = tuple[Tensor, Tensor]
 
 
@@ -88,7 +89,7 @@ def our_batches(text: EncodedSplit) -> Iterator[Batch]:
 
 
 def own_batches(name: str, text: EncodedSplit) -> Iterator[Batch]:
-    if name == Ours.name:
+    if name in (Ours.name, OursInBfloat16.name):
         return our_batches(text)
     by_tokens = (TranslationConfig().training.batch_tokens or 0) // 2  # as many target tokens a step as ours
     return in_random_order(text, by_tokens if name == JoeyNMT.name else None)
@@ -126,7 +127,7 @@ def check_equal(size: Size) -> None:
     """Check that the systems compute the same function: their likelihoods of a batch agree without dropout."""
     batch = next(our_batches(training_text(size)))
     losses = []
-    for system in (build(system.name, size) for system in SYSTEMS):
+    for system in (build(system.name, size) for system in SINGLE):
         system.module.eval()
         with torch.no_grad():
             losses.append(system.loss(*batch, 0.0))
