@@ -242,7 +242,7 @@ def test_a_space_that_cannot_fit_is_refused_by_plan_and_search(
     config = write_config(tmp_path, space={"model.d_model": {"values": [32, 2_097_152]}})
     for command in (["plan"], []):
         assert main([*command, "--config", str(config)]) == 2
-        assert "space: its largest model, d_model=2097152" in capsys.readouterr().err
+        assert f"{config}: space: its largest model, d_model=2097152" in capsys.readouterr().err
     assert not list((tmp_path / "runs").glob("*/study.db"))
 
 

@@ -81,7 +81,7 @@ def main(arguments: list[str], console: Console) -> int:
 def _named(experiment: Experiment, file: Path) -> Experiment:
     """The experiment with a name that is free. Raises UserError."""
     if experiment.name is None:
-        name = f"{file.stem}-{time.strftime('%Y%m%d-%H%M%S')}"
+        name = f"{file.stem or experiment.problem.rpartition(':')[2]}-{time.strftime('%Y%m%d-%H%M%S')}"
         experiment = experiment.model_copy(update={"name": name})
     if has_begun(experiment.run_dir):
         raise UserError(

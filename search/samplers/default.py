@@ -120,12 +120,19 @@ class ModelSampler:
         return self._timed[1]
 
     def chance_of_best(self, study: Study, trials: Sequence[StudyTrial]) -> list[float] | None:
-        """The probability of each trial to end with the best score so far; None before four trials have finished."""
+        """The probability of each trial to end as the best; None before four trials have finished.
+
+        It has to be above the best score so far, and above what is predicted for the other trials that run.
+        """
         leading = [trial for trial in study.best(ENOUGH_RUNS) if trial.outcome == Outcome.COMPLETED]
         evidence, scores = self._learnt(study)
         if len(leading) < ENOUGH_RUNS or scores is None:
             return None
-        best = float(evidence.scores[evidence.lead == 0].max())
+        best = evidence.scores[evidence.lead == 0].max()
+        asked = {trial.number for trial in trials}
+        rivals = [trial.params for number, trial in study.active.items() if number not in asked]
+        if rivals:
+            best = max(best, scores.predict(self._coding.places(rivals))[0].max())
         chances: list[float] = scores.chances(self._coding.places([trial.params for trial in trials]), best).tolist()
         return chances
 

@@ -108,7 +108,7 @@ def read_config(
     own, options = take(Common, options)
     file = default_file or Path() if own.config is None else find_config(own.config)
     tree, kinds = read_yaml(file) if file.name else {}, find_kinds(config_class)
-    places, shown = dict.fromkeys(flatten(tree), f"{file}: "), str(file)
+    places, shown = dict.fromkeys(flatten(tree), f"{file}: "), str(file) if file.name else "without --config"
     if overlay is not None:
         second, keys = overlay(merge(tree, options, kinds))
         tree, shown = merge(tree, keys, kinds), f"{second}, over {file}"

@@ -61,9 +61,9 @@ def config_folder() -> Path:
 
 
 def default_config(problem: str) -> Path:
-    """The configuration of a search that names none: that of its problem if the program has one, else quickstart."""
-    own = config_folder() / f"{problem}.yaml"
-    return own if own.exists() else config_folder() / "quickstart.yaml"
+    """The configuration of a search that names none; no file for a problem of which the program has none."""
+    file = config_folder() / ("quickstart.yaml" if problem == "translation" else f"{problem}.yaml")
+    return file if file.exists() else Path()
 
 
 def list_configs() -> list[str]:
