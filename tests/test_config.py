@@ -231,3 +231,5 @@ def test_a_problem_that_is_named_alone_has_its_own_configuration(capsys: pytest.
         printed = yaml.safe_load(capsys.readouterr().out)
         expected = yaml.safe_load((config_folder() / f"{named}.yaml").read_text(encoding="utf-8"))
         assert printed["problem"] == problem and printed["space"].keys() == expected["space"].keys()
+    assert main(["--problem", "command"]) == 2
+    assert "name its corpus" in capsys.readouterr().err, "no keys of a translation are found unknown"

@@ -390,11 +390,16 @@ def test_the_chance_of_a_trial_is_that_of_its_measured_final_score_under_the_mod
     evidence, scores = sampler._learnt(study)
     assert scores is not None
     mean, deviation = scores.predict(sampler._coding.places([study.trials[4].params]))
+    (ahead,), _ = scores.predict(sampler._coding.places([{"model.dropout": rates[5]}]))
     best = max(score for score, lead in zip(evidence.scores, evidence.lead, strict=True) if lead == 0)
     assert chance == pytest.approx(norm.sf(best, mean[0], math.hypot(deviation[0], scores.noise)))
     assert 0.3 < chance < 1, "at its rung it leads those who have finished"
     pending = add(study, RANGE, {"model.dropout": rates[5]})
-    assert sampler.chance_of_best(study, [study.trials[4]]) == [chance] and len(fits) == 1, "who runs changes nothing"
+    lower = norm.sf(ahead, mean[0], math.hypot(deviation[0], scores.noise))
+    assert ahead > best and lower < chance, "who runs is expected to be better"
+    assert sampler.chance_of_best(study, [study.trials[4]]) == pytest.approx([lower]) and len(fits) == 1
+    study.rest(pending)
+    assert sampler.chance_of_best(study, [study.trials[4]]) == [chance], "who waits may never end"
     study.report(pending, 1, 5.0)
     assert sampler.chance_of_best(study, [study.trials[4]]) != [chance] and len(fits) == 2
 
