@@ -74,15 +74,16 @@ class Work:
     def _recover(self) -> None:
         """Finish what a killed driver may have left half done: ends of trials, and the decision on the last report."""
         latest = self.journal.lines[-1].trial if self.journal.lines else None
-        for trial in self.study.trials.values():
-            if not trial.running:
-                continue
+        running = list(self.study.running.values())
+        for trial in running:  # first, as decisions depend on which trials wait
             if trial.attributes.outcome is not None:
                 self._finish(trial, trial.outcome)
-            elif self._lacks_decision(trial) and (self.rules.clock is None or trial.number == latest):
-                self._decide(trial)
-            if self._parked(trial):
+            elif self._parked(trial):
                 self.study.rest(trial)
+        for trial in running:
+            lacks_decision = trial.running and bool(trial.scores) and not trial.passed(trial.progress)
+            if lacks_decision and (self.rules.clock is None or trial.number == latest):
+                self._decide(trial)
 
     # -- what to do next
 
@@ -213,9 +214,6 @@ class Work:
         log.warning("trial %d: its machine is lost; it continues elsewhere", number)
         known = trial.attributes
         self.study.set_attributes(trial, replace(known, machines_lost=known.machines_lost + 1))
-
-    def _lacks_decision(self, trial: StudyTrial) -> bool:
-        return bool(trial.scores) and not trial.passed(trial.progress)
 
     def _decide(self, trial: StudyTrial) -> None:
         if trial.epochs >= self.epochs - ROUNDING:
