@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from model.decoding import beam_hypotheses, greedy_search
+from model.packing import packed
 from model.transformer import Transformer
 from trainables.base.temporary import temporary_folder
 from trainables.base.translation_config import TranslationConfig
@@ -75,7 +76,9 @@ def open_engine(
     network = (network or Transformer(config.model, *vocabularies)).eval()
     with ExitStack() as stack:
         if setup.engine == "babeltune":
-            yield OwnEngine(network.to(setup.device), setup)
+            network = network.to(setup.device)
+            stack.enter_context(packed(network))
+            yield OwnEngine(network, setup)
             return
         from trainables.export.ctranslate2_spec import write
 

@@ -118,7 +118,7 @@ def _decode(
     tokens = EVALUATION_TOKENS if device.type == "cpu" else GPU_DECODING_TOKENS
     while True:
         try:
-            with torch.inference_mode(), packed(model):
+            with packed(model):
                 for rows in group_by_length(sequences.lengths, max(1, tokens // beam_size), None):
                     batch = torch.from_numpy(sequences.padded(rows)).to(device)
                     found.update(zip(rows.tolist(), search(batch), strict=True))

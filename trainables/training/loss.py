@@ -23,20 +23,23 @@ class _LinearCrossEntropy(torch.autograd.Function):
         smoothing: float,
         kept: Tensor | None,
         scale: float | Tensor,
+        gradients: torch.dtype,
     ) -> tuple[Tensor, Tensor]:
         vocab = weight.shape[0]
         objective, total_nll = hidden.new_zeros(2, dtype=torch.float32).unbind()
-        grad_hidden, grad_weight = torch.empty_like(hidden), torch.empty_like(weight)
+        rounded, matrix = hidden.to(gradients), weight.to(gradients)
+        grad_hidden, grad_weight = torch.empty_like(rounded), torch.empty_like(matrix)
         chunks = max(1, math.ceil(len(hidden) / CHUNK_TOKENS))  # of similar size, as a product of few rows is slow
         kept = None if kept is None else kept.unsqueeze(1).to(torch.float32)
         parts = zip(
             hidden.chunk(chunks),
+            rounded.chunk(chunks),
             gold.unsqueeze(1).chunk(chunks),
             grad_hidden.chunk(chunks),
             [None] * chunks if kept is None else kept.chunk(chunks),
             strict=True,
         )
-        for place, (part, labels, grad_part, kept_part) in enumerate(parts):
+        for place, (part, rounded_part, labels, grad_part, kept_part) in enumerate(parts):
             # As few passes over (chunk, vocabulary) as possible: PyTorch's softmax replaces several.
             logits = (part @ weight.T).float()
             chosen, top = logits.gather(1, labels), logits.amax(dim=1, keepdim=True)
@@ -54,9 +57,9 @@ class _LinearCrossEntropy(torch.autograd.Function):
                 grad *= kept_part
             total_nll = total_nll + nll.sum()
             objective = objective + smoothed.sum()
-            grad = grad.to(weight.dtype)
-            torch.mm(grad, weight, out=grad_part)
-            scaled = (part.float() * scale).to(part.dtype)  # the scale itself would be rounded to bfloat16
+            grad = grad.to(gradients)
+            torch.mm(grad, matrix, out=grad_part)
+            scaled = (rounded_part.float() * scale).to(gradients)  # the scale itself would be rounded to bfloat16
             torch.addmm(grad_weight, grad.T, scaled, beta=1 if place else 0, out=grad_weight)
         grad_hidden = (grad_hidden.float() * scale).to(grad_hidden.dtype)
         ctx.save_for_backward(grad_hidden, grad_weight)
@@ -64,14 +67,15 @@ class _LinearCrossEntropy(torch.autograd.Function):
         return objective * scale, total_nll
 
     @staticmethod
-    def backward(ctx: Any, grad_objective: Tensor, _: Tensor) -> tuple[Tensor, Tensor, None, None, None, None]:
+    def backward(ctx: Any, grad_objective: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
         grad_hidden, grad_weight = ctx.saved_tensors
         if grad_objective.device.type == "cpu" and grad_objective == 1:
-            return grad_hidden, grad_weight, None, None, None, None
+            return grad_hidden, grad_weight, None, None, None, None, None
         # In place: a second backward pass would be an error.
         return (
             grad_hidden.mul_(grad_objective.to(grad_hidden.dtype)),
             grad_weight.mul_(grad_objective.to(grad_weight.dtype)),
+            None,
             None,
             None,
             None,
@@ -94,7 +98,11 @@ def linear_cross_entropy(
         hidden, gold, kept = hidden[kept], gold[kept], None
     else:  # to choose rows on a GPU is to wait for their number
         hidden, gold, kept = hidden.flatten(0, -2), gold.flatten(), (gold != PAD).flatten()
-    if torch.is_autocast_enabled(hidden.device.type):
-        hidden, weight = (x.to(torch.get_autocast_dtype(hidden.device.type)) for x in (hidden, weight))
-    objective, nll = _LinearCrossEntropy.apply(hidden, weight, gold, smoothing, kept, scale)  # type: ignore[no-untyped-call]
+    device, gradients = hidden.device.type, hidden.dtype
+    if torch.is_autocast_enabled(device):
+        gradients = torch.get_autocast_dtype(device)
+        # On a CPU logits are in single precision: rounded ones cost .3 BLEU (docs/performance.md).
+        hidden, weight = (x.to(torch.float32 if device == "cpu" else gradients) for x in (hidden, weight))
+    with torch.autocast(device, enabled=False):
+        objective, nll = _LinearCrossEntropy.apply(hidden, weight, gold, smoothing, kept, scale, gradients)  # type: ignore[no-untyped-call]
     return objective, nll
