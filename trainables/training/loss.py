@@ -101,7 +101,7 @@ def linear_cross_entropy(
     device, gradients = hidden.device.type, hidden.dtype
     if torch.is_autocast_enabled(device):
         gradients = torch.get_autocast_dtype(device)
-        # On a CPU logits are in single precision: rounded ones cost .3 BLEU (docs/performance.md).
+        # A CPU rounds the results of such products, too: rounded logits cost .3 BLEU (docs/performance.md).
         hidden, weight = (x.to(torch.float32 if device == "cpu" else gradients) for x in (hidden, weight))
     with torch.autocast(device, enabled=False):
         objective, nll = _LinearCrossEntropy.apply(hidden, weight, gold, smoothing, kept, scale, gradients)  # type: ignore[no-untyped-call]
