@@ -122,7 +122,6 @@ def test_beam_search_is_its_plain_self(width: int, penalty: float, positions: st
     assert len(lengths) > 5, "these models say too little to tell the searches apart"
 
 
-@torch.no_grad()
 @pytest.mark.parametrize("vocab", [9, 511, 512, 513, 700, 8000])
 def test_the_candidates_of_a_beam_are_the_best_of_all(vocab: int) -> None:
     torch.manual_seed(vocab)
@@ -134,6 +133,7 @@ def test_the_candidates_of_a_beam_are_the_best_of_all(vocab: int) -> None:
     torch.testing.assert_close(sums.gather(1, places), candidates, rtol=0, atol=0)
 
 
+@torch.no_grad()
 def test_a_vocabulary_that_is_too_small_gives_fewer_hypotheses_than_the_beam_is_wide() -> None:
     """All that a model of one word can say within the limit of 12 tokens: the word 0 to 11 times."""
     torch.manual_seed(0)
