@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 from torch.testing import assert_close
 
+from model import packing
 from model.config import ModelConfig
 from model.decoding import beam_hypotheses, beam_search, greedy_search, top_candidates
 from model.packing import AVAILABLE, packed
@@ -157,6 +158,16 @@ def test_packed_products_are_those_of_the_layers_which_stay_as_they_were() -> No
         for rows in (len(hidden), 1, 0):
             assert_close(model.output(model(ids, ids)[:rows]), expected[:rows], rtol=1e-4, atol=1e-4)
     assert model.output.forward == forward and torch.equal(model.output(model(ids, ids)), expected)
+
+
+@pytest.mark.parametrize("place", [{"dtype": torch.float64}, {"device": "meta"}, {"absent": True}])
+def test_what_cannot_be_packed_stays_as_it_is(place: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    if place.pop("absent", False):
+        monkeypatch.setattr(packing, "AVAILABLE", False)
+    model = babbler(0).float().to(**place)
+    forward = model.output.forward
+    with packed(model):
+        assert model.output.forward == forward
 
 
 def test_a_beam_of_one_is_greedy_search() -> None:
