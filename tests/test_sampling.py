@@ -16,7 +16,7 @@ from test_samplers import experiment
 from search.engine.proposals import SearchPlan
 from search.record.study import Study
 from search.record.trial import StudyTrial
-from search.samplers import Prior, Task, base, default, design, gaussian_process
+from search.samplers import Prior, Task, base, candidates, design, gaussian_process
 from search.samplers.base import distinct, list_all
 from search.samplers.coding import Coding
 from search.samplers.default import ModelSampler
@@ -276,7 +276,7 @@ def test_points_are_moved_a_little_or_altogether_in_one_hyperparameter_or_a_few(
     space = {f"x{i}": {"min": 0.0, "max": 1.0} for i in range(8)}
     sampler = ModelSampler(task_of(space), 1)
     parents = np.vstack((np.full((40, 8), 0.5), np.full((40, 8), 0.99), np.full((40, 8), math.nan)))
-    moved = sampler._moved(parents, np.random.default_rng(0)).reshape(120, default.CHILDREN, 8)
+    moved = sampler._candidates._moved(parents, np.random.default_rng(0)).reshape(120, candidates.CHILDREN, 8)
     assert ((moved >= 0) & (moved <= 1)).all(), "what was unused has a value, and none leaves its range"
     changed = (moved[:40] != 0.5).sum(-1).ravel()
     assert changed.mean() == pytest.approx(7 / 3, abs=0.15), "1, 2 or 4 of 8, each as often"
@@ -295,7 +295,7 @@ def test_what_is_nearly_the_same_as_a_trial_is_none_worth_trying() -> None:
     tried = np.array([[0.5, 0.5], [0.1, 0.9]])
     points = np.array([[0.515, 0.485], [0.5, 0.521], [0.479, 0.5], [0.1, 0.5], [0.081, 0.919], [0.081, 0.921]])
     known = {SearchSpace.key(Coding(SearchSpace.model_validate(space)).params(points[3]))}
-    found = [list(params.values()) for params in sampler._trials(points, tried, known)]
+    found = [list(params.values()) for params in sampler._candidates._trials(points, tried, known)]
     assert np.array(found) / 0.9 == pytest.approx(points[[1, 2, 5]])
 
 
@@ -312,11 +312,11 @@ def test_the_search_of_a_large_space_comes_near_the_most_valuable_point() -> Non
         asked.append(len(points))
         return -((points - top) ** 2).sum(1)
 
-    found = sampler._search(value, gather(told), told, told.known, np.random.default_rng(0))
+    found = sampler._candidates.search(value, gather(told), told, told.known, np.random.default_rng(0))
     points = np.array([list(params.values()) for params in found])
     assert np.abs(points - top).max(1).min() < 0.1
-    assert asked[0] == default.CANDIDATES + default.CHILDREN, "draws, and children of the only incumbent"
-    assert default.SHORTLIST <= len(found) <= default.ROUNDS * default.SHORTLIST
+    assert asked[0] == candidates.CANDIDATES + candidates.CHILDREN, "draws, and children of the only incumbent"
+    assert candidates.SHORTLIST <= len(found) <= candidates.ROUNDS * candidates.SHORTLIST
     assert np.sort(value(points))[-10:].min() > -0.015, "the search goes on from the best found: -0.04 without"
 
 
@@ -325,7 +325,7 @@ def test_while_nothing_is_known_the_farthest_of_some_draws_is_taken() -> None:
     told.trial(0.0)
     told.trial(0.9)
     for seed in range(5):
-        proposal = sampler._apart(told.study, np.random.default_rng(seed))
+        proposal = sampler._candidates.apart(told.study, np.random.default_rng(seed))
         assert proposal is not None
         assert float(str(proposal.params["model.dropout"])) == pytest.approx(0.45, abs=0.06)
 

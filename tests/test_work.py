@@ -28,8 +28,9 @@ from search.record.journal import Journal, JournalLine
 from search.record.study import Study
 from search.record.trial import StudyTrial
 from search.run_directory.checking import check_study
-from search.schedulers import SCHEDULERS
+from search.schedulers import SCHEDULERS, Decision
 from search.schedulers.population import Population
+from search.schedulers.promotion import Promotion
 from search.settings.experiment import Experiment
 from trainables import translation, worker
 from trainables.assignment import Assignment, WorkerSetup, to_tune
@@ -158,6 +159,26 @@ def assert_sound(folder: Path, scheduler: str) -> None:
         assert trial.state == (TrialState.COMPLETE if trial.outcome == "completed" else TrialState.PRUNED)
     lines = [(line.trial, line.report.epoch) for line in Journal(folder / "trials.jsonl").lines]
     assert sorted(lines) == [(t.number, epoch) for t in trials for epoch in t.scores if epoch > t.inherited]
+
+
+def test_a_new_driver_decides_while_those_who_wait_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As before, though the trial that lacks its decision has a lower number than one that waits."""
+    work = open_work(tmp_path, "asha_promotion")
+    kinds = experiment().space.to_optuna()
+    trials = [work.study.add({"model.d_model": 64, "model.dropout": 0.1 * n}, kinds) for n in range(2)]
+    for trial in trials:
+        work.study.report(trial, 1, float(trial.number))
+    work.study.close()
+    seen: list[set[int]] = []
+    decide = Promotion.decide
+
+    def spy(self: Promotion, study: Study, trial: StudyTrial) -> Decision:
+        seen.append(study.active.keys() - {trial.number})
+        return decide(self, study, trial)
+
+    monkeypatch.setattr(Promotion, "decide", spy)
+    open_work(tmp_path, "asha_promotion")
+    assert seen and seen[0] == set()
 
 
 @pytest.mark.parametrize("slots", [1, 3])
