@@ -23,16 +23,21 @@ from trainables.training.loop import EagerStep, train
 
 PRECISIONS: tuple[Precision, ...] = ("bf16", "float32")
 STEPS, ROUNDS = 10, 9
+SOURCE, TARGET = 22, 26  # tokens of each sentence
+SHAPES = ((1, 64, 16), (1, 128, 16), (2, 128, 40), (2, 256, 40), (3, 512, 40))  # layers, d_model, pairs of a batch
 
 
-def steps_of(precision: Precision, data: Path | None, cache: Path) -> Task:
-    config = TranslationConfig(model=bench_model(2, 256)).with_values(
-        corpus_options(data) | {"training.precision": precision, "training.batch_tokens": 2048}
+def steps_of(precision: Precision, layers: int, d_model: int, pairs: int, data: Path | None, cache: Path) -> Task:
+    config = TranslationConfig(model=bench_model(layers, d_model)).with_values(
+        corpus_options(data) | {"training.precision": precision}
     )
     prepared = prepare(config.data, config.tokenizer, cache)
     step = EagerStep(config, prepared, torch.device("cpu"))
     generator = torch.Generator().manual_seed(1)
-    source, target = (torch.randint(4, prepared.tokenizer.source_vocab, (40, n), generator=generator) for n in (22, 26))
+    source, target = (
+        torch.randint(4, prepared.tokenizer.source_vocab, (pairs, length), generator=generator)
+        for length in (SOURCE, TARGET)
+    )
 
     def task() -> int:
         for _ in range(STEPS):
@@ -57,8 +62,10 @@ def main(steps_only: bool, data: Path | None, seeds: int) -> None:
     one_thread()
     with TemporaryDirectory() as folder:
         cache = Path(folder)
-        speeds = per_cpu_second({name: partial(steps_of, name, data, cache) for name in PRECISIONS}, ROUNDS)
-        print_ratios("Training steps, 2 + 2 layers of 256, one thread", speeds, "target tokens")
+        for layers, d_model, pairs in SHAPES:
+            makers = {name: partial(steps_of, name, layers, d_model, pairs, data, cache) for name in PRECISIONS}
+            title = f"{layers} + {layers} layers of {d_model}, {pairs} pairs a batch"
+            print_ratios(title, per_cpu_second(makers, ROUNDS), "target tokens")
         if steps_only:
             return
         found = {name: [bleu_of(name, seed, data, cache) for seed in range(1, seeds + 1)] for name in PRECISIONS}

@@ -50,10 +50,6 @@ def test_it_tells_when_mkl_takes_its_slow_path() -> None:
         (replace(SOUND, load=6.0), r"other processes use 6\.0 of 8 cores"),
         (replace(SOUND, load=6.0, together_gflops=40.0), r"other processes use 6\.0 of 8 cores"),
         (replace(SOUND, together_gflops=55.0), r"each reaches 55 instead of 100 GFLOP/s"),
-        (
-            replace(SOUND, bf16_gflops=300.0),
-            r"bfloat16 products are 3\.0 times as fast on a core",
-        ),
         (replace(SOUND, quota=2.5), r"the time of 2\.5 cores, though it sees 8: set search\.concurrency to 2"),
         (replace(SOUND, free_gib=3.0), r"3\.0 are free: set search\.concurrency to 3"),
         (replace(SOUND, disk_gib=1.0), r"1\.0 GiB of disk"),

@@ -1,14 +1,24 @@
 """bfloat16 products in training: near float32, with attention in float32 on a CPU, and resumed to the same numbers."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from corpora import write_digits
+from rich.console import Console
 
 from model import attend as attend_module
-from trainables.base.translation_config import TranslationConfig
+from search.cluster import precision as deciding
+from search.cluster.slots import Slots
+from search.driver.search_run import SearchRun
+from search.settings.experiment import Experiment
+from search.settings.stored import write_experiment
+from trainables.acceleration import bfloat16
+from trainables.base.errors import UserError
+from trainables.base.files import make_folder
+from trainables.base.translation_config import TranslationConfig, as_translation
 from trainables.base.translator_config import Precision
 from trainables.data.encoding.preparing import Prepared, prepare
 from trainables.training.device import CPU
@@ -89,3 +99,82 @@ def test_a_gpu_that_emulates_bfloat16_computes_in_float32(monkeypatch: pytest.Mo
         monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation, native=native: native)
         assert in_bfloat16(torch.device("cuda"), "auto") is native
         assert in_bfloat16(torch.device("cuda"), "bf16") and not in_bfloat16(torch.device("cuda"), "float32")
+
+
+WIDE = {"model": {"d_model": 128, "ffn_dim": 64}, "data": {"limit": 300}, "tokenizer": {"vocab_size": 300}}
+
+
+def test_the_gain_is_that_of_whole_steps_where_products_gain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = TranslationConfig.model_validate(WIDE)
+    prepare(config.data, config.tokenizer, tmp_path)
+    taken: list[Any] = []
+
+    def seconds(call: Any) -> float:
+        taken.append(call.func.learner.settings.precision)
+        call()
+        return {"float32": 1.5, "bf16": 1.0}[taken[-1]]
+
+    monkeypatch.setattr(bfloat16, "_gain_of_products", lambda: 3.0)
+    monkeypatch.setattr(bfloat16, "_seconds", seconds)
+    torch.set_num_threads(2)
+    assert bfloat16.gain_of_bfloat16(config, tmp_path) == 1.5
+    assert taken == ["float32", "bf16"] * 4 and torch.get_num_threads() == 2
+    del taken[:]
+    assert bfloat16.gain_of_bfloat16(config.with_values({"model.d_model": 64}), tmp_path) == 1 and not taken
+    huge = config.with_values({"model.d_model": 2**30})
+    assert bfloat16.gain_of_bfloat16(huge, tmp_path) == 1, "its trials will say that it does not fit"
+    monkeypatch.setattr(bfloat16, "_gain_of_products", lambda: 1.0)
+    del taken[:]
+    assert bfloat16.gain_of_bfloat16(config, tmp_path) == 1 and not taken, "no instructions: no steps"
+
+
+def test_auto_is_decided_by_the_slowest_gain_of_all_machines(monkeypatch: pytest.MonkeyPatch) -> None:
+    here, there, asked = 1.5, [1.3, 1.4], list[Any]()
+
+    def gain(problem: str, config: TranslationConfig, cache: Path, storage: object = None) -> float:
+        asked.append(config.model.d_model)
+        return here
+
+    def ask_workers(nodes: object, resource: str, question: object, *arguments: Any) -> list[float]:
+        if not there:
+            raise UserError("a node is gone")
+        return there
+
+    monkeypatch.setattr(deciding, "_gain", gain)
+    monkeypatch.setattr(deciding, "ask_workers", ask_workers)
+    monkeypatch.setattr(deciding, "joined_ray", lambda cluster: nullcontext())
+    monkeypatch.setattr(deciding, "living_nodes", list)
+    space = {"space": {"model.d_model": {"values": [256, 512]}}}
+
+    def decided(tree: dict[str, Any], gpus: float = 0.0) -> Precision:
+        experiment = Experiment.model_validate(tree)
+        found = deciding.decide_precision(experiment, Slots(2, gpus), Console(quiet=True))
+        assert found.trial.with_values({"training.precision": "auto"}) == experiment.trial or "training" in tree
+        return as_translation(found.trial).training.precision
+
+    assert decided(space) == "bf16" and asked == [256], "the first trial is measured"
+    assert decided(space | {"cluster": "auto"}) == "bf16"
+    assert decided(space, gpus=0.5) == "auto"
+    assert decided({"search": {"deterministic": True, "concurrency": 2}}) == "auto"
+    assert decided({"training": {"precision": "float32"}}) == "float32" and len(asked) == 2
+    there.append(1.1)
+    assert decided({"cluster": "auto"}) == "auto" and decided({}) == "bf16"
+    there.clear()
+    assert decided({"cluster": "auto"}) == "auto"
+    here = 1.1
+    assert decided({}) == "auto"
+
+
+def test_a_run_keeps_what_was_decided_when_it_began(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tree = {**WIDE, "output_dir": str(tmp_path), "name": "run"}
+    given = Experiment.model_validate(tree)
+    ran: list[SearchRun] = []
+    monkeypatch.setattr(SearchRun, "_run", lambda search: ran.append(search))
+    monkeypatch.setattr(deciding, "_gain", lambda *_: 2.0)
+    SearchRun(given, set(), None, Console(quiet=True)).run()
+    assert as_translation(ran[0].experiment.trial).training.precision == "bf16" and ran[0].plan
+    assert ran[0].plan.extent.largest.config == ran[0].experiment.trial
+    make_folder(given.run_dir)
+    write_experiment(given.run_dir / "experiment.yaml", given)
+    SearchRun(given, set(), None, Console(quiet=True)).run()
+    assert ran[1].experiment is given, "a run that began before, in float32"

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -87,13 +87,15 @@ def living_nodes() -> list[dict[str, Any]]:
     return [node for node in nodes if node["Alive"] and node["NodeID"] not in drained]
 
 
-def ask_gpus(nodes: list[dict[str, Any]], question: Callable[..., Answer], *arguments: Any) -> list[Answer]:
-    """Call `question` on one GPU of each node that has any, in processes that end with the call. Raises UserError."""
-    ask = ray.remote(num_cpus=0, num_gpus=1, max_calls=1)(question)
+def ask_workers(
+    nodes: list[dict[str, Any]], resource: Literal["CPU", "GPU"], question: Callable[..., Answer], *arguments: Any
+) -> list[Answer]:
+    """Call `question` on a CPU or GPU of each node with one, in processes that end with the call. Raises UserError."""
+    ask = ray.remote(num_cpus=int(resource == "CPU"), num_gpus=int(resource == "GPU"), max_calls=1)(question)
     refs = [
         ask.options(scheduling_strategy=_on(node)).remote(*arguments)
         for node in nodes
-        if node["Resources"].get("GPU", 0) >= 1
+        if node["Resources"].get(resource, 0) >= 1
     ]
     try:
         answers: list[Answer] = ray.get(refs)

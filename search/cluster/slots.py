@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from search.cluster.joining import ask_gpus, check_nodes, joined_ray, living_nodes
+from search.cluster.joining import ask_workers, check_nodes, joined_ray, living_nodes
 from search.cluster.packing import largest_models, share_of_gpu
 from search.settings.experiment import Experiment
 from search.settings.preparation import Preparation
@@ -118,7 +118,7 @@ def _measured_there(
     try:
         with console.status("measuring the memory of the largest models on each node"):
             models = largest_models(experiment)
-            found = ask_gpus(nodes, _measure, experiment.problem, models, experiment.cache, storage)
+            found = ask_workers(nodes, "GPU", _measure, experiment.problem, models, experiment.cache, storage)
     except UserError as error:
         warn(f"one trial for each GPU, as the largest model could not be tried: {error}")
         return []

@@ -34,7 +34,6 @@ GPU_SIZE = 8192
 TRIAL_GIB = 0.9  # memory of a CPU trial with d_model 256: docs/performance.md
 CHECKPOINTS_GIB = 5.0  # disk space for a search with some tens of such trials
 SLOW_PATH = 0.7  # below this share of oneDNN's speed, MKL does not use all instructions of the processor
-FASTER = 1.5  # from this multiple of float32's speed on, bfloat16 is worth a try
 SHARED = 0.7  # below this share of a single core's speed, cores are probably hyperthreads
 BUSY = 0.25  # the share of cores that other processes may use without a warning
 
@@ -122,12 +121,6 @@ def find_obstacles(machine: Machine) -> list[str]:
             f"matrix products reach {machine.product_gflops:.0f} of the {machine.onednn_gflops:.0f} GFLOP/s that a "
             "core can do: PyTorch's MKL does not use all instructions of this processor, as is usual with AMD; "
             'docs/performance.md, "MKL on AMD", says how to change that'
-        )
-    if not machine.gpus and machine.bf16_gflops > FASTER * machine.product_gflops:
-        found.append(
-            "training computes in float32, and bfloat16 products are "
-            f"{machine.bf16_gflops / machine.product_gflops:.1f} times as fast on a core: try training.precision: "
-            'bf16 (docs/performance.md, "Precision on a CPU")'
         )
     if machine.load > BUSY * machine.cores:
         found.append(f"other processes use {machine.load:.1f} of {machine.cores} cores, which slows a search down")

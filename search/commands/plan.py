@@ -42,19 +42,20 @@ def plan(experiment: Experiment, console: Console) -> None:
     from search.planning.fitting import check_disk, check_memory
 
     with shown_on(console):
-        extent = measure_extent(experiment)
-        check_memory(experiment, extent)
+        check_memory(experiment, measure_extent(experiment))
         experiment.definition.part("preparation").prepare(experiment, console)
+        from search.cluster.precision import decide_precision
         from search.cluster.slots import find_slots
         from search.planning.planned import plan_search
         from search.planning.showing import show_plan
 
         here = experiment.model_copy(update={"cluster": None})
         slots = find_slots(here, console)
+        here = decide_precision(here, slots, console)
         with console.status("measuring a few steps of the lightest, the base and the heaviest model"):
-            planned = plan_search(experiment, extent, slots, measuring=True)
+            planned = plan_search(here, measure_extent(here), slots, measuring=True)
         assert planned
-        show_plan(experiment, planned, console)
+        show_plan(here, planned, console)
         if experiment.cluster:
             say(f"only this machine was measured; the cluster {experiment.cluster} may have more slots and be faster")
-        check_disk(experiment, planned.estimate)
+        check_disk(here, planned.estimate)

@@ -6,6 +6,7 @@ from contextlib import ExitStack, nullcontext, suppress
 from rich.console import Console
 
 from search.cluster.joining import running_ray
+from search.cluster.precision import decide_precision
 from search.cluster.slots import find_slots
 from search.cluster.teardown import check_teardown, take_down
 from search.cluster.watchdog import Watchdog
@@ -64,6 +65,10 @@ class SearchRun:
             self.plan.check_memory()
         self.slots = find_slots(self.experiment, self.console, self.storage)
         check_slots(self.experiment, self.slots.count, self.slots.gpus)
+        if not (self.run_dir / "experiment.yaml").exists():
+            decided = decide_precision(self.experiment, self.slots, self.console, self.storage)
+            if decided is not self.experiment:
+                self.experiment, self.plan = decided, self.plan and OwnPlan(decided)
         try:
             self._run()
         finally:

@@ -81,6 +81,9 @@ class PretrainedPreparation(TextPreparation):
     def measure(self, configs: list[TrialConfig], cache: Path, storage: Storage | None) -> "Need | None":
         return None
 
+    def gain_of_bfloat16(self, config: TrialConfig, cache: Path, storage: Storage | None) -> float:
+        return 1.0
+
 
 def variants(experiment: Experiment) -> list[FineTunedConfig]:
     """The base trial with each of the models that the space can draw."""

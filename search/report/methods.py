@@ -33,6 +33,8 @@ def describe_methods(experiment: Experiment, board: Leaderboard, by: TestMetric,
         hyperparameters = count(len(experiment.space.domains), "hyperparameter", "hyperparameters")
         how = f"babeltune {version_of('babeltune')} (sampler {search.sampler.kind}, seed {search.seed})"
         sentences.append(f"We searched over {hyperparameters} with {how}, by {search.compared_by.title}.")
+    if getattr(experiment.training, "precision", None) == "bf16":
+        sentences.append("Matrix products of training were computed in bfloat16.")
     stops = ""
     if experiment.rungs:
         rungs = ", ".join(map(str, experiment.rungs))

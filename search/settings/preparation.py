@@ -56,6 +56,10 @@ class Preparation(Protocol):
         """
         ...
 
+    def gain_of_bfloat16(self, config: TrialConfig, cache: Path, storage: Storage | None) -> float:
+        """How many times as fast a CPU thread trains with products in bfloat16; 1 where that is not known."""
+        ...
+
 
 class Nothing:
     """For a problem whose trials load their data themselves."""
@@ -82,6 +86,9 @@ class Nothing:
 
     def measure(self, configs: list[TrialConfig], cache: Path, storage: Storage | None) -> "Need | None":
         return None
+
+    def gain_of_bfloat16(self, config: TrialConfig, cache: Path, storage: Storage | None) -> float:
+        return 1.0
 
 
 NOTHING: Preparation = Nothing()

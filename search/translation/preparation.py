@@ -146,17 +146,30 @@ class TranslationPreparation(TextPreparation):
 
     def measure(self, configs: list[TrialConfig], cache: Path, storage: Storage | None) -> "Need | None":
         from trainables.acceleration.gpu_memory import measure_need
-        from trainables.training.initial import at_hand
-        from trainables.translation import TRAINING
 
-        models = [as_translation(config) for config in configs]
-        for model in models if storage else ():
-            assert storage
-            cache = TRAINING.bring(model, storage)
-        return measure_need([at_hand(model, cache) for model in models], cache)
+        return measure_need(*_at_hand([as_translation(config) for config in configs], cache, storage))
+
+    def gain_of_bfloat16(self, config: TrialConfig, cache: Path, storage: Storage | None) -> float:
+        from trainables.acceleration.bfloat16 import gain_of_bfloat16
+
+        (model,), cache = _at_hand([as_translation(config)], cache, storage)
+        return gain_of_bfloat16(model, cache)
 
 
 PREPARATION = TranslationPreparation()
+
+
+def _at_hand(
+    configs: list[TranslationConfig], cache: Path, storage: Storage | None
+) -> tuple[list[TranslationConfig], Path]:
+    """The configurations with files of this node, and its cache; fetched from the storage if there is one."""
+    from trainables.training.initial import at_hand
+    from trainables.translation import TRAINING
+
+    for config in configs if storage else ():
+        assert storage
+        cache = TRAINING.bring(config, storage)
+    return [at_hand(config, cache) for config in configs], cache
 
 
 def _initial_files(config: TranslationConfig) -> list[Path]:

@@ -61,7 +61,7 @@ class TranslatorTraining(TrainingConfig):
     precision: Precision = Field(
         "auto",
         description="type of numbers in the matrix products of training: float32, bf16, or auto, which is bf16 on GPUs "
-        "that compute it and float32 elsewhere. bf16 is also faster on CPUs with its instructions, see doctor",
+        "that compute it, and float32 on CPUs, unless a search that begins on them measures that bf16 is faster",
     )
 
     if TYPE_CHECKING:  # fields or properties of each class
