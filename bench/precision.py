@@ -7,6 +7,7 @@ embedded corpus, or of Multi30k (10,000 pairs) with --data, trained with the sam
 """
 
 import argparse
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from statistics import mean, stdev
@@ -63,7 +64,9 @@ def main(steps_only: bool, data: Path | None, seeds: int) -> None:
     with TemporaryDirectory() as folder:
         cache = Path(folder)
         for layers, d_model, pairs in SHAPES:
-            makers = {name: partial(steps_of, name, layers, d_model, pairs, data, cache) for name in PRECISIONS}
+            makers: dict[str, Callable[[], Task]] = {
+                name: partial(steps_of, name, layers, d_model, pairs, data, cache) for name in PRECISIONS
+            }
             title = f"{layers} + {layers} layers of {d_model}, {pairs} pairs a batch"
             print_ratios(title, per_cpu_second(makers, ROUNDS), "target tokens")
         if steps_only:

@@ -57,7 +57,7 @@ def greedy_search(model: Transformer, source: Tensor, lengths: Tensor | None = N
     while len(active):
         logits = model.decode_step(tokens, state)
         allowed = _allow(logits, limits[active] <= state.length, lengths is not None)
-        tokens = allowed.max(dim=-1).indices  # argmax is slow on a CPU
+        tokens = best_tokens(allowed)
         going = (tokens != EOS).nonzero().squeeze(1)
         if len(going) < len(tokens):
             active, tokens = active[going], tokens[going]
@@ -69,6 +69,13 @@ def greedy_search(model: Transformer, source: Tensor, lengths: Tensor | None = N
         for index, token in zip(sources.tolist(), step_tokens.tolist(), strict=True):
             translations[index].append(token)
     return translations
+
+
+def best_tokens(logits: Tensor) -> Tensor:
+    """The token with the highest of its logits (B, V): (B,). The same as `argmax`, which is slow on a CPU."""
+    if logits.device.type != "cpu":
+        return logits.argmax(dim=-1)
+    return top_candidates(logits.new_zeros(len(logits), 1), logits.unsqueeze(1), 1)[1].squeeze(1)
 
 
 def beam_search(model: Transformer, source: Tensor, beam_size: int, length_penalty: float = 1.0) -> list[list[int]]:
@@ -121,18 +128,21 @@ def beam_hypotheses(
     found: list[list[Hypothesis]] = [[] for _ in range(len(source))]
     active = torch.arange(len(source), device=device)  # (B,) sources not yet done
     state = model.start_decoding(source)
-    tokens = torch.full((len(source) * width,), BOS, device=device)
-    history = torch.full((len(source), width, steps), PAD, device=device)  # live hypotheses
-    scores = torch.full((len(source), width), float("-inf"), device=device)
-    scores[:, 0] = 0.0  # all hypotheses of a source start equal: only one of them may grow
-    ended = torch.full_like(history, PAD)
-    ended_scores = torch.full_like(scores, float("-inf"))
+    # Before the first token there is one hypothesis, unless it can't become `width` as the vocabulary is too small.
+    live = 1 if model.output.out_features >= 2 * width else width
+    tokens = torch.full((len(source) * live,), BOS, device=device)
+    history = torch.full((len(source), live, steps), PAD, device=device)  # live hypotheses
+    scores = torch.full((len(source), live), float("-inf"), device=device)
+    scores[:, 0] = 0.0
+    ended = torch.full((len(source), width, steps), PAD, device=device)
+    ended_scores = torch.full((len(source), width), float("-inf"), device=device)
 
     while len(active):
         logits = model.decode_step(tokens, state)
-        must_end = (limits[active] <= state.length).repeat_interleave(width)
+        live = scores.shape[1]
+        must_end = (limits[active] <= state.length).repeat_interleave(live)
         logits = _allow(logits, must_end, lengths is not None)
-        log_p = torch.log_softmax(logits.float(), dim=-1).view(len(active), width, -1)
+        log_p = torch.log_softmax(logits.float(), dim=-1).view(len(active), live, -1)
         vocab = log_p.shape[-1]
         # Each hypothesis ends in at most one way, so 2·width candidates always contain width that continue.
         candidate, index = top_candidates(scores, log_p, 2 * width)
@@ -149,7 +159,7 @@ def beam_hypotheses(
         scores, keep = candidate.masked_fill(token == EOS, float("-inf")).topk(width, dim=-1)
         history = grown.gather(1, keep.unsqueeze(-1).expand(-1, -1, steps))
         tokens = token.gather(1, keep)  # (B, width)
-        first_row = torch.arange(len(active), device=device).unsqueeze(1) * width
+        first_row = torch.arange(len(active), device=device).unsqueeze(1) * live
         rows = first_row + origin.gather(1, keep)  # (B, width) rows of the caches
 
         done = ended_scores.isfinite().all(dim=1) | ~scores.isfinite().any(dim=1)

@@ -52,7 +52,7 @@ class FeedForward(nn.Module):
         hidden = self.expand(x)
         match self.activation:
             case "relu":
-                hidden = F.relu(hidden)
+                hidden = F.relu(hidden, inplace=True)
             case "gelu":
                 hidden = F.gelu(hidden)
             case gated:
@@ -76,7 +76,8 @@ class Residual(nn.Module):
         """(B, T, d_model) -> (B, T, d_model)."""
         if self.pre:
             return x + self.dropout(sublayer(self.norm(x)))
-        return self.norm(self.alpha * x + self.dropout(sublayer(x)))
+        kept = x if self.alpha == 1 else self.alpha * x
+        return self.norm(kept + self.dropout(sublayer(x)))
 
 
 class EncoderLayer(nn.Module):

@@ -173,6 +173,7 @@ class Transformer(nn.Module):
         """source: (B, S) ids -> the state before the first target token."""
         memory, mask = self.encode(source)
         projected = [layer.cross_attention.project_memory(memory) for layer in self.decoder_layers]
+        projected = [(keys.contiguous(), values.contiguous()) for keys, values in projected]  # sooner read at each step
         return DecoderState(projected, mask, [KeyValueCache() for _ in self.decoder])
 
     def decode_step(self, tokens: Tensor, state: DecoderState) -> Tensor:

@@ -16,6 +16,7 @@ from trainables.base.translation_config import TranslationConfig
 from trainables.data.encoding.sequences import Sequences
 from trainables.timing.config import SpeedConfig
 from trainables.timing.workload import Batch, Workload
+from trainables.training.device import set_up
 
 
 class Engine(Protocol):
@@ -77,6 +78,7 @@ def open_engine(
     with ExitStack() as stack:
         if setup.engine == "babeltune":
             network = network.to(setup.device)
+            set_up(torch.device(setup.device))
             stack.enter_context(packed(network))
             yield OwnEngine(network, setup)
             return

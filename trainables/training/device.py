@@ -13,7 +13,7 @@ def default_device() -> torch.device:
 
 
 def set_up(device: torch.device) -> None:
-    """Make training steps of this process faster; numbers change only by rounding."""
+    """Make training and decoding in this process faster; numbers change only by rounding."""
     if device.type == "cpu":
         keep_freed_memory()
     if device.type == "cuda":

@@ -18,6 +18,7 @@ from trainables.data.encoding.sequences import EncodedSplit, Sequences
 from trainables.data.encoding.tokenizer import Tokenizer
 from trainables.scoring import chrf, ter
 from trainables.scoring.sacrebleu_internals import score_of_terms
+from trainables.training.device import set_up
 
 EVALUATION_TOKENS = 4096  # per batch, padding included
 SMALLEST_BATCH = 256
@@ -113,6 +114,7 @@ def _decode(
 ) -> list[Found]:
     """The search's result for each source; similar lengths are decoded together, in batches for that beam size."""
     device = model.target_embedding.weight.device
+    set_up(device)
     sequences = Sequences.pack(source)
     found: dict[int, Found] = {}
     tokens = EVALUATION_TOKENS if device.type == "cpu" else GPU_DECODING_TOKENS

@@ -1,4 +1,4 @@
-"""Memory that a step frees stays in the process for the next step."""
+"""Memory that a step frees stays in the process for the next step, in training and in decoding."""
 
 import ctypes
 import sys
@@ -13,7 +13,8 @@ def keep_freed_memory() -> None:
     """Keep freed memory for the rest of this process.
 
     By default glibc returns large freed blocks to the system and gets them again page by page: about 7,000 page faults
-    per step, a tenth of the time of a trial on a CPU (docs/performance.md). With another allocator this does nothing.
+    per training step, a tenth of the time of a trial on a CPU, and 5% of decoding (docs/performance.md). With another
+    allocator this does nothing.
     """
     if sys.platform != "linux":
         return
