@@ -10,7 +10,7 @@ from statistics import median
 import torch
 
 from trainables.acceleration.captured import choose_step
-from trainables.base.errors import TooLarge
+from trainables.base.errors import UserError
 from trainables.base.translation_config import TranslationConfig
 from trainables.base.translator_config import Precision
 from trainables.data.encoding.batching import training_batches
@@ -27,7 +27,7 @@ SIZE = 512  # of the square matrices that tell whether the processor has instruc
 def gain_of_bfloat16(config: TranslationConfig, cache: Path) -> float:
     """The CPU seconds of a step in float32 over those in bfloat16, on one thread.
 
-    1 where it can't be worth its cost, and for a model that is too large. The text must have been prepared.
+    1 where it can't be worth its cost, and for a model that can't be trained here.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -35,7 +35,7 @@ def gain_of_bfloat16(config: TranslationConfig, cache: Path) -> float:
         if config.model.d_model < LEAST_WIDTH or _gain_of_products() <= 1:
             return 1.0
         return _gain_of_steps(config, cache)
-    except (TooLarge, RuntimeError):  # of memory; the trial itself will say so
+    except (UserError, RuntimeError):  # such as a lack of memory; the trial itself will say so
         return 1.0
     finally:
         torch.set_num_threads(threads)
