@@ -114,7 +114,7 @@ def test_the_gain_is_that_of_whole_steps_where_products_gain(tmp_path: Path, mon
         call()
         return {"float32": 1.5, "bf16": 1.0}[taken[-1]]
 
-    monkeypatch.setattr(bfloat16, "_gain_of_products", lambda: 3.0)
+    monkeypatch.setattr(bfloat16, "gain_of_products", lambda: 3.0)
     monkeypatch.setattr(bfloat16, "_seconds", seconds)
     torch.set_num_threads(2)
     assert bfloat16.gain_of_bfloat16(config, tmp_path) == 1.5
@@ -123,7 +123,7 @@ def test_the_gain_is_that_of_whole_steps_where_products_gain(tmp_path: Path, mon
     assert bfloat16.gain_of_bfloat16(config.with_values({"model.d_model": 64}), tmp_path) == 1 and not taken
     huge = config.with_values({"model.d_model": 2**30})
     assert bfloat16.gain_of_bfloat16(huge, tmp_path) == 1, "its trials will say that it does not fit"
-    monkeypatch.setattr(bfloat16, "_gain_of_products", lambda: 1.0)
+    monkeypatch.setattr(bfloat16, "gain_of_products", lambda: 1.0)
     del taken[:]
     assert bfloat16.gain_of_bfloat16(config, tmp_path) == 1 and not taken, "no instructions: no steps"
 
@@ -178,3 +178,15 @@ def test_a_run_keeps_what_was_decided_when_it_began(tmp_path: Path, monkeypatch:
     write_experiment(given.run_dir / "experiment.yaml", given)
     SearchRun(given, set(), None, Console(quiet=True)).run()
     assert ran[1].experiment is given, "a run that began before, in float32"
+
+
+def test_a_processor_that_emulates_bfloat16_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(deciding, "warn", told.append)
+    rounded, single = (Experiment.model_validate({"training": {"precision": each}}) for each in ("bf16", "float32"))
+    for gain in (0.4, 1.5):
+        monkeypatch.setattr(bfloat16, "gain_of_products", lambda gain=gain: gain)
+        for experiment, slots in ((rounded, Slots(2, 0.0)), (rounded, Slots(2, 0.5)), (single, Slots(2, 0.0))):
+            deciding.warn_of_emulation(experiment, slots)
+    (message,) = told
+    assert "no instructions for it: products take 2.5 times as long as in float32" in message

@@ -46,6 +46,19 @@ def decide_precision(
     return experiment.with_values({"training.precision": "bf16"})
 
 
+def warn_of_emulation(experiment: Experiment, slots: Slots) -> None:
+    """Warn if trials are in bf16 and this machine's CPUs only emulate it, as a run may have begun on another machine."""
+    if getattr(experiment.training, "precision", None) != "bf16" or slots.gpus or experiment.cluster:
+        return
+    from trainables.acceleration.bfloat16 import gain_of_products
+
+    if (gain := gain_of_products()) < 1:
+        warn(
+            f"training.precision: bf16, but this processor has no instructions for it: products take {1 / gain:.1f} "
+            "times as long as in float32; resume on another machine, or start a new search with float32"
+        )
+
+
 def _gain(problem: str, config: TrialConfig, cache: Path, storage: Storage | None = None) -> float:
     preparation: Preparation = find_problem(problem).part("preparation")
     return preparation.gain_of_bfloat16(config, cache, storage)

@@ -6,7 +6,7 @@ from contextlib import ExitStack, nullcontext, suppress
 from rich.console import Console
 
 from search.cluster.joining import running_ray
-from search.cluster.precision import decide_precision
+from search.cluster.precision import decide_precision, warn_of_emulation
 from search.cluster.slots import find_slots
 from search.cluster.teardown import check_teardown, take_down
 from search.cluster.watchdog import Watchdog
@@ -69,6 +69,7 @@ class SearchRun:
             decided = decide_precision(self.experiment, self.slots, self.console, self.storage)
             if decided is not self.experiment:
                 self.experiment, self.plan = decided, self.plan and OwnPlan(decided)
+        warn_of_emulation(self.experiment, self.slots)
         try:
             self._run()
         finally:

@@ -1,7 +1,8 @@
 """How much sooner a CPU takes training steps with products in bfloat16, measured on the first batches of a training."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from itertools import chain, count, islice
 from pathlib import Path
@@ -29,22 +30,31 @@ def gain_of_bfloat16(config: TranslationConfig, cache: Path) -> float:
 
     1 where it can't be worth its cost, and for a model that can't be trained here.
     """
+    if config.model.d_model < LEAST_WIDTH or gain_of_products() <= 1:
+        return 1.0
+    try:
+        with _one_thread():
+            return _gain_of_steps(config, cache)
+    except (UserError, RuntimeError):  # such as a lack of memory; the trial itself will say so
+        return 1.0
+
+
+def gain_of_products() -> float:
+    """The same for a matrix product alone; below 1 on a processor that only emulates bfloat16."""
+    left, right = torch.randn(2, SIZE, SIZE)
+    rounded = left.bfloat16(), right.bfloat16()
+    with _one_thread():
+        return _fastest(lambda: left @ right) / _fastest(lambda: rounded[0] @ rounded[1])
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        if config.model.d_model < LEAST_WIDTH or _gain_of_products() <= 1:
-            return 1.0
-        return _gain_of_steps(config, cache)
-    except (UserError, RuntimeError):  # such as a lack of memory; the trial itself will say so
-        return 1.0
+        yield
     finally:
         torch.set_num_threads(threads)
-
-
-def _gain_of_products() -> float:
-    left, right = torch.randn(2, SIZE, SIZE)
-    rounded = left.bfloat16(), right.bfloat16()
-    return _fastest(lambda: left @ right) / _fastest(lambda: rounded[0] @ rounded[1])
 
 
 def _gain_of_steps(config: TranslationConfig, cache: Path) -> float:
