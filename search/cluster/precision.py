@@ -47,7 +47,7 @@ def decide_precision(
 
 
 def warn_of_emulation(experiment: Experiment, slots: Slots) -> None:
-    """Warn if trials are in bf16 and this machine's CPUs only emulate it, as a run may have begun on another machine."""
+    """Warn if trials are in bf16 and the CPUs here only emulate it, as a run may have begun on another machine."""
     if getattr(experiment.training, "precision", None) != "bf16" or slots.gpus or experiment.cluster:
         return
     from trainables.acceleration.bfloat16 import gain_of_products
