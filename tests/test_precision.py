@@ -1,8 +1,12 @@
 """bfloat16 products in training: near float32, with attention in float32 on a CPU, and resumed to the same numbers."""
 
+from collections.abc import Iterator
 from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -20,6 +24,7 @@ from trainables.base.errors import UserError
 from trainables.base.files import make_folder
 from trainables.base.translation_config import TranslationConfig, as_translation
 from trainables.base.translator_config import Precision
+from trainables.data.encoding.batching import training_batches
 from trainables.data.encoding.preparing import Prepared, prepare
 from trainables.training.device import CPU
 from trainables.training.loop import EagerStep, train
@@ -104,65 +109,142 @@ def test_a_gpu_that_emulates_bfloat16_computes_in_float32(monkeypatch: pytest.Mo
 WIDE = {"model": {"d_model": 128, "ffn_dim": 64}, "data": {"limit": 300}, "tokenizer": {"vocab_size": 300}}
 
 
-def test_the_gain_is_that_of_whole_steps_where_products_gain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    config = TranslationConfig.model_validate(WIDE)
-    prepare(config.data, config.tokenizer, tmp_path)
-    taken: list[Any] = []
+class Clock:
+    """Takes the place of `time`: what is timed says how long it takes."""
 
-    def seconds(call: Any) -> float:
-        taken.append(call.func.learner.settings.precision)
-        call()
-        return {"float32": 1.5, "bf16": 1.0}[taken[-1]]
+    def __init__(self) -> None:
+        self.now = 100.0
 
-    monkeypatch.setattr(bfloat16, "gain_of_products", lambda: 3.0)
-    monkeypatch.setattr(bfloat16, "_seconds", seconds)
+    def thread_time(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
+    made, threads = Clock(), torch.get_num_threads()
+    monkeypatch.setattr(bfloat16, "time", made)
     torch.set_num_threads(2)
-    assert bfloat16.gain_of_bfloat16(config, tmp_path) == 1.5
-    assert taken == ["float32", "bf16"] * 4 and torch.get_num_threads() == 2
-    del taken[:]
-    assert bfloat16.gain_of_bfloat16(config.with_values({"model.d_model": 64}), tmp_path) == 1 and not taken
+    yield made
+    assert torch.get_num_threads() == 2
+    torch.set_num_threads(threads)
+
+
+class TimedStep:
+    """A step in which the first one costs more in bfloat16, as it does."""
+
+    seconds: ClassVar = {"float32": [1.0, 3.0, 2.0, 8.0], "bf16": [90.0, 2.0, 2.0, 2.0]}
+    taken: ClassVar[list[tuple[int, ...]]] = []  # the shapes of batches
+
+    def __init__(self, clock: Clock, config: TranslationConfig, prepared: Prepared, device: torch.device):
+        assert device == CPU
+        self.clock, self.left, self.begun = clock, iter(self.seconds[config.training.precision]), False
+
+    def begin(self, seed: int) -> None:
+        self.begun = True
+
+    def __call__(self, source: torch.Tensor, target: torch.Tensor, rate: float) -> None:
+        assert self.begun and torch.get_num_threads() == 1
+        self.clock.now += next(self.left)
+        self.taken.append((*source.shape, *target.shape))
+
+
+def test_the_gain_is_that_of_the_median_step_of_a_training(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = TranslationConfig.model_validate(WIDE)
+    prepared = prepare(config.data, config.tokenizer, tmp_path)
+    monkeypatch.setattr(bfloat16, "gain_of_products", lambda: 3.0)
+    monkeypatch.setattr(bfloat16, "choose_step", partial(TimedStep, clock))
+    for batches in ({"batch_tokens": 4096}, {"batch_tokens": 500}, {"batch_tokens": None, "batch_sentences": 20}):
+        chosen = config.with_values({f"training.{key}": value for key, value in batches.items()})
+        TimedStep.taken.clear()
+        assert bfloat16.gain_of_bfloat16(chosen, tmp_path) == 1.5
+        most = chosen.with_values({"training.batch_tokens": 1024} if batches == {"batch_tokens": 4096} else {})
+        expected = islice(training_batches(prepared.train, most.training, config.seed, 1), 4)
+        assert TimedStep.taken == [(*s.shape, *t.shape) for s, t in expected for _ in range(2)]
+
+
+def test_a_step_that_can_gain_nothing_is_not_measured(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = TranslationConfig.model_validate(WIDE)
+    with monkeypatch.context() as patch:
+        patch.setattr(bfloat16, "prepare", None)
+        patch.setattr(bfloat16, "gain_of_products", lambda: 3.0)
+        assert bfloat16.gain_of_bfloat16(config.with_values({"model.d_model": 120}), tmp_path) == 1, "too narrow"
+        patch.setattr(bfloat16, "gain_of_products", lambda: 1.0)
+        assert bfloat16.gain_of_bfloat16(config, tmp_path) == 1, "no instructions"
+    monkeypatch.setattr(bfloat16, "gain_of_products", lambda: 3.0)
     huge = config.with_values({"model.d_model": 2**30})
     assert bfloat16.gain_of_bfloat16(huge, tmp_path) == 1, "its trials will say that it does not fit"
-    monkeypatch.setattr(bfloat16, "gain_of_products", lambda: 1.0)
-    del taken[:]
-    assert bfloat16.gain_of_bfloat16(config, tmp_path) == 1 and not taken, "no instructions: no steps"
+
+
+@dataclass
+class TimedMatrix:
+    """A matrix whose first product takes longest."""
+
+    clock: Clock
+    seconds: float
+    first: float = 50.0
+
+    def bfloat16(self) -> "TimedMatrix":
+        return replace(self, seconds=self.seconds / 4, first=90.0)
+
+    def __matmul__(self, other: "TimedMatrix") -> None:
+        assert torch.get_num_threads() == 1
+        self.clock.now += self.seconds + self.first
+        self.first = 0.0
+
+
+def test_the_gain_of_products_is_that_of_the_fastest(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "randn", lambda *shape: (TimedMatrix(clock, 2.0), TimedMatrix(clock, 2.0)))
+    assert bfloat16.gain_of_products() == 4.0
 
 
 def test_auto_is_decided_by_the_slowest_gain_of_all_machines(monkeypatch: pytest.MonkeyPatch) -> None:
-    here, there, asked = 1.5, [1.3, 1.4], list[Any]()
+    here, there, told = 1.5, [1.3, 1.4], list[str]()
+    measured: list[int] = []
 
-    def gain(problem: str, config: TranslationConfig, cache: Path, storage: object = None) -> float:
-        asked.append(config.model.d_model)
+    def gain(config: TranslationConfig, cache: Path) -> float:
+        measured.append(config.model.d_model)
         return here
 
-    def ask_workers(nodes: object, resource: str, question: object, *arguments: Any) -> list[float]:
+    def ask_workers(nodes: list[str], resource: str, question: object, *arguments: Any) -> list[float]:
+        assert (nodes, resource, arguments[0]) == (["a node"], "CPU", "translation")
         if not there:
             raise UserError("a node is gone")
         return there
 
-    monkeypatch.setattr(deciding, "_gain", gain)
+    monkeypatch.setattr(bfloat16, "gain_of_bfloat16", gain)
     monkeypatch.setattr(deciding, "ask_workers", ask_workers)
     monkeypatch.setattr(deciding, "joined_ray", lambda cluster: nullcontext())
-    monkeypatch.setattr(deciding, "living_nodes", list)
-    space = {"space": {"model.d_model": {"values": [256, 512]}}}
+    monkeypatch.setattr(deciding, "living_nodes", lambda: ["a node"])
+    monkeypatch.setattr(deciding, "say", told.append)
+    monkeypatch.setattr(deciding, "warn", told.append)
 
     def decided(tree: dict[str, Any], gpus: float = 0.0) -> Precision:
+        told.clear()
         experiment = Experiment.model_validate(tree)
         found = deciding.decide_precision(experiment, Slots(2, gpus), Console(quiet=True))
-        assert found.trial.with_values({"training.precision": "auto"}) == experiment.trial or "training" in tree
-        return as_translation(found.trial).training.precision
+        precision = as_translation(found.trial).training.precision
+        assert found.trial == experiment.trial.with_values({"training.precision": precision})
+        return precision
 
-    assert decided(space) == "bf16" and asked == [256], "the first trial is measured"
-    assert decided(space | {"cluster": "auto"}) == "bf16"
+    space = {"space": {"model.d_model": {"values": [256, 512]}}}
+    assert decided(space) == "bf16" and measured == [256], "the first trial is measured"
+    assert "1.5 times as fast" in told[0]
+    assert decided(space | {"cluster": "auto"}) == "bf16" and "1.3 times as fast" in told[0]
     assert decided(space, gpus=0.5) == "auto"
     assert decided({"search": {"deterministic": True, "concurrency": 2}}) == "auto"
-    assert decided({"training": {"precision": "float32"}}) == "float32" and len(asked) == 2
+    assert decided({"training": {"precision": "float32"}}) == "float32" and len(measured) == 2 and not told
     there.append(1.1)
-    assert decided({"cluster": "auto"}) == "auto" and decided({}) == "bf16"
+    assert decided({"cluster": "auto"}) == "auto" and not told and decided({}) == "bf16"
     there.clear()
-    assert decided({"cluster": "auto"}) == "auto"
+    assert decided({"cluster": "auto"}) == "auto" and "a node is gone" in told[0]
+    here = 1.2
+    assert decided({}) == "bf16"
     here = 1.1
-    assert decided({}) == "auto"
+    assert decided({"cluster": "auto"}) == "auto" and not told, "no node is asked"
 
 
 def test_a_run_keeps_what_was_decided_when_it_began(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,7 +252,7 @@ def test_a_run_keeps_what_was_decided_when_it_began(tmp_path: Path, monkeypatch:
     given = Experiment.model_validate(tree)
     ran: list[SearchRun] = []
     monkeypatch.setattr(SearchRun, "_run", lambda search: ran.append(search))
-    monkeypatch.setattr(deciding, "_gain", lambda *_: 2.0)
+    monkeypatch.setattr(bfloat16, "gain_of_bfloat16", lambda config, cache: 2.0)
     SearchRun(given, set(), None, Console(quiet=True)).run()
     assert as_translation(ran[0].experiment.trial).training.precision == "bf16" and ran[0].plan
     assert ran[0].plan.extent.largest.config == ran[0].experiment.trial
@@ -183,10 +265,14 @@ def test_a_run_keeps_what_was_decided_when_it_began(tmp_path: Path, monkeypatch:
 def test_a_processor_that_emulates_bfloat16_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[str] = []
     monkeypatch.setattr(deciding, "warn", told.append)
-    rounded, single = (Experiment.model_validate({"training": {"precision": each}}) for each in ("bf16", "float32"))
-    for gain in (0.4, 1.5):
-        monkeypatch.setattr(bfloat16, "gain_of_products", lambda gain=gain: gain)
-        for experiment, slots in ((rounded, Slots(2, 0.0)), (rounded, Slots(2, 0.5)), (single, Slots(2, 0.0))):
-            deciding.warn_of_emulation(experiment, slots)
-    (message,) = told
-    assert "no instructions for it: products take 2.5 times as long as in float32" in message
+
+    def warned(precision: str, gain: float, gpus: float = 0.0, **others: str) -> bool:
+        monkeypatch.setattr(bfloat16, "gain_of_products", lambda: gain)
+        experiment = Experiment.model_validate({"training": {"precision": precision}, **others})
+        told.clear()
+        deciding.warn_of_emulation(experiment, Slots(2, gpus))
+        return bool(told)
+
+    assert warned("bf16", 0.4) and "no instructions for it: products take 2.5 times as long" in told[0]
+    assert not warned("bf16", 1.0) and not warned("float32", 0.4)
+    assert not warned("bf16", 0.4, gpus=0.5) and not warned("bf16", 0.4, cluster="auto")
